@@ -1,0 +1,98 @@
+"""Bytes <-> records, strict, with a reason code for everything that is refused.
+
+Decoding validates once, here; inside the house the types are trusted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Generic, TypeVar, cast
+
+import msgspec
+
+from core import reasons
+from core.errors import DecodeError
+from core.schemas import DeadPost, Post, PostEvent, Progress, ScoredPost, Window
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_encoder: Final = msgspec.json.Encoder()
+_any_decoder: Final = msgspec.json.Decoder()
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """Return the JSON bytes of a record."""
+    return _encoder.encode(record)
+
+
+class RecordDecoder(Generic[T]):
+    """Decodes one kind of record and turns every refusal into a `DecodeError` with its reason.
+
+    Args:
+        kind: the Struct to decode into.
+        max_bytes: larger messages are refused unread; 0 means no limit.
+    """
+
+    def __init__(self, kind: type[T], max_bytes: int = 0) -> None:
+        self._decoder = msgspec.json.Decoder(kind)
+        self._max_bytes = max_bytes
+
+    def decode(self, raw: bytes) -> T:
+        """Return the record in `raw`.
+
+        Raises:
+            DecodeError: with one of `core.reasons.DEAD_REASONS`.
+        """
+        if self._max_bytes and len(raw) > self._max_bytes:
+            raise DecodeError(
+                reasons.TOO_LARGE, f"{len(raw)} bytes, expected at most {self._max_bytes}"
+            )
+        try:
+            return self._decoder.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise _diagnose(raw, error) from error
+
+
+def _diagnose(raw: bytes, error: Exception) -> DecodeError:
+    """Find the reason code of a failed decode; slow, and only on the path of bad input."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as not_text:
+        return DecodeError(reasons.NOT_UTF8, f"byte {not_text.start} is not UTF-8")
+    try:
+        value: Any = _any_decoder.decode(raw)
+    except RecursionError:
+        return DecodeError(reasons.TOO_DEEP, "nested deeper than the decoder follows")
+    except msgspec.MsgspecError as not_json:
+        return DecodeError(reasons.NOT_JSON, str(not_json))
+    if not isinstance(value, dict):
+        return DecodeError(
+            reasons.NOT_OBJECT, f"expected an object, got a JSON {type(value).__name__}"
+        )
+    version = cast("dict[str, Any]", value).get("v", 1)
+    if version != 1 or isinstance(version, bool):
+        return DecodeError(reasons.UNKNOWN_VERSION, "expected version 1 in `v`")
+    return DecodeError(_field_reason(str(error)), _without_values(str(error)))
+
+
+def _field_reason(message: str) -> str:
+    """Map msgspec's validation message to a reason code."""
+    if "missing required field" in message:
+        return reasons.MISSING_FIELD
+    if "got `null`" in message:
+        return reasons.NULL_FIELD
+    if message.startswith("Expected `") and ", got `" in message:
+        return reasons.WRONG_TYPE
+    return reasons.OUT_OF_RANGE
+
+
+def _without_values(message: str) -> str:
+    """Cut an error message to a length that is safe in a log line."""
+    return message[:300]
+
+
+post_decoder: Final = RecordDecoder(Post)
+post_event_decoder: Final = RecordDecoder(PostEvent)
+scored_post_decoder: Final = RecordDecoder(ScoredPost)
+window_decoder: Final = RecordDecoder(Window)
+progress_decoder: Final = RecordDecoder(Progress)
+dead_post_decoder: Final = RecordDecoder(DeadPost)

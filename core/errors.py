@@ -1,0 +1,87 @@
+"""The error tree. What a caller may do is decided by the class, never by the message.
+
+::
+
+    GroundswellError
+    ├── ConfigError            wrong settings, query or file: say what was expected, exit 2
+    ├── DecodeError            a message that cannot be used: dead letter, count, go on
+    ├── ScorerRefused          the scorer answers but will not take this batch: halve it
+    ├── TransientError         try again with back-off; nothing is lost while we wait
+    │   ├── BrokerUnavailable
+    │   ├── ScorerUnavailable
+    │   └── StoreUnavailable
+    └── FatalError             our own state is wrong: stop loudly, never guess
+        └── CursorConflict     the store's cursor is not the one this writer expected
+"""
+
+from __future__ import annotations
+
+
+class GroundswellError(Exception):
+    """Base of every error raised on purpose by this project."""
+
+
+class ConfigError(GroundswellError):
+    """A setting, query or input file is wrong.
+
+    The message names the key, the value that was given and what was expected.
+    """
+
+
+class DecodeError(GroundswellError):
+    """A message cannot become a record.
+
+    Attributes:
+        reason: a code from `core.reasons`, used as dead-letter reason and metric label.
+        detail: what was found and what was expected; never text of a post.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class ScorerRefused(GroundswellError):
+    """The scorer is up but refuses this batch; the caller halves it to find the post at fault."""
+
+
+class TransientError(GroundswellError):
+    """Something outside is away for now; the caller waits with jitter and tries again."""
+
+
+class BrokerUnavailable(TransientError):
+    """Kafka does not answer or did not acknowledge in time."""
+
+
+class ScorerUnavailable(TransientError):
+    """The inference server is down, slow beyond its deadline, or its queue is full."""
+
+
+class StoreUnavailable(TransientError):
+    """Redis does not answer, is loading, or refuses writes."""
+
+
+class FatalError(GroundswellError):
+    """Our own state contradicts itself; carrying on would corrupt windows."""
+
+
+class CursorConflict(FatalError):
+    """Another writer moved the cursor of a partition.
+
+    Not fatal to the process: the owner seeks to the stored cursor and goes on from there. It is
+    fatal to the batch, which must be thrown away.
+
+    Attributes:
+        expected: the cursor that this writer believed to be stored.
+        stored: the cursor that is stored.
+    """
+
+    def __init__(self, partition: int, topic: str, expected: int, stored: int) -> None:
+        super().__init__(
+            f"cursor of {topic}[{partition}] is {stored}, this writer expected {expected}"
+        )
+        self.partition = partition
+        self.topic = topic
+        self.expected = expected
+        self.stored = stored

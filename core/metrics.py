@@ -1,0 +1,167 @@
+"""Every Prometheus metric: name, help, labels and bucket edges, in one place.
+
+Names are `groundswell_<noun>_<unit>`, counters end in `_total` (prometheus_client adds it). Labels
+come from small closed sets only: never a post, an author, a free text; `query` is bounded by the
+query file. A metric without a row in `docs/metrics.md` fails a test. Each process has one
+`Metrics` with a registry of its own, so that tests can have many in one interpreter.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.registry import Collector
+
+LATENCY_BUCKETS_S: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+)  # fmt: skip
+SCORER_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 30.0)
+BATCH_BUCKETS: Final = (1, 4, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Metrics:
+    """The metrics of one process.
+
+    Args:
+        registry: where they are registered; None makes a registry of their own.
+
+    Example:
+        >>> metrics = Metrics()
+        >>> metrics.posts_in.labels(source="synthetic").inc(3)
+        >>> metrics.registry.get_sample_value(
+        ...     "groundswell_posts_in_total", {"source": "synthetic"})
+        3.0
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._ingest()
+        self._worker()
+        self._state()
+        self._closer()
+        self._exporter()
+
+    def _ingest(self) -> None:
+        self.posts_in = self._counter("posts_in", "Posts taken from a source", "source")
+        self.posts_acknowledged = self._counter(
+            "posts_acknowledged", "Posts that Kafka acknowledged", "source"
+        )
+        self.source_items_unmappable = self._counter(
+            "source_items_unmappable", "Items of a source that could not become a post", "source"
+        )
+        self.source_up = self._gauge("source_up", "1 while the source delivers or waits", "source")
+        self.ingest_buffered_posts = self._gauge(
+            "ingest_buffered_posts", "Posts sent to Kafka and not yet acknowledged"
+        )
+        self.ingest_waits = self._counter(
+            "ingest_waits", "Times the source was slowed because the buffer was full", "source"
+        )
+        self.source_lag_seconds = self._gauge(
+            "source_lag_seconds", "Ingest time less claimed time of the last post", "source"
+        )
+
+    def _worker(self) -> None:
+        self.records_fetched = self._counter(
+            "records_fetched", "Records taken from Kafka", "topic", "partition"
+        )
+        self.posts_applied = self._counter(
+            "posts_applied", "Posts counted in panes by this worker", "partition"
+        )
+        self.posts_refused = self._counter(
+            "applies_refused", "Applies refused because the cursor had moved", "partition"
+        )
+        self.dead_posts = self._counter(
+            "dead_posts", "Messages that went to dead-posts", "reason", "stage"
+        )
+        self.posts_repaired = self._counter(
+            "posts_repaired", "Posts accepted with a documented repair", "repair"
+        )
+        self.posts_unrated = self._counter("posts_unrated", "Posts on which the model abstained")
+        self.events_applied = self._counter(
+            "events_applied", "Post events applied by this worker", "kind"
+        )
+        self.batch_posts = self._histogram("batch_posts", "Posts in a scored batch", BATCH_BUCKETS)
+        self.scorer_latency_seconds = self._histogram(
+            "scorer_latency_seconds", "From sending a batch to its scores", SCORER_BUCKETS_S
+        )
+        self.scorer_up = self._gauge("scorer_up", "1 while the scorer answers")
+        self.scorer_retries = self._counter("scorer_retries", "Batches sent to the scorer again")
+        self.store_retries = self._counter("store_retries", "Store calls made again")
+        self.count_latency_seconds = self._histogram(
+            "count_latency_seconds", "From ingest time to counted in its pane", LATENCY_BUCKETS_S
+        )
+        self.removal_latency_seconds = self._histogram(
+            "removal_latency_seconds", "From a deletion's ingest to its removal", LATENCY_BUCKETS_S
+        )
+        self.in_flight_posts = self._gauge("in_flight_posts", "Posts between fetch and apply")
+        self.seeks = self._counter("seeks", "Seeks to the stored cursor", "cause")
+        self.offset_gap_posts = self._counter(
+            "offset_gap_posts", "Offsets that the topic no longer held when asked for", "partition"
+        )
+        self.scored_posts_out = self._counter("scored_posts_out", "Scored posts acknowledged")
+
+    def _state(self) -> None:
+        self.cursor = self._gauge("cursor", "Last applied offset", "topic", "partition")
+        self.lag_posts = self._gauge(
+            "lag_posts", "Records behind the end of the partition", "topic", "partition"
+        )
+        self.watermark_seconds = self._gauge(
+            "watermark_seconds", "Watermark of a partition, seconds since 1970", "partition"
+        )
+        self.model_info = self._gauge(
+            "model_info", "1 for the model version that scores", "model_version"
+        )
+        self.queries_loaded = self._gauge("queries_loaded", "Queries in use, `all` included")
+        self.query_reload_failures = self._counter(
+            "query_reload_failures", "Query files refused on reload"
+        )
+
+    def _closer(self) -> None:
+        self.closer_active = self._gauge("closer_active", "1 while this closer owns `progress`")
+        self.windows_closed = self._counter("windows_closed", "Windows published, revision 0")
+        self.windows_corrected = self._counter("windows_corrected", "Corrections published")
+        self.global_watermark_seconds = self._gauge(
+            "global_watermark_seconds", "Least watermark of partitions not idle, since 1970"
+        )
+        self.idle_partitions = self._gauge("idle_partitions", "Partitions left out of it as idle")
+
+    def _exporter(self) -> None:
+        self.partition_posts = self._gauge(
+            "partition_posts", "Records accounted for in the store", "partition", "outcome"
+        )
+        self.window_posts = self._gauge("window_posts", "Posts in the last closed pane", "query")
+        self.window_sentiment = self._gauge(
+            "window_sentiment", "Mean sentiment (-1..1) of the last closed pane", "query"
+        )
+        self.window_sentiment_stderr = self._gauge(
+            "window_sentiment_stderr", "Standard error of window_sentiment", "query"
+        )
+        self.window_share = self._gauge(
+            "window_share", "Expected share of a class in the last closed pane",
+            "query", "head", "label",
+        )  # fmt: skip
+        self.window_authors = self._gauge(
+            "window_authors", "Unique authors in the last closed pane", "query"
+        )
+        self.queries_left_out = self._gauge(
+            "queries_left_out", "Queries beyond exporter.max_queries, not exported"
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"groundswell_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"groundswell_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, edges: tuple[float, ...]) -> Histogram:
+        return Histogram(f"groundswell_{name}", text, registry=self.registry, buckets=edges)
+
+    def add(self, collector: Collector) -> None:
+        """Register one more collector, for example the process collector."""
+        self.registry.register(collector)
+
+    def serve(self, address: str, port: int) -> None:
+        """Serve `/metrics` on a thread of its own; port 0 serves nothing."""
+        if port:
+            start_http_server(port, addr=address, registry=self.registry)

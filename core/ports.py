@@ -1,0 +1,53 @@
+"""Protocols between packages whose user may not import their maker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # numpy is the caller's; core itself stays without it
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBatch:
+    """Scores of a batch of posts, column by column; row i belongs to the i-th text.
+
+    `B` posts, `C` classes of a head in the order of `core.labels.HEADS`.
+
+    Attributes:
+        model_version: which model made them; goes on every scored post.
+        rated: (B,) False where the model abstains (language, too little text, low confidence).
+        heads: head name -> (B, C) calibrated probabilities in [0, 1]. A head that the model does
+            not have is absent, which is not the same as zero.
+    """
+
+    model_version: str
+    rated: NDArray[np.bool_]
+    heads: Mapping[str, NDArray[np.float32]]
+
+
+class Scorer(Protocol):
+    """Scores texts. One long-lived instance per process; safe for concurrent calls."""
+
+    async def score_batch(self, texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
+        """Score `texts`; `langs` has a BCP-47 tag or "" for each.
+
+        The same text gives bit-identical numbers whatever else is in its batch: windows are
+        compared to the last integer after a replay with other batch sizes.
+
+        Raises:
+            ScorerUnavailable: down, too slow, or its queue is full; try again later.
+            ScorerRefused: up, but refuses this batch; halve it.
+        """
+        ...
+
+    async def is_ready(self) -> bool:
+        """Tell whether a batch sent now would be scored."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections and threads; further calls are a mistake of the caller."""
+        ...

@@ -1,0 +1,202 @@
+"""Every record on the wire, as frozen msgspec Structs with a schema version in `v`.
+
+The version is msgspec's tag, so it is always written and any other is refused on decode; an absent
+`v` reads as the present version.
+
+JSON on the wire: readable with any Kafka tool, strict on decode (`core.codec`). Times are aware
+datetimes (RFC 3339 on the wire); naive times are refused. Scores are integers in micro-units
+(1_000_000 = probability 1), because integers add up to the same sum in any order.
+
+Within a version, fields are only ever added, with a default; a reader of today reads what
+yesterday's writer wrote and ignores what tomorrow's adds. Anything else is a new version. The JSON
+Schemas in `docs/schemas/` are exported from here and a test holds them together.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+MICRO: Final = 1_000_000
+"""One, in micro-units."""
+
+MAX_ID_CHARS: Final = 512
+MAX_AUTHOR_CHARS: Final = 256
+
+Time = Annotated[datetime, Meta(tz=True)]
+PostId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
+AuthorId = Annotated[str, Meta(min_length=1, max_length=MAX_AUTHOR_CHARS)]
+SourceName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+Language = Annotated[str, Meta(max_length=35)]
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+
+
+class Post(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
+    """One published text, normalised; topic `posts`, key `author`.
+
+    Attributes:
+        id: the source's own id, unique within `source`.
+        source: registered name of the source it came by.
+        author: account that published it (a keyed hash unless public figures only).
+        ingested_at: when ingest took it.
+        text: the text, possibly empty (a picture without words is a post too).
+        claimed_at: when the author's platform says it was published; None if it does not say.
+        lang: BCP-47 tag, or "" if unknown.
+        reply_to: id of the post this one answers, within the same source.
+        repost_of: id of the post this one repeats, within the same source.
+        url: where people can read it.
+    """
+
+    id: PostId
+    source: SourceName
+    author: AuthorId
+    ingested_at: Time
+    text: str
+    claimed_at: Time | None = None
+    lang: Language = ""
+    reply_to: PostId | None = None
+    repost_of: PostId | None = None
+    url: Annotated[str, Meta(max_length=2048)] | None = None
+
+
+class PostEvent(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
+    """Something that happened to a post; topic `post-events`, key the *post's* author.
+
+    Attributes:
+        kind: `edit` (has `text`), `delete`, `counts` (totals so far) or one `like`, `repost`,
+            `reply`.
+        post_id: id of the post acted on, within `source`.
+        author: author of the post acted on, so that it meets the post on its partition.
+        text: new text of an edit.
+        likes, replies, reposts, quotes: totals of a `counts` event; None where unknown.
+    """
+
+    kind: Literal["edit", "delete", "counts", "like", "repost", "reply"]
+    post_id: PostId
+    source: SourceName
+    author: AuthorId
+    ingested_at: Time
+    claimed_at: Time | None = None
+    text: str | None = None
+    lang: Language = ""
+    likes: Count | None = None
+    replies: Count | None = None
+    reposts: Count | None = None
+    quotes: Count | None = None
+
+
+class ScoredPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
+    """What the scorer said of a post and where it was counted; topic `scored-posts`, key `author`.
+
+    It carries no text: the text has one home, `posts`, so that a deletion need not chase copies.
+    The position of the post is in the headers `source-partition` and `source-offset`; a consumer
+    drops repeats by it.
+
+    Attributes:
+        event_at: claimed time clamped to [ingested - 24 h, ingested + 60 s], else ingest time.
+        model_version: which model scored it.
+        rated: False if the model abstained; the post then counts in volume only.
+        scores: head -> probabilities in micro-units, classes ordered as in `core.labels.HEADS`.
+        queries: names of the queries it matches, `all` first.
+        pane_start: start of the pane it fell in.
+        stratum: `source|language|topic`, each from a bounded set.
+        edit: True if this replaces an earlier scoring of the same post.
+    """
+
+    id: str
+    source: str
+    author: str
+    event_at: Time
+    ingested_at: Time
+    model_version: str
+    rated: bool
+    scores: dict[str, list[int]]
+    queries: list[str]
+    pane_start: Time
+    stratum: str
+    claimed_at: Time | None = None
+    lang: str = ""
+    edit: bool = False
+
+
+class Stratum(Struct, frozen=True, array_like=True):
+    """Counts of one stratum: posts, rated posts, sum and sum of squares of sentiment."""
+
+    posts: int
+    rated: int
+    sentiment_sum: int
+    sentiment_square: int
+
+
+class Window(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
+    """A closed pane of one query over all partitions; topic `windows`, key `query|start`.
+
+    Attributes:
+        start, end: half-open `[start, end)` in event time.
+        revision: 0 when first closed, one more with each correction.
+        counters: name -> integer, as in `stream.windows.layout.COUNTERS`.
+        authors: unique authors, estimated (HyperLogLog, standard error 0.81 %).
+        strata: `source|language|topic` -> counts, at most 64, the rest under `other`.
+        closed_at: when the closer published this revision.
+    """
+
+    query: str
+    start: Time
+    end: Time
+    revision: int
+    counters: dict[str, int]
+    authors: int
+    closed_at: Time
+    strata: dict[str, Stratum] = {}
+
+
+class Progress(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
+    """How far a partition has been applied; topic `progress`, key the partition.
+
+    Attributes:
+        cursor: last applied offset of `posts`, -1 before the first.
+        event_cursor: last applied offset of `post-events`.
+        watermark: no earlier event time is expected in this partition; None before the first post.
+        applied_at: when the batch was applied.
+    """
+
+    partition: int
+    cursor: int
+    event_cursor: int
+    applied_at: Time
+    watermark: Time | None = None
+
+
+class DeadPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
+    """A message that could not be used; topic `dead-posts`, key `topic|partition|offset`.
+
+    Attributes:
+        reason: code from `core.reasons.DEAD_REASONS`.
+        detail: what was found and what was expected.
+        topic, partition, offset: where it came from; offset -1 if it never reached Kafka.
+        size: length of the whole message in bytes.
+        payload: the message itself, the first 64 KiB of it (base64 on the wire); empty for
+            duplicates, whose original was counted.
+    """
+
+    reason: str
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    size: int
+    dead_at: Time
+    payload: bytes = b""
+
+
+SCHEMAS: Final[dict[str, type[Struct]]] = {
+    "post": Post,
+    "post-event": PostEvent,
+    "scored-post": ScoredPost,
+    "window": Window,
+    "progress": Progress,
+    "dead-post": DeadPost,
+}
+"""Name of the exported JSON Schema -> Struct."""

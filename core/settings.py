@@ -1,0 +1,249 @@
+"""The settings and their defaults. A field's name carries its unit; its line says range and zero.
+
+Plain data: how they are read is `core.config`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Secret:
+    """A string that never shows itself: not in `repr`, not in a log line.
+
+    Example:
+        >>> str(Secret("hunter2")), Secret("hunter2").reveal()
+        ('********', 'hunter2')
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str = "") -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret, for the one call that needs it."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        """Tell whether a secret was given."""
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by value, so that settings compare."""
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        """Hash by value."""
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        """Return eight stars, or nothing if empty."""
+        return "********" if self._value else ""
+
+
+class KafkaSettings(Struct, frozen=True, kw_only=True):
+    """Where the broker is and how topics are made."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    """Comma-separated host:port."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Transport security towards the broker."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """Used with SASL_* only."""
+    sasl_username: str = ""
+    """Used with SASL_* only."""
+    sasl_password: Secret = Secret()
+    """Secret. Used with SASL_* only."""
+    ssl_ca_file: str = ""
+    """CA certificate file; empty means the system's."""
+    partitions: Positive = 4
+    """Partitions of `posts`, `post-events`, `scored-posts` and `windows` when they are created."""
+    replication: Positive = 1
+    """Replication factor of created topics."""
+    session_timeout_s: Seconds = 10.0
+    """A worker silent for so long loses its partitions."""
+    request_timeout_s: Seconds = 20.0
+    """A request unanswered for so long has failed."""
+    max_message_bytes: Positive = 1_048_576
+    """Largest message ingest sends; a larger post goes to `dead-posts` cut short."""
+
+
+class RedisSettings(Struct, frozen=True, kw_only=True):
+    """Where the state is."""
+
+    url: str = "redis://127.0.0.1:6379/0"
+    """redis://, rediss:// or unix://; without password."""
+    username: str = ""
+    """ACL user; empty means the default user."""
+    password: Secret = Secret()
+    """Secret."""
+    timeout_s: Seconds = 10.0
+    """A call unanswered for so long has failed and is tried again."""
+
+
+class ScorerSettings(Struct, frozen=True, kw_only=True):
+    """What scores the posts."""
+
+    kind: str = "triton"
+    """`triton`, `openvino` (in process) or `fake` (deterministic, for tests and benchmarks)."""
+    url: str = "127.0.0.1:8001"
+    """Triton's gRPC host:port."""
+    model: str = "post_encoder"
+    """Model name on the server."""
+    repository: str = ".groundswell/model_repository"
+    """Built model repository, for `openvino`."""
+    timeout_s: Seconds = 30.0
+    """A batch unanswered for so long counts as scorer down."""
+    threads: NotNegative = 0
+    """Inference threads of `openvino`; 0 means all cores."""
+
+
+class WorkerSettings(Struct, frozen=True, kw_only=True):
+    """Batching, bounds and horizons of the worker."""
+
+    group: str = "groundswell-worker"
+    """Consumer group; workers of one group share the partitions."""
+    max_batch_posts: Positive = 256
+    """Posts in one batch at most."""
+    max_batch_bytes: Positive = 1_048_576
+    """Text bytes in one batch at most."""
+    max_batch_age_ms: Positive = 50
+    """A batch that is not full leaves after so long."""
+    max_in_flight_posts: Positive = 1_024
+    """Posts in scoring over all partitions; the sort window of the model. More waits in Kafka."""
+    max_in_flight_batches: Positive = 4
+    """Batches of one partition in scoring at once; applied strictly in order."""
+    max_fetched_records: Positive = 500
+    """Records in one Faust message (a run of one partition)."""
+    max_message_bytes: Positive = 1_048_576
+    """A larger message goes to `dead-posts` unread."""
+    dedupe_horizon_s: Positive = 86_400
+    """How long the id of a post is remembered."""
+    drain_timeout_s: Seconds = 20.0
+    """After SIGTERM, how long batches in flight may take to finish."""
+    data_dir: str = ".groundswell/worker"
+    """Faust's own folder; each worker needs its own."""
+
+
+class WindowSettings(Struct, frozen=True, kw_only=True):
+    """Event time."""
+
+    pane_s: Positive = 60
+    """Length of a pane; divides a day."""
+    allowed_lateness_s: NotNegative = 30
+    """How far the watermark stays behind the largest event time seen."""
+    idle_after_s: Seconds = 30.0
+    """A partition without progress for so long no longer holds the watermark back."""
+    retention_s: Positive = 172_800
+    """Panes are kept and may change for so long after their end; later posts are dropped-late."""
+    correction_horizon_s: Positive = 21_600
+    """Edits and deletions reach a post for so long after it was counted."""
+    strata_languages: tuple[str, ...] = (
+        "en", "es", "pt", "fr", "de", "it", "nl", "ja", "zh", "ko", "ar", "tr",
+    )  # fmt: skip
+    """Languages with strata of their own; the rest share `other`."""
+
+
+class QuerySettings(Struct, frozen=True, kw_only=True):
+    """What people watch."""
+
+    path: str = "configs/queries.toml"
+    """The query file; reloaded when it changes."""
+    reload_every_s: Seconds = 2.0
+    """How often the worker looks whether it changed."""
+
+
+class IngestSettings(Struct, frozen=True, kw_only=True):
+    """How posts enter."""
+
+    source: str = "synthetic"
+    """Registered source name."""
+    cursor_dir: str = ".groundswell/ingest"
+    """Where the source's cursor is stored once Kafka has acknowledged."""
+    max_buffered_posts: Positive = 10_000
+    """Unacknowledged posts; a source that can wait is slowed beyond it."""
+    source_options: str = ""
+    """TOML file with the source's own options; empty means its defaults."""
+
+
+class CloserSettings(Struct, frozen=True, kw_only=True):
+    """The process that closes panes."""
+
+    group: str = "groundswell-closer"
+    """Consumer group on `progress`; one member is active, the others stand by."""
+    tick_s: Seconds = 0.5
+    """How often panes are checked."""
+
+
+class ExporterSettings(Struct, frozen=True, kw_only=True):
+    """The process that turns panes into gauges."""
+
+    refresh_s: Seconds = 5.0
+    """How often panes are read."""
+    max_queries: Positive = 200
+    """Queries exported with a label of their own; further ones are left out and counted."""
+
+
+class MetricsSettings(Struct, frozen=True, kw_only=True):
+    """The Prometheus endpoint of a process."""
+
+    address: str = "127.0.0.1"
+    """Where to listen."""
+    port: Port = 0
+    """0 means no endpoint."""
+
+
+class LogSettings(Struct, frozen=True, kw_only=True):
+    """Logs."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written."""
+    format: Literal["console", "json"] = "console"
+    """Lines for people, or JSON lines for a collector."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All settings of a process."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    scorer: ScorerSettings = ScorerSettings()
+    worker: WorkerSettings = WorkerSettings()
+    windows: WindowSettings = WindowSettings()
+    queries: QuerySettings = QuerySettings()
+    ingest: IngestSettings = IngestSettings()
+    closer: CloserSettings = CloserSettings()
+    exporter: ExporterSettings = ExporterSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+
+    def contradictions(self) -> list[str]:
+        """Return what does not go together, a sentence each; empty when all is well."""
+        windows, worker = self.windows, self.worker
+        faults: list[str] = []
+        if 86_400 % windows.pane_s:
+            faults.append(f"windows.pane_s = {windows.pane_s}: expected a divisor of 86400")
+        if windows.correction_horizon_s > windows.retention_s:
+            faults.append(
+                f"windows.correction_horizon_s = {windows.correction_horizon_s}: expected at most "
+                f"windows.retention_s = {windows.retention_s}"
+            )
+        if worker.max_batch_posts > worker.max_in_flight_posts:
+            faults.append(
+                f"worker.max_batch_posts = {worker.max_batch_posts}: expected at most "
+                f"worker.max_in_flight_posts = {worker.max_in_flight_posts}"
+            )
+        if self.kafka.security_protocol.startswith("SASL") and not self.kafka.sasl_password:
+            faults.append(
+                "kafka.sasl_password is empty: expected a secret with "
+                f"kafka.security_protocol = {self.kafka.security_protocol!r}"
+            )
+        return faults

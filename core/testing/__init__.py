@@ -1,0 +1,1 @@
+"""Builders of records for tests and examples, kept beside the records they build."""
