@@ -1,0 +1,169 @@
+"""Kafka's jar files: fetched once as the committed lock says, verified, kept in a cache.
+
+`deploy/kafka/jgo.lock.toml` names every artifact with its version and SHA-256 and is the only
+authority: fetching resolves nothing, so it needs no Maven and gives the same files everywhere.
+`python -m services.local.kafka_jars lock` writes the lock anew after a version change.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import GroundswellError
+from services.local.paths import DEFAULT_PATHS, deploy_file
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
+
+KAFKA_ENDPOINT = (
+    "org.apache.kafka:kafka_2.13:4.1.0"
+    "+org.apache.kafka:kafka-tools:4.1.0"
+    # Without a logging back end the broker says nothing, not even why it stopped.
+    "+org.slf4j:slf4j-simple:1.7.36"
+)
+LOCK_PATH = deploy_file("kafka", "jgo.lock.toml")
+_PARALLEL_FETCHES = 8
+_FETCH_TRIES = 3
+
+
+class JarsUnavailable(GroundswellError):
+    """A jar could not be fetched, or is not the one that the lock names."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedJar:
+    """One artifact of the lock file.
+
+    Attributes:
+        coordinate: `group:artifact:version`.
+        sha256: digest of the jar, lower-case hexadecimal.
+    """
+
+    coordinate: str
+    sha256: str
+
+    @property
+    def filename(self) -> str:
+        """Name of the file in the cache."""
+        _group, artifact, version = self.coordinate.split(":")
+        return f"{artifact}-{version}.jar"
+
+
+def read_lock(path: Path = LOCK_PATH) -> list[LockedJar]:
+    """Return the artifacts of a lock file in its order."""
+    document = tomllib.loads(path.read_text())
+    return [
+        LockedJar(f"{row['groupId']}:{row['artifactId']}:{row['version']}", row["sha256"])
+        for row in document["dependencies"]
+    ]
+
+
+def jars_folder(cache: Path, lock_path: Path = LOCK_PATH) -> Path:
+    """Return where the jars of this lock lie (or will lie): the name carries the lock's digest."""
+    digest = hashlib.sha256(lock_path.read_bytes()).hexdigest()[:12]
+    return cache / f"kafka-{digest}"
+
+
+def are_cached(cache: Path, lock_path: Path = LOCK_PATH) -> bool:
+    """Tell whether `fetch_jars` would find everything on disk."""
+    return jars_folder(cache, lock_path).is_dir()
+
+
+def fetch_jars(cache: Path = DEFAULT_PATHS.cache, lock_path: Path = LOCK_PATH) -> list[Path]:
+    """Return the jars of the lock in its order, fetching them if this cache has none.
+
+    Safe to call from several processes at once. The folder appears under its final name only
+    when every jar is there and verified, so an interrupted fetch leaves nothing half done.
+
+    Raises:
+        JarsUnavailable: the registry cannot be reached or serves something else.
+    """
+    jars = read_lock(lock_path)
+    folder = jars_folder(cache, lock_path)
+    if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with _exclusive(cache / "kafka.lock"):
+            if not folder.is_dir():
+                _fetch_all(jars, folder)
+    return [folder / jar.filename for jar in jars]
+
+
+def _fetch_all(jars: Sequence[LockedJar], folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="kafka-") as scratch:
+        ready = Path(scratch, "ready")
+        ready.mkdir()
+        context = _maven_context(Path(scratch, "repository"))
+        with ThreadPoolExecutor(_PARALLEL_FETCHES) as pool:
+            for jar, fetched in zip(
+                jars, pool.map(lambda jar: _fetch_one(context, jar), jars), strict=True
+            ):
+                shutil.move(fetched, ready / jar.filename)
+        os.replace(ready, folder)
+
+
+def _fetch_one(context: "MavenContext", jar: LockedJar) -> Path:
+    group, artifact, version = jar.coordinate.split(":")
+    component = context.project(group, artifact).at_version(version)
+    reason = "no try was made"
+    for _attempt in range(_FETCH_TRIES):
+        try:
+            path = component.artifact().resolve()
+        except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
+            # jgo's message lists addresses; the kind of error is enough to act on.
+            reason = type(error).__name__
+            continue
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest == jar.sha256:
+            return path
+        path.unlink()
+        reason = f"its SHA-256 is {digest}, the lock says {jar.sha256}"
+    raise JarsUnavailable(f"cannot fetch {jar.coordinate}: {reason}")
+
+
+def _maven_context(repository: Path) -> "MavenContext":
+    # Imported late: a warm start needs neither jgo nor its HTTP client.
+    from jgo.maven import MavenContext, PythonResolver
+
+    return MavenContext(resolver=PythonResolver(), repo_cache=repository)
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def write_lock(path: Path = LOCK_PATH, endpoint: str = KAFKA_ENDPOINT) -> int:
+    """Resolves `endpoint` with all it depends on and writes the lock file.
+
+    Returns:
+        How many artifacts the lock names.
+    """
+    from jgo.env import LockFile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        context = _maven_context(Path(scratch))
+        wanted = [context.create_dependency(part) for part in endpoint.split("+")]
+        inputs, transitive = context.resolver.resolve(wanted)
+        lock = LockFile.from_resolved_dependencies(inputs + transitive, environment_name="kafka")
+        lock.save(path)
+        return len(lock.dependencies)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["lock"]:
+        sys.stdout.write(f"{write_lock()} artifacts locked\n")
+    else:
+        sys.stdout.write(f"{len(fetch_jars())} jars ready\n")

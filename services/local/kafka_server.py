@@ -1,0 +1,114 @@
+"""Apache Kafka on this machine: one node, KRaft, on the bundled Java runtime."""
+
+import base64
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+from services.local.child import Command, run_to_end
+from services.local.java import java_program
+from services.local.kafka_jars import fetch_jars
+from services.local.paths import DEFAULT_PATHS, deploy_file
+from services.local.ports import LOOPBACK, any_free_port
+from services.local.probes import kafka_answers
+from services.local.server import LocalServer, ServerFailed
+
+_TEMPLATE = deploy_file("kafka", "server.properties")
+_FORMAT_TIMEOUT_S = 60.0
+# Serial collection suits a small heap on two cores; the rest silences warnings about what Kafka's
+# own libraries do on Java 25 and keeps files out of shared temporary folders.
+_JVM_FLAGS = (
+    "-Xms96m",
+    "-Xmx320m",
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.awt.headless=true",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+)
+
+
+class KafkaServer(LocalServer):
+    """A broker whose records survive `kill` and `stop`; see `LocalServer` for its life.
+
+    Example:
+        >>> with KafkaServer(Path("scratch/kafka")) as kafka:  # doctest: +SKIP
+        ...     kafka.bootstrap
+        '127.0.0.1:49152'
+    """
+
+    name = "kafka"
+    ready_timeout_s = 60.0
+
+    def __init__(
+        self,
+        directory: Path,
+        port: int | None = None,
+        controller_port: int | None = None,
+        log_path: Path | None = None,
+        cache: Path = DEFAULT_PATHS.cache,
+    ) -> None:
+        """Chooses ports; fetches and starts nothing yet.
+
+        Args:
+            directory: home of configuration and records; an existing one is continued.
+            port: where clients connect; any free port if None.
+            controller_port: where the node talks to itself; any free port if None.
+            log_path: file for the broker's output; `<directory>/kafka.log` if None.
+            cache: folder that holds, or will hold, the jars.
+        """
+        super().__init__(directory, log_path)
+        self.port = port or any_free_port()
+        self.controller_port = controller_port or any_free_port({self.port})
+        self._cache = cache
+
+    @property
+    def bootstrap(self) -> str:
+        """Address for clients, `host:port`."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The client port and the controller's."""
+        return {"broker": self.port, "controller": self.controller_port}
+
+    def is_ready(self) -> bool:
+        """The broker answers an ApiVersions request."""
+        return kafka_answers(self.port)
+
+    def command(self) -> Command:
+        """Writes `server.properties`, formats new storage, returns the broker's command.
+
+        Raises:
+            JarsUnavailable: the jars are not in the cache and cannot be fetched.
+            ServerFailed: the storage could not be formatted.
+        """
+        records = self.directory / "records"
+        scratch = self.directory / "tmp"
+        scratch.mkdir(parents=True, exist_ok=True)
+        properties = self.directory / "server.properties"
+        properties.write_text(
+            Template(_TEMPLATE.read_text()).substitute(
+                broker_port=self.port, controller_port=self.controller_port, log_dir=records
+            )
+        )
+        class_path = ":".join(str(jar) for jar in fetch_jars(self._cache))
+        java = (str(java_program()), *_JVM_FLAGS, f"-Djava.io.tmpdir={scratch}", "-cp", class_path)
+        if not (records / "meta.properties").exists():
+            self._format(java, properties)
+        return Command((*java, "kafka.Kafka", str(properties)), cwd=self.directory)
+
+    def _format(self, java: Sequence[str], properties: Path) -> None:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # An id may not start with a dash, or the tool takes it for an option.
+        cluster_id = "g" + cluster_id[1:]
+        tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster_id)
+        format_storage = Command((*java, *tool, "--config", str(properties), "--ignore-formatted"))
+        status, output = run_to_end(format_storage, _FORMAT_TIMEOUT_S)
+        if status != 0:
+            raise ServerFailed(f"kafka storage was not formatted:\n{output}")

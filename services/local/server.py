@@ -1,0 +1,151 @@
+"""What every server of the local stack can do: start, be ready, be killed, start again."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from core.errors import GroundswellError
+from services.local.child import Child, Command
+
+_READY_POLL_S = 0.05
+_LOG_TAIL_LINES = 15
+
+
+class ServerFailed(GroundswellError):
+    """A server ended by itself or was not ready in time; the message carries its last output."""
+
+
+class LocalServer(ABC):
+    """One server process with a fixed directory and fixed ports across restarts.
+
+    Used as a context manager it is started, waited for, and stopped at the end. `kill` followed
+    by `start` is a crash and a recovery: same ports, same stored data. Not thread-safe; start it
+    from the main thread (see `services.local.child`).
+    """
+
+    name: str
+    ready_timeout_s: float = 30.0
+    stop_grace_s: float = 10.0
+
+    def __init__(self, directory: Path, log_path: Path | None = None) -> None:
+        """Only remembers; nothing is started or written yet.
+
+        Args:
+            directory: where the server keeps its files; made when needed, kept at the end.
+            log_path: where its output goes; `<directory>/<name>.log` if None.
+        """
+        self.directory = directory
+        self.log_path = log_path or directory / f"{self.name}.log"
+        self._child: Child | None = None
+
+    @property
+    @abstractmethod
+    def ports(self) -> Mapping[str, int]:
+        """Every port the server listens on, by what it is for."""
+
+    @abstractmethod
+    def command(self) -> Command:
+        """Writes the configuration the server needs and returns how to execute it."""
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Really asks the server whether it can serve; False is no error."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server.
+
+        Raises:
+            ServerFailed: it was never started.
+        """
+        if self._child is None:
+            raise ServerFailed(f"{self.name} was not started")
+        return self._child.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the process exists; it may not be ready."""
+        return self._child is not None and self._child.is_running
+
+    @property
+    def exit_status(self) -> int | None:
+        """Exit status of the ended process, None while it runs or before it was started."""
+        return None if self._child is None else self._child.exit_status
+
+    def start(self) -> None:
+        """Starts the process and returns at once; does nothing if it is running."""
+        if self.is_running:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._child = Child(self.command(), self.log_path)
+
+    def wait_ready(self, deadline_s: float | None = None) -> None:
+        """Waits until the server answers.
+
+        Args:
+            deadline_s: seconds to wait at most; the class's `ready_timeout_s` if None.
+
+        Raises:
+            ServerFailed: it ended, or did not answer in time.
+        """
+        limit_s = self.ready_timeout_s if deadline_s is None else deadline_s
+        give_up_at = time.monotonic() + limit_s
+        while not self.is_ready():
+            if not self.is_running:
+                raise ServerFailed(self._describe(f"ended with status {self.exit_status}"))
+            if time.monotonic() > give_up_at:
+                raise ServerFailed(self._describe(f"did not answer within {limit_s:g} s"))
+            time.sleep(_READY_POLL_S)
+
+    def kill(self) -> None:
+        """Ends the process and all it started with SIGKILL, as a crash would."""
+        if self._child is not None:
+            self._child.kill()
+
+    def stop(self) -> None:
+        """Asks the process to end (SIGTERM), and kills it when the grace has passed."""
+        if self._child is not None:
+            self._child.stop(self.stop_grace_s)
+
+    def ask_to_stop(self) -> None:
+        """Sends SIGTERM and returns at once; `stop` waits."""
+        if self._child is not None:
+            self._child.ask_to_stop()
+
+    def restart(self) -> None:
+        """Stops, starts again on the same ports and directory, and waits until it answers."""
+        self.stop()
+        self.start()
+        self.wait_ready()
+
+    def log_tail(self, lines: int = _LOG_TAIL_LINES) -> str:
+        """Return the last lines the server printed, "" if it printed none."""
+        if not self.log_path.exists():
+            return ""
+        text = self.log_path.read_text(errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _describe(self, what: str) -> str:
+        return f"{self.name} {what}; its last output ({self.log_path}):\n{self.log_tail()}"
+
+    def __enter__(self) -> Self:
+        """Starts the server and waits until it answers."""
+        self.start()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stops the server; its files stay."""
+        self.stop()

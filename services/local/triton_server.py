@@ -1,0 +1,121 @@
+"""NVIDIA Triton on this machine: the real `tritonserver`, serving the built model repository."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.local.child import Command, run_to_end
+from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
+from services.local.ports import LOOPBACK, any_free_port
+from services.local.probes import http_answers
+from services.local.server import LocalServer, ServerFailed
+
+DEFAULT_SERVER_PYTHON = PROJECT_ROOT / ".venv-server" / "bin" / "python"
+_BUILD_TIMEOUT_S = 600.0
+
+
+def build_model_repository(
+    server_python: Path = DEFAULT_SERVER_PYTHON,
+    repository: Path = DEFAULT_PATHS.model_repository,
+) -> str:
+    """Builds the model repository in the model server's environment; quick when up to date.
+
+    Returns:
+        What the builder printed.
+
+    Raises:
+        ServerFailed: there is no such environment, or the build failed.
+    """
+    if not server_python.exists():
+        raise ServerFailed(f"there is no model server environment at {server_python}: make setup")
+    build = Command(
+        (str(server_python), "-m", "models.build", "--output", str(repository)),
+        env={"PYTHONPATH": str(PROJECT_ROOT)},
+        cwd=PROJECT_ROOT,
+    )
+    status, output = run_to_end(build, _BUILD_TIMEOUT_S)
+    if status != 0:
+        raise ServerFailed(f"the model was not built:\n{output}")
+    return output
+
+
+class TritonServer(LocalServer):
+    """The inference server; it keeps nothing, so a restart is always clean.
+
+    Example:
+        >>> with TritonServer(Path("scratch/triton")) as triton:  # doctest: +SKIP
+        ...     triton.grpc_address
+        '127.0.0.1:49154'
+    """
+
+    name = "triton"
+    ready_timeout_s = 120.0  # loading and compiling the model takes the larger part
+    stop_grace_s = 15.0
+
+    def __init__(
+        self,
+        directory: Path,
+        http_port: int | None = None,
+        grpc_port: int | None = None,
+        metrics_port: int | None = None,
+        log_path: Path | None = None,
+        server_python: Path = DEFAULT_SERVER_PYTHON,
+        repository: Path = DEFAULT_PATHS.model_repository,
+    ) -> None:
+        """Chooses ports; starts nothing yet. The repository must have been built.
+
+        Args:
+            directory: scratch folder of the server.
+            http_port: health and HTTP inference; any free port if None.
+            grpc_port: inference; any free port if None.
+            metrics_port: Prometheus page; any free port if None.
+            log_path: file for the server's output; `<directory>/triton.log` if None.
+            server_python: interpreter of the model server's environment.
+            repository: the built Triton model repository.
+        """
+        super().__init__(directory, log_path)
+        self.http_port = http_port or any_free_port()
+        self.grpc_port = grpc_port or any_free_port({self.http_port})
+        self.metrics_port = metrics_port or any_free_port({self.http_port, self.grpc_port})
+        self._server_python = server_python
+        self._repository = repository
+
+    @property
+    def grpc_address(self) -> str:
+        """Where the scorer connects, `host:port`."""
+        return f"{LOOPBACK}:{self.grpc_port}"
+
+    @property
+    def http_url(self) -> str:
+        """Base address of the HTTP interface."""
+        return f"http://{LOOPBACK}:{self.http_port}"
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """HTTP, gRPC and metrics ports."""
+        return {"http": self.http_port, "grpc": self.grpc_port, "metrics": self.metrics_port}
+
+    def is_ready(self) -> bool:
+        """Triton says that it and every model of the repository are ready."""
+        return http_answers(self.http_port, "/v2/health/ready")
+
+    def command(self) -> Command:
+        """Return the server's command; its library path stays in its own environment.
+
+        Raises:
+            ServerFailed: the model repository has not been built.
+        """
+        # The one place where the local stack touches the models package: its maker knows where
+        # the wheel keeps its parts. Standard library only, so it is safe in this environment.
+        from models.serving.triton_process import triton_command
+
+        if not self._repository.is_dir():
+            raise ServerFailed(f"no model repository at {self._repository}: make setup builds it")
+        started = triton_command(
+            self._server_python,
+            self._repository,
+            self.directory,
+            http_port=self.http_port,
+            grpc_port=self.grpc_port,
+            metrics_port=self.metrics_port,
+        )
+        return Command(tuple(started.argv), env=started.env, cwd=self.directory)
