@@ -1,0 +1,74 @@
+"""Texts to padded token batches, in an order that wastes little padding. Needs torch.
+
+Shapes: `B` batch, `T` tokens of the batch's longest text.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.serving.normalise import normalise
+
+PAD_ID = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenisedTask:
+    """One head's training set: token ids per text and its target."""
+
+    head: str
+    token_ids: tuple[tuple[int, ...], ...]
+    targets: tuple[int, ...]
+
+
+def tokenise(
+    texts: Sequence[str], tokenizer_file: Path, max_tokens: int
+) -> tuple[tuple[int, ...], ...]:
+    """Normalise and tokenise, special tokens included, cut at `max_tokens`."""
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    encodings = tokenizer.encode_batch_fast([normalise(text) for text in texts])
+    return tuple(tuple(encoding.ids) for encoding in encodings)
+
+
+def pad(token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Ids and mask, both (B, T)."""
+    width = max(len(ids) for ids in token_ids)
+    padded = torch.full((len(token_ids), width), PAD_ID, dtype=torch.long)
+    mask = torch.zeros((len(token_ids), width), dtype=torch.long)
+    for row, ids in enumerate(token_ids):
+        padded[row, : len(ids)] = torch.tensor(ids)
+        mask[row, : len(ids)] = 1
+    return padded, mask
+
+
+def plan_epoch(
+    lengths: Sequence[int], batch_posts: int, seed: int, epoch: int, pool_batches: int = 50
+) -> list[list[int]]:
+    """Row numbers of each batch of an epoch; every row exactly once.
+
+    Rows are shuffled, then sorted by length inside pools of `pool_batches` batches, then the
+    batches are shuffled: near-equal lengths inside a batch without a fixed order of batches.
+    A pure function of its arguments, so a resumed run continues with the same batches.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    order = rng.permutation(len(lengths))
+    pool = batch_posts * pool_batches
+    batches: list[list[int]] = []
+    for start in range(0, len(order), pool):
+        rows = sorted(order[start : start + pool].tolist(), key=lambda row: (lengths[row], row))
+        batches += [rows[i : i + batch_posts] for i in range(0, len(rows), batch_posts)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def in_length_order(lengths: Sequence[int], batch_posts: int) -> Iterator[list[int]]:
+    """Row numbers in batches, shortest texts first: for evaluation, where order is free."""
+    rows = sorted(range(len(lengths)), key=lambda row: lengths[row])
+    for start in range(0, len(rows), batch_posts):
+        yield rows[start : start + batch_posts]

@@ -1,0 +1,111 @@
+"""The post encoder: backbone, mean pooling, heads. Needs torch and transformers.
+
+Shapes: `B` batch, `T` tokens, `D` embedding width, `C` classes of a head.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoModel
+
+from models.encoder.config import EncoderConfig
+from models.encoder.heads import HEADS
+from models.encoder.heads.base import Head
+from models.lora import adapter_state, inject, load_adapter_state
+
+ADAPTER_FILE = "adapter_model.safetensors"
+HEADS_FILE = "heads.safetensors"
+
+
+def load_backbone(folder: Path, attention: str = "sdpa") -> nn.Module:
+    """Load any encoder checkpoint that `AutoModel` knows, in fp32."""
+    model = AutoModel.from_pretrained(
+        folder, attn_implementation=attention, dtype=torch.float32, local_files_only=True
+    )
+    # The pooler is not used (the embedding is a mean), so it must not be trained or exported.
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return cast(nn.Module, model)
+
+
+def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Average the hidden states (B, T, D) over real tokens; `mask` (B, T) is 1 on those."""
+    weight = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
+
+
+class PostEncoder(nn.Module):
+    """One pass over the backbone serves the embedding and every head."""
+
+    def __init__(
+        self, backbone: nn.Module, width: int, heads: Sequence[str], dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict({name: HEADS.get(name)(width, dropout) for name in heads})
+
+    def head(self, name: str) -> Head:
+        """The head module called `name`."""
+        return cast(Head, self.heads[name])
+
+    def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids and mask, both (B, T), to embeddings (B, D)."""
+        output = self.backbone(input_ids=input_ids, attention_mask=attention_mask)
+        return mean_pool(output.last_hidden_state.float(), attention_mask)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Embedding (B, D) and logits (B, C) per head."""
+        embedding = self.embed(input_ids, attention_mask)
+        return embedding, {name: head(embedding) for name, head in self.heads.items()}
+
+
+def adapt(model: PostEncoder, rank: int, alpha: float) -> None:
+    """Freeze the backbone but for LoRA on every linear layer, LayerNorms and biases."""
+    model.backbone.requires_grad_(False)
+    inject(model.backbone, rank, alpha)
+    for name, parameter in model.backbone.named_parameters():
+        if "lora_" in name or "LayerNorm" in name or name.endswith(".bias"):
+            parameter.requires_grad_(True)
+
+
+def trained_parameters(model: nn.Module) -> int:
+    """How many numbers training may change."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def trained_state(model: PostEncoder) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Adapter and head tensors, as they are saved."""
+    heads = {name: value.detach().clone() for name, value in model.heads.state_dict().items()}
+    return adapter_state(model.backbone), heads
+
+
+def load_trained_state(
+    model: PostEncoder, adapter: Mapping[str, Tensor], heads: Mapping[str, Tensor]
+) -> None:
+    """The inverse of `trained_state`, into a model already passed through `adapt`."""
+    load_adapter_state(model.backbone, adapter)
+    model.heads.load_state_dict(dict(heads))
+
+
+def save_weights(model: PostEncoder, folder: Path) -> None:
+    """Write the adapter and head files."""
+    adapter, heads = trained_state(model)
+    save_file(adapter, folder / ADAPTER_FILE, metadata={"format": "pt"})
+    save_file(heads, folder / HEADS_FILE, metadata={"format": "pt"})
+
+
+def load_trained(
+    config: EncoderConfig, weights: Path, backbone: Path, attention: str = "sdpa"
+) -> PostEncoder:
+    """A trained encoder in evaluation mode, adapters not merged."""
+    body = load_backbone(backbone, attention)
+    model = PostEncoder(body, config.embedding_size, [head.name for head in config.heads])
+    adapt(model, config.lora_rank, config.lora_alpha)
+    load_trained_state(model, load_file(weights / ADAPTER_FILE), load_file(weights / HEADS_FILE))
+    return model.eval()
