@@ -31,17 +31,20 @@ class Command:
         argv: program and arguments; no shell is involved.
         env: variables laid over the inherited environment.
         cwd: working directory, or None for the parent's.
+        inherits: False makes `env` the whole environment.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     cwd: Path | None = None
+    inherits: bool = True
 
-
-def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the parent's environment without loader and JVM variables, with `extra` on top."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-    return inherited | dict(extra)
+    def environment(self) -> dict[str, str]:
+        """Return the child's whole environment: the parent's less loader and JVM variables."""
+        if not self.inherits:
+            return dict(self.env)
+        kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        return kept | dict(self.env)
 
 
 def _die_with_parent(parent_pid: int) -> None:
@@ -61,7 +64,7 @@ def run_to_end(command: Command, timeout_s: float) -> tuple[int, str]:
     """
     outcome = subprocess.run(  # noqa: S603  (our own argv, no shell)
         command.argv,
-        env=child_environment(command.env),
+        env=command.environment(),
         cwd=command.cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -94,7 +97,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=child_environment(command.env),
+                env=command.environment(),
                 cwd=command.cwd,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which orders the end
                 preexec_fn=lambda: _die_with_parent(parent_pid),

@@ -37,8 +37,8 @@ class LocalServer(ABC):
             directory: where the server keeps its files; made when needed, kept at the end.
             log_path: where its output goes; `<directory>/<name>.log` if None.
         """
-        self.directory = directory
-        self.log_path = log_path or directory / f"{self.name}.log"
+        self.directory = directory.resolve()
+        self.log_path = (log_path or directory / f"{self.name}.log").resolve()
         self._child: Child | None = None
 
     @property

@@ -118,4 +118,4 @@ class TritonServer(LocalServer):
             grpc_port=self.grpc_port,
             metrics_port=self.metrics_port,
         )
-        return Command(tuple(started.argv), env=started.env, cwd=self.directory)
+        return Command(tuple(started.argv), started.env, self.directory, inherits=False)
