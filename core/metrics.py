@@ -57,6 +57,10 @@ class Metrics:
         self.ingest_waits = self._counter(
             "ingest_waits", "Times the source was slowed because the buffer was full", "source"
         )
+        self.source_gap_items = self._counter(
+            "source_gap_items", "Items lost because a source that cannot wait met a full buffer",
+            "source",
+        )  # fmt: skip
         self.source_lag_seconds = self._gauge(
             "source_lag_seconds", "Ingest time less claimed time of the last post", "source"
         )

@@ -74,6 +74,8 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     """A request unanswered for so long has failed."""
     max_message_bytes: Positive = 1_048_576
     """Largest message ingest sends; a larger post goes to `dead-posts` cut short."""
+    compression: Literal["none", "gzip", "lz4"] = "none"
+    """Of what ingest sends; `lz4` needs the lz4 package here and cramjam in the workers."""
 
 
 class RedisSettings(Struct, frozen=True, kw_only=True):
@@ -170,6 +172,10 @@ class IngestSettings(Struct, frozen=True, kw_only=True):
     """Where the source's cursor is stored once Kafka has acknowledged."""
     max_buffered_posts: Positive = 10_000
     """Unacknowledged posts; a source that can wait is slowed beyond it."""
+    max_buffered_bytes: Positive = 67_108_864
+    """Bytes of unacknowledged posts; the same, for large ones."""
+    stop_timeout_s: Seconds = 10.0
+    """After SIGTERM, how long Kafka may take to acknowledge what was sent."""
     source_options: str = ""
     """TOML file with the source's own options; empty means its defaults."""
 
