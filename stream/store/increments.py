@@ -1,0 +1,163 @@
+"""What one batch adds to the state of a partition, in the form that `apply.lua` takes.
+
+Plain values only: the pipeline builds it, the store sends it, `stream.store.memory` applies it in
+Python for comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from core.settings import WindowSettings, WorkerSettings
+from stream.store.keys import KEPT_SHARDS, SEEN_SHARDS
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+DELETED: Final = b""
+"""The blob of an operation that deletes."""
+
+QueryIncrement = tuple[str, list[int], dict[str, list[int]], list[str]]
+"""(query, counters, stratum -> four counters, authors)"""
+
+
+class Contribution(msgspec.Struct, frozen=True, array_like=True):
+    """What one post added to its panes; kept so that it can be taken back.
+
+    Attributes:
+        start_s: start of its pane, seconds since 1970.
+        stratum: its stratum.
+        counters: its counter array (`stream.windows.layout.COUNTERS`).
+        queries: names of the queries it was counted under.
+    """
+
+    start_s: int
+    stratum: str
+    counters: list[int]
+    queries: list[str]
+
+    def packed(self) -> bytes:
+        """Return the msgpack bytes that the store keeps."""
+        return _encoder.encode(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Horizons:
+    """How long the store remembers, in seconds of event time.
+
+    Attributes:
+        pane_s: length of a pane.
+        retention_s: panes exist and may change for so long after their end.
+        kept_horizon_s: contributions are kept for so long.
+        seen_horizon_s: post ids are kept for so long.
+    """
+
+    pane_s: int
+    retention_s: int
+    kept_horizon_s: int
+    seen_horizon_s: int
+
+    @classmethod
+    def of(cls, windows: WindowSettings, worker: WorkerSettings) -> Horizons:
+        """Return the horizons that the settings ask for."""
+        return cls(
+            pane_s=windows.pane_s,
+            retention_s=windows.retention_s,
+            kept_horizon_s=windows.correction_horizon_s,
+            seen_horizon_s=worker.dedupe_horizon_s,
+        )
+
+
+@dataclass(slots=True)
+class ApplyBatch:
+    """One apply: the cursor to compare, the cursor to set, and everything in between.
+
+    Attributes:
+        topic: `posts` or `post-events`.
+        expected: the cursor that must be stored for the batch to be applied.
+        new: the cursor afterwards: offset of the last record of the batch.
+        watermark_ms: watermark after the batch, ms since 1970; -1 leaves the stored one.
+        panes: start (s) -> increments by query.
+        seen: (hour, shard) -> ids as decimal strings.
+        kept: shard -> alternating id hash and packed contribution.
+        operations: (id hash, packed contribution or `DELETED`), in the order they came.
+        totals: field -> increment of the partition's running totals.
+    """
+
+    topic: str
+    expected: int
+    new: int
+    watermark_ms: int = -1
+    panes: dict[int, list[QueryIncrement]] = field(default_factory=dict[int, list[QueryIncrement]])
+    seen: dict[tuple[int, int], list[str]] = field(default_factory=dict[tuple[int, int], list[str]])
+    kept: dict[int, list[bytes]] = field(default_factory=dict[int, list[bytes]])
+    operations: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    totals: dict[str, int] = field(default_factory=dict[str, int])
+
+    def arguments(self, horizons: Horizons) -> list[bytes]:
+        """Return the arguments of `apply.lua`."""
+        message: dict[str, Any] = {
+            "topic": self.topic,
+            "expected": self.expected,
+            "new": self.new,
+            "watermark": self.watermark_ms,
+            "panes": [[start, increments] for start, increments in self.panes.items()],
+            "seen": [[hour, shard, *ids] for (hour, shard), ids in self.seen.items()],
+            "kept": [[shard, len(pairs) // 2] for shard, pairs in self.kept.items()],
+            "operations": len(self.operations),
+            "totals": self.totals,
+            "pane_s": horizons.pane_s,
+            "retention_s": horizons.retention_s,
+            "kept_horizon_s": horizons.kept_horizon_s,
+            "seen_horizon_s": horizons.seen_horizon_s,
+            "kept_shards": KEPT_SHARDS,
+            "seen_shards": SEEN_SHARDS,
+        }
+        arguments = [_encoder.encode(message)]
+        for pairs in self.kept.values():
+            arguments.extend(pairs)
+        for operation in self.operations:
+            arguments.extend(operation)
+        return arguments
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """What the store knows of a partition when its owner arrives.
+
+    Attributes:
+        cursors: topic -> last applied offset, -1 before the first.
+        watermark_ms: ms since 1970, -1 before the first post.
+        closed_s: panes that start before this are closed; -1 before the first.
+        totals: running totals: counted, removed, edited, dead per topic, events.
+    """
+
+    cursors: dict[str, int]
+    watermark_ms: int
+    closed_s: int
+    totals: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply changed beyond adding: contributions removed and replaced."""
+
+    removed: int
+    edited: int
+
+
+@dataclass(slots=True)
+class PaneSum:
+    """A pane of one query, summed over partitions.
+
+    Attributes:
+        counters: by position, as in `stream.windows.layout.COUNTERS`.
+        strata: stratum -> four counters, not yet capped.
+        authors: unique authors, estimated; authors are on one partition each, so counts add up.
+    """
+
+    counters: list[int] = field(default_factory=list[int])
+    strata: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    authors: int = 0

@@ -1,0 +1,68 @@
+"""The layout under `{p}:`, in one place; `apply.lua` builds the same names.
+
+=========================  =======  ==============================================================
+key                        type     holds
+=========================  =======  ==============================================================
+``{p}:cursor``             hash     last applied offset per topic, watermark, closed, totals
+``{p}:starts``             zset     starts (s) of the panes that exist
+``{p}:pane:<start>``       hash     query -> msgpack array of counters
+``{p}:strata:<start>``     hash     query -> msgpack map of stratum -> four counters
+``{p}:authors:<start>:q``  HLL      unique authors of query q
+``{p}:dirty``              set      starts that changed after they were closed
+``{p}:seen:<hour>:<n>``    intset   64-bit hashes of post ids, sharded so that they stay packed
+``{p}:seen-hours``         zset     hours that have a `seen`
+``{p}:kept:<hour>:<n>``    hash     id hash -> what the post added, for edits and deletions
+``{p}:kept-hours``         zset     hours (of the watermark) that have a `kept`
+``{p}:ahead``              hash     id hash -> "" (deleted) or contribution (edited) before its post
+``{p}:ahead-due``          zset     id hash -> watermark hour at which it was put there
+``{closer}:closed``        string   start (s) up to which panes are closed
+``{closer}:rev:<start>``   hash     query -> revision:digest of what was last published
+=========================  =======  ==============================================================
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SEEN_SHARDS: Final = 1024
+"""Shards of an hour's ids: with `set-max-intset-entries 4096`, four million ids an hour stay packed."""
+
+KEPT_SHARDS: Final = 4096
+"""Shards of an hour's contributions: a packed hash is searched from its head, so keep it short."""
+
+CLOSER: Final = "{closer}:"
+
+
+def prefix(partition: int) -> str:
+    """Return the start of every key that `partition` owns.
+
+    Example:
+        >>> prefix(3)
+        '{3}:'
+    """
+    return f"{{{partition}}}:"
+
+
+def cursor(partition: int) -> str:
+    """Return the key of the partition's cursor hash."""
+    return f"{{{partition}}}:cursor"
+
+
+def pane(partition: int, start_s: int) -> str:
+    """Return the key of a pane's counters."""
+    return f"{{{partition}}}:pane:{start_s}"
+
+
+def strata(partition: int, start_s: int) -> str:
+    """Return the key of a pane's strata."""
+    return f"{{{partition}}}:strata:{start_s}"
+
+
+def authors(partition: int, start_s: int, query: str) -> str:
+    """Return the key of the unique authors of a query in a pane."""
+    return f"{{{partition}}}:authors:{start_s}:{query}"
+
+
+def revisions(start_s: int) -> str:
+    """Return the key of the published revisions of a pane."""
+    return f"{CLOSER}rev:{start_s}"

@@ -1,0 +1,56 @@
+"""One table: every topic, what it is keyed by, how long it keeps, what it carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_HOUR_MS: Final = 3_600_000
+_DAY_MS: Final = 24 * _HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """How a topic is made.
+
+    Attributes:
+        name: the topic's name.
+        key: what its records are keyed by, in words.
+        partitions: a fixed number, or None for `kafka.partitions`.
+        retention_ms: how long records are kept; -1 for ever (compacted topics).
+        compacted: keep the last record of each key instead of the last days.
+        schema: name in `core.schemas.SCHEMAS`.
+    """
+
+    name: str
+    key: str
+    partitions: int | None
+    retention_ms: int
+    compacted: bool
+    schema: str
+
+
+POSTS: Final = "posts"
+POST_EVENTS: Final = "post-events"
+SCORED_POSTS: Final = "scored-posts"
+PROGRESS: Final = "progress"
+WINDOWS: Final = "windows"
+DEAD_POSTS: Final = "dead-posts"
+
+SOURCE_PARTITION_HEADER: Final = "source-partition"
+SOURCE_OFFSET_HEADER: Final = "source-offset"
+SOURCE_TOPIC_HEADER: Final = "source-topic"
+
+TOPICS: Final[dict[str, TopicSpec]] = {
+    spec.name: spec
+    for spec in (
+        # Longer than the store's horizons, so that an emptied store can be rebuilt from here.
+        TopicSpec(POSTS, "author", None, 7 * _DAY_MS, False, "post"),
+        TopicSpec(POST_EVENTS, "author of the post", None, 7 * _DAY_MS, False, "post-event"),
+        TopicSpec(SCORED_POSTS, "author", None, 3 * _DAY_MS, False, "scored-post"),
+        # One partition elects one closer: see docs/decisions.
+        TopicSpec(PROGRESS, "source partition", 1, _HOUR_MS, False, "progress"),
+        TopicSpec(WINDOWS, "query|start", None, -1, True, "window"),
+        TopicSpec(DEAD_POSTS, "topic|partition|offset", 1, 30 * _DAY_MS, False, "dead-post"),
+    )
+}

@@ -1,0 +1,1 @@
+"""Event time: panes, watermarks, what is summed, and when a pane is closed. Pure code, no I/O."""
