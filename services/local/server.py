@@ -95,9 +95,9 @@ class LocalServer(ABC):
         give_up_at = time.monotonic() + limit_s
         while not self.is_ready():
             if not self.is_running:
-                raise ServerFailed(self._describe(f"ended with status {self.exit_status}"))
+                raise ServerFailed(self.describe(f"ended with status {self.exit_status}"))
             if time.monotonic() > give_up_at:
-                raise ServerFailed(self._describe(f"did not answer within {limit_s:g} s"))
+                raise ServerFailed(self.describe(f"did not answer within {limit_s:g} s"))
             time.sleep(_READY_POLL_S)
 
     def kill(self) -> None:
@@ -128,7 +128,8 @@ class LocalServer(ABC):
         text = self.log_path.read_text(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
-    def _describe(self, what: str) -> str:
+    def describe(self, what: str) -> str:
+        """Return a message for people: what happened to the server, and its last output."""
         return f"{self.name} {what}; its last output ({self.log_path}):\n{self.log_tail()}"
 
     def __enter__(self) -> Self:
