@@ -25,10 +25,10 @@ from __future__ import annotations
 from typing import Final
 
 SEEN_SHARDS: Final = 1024
-"""Shards of an hour's ids: with `set-max-intset-entries 4096`, four million ids an hour stay packed."""
+"""Shards of an hour's ids: with `set-max-intset-entries 4096`, 4 M ids an hour stay packed."""
 
 KEPT_SHARDS: Final = 4096
-"""Shards of an hour's contributions: a packed hash is searched from its head, so keep it short."""
+"""Shards of an hour's contributions: a packed hash is searched from its head: keep it short."""
 
 CLOSER: Final = "{closer}:"
 

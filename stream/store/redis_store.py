@@ -1,12 +1,13 @@
 """The only import of redis: the state of partitions, and what the closer remembers.
 
 One `RedisStore` per process. Every failure that a later try may mend (away, loading, out of memory,
-disk full, read-only) becomes `StoreUnavailable`; the caller waits and tries again, nothing is skipped.
+disk full, read-only) becomes `StoreUnavailable`: the caller waits and tries again, nothing is
+skipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, cast
@@ -43,7 +44,8 @@ class RedisStore:
 
     def __init__(self, settings: RedisSettings, horizons: Horizons) -> None:
         self._horizons = horizons
-        self._redis = aioredis.Redis.from_url(
+        # redis-py's own types leave most returns unknown; this module is where they become ours.
+        self._redis: Any = cast(Any, aioredis.Redis).from_url(
             settings.url,
             username=settings.username or None,
             password=settings.password.reveal() or None,
@@ -63,12 +65,12 @@ class RedisStore:
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless Redis answers."""
         async with _redis_faults():
-            await cast(Any, self._redis.ping())
+            await self._redis.ping()
 
     async def partition_state(self, partition: int) -> PartitionState:
         """Return the cursors, watermark and totals of a partition; zeros if it is new."""
         async with _redis_faults():
-            stored = await cast(Any, self._redis.hgetall(keys.cursor(partition)))
+            stored = await self._redis.hgetall(keys.cursor(partition))
         fields: dict[str, int] = {name.decode(): int(value) for name, value in stored.items()}
         return PartitionState(
             cursors={topic: fields.get(topic, -1) for topic in (POSTS, POST_EVENTS)},
@@ -83,7 +85,7 @@ class RedisStore:
             return []
         message = _pack.encode([[post_id, shard, *hours] for post_id, shard, hours in lookups])
         async with _redis_faults():
-            answer = await cast(Any, self._seen(keys=[keys.cursor(partition)], args=[message]))
+            answer = await self._seen(keys=[keys.cursor(partition)], args=[message])
         return [flag == 1 for flag in answer]
 
     async def apply(self, partition: int, batch: ApplyBatch) -> Applied:
@@ -96,7 +98,7 @@ class RedisStore:
         """
         arguments = batch.arguments(self._horizons)
         async with _redis_faults():
-            answer = await cast(Any, self._apply(keys=[keys.cursor(partition)], args=arguments))
+            answer = await self._apply(keys=[keys.cursor(partition)], args=arguments)
         if answer[0] == 0:
             raise CursorConflict(partition, batch.topic, batch.expected, int(answer[1]))
         return Applied(removed=answer[1], edited=answer[2])
@@ -150,7 +152,7 @@ class RedisStore:
     async def closed_through(self) -> int:
         """Return the start (s) before which every pane is closed; -1 if none is."""
         async with _redis_faults():
-            stored = await cast(Any, self._redis.get(f"{keys.CLOSER}closed"))
+            stored = await self._redis.get(f"{keys.CLOSER}closed")
         return int(stored) if stored else -1
 
     async def close_through(self, partitions: Iterable[int], start_s: int) -> None:
@@ -164,7 +166,7 @@ class RedisStore:
             for partition in partitions:
                 pipe.hset(keys.cursor(partition), "closed", str(start_s))
             await pipe.execute()
-            await cast(Any, self._redis.set(f"{keys.CLOSER}closed", start_s))
+            await self._redis.set(f"{keys.CLOSER}closed", start_s)
 
     async def dirty(self, partitions: Iterable[int]) -> dict[int, list[int]]:
         """Return start (s) -> partitions in which a closed pane changed since last published."""
@@ -194,12 +196,12 @@ class RedisStore:
     async def mark_dirty(self, partition: int, start_s: int) -> None:
         """Put a start back on a dirty list, after a correction that could not be published."""
         async with _redis_faults():
-            await cast(Any, self._redis.sadd(f"{keys.prefix(partition)}dirty", start_s))
+            await self._redis.sadd(f"{keys.prefix(partition)}dirty", start_s)
 
     async def revisions(self, start_s: int) -> dict[str, tuple[int, str]]:
         """Return query -> (revision, digest) last published for a pane."""
         async with _redis_faults():
-            stored = await cast(Any, self._redis.hgetall(keys.revisions(start_s)))
+            stored = await self._redis.hgetall(keys.revisions(start_s))
         published: dict[str, tuple[int, str]] = {}
         for query, value in stored.items():
             revision, _, digest = value.decode().partition(":")
@@ -223,7 +225,7 @@ class RedisStore:
 
 
 @asynccontextmanager
-async def _redis_faults() -> AsyncIterator[None]:
+async def _redis_faults() -> AsyncGenerator[None]:
     """Turn what Redis and the network raise into our tree; our own mistakes pass unchanged."""
     try:
         yield

@@ -1,8 +1,8 @@
 """What a pane counts: one array of integers, in this order, in the store and on the wire.
 
 Sums are integers in micro-units (`core.schemas.MICRO`), so they are the same in any order and batch
-size. A square is stored in micro-units *of the square*: the store's Lua counts exactly to 2^53, which
-micro-units squared would pass after nine thousand posts.
+size. A square is stored in micro-units *of the square*: the store's Lua counts exactly to 2^53,
+which micro-units squared would pass after nine thousand posts.
 
 New counters are appended, never inserted: a stored array that is shorter reads as zeros.
 """
@@ -25,7 +25,7 @@ COUNTERS: Final[tuple[str, ...]] = (
     "participation_posts",
     *(f"participation_{label}" for label in PARTICIPATION),
 )
-"""Name of each counter. `*_posts` are the posts that the head scored; the rest as in the glossary."""
+"""Name of each counter; `*_posts` are the posts that the head scored."""
 
 WIDTH: Final = len(COUNTERS)
 INDEX: Final[dict[str, int]] = {name: position for position, name in enumerate(COUNTERS)}
