@@ -176,6 +176,8 @@ class IngestSettings(Struct, frozen=True, kw_only=True):
     """Bytes of unacknowledged posts; the same, for large ones."""
     stop_timeout_s: Seconds = 10.0
     """After SIGTERM, how long Kafka may take to acknowledge what was sent."""
+    author_key: Secret = Secret()
+    """Secret. Key of the author hashes (HMAC-SHA-256); empty means that authors stay plain."""
     source_options: str = ""
     """TOML file with the source's own options; empty means its defaults."""
 
