@@ -1,0 +1,146 @@
+"""Turns a batch of posts into one byte string in which whole words can be found by substring.
+
+Letters, B is the batch size:
+
+- The *codes* of a batch: one small integer per character. Only characters that occur in a
+  pattern have a code of their own; every other word character shares one code, every separator
+  another. One table lookup over the batch so does case folding of ASCII, the word boundaries
+  and the shrinking of 1.1 million code points to a byte.
+- Every word stands between single separators, so the pattern " flood " is the whole word and
+  " flood relief " the phrase, whatever punctuation was between them. `POST` divides the posts,
+  so no phrase reaches from one post into the next.
+- Patterns of more than 250 distinct characters (queries in Chinese or Japanese) take two bytes
+  a character; a hit at an odd byte is then no hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.queries.folding import (
+    DROPPED,
+    SEPARATOR,
+    UNSPACED,
+    WORD,
+    character_classes,
+    fold,
+    is_unspaced,
+)
+
+Codes: TypeAlias = NDArray[np.unsignedinteger[Any]]
+
+# The order is used: codes from FIRST_WORD on belong to words, and HASH - GAP and AT - GAP are
+# the sigil numbers of `EncodedPosts.sigils`.
+POST, GAP, HASH, AT, DROP, FIRST_WORD = range(6)
+_DIVIDER = " \x00 "
+_ASCII_TABLE_SIZE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPosts:
+    """A batch in the alphabet of a matcher.
+
+    Attributes:
+        haystack: the codes of all posts, `width` bytes each, words between single gaps.
+        sigils: per code, for the gap before a word: 0 nothing, 1 ``#``, 2 ``@``; anything
+            elsewhere.
+        marks: (B + 1,) positions of the `POST` codes, ascending; post i lies between
+            marks[i] and marks[i + 1].
+    """
+
+    haystack: bytes
+    sigils: NDArray[Any]
+    marks: NDArray[np.intp]
+
+
+class Alphabet:
+    """The codes of the characters that occur in a set of patterns."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        """Give every character of `words` (as made by `split_words`) a code."""
+        characters = {character for word in words for character in word}
+        unspaced = sorted(filter(is_unspaced, characters))
+        spaced = sorted(characters.difference(unspaced))
+        other_spaced = FIRST_WORD
+        self._first_unspaced = other_spaced + 1 + len(spaced)
+        size = self._first_unspaced + 1 + len(unspaced)
+        self.width = 1 if size <= _ASCII_TABLE_SIZE else 2
+        self._dtype = np.dtype(np.uint8 if self.width == 1 else "<u2")
+        self._code_of = {c: other_spaced + 1 + i for i, c in enumerate(spaced)}
+        self._code_of |= {c: self._first_unspaced + 1 + i for i, c in enumerate(unspaced)}
+        self._table = self._build_table(other_spaced)
+        self._ascii_table = self._table[:_ASCII_TABLE_SIZE].tobytes() if self.width == 1 else None
+
+    def _build_table(self, other_spaced: int) -> Codes:
+        code_of_class = np.zeros(4, dtype=self._dtype)
+        code_of_class[[SEPARATOR, WORD, UNSPACED, DROPPED]] = (
+            GAP,
+            other_spaced,
+            self._first_unspaced,
+            DROP,
+        )
+        table = code_of_class[character_classes()]
+        for character, code in self._code_of.items():
+            table[ord(character)] = code
+        # Posts in plain ASCII skip `fold`: the table folds their capitals.
+        table[ord("A") : ord("Z") + 1] = table[ord("a") : ord("z") + 1]
+        table[0], table[ord("#")], table[ord("@")] = POST, HASH, AT
+        return table
+
+    def encode_words(self, words: Sequence[str], is_prefix: bool) -> bytes:
+        """Return the pattern of `words` next to each other; their characters must be known."""
+        codes = [GAP]
+        for word in words:
+            codes.extend(self._code_of[character] for character in word)
+            codes.append(GAP)
+        if is_prefix:
+            codes.pop()
+        return np.array(codes, dtype=self._dtype).tobytes()
+
+    def encode_posts(self, texts: Sequence[str]) -> EncodedPosts:
+        """Return `texts` as one haystack; linear in their length, no Python per character."""
+        codes, is_word = self._separate(self._look_up(texts))
+        is_mark = codes == POST
+        # Keep words, marks, and of each run of separators the last: the one before a word (it
+        # carries the sigil) or before a mark.
+        keep = is_word | is_mark
+        keep[:-1] |= keep[1:]
+        kept = codes[keep]
+        sigils = kept - GAP
+        clean = np.where((kept == HASH) | (kept == AT), GAP, kept).astype(self._dtype, copy=False)
+        return EncodedPosts(clean.tobytes(), sigils, np.flatnonzero(kept == POST))
+
+    def _look_up(self, texts: Sequence[str]) -> Codes:
+        folded = [text if text.isascii() else fold(text) for text in texts]
+        joined = _DIVIDER.join(("", *folded, ""))
+        if joined.count("\x00") != len(texts) + 1:
+            joined = _DIVIDER.join(("", *(text.replace("\x00", " ") for text in folded), ""))
+        if not joined.isascii():
+            # A lone surrogate is no valid text, but no reason to stop the stream either.
+            points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+            codes = self._table.take(points)
+            return codes[codes != DROP]
+        if self._ascii_table is not None:
+            translated = bytearray(joined.encode("ascii").translate(self._ascii_table))
+            return np.frombuffer(translated, dtype=np.uint8)
+        return self._table.take(np.frombuffer(joined.encode("ascii"), dtype=np.uint8))
+
+    def _separate(self, codes: Codes) -> tuple[Codes, NDArray[np.bool_]]:
+        """Set unspaced characters apart and take the sigil from those inside a word."""
+        is_word = codes >= FIRST_WORD
+        is_unspaced_code = codes >= self._first_unspaced
+        if is_unspaced_code.any():
+            apart = is_unspaced_code[1:] | is_unspaced_code[:-1]
+            apart &= is_word[1:] & is_word[:-1]
+            codes = np.insert(codes, np.flatnonzero(apart) + 1, GAP)
+            is_word = codes >= FIRST_WORD
+        # "bob@united.example" and "a#b": a sigil right after a word starts nothing. The first
+        # code is always a mark, so `- 1` stays inside.
+        signs = np.flatnonzero((codes == HASH) | (codes == AT))
+        codes[signs[is_word[signs - 1]]] = GAP
+        return codes, is_word

@@ -1,0 +1,284 @@
+"""The catalog of queries: `configs/queries.toml`, validated as a whole and watched for changes.
+
+::
+
+    [queries.flood-relief]
+    title = "Flood relief"                       # optional, default: the name
+    expression = 'flood* AND (relief OR #help)'
+    labels = { team = "civil-protection" }       # optional, copied to alerts
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import msgspec
+
+from core.errors import ConfigError
+from core.suggest import did_you_mean
+from stream.queries.expression import Node
+from stream.queries.grammar import QuerySyntaxError, parse
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_LABEL = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_RESERVED = "all"
+_KEYS = ("expression", "title", "labels")
+# Modification time in ns, size in bytes, inode.
+_Stamp: TypeAlias = tuple[int, int, int]
+_MAX_TITLE_CHARACTERS = 120
+_MAX_LABEL_CHARACTERS = 200
+
+
+class CatalogError(ConfigError):
+    """A query catalog cannot be used; nothing of it is.
+
+    Attributes:
+        path: the file.
+        problems: one per mistake, each naming the key, the value and what was expected.
+    """
+
+    def __init__(self, path: Path, problems: list[str]) -> None:
+        listed = "\n".join(f"- {problem}" for problem in problems)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(f"{path}: {count}\n{listed}")
+        self.path = path
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A named expression that is watched.
+
+    Attributes:
+        name: key of its windows; ``[a-z0-9][a-z0-9-]{0,62}``, never ``all``.
+        expression: the parsed expression.
+        title: for people.
+        labels: copied to its alerts, for routing.
+    """
+
+    name: str
+    expression: Node
+    title: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class QueryCatalog:
+    """The queries of one version of the catalog file.
+
+    Attributes:
+        queries: ascending by name, so their order in the file does not matter.
+        version: 16 hexadecimal digits of a hash of what the queries mean; comments, order and
+            layout of the file do not change it.
+    """
+
+    queries: tuple[Query, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What came of a look at the catalog file.
+
+    Attributes:
+        is_changed: the watcher's catalog is another one than before.
+        error: why the file as it is now cannot be used; given once for each state of the file.
+    """
+
+    is_changed: bool = False
+    error: CatalogError | None = None
+
+
+def load_catalog(path: Path) -> QueryCatalog:
+    """Read and validate the catalog in `path`. A catalog without queries is valid.
+
+    Raises:
+        CatalogError: the file cannot be read or holds mistakes; all of them are listed.
+    """
+    return parse_catalog(_read(path), path)
+
+
+def parse_catalog(content: bytes, path: Path) -> QueryCatalog:
+    """Validate the `content` of the catalog file `path` (named in errors, not read).
+
+    Raises:
+        CatalogError: the content holds mistakes; all of them are listed.
+    """
+    try:
+        document = tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        problem = f"byte {error.start}: expected UTF-8, found 0x{content[error.start]:02x}"
+        raise CatalogError(path, [problem]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogError(path, [f"not valid TOML: {error}"]) from error
+    reader = _CatalogReader()
+    queries = reader.read(document)
+    if reader.problems:
+        raise CatalogError(path, reader.problems)
+    return QueryCatalog(queries, _version_of(queries))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror}); expected a query catalog in TOML"
+        raise CatalogError(path, [problem]) from error
+
+
+def _version_of(queries: tuple[Query, ...]) -> str:
+    meaning = [(q.name, str(q.expression), q.title, sorted(q.labels.items())) for q in queries]
+    return hashlib.sha256(msgspec.json.encode(meaning)).hexdigest()[:16]
+
+
+class _CatalogReader:
+    """Walks the document and gathers every mistake on the way."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def _complain(self, key: str, found: object, expected: str) -> None:
+        self.problems.append(f"{key}: expected {expected}, found {_shown(found)}")
+
+    def read(self, document: dict[str, object]) -> tuple[Query, ...]:
+        for key in document:
+            if key != "queries":
+                self.problems.append(
+                    f"{key}: unknown key{did_you_mean(key, ['queries'])}; "
+                    "expected only tables [queries.<name>]"
+                )
+        tables = self._table("queries", document.get("queries", {}))
+        queries = [self._query(name, value) for name, value in tables.items()]
+        return tuple(sorted((q for q in queries if q is not None), key=lambda q: q.name))
+
+    def _table(self, key: str, value: object) -> dict[str, object]:
+        if isinstance(value, dict):
+            return cast("dict[str, object]", value)
+        self._complain(key, value, "a table")
+        return {}
+
+    def _query(self, name: str, value: object) -> Query | None:
+        key = f"queries.{name}"
+        if not _NAME.fullmatch(name):
+            self._complain(
+                key, name, "a name of 1 to 63 lower-case letters, digits and '-', not '-' first"
+            )
+        if name == _RESERVED:
+            self._complain(key, name, "another name: 'all' is the query that every post matches")
+        if not isinstance(value, dict):
+            self._complain(key, value, "a table with an expression")
+            return None
+        table = cast("dict[str, object]", value)
+        for unknown in [k for k in table if k not in _KEYS]:
+            self.problems.append(
+                f"{key}.{unknown}: unknown key{did_you_mean(unknown, _KEYS)}; "
+                f"expected one of {', '.join(_KEYS)}"
+            )
+        title = name
+        if "title" in table:
+            title = self._text(f"{key}.title", table["title"], _MAX_TITLE_CHARACTERS)
+        labels = self._labels(f"{key}.labels", table.get("labels", {}))
+        expression = self._expression(f"{key}.expression", table.get("expression"))
+        return None if expression is None else Query(name, expression, title, labels)
+
+    def _text(self, key: str, value: object, most: int) -> str:
+        if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
+            self._complain(key, value, f"1 to {most} printable characters")
+            return ""
+        return value
+
+    def _labels(self, key: str, value: object) -> dict[str, str]:
+        labels: dict[str, str] = {}
+        for name, content in self._table(key, value).items():
+            if not _LABEL.fullmatch(name):
+                self._complain(
+                    f"{key}.{name}", name, "a label of lower-case letters, digits and '_'"
+                )
+            labels[name] = self._text(f"{key}.{name}", content, _MAX_LABEL_CHARACTERS)
+        return labels
+
+    def _expression(self, key: str, value: object) -> Node | None:
+        if not isinstance(value, str):
+            found = "nothing" if value is None else _shown(value)
+            self.problems.append(f"{key}: expected an expression in quotes, found {found}")
+            return None
+        try:
+            return parse(value)
+        except QuerySyntaxError as error:
+            self.problems.append(f"{key}: {error}".replace("\n", "\n  "))
+            return None
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+class CatalogWatcher:
+    """Keeps the last good catalog of a file; the caller decides when to look.
+
+    The worker looks every few seconds and makes a new matcher when the catalog changed. A look
+    at an untouched file costs one `stat`. Not for use by several threads at once.
+
+    Attributes:
+        catalog: the last one that was valid.
+        last_error: why the file as last seen is not valid; None when it is.
+    """
+
+    def __init__(self, path: Path, read: Callable[[Path], bytes] = _read) -> None:
+        """Load the catalog.
+
+        Args:
+            path: of the catalog file.
+            read: returns the content of the file or raises `CatalogError`.
+
+        Raises:
+            CatalogError: the file is not valid at the start; there is nothing to fall back to.
+        """
+        self._path = path
+        self._read = read
+        self._stamp: _Stamp | None = _stamp_of(path)
+        self._content = read(path)
+        self.catalog = parse_catalog(self._content, path)
+        self.last_error: CatalogError | None = None
+
+    def reload_if_changed(self) -> Reload:
+        """Look at the file; keep the present catalog when the new content is not valid.
+
+        A file whose change is invisible to `stat` (same size, inode and modification time in
+        nanoseconds) is not read again.
+        """
+        stamp = _stamp_of(self._path)
+        if stamp == self._stamp:
+            return Reload()
+        try:
+            content = self._read(self._path)
+            if content == self._content and self.last_error is None:
+                self._stamp = stamp
+                return Reload()
+            catalog = parse_catalog(content, self._path)
+        except CatalogError as error:
+            self._stamp = stamp
+            self.last_error = error
+            return Reload(error=error)
+        # The stamp was taken before the content, so a write in between is seen the next time.
+        self._stamp, self._content = stamp, content
+        self.last_error = None
+        is_changed = catalog.version != self.catalog.version
+        self.catalog = catalog
+        return Reload(is_changed=is_changed)
+
+
+def _stamp_of(path: Path) -> _Stamp | None:
+    """Return what shows that a file changed without reading it; None when it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,183 @@
+"""The parsed form of a query: a tree of terms under And, Or and Not.
+
+Trees compare equal when they mean the same words in the same structure, whatever the spelling;
+`str` of a tree is an expression that parses to an equal tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class TextTerm:
+    """Words that stand next to each other in the text: a word, a phrase or a hashtag.
+
+    Attributes:
+        words: folded, at least one; see `stream.queries.folding`.
+        is_hashtag: the first word must follow a ``#`` in the text.
+        is_prefix: the last word may go on (``climat*``).
+        spelling: as it was written; ignored when comparing.
+    """
+
+    words: tuple[str, ...]
+    is_hashtag: bool = False
+    is_prefix: bool = False
+    spelling: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Return the term as it was written."""
+        return self.spelling
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorTerm:
+    """The author of the post, or a mention of that handle in its text.
+
+    Attributes:
+        handle: the whole handle, folded, without ``@``; compared with the author of the post.
+        words: the words of the handle; a mention begins with them.
+        spelling: as it was written; ignored when comparing.
+    """
+
+    handle: str
+    words: tuple[str, ...]
+    spelling: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Return the term as it was written."""
+        return self.spelling
+
+
+@dataclass(frozen=True, slots=True)
+class LangTerm:
+    """The language of the post: a BCP-47 tag in lower case, which also covers its sub-tags."""
+
+    tag: str
+
+    def __str__(self) -> str:
+        """Return ``lang:tag``."""
+        return f"lang:{self.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTerm:
+    """The source that the post came from, in lower case."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Return ``source:name``."""
+        return f"source:{self.name}"
+
+
+Term: TypeAlias = TextTerm | AuthorTerm | LangTerm | SourceTerm
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """True when `child` is not; `position` is that of the NOT in the expression, from 0."""
+
+    child: Node
+    position: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        """Return the expression."""
+        return f"NOT {_bracketed(self.child)}"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """True when every child is; at least two children, none of them an And."""
+
+    children: tuple[Node, ...]
+
+    def __str__(self) -> str:
+        """Return the expression."""
+        return " AND ".join(
+            _bracketed(child) if isinstance(child, Or) else str(child) for child in self.children
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """True when any child is; at least two children, none of them an Or."""
+
+    children: tuple[Node, ...]
+
+    def __str__(self) -> str:
+        """Return the expression."""
+        return " OR ".join(str(child) for child in self.children)
+
+
+Node: TypeAlias = Term | Not | And | Or
+
+
+def _bracketed(node: Node) -> str:
+    return f"({node})" if isinstance(node, And | Or) else str(node)
+
+
+def conjoin(children: list[Node]) -> Node:
+    """Return the And of `children`, flattened; the child itself when there is only one."""
+    flat: list[Node] = []
+    for child in children:
+        flat.extend(child.children if isinstance(child, And) else (child,))
+    return flat[0] if len(flat) == 1 else And(tuple(flat))
+
+
+def disjoin(children: list[Node]) -> Node:
+    """Return the Or of `children`, flattened; the child itself when there is only one."""
+    flat: list[Node] = []
+    for child in children:
+        flat.extend(child.children if isinstance(child, Or) else (child,))
+    return flat[0] if len(flat) == 1 else Or(tuple(flat))
+
+
+def push_negations_down(node: Node) -> Node:
+    """Return an equivalent tree in which only terms are negated (negation normal form)."""
+    if isinstance(node, And):
+        return conjoin([push_negations_down(child) for child in node.children])
+    if isinstance(node, Or):
+        return disjoin([push_negations_down(child) for child in node.children])
+    if not isinstance(node, Not):
+        return node
+    inner = node.child
+    if isinstance(inner, Not):
+        return push_negations_down(inner.child)
+    if isinstance(inner, And):
+        return disjoin([push_negations_down(Not(c, node.position)) for c in inner.children])
+    if isinstance(inner, Or):
+        return conjoin([push_negations_down(Not(c, node.position)) for c in inner.children])
+    return node
+
+
+def iterate_terms(node: Node) -> Iterator[Term]:
+    """Yield every term of the tree from left to right, repeats included."""
+    if isinstance(node, And | Or):
+        for child in node.children:
+            yield from iterate_terms(child)
+    elif isinstance(node, Not):
+        yield from iterate_terms(node.child)
+    else:
+        yield node
+
+
+def first_unbounded(node: Node) -> Not | None:
+    """Return a NOT through which a post could match without holding any term of the query.
+
+    Args:
+        node: a tree in negation normal form.
+
+    Returns:
+        None when every match needs at least one term to be present.
+    """
+    if isinstance(node, Not):
+        return node
+    if isinstance(node, And):
+        found = [first_unbounded(child) for child in node.children]
+        return None if None in found else found[0]
+    if isinstance(node, Or):
+        return next(filter(None, map(first_unbounded, node.children)), None)
+    return None

@@ -1,0 +1,210 @@
+"""Cuts a query expression into brackets, operators and terms, with the position of each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+from unicodedata import east_asian_width, normalize
+
+from core.errors import ConfigError
+from core.suggest import did_you_mean
+from stream.queries.expression import AuthorTerm, LangTerm, SourceTerm, Term, TextTerm
+from stream.queries.folding import fold, is_unspaced, split_words
+
+LexemeKind = Literal["(", ")", "AND", "OR", "NOT", "term", "end"]
+
+_FIELDS = ("lang", "source")
+_QUOTES = '"“”„'
+_RUN = re.compile(rf"[^\s(){_QUOTES}]+")
+_FIELD = re.compile(r"([^\W\d]\w*):(.*)", re.DOTALL)
+_LANG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*")
+_SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]*")
+# Of any platform: united, ann.example.org, ann@social.example, did:plc:abc.
+_HANDLE = re.compile(r"\w([\w.:@-]*\w)?")
+_MIN_PREFIX_CHARACTERS = 2
+# What people try, coming from search engines and programming languages.
+_OPERATOR_HINTS = {
+    "-": "write NOT to exclude a word",
+    "!": "write NOT to exclude a word",
+    "+": "every word is required unless OR stands between; leave out the '+'",
+    "|": "write OR",
+    "&": "write AND, or nothing",
+}
+
+
+class QuerySyntaxError(ConfigError):
+    """A query expression cannot be parsed.
+
+    The message says what was found and what was expected, then shows the line of the
+    expression with a caret under the place.
+
+    Attributes:
+        expression: the whole expression.
+        position: characters before the place, from 0; the length of the expression at its end.
+        line: line of the place, from 1.
+        column: character of the place in its line, from 1.
+        problem: what is wrong, without the picture.
+    """
+
+    def __init__(self, expression: str, position: int, problem: str) -> None:
+        before = expression[:position]
+        self.expression = expression
+        self.position = position
+        self.problem = problem
+        self.line = before.count("\n") + 1
+        line_start = before.rfind("\n") + 1
+        self.column = position - line_start + 1
+        shown = expression[line_start:].split("\n", 1)[0]
+        # A tab stays a tab and a wide character takes two cells, else the caret would drift.
+        padding = "".join(
+            "\t" if c == "\t" else "  " if east_asian_width(c) in "WF" else " "
+            for c in expression[line_start:position]
+        )
+        place = f"column {self.column}"
+        if "\n" in expression:
+            place = f"line {self.line}, {place}"
+        super().__init__(f"{place}: {problem}\n    {shown}\n    {padding}^")
+
+
+@dataclass(frozen=True, slots=True)
+class Lexeme:
+    """One piece of an expression.
+
+    Attributes:
+        kind: a bracket, an operator, "term" or "end".
+        position: of its first character, from 0.
+        text: as it was written; empty at the end.
+        term: the parsed term when `kind` is "term".
+    """
+
+    kind: LexemeKind
+    position: int
+    text: str
+    term: Term | None = None
+
+
+def lex(expression: str) -> list[Lexeme]:
+    """Return the pieces of `expression`, closed by one of kind "end".
+
+    Raises:
+        QuerySyntaxError: a term is malformed or a quotation mark is never closed.
+    """
+    lexemes: list[Lexeme] = []
+    position = 0
+    while position < len(expression):
+        character = expression[position]
+        if character.isspace():
+            position += 1
+            continue
+        if character == "(" or character == ")":
+            lexeme = Lexeme("(" if character == "(" else ")", position, character)
+        elif character in _QUOTES:
+            lexeme = _lex_phrase(expression, position)
+        else:
+            lexeme = _lex_run(expression, position)
+        lexemes.append(lexeme)
+        position += len(lexeme.text)
+    lexemes.append(Lexeme("end", len(expression), ""))
+    return lexemes
+
+
+def _lex_phrase(expression: str, start: int) -> Lexeme:
+    end = start + 1
+    while end < len(expression) and expression[end] not in _QUOTES:
+        end += 1
+    if end == len(expression):
+        raise QuerySyntaxError(expression, start, "this quotation mark is never closed")
+    inside = expression[start + 1 : end]
+    if "*" in inside:
+        raise QuerySyntaxError(
+            expression,
+            start + 1 + inside.index("*"),
+            "'*' is not allowed in a phrase; it stands at the end of a single word",
+        )
+    words = split_words(inside)
+    if not words:
+        raise QuerySyntaxError(expression, start, "expected at least one word in the phrase")
+    text = expression[start : end + 1]
+    return Lexeme("term", start, text, TextTerm(words, spelling=f'"{inside}"'))
+
+
+def _lex_run(expression: str, start: int) -> Lexeme:
+    found = _RUN.match(expression, start)
+    assert found is not None  # noqa: S101 - the caller stands on a character of a run
+    run = found.group()
+    if run == "AND" or run == "OR" or run == "NOT":
+        return Lexeme(run, start, run)
+    return Lexeme("term", start, run, _RunReader(expression, start, run).read())
+
+
+class _RunReader:
+    """Turns one run of characters without spaces, brackets or quotes into a term."""
+
+    def __init__(self, expression: str, start: int, run: str) -> None:
+        self._expression = expression
+        self._start = start
+        self._run = run
+
+    def read(self) -> Term:
+        # NFKC also turns the full-width number sign and at sign into the plain ones.
+        sigil = normalize("NFKC", self._run[0])
+        if sigil == "@":
+            return self._author()
+        if sigil == "#":
+            return self._text(self._run[1:], offset=1)
+        if sigil in _OPERATOR_HINTS:
+            self._fail(0, f"{self._run[0]!r} is not an operator; {_OPERATOR_HINTS[sigil]}")
+        named = _FIELD.fullmatch(self._run)
+        if named is not None:
+            return self._field(named.group(1), named.group(2))
+        return self._text(self._run, offset=0)
+
+    def _fail(self, offset: int, problem: str) -> NoReturn:
+        raise QuerySyntaxError(self._expression, self._start + offset, problem)
+
+    def _text(self, body: str, offset: int) -> TextTerm:
+        is_hashtag = offset == 1
+        is_prefix = body.endswith("*")
+        stem = body.removesuffix("*")
+        if "*" in stem:
+            self._fail(offset + stem.index("*"), "'*' is only allowed at the end of a word")
+        words = split_words(stem)
+        if not words:
+            what = "a word after '#'" if is_hashtag else "a word"
+            self._fail(offset, f"expected {what}, found {body!r}" if body else f"expected {what}")
+        too_short = len(words) == 1 and len(words[0]) < _MIN_PREFIX_CHARACTERS
+        if is_prefix and too_short and not is_unspaced(words[0]):
+            self._fail(
+                offset,
+                f"expected at least {_MIN_PREFIX_CHARACTERS} characters before '*', "
+                f"found {stem!r}: it would match most posts",
+            )
+        return TextTerm(words, is_hashtag, is_prefix, self._run)
+
+    def _author(self) -> AuthorTerm:
+        body = self._run[1:]
+        if "*" in body:
+            self._fail(1 + body.index("*"), "'*' is not allowed in an author's handle")
+        words = split_words(body)
+        if not words:
+            self._fail(1, "expected an author's handle after '@'")
+        if not _HANDLE.fullmatch(body):
+            self._fail(1, f"expected a handle such as united or ann@social.example, found {body!r}")
+        return AuthorTerm(fold(body), words, self._run)
+
+    def _field(self, name: str, value: str) -> Term:
+        if name not in _FIELDS:
+            self._fail(
+                0,
+                f"unknown field {name!r}{did_you_mean(name, _FIELDS)}; expected "
+                f"'lang:' or 'source:' (put quotes around it to search for the text)",
+            )
+        folded = fold(value)
+        if name == "lang":
+            if not _LANG.fullmatch(folded):
+                self._fail(5, f"expected a language code such as en or pt-br, found {value!r}")
+            return LangTerm(folded)
+        if not _SOURCE.fullmatch(folded):
+            self._fail(7, f"expected the name of a source such as bluesky, found {value!r}")
+        return SourceTerm(folded)

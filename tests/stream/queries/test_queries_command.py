@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from services.cli.queries import app
+
+GOOD = """
+[queries.flood]
+title = "Flood [relief]"
+expression = 'flood* OR @ann'
+labels = { desk = "city" }
+
+[queries.german]
+expression = "lang:de regen"
+"""
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    path = tmp_path / "queries.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> str:
+    path = tmp_path / "bad.toml"
+    path.write_text("[queries.flood]\nexpression = 'flood OR'\n", encoding="utf-8")
+    return str(path)
+
+
+def test_check_of_a_good_catalog_exits_0(good: str) -> None:
+    outcome = CliRunner().invoke(app, ["check", good])
+    assert outcome.exit_code == 0
+    assert "2 queries, version " in outcome.stdout
+
+
+def test_check_of_a_bad_catalog_shows_the_place_and_exits_1(bad: str) -> None:
+    outcome = CliRunner().invoke(app, ["check", bad])
+    assert outcome.exit_code == 1
+    assert "queries.flood.expression: column 9" in outcome.stdout
+    assert "^" in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "no-such-file.toml"],
+        ["list", "no-such-file.toml"],
+        ["check", "--no-such-option"],
+        ["check", "{good}", "--lang", "de"],
+        ["no-such-command"],
+    ],
+)
+def test_wrong_use_exits_2(good: str, arguments: list[str]) -> None:
+    filled = [argument.format(good=good) for argument in arguments]
+    assert CliRunner().invoke(app, filled).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--text", "Floods!"], ["all", "flood"]),
+        (["--text", "Regen", "--lang", "de"], ["all", "german"]),
+        (["--text", "Regen", "--lang", "en"], ["all"]),
+        (["--text", "hi", "--author", "ann"], ["all", "flood"]),
+    ],
+)
+def test_check_with_text_prints_the_matching_queries(
+    good: str, options: list[str], names: list[str]
+) -> None:
+    outcome = CliRunner().invoke(app, ["check", good, *options])
+    assert outcome.exit_code == 0
+    assert outcome.stdout.split() == names
+
+
+def test_list_shows_titles_as_they_are_and_writes_json(good: str, tmp_path: Path) -> None:
+    report = tmp_path / "queries.json"
+    outcome = CliRunner().invoke(app, ["list", good, "--json", str(report)])
+    assert outcome.exit_code == 0
+    assert "[relief]" in outcome.stdout
+    written = json.loads(report.read_bytes())
+    assert written["figures"] == {"queries": 2, "distinct_terms": 4}
+    assert [query["name"] for query in written["queries"]] == ["flood", "german"]
+    assert {"machine", "versions", "seed", "settings"} <= set(written)
+
+
+def test_list_of_a_bad_catalog_exits_1(bad: str) -> None:
+    assert CliRunner().invoke(app, ["list", bad]).exit_code == 1
