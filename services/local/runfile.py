@@ -7,6 +7,7 @@ who has been given the same id.
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import psutil
 from services.local.paths import DEFAULT_PATHS
 
 _START_TIME_FIELD = 19  # the 22nd of /proc/<pid>/stat, counted after the command's closing bracket
+_DEATH_TIMEOUT_S = 5.0
+_DEATH_POLL_S = 0.02
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
@@ -137,12 +140,17 @@ def stack_environment(
 def end_leftovers(run: Run) -> list[str]:
     """Kill the parts of a crashed run that still live; return their names.
 
-    Only processes whose start time matches are touched, each with its whole process group.
+    Only processes whose start time matches are touched, each with its whole process group. Returns
+    when they are gone, so that their ports and files are free.
     """
-    ended: list[str] = []
-    for part in run.parts:
-        if part.identity is not None and part.identity.is_alive():
+    alive = [part for part in run.parts if part.identity is not None and part.identity.is_alive()]
+    for part in alive:
+        if part.identity is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(part.identity.pid, signal.SIGKILL)
-                ended.append(part.name)
-    return ended
+    give_up_at = time.monotonic() + _DEATH_TIMEOUT_S
+    while any(part.identity and part.identity.is_alive() for part in alive):
+        if time.monotonic() > give_up_at:  # unkillable sleep in the kernel; the ports tell the rest
+            break
+        time.sleep(_DEATH_POLL_S)
+    return [part.name for part in alive]

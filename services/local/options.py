@@ -1,0 +1,33 @@
+"""What a person may ask of the local stack."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from services.local.paths import DEFAULT_PATHS, RuntimePaths
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """One local stack.
+
+    Attributes:
+        source: registered name of the source that `ingest` reads; "" starts no ingest.
+        ingest_arguments: further command-line arguments of `groundswell ingest`.
+        workers: how many worker processes share the partitions.
+        partitions: partitions of the topics, when they are created.
+        scorer: `triton` starts the model server; `openvino` and `fake` need none.
+        metrics_stack: also start Prometheus and Alertmanager, if they are installed.
+        fresh: begin with an empty broker and an empty store.
+        settings: further `GROUNDSWELL__…` variables for every process.
+        paths: where all files go.
+    """
+
+    source: str = "synthetic"
+    ingest_arguments: tuple[str, ...] = ()
+    workers: int = 1
+    partitions: int = 4
+    scorer: str = "triton"
+    metrics_stack: bool = True
+    fresh: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    paths: RuntimePaths = DEFAULT_PATHS

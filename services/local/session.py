@@ -1,0 +1,195 @@
+"""One run of the local stack, from an empty process table back to one.
+
+Holds a lock for as long as it lives, so that two supervisors never share a folder; the lock goes
+with the process, however it ends. The run file describes, it does not decide.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from types import FrameType, TracebackType
+from typing import IO, Any, Self
+
+from core.errors import GroundswellError
+from services.local.kafka_jars import are_cached, fetch_jars
+from services.local.options import StackOptions
+from services.local.runfile import PartRun, Run, end_leftovers, identity_of, load_run, write_run
+from services.local.stack import Stack, plan_stack
+from services.local.supervisor import PartState, Supervisor
+from services.local.triton_server import build_model_repository
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_RESTARTABLE = {PartState.STARTING, PartState.READY}
+
+
+class StackAlreadyRuns(GroundswellError):
+    """Another supervisor holds this run-time folder."""
+
+
+class Session:
+    """Starts a stack on entry (nothing is ready before `bring_up`), ends all of it on exit.
+
+    While it is open SIGINT, SIGTERM and SIGHUP ask it to stop; a second signal kills.
+    """
+
+    def __init__(
+        self,
+        options: StackOptions,
+        *,
+        say: Callable[[str], None],
+        on_tick: Callable[[], None] = lambda: None,
+        usual_ports: bool = True,
+    ) -> None:
+        """Only remember; nothing is touched yet.
+
+        Args:
+            options: what was asked for.
+            say: takes messages for people.
+            on_tick: called about ten times a second while the stack is up.
+            usual_ports: False takes free ports only.
+        """
+        self._options = options
+        self._say = say
+        self._on_tick = on_tick
+        self._usual_ports = usual_ports
+        self._lock: IO[str] | None = None
+        self._former_handlers: dict[signal.Signals, signal._HANDLER] = {}
+        self._signals_seen = 0
+        self._state = "starting"
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.stack: Stack
+        self.supervisor: Supervisor
+
+    def __enter__(self) -> Self:
+        """Take the folder, clear what a crash left, fetch and build what is missing.
+
+        Raises:
+            StackAlreadyRuns: another supervisor is at work in this folder.
+            JarsUnavailable, ServerFailed: something could not be fetched or built.
+        """
+        self._take_lock()
+        try:
+            self._clear_leftovers()
+            self._prepare()
+            self.stack = plan_stack(self._options, usual_ports=self._usual_ports)
+            self.supervisor = Supervisor(
+                self.stack.steps,
+                on_change=self._write_run,
+                on_tick=self._on_tick,
+                say=self._say,
+            )
+            self._write_run()
+            for number in _STOP_SIGNALS:
+                self._former_handlers[number] = signal.signal(number, self._on_signal)
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop every part, last started first; remove the run file."""
+        self._state = "stopping"
+        try:
+            self.supervisor.take_down()
+        finally:
+            for number, handler in self._former_handlers.items():
+                signal.signal(number, handler)
+            self._options.paths.runfile.unlink(missing_ok=True)
+            self._release()
+
+    def bring_up(self) -> None:
+        """Start all parts and wait until each is ready; see `Supervisor.bring_up`."""
+        self.supervisor.bring_up()
+        self._state = "ready"
+        self._write_run()
+
+    def _take_lock(self) -> None:
+        paths = self._options.paths
+        paths.root.mkdir(parents=True, exist_ok=True)
+        self._lock = (paths.root / "up.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise StackAlreadyRuns(
+                f"a stack already runs in {paths.root}: groundswell down stops it"
+            ) from error
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def _clear_leftovers(self) -> None:
+        paths = self._options.paths
+        stale = load_run(paths.runfile)
+        if stale is not None:
+            ended = end_leftovers(stale)
+            if ended:
+                self._say(f"ended what a crash had left: {', '.join(ended)}")
+            paths.runfile.unlink(missing_ok=True)
+        if self._options.fresh:
+            shutil.rmtree(paths.state, ignore_errors=True)
+        paths.logs.mkdir(parents=True, exist_ok=True)
+        for log in paths.logs.glob("*.log"):
+            log.replace(log.with_suffix(".log.1"))
+
+    def _prepare(self) -> None:
+        """Fetch the broker and build the model side by side: both wait, for different things."""
+        paths = self._options.paths
+        if not are_cached(paths.cache):
+            self._say("fetching Kafka (55 MB, only this once)")
+        with ThreadPoolExecutor(2) as pool:
+            pending: list[Future[Any]] = [pool.submit(fetch_jars, paths.cache)]
+            if self._options.scorer in ("triton", "openvino"):
+                if not paths.model_repository.is_dir():
+                    self._say("building the model (only this once)")
+                pending.append(
+                    pool.submit(build_model_repository, repository=paths.model_repository)
+                )
+            for step in pending:
+                step.result()
+
+    def _write_run(self) -> None:
+        supervisor = identity_of(os.getpid())
+        if supervisor is None:  # cannot be: it is this process
+            return
+        parts = [
+            PartRun(
+                name=part.server.name,
+                identity=identity_of(part.server.pid) if part.state in _RESTARTABLE else None,
+                state=part.state,
+                ports=dict(part.server.ports),
+                url=self.stack.urls.get(part.server.name, ""),
+                log=str(part.server.log_path),
+                restarts=part.restarts,
+            )
+            for part in self.supervisor.parts
+        ]
+        write_run(
+            Run(
+                supervisor=supervisor,
+                state=self._state,
+                started_at=self._started_at,
+                environment=self.stack.environment,
+                parts=parts,
+            ),
+            self._options.paths.runfile,
+        )
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signals_seen += 1
+        self.supervisor.request_stop()
+        if self._signals_seen > 1:
+            sys.stderr.write(f"signal {signal.Signals(number).name} again: killing\n")
+            for part in self.supervisor.parts:
+                part.server.kill()

@@ -1,0 +1,229 @@
+"""Which parts the local stack has, in which order, on which ports, with which settings."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.local.child import Command
+from services.local.kafka_server import KafkaServer
+from services.local.options import StackOptions
+from services.local.paths import PROJECT_ROOT
+from services.local.ports import pick_port
+from services.local.program import Program
+from services.local.prometheus_server import (
+    AlertmanagerServer,
+    PrometheusServer,
+    ScrapeTarget,
+    alertmanager_program,
+    prometheus_program,
+)
+from services.local.redis_server import RedisServer
+from services.local.server import LocalServer
+from services.local.supervisor import Part, Stage, Task
+from services.local.triton_server import TritonServer
+
+INGEST = "ingest"
+_WORKER_GRACE_S = 25.0  # above worker.drain_timeout_s: batches in flight may finish
+
+# Where people expect things to be; another port is taken when one of these is.
+_USUAL = {
+    "kafka": 9092,
+    "kafka controller": 9094,
+    "redis": 6379,
+    "triton http": 8000,
+    "triton grpc": 8001,
+    "triton metrics": 8002,
+    "prometheus": 9090,
+    "alertmanager": 9093,
+    "ingest": 9101,
+    "closer": 9102,
+    "exporter": 9103,
+    "worker": 9110,
+}
+
+
+@dataclass(slots=True)
+class _PortBook:
+    """Hands out ports, none twice; `usual` False takes free ones only (tests)."""
+
+    usual: bool = True
+    taken: set[int] = field(default_factory=set[int])
+
+    def take(self, use: str, offset: int = 0) -> int:
+        port = pick_port(_USUAL[use] + offset if self.usual else 0, self.taken)
+        self.taken.add(port)
+        return port
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The parts of one stack, ready to be supervised.
+
+    Attributes:
+        options: what was asked for.
+        steps: for the supervisor.
+        environment: the `GROUNDSWELL__…` variables that lead any command to this stack.
+        urls: part -> where people or clients reach it.
+    """
+
+    options: StackOptions
+    steps: tuple[Stage | Task, ...]
+    environment: dict[str, str]
+    urls: dict[str, str]
+
+    @property
+    def servers(self) -> list[LocalServer]:
+        """Every part's server, in starting order."""
+        return [
+            part.server for step in self.steps if isinstance(step, Stage) for part in step.parts
+        ]
+
+
+def groundswell_command(arguments: Sequence[str], environment: dict[str, str]) -> Command:
+    """Return the command that runs `groundswell ARGUMENTS` with this interpreter."""
+    return Command(
+        (sys.executable, "-m", "services.cli.main", *arguments), environment, PROJECT_ROOT
+    )
+
+
+def plan_stack(options: StackOptions, *, usual_ports: bool = True) -> Stack:
+    """Choose ports and lay out all parts; nothing is started or written.
+
+    Args:
+        options: what was asked for.
+        usual_ports: False takes free ports only, so that stacks can run side by side.
+    """
+    planner = _Planner(options, _PortBook(usual_ports))
+    servers = planner.backing_servers()
+    processes = planner.processes()
+    watchers = planner.watchers([*servers, *processes]) if options.metrics_stack else []
+    steps: list[Stage | Task] = [
+        Stage(tuple(Part(server) for server in servers)),
+        Task("topics", groundswell_command(("topics", "create"), planner.environment)),
+        # The source comes last, so that the first post finds everybody there.
+        Stage(tuple(Part(process) for process in processes if process.name != INGEST)),
+        Stage(tuple(Part(watcher) for watcher in watchers)),
+        Stage(tuple(Part(p, may_end=True) for p in processes if p.name == INGEST)),
+    ]
+    kept = [step for step in steps if isinstance(step, Task) or step.parts]
+    return Stack(options, tuple(kept), planner.environment, planner.urls)
+
+
+class _Planner:
+    """Collects addresses while the parts are laid out: each needs those before it."""
+
+    def __init__(self, options: StackOptions, book: _PortBook) -> None:
+        self._options = options
+        self._book = book
+        self._paths = options.paths
+        self.urls: dict[str, str] = {}
+        self.environment: dict[str, str] = {
+            "GROUNDSWELL__KAFKA__PARTITIONS": str(options.partitions),
+            "GROUNDSWELL__SCORER__KIND": options.scorer,
+            "GROUNDSWELL__SCORER__REPOSITORY": str(self._paths.model_repository),
+            "GROUNDSWELL__INGEST__CURSOR_DIR": str(self._paths.state / "ingest"),
+        }
+
+    def backing_servers(self) -> list[LocalServer]:
+        """Broker, store and, if it is asked for, the model server."""
+        take = self._book.take
+        kafka = KafkaServer(
+            self._paths.state / "kafka",
+            port=take("kafka"),
+            controller_port=take("kafka controller"),
+            log_path=self._log("kafka"),
+            cache=self._paths.cache,
+        )
+        redis = RedisServer(
+            self._paths.state / "redis", port=take("redis"), log_path=self._log("redis")
+        )
+        self.urls |= {"kafka": kafka.bootstrap, "redis": redis.url}
+        self.environment |= {
+            "GROUNDSWELL__KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap,
+            "GROUNDSWELL__REDIS__URL": redis.url,
+        }
+        servers: list[LocalServer] = [kafka, redis]
+        if self._options.scorer == "triton":
+            triton = TritonServer(
+                self._paths.state / "triton",
+                http_port=take("triton http"),
+                grpc_port=take("triton grpc"),
+                metrics_port=take("triton metrics"),
+                log_path=self._log("triton"),
+                repository=self._paths.model_repository,
+            )
+            self.urls["triton"] = triton.http_url
+            self.environment["GROUNDSWELL__SCORER__URL"] = triton.grpc_address
+            servers.append(triton)
+        self.environment |= self._options.settings
+        return servers
+
+    def processes(self) -> list[LocalServer]:
+        """Groundswell's own processes, each with a metrics page."""
+        found: list[LocalServer] = [self._process("closer", ("closer",))]
+        for number in range(self._options.workers):
+            name = f"worker-{number + 1}"
+            data_dir = {"GROUNDSWELL__WORKER__DATA_DIR": str(self._paths.state / name)}
+            found.append(
+                self._process("worker", ("worker",), name, number, data_dir, _WORKER_GRACE_S)
+            )
+        found.append(self._process("exporter", ("exporter",)))
+        if self._options.source:
+            arguments = (INGEST, "--source", self._options.source, *self._options.ingest_arguments)
+            found.append(self._process(INGEST, arguments))
+        return found
+
+    def _process(
+        self,
+        use: str,
+        arguments: Sequence[str],
+        name: str = "",
+        port_offset: int = 0,
+        extra: dict[str, str] | None = None,
+        stop_grace_s: float = 10.0,
+    ) -> LocalServer:
+        name = name or use
+        port = self._book.take(use, port_offset)
+        self.urls[name] = f"http://127.0.0.1:{port}/metrics"
+        variables = self.environment | {"GROUNDSWELL__METRICS__PORT": str(port)} | (extra or {})
+        return Program(
+            name,
+            groundswell_command(arguments, variables),
+            self._paths.state / name,
+            ports={"metrics": port},
+            log_path=self._log(name),
+            stop_grace_s=stop_grace_s,
+        )
+
+    def watchers(self, watched: Sequence[LocalServer]) -> list[LocalServer]:
+        """Prometheus and Alertmanager, each if it is installed."""
+        targets = [
+            ScrapeTarget(server.name, server.ports["metrics"])
+            for server in watched
+            if "metrics" in server.ports
+        ]
+        found: list[LocalServer] = []
+        alertmanager_port: int | None = None
+        if alertmanager_program():
+            alertmanager_port = self._book.take("alertmanager")
+            alertmanager = AlertmanagerServer(
+                self._paths.state / "alertmanager", alertmanager_port, self._log("alertmanager")
+            )
+            self.urls["alertmanager"] = alertmanager.url
+            targets.append(ScrapeTarget("alertmanager", alertmanager_port))
+            found.append(alertmanager)
+        if prometheus_program():
+            prometheus = PrometheusServer(
+                self._paths.state / "prometheus",
+                targets,
+                self._book.take("prometheus"),
+                alertmanager_port,
+                self._log("prometheus"),
+            )
+            self.urls["prometheus"] = prometheus.url
+            found.append(prometheus)
+        return found
+
+    def _log(self, name: str) -> Path:
+        return self._paths.logs / f"{name}.log"

@@ -1,0 +1,24 @@
+import socket
+
+from services.local.ports import any_free_port, is_free, pick_port
+
+
+def test_the_usual_port_is_taken_when_it_is_free() -> None:
+    port = any_free_port()
+    assert pick_port(port) == port
+
+
+def test_another_port_is_taken_when_somebody_listens_on_the_usual_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert not is_free(port)
+        assert pick_port(port) != port
+
+
+def test_a_port_promised_to_a_sibling_is_not_given_twice() -> None:
+    port = any_free_port()
+    assert pick_port(port, taken={port}) != port
+
+
+def test_no_preference_gives_any_free_port() -> None:
+    assert is_free(pick_port(0))

