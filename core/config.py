@@ -25,12 +25,18 @@ PREFIX: Final = "GROUNDSWELL__"
 DEFAULT_FILE: Final = Path("configs/default.toml")
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    fallback: Mapping[str, str] | None = None,
+) -> Settings:
     """Return the settings of this process.
 
     Args:
         path: TOML file; None means `GROUNDSWELL_CONFIG`, then `configs/default.toml` if present.
         environ: the environment; None means this process's own.
+        fallback: variables such as those of a running local stack. They give way to the environment
+            and to a file that was chosen, but not to the file of defaults.
 
     Raises:
         ConfigError: names the key, the value and what was expected; all faults in one message.
@@ -38,12 +44,26 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     environment = os.environ if environ is None else environ
     chosen = path or (Path(p) if (p := environment.get("GROUNDSWELL_CONFIG")) else None)
     tree = _read_file(chosen)
-    overrides = _from_environment(environment)
-    for section, fields in overrides.items():
-        known: Any = tree.setdefault(section, {})
-        if isinstance(known, dict):
-            cast("dict[str, Any]", known).update(fields)
+    if fallback and chosen is None:
+        _lay_over(tree, _from_environment(fallback))
+    elif fallback:
+        lower = _from_environment(fallback)
+        _lay_over(lower, tree)
+        tree = lower
+    _lay_over(tree, _from_environment(environment))
     return build(tree)
+
+
+def _lay_over(tree: dict[str, Any], upper: Mapping[str, Any]) -> None:
+    """Put the fields of `upper` into `tree`, section by section; what is no table replaces."""
+    for section, fields in upper.items():
+        known: Any = tree.setdefault(section, {})
+        if isinstance(known, dict) and isinstance(fields, Mapping):
+            cast("dict[str, Any]", known).update(cast("Mapping[str, Any]", fields))
+        elif isinstance(fields, Mapping):
+            continue  # the file has a value where a table belongs: `build` says so
+        else:
+            tree[section] = fields
 
 
 def build(tree: Mapping[str, Any]) -> Settings:
@@ -90,9 +110,9 @@ def _read_file(path: Path | None) -> dict[str, Any]:
         raise ConfigError(f"settings file {path} cannot be read: {error}") from error
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """Collect `GROUNDSWELL__SECTION__FIELD` variables; `..._FILE` reads a mounted secret."""
-    tree: dict[str, dict[str, Any]] = {}
+    tree: dict[str, Any] = {}
     for variable, text in sorted(environ.items()):
         if not variable.startswith(PREFIX):
             continue

@@ -1,0 +1,167 @@
+"""The program `groundswell`: a table of commands, each imported only when it is called.
+
+`groundswell --help` imports none of them, so it answers at once, and a process loads what it needs
+and no more (ingest has no scorer, the worker no Java).
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+
+from core.errors import ConfigError, GroundswellError
+from services.cli.settings import config_file
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command or a group of commands is.
+
+    Attributes:
+        target: "module:attribute"; a `typer.Typer` is a group, a function a command.
+        help: the line in `groundswell --help`.
+        panel: heading under which it is listed.
+    """
+
+    target: str
+    help: str
+    panel: str
+
+
+_STACK: Final = "Local stack"
+_PROCESSES: Final = "Processes"
+_LOOKING: Final = "Set-up and looking"
+
+COMMANDS: Final[dict[str, Place]] = {
+    "up": Place("services.cli.stack:up", "Start the local stack.", _STACK),
+    "down": Place("services.cli.stack:down", "Stop the local stack.", _STACK),
+    "demo": Place("services.cli.stack:demo", "Start the stack with a live view.", _STACK),
+    "doctor": Place("services.cli.stack:doctor", "Say what is missing here.", _STACK),
+    "ingest": Place("services.cli.ingest:ingest", "Bring a source's posts to Kafka.", _PROCESSES),
+    "worker": Place("services.cli.processes:worker", "Score and count posts.", _PROCESSES),
+    "closer": Place("services.cli.processes:closer", "Close and publish windows.", _PROCESSES),
+    "exporter": Place(
+        "services.cli.processes:exporter", "Export windows to Prometheus.", _PROCESSES
+    ),
+    "topics": Place("services.cli.topics:app", "Create and describe Kafka topics.", _LOOKING),
+    "queries": Place("services.cli.queries:app", "Check and list what is watched.", _LOOKING),
+    "sources": Place("services.cli.sources:app", "List, check and tail sources.", _LOOKING),
+    "windows": Place("services.cli.windows:app", "Show and dump windows.", _LOOKING),
+    "models": Place("services.cli.models:app", "Train, evaluate, build and list models.", _LOOKING),
+}
+
+
+class _Unloaded(TyperCommand):
+    """A command that is known by name and help only."""
+
+    def __init__(self, name: str, place: Place) -> None:
+        super().__init__(name=name, help=place.help, rich_help_panel=place.panel)
+        self._place = place
+
+    def load(self) -> Any:
+        """Import the module and return the real command."""
+        module, _, attribute = self._place.target.partition(":")
+        found = getattr(import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            command = get_group(found)
+        else:
+            alone = typer.Typer(add_completion=False)
+            alone.command(self.name)(found)
+            command = get_command(alone)
+        command.name = self.name
+        return command
+
+
+class _LazyGroup(TyperGroup):
+    """Lists unloaded commands; loads the one that is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, place in COMMANDS.items():
+            self.commands[name] = _Unloaded(name, place)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return name, loaded command and remaining arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, _Unloaded) else command, rest
+
+
+app = typer.Typer(
+    name="groundswell",
+    cls=_LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        typer.echo(version("groundswell"))
+    except PackageNotFoundError:
+        typer.echo("not installed")
+    raise typer.Exit
+
+
+@app.callback()
+def choose(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="TOML settings; else GROUNDSWELL_CONFIG, else configs/default.toml if it exists.",
+        ),
+    ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Watch public conversation as it happens.
+
+    Exit status: 0 good, 1 the answer is no, 2 wrong use or wrong settings.
+
+    Example: groundswell demo --duration 60
+    """
+    config_file.set(config)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status; errors of ours become a line on stderr."""
+    try:
+        get_group(app).main(args=arguments, prog_name="groundswell")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except ConfigError as error:
+        return _fail(error, 2)
+    except GroundswellError as error:
+        return _fail(error, 1)
+    return 0
+
+
+def _fail(error: GroundswellError, status: int) -> int:
+    for line in str(error).splitlines() or [type(error).__name__]:
+        typer.echo(f"groundswell: {line}", err=True)
+    return status
+
+
+def main() -> None:
+    """Entry point of the program."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()
