@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -123,18 +122,6 @@ def read_run(path: Path = DEFAULT_PATHS.runfile) -> Run | None:
     """Return the running stack, None if none runs (a file left by a crash counts as none)."""
     run = load_run(path)
     return run if run is not None and run.supervisor.is_alive() else None
-
-
-def stack_environment(
-    environ: Mapping[str, str], path: Path = DEFAULT_PATHS.runfile
-) -> dict[str, str]:
-    """Return `environ` with the running stack's addresses where it does not set them itself.
-
-    Commands such as `groundswell windows dump` pass the result to `core.config.load`, so that
-    they find the local stack on whatever ports it took.
-    """
-    run = read_run(path)
-    return dict(environ) if run is None else run.environment | dict(environ)
 
 
 def end_leftovers(run: Run) -> list[str]:

@@ -13,7 +13,6 @@ from services.local.runfile import (
     identity_of,
     load_run,
     read_run,
-    stack_environment,
     start_time_of,
     write_run,
 )
@@ -83,13 +82,3 @@ def test_a_zombie_counts_as_ended(sleeper: Child) -> None:
     while (status := Path(f"/proc/{sleeper.pid}/stat").read_text().rpartition(")")[2])[1] != "Z":
         assert status
     assert start_time_of(sleeper.pid) is None
-
-
-def test_commands_find_the_running_stack_and_their_own_settings_win(tmp_path: Path) -> None:
-    path = tmp_path / "run.json"
-    assert stack_environment({"A": "1"}, path) == {"A": "1"}
-    write_run(make_run(), path)
-    found = stack_environment({"A": "1"}, path)
-    assert found == {"A": "1", "GROUNDSWELL__REDIS__URL": "redis://127.0.0.1:7777/0"}
-    own = {"GROUNDSWELL__REDIS__URL": "redis://elsewhere:1/0"}
-    assert stack_environment(own, path) == own

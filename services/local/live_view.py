@@ -1,0 +1,198 @@
+"""Draws a `Snapshot` in a terminal of any size from 80 x 24 on, and as one line without one."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from services.local.snapshot import QueryLine, Snapshot, WindowLine
+
+NARROW_COLUMNS = 118
+"""Below this queries and windows stand one above the other, from here on side by side."""
+_BARS = "▁▂▃▄▅▆▇█"
+_LEAST_SPAN = 0.2  # of a sparkline: noise of a hundredth must not fill its height
+_STATE_STYLES = {"ready": "green", "starting": "yellow", "waiting": "red", "ended": "dim"}
+_FIXED_LINES = 9  # title, stages, numbers, a table header, parts, message; one to spare
+
+
+def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
+    """Return what to draw; pure, so a test can draw a fixed snapshot at any size.
+
+    Args:
+        snapshot: the moment.
+        width: columns of the terminal.
+        height: its lines; queries and windows are cut to fit.
+    """
+    room = max(height - _FIXED_LINES, 4)
+    if width >= NARROW_COLUMNS:
+        queries = _queries(snapshot.queries[:room], history=24)
+        windows = _windows(snapshot.windows[:room])
+        body: RenderableType = Table.grid(padding=(0, 2), expand=True)
+        body.add_column(ratio=1)
+        body.add_column(ratio=1)
+        body.add_row(queries, windows)
+    else:
+        # Two tables one above the other: the second needs a header of its own.
+        rows = min(len(snapshot.queries), (room - 1) // 2)
+        queries = _queries(snapshot.queries[:rows], history=width - 54)
+        body = Group(queries, _windows(snapshot.windows[: room - 1 - max(rows, 1)]))
+    return Group(_title(snapshot), _flow(snapshot), _numbers(snapshot), body, _footer(snapshot))
+
+
+def one_line(snapshot: Snapshot) -> str:
+    """Return the moment in one line of plain text, for logs and pipes."""
+    flows = "  ".join(f"{flow.name} {flow.posts_per_s:,.0f}/s" for flow in snapshot.flows)
+    busiest = snapshot.queries[0] if snapshot.queries else None
+    mood = "" if busiest is None else f"  {busiest.name} {_signed(busiest.sentiment)}"
+    return (
+        f"{_clock(snapshot.elapsed_s)}  {flows}  lag {snapshot.lag_posts:,}"
+        f"  p95 {_duration(snapshot.latency_p95_s)}"
+        f"  windows {snapshot.windows_closed:,} (+{snapshot.corrections:,} corrected){mood}"
+    )
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Return one character a value, scaled to their range; a gap where there is none.
+
+    Example:
+        >>> sparkline([0.0, 0.5, None, 1.0])
+        '▁▅ █'
+        >>> sparkline([0.1, 0.1])
+        '▄▄'
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return " " * len(values)
+    middle = (max(known) + min(known)) / 2
+    span = max(max(known) - min(known), _LEAST_SPAN)
+    top = len(_BARS) - 1
+    low = middle - span / 2
+    return "".join(
+        " " if value is None else _BARS[min(top, int((value - low) / span * top + 0.5))]
+        for value in values
+    )
+
+
+def _title(snapshot: Snapshot) -> RenderableType:
+    line = Table.grid(expand=True)
+    line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    line.add_column(justify="right", no_wrap=True)
+    line.add_row(
+        Text.assemble(("Groundswell ", "bold cyan"), (snapshot.source, "default")),
+        Text(_clock(snapshot.elapsed_s), style="bold"),
+    )
+    return line
+
+
+def _flow(snapshot: Snapshot) -> RenderableType:
+    boxes = Table.grid(expand=True)
+    cells: list[RenderableType] = []
+    for flow in snapshot.flows:
+        boxes.add_column(ratio=1)
+        content = Text.assemble(
+            (f"{flow.posts_per_s:,.0f}", "bold"), (" posts/s  ", "default"),
+            (f"{flow.posts:,}", "dim"),
+        )  # fmt: skip
+        cells.append(Panel(content, title=flow.name, title_align="left", padding=(0, 1)))
+    if cells:
+        boxes.add_row(*cells)
+    return boxes
+
+
+def _numbers(snapshot: Snapshot) -> RenderableType:
+    lag = f"{snapshot.lag_posts:,}"
+    if snapshot.lag_posts and snapshot.lag_s is not None:
+        lag += f" ({_duration(snapshot.lag_s)})"
+    dead = sum(count for _reason, count in snapshot.dead_letters)
+    latency = f"{_duration(snapshot.latency_p50_s)} / {_duration(snapshot.latency_p95_s)}"
+    pairs = (
+        ("lag", lag),
+        ("latency p50 / p95", latency),
+        ("windows", f"{snapshot.windows_closed:,} +{snapshot.corrections:,}"),
+        ("dead", f"{dead:,}"),
+    )
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for name, value in pairs:
+        line.append("   " if line else "")
+        line.append(f"{name} ", style="dim")
+        line.append(value, style="bold")
+    return line
+
+
+def _queries(lines: Sequence[QueryLine], history: int) -> RenderableType:
+    table = Table(expand=True, box=None, header_style="dim", padding=(0, 1))
+    table.add_column("query", no_wrap=True, overflow="ellipsis", ratio=1, min_width=10)
+    table.add_column("posts", justify="right", no_wrap=True)
+    table.add_column("sentiment", justify="right", no_wrap=True)
+    table.add_column("windows →", no_wrap=True, width=max(history, 8))
+    for line in lines:
+        table.add_row(
+            line.name,
+            f"{line.posts:,}",
+            Text(_signed(line.sentiment), style=_mood(line.sentiment)),
+            Text(sparkline(line.history[-max(history, 8) :]), style=_mood(line.sentiment)),
+        )
+    return table if lines else Text(" no window has closed yet", style="dim")
+
+
+def _windows(lines: Sequence[WindowLine]) -> RenderableType:
+    table = Table(expand=True, box=None, header_style="dim", padding=(0, 1))
+    table.add_column("closed window", no_wrap=True)
+    table.add_column("query", no_wrap=True, overflow="ellipsis", ratio=1, min_width=10)
+    table.add_column("posts", justify="right", no_wrap=True)
+    table.add_column("rated", justify="right", no_wrap=True)
+    table.add_column("sentiment", justify="right", no_wrap=True)
+    table.add_column("rev", justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(
+            f"{_time_of_day(line.start_s)}-{_time_of_day(line.end_s)}",
+            line.query,
+            f"{line.posts:,}",
+            f"{line.rated:,}",
+            Text(_signed(line.sentiment), style=_mood(line.sentiment)),
+            Text(str(line.revision), style="yellow" if line.revision else "dim"),
+        )
+    return table
+
+
+def _footer(snapshot: Snapshot) -> RenderableType:
+    parts = Text(no_wrap=True, overflow="ellipsis")
+    for part in snapshot.parts:
+        parts.append("● ", style=_STATE_STYLES.get(part.state, "dim"))
+        again = f" ×{part.restarts}" if part.restarts else ""
+        parts.append(f"{part.name}{again}  ", style="default" if part.state == "ready" else "dim")
+    first_line = snapshot.message.partition("\n")[0]
+    return Group(parts, Text(first_line, style="dim", no_wrap=True, overflow="ellipsis"))
+
+
+def _mood(sentiment: float | None) -> str:
+    if sentiment is None or abs(sentiment) < 0.05:
+        return "default"
+    return "green" if sentiment > 0 else "red"
+
+
+def _signed(sentiment: float | None) -> str:
+    return "–" if sentiment is None else f"{sentiment:+.3f}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 1.0:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120.0:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def _time_of_day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")

@@ -1,0 +1,107 @@
+"""What the live view shows at one moment: plain values, filled by a collector, drawn by a view."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StageFlow:
+    """One stage that posts pass.
+
+    Attributes:
+        name: ingest, scored, counted.
+        posts_per_s: over the last seconds.
+        posts: since the view began.
+    """
+
+    name: str
+    posts_per_s: float
+    posts: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLine:
+    """One query in its last closed windows.
+
+    Attributes:
+        name: of the query.
+        posts: in the last closed window.
+        sentiment: mean in [-1, 1] of its rated posts; None if none was rated.
+        history: the same of earlier windows, oldest first, this one last.
+    """
+
+    name: str
+    posts: int
+    sentiment: float | None
+    history: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLine:
+    """One closed window.
+
+    Attributes:
+        start_s, end_s: half-open, seconds since 1970.
+        query: its query.
+        posts, rated: counts.
+        sentiment: mean in [-1, 1]; None if no post was rated.
+        revision: 0 when first closed, more after corrections.
+    """
+
+    start_s: float
+    end_s: float
+    query: str
+    posts: int
+    rated: int
+    sentiment: float | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartLine:
+    """One process of the stack.
+
+    Attributes:
+        name: as in logs.
+        state: starting, ready, waiting, ended.
+        restarts: how often it was started again.
+    """
+
+    name: str
+    state: str
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that the live view draws.
+
+    Attributes:
+        elapsed_s: since the view began.
+        source: what is streamed, in words.
+        flows: the stages in order.
+        lag_posts: records in Kafka that are not counted yet.
+        lag_s: how long counting them takes at the present rate; None without a rate.
+        latency_p50_s, latency_p95_s: from ingest to counted, over the last seconds; None if
+            nothing was counted.
+        dead_letters: by reason.
+        windows_closed, corrections: since the view began.
+        queries: the busiest first.
+        windows: the newest first.
+        parts: in starting order.
+        message: the supervisor's last word.
+    """
+
+    elapsed_s: float
+    source: str
+    flows: tuple[StageFlow, ...] = ()
+    lag_posts: int = 0
+    lag_s: float | None = None
+    latency_p50_s: float | None = None
+    latency_p95_s: float | None = None
+    dead_letters: tuple[tuple[str, int], ...] = ()
+    windows_closed: int = 0
+    corrections: int = 0
+    queries: tuple[QueryLine, ...] = ()
+    windows: tuple[WindowLine, ...] = ()
+    parts: tuple[PartLine, ...] = ()
+    message: str = ""
