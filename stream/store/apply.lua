@@ -37,9 +37,11 @@ local function add_array(into, values, sign)
   end
 end
 
+-- The mark differs with every apply: the closer takes it off only if nothing changed since it read.
+local mark = b.topic .. ':' .. string.format('%d', b.new)
 local function touch(start)
   if start < closed then
-    redis.call('SADD', p .. 'dirty', start)
+    redis.call('HSET', p .. 'dirty', start, mark)
   end
 end
 
@@ -197,17 +199,22 @@ for i = pair, pair + 2 * b.operations - 1, 2 do
   end
 end
 
--- 5. forget what is past its horizon; a few at a time, so that no apply is long
+-- 5. forget what is past its horizon; a few at a time, so that no apply is long. A pane that was
+-- never published, or changed since, waits for the closer: in a fast replay one partition may be
+-- days of event time ahead of another.
 local watermark_s = math.floor(watermark / 1000)
 local old = redis.call('ZRANGEBYSCORE', p .. 'starts', '-inf',
   watermark_s - b.retention_s - b.pane_s, 'LIMIT', 0, 8)
 for _, start in ipairs(old) do
+  if tonumber(start) >= closed or redis.call('HEXISTS', p .. 'dirty', start) == 1 then
+    break
+  end
   for _, query in ipairs(redis.call('HKEYS', p .. 'pane:' .. start)) do
     redis.call('UNLINK', p .. 'authors:' .. start .. ':' .. query)
   end
   redis.call('UNLINK', p .. 'pane:' .. start, p .. 'strata:' .. start)
   redis.call('ZREM', p .. 'starts', start)
-  redis.call('SREM', p .. 'dirty', start)
+  redis.call('HSET', cursor_key, 'forgotten', start)
 end
 
 local function forget_hours(index, name, shards, horizon_s)

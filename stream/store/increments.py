@@ -1,7 +1,7 @@
 """What one batch adds to the state of a partition, in the form that `apply.lua` takes.
 
-Plain values only: the pipeline builds it, the store sends it, `stream.store.memory` applies it in
-Python for comparison.
+Plain values only: the pipeline builds it, the store sends it, and the tests apply it a second time
+in plain Python for comparison.
 """
 
 from __future__ import annotations
@@ -132,12 +132,15 @@ class PartitionState:
         watermark_ms: ms since 1970, -1 before the first post.
         closed_s: panes that start before this are closed; -1 before the first.
         totals: running totals: counted, removed, edited, dead per topic, events.
+        forgotten_s: latest start that retention removed here; -1 before the first. At or before it
+            the sum over partitions is no longer whole.
     """
 
     cursors: dict[str, int]
     watermark_ms: int
     closed_s: int
     totals: dict[str, int]
+    forgotten_s: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +164,34 @@ class PaneSum:
     counters: list[int] = field(default_factory=list[int])
     strata: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     authors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the closer last published of a query in a pane.
+
+    Attributes:
+        revision: 0 when first closed.
+        digest: short hash of the content.
+        acknowledged: False from the moment it is decided until Kafka has it: whoever finds it so
+            publishes the same revision again, or the next one if the content has moved on.
+    """
+
+    revision: int
+    digest: str
+    acknowledged: bool
+
+    def packed(self) -> str:
+        """Return the form that the store keeps.
+
+        Example:
+            >>> Published(2, "c0ffee", True).packed()
+            '2:c0ffee:sent'
+        """
+        return f"{self.revision}:{self.digest}:{'sent' if self.acknowledged else 'sending'}"
+
+    @classmethod
+    def unpacked(cls, stored: str) -> Published:
+        """Return what `packed` made a string of."""
+        revision, digest, state = stored.split(":")
+        return cls(int(revision), digest, state == "sent")

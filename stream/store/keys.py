@@ -3,20 +3,22 @@
 =========================  =======  ==============================================================
 key                        type     holds
 =========================  =======  ==============================================================
-``{p}:cursor``             hash     last applied offset per topic, watermark, closed, totals
+``{p}:cursor``             hash     last applied offset per topic, watermark, closed, forgotten,
+                                    totals
 ``{p}:starts``             zset     starts (s) of the panes that exist
 ``{p}:pane:<start>``       hash     query -> msgpack array of counters
 ``{p}:strata:<start>``     hash     query -> msgpack map of stratum -> four counters
 ``{p}:authors:<start>:q``  HLL      unique authors of query q
-``{p}:dirty``              set      starts that changed after they were closed
+``{p}:dirty``              hash     start of a closed pane not published as it is -> mark
 ``{p}:seen:<hour>:<n>``    intset   64-bit hashes of post ids, sharded so that they stay packed
 ``{p}:seen-hours``         zset     hours that have a `seen`
 ``{p}:kept:<hour>:<n>``    hash     id hash -> what the post added, for edits and deletions
 ``{p}:kept-hours``         zset     hours (of the watermark) that have a `kept`
 ``{p}:ahead``              hash     id hash -> "" (deleted) or contribution (edited) before its post
 ``{p}:ahead-due``          zset     id hash -> watermark hour at which it was put there
-``{closer}:closed``        string   start (s) up to which panes are closed
-``{closer}:rev:<start>``   hash     query -> revision:digest of what was last published
+``{closer}:epoch``         string   number of the active closer; earlier ones are refused
+``{closer}:rev:<start>``   hash     query -> revision:digest:state of what was last published
+``{closer}:published``     zset     starts that have a `rev`
 =========================  =======  ==============================================================
 """
 
@@ -31,6 +33,12 @@ KEPT_SHARDS: Final = 4096
 """Shards of an hour's contributions: a packed hash is searched from its head: keep it short."""
 
 CLOSER: Final = "{closer}:"
+EPOCH: Final = f"{CLOSER}epoch"
+PUBLISHED: Final = f"{CLOSER}published"
+
+
+MAX_PARTITIONS: Final = 1024
+"""Partitions are looked for below this number."""
 
 
 def prefix(partition: int) -> str:

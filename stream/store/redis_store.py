@@ -19,7 +19,14 @@ from redis import exceptions as redis_errors
 from core.errors import CursorConflict, StoreUnavailable
 from core.settings import RedisSettings
 from stream.store import keys
-from stream.store.increments import Applied, ApplyBatch, Horizons, PaneSum, PartitionState
+from stream.store.increments import (
+    Applied,
+    ApplyBatch,
+    Horizons,
+    PaneSum,
+    PartitionState,
+    Published,
+)
 from stream.topics import POST_EVENTS, POSTS
 from stream.windows.layout import add_into
 
@@ -27,13 +34,16 @@ _HERE: Final = Path(__file__).parent
 _unpack_ints: Final = msgspec.msgpack.Decoder(list[int])
 _unpack_strata: Final = msgspec.msgpack.Decoder(dict[str, list[int]])
 _pack: Final = msgspec.msgpack.Encoder()
-_NOT_TOTALS: Final = frozenset({POSTS, POST_EVENTS, "watermark", "closed"})
+_NOT_TOTALS: Final = frozenset({POSTS, POST_EVENTS, "watermark", "closed", "forgotten"})
 
 # Answers of Redis that pass by themselves or by an operator's hand; everything else is our mistake.
 _PASSING: Final = ("OOM", "MISCONF", "LOADING", "READONLY", "BUSY", "CLUSTERDOWN", "MASTERDOWN")
 
 SeenLookup = tuple[str, int, Sequence[int]]
 """(id as decimal string, shard, hours in which it may have been counted)"""
+
+Marks = Mapping[int, Mapping[int, str]]
+"""start (s) -> partition -> mark of the change that made the pane dirty"""
 
 
 class RedisStore:
@@ -57,6 +67,9 @@ class RedisStore:
         )
         self._apply = self._redis.register_script((_HERE / "apply.lua").read_bytes())
         self._seen = self._redis.register_script((_HERE / "seen.lua").read_bytes())
+        self._close = self._redis.register_script((_HERE / "close.lua").read_bytes())
+        self._clean = self._redis.register_script((_HERE / "clean.lua").read_bytes())
+        self._publish = self._redis.register_script((_HERE / "publish.lua").read_bytes())
 
     async def close(self) -> None:
         """Close the connections."""
@@ -76,8 +89,18 @@ class RedisStore:
             cursors={topic: fields.get(topic, -1) for topic in (POSTS, POST_EVENTS)},
             watermark_ms=fields.get("watermark", -1),
             closed_s=fields.get("closed", -1),
+            forgotten_s=fields.get("forgotten", -1),
             totals={k: v for k, v in fields.items() if k not in _NOT_TOTALS},
         )
+
+    async def partitions(self) -> list[int]:
+        """Return the partitions that have state, without asking Kafka how many there are."""
+        async with _redis_faults():
+            pipe = self._redis.pipeline(transaction=False)
+            for partition in range(keys.MAX_PARTITIONS):
+                pipe.exists(keys.cursor(partition))
+            found = await pipe.execute()
+        return [partition for partition, exists in enumerate(found) if exists]
 
     async def seen(self, partition: int, lookups: Sequence[SeenLookup]) -> list[bool]:
         """Tell for each id whether the partition has counted it inside the dedupe horizon."""
@@ -116,112 +139,137 @@ class RedisStore:
 
     async def pane(self, partitions: Sequence[int], start_s: int) -> dict[str, PaneSum]:
         """Return the pane that starts at `start_s`, by query, summed over the partitions."""
+        return (await self.panes(partitions, [start_s]))[start_s]
+
+    async def panes(
+        self, partitions: Sequence[int], starts: Sequence[int]
+    ) -> dict[int, dict[str, PaneSum]]:
+        """Return start (s) -> query -> sum over the partitions, in two round trips."""
+        asked = [(start_s, partition) for start_s in starts for partition in partitions]
         async with _redis_faults():
             pipe = self._redis.pipeline(transaction=False)
-            for partition in partitions:
+            for start_s, partition in asked:
                 pipe.hgetall(keys.pane(partition, start_s))
                 pipe.hgetall(keys.strata(partition, start_s))
             found = await pipe.execute()
-        sums: dict[str, PaneSum] = {}
-        owners: list[tuple[int, str]] = []
-        for partition, counters, strata in zip(partitions, found[::2], found[1::2], strict=True):
+        panes: dict[int, dict[str, PaneSum]] = {start_s: {} for start_s in starts}
+        owners: list[tuple[int, int, str]] = []
+        for (start_s, partition), counters, strata in zip(
+            asked, found[::2], found[1::2], strict=True
+        ):
+            sums = panes[start_s]
             for raw_query, packed in counters.items():
                 query = raw_query.decode()
                 add_into(sums.setdefault(query, PaneSum()).counters, _unpack_ints.decode(packed))
-                owners.append((partition, query))
+                owners.append((partition, start_s, query))
             for raw_query, packed in strata.items():
                 into = sums.setdefault(raw_query.decode(), PaneSum()).strata
                 for name, values in _unpack_strata.decode(packed).items():
                     add_into(into.setdefault(name, []), values)
-        await self._add_authors(sums, owners, start_s)
-        return sums
+        await self._add_authors(panes, owners)
+        return panes
 
     async def _add_authors(
-        self, sums: dict[str, PaneSum], owners: list[tuple[int, str]], start_s: int
+        self, panes: dict[int, dict[str, PaneSum]], owners: list[tuple[int, int, str]]
     ) -> None:
         async with _redis_faults():
             pipe = self._redis.pipeline(transaction=False)
-            for partition, query in owners:
+            for partition, start_s, query in owners:
                 pipe.pfcount(keys.authors(partition, start_s, query))
             counts = await pipe.execute()
-        for (_, query), count in zip(owners, counts, strict=True):
-            sums[query].authors += int(count)
+        for (_, start_s, query), count in zip(owners, counts, strict=True):
+            panes[start_s][query].authors += int(count)
 
     # -- the closer ---------------------------------------------------------------------------
 
-    async def closed_through(self) -> int:
-        """Return the start (s) before which every pane is closed; -1 if none is."""
-        async with _redis_faults():
-            stored = await self._redis.get(f"{keys.CLOSER}closed")
-        return int(stored) if stored else -1
+    async def close_through(self, partitions: Iterable[int], start_s: int) -> int:
+        """Close the panes that start before `start_s`; they become dirty, that is to be published.
 
-    async def close_through(self, partitions: Iterable[int], start_s: int) -> None:
-        """Mark panes that start before `start_s` as closed: from now on a change makes them dirty.
+        Each partition does both in one step, so that a pane is either published as it is or dirty,
+        wherever a closer dies. Closing never goes back, and a partition that appears late catches
+        up by the same call.
 
-        The partitions are marked first, so that no change can fall between reading a pane and
-        marking it.
+        Returns:
+            How many panes this call closed, over the partitions.
         """
         async with _redis_faults():
             pipe = self._redis.pipeline(transaction=False)
             for partition in partitions:
-                pipe.hset(keys.cursor(partition), "closed", str(start_s))
-            await pipe.execute()
-            await self._redis.set(f"{keys.CLOSER}closed", start_s)
+                await self._close(keys=[keys.cursor(partition)], args=[start_s], client=pipe)
+            return sum(await pipe.execute())
 
-    async def dirty(self, partitions: Iterable[int]) -> dict[int, list[int]]:
-        """Return start (s) -> partitions in which a closed pane changed since last published."""
+    async def dirty(self, partitions: Iterable[int]) -> Marks:
+        """Return the closed panes not published as they are: start -> partition -> mark."""
         listed = list(partitions)
         async with _redis_faults():
             pipe = self._redis.pipeline(transaction=False)
             for partition in listed:
-                pipe.smembers(f"{keys.prefix(partition)}dirty")
+                pipe.hgetall(f"{keys.prefix(partition)}dirty")
             found = await pipe.execute()
-        changed: dict[int, list[int]] = {}
-        for partition, starts in zip(listed, found, strict=True):
-            for start in starts:
-                changed.setdefault(int(start), []).append(partition)
+        changed: dict[int, dict[int, str]] = {}
+        for partition, marks in zip(listed, found, strict=True):
+            for start, mark in marks.items():
+                changed.setdefault(int(start), {})[partition] = mark.decode()
         return changed
 
-    async def clean(self, partitions: Iterable[int], start_s: int) -> None:
-        """Take `start_s` off the dirty lists, *before* it is read again.
+    async def clean(self, marks: Marks) -> None:
+        """Take panes off the dirty list, after they were published as they were under these marks.
 
-        A change that comes after this marks it dirty again; the other order would lose it.
+        One that changed since has another mark and stays.
         """
+        by_partition: dict[int, list[str]] = {}
+        for start_s, partitions in marks.items():
+            for partition, mark in partitions.items():
+                by_partition.setdefault(partition, []).extend((str(start_s), mark))
         async with _redis_faults():
             pipe = self._redis.pipeline(transaction=False)
-            for partition in partitions:
-                pipe.srem(f"{keys.prefix(partition)}dirty", start_s)
+            for partition, pairs in by_partition.items():
+                await self._clean(keys=[keys.cursor(partition)], args=pairs, client=pipe)
             await pipe.execute()
 
-    async def mark_dirty(self, partition: int, start_s: int) -> None:
-        """Put a start back on a dirty list, after a correction that could not be published."""
+    async def begin_closing(self) -> int:
+        """Return the epoch of a new active closer; every earlier one is refused from now on."""
         async with _redis_faults():
-            await self._redis.sadd(f"{keys.prefix(partition)}dirty", start_s)
+            return int(await self._redis.incr(keys.EPOCH))
 
-    async def revisions(self, start_s: int) -> dict[str, tuple[int, str]]:
-        """Return query -> (revision, digest) last published for a pane."""
+    async def revisions(self, starts: Sequence[int]) -> dict[int, dict[str, Published]]:
+        """Return start (s) -> query -> what was last published."""
         async with _redis_faults():
-            stored = await self._redis.hgetall(keys.revisions(start_s))
-        published: dict[str, tuple[int, str]] = {}
-        for query, value in stored.items():
-            revision, _, digest = value.decode().partition(":")
-            published[query.decode()] = (int(revision), digest)
-        return published
+            pipe = self._redis.pipeline(transaction=False)
+            for start_s in starts:
+                pipe.hgetall(keys.revisions(start_s))
+            found = await pipe.execute()
+        return {
+            start_s: {q.decode(): Published.unpacked(v.decode()) for q, v in stored.items()}
+            for start_s, stored in zip(starts, found, strict=True)
+        }
 
     async def set_revisions(
-        self, start_s: int, published: Mapping[str, tuple[int, str]], keep_s: int
-    ) -> None:
-        """Remember what was published of a pane, for `keep_s` seconds of wall-clock time."""
-        if not published:
-            return
+        self, epoch: int, published: Mapping[int, Mapping[str, Published]]
+    ) -> bool:
+        """Remember start (s) -> query -> what is published, all of it or nothing.
+
+        Returns:
+            False if another closer has begun since `epoch`; nothing was written then.
+        """
+        arguments: list[str | int] = [epoch]
+        for start_s, by_query in published.items():
+            for query, state in by_query.items():
+                arguments.extend((start_s, query, state.packed()))
         async with _redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            pipe.hset(
-                keys.revisions(start_s),
-                mapping={q: f"{revision}:{digest}" for q, (revision, digest) in published.items()},
+            return await self._publish(keys=[keys.EPOCH], args=arguments) == 1
+
+    async def forget_revisions(self, before_s: int, at_most: int = 100) -> None:
+        """Forget what was published of panes that start before `before_s`, a few at a time."""
+        async with _redis_faults():
+            old = await self._redis.zrangebyscore(
+                keys.PUBLISHED, "-inf", f"({before_s}", start=0, num=at_most
             )
-            pipe.expire(keys.revisions(start_s), keep_s)
-            await pipe.execute()
+            if old:
+                pipe = self._redis.pipeline(transaction=False)
+                pipe.unlink(*(keys.revisions(int(start_s)) for start_s in old))
+                pipe.zrem(keys.PUBLISHED, *old)
+                await pipe.execute()
 
 
 @asynccontextmanager

@@ -1,0 +1,150 @@
+"""From panes to windows on the wire, and from windows to the numbers that people read.
+
+Sums stay integers until the last step; a mean is made only here, only for reading. Longer and
+sliding windows are sums of panes, made when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import sqrt
+from typing import Final
+
+from core.clock import from_epoch_ms
+from core.labels import HEADS
+from core.schemas import MICRO, Stratum, Window
+from stream.store.increments import PaneSum
+from stream.windows.layout import COUNTERS, add_into, cap_strata, named
+
+SHARE_HEADS: Final = tuple(
+    head for head, labels in HEADS.items() if all(f"{head}_{x}" in COUNTERS for x in labels)
+)
+"""Heads whose classes a pane counts."""
+
+
+def to_window(
+    query: str, start_s: int, pane_s: int, revision: int, content: PaneSum, closed_at: datetime
+) -> Window:
+    """Return the record of one query in one pane; its strata are capped here, on the whole sum."""
+    return Window(
+        query=query,
+        start=from_epoch_ms(start_s * 1000),
+        end=from_epoch_ms((start_s + pane_s) * 1000),
+        revision=revision,
+        counters=named(content.counters),
+        authors=content.authors,
+        closed_at=closed_at,
+        strata={name: Stratum(*row) for name, row in sorted(cap_strata(content.strata).items())},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a window says, in numbers for people.
+
+    Attributes:
+        posts: all posts.
+        rated: posts with a sentiment.
+        authors: unique authors, estimated; an upper bound when panes were merged, because an author
+            of two panes counts in both.
+        sentiment: mean in [-1, 1]; None without rated posts.
+        stderr: standard error of that mean; None below two rated posts.
+        shares: head -> class -> expected share in [0, 1]; a head that scored nothing is absent.
+    """
+
+    posts: int
+    rated: int
+    authors: int
+    sentiment: float | None
+    stderr: float | None
+    shares: dict[str, dict[str, float]]
+
+
+def summarise(counters: Mapping[str, int], authors: int = 0) -> Summary:
+    """Return the numbers of a window from its counters by name.
+
+    Example:
+        >>> made = summarise({"posts": 3, "rated": 2, "sentiment_sum": 1_000_000,
+        ...                   "sentiment_square": 1_000_000})
+        >>> made.sentiment, made.stderr
+        (0.5, 0.5)
+    """
+    rated = counters.get("rated", 0)
+    return Summary(
+        posts=counters.get("posts", 0),
+        rated=rated,
+        authors=authors,
+        sentiment=counters.get("sentiment_sum", 0) / MICRO / rated if rated > 0 else None,
+        stderr=_standard_error(counters, rated),
+        shares={head: row for head in SHARE_HEADS if (row := _shares(counters, head))},
+    )
+
+
+def _standard_error(counters: Mapping[str, int], rated: int) -> float | None:
+    """Sample standard deviation over the root of n, from exact integers up to the last division."""
+    if rated < 2:
+        return None
+    total = counters.get("sentiment_sum", 0)
+    square = counters.get("sentiment_square", 0)
+    # n * sum(x^2) - sum(x)^2, both in micro-units squared: the subtraction is exact in integers,
+    # where floats would lose all digits of a small variance. Squares are rounded when counted, so
+    # the difference may be a little below zero for equal values.
+    spread = max(0, rated * square * MICRO - total * total)
+    return sqrt(spread / (rated - 1)) / rated / MICRO
+
+
+def _shares(counters: Mapping[str, int], head: str) -> dict[str, float]:
+    sums = {label: counters.get(f"{head}_{label}", 0) for label in HEADS[head]}
+    whole = sum(sums.values())
+    return {label: value / whole for label, value in sums.items()} if whole > 0 else {}
+
+
+def merge(panes: Iterable[PaneSum]) -> PaneSum:
+    """Return the sum of panes; the order does not matter, no panes give an empty sum."""
+    total = PaneSum()
+    for pane in panes:
+        add_into(total.counters, pane.counters)
+        for name, row in pane.strata.items():
+            add_into(total.strata.setdefault(name, []), row)
+        total.authors += pane.authors
+    return total
+
+
+def sliding(
+    panes: Mapping[int, PaneSum], pane_s: int, length_s: int, hop_s: int | None = None
+) -> list[tuple[int, PaneSum]]:
+    """Return (start, sum) of windows of `length_s` that start every `hop_s`, in order.
+
+    Args:
+        panes: start (s) -> pane of one query.
+        pane_s: length of a pane.
+        length_s: length of a window; a multiple of `pane_s`.
+        hop_s: step between starts, a multiple of `pane_s`; None means `length_s`, windows that
+            follow each other. Starts are multiples of the step, so they never depend on which panes
+            happen to exist.
+
+    Raises:
+        ValueError: a length or step that is no multiple of `pane_s`.
+    """
+    step_s = length_s if hop_s is None else hop_s
+    for name, value in (("length_s", length_s), ("hop_s", step_s)):
+        if value <= 0 or value % pane_s:
+            raise ValueError(f"{name} = {value}: expected a multiple of the pane, {pane_s} s")
+    starts = sorted({s for pane in panes for s in _starts_over(pane, pane_s, length_s, step_s)})
+    return [(start, merge(_inside(panes, start, pane_s, length_s))) for start in starts]
+
+
+def _starts_over(pane: int, pane_s: int, length_s: int, step_s: int) -> range:
+    """Return the starts of the windows that hold the pane."""
+    last = pane // step_s * step_s
+    first = -(-(pane + pane_s - length_s) // step_s) * step_s
+    return range(first, last + 1, step_s)
+
+
+def _inside(
+    panes: Mapping[int, PaneSum], start: int, pane_s: int, length_s: int
+) -> Sequence[PaneSum]:
+    found = (panes.get(at) for at in range(start, start + length_s, pane_s))
+    return [pane for pane in found if pane is not None]
