@@ -100,7 +100,7 @@ def _report(file: Path, catalog: QueryCatalog) -> dict[str, object]:
     terms = {term for query in catalog.queries for term in iterate_terms(query.expression)}
     return {
         "figures": {"queries": len(catalog.queries), "distinct_terms": len(terms)},
-        "machine": {"platform": platform.platform(), "processors": platform.machine()},
+        "machine": {"platform": platform.platform(), "architecture": platform.machine()},
         "versions": {"python": platform.python_version(), "ahocorasick-rs": _matcher_version()},
         "seed": None,
         "settings": {"file": str(file), "catalog_version": catalog.version},

@@ -19,6 +19,7 @@ from stream.queries.folding import fold, is_unspaced, split_words
         ("สวัสดี", tuple("สวัสดี")),
         ("go👍🏽👍go", ("go", "👍", "👍", "go")),
         ("❤️", ("❤",)),
+        ("1️⃣ first", ("1", "first")),
         ("soft\u00adhyphen", ("softhyphen",)),
         ("price€5", ("price", "5")),
     ],
