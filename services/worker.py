@@ -1,0 +1,145 @@
+"""The worker: Kafka -> score -> panes. Run as many as there are partitions; Kafka shares them out.
+
+Kill it at any moment: the next owner of its partitions seeks to the cursor that the store holds.
+SIGTERM drains: nothing new is taken, what is in flight is applied, then it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from core.clock import SystemClock
+from core.logs import get_logger, set_up
+from core.metrics import Metrics
+from core.ports import Scorer
+from core.settings import Settings
+from services.bootstrap import make_scorer, make_store
+from stream.app import KafkaSink, make_app, run_app
+from stream.batching import BatchLimits, PostBudget
+from stream.engine import Engine
+from stream.flow import FlowParts
+from stream.outlets import KafkaOutlets
+from stream.pipeline import Pipeline
+from stream.queries.catalog import CatalogWatcher
+from stream.queries.matcher import Matcher
+from stream.scoring import PatientScorer
+from stream.stages import EventsStage, PostsStage, StageParts
+from stream.store.redis_store import RedisStore
+from stream.topics import POST_EVENTS, POSTS
+
+_log = get_logger(__name__)
+
+
+class LiveMatcher:
+    """The matcher in use, replaced when the query file changes; a bad file keeps the old one."""
+
+    def __init__(self, path: Path, metrics: Metrics) -> None:
+        self._watcher = CatalogWatcher(path)
+        self._metrics = metrics
+        self._take()
+
+    def __call__(self) -> Matcher:
+        """Return the matcher in use now."""
+        return self.current
+
+    def look(self) -> None:
+        """Reload the query file if it changed."""
+        reload = self._watcher.reload_if_changed()
+        if reload.error is not None:
+            self._metrics.query_reload_failures.inc()
+            _log.error("query file refused, keeping the old one", error=str(reload.error))
+        elif reload.is_changed:
+            self._take()
+
+    def _take(self) -> None:
+        catalog = self._watcher.catalog
+        self.current = Matcher(catalog.queries)
+        self._metrics.queries_loaded.set(len(self.current.names))
+        _log.info("queries loaded", count=len(catalog.queries), version=catalog.version)
+
+
+def make_engine(
+    settings: Settings,
+    store: RedisStore,
+    scorer: Scorer,
+    sink: KafkaSink,
+    matcher: Callable[[], Matcher],
+    metrics: Metrics,
+) -> Engine:
+    """Join the parts of a worker."""
+    worker, clock = settings.worker, SystemClock()
+    parts = FlowParts(
+        store=store,
+        outlets=KafkaOutlets(sink, clock),
+        clock=clock,
+        metrics=metrics,
+        limits=BatchLimits.of(worker),
+        max_in_flight_batches=worker.max_in_flight_batches,
+        allowed_lateness_s=settings.windows.allowed_lateness_s,
+        chance=random.Random(),
+    )
+    budget = PostBudget(worker.max_in_flight_posts)
+    metrics.in_flight_posts.set_function(lambda: budget.in_use)
+    stage_parts = StageParts(
+        pipeline=Pipeline(settings.windows),
+        store=store,
+        scorer=PatientScorer(scorer, clock, metrics),
+        budget=budget,
+        matcher=matcher,
+        max_message_bytes=worker.max_message_bytes,
+    )
+    return Engine(
+        parts,
+        {POSTS: lambda: PostsStage(stage_parts), POST_EVENTS: lambda: EventsStage(stage_parts)},
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Run the worker until SIGTERM or SIGINT."""
+    metrics = Metrics()
+    metrics.serve(settings.metrics.address, settings.metrics.port)
+    matcher = LiveMatcher(Path(settings.queries.path), metrics)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    store, scorer, sink = make_store(settings), make_scorer(settings), KafkaSink(settings.kafka)
+    await sink.start()
+    engine = make_engine(settings, store, scorer, sink, matcher, metrics)
+    app = make_app(settings, engine)
+    drained = asyncio.Event()
+
+    async def drain_on_stop() -> None:
+        await stop.wait()
+        finished = await engine.drain(settings.worker.drain_timeout_s)
+        _log.info("drained", finished=finished)
+        drained.set()
+
+    async def look_after() -> None:
+        while True:
+            await asyncio.sleep(settings.queries.reload_every_s)
+            matcher.look()
+            engine.check()
+
+    draining, looking = asyncio.create_task(drain_on_stop()), asyncio.create_task(look_after())
+    looking.add_done_callback(lambda _: drained.set())
+    try:
+        await run_app(app, drained)
+        if looking.done() and not looking.cancelled():
+            looking.result()
+    finally:
+        draining.cancel()
+        looking.cancel()
+        await sink.stop()
+        await scorer.close()
+        await store.close()
+
+
+def main(settings: Settings) -> None:
+    """Run a worker process."""
+    set_up(settings.log, "worker")
+    asyncio.run(run(settings))

@@ -1,0 +1,103 @@
+"""When a batch leaves, and how many posts may be in scoring at once. Pure decisions and one budget.
+
+Batches form by themselves: while nothing is in flight a record leaves at once, and under load the
+next batch grows while the last is being scored. Age bounds the wait in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.settings import WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """Bounds of one batch.
+
+    Attributes:
+        max_posts: records at most.
+        max_bytes: message bytes at most; one record may be larger by itself.
+        max_age_s: an incomplete batch leaves after so long.
+    """
+
+    max_posts: int
+    max_bytes: int
+    max_age_s: float
+
+    @classmethod
+    def of(cls, worker: WorkerSettings) -> BatchLimits:
+        """Return the limits that the settings ask for."""
+        return cls(worker.max_batch_posts, worker.max_batch_bytes, worker.max_batch_age_ms / 1000)
+
+    def take(self, sizes: Sequence[int]) -> int:
+        """Return how many records from the front make one batch, at least one if there is any.
+
+        Example:
+            >>> BatchLimits(3, 100, 0.05).take([40, 50, 60, 1])
+            2
+        """
+        total = 0
+        for position, size in enumerate(sizes[: self.max_posts]):
+            total += size
+            if total > self.max_bytes and position:
+                return position
+        return min(len(sizes), self.max_posts)
+
+    def wait_s(self, posts: int, size: int, age_s: float, in_flight: int) -> float:
+        """Return how long to wait for more records; 0 means the batch leaves now."""
+        full = posts >= self.max_posts or size >= self.max_bytes
+        if full or in_flight == 0:
+            return 0.0
+        return max(0.0, self.max_age_s - age_s)
+
+
+class PostBudget:
+    """How many posts may be in scoring over all partitions; first come, first served.
+
+    Not thread-safe; one event loop. A request larger than the whole budget is granted alone.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def in_use(self) -> int:
+        """Posts that hold a part of the budget."""
+        return self._size - self._free
+
+    async def acquire(self, posts: int) -> int:
+        """Wait until `posts` fit; return what to release. A cancelled wait takes nothing."""
+        wanted = min(posts, self._size)
+        if not self._waiting and wanted <= self._free:
+            self._free -= wanted
+            return wanted
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((wanted, future))
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.release(wanted)  # granted in the same moment
+            elif (wanted, future) in self._waiting:
+                self._waiting.remove((wanted, future))
+                self._grant()
+            raise
+        return wanted
+
+    def release(self, posts: int) -> None:
+        """Give back what `acquire` returned."""
+        self._free += posts
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._free:
+            wanted, future = self._waiting.popleft()
+            if not future.cancelled():
+                self._free -= wanted
+                future.set_result(None)

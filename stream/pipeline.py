@@ -1,0 +1,340 @@
+"""The steps between a run of records and one apply, as functions over whole batches.
+
+`posts`: accept → drop copies and the too-late → match queries → score → count → `Outcome`.
+`post-events`: accept → score the edits → `Outcome`. What they need of the world (scores, ids seen)
+is passed in; what they want of it (produce, apply) is what they return.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from core import reasons
+from core.clock import from_epoch_ms
+from core.codec import encode
+from core.schemas import ScoredPost
+from core.settings import WindowSettings
+from stream.intake import AcceptedEvents, AcceptedPosts, DeadLetter, id_hash
+from stream.scoring import Scored
+from stream.store.increments import DELETED, ApplyBatch, Contribution
+from stream.store.keys import KEPT_SHARDS, SEEN_SHARDS
+from stream.topics import POST_EVENTS, POSTS
+from stream.windows.increments import MicroScores, counter_matrix, group_increments, to_micro
+from stream.windows.strata import LanguageFold, stratum
+
+
+class Matcher(Protocol):
+    """Finds the queries that each post matches; `stream.queries.matcher` is the real one."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the queries, `all` first."""
+        ...
+
+    def match_batch(
+        self,
+        texts: Sequence[str],
+        authors: Sequence[str],
+        langs: Sequence[str],
+        sources: Sequence[str],
+    ) -> list[tuple[int, ...]]:
+        """Return for each post the sorted indices of the queries it matches."""
+        ...
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch does to the world, in the order it is to be done: letters, scored posts, apply.
+
+    Attributes:
+        apply: the change of the partition's state.
+        scored: (author key, encoded `ScoredPost`, offset) of each post.
+        dead: what could not be used.
+        repairs: repair code -> how often.
+        counted: posts added to panes.
+        unrated: posts on which the model abstained.
+        ingested_ms: ingest times of the posts added, for the latency until they are counted.
+        deleted_ms: ingest times of deletions.
+        kinds: kind of event -> how many.
+    """
+
+    apply: ApplyBatch
+    scored: list[tuple[bytes, bytes, int]] = field(default_factory=list[tuple[bytes, bytes, int]])
+    dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
+    repairs: Counter[str] = field(default_factory=Counter[str])
+    counted: int = 0
+    unrated: int = 0
+    ingested_ms: list[int] = field(default_factory=list[int])
+    deleted_ms: list[int] = field(default_factory=list[int])
+    kinds: Counter[str] = field(default_factory=Counter[str])
+
+
+class Pipeline:
+    """The steps, with the settings and the queries they need; no state between batches."""
+
+    def __init__(self, windows: WindowSettings) -> None:
+        self._pane_ms = windows.pane_s * 1000
+        self._retention_ms = windows.retention_s * 1000
+        self._fold = LanguageFold(windows.strata_languages)
+
+    def pane_start_s(self, event_ms: int) -> int:
+        """Return the start (s) of the pane `[start, start + pane_s)` that holds `event_ms`."""
+        return event_ms // self._pane_ms * self._pane_ms // 1000
+
+    def lookups(self, run: AcceptedPosts) -> list[tuple[str, int, tuple[int, ...]]]:
+        """Return what to ask the store about ids already counted."""
+        return [
+            (decimal(hashed), _seen_shard(hashed), hours)
+            for hashed, hours in zip(run.id_hashes, run.seen_hours, strict=True)
+        ]
+
+    def drop_unwanted(
+        self,
+        run: AcceptedPosts,
+        seen: Sequence[bool],
+        pending: set[bytes],
+        watermark_ms: int,
+    ) -> None:
+        """Move copies and posts beyond retention from the accepted to the dead, in place.
+
+        Args:
+            run: the accepted posts.
+            seen: whether the store has counted each.
+            pending: id hashes of posts in flight; those that stay are added to it.
+            watermark_ms: watermark of the partition before this run, -1 if it has none.
+        """
+        kept: list[int] = []
+        for row, hashed in enumerate(run.id_hashes):
+            if seen[row] or hashed in pending:
+                run.dead.append(
+                    DeadLetter(run.offsets[row], reasons.DUPLICATE, "counted before", b"")
+                )
+            elif self._is_too_late(run.event_ms[row], watermark_ms):
+                run.dead.append(
+                    DeadLetter(
+                        run.offsets[row],
+                        reasons.DROPPED_LATE,
+                        f"event time {from_epoch_ms(run.event_ms[row]).isoformat()} is beyond "
+                        f"retention of watermark {from_epoch_ms(watermark_ms).isoformat()}",
+                        encode(run.posts[row]),
+                    )
+                )
+            else:
+                pending.add(hashed)
+                kept.append(row)
+        run.keep(kept)
+
+    def _is_too_late(self, event_ms: int, watermark_ms: int) -> bool:
+        if watermark_ms < 0:
+            return False
+        end_ms = (event_ms // self._pane_ms + 1) * self._pane_ms
+        return end_ms + self._retention_ms <= watermark_ms
+
+    def posts_outcome(
+        self,
+        run: AcceptedPosts,
+        matches: Sequence[tuple[int, ...]],
+        names: Sequence[str],
+        scored: Scored,
+        apply: ApplyBatch,
+    ) -> Outcome:
+        """Return what a run of posts does; fills `apply` with panes, ids and contributions."""
+        if scored.refused:
+            matches = _without_refused(run, matches, scored.refused)
+        outcome = Outcome(apply, dead=run.dead, repairs=run.repairs, counted=len(run.posts))
+        apply.totals["counted"] = outcome.counted
+        apply.totals[f"dead:{POSTS}"] = len(run.dead)
+        if scored.scores is None or not run.posts:
+            return outcome
+        scores = to_micro(scored.scores)
+        starts = [self.pane_start_s(event_ms) for event_ms in run.event_ms]
+        strata = [
+            stratum(post.source, self._fold(post.lang), topic)
+            for post, topic in zip(run.posts, scores.topics, strict=True)
+        ]
+        matrix = counter_matrix(scores)
+        authors = [f"{post.source}:{post.author}" for post in run.posts]
+        apply.panes = group_increments(matrix, starts, matches, names, strata, authors)
+        query_names = _query_names(matches, names)
+        self._remember(run, starts, strata, matrix.tolist(), query_names, apply)
+        outcome.scored = _scored_posts(run, scores, starts, strata, query_names)
+        outcome.unrated = int((~scores.rated).sum())
+        outcome.ingested_ms = run.ingested_ms
+        return outcome
+
+    def _remember(
+        self,
+        run: AcceptedPosts,
+        starts: Sequence[int],
+        strata: Sequence[str],
+        counters: Sequence[list[int]],
+        query_names: Sequence[list[str]],
+        apply: ApplyBatch,
+    ) -> None:
+        """Put ids and contributions of the posts into `apply`, grouped by their shards."""
+        for row, hashed in enumerate(run.id_hashes):
+            hour = run.seen_hours[row][-1]
+            apply.seen.setdefault((hour, _seen_shard(hashed)), []).append(decimal(hashed))
+            kept = Contribution(starts[row], strata[row], counters[row], query_names[row])
+            apply.kept.setdefault(kept_shard(hashed), []).extend((hashed, kept.packed()))
+
+    def events_outcome(
+        self,
+        run: AcceptedEvents,
+        matches: Sequence[tuple[int, ...]],
+        names: Sequence[str],
+        scored: Scored,
+        apply: ApplyBatch,
+    ) -> Outcome:
+        """Return what a run of post events does.
+
+        Args:
+            run: the accepted events.
+            matches: queries matched by the new text of each edit, in order.
+            names: names of the queries.
+            scored: scores of the new texts.
+            apply: filled with deletions and edits in the order they came.
+        """
+        outcome = Outcome(apply, dead=run.dead)
+        edits = self._edits(run, matches, names, scored, outcome)
+        edit_number = 0
+        for event in run.events:
+            outcome.kinds[event.kind] += 1
+            hashed = id_hash(event.source, event.post_id)
+            if event.kind == "delete":
+                apply.operations.append((hashed, DELETED))
+                outcome.deleted_ms.append(int(event.ingested_at.timestamp() * 1000))
+            elif event.kind == "edit":
+                blob = edits.get(edit_number)
+                edit_number += 1
+                if blob is not None:
+                    apply.operations.append((hashed, blob))
+        apply.totals["events"] = len(run.events)
+        apply.totals[f"dead:{POST_EVENTS}"] = len(run.dead)
+        return outcome
+
+    def _edits(
+        self,
+        run: AcceptedEvents,
+        matches: Sequence[tuple[int, ...]],
+        names: Sequence[str],
+        scored: Scored,
+        outcome: Outcome,
+    ) -> dict[int, bytes]:
+        """Return number of the edit -> its packed contribution; refused edits become letters."""
+        rows = [i for i, event in enumerate(run.events) if event.kind == "edit"]
+        for number in scored.refused:
+            event = run.events[rows[number]]
+            outcome.dead.append(
+                DeadLetter(
+                    run.offsets[rows[number]],
+                    reasons.SCORER_REFUSED,
+                    "the scorer refuses the new text",
+                    encode(event),
+                )
+            )
+        if scored.scores is None:
+            return {}
+        scores = to_micro(scored.scores)
+        counters = counter_matrix(scores).tolist()
+        accepted = [number for number in range(len(rows)) if number not in set(scored.refused)]
+        blobs: dict[int, bytes] = {}
+        for row, number in enumerate(accepted):
+            event = run.events[rows[number]]
+            where = stratum(event.source, self._fold(event.lang), scores.topics[row])
+            queries = [names[q] for q in matches[number]]
+            # The store puts in the pane of the post itself: an edit does not move it.
+            blobs[number] = Contribution(0, where, counters[row], queries).packed()
+            post = ScoredPost(
+                id=event.post_id,
+                source=event.source,
+                author=event.author,
+                event_at=event.claimed_at or event.ingested_at,
+                claimed_at=event.claimed_at,
+                ingested_at=event.ingested_at,
+                model_version=scores.model_version,
+                rated=bool(scores.rated[row]),
+                scores={head: values[row].tolist() for head, values in scores.heads.items()},
+                queries=queries,
+                stratum=where,
+                lang=event.lang,
+                edit=True,
+            )
+            outcome.scored.append((event.author.encode(), encode(post), run.offsets[rows[number]]))
+        return blobs
+
+
+def decimal(hashed: bytes) -> str:
+    """Return an id hash as the signed decimal that a Redis set of integers packs."""
+    return str(int.from_bytes(hashed, "big", signed=True))
+
+
+def _seen_shard(hashed: bytes) -> int:
+    return (hashed[2] << 8 | hashed[3]) % SEEN_SHARDS
+
+
+def kept_shard(hashed: bytes) -> int:
+    """Return the shard of a contribution; `apply.lua` computes the same to find it again."""
+    return (hashed[0] << 8 | hashed[1]) % KEPT_SHARDS
+
+
+def _without_refused(
+    run: AcceptedPosts, matches: Sequence[tuple[int, ...]], refused: Sequence[int]
+) -> list[tuple[int, ...]]:
+    """Move refused posts to the dead; return the matches of those that stay."""
+    gone = set(refused)
+    for row in refused:
+        run.dead.append(
+            DeadLetter(
+                run.offsets[row],
+                reasons.SCORER_REFUSED,
+                "the scorer refuses this post alone",
+                encode(run.posts[row]),
+            )
+        )
+    kept = [row for row in range(len(run.posts)) if row not in gone]
+    run.keep(kept)
+    return [matches[row] for row in kept]
+
+
+def _query_names(matches: Sequence[tuple[int, ...]], names: Sequence[str]) -> list[list[str]]:
+    """Return the names of the queries each post matches; equal lists are shared, not copied."""
+    known: dict[tuple[int, ...], list[str]] = {}
+    for match in matches:
+        if match not in known:
+            known[match] = [names[index] for index in match]
+    return [known[match] for match in matches]
+
+
+def _scored_posts(
+    run: AcceptedPosts,
+    scores: MicroScores,
+    starts: Sequence[int],
+    strata: Sequence[str],
+    query_names: Sequence[list[str]],
+) -> list[tuple[bytes, bytes, int]]:
+    """Return (key, encoded record, source offset) of each scored post."""
+    columns = {head: values.tolist() for head, values in scores.heads.items()}
+    rated = scores.rated.tolist()
+    encoded: list[tuple[bytes, bytes, int]] = []
+    for row, post in enumerate(run.posts):
+        record = ScoredPost(
+            id=post.id,
+            source=post.source,
+            author=post.author,
+            event_at=from_epoch_ms(run.event_ms[row]),
+            claimed_at=post.claimed_at,
+            ingested_at=post.ingested_at,
+            model_version=scores.model_version,
+            rated=rated[row],
+            scores={head: values[row] for head, values in columns.items()},
+            queries=query_names[row],
+            pane_start=from_epoch_ms(starts[row] * 1000),
+            stratum=strata[row],
+            lang=post.lang,
+        )
+        encoded.append((post.author.encode(), encode(record), run.offsets[row]))
+    return encoded

@@ -1,0 +1,160 @@
+"""From scored posts to what a batch adds to its panes: integers, grouped by pane and query.
+
+Shapes: `B` posts, `W` counters (`layout.WIDTH`), `P` (post, query) pairs, `G` (pane, query) groups.
+Work is done on whole columns; Python runs once a group, not once a counter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.labels import HEADS, TOPICS
+from core.ports import ScoreBatch
+from core.schemas import MICRO
+from stream.store.increments import QueryIncrement
+from stream.windows.layout import INDEX, STRATUM_WIDTH, WIDTH
+from stream.windows.strata import MIN_TOPIC_MICRO, NO_TOPIC
+
+Ints = NDArray[np.int64]
+
+_SENTIMENT_AT: Final = INDEX["sentiment_negative"]
+_COUNTED_HEADS: Final = {
+    "emotion": INDEX["emotion_posts"],
+    "participation": INDEX["participation_posts"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MicroScores:
+    """Scores of a batch as integers.
+
+    Attributes:
+        model_version: which model made them.
+        rated: (B,) bool.
+        heads: head -> (B, C) probabilities in micro-units.
+        topics: (B,) name of the topic of each post, `none` if none is likely.
+    """
+
+    model_version: str
+    rated: NDArray[np.bool_]
+    heads: dict[str, Ints]
+    topics: list[str]
+
+
+def to_micro(scores: ScoreBatch) -> MicroScores:
+    """Round probabilities to micro-units, once; everything later is integer arithmetic."""
+    heads = {
+        name: np.rint(scores.heads[name].astype(np.float64) * MICRO).astype(np.int64)
+        for name in HEADS
+        if name in scores.heads
+    }
+    return MicroScores(scores.model_version, scores.rated, heads, _topics(heads, scores.rated))
+
+
+def _topics(heads: dict[str, Ints], rated: NDArray[np.bool_]) -> list[str]:
+    if "topics" not in heads:
+        return [NO_TOPIC] * len(rated)
+    topics = heads["topics"]
+    best = topics.argmax(axis=1)
+    likely = (topics.max(axis=1, initial=0) >= MIN_TOPIC_MICRO) & rated
+    return [
+        TOPICS[int(index)] if flag else NO_TOPIC for index, flag in zip(best, likely, strict=True)
+    ]
+
+
+def counter_matrix(scores: MicroScores) -> Ints:
+    """Return (B, W): what each post adds to the counters of every query it matches.
+
+    Sentiment is positive less negative, in [-1, 1]; its square is rounded to micro-units of the
+    square. Posts that the model abstained on count as posts and nothing else.
+    """
+    size = len(scores.rated)
+    matrix = np.zeros((size, WIDTH), dtype=np.int64)
+    matrix[:, INDEX["posts"]] = 1
+    rated = scores.rated.astype(np.int64)
+    matrix[:, INDEX["rated"]] = rated
+    if "sentiment" in scores.heads:
+        probabilities = scores.heads["sentiment"] * rated[:, None]
+        sentiment = probabilities[:, 2] - probabilities[:, 0]
+        matrix[:, INDEX["sentiment_sum"]] = sentiment
+        matrix[:, INDEX["sentiment_square"]] = (sentiment * sentiment + MICRO // 2) // MICRO
+        matrix[:, _SENTIMENT_AT : _SENTIMENT_AT + 3] = probabilities
+    for head, at in _COUNTED_HEADS.items():
+        if head in scores.heads:
+            probabilities = scores.heads[head] * rated[:, None]
+            matrix[:, at] = rated
+            matrix[:, at + 1 : at + 1 + probabilities.shape[1]] = probabilities
+    return matrix
+
+
+def group_increments(
+    matrix: Ints,
+    starts_s: Sequence[int],
+    matches: Sequence[tuple[int, ...]],
+    names: Sequence[str],
+    strata: Sequence[str],
+    authors: Sequence[str],
+) -> dict[int, list[QueryIncrement]]:
+    """Return pane start (s) -> increments of each query, ready for the store.
+
+    Args:
+        matrix: (B, W) from `counter_matrix`.
+        starts_s: (B,) pane start of each post.
+        matches: (B,) indices into `names` of the queries each post matches.
+        names: names of the queries.
+        strata: (B,) stratum of each post.
+        authors: (B,) author of each post.
+    """
+    if not len(matrix):
+        return {}
+    counts = np.fromiter((len(m) for m in matches), dtype=np.int64, count=len(matches))
+    rows = np.repeat(np.arange(len(matches)), counts)
+    queries = np.fromiter((q for m in matches for q in m), dtype=np.int64, count=int(counts.sum()))
+    pane_starts, pane_of = np.unique(np.asarray(starts_s, dtype=np.int64), return_inverse=True)
+    stratum_names, stratum_of = _numbered(strata)
+    group_of = pane_of[rows] * len(names) + queries
+    fine_of = group_of * len(stratum_names) + stratum_of[rows]
+
+    # One sort serves both levels: the finer key orders groups too.
+    order = np.argsort(fine_of, kind="stable")
+    rows, group_of, fine_of = rows[order], group_of[order], fine_of[order]
+    fine_keys, fine_at = np.unique(fine_of, return_index=True)
+    group_keys, group_at = np.unique(group_of, return_index=True)
+    values = matrix[rows]
+    fine_sums = cast(Any, np.add.reduceat(values[:, :STRATUM_WIDTH], fine_at, axis=0)).tolist()
+    group_sums = cast(Any, np.add.reduceat(values, group_at, axis=0)).tolist()
+
+    by_group: dict[int, dict[str, list[int]]] = {}
+    for key, sums in zip(_plain(fine_keys), fine_sums, strict=True):
+        group, stratum_index = divmod(key, len(stratum_names))
+        by_group.setdefault(group, {})[stratum_names[stratum_index]] = sums
+    row_list = _plain(rows)
+    group_starts = _plain(group_at)
+    ends = [*group_starts[1:], len(row_list)]
+    increments: dict[int, list[QueryIncrement]] = {}
+    for key, start, end, sums in zip(
+        _plain(group_keys), group_starts, ends, group_sums, strict=True
+    ):
+        pane_index, query = divmod(key, len(names))
+        speaking = list(dict.fromkeys(authors[row] for row in row_list[start:end]))
+        increments.setdefault(int(pane_starts[pane_index]), []).append(
+            (names[query], sums, by_group[key], speaking)
+        )
+    return increments
+
+
+def _numbered(names: Sequence[str]) -> tuple[list[str], Ints]:
+    """Return the distinct names and, for each, its number."""
+    numbers: dict[str, int] = {}
+    of = [numbers.setdefault(name, len(numbers)) for name in names]
+    return list(numbers), np.asarray(of, dtype=np.int64)
+
+
+def _plain(numbers: Any) -> list[int]:
+    """Return a one-dimensional integer array as a list."""
+    return cast("list[int]", numbers.tolist())
