@@ -8,8 +8,8 @@ Letters: B posts in a batch, H hits of patterns in it, Q queries with `all`.
 3. Hits become (post, literal) pairs, and those reach queries by the plan of
    `stream.queries.plan`: settled at once, or as candidates whose boolean test is then run.
 
-The cost is that of steps 1 and 2, linear in the text and nearly the same for any number of
-queries, plus a share for each hit. A post without hits costs no Python at all.
+The cost is that of steps 1 and 2, linear in the text, plus a share for each hit. More queries
+cost only the processor's cache: about half a microsecond a post from ten to two thousand.
 """
 
 from __future__ import annotations
