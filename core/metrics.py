@@ -125,6 +125,12 @@ class Metrics:
         self.closer_active = self._gauge("closer_active", "1 while this closer owns `progress`")
         self.windows_closed = self._counter("windows_closed", "Windows published, revision 0")
         self.windows_corrected = self._counter("windows_corrected", "Corrections published")
+        self.windows_expired = self._counter(
+            "windows_expired", "Changed panes that retention took before they were published"
+        )
+        self.closer_retries = self._counter(
+            "closer_retries", "Times the closer tried again because Kafka or the store was away"
+        )
         self.global_watermark_seconds = self._gauge(
             "global_watermark_seconds", "Least watermark of partitions not idle, since 1970"
         )

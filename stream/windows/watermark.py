@@ -104,6 +104,11 @@ class GlobalWatermark:
         """Return the partitions that had posts and are idle now."""
         return frozenset(n for n, p in self._partitions.items() if not self._moves(p, now_s))
 
+    def excuse(self, delay_s: float) -> None:
+        """Leave `delay_s` out of everybody's idle time: news could not arrive in it."""
+        for partition in self._partitions.values():
+            partition.moved_at_s += delay_s
+
     def cursor(self, partition: int) -> int:
         """Return the greatest cursor seen of a partition, -1 if none."""
         known = self._partitions.get(partition)

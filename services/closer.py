@@ -1,0 +1,216 @@
+"""The closer: follows `progress`, closes panes, publishes windows and their corrections.
+
+`progress` has one partition, so Kafka makes one member of the group active and replaces it when it
+dies. What is closed and published is decided in `services.closing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Sequence
+from typing import Final
+
+from core.clock import Clock, SystemClock, epoch_ms
+from core.codec import encode, progress_decoder
+from core.errors import BrokerUnavailable, DecodeError, TransientError
+from core.logs import get_logger, set_up
+from core.metrics import Metrics
+from core.schemas import Window
+from core.settings import KafkaSettings, Settings
+from services.bootstrap import make_store
+from services.closing import Closer, Superseded
+from services.ingest.kafka_io import PartitionConsumer, RecordProducer
+from services.ingest.messages import Record
+from stream.scoring import pause_s
+from stream.topics import PROGRESS, WINDOWS
+
+_log = get_logger(__name__)
+
+RESYNC_S: Final = 5.0
+"""How often the store is asked, in case a progress message was lost or a partition is new."""
+LINGER_MS: Final = 5
+
+
+class KafkaPublisher:
+    """Publishes to `windows`: keyed `query|start`, in the order of a query, acknowledged by all.
+
+    The client is synchronous, so it works on a thread, one call at a time.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer: RecordProducer | None = None
+
+    async def publish(self, windows: Sequence[Window]) -> None:
+        """Return once every window is acknowledged; see `Publisher`."""
+        await asyncio.to_thread(self._publish, windows)
+
+    def _publish(self, windows: Sequence[Window]) -> None:
+        if self._producer is None:
+            self._producer = RecordProducer(self._settings, linger_ms=LINGER_MS)
+        try:
+            sent = [
+                self._producer.send(
+                    WINDOWS, window_key(window), encode(window), placed_by=window.query.encode()
+                )
+                for window in windows
+            ]
+            self._producer.flush(self._settings.request_timeout_s)
+            failed = next((one for one in sent if one.failed() or not one.is_done), None)
+            if failed is not None:
+                raise self._producer.failure(failed)
+        except Exception:
+            # Whatever is still queued must not arrive after a later revision.
+            self._producer.close(timeout_s=0.0)
+            self._producer = None
+            raise
+
+    async def close(self) -> None:
+        """Release the connection."""
+        if self._producer is not None:
+            await asyncio.to_thread(self._producer.close)
+
+
+def window_key(window: Window) -> bytes:
+    """Return the key under which compaction keeps the last revision.
+
+    The start is in seconds since 1970.
+    """
+    return f"{window.query}|{epoch_ms(window.start) // 1000}".encode()
+
+
+class _Member:
+    """Membership of the closers' group: who holds `progress` is active."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._consumer: PartitionConsumer | None = None
+
+    async def poll(self) -> tuple[bool, list[Record]]:
+        """Return whether this closer is active, and the progress since the last call.
+
+        Waits up to `closer.tick_s`. A client that failed is thrown away and made anew.
+
+        Raises:
+            BrokerUnavailable: no answer.
+        """
+        try:
+            return await asyncio.to_thread(self._poll)
+        except BrokerUnavailable:
+            await self.close()
+            raise
+
+    def _poll(self) -> tuple[bool, list[Record]]:
+        if self._consumer is None:
+            # From now on only: where the partitions are, the store says.
+            self._consumer = PartitionConsumer(
+                self._settings.kafka, PROGRESS, self._settings.closer.group, from_beginning=False
+            )
+        records = self._consumer.poll(self._settings.closer.tick_s)
+        return bool(self._consumer.assignment()), records
+
+    async def close(self) -> None:
+        """Leave the group, so that another takes over at once."""
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await asyncio.to_thread(consumer.close)
+
+
+class _Loop:
+    """Drives a `Closer` from its group membership until told to stop."""
+
+    def __init__(self, closer: Closer, member: _Member, clock: Clock, metrics: Metrics) -> None:
+        self._closer = closer
+        self._member = member
+        self._clock = clock
+        self._metrics = metrics
+        self._active = False
+        self._heard_at_s = clock.monotonic()
+        self._synced_at_s = 0.0
+        self._attempt = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set; waits out whatever is away."""
+        chance = random.Random()
+        while not stop.is_set():
+            try:
+                await self._turn(stop)
+                self._attempt = 0
+            except Superseded:
+                _log.warning("another closer has taken over")
+                self._active = False
+            except TransientError as error:
+                self._metrics.closer_retries.inc()
+                if self._attempt == 0:
+                    _log.warning("waiting", reason=str(error))
+                delay_s = pause_s(self._attempt, chance)
+                self._attempt += 1
+                await _wait(stop, delay_s)
+
+    async def _turn(self, stop: asyncio.Event) -> None:
+        holds, records = await self._member.poll()
+        now_s = self._clock.monotonic()
+        if now_s - self._heard_at_s > RESYNC_S:
+            self._closer.excuse(now_s - self._heard_at_s)
+        self._heard_at_s = now_s
+        self._metrics.closer_active.set(holds)
+        if not holds:
+            self._active = False
+            return
+        if not self._active:
+            await self._closer.take_over()
+            self._active, self._synced_at_s = True, now_s
+        for record in records:
+            self._observe(record)
+        if now_s - self._synced_at_s >= RESYNC_S:
+            await self._closer.resync()
+            self._synced_at_s = now_s
+        give_way_at_s = now_s + RESYNC_S
+        while await self._closer.step() and not stop.is_set():
+            if self._clock.monotonic() >= give_way_at_s:
+                break
+
+    def _observe(self, record: Record) -> None:
+        try:
+            self._closer.observe(progress_decoder.decode(record.value or b""))
+        except DecodeError as error:
+            # Nobody but workers writes here; the slow resync makes up for it.
+            _log.warning("unreadable progress", offset=record.offset, reason=error.reason)
+
+
+async def _wait(stop: asyncio.Event, delay_s: float) -> None:
+    try:
+        async with asyncio.timeout(delay_s):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the closer until `stop` is set."""
+    metrics, clock = Metrics(), SystemClock()
+    metrics.serve(settings.metrics.address, settings.metrics.port)
+    store, publisher = make_store(settings), KafkaPublisher(settings.kafka)
+    member = _Member(settings)
+    try:
+        closer = Closer(settings.windows, store, publisher, clock, metrics)
+        await _Loop(closer, member, clock, metrics).run(stop)
+    finally:
+        await member.close()
+        await publisher.close()
+        await store.close()
+
+
+async def _until_signalled(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop)
+
+
+def main(settings: Settings) -> None:
+    """Run a closer process until SIGTERM or SIGINT."""
+    set_up(settings.log, "closer")
+    asyncio.run(_until_signalled(settings))

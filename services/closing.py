@@ -1,0 +1,229 @@
+"""Closing, apart from Kafka: which panes close, what is published of them, in a safe order.
+
+Everything that must survive is in the store, so a closer may be killed between any two lines:
+first panes become dirty, then a revision is decided and remembered, then sent, then remembered as
+sent, then the pane is clean. Whoever takes over finds how far it came and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from core.clock import Clock, epoch_ms
+from core.logs import get_logger
+from core.metrics import Metrics
+from core.schemas import Progress, Window
+from core.settings import WindowSettings
+from stream.store.increments import PartitionState, Published
+from stream.store.redis_store import Marks, RedisStore
+from stream.topics import POSTS
+from stream.windows.closer import Publication, closable_through, publications
+from stream.windows.summary import to_window
+from stream.windows.watermark import GlobalWatermark
+
+_log = get_logger(__name__)
+
+MAX_PANES: Final = 64
+MAX_WINDOWS: Final = 2_048
+"""Published in one go at most, so that `progress` is read in between."""
+
+
+class Publisher(Protocol):
+    """Where windows go."""
+
+    async def publish(self, windows: Sequence[Window]) -> None:
+        """Return once every window is acknowledged.
+
+        Raises:
+            BrokerUnavailable: some are not; any of them may have been written.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+class Superseded(Exception):
+    """Another closer has begun since this one did; it publishes what this one did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """One window to publish, with its place."""
+
+    start_s: int
+    publication: Publication
+
+
+class Closer:
+    """Closes and publishes; driven by `observe`, `resync` and `step`. One event loop.
+
+    Args:
+        windows: event-time settings.
+        store: state of the partitions.
+        publisher: where windows go.
+        clock: decides idleness and `closed_at`.
+        metrics: counters of this process.
+    """
+
+    def __init__(
+        self,
+        windows: WindowSettings,
+        store: RedisStore,
+        publisher: Publisher,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = windows
+        self._store = store
+        self._publisher = publisher
+        self._clock = clock
+        self._metrics = metrics
+        self._epoch = -1
+        self._partitions: set[int] = set()
+        self._watermark = GlobalWatermark(windows.idle_after_s)
+        self._closed_s = -1
+        self._panes_at_once = MAX_PANES
+
+    async def take_over(self) -> None:
+        """Become the active closer: every earlier one is refused, and the store says where we are.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        self._epoch = await self._store.begin_closing()
+        states = await self._states(await self._store.partitions())
+        closed_s = max((state.closed_s for state in states.values()), default=-1)
+        self._watermark = GlobalWatermark(self._settings.idle_after_s, max(-1, closed_s * 1000))
+        self._partitions = set(states)
+        self._closed_s = closed_s
+        self._note(states)
+        if closed_s >= 0:  # a predecessor may have died between two partitions
+            await self._store.close_through(sorted(self._partitions), closed_s)
+        _log.info("closing", epoch=self._epoch, partitions=len(states), closed_through_s=closed_s)
+
+    def observe(self, progress: Progress) -> None:
+        """Take note of a partition's progress."""
+        self._partitions.add(progress.partition)
+        self._watermark.observe(
+            progress.partition,
+            -1 if progress.watermark is None else epoch_ms(progress.watermark),
+            progress.cursor,
+            self._clock.monotonic(),
+        )
+
+    def excuse(self, delay_s: float) -> None:
+        """Do not count `delay_s` as silence of the partitions: it was we who could not hear."""
+        self._watermark.excuse(delay_s)
+
+    async def resync(self) -> None:
+        """Ask the store for every partition: news that were lost, partitions that are new.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        states = await self._states(await self._store.partitions())
+        if any(s.cursors[POSTS] < self._watermark.cursor(p) for p, s in states.items()) or (
+            self._partitions - set(states)
+        ):
+            _log.warning("the store went back in time, starting again from what it holds")
+            await self.take_over()
+            return
+        self._partitions |= set(states)
+        self._note(states)
+        if self._closed_s >= 0:
+            await self._store.close_through(sorted(self._partitions), self._closed_s)
+        forgotten_s = max((state.forgotten_s for state in states.values()), default=-1)
+        await self._store.forget_revisions(forgotten_s + 1)
+
+    async def step(self) -> bool:
+        """Close what the watermark allows and publish some of what is due.
+
+        Returns:
+            True if more is due: call again soon.
+
+        Raises:
+            StoreUnavailable, BrokerUnavailable: try again; nothing is lost and nothing doubled.
+            Superseded: another closer is active.
+        """
+        now_s = self._clock.monotonic()
+        watermark_ms = self._watermark.value_ms(now_s)
+        self._metrics.idle_partitions.set(len(self._watermark.idle(now_s)))
+        if watermark_ms >= 0:
+            self._metrics.global_watermark_seconds.set(watermark_ms / 1000)
+        partitions = sorted(self._partitions)
+        through_s = closable_through(watermark_ms, self._settings.pane_s)
+        if through_s > self._closed_s:
+            # From here on a change makes a pane dirty; only then is it read.
+            await self._store.close_through(partitions, through_s)
+            self._closed_s = through_s
+        due = await self._store.dirty(partitions)
+        starts = sorted(due)[: self._panes_at_once]
+        if starts:
+            await self._publish(partitions, {start_s: due[start_s] for start_s in starts})
+        return len(due) > len(starts)
+
+    async def _publish(self, partitions: Sequence[int], marks: Marks) -> None:
+        """Publish these panes as they are now, then take their marks off."""
+        due = await self._decide(partitions, sorted(marks))
+        if due:
+            await self._remember(due, acknowledged=False)
+            closed_at = self._clock.now()
+            await self._publisher.publish(
+                [
+                    to_window(
+                        d.publication.query,
+                        d.start_s,
+                        self._settings.pane_s,
+                        d.publication.revision,
+                        d.publication.content,
+                        closed_at,
+                    )
+                    for d in due
+                ]
+            )
+            await self._remember(due, acknowledged=True)
+            closed = sum(d.publication.revision == 0 for d in due)
+            self._metrics.windows_closed.inc(closed)
+            self._metrics.windows_corrected.inc(len(due) - closed)
+        await self._store.clean(marks)
+
+    async def _decide(self, partitions: Sequence[int], starts: Sequence[int]) -> list[_Due]:
+        panes = await self._store.panes(partitions, starts)
+        most = max((len(pane) for pane in panes.values()), default=0)
+        self._panes_at_once = max(1, min(MAX_PANES, MAX_WINDOWS // max(1, most)))
+        # Asked after the panes were read: what was forgotten later was still whole.
+        states = await self._states(partitions)
+        forgotten_s = max((state.forgotten_s for state in states.values()), default=-1)
+        published = await self._store.revisions(starts)
+        due: list[_Due] = []
+        for start_s in starts:
+            if start_s <= forgotten_s:
+                # Some partition no longer has its share: a sum of the rest would be a lie.
+                self._metrics.windows_expired.inc()
+                _log.warning("changed pane is beyond retention", start_s=start_s)
+                continue
+            found = publications(panes[start_s], published[start_s])
+            due.extend(_Due(start_s, publication) for publication in found)
+        return due
+
+    async def _remember(self, due: Iterable[_Due], *, acknowledged: bool) -> None:
+        by_start: dict[int, dict[str, Published]] = {}
+        for one in due:
+            publication = one.publication
+            by_start.setdefault(one.start_s, {})[publication.query] = Published(
+                publication.revision, publication.digest, acknowledged
+            )
+        if not await self._store.set_revisions(self._epoch, by_start):
+            raise Superseded
+
+    async def _states(self, partitions: Iterable[int]) -> dict[int, PartitionState]:
+        return {p: await self._store.partition_state(p) for p in partitions}
+
+    def _note(self, states: Mapping[int, PartitionState]) -> None:
+        now_s = self._clock.monotonic()
+        for partition, state in states.items():
+            self._watermark.observe(partition, state.watermark_ms, state.cursors[POSTS], now_s)
