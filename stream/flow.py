@@ -158,7 +158,7 @@ class PartitionFlow:
         self._idle.set()
         self._ordered: asyncio.Queue[tuple[Prepared, asyncio.Task[Outcome]]] = asyncio.Queue()
         self._slots = asyncio.Semaphore(parts.max_in_flight_batches)
-        self._watermark = PartitionWatermark(parts.allowed_lateness_s, -1)
+        self._watermark = PartitionWatermark(parts.allowed_lateness_s * 1000)
         self._sought_at = float("-inf")
         self._runner: asyncio.Task[None] | None = None
         self._draining = False
@@ -215,7 +215,9 @@ class PartitionFlow:
         self._forget()
         state = await self._patiently(lambda: self._parts.store.partition_state(self.partition))
         self._cursor = state.cursors[self.topic]
-        self._watermark = PartitionWatermark(self._parts.allowed_lateness_s, state.watermark_ms)
+        self._watermark = PartitionWatermark(
+            self._parts.allowed_lateness_s * 1000, state.watermark_ms
+        )
         self._export(state)
         await self._seek(self._cursor + 1, cause)
 

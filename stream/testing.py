@@ -1,0 +1,147 @@
+"""For tests of the stream: an in-memory topic that can be sought, a sink, and a plain counter.
+
+`count_plainly` is the obvious single-threaded program that windows are compared with; it shares no
+code with the pipeline on purpose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from core.codec import scored_post_decoder
+from core.errors import BrokerUnavailable
+from core.labels import HEADS
+from core.schemas import ScoredPost
+from stream.engine import Engine, FlowKey
+from stream.flow import Steering
+from stream.outlets import OutRecord
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRecord:
+    """A record of an in-memory partition."""
+
+    offset: int
+    value: bytes | None
+
+
+class MemoryPartition:
+    """One partition of a topic: records that can be read from any offset, paused and resumed.
+
+    Attributes:
+        seeks: every offset that was sought, in order.
+    """
+
+    def __init__(self, values: Sequence[bytes], first_offset: int = 0) -> None:
+        self.records = [MemoryRecord(first_offset + i, v) for i, v in enumerate(values)]
+        self.first_offset = first_offset
+        self.position = first_offset
+        self.paused = False
+        self.seeks: list[int] = []
+
+    def steering(self) -> Steering:
+        """Return the handle by which a flow moves this partition."""
+
+        async def seek(offset: int) -> None:
+            self.seeks.append(offset)
+            self.position = max(offset, self.first_offset)
+
+        async def earliest() -> int:
+            return self.first_offset
+
+        def pause() -> None:
+            self.paused = True
+
+        def resume() -> None:
+            self.paused = False
+
+        return Steering(seek=seek, pause=pause, resume=resume, earliest=earliest)
+
+    def fetch(self, limit: int) -> list[MemoryRecord]:
+        """Return up to `limit` records from the position on, and move it."""
+        if self.paused:
+            return []
+        start = self.position - self.first_offset
+        run = self.records[start : start + limit]
+        self.position += len(run)
+        return run
+
+
+async def feed(
+    engine: Engine, topics: Mapping[FlowKey, MemoryPartition], chance: random.Random
+) -> None:
+    """Offer runs of random length, round robin, until cancelled."""
+    await engine.assign({key: partition.steering() for key, partition in topics.items()})
+    while True:
+        for (topic, number), partition in topics.items():
+            await engine.offer(topic, number, partition.fetch(chance.randint(1, 60)))
+        await asyncio.sleep(0.001)
+
+
+@dataclass(slots=True)
+class ListSink:
+    """Keeps what is produced; satisfies `stream.outlets.RecordSink`.
+
+    Attributes:
+        records: topic -> (partition, record) in the order produced.
+        failures_left: so many sends fail before one succeeds.
+    """
+
+    records: dict[str, list[tuple[int, OutRecord]]] = field(
+        default_factory=dict[str, list[tuple[int, OutRecord]]]
+    )
+    failures_left: int = 0
+
+    async def send(self, topic: str, partition: int, records: Sequence[OutRecord]) -> None:
+        """Keep the records, or fail as often as asked."""
+        await asyncio.sleep(0)
+        if self.failures_left:
+            self.failures_left -= 1
+            raise BrokerUnavailable("asked to fail")
+        self.records.setdefault(topic, []).extend((partition, record) for record in records)
+
+    def values(self, topic: str) -> list[bytes]:
+        """Return the values produced to a topic."""
+        return [record.value for _, record in self.records.get(topic, [])]
+
+
+def decode_scored(values: Iterable[bytes]) -> list[ScoredPost]:
+    """Return scored posts without repeats: the last scoring of each post id stands."""
+    posts = [scored_post_decoder.decode(value) for value in values]
+    return list({(post.source, post.id): post for post in posts}.values())
+
+
+def count_plainly(posts: Iterable[ScoredPost]) -> dict[tuple[str, int], dict[str, int]]:
+    """Return (query, pane start in s) -> counters, one post after the other.
+
+    The obvious program: no batches, no store, no numpy, no order that matters.
+    """
+    windows: dict[tuple[str, int], dict[str, int]] = {}
+    for post in posts:
+        if post.pane_start is None:
+            raise ValueError(f"{post.id}: an edit has no pane of its own")
+        for query in post.queries:
+            counters = windows.setdefault((query, int(post.pane_start.timestamp())), {})
+            _bump(counters, "posts", 1)
+            if not post.rated:
+                continue
+            _bump(counters, "rated", 1)
+            negative, neutral, positive = post.scores["sentiment"]
+            value = positive - negative
+            _bump(counters, "sentiment_sum", value)
+            _bump(counters, "sentiment_square", (value * value + 500_000) // 1_000_000)
+            for label, score in zip(HEADS["sentiment"], (negative, neutral, positive), strict=True):
+                _bump(counters, f"sentiment_{label}", score)
+            for head in ("emotion", "participation"):
+                if head in post.scores:
+                    _bump(counters, f"{head}_posts", 1)
+                    for label, score in zip(HEADS[head], post.scores[head], strict=True):
+                        _bump(counters, f"{head}_{label}", score)
+    return windows
+
+
+def _bump(counters: dict[str, int], name: str, by: int) -> None:
+    counters[name] = counters.get(name, 0) + by

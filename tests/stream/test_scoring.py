@@ -1,0 +1,80 @@
+from datetime import UTC, datetime
+
+import numpy as np
+
+from core.clock import ManualClock
+from core.errors import ScorerRefused, ScorerUnavailable
+from core.metrics import Metrics
+from core.ports import ScoreBatch
+from stream.scoring import LONGEST_PAUSE_S, PatientScorer
+
+
+class Scripted:
+    """Scores a text by its length; refuses batches with a poisoned text; is away at first."""
+
+    def __init__(self, poison: str = "\0", away: int = 0) -> None:
+        self.poison = poison
+        self.away = away
+        self.calls: list[int] = []
+
+    async def score_batch(self, texts, langs):
+        assert len(texts) == len(langs)
+        self.calls.append(len(texts))
+        if self.away:
+            self.away -= 1
+            raise ScorerUnavailable("asked to be away")
+        if self.poison in texts:
+            raise ScorerRefused("poison")
+        values = np.array([[len(text)] * 3 for text in texts], dtype=np.float32)
+        return ScoreBatch("m-1", np.ones(len(texts), dtype=bool), {"sentiment": values})
+
+    async def is_ready(self):
+        return self.away == 0
+
+    async def close(self):
+        """Nothing to close."""
+
+
+def _patient(scorer: Scripted) -> tuple[PatientScorer, ManualClock, Metrics]:
+    clock, metrics = ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), Metrics()
+    return PatientScorer(scorer, clock, metrics), clock, metrics
+
+
+async def test_an_empty_batch_is_not_sent():
+    scorer = Scripted()
+    patient, _, _ = _patient(scorer)
+    assert (await patient.score([], [])).scores is None
+    assert scorer.calls == []
+
+
+async def test_a_scorer_that_is_away_is_waited_for_and_nothing_is_skipped():
+    scorer = Scripted(away=7)
+    patient, clock, metrics = _patient(scorer)
+    scored = await patient.score(["a", "bb"], ["", ""])
+    assert scored.refused == ()
+    assert scored.scores is not None
+    assert scored.scores.heads["sentiment"][:, 0].tolist() == [1, 2]
+    assert len(scorer.calls) == 8
+    assert 0 < clock.monotonic() <= 7 * LONGEST_PAUSE_S
+    assert metrics.registry.get_sample_value("groundswell_scorer_retries_total") == 7
+    assert metrics.registry.get_sample_value("groundswell_scorer_up") == 1
+
+
+async def test_the_post_that_makes_the_scorer_fail_is_found_by_halving():
+    scorer = Scripted(poison="bad")
+    patient, _, _ = _patient(scorer)
+    texts = ["x" * (i + 1) for i in range(100)]
+    texts[17] = texts[63] = "bad"
+    scored = await patient.score(texts, [""] * 100)
+    assert scored.refused == (17, 63)
+    assert scored.scores is not None
+    kept = [len(t) for i, t in enumerate(texts) if i not in (17, 63)]
+    assert scored.scores.heads["sentiment"][:, 0].tolist() == kept
+    assert len(scorer.calls) < 40  # 2 log2(100) rounds, not a hundred calls
+
+
+async def test_a_lone_refused_post_leaves_no_scores():
+    patient, _, _ = _patient(Scripted(poison="bad"))
+    scored = await patient.score(["bad"], [""])
+    assert scored.scores is None
+    assert scored.refused == (0,)
