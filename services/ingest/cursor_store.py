@@ -1,0 +1,138 @@
+"""Where a source goes on after a restart: one small file per source, replaced atomically."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.errors import ConfigError, FatalError
+
+
+class Totals(msgspec.Struct, kw_only=True):
+    """What a source delivered and where it went, over all restarts; each item is in one line.
+
+    `items_read` = posts + duplicates + events + malformed + unmappable + too_large + dropped.
+
+    Attributes:
+        items_read: items up to the cursor.
+        posts_produced: posts on `posts`, each id once.
+        duplicates_produced: posts on `posts` whose id the source had delivered before.
+        events_produced: records on `post-events`.
+        malformed_produced: bytes sent as they are that do not decode.
+        unmappable: items in `dead-posts`, reason `unmappable`.
+        too_large: items in `dead-posts`, reason `too_large`.
+        dropped: lost because a source that cannot wait met a full buffer.
+    """
+
+    items_read: int = 0
+    posts_produced: int = 0
+    duplicates_produced: int = 0
+    events_produced: int = 0
+    malformed_produced: int = 0
+    unmappable: int = 0
+    too_large: int = 0
+    dropped: int = 0
+
+
+class StoredCursor(msgspec.Struct, kw_only=True):
+    """The file's content.
+
+    Attributes:
+        source: registered name.
+        cursor: everything up to it has been acknowledged by Kafka.
+        totals: what was acknowledged so far.
+        stored_at: when, in UTC.
+        fingerprint: of the options; a cursor of other options means something else.
+        done: the source came to its end.
+    """
+
+    source: str
+    cursor: Any
+    totals: Totals
+    stored_at: datetime
+    fingerprint: str = ""
+    done: bool = False
+
+
+class CursorStore:
+    """Keeps the cursor of one source in a directory; one process per source and directory.
+
+    Args:
+        directory: made if it is not there.
+        source: registered name, part of the file names.
+    """
+
+    def __init__(self, directory: Path, source: str) -> None:
+        self._directory = directory
+        self._source = source
+        self.cursor_path = directory / f"{source}.cursor.json"
+        self.done_path = directory / f"{source}.done.json"
+
+    def load(self, fingerprint: str = "") -> StoredCursor | None:
+        """Return what is stored, None before the first run.
+
+        Raises:
+            ConfigError: the cursor was made with other options.
+            FatalError: the file is not one that this build wrote.
+        """
+        try:
+            raw = self.cursor_path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            stored = msgspec.json.decode(raw, type=StoredCursor)
+        except msgspec.MsgspecError as error:
+            raise FatalError(f"cursor file {self.cursor_path} is damaged: {error}") from error
+        if stored.fingerprint != fingerprint:
+            raise ConfigError(
+                f"the cursor in {self.cursor_path} belongs to a run with other options "
+                f"({stored.fingerprint!r}, now {fingerprint!r}); start over with --fresh, or give "
+                "another ingest.cursor_dir"
+            )
+        return stored
+
+    def save(self, stored: StoredCursor) -> None:
+        """Replace the file so that a crash leaves the old one or the new one, never a piece."""
+        _write_atomically(self.cursor_path, msgspec.json.encode(stored))
+
+    def save_done(self, totals: Totals) -> None:
+        """Write `<source>.done.json`: the totals of a source that came to its end."""
+        tree = {"source": self._source, **msgspec.to_builtins(totals)}
+        _write_atomically(self.done_path, msgspec.json.format(msgspec.json.encode(tree)) + b"\n")
+
+    def forget(self) -> None:
+        """Remove both files: the next run starts at the beginning."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+
+    def clear_done(self) -> None:
+        """Remove `<source>.done.json`, as a run is under way again."""
+        self.done_path.unlink(missing_ok=True)
+
+    def _files(self) -> Iterator[Path]:
+        yield self.cursor_path
+        yield self.done_path
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    # The rename itself must survive a power cut, too.
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,124 @@
+"""The process `ingest`: settings and options in, an exit status out."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import stamina
+
+from core.clock import SystemClock
+from core.errors import BrokerUnavailable
+from core.logs import get_logger, set_up
+from core.metrics import Metrics
+from core.settings import KafkaSettings, Settings
+from services.ingest.cursor_store import CursorStore
+from services.ingest.kafka_io import RecordProducer
+from services.ingest.letters import IngestTopics, LetterWriter
+from services.ingest.options import load_options
+from services.ingest.runner import IngestRunner
+from services.ingest.sources import SOURCES
+from services.ingest.sources.base import Source, SourceContext
+
+
+def make_source(
+    settings: Settings,
+    name: str = "",
+    options_path: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Source:
+    """Return a source, not yet open.
+
+    Args:
+        settings: of the process.
+        name: registered name; empty means `ingest.source`.
+        options_path: TOML file of its options; None means `ingest.source_options`, if set.
+        overrides: options that win over the file; None values do not count.
+
+    Raises:
+        ConfigError: no such source, or options that are wrong.
+    """
+    kind: type[Source] = SOURCES.get(name or settings.ingest.source)
+    if options_path is None and settings.ingest.source_options:
+        options_path = Path(settings.ingest.source_options)
+    options = load_options(kind.Options, options_path, overrides)
+    context = SourceContext(Path(settings.ingest.cursor_dir), settings.ingest.author_key)
+    return kind(options, context)
+
+
+def run_ingest(
+    settings: Settings, source: Source, *, fresh: bool = False, metrics: Metrics | None = None
+) -> int:
+    """Bring a source to Kafka until it ends or the process is told to stop; return the exit status.
+
+    Raises:
+        ConfigError, FatalError: as `IngestRunner.run`.
+    """
+    set_up(settings.log, "ingest")
+    metrics = metrics or Metrics()
+    metrics.serve(settings.metrics.address, settings.metrics.port)
+    store = CursorStore(Path(settings.ingest.cursor_dir), source.name)
+    if fresh:
+        store.forget()
+    # Before anything is waited for: a source with wrong options fails here, not after the broker.
+    store.load(source.fingerprint())
+    clock = SystemClock()
+    with stopping_on_signals() as stop:
+        producer = _connect(settings.kafka, stop)
+        if producer is None:
+            return 0
+        writer = LetterWriter(source.name, IngestTopics(), settings.kafka.max_message_bytes, clock)
+        try:
+            IngestRunner(
+                source, producer, store, writer, settings.ingest, metrics, clock, stop
+            ).run()
+        finally:
+            producer.close(timeout_s=1.0)
+    return 0
+
+
+def _connect(settings: KafkaSettings, stop: threading.Event) -> RecordProducer | None:
+    """Return a connected producer, waiting for the broker; None if told to stop meanwhile."""
+    log = get_logger(__name__)
+
+    def is_worth_another(error: Exception) -> bool:
+        if isinstance(error, BrokerUnavailable) and not stop.is_set():
+            log.warning("waiting for the broker", error=str(error))
+            return True
+        return False
+
+    try:
+        for attempt in stamina.retry_context(
+            on=is_worth_another, attempts=None, timeout=None,
+            wait_initial=0.1, wait_max=2.0, wait_jitter=0.5,
+        ):  # fmt: skip
+            with attempt:
+                return RecordProducer(settings)
+    except BrokerUnavailable:
+        if not stop.is_set():
+            raise
+    return None
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM and SIGINT set; the second signal ends the process at once."""
+    stop = threading.Event()
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,60 @@
+"""A source's own options: a TOML file, then what the command line says, checked in one go."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from core.errors import ConfigError
+from core.suggest import did_you_mean
+
+Options = TypeVar("Options", bound=msgspec.Struct)
+
+
+def load_options(
+    kind: type[Options], path: Path | None, overrides: Mapping[str, Any] | None = None
+) -> Options:
+    """Return the options of a source.
+
+    Args:
+        kind: the Struct of the source's options.
+        path: TOML file; None means defaults only.
+        overrides: values that win over the file, tables key by key; None is left out.
+
+    Raises:
+        ConfigError: names the file, the key and what was expected.
+    """
+    tree = read_toml(path) if path is not None else {}
+    for key, value in (overrides or {}).items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            tree[key] = tree[key] | value
+        elif value is not None:
+            tree[key] = value
+    known = get_type_hints(kind)
+    for key in tree:
+        if key not in known:
+            raise ConfigError(
+                f"{path or 'source options'}: unknown option {key!r}{did_you_mean(key, known)}"
+            )
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path or 'source options'}: {error}") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return a TOML file as plain values.
+
+    Raises:
+        ConfigError: it does not exist or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"source options {path}: there is no such file") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"source options {path}: cannot be read: {error}") from error

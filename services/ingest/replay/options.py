@@ -1,0 +1,69 @@
+"""Options of the replay source, as in `configs/sources/replay-*.toml` and on the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from core.errors import ConfigError
+from core.suggest import did_you_mean
+
+FIELDS = ("id", "author", "text", "time", "lang", "reply_to", "repost_of", "url")
+"""What a row can say of a post, in the order in which readers hand it on."""
+
+NotNegative = Annotated[float, Meta(ge=0)]
+
+
+class ReplayOptions(Struct, frozen=True, kw_only=True):
+    """How a file becomes a stream."""
+
+    path: str = ""
+    """The file; gzip is recognised by its content. Required."""
+    format: Literal["auto", "csv", "jsonl", "raw"] = "auto"
+    """`auto` looks at the first byte; `raw` sends each line as it is."""
+    columns: dict[str, str] = {}
+    """Field -> column (JSON lines: key, with dots into nested objects); others are detected."""
+    constants: dict[str, str] = {}
+    """Field -> value for every post, where the file has no column for it."""
+    time_format: str = "iso"
+    """`iso`, `epoch_s`, `epoch_ms`, or a pattern of Python's strptime."""
+    time_zone: str = "UTC"
+    """Of times without a zone: an IANA name."""
+    speed: NotNegative = 0.0
+    """Recorded speed times this; 0 means as fast as possible."""
+    rate_posts_per_s: NotNegative = 0.0
+    """A fixed rate instead of the recorded one; 0 means none."""
+    times: Literal["recorded", "shifted"] = "recorded"
+    """`shifted` makes the first post now and keeps the distances (divided by the speed)."""
+    shuffle_within_s: NotNegative = 0.0
+    """Shuffle posts inside stretches of so much event time; 0 means the order of the file."""
+    seed: int = 0
+    """Of the shuffle."""
+    limit_rows: Annotated[int, Meta(ge=0)] = 0
+    """Stop after so many rows; 0 means all."""
+    authors: Literal["hashed", "public"] = "hashed"
+    """`public`: public figures only, never hashed. `hashed` takes effect with a key in
+    `ingest.author_key`."""
+
+    def check(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            ConfigError: names the option, its value and what was expected.
+        """
+        if not self.path:
+            raise ConfigError("replay: `path` is empty: expected a file (--path FILE)")
+        for table, chosen in (("columns", self.columns), ("constants", self.constants)):
+            for field in chosen:
+                if field not in FIELDS:
+                    raise ConfigError(
+                        f"replay: unknown field {table}.{field}{did_you_mean(field, FIELDS)}"
+                    )
+        if self.speed and self.rate_posts_per_s:
+            raise ConfigError("replay: expected either `speed` or `rate_posts_per_s`, not both")
+        if self.times == "shifted" and not (self.speed or self.rate_posts_per_s):
+            raise ConfigError(
+                "replay: times = 'shifted' as fast as possible would put posts into the future: "
+                "expected `speed` or `rate_posts_per_s` with it"
+            )

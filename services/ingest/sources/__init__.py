@@ -1,0 +1,11 @@
+"""The sources, by name. A new one is a file here and a line below; the shared checks find it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core.registry import Registry
+
+SOURCES: Final = Registry("source")
+SOURCES.add("replay", "services.ingest.sources.replay:ReplaySource")
+SOURCES.add("synthetic", "services.ingest.sources.synthetic:SyntheticSource")
