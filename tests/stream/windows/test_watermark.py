@@ -117,7 +117,7 @@ def test_global_watermark_never_falls(steps: list[tuple[int, int, int, float]]) 
 def test_any_interleaving_of_progress_comes_to_the_same_end(
     progress: list[tuple[int, int]], chance: object
 ) -> None:
-    """Each partition's own order is kept; how the partitions mix, and repeats, make no difference."""
+    """A partition's own order is kept; how they mix, and repeats, make no difference."""
     by_partition: dict[int, list[int]] = {}
     for partition, value in progress:
         by_partition.setdefault(partition, []).append(value)
