@@ -154,6 +154,9 @@ class Metrics:
         self.window_authors = self._gauge(
             "window_authors", "Unique authors in the last closed pane", "query"
         )
+        self.window_end_seconds = self._gauge(
+            "window_end_seconds", "End of the last closed pane, seconds since 1970"
+        )
         self.queries_left_out = self._gauge(
             "queries_left_out", "Queries beyond exporter.max_queries, not exported"
         )

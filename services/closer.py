@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import signal
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +22,7 @@ from services.bootstrap import make_store
 from services.closing import Closer, Superseded
 from services.ingest.kafka_io import PartitionConsumer, RecordProducer
 from services.ingest.messages import Record
+from services.stopping import until_signalled, wait
 from stream.scoring import pause_s
 from stream.topics import PROGRESS, WINDOWS
 
@@ -147,7 +147,7 @@ class _Loop:
                     _log.warning("waiting", reason=str(error))
                 delay_s = pause_s(self._attempt, chance)
                 self._attempt += 1
-                await _wait(stop, delay_s)
+                await wait(stop, delay_s)
 
     async def _turn(self, stop: asyncio.Event) -> None:
         holds, records = await self._member.poll()
@@ -180,14 +180,6 @@ class _Loop:
             _log.warning("unreadable progress", offset=record.offset, reason=error.reason)
 
 
-async def _wait(stop: asyncio.Event, delay_s: float) -> None:
-    try:
-        async with asyncio.timeout(delay_s):
-            await stop.wait()
-    except TimeoutError:
-        return
-
-
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the closer until `stop` is set."""
     metrics, clock = Metrics(), SystemClock()
@@ -203,14 +195,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await store.close()
 
 
-async def _until_signalled(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop)
-
-
 def main(settings: Settings) -> None:
     """Run a closer process until SIGTERM or SIGINT."""
     set_up(settings.log, "closer")
-    asyncio.run(_until_signalled(settings))
+    asyncio.run(until_signalled(lambda stop: run(settings, stop)))

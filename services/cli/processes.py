@@ -1,0 +1,40 @@
+"""``groundswell worker``, ``closer``, ``exporter``: one process each, the same everywhere."""
+
+from __future__ import annotations
+
+from services.cli.settings import load_settings
+
+
+def worker() -> None:
+    """Score posts and count them in panes, until SIGTERM.
+
+    Run as many as there are partitions; Kafka shares them out. Each needs a `worker.data_dir` and a
+    `metrics.port` of its own.
+
+    Example: GROUNDSWELL__METRICS__PORT=9110 groundswell worker
+    """
+    from services.worker import main
+
+    main(load_settings())
+
+
+def closer() -> None:
+    """Close panes and publish windows, until SIGTERM.
+
+    A second one stands by and takes over when the first dies.
+
+    Example: groundswell --config configs/default.toml closer
+    """
+    from services.closer import main
+
+    main(load_settings())
+
+
+def exporter() -> None:
+    """Export the last closed windows to Prometheus, until SIGTERM.
+
+    Example: GROUNDSWELL__METRICS__PORT=9103 groundswell exporter
+    """
+    from services.exporter import main
+
+    main(load_settings())

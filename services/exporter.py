@@ -1,0 +1,121 @@
+"""The exporter: turns the state in the store into gauges, every few seconds.
+
+One is enough for a deployment; it only reads, so a second one does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from typing import Any, Final
+
+from core.errors import StoreUnavailable
+from core.logs import get_logger, set_up
+from core.metrics import Metrics
+from core.settings import Settings
+from services.bootstrap import make_store
+from services.stopping import until_signalled, wait
+from services.windows_view import PaneView, WindowsView, snapshot
+from stream.scoring import pause_s
+from stream.store.redis_store import RedisStore
+
+_log = get_logger(__name__)
+
+RECENT_PANES: Final = 10
+"""A query without a post in so many panes has no gauges."""
+
+
+class Exporter:
+    """Sets the gauges from what the store holds; drops those of queries that fell silent.
+
+    Args:
+        metrics: whose gauges are set.
+        max_queries: queries with labels of their own; `all` first, the rest by name.
+    """
+
+    def __init__(self, metrics: Metrics, max_queries: int) -> None:
+        self._metrics = metrics
+        self._max_queries = max_queries
+        self._exported: set[tuple[Any, tuple[str, ...]]] = set()
+
+    def export(self, view: WindowsView) -> None:
+        """Set every gauge from one look at the store."""
+        metrics = self._metrics
+        for partition, totals in view.totals.items():
+            for outcome, count in totals.items():
+                metrics.partition_posts.labels(partition=str(partition), outcome=outcome).set(count)
+        closed = [pane for pane in view.panes if pane.closed]
+        queries = sorted({pane.query for pane in closed}, key=lambda name: (name != "all", name))
+        metrics.queries_left_out.set(max(0, len(queries) - self._max_queries))
+        chosen = set(queries[: self._max_queries])
+        last_s = max((pane.start_s for pane in closed), default=-1)
+        in_last = {pane.query: pane for pane in closed if pane.start_s == last_s}
+        if in_last:
+            metrics.window_end_seconds.set(next(iter(in_last.values())).end_s)
+        current: set[tuple[Any, tuple[str, ...]]] = set()
+        for query in chosen:
+            current.update(self._export_query(query, in_last.get(query)))
+        for gauge, labels in self._exported - current:
+            # A mean that nobody measured is absent, not zero and not the one of an hour ago.
+            gauge.remove(*labels)
+        self._exported = current
+
+    def _export_query(
+        self, query: str, pane: PaneView | None
+    ) -> Iterable[tuple[Any, tuple[str, ...]]]:
+        """Set the gauges of one query and yield them; without posts only the count, zero."""
+        metrics = self._metrics
+        summary = pane.summary() if pane is not None else None
+        values: list[tuple[Any, tuple[str, ...], float | None]] = [
+            (metrics.window_posts, (query,), summary.posts if summary else 0),
+            (metrics.window_authors, (query,), summary.authors if summary else 0),
+        ]
+        if summary is not None:
+            values.append((metrics.window_sentiment, (query,), summary.sentiment))
+            values.append((metrics.window_sentiment_stderr, (query,), summary.stderr))
+            values.extend(
+                (metrics.window_share, (query, head, label), share)
+                for head, shares in summary.shares.items()
+                for label, share in shares.items()
+            )
+        for gauge, labels, value in values:
+            if value is not None:
+                gauge.labels(*labels).set(value)
+                yield gauge, labels
+
+
+async def refresh_until(
+    stop: asyncio.Event, store: RedisStore, exporter: Exporter, settings: Settings
+) -> None:
+    """Export every `exporter.refresh_s` until `stop` is set; waits out a store that is away."""
+    chance, attempt = random.Random(), 0
+    while not stop.is_set():
+        try:
+            view = await snapshot(store, pane_s=settings.windows.pane_s, last=RECENT_PANES)
+            exporter.export(view)
+            attempt, delay_s = 0, settings.exporter.refresh_s
+        except StoreUnavailable as error:
+            if attempt == 0:
+                _log.warning("waiting for the store", reason=str(error))
+            delay_s = pause_s(attempt, chance)
+            attempt += 1
+        await wait(stop, delay_s)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the exporter until `stop` is set."""
+    metrics = Metrics()
+    metrics.serve(settings.metrics.address, settings.metrics.port)
+    store = make_store(settings)
+    try:
+        exporter = Exporter(metrics, settings.exporter.max_queries)
+        await refresh_until(stop, store, exporter, settings)
+    finally:
+        await store.close()
+
+
+def main(settings: Settings) -> None:
+    """Run an exporter process until SIGTERM or SIGINT."""
+    set_up(settings.log, "exporter")
+    asyncio.run(until_signalled(lambda stop: run(settings, stop)))

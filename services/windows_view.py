@@ -1,0 +1,164 @@
+"""Windows as they are now, read from the store: for commands, for the live view, for the exporter.
+
+Open panes are shown too, as what they hold so far. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from core.settings import Settings
+from services.bootstrap import make_store
+from stream.store.increments import PaneSum, PartitionState
+from stream.store.redis_store import RedisStore
+from stream.windows.layout import named
+from stream.windows.summary import Summary, summarise
+
+_PANES_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PaneView:
+    """One query in one pane.
+
+    Attributes:
+        query: its name.
+        start_s, end_s: half-open, seconds since 1970.
+        closed: the watermark has passed its end; what it holds may still be corrected.
+        revision: last published; -1 if it was not published yet.
+        content: the sums.
+    """
+
+    query: str
+    start_s: int
+    end_s: int
+    closed: bool
+    revision: int
+    content: PaneSum
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Every counter by name."""
+        return named(self.content.counters)
+
+    def summary(self) -> Summary:
+        """Return mean, standard error and shares."""
+        return summarise(self.counters, self.content.authors)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsView:
+    """Recent panes and the accounting.
+
+    Attributes:
+        panes: ordered by start, then query.
+        totals: partition -> running totals of the store: `counted`, `removed`, `edited`, `events`,
+            `dead:posts`, `dead:post-events`.
+        watermarks_s: partition -> watermark in seconds since 1970, of partitions that had posts.
+        closed_s: panes that start before this are closed; -1 if none is.
+    """
+
+    panes: list[PaneView] = field(default_factory=list[PaneView])
+    totals: dict[int, dict[str, int]] = field(default_factory=dict[int, dict[str, int]])
+    watermarks_s: dict[int, float] = field(default_factory=dict[int, float])
+    closed_s: int = -1
+
+    def total(self, name: str) -> int:
+        """Return one of the totals over all partitions."""
+        return sum(totals.get(name, 0) for totals in self.totals.values())
+
+    def by_query(self) -> dict[str, list[PaneView]]:
+        """Return query -> its panes, oldest first."""
+        found: dict[str, list[PaneView]] = {}
+        for pane in self.panes:
+            found.setdefault(pane.query, []).append(pane)
+        return found
+
+
+async def snapshot(
+    store: RedisStore,
+    partitions: Sequence[int] | None = None,
+    *,
+    pane_s: int = 60,
+    last: int = 30,
+) -> WindowsView:
+    """Return the last panes, closed or open, and the accounting.
+
+    Args:
+        store: where the state is.
+        partitions: which to sum; None means all that have state.
+        pane_s: length of a pane (`windows.pane_s`).
+        last: how many panes, counted from the latest.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    summed = await store.partitions() if partitions is None else list(partitions)
+    states = {p: await store.partition_state(p) for p in summed}
+    starts = (await _whole_starts(store, states))[-last:]
+    return WindowsView(
+        panes=[pane async for pane in _panes(store, states, starts, pane_s)],
+        totals={p: state.totals for p, state in states.items()},
+        watermarks_s={p: s.watermark_ms / 1000 for p, s in states.items() if s.watermark_ms >= 0},
+        closed_s=_closed_s(states),
+    )
+
+
+async def all_panes(store: RedisStore, pane_s: int) -> AsyncGenerator[PaneView]:
+    """Yield every pane that the store still holds in whole, by start, then query.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    states = {p: await store.partition_state(p) for p in await store.partitions()}
+    starts = await _whole_starts(store, states)
+    async for pane in _panes(store, states, starts, pane_s):
+        yield pane
+
+
+async def _whole_starts(store: RedisStore, states: Mapping[int, PartitionState]) -> list[int]:
+    """Return the starts that no partition has forgotten: the sum of the others would be too low."""
+    forgotten_s = max((state.forgotten_s for state in states.values()), default=-1)
+    return [start for start in await store.pane_starts(states) if start > forgotten_s]
+
+
+async def _panes(
+    store: RedisStore, states: Mapping[int, PartitionState], starts: Sequence[int], pane_s: int
+) -> AsyncGenerator[PaneView]:
+    partitions, closed_s = list(states), _closed_s(states)
+    for at in range(0, len(starts), _PANES_AT_ONCE):
+        some = starts[at : at + _PANES_AT_ONCE]
+        panes, published = await store.panes(partitions, some), await store.revisions(some)
+        for start_s in some:
+            for query, content in sorted(panes[start_s].items()):
+                known = published[start_s].get(query)
+                if known is None and not any(content.counters):
+                    continue  # every post was deleted before anybody saw the window
+                yield PaneView(
+                    query=query,
+                    start_s=start_s,
+                    end_s=start_s + pane_s,
+                    closed=start_s < closed_s,
+                    revision=-1 if known is None else known.revision,
+                    content=content,
+                )
+
+
+def _closed_s(states: Mapping[int, PartitionState]) -> int:
+    return max((state.closed_s for state in states.values()), default=-1)
+
+
+def snapshot_now(settings: Settings, last: int = 30) -> WindowsView:
+    """Return `snapshot` for callers without an event loop; connects and disconnects each time."""
+
+    async def look() -> WindowsView:
+        store = make_store(settings)
+        try:
+            return await snapshot(store, pane_s=settings.windows.pane_s, last=last)
+        finally:
+            await store.close()
+
+    return asyncio.run(look())
