@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from services.local.paths import DEFAULT_PATHS, RuntimePaths
 
@@ -19,6 +20,7 @@ class StackOptions:
         metrics_stack: also start Prometheus and Alertmanager, if they are installed.
         fresh: begin with an empty broker and an empty store.
         settings: further `GROUNDSWELL__…` variables for every process.
+        config: settings file handed to every process; None leaves it to them to find one.
         paths: where all files go.
     """
 
@@ -30,4 +32,5 @@ class StackOptions:
     metrics_stack: bool = True
     fresh: bool = False
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    config: Path | None = None
     paths: RuntimePaths = DEFAULT_PATHS

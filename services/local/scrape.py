@@ -122,6 +122,10 @@ class Recent:
         while len(self._history) > 2 and self._history[1][0] <= now_s - self._span_s:
             self._history.popleft()
 
+    def names(self) -> list[str]:
+        """Return the counters seen so far."""
+        return list(self._grown)
+
     def total(self, name: str) -> float:
         """Return how much a counter grew since the beginning."""
         return self._grown.get(name, 0.0)

@@ -24,6 +24,8 @@ from services.local.supervisor import PartState, Supervisor
 from services.local.triton_server import build_model_repository
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SUPERVISOR_LOG = "supervisor.log"
+"""Where a supervisor in the background writes its messages."""
 _RESTARTABLE = {PartState.STARTING, PartState.READY}
 
 
@@ -31,10 +33,34 @@ class StackAlreadyRuns(GroundswellError):
     """Another supervisor holds this run-time folder."""
 
 
+def prepare(options: StackOptions, say: Callable[[str], None]) -> None:
+    """Fetch the broker and build the model side by side: both wait, for different things.
+
+    Raises:
+        JarsUnavailable, ServerFailed: something could not be fetched or built.
+    """
+    paths = options.paths
+    if not are_cached(paths.cache):
+        say("fetching Kafka (55 MB, only this once)")
+    with ThreadPoolExecutor(2) as pool:
+        pending: list[Future[Any]] = [pool.submit(fetch_jars, paths.cache)]
+        if options.scorer in ("triton", "openvino"):
+            if not paths.model_repository.is_dir():
+                say("building the model (only this once)")
+            pending.append(pool.submit(build_model_repository, repository=paths.model_repository))
+        for step in pending:
+            step.result()
+
+
 class Session:
     """Starts a stack on entry (nothing is ready before `bring_up`), ends all of it on exit.
 
     While it is open SIGINT, SIGTERM and SIGHUP ask it to stop; a second signal kills.
+
+    Attributes:
+        stack: the parts; there from entry on.
+        supervisor: keeps them running; there from entry on.
+        signals_seen: how often it was asked to stop.
     """
 
     def __init__(
@@ -43,7 +69,8 @@ class Session:
         *,
         say: Callable[[str], None],
         on_tick: Callable[[], None] = lambda: None,
-        usual_ports: bool = True,
+        plan: Callable[[StackOptions], Stack] = plan_stack,
+        prepare: Callable[[StackOptions, Callable[[str], None]], None] = prepare,
     ) -> None:
         """Only remember; nothing is touched yet.
 
@@ -51,15 +78,17 @@ class Session:
             options: what was asked for.
             say: takes messages for people.
             on_tick: called about ten times a second while the stack is up.
-            usual_ports: False takes free ports only.
+            plan: lays out the parts; called once the folder is cleared.
+            prepare: fetches and builds what the parts need.
         """
         self._options = options
         self._say = say
         self._on_tick = on_tick
-        self._usual_ports = usual_ports
+        self._plan = plan
+        self._prepare = prepare
         self._lock: IO[str] | None = None
         self._former_handlers: dict[signal.Signals, signal._HANDLER] = {}
-        self._signals_seen = 0
+        self.signals_seen = 0
         self._state = "starting"
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self.stack: Stack
@@ -75,8 +104,8 @@ class Session:
         self._take_lock()
         try:
             self._clear_leftovers()
-            self._prepare()
-            self.stack = plan_stack(self._options, usual_ports=self._usual_ports)
+            self._prepare(self._options, self._say)
+            self.stack = self._plan(self._options)
             self.supervisor = Supervisor(
                 self.stack.steps,
                 on_change=self._write_run,
@@ -141,23 +170,8 @@ class Session:
             shutil.rmtree(paths.state, ignore_errors=True)
         paths.logs.mkdir(parents=True, exist_ok=True)
         for log in paths.logs.glob("*.log"):
-            log.replace(log.with_suffix(".log.1"))
-
-    def _prepare(self) -> None:
-        """Fetch the broker and build the model side by side: both wait, for different things."""
-        paths = self._options.paths
-        if not are_cached(paths.cache):
-            self._say("fetching Kafka (55 MB, only this once)")
-        with ThreadPoolExecutor(2) as pool:
-            pending: list[Future[Any]] = [pool.submit(fetch_jars, paths.cache)]
-            if self._options.scorer in ("triton", "openvino"):
-                if not paths.model_repository.is_dir():
-                    self._say("building the model (only this once)")
-                pending.append(
-                    pool.submit(build_model_repository, repository=paths.model_repository)
-                )
-            for step in pending:
-                step.result()
+            if log.name != SUPERVISOR_LOG:  # in use already: it is this process's own output
+                log.replace(log.with_suffix(".log.1"))
 
     def _write_run(self) -> None:
         supervisor = identity_of(os.getpid())
@@ -187,9 +201,9 @@ class Session:
         )
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._signals_seen += 1
+        self.signals_seen += 1
         self.supervisor.request_stop()
-        if self._signals_seen > 1:
+        if self.signals_seen > 1:
             sys.stderr.write(f"signal {signal.Signals(number).name} again: killing\n")
             for part in self.supervisor.parts:
                 part.server.kill()

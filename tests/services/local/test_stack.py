@@ -1,0 +1,92 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from services.local.options import StackOptions
+from services.local.paths import RuntimePaths
+from services.local.stack import USUAL_PORTS, plan_stack
+from services.local.supervisor import Stage, Task
+
+
+def options(tmp_path: Path, **asked: object) -> StackOptions:
+    return StackOptions(paths=RuntimePaths(tmp_path), **asked)  # type: ignore[arg-type]
+
+
+def test_the_parts_come_up_in_the_order_in_which_they_need_each_other(tmp_path: Path) -> None:
+    stack = plan_stack(options(tmp_path, workers=2, metrics_stack=False))
+    order = [
+        step.name if isinstance(step, Task) else [part.server.name for part in step.parts]
+        for step in stack.steps
+    ]
+    assert order == [
+        ["kafka", "redis", "triton"],
+        "topics",
+        ["closer", "worker-1", "worker-2", "exporter"],
+        ["ingest"],
+    ]
+
+
+def test_only_the_source_may_end(tmp_path: Path) -> None:
+    stack = plan_stack(options(tmp_path))
+    stages = [step for step in stack.steps if isinstance(step, Stage)]
+    assert [p.server.name for stage in stages for p in stage.parts if p.may_end] == ["ingest"]
+
+
+def test_no_model_server_is_started_for_a_scorer_that_needs_none(tmp_path: Path) -> None:
+    stack = plan_stack(options(tmp_path, scorer="fake", source="", metrics_stack=False))
+    assert [server.name for server in stack.servers] == [
+        "kafka", "redis", "closer", "worker-1", "exporter",
+    ]  # fmt: skip
+    assert stack.environment["GROUNDSWELL__SCORER__KIND"] == "fake"
+
+
+def test_a_port_in_use_is_replaced_and_everybody_is_told(tmp_path: Path) -> None:
+    with socket.socket() as occupant:
+        occupant.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            occupant.bind(("127.0.0.1", USUAL_PORTS["redis"]))
+            occupant.listen()
+        except OSError:
+            pass  # somebody else sits there already, which serves as well
+        stack = plan_stack(options(tmp_path))
+    redis = next(server for server in stack.servers if server.name == "redis")
+    assert redis.ports["redis"] != USUAL_PORTS["redis"]
+    assert stack.environment["GROUNDSWELL__REDIS__URL"].endswith(f":{redis.ports['redis']}/0")
+
+
+def test_no_port_is_given_twice(tmp_path: Path) -> None:
+    stack = plan_stack(options(tmp_path, workers=8), usual_ports=False)
+    ports = [port for server in stack.servers for port in server.ports.values()]
+    assert len(ports) == len(set(ports))
+
+
+def test_every_process_gets_the_addresses_and_a_metrics_port_of_its_own(tmp_path: Path) -> None:
+    stack = plan_stack(options(tmp_path, workers=2, settings={"GROUNDSWELL__WINDOWS__PANE_S": "5"}))
+    own = [
+        server for server in stack.servers if "metrics" in server.ports and server.name != "triton"
+    ]
+    assert [server.name for server in own] == [
+        "closer", "worker-1", "worker-2", "exporter", "ingest",
+    ]  # fmt: skip
+    for server in own:
+        variables = server.command().env
+        assert stack.environment.items() <= dict(variables).items()
+        assert variables["GROUNDSWELL__METRICS__PORT"] == str(server.ports["metrics"])
+        assert variables["GROUNDSWELL__WINDOWS__PANE_S"] == "5"
+    folders = {dict(server.command().env).get("GROUNDSWELL__WORKER__DATA_DIR") for server in own}
+    assert len(folders) == 3  # two workers with one each, the others with none
+
+
+def test_a_chosen_settings_file_is_handed_to_every_process(tmp_path: Path) -> None:
+    stack = plan_stack(options(tmp_path, config=Path("settings.toml")))
+    worker = next(server for server in stack.servers if server.name == "worker-1")
+    argv = worker.command().argv
+    assert argv[argv.index("--config") + 1] == str(Path("settings.toml").resolve())
+
+
+@pytest.mark.parametrize("source", ["synthetic", "replay"])
+def test_the_source_is_started_with_its_options(tmp_path: Path, source: str) -> None:
+    asked = options(tmp_path, source=source, ingest_arguments=("--rate=100",))
+    ingest = plan_stack(asked).servers[-1]
+    assert ingest.command().argv[-4:] == ("ingest", "--source", source, "--rate=100")

@@ -1,0 +1,79 @@
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from services.local.accounting import Accounting
+from services.local.cpu_meter import bottleneck
+from services.local.summary import Summary, render_summary
+
+BOOKS = Accounting(
+    accepted=1000,
+    unread=0,
+    counted=900,
+    removed=20,
+    in_panes=880,
+    dead=100,
+    dead_by_reason={"duplicate": 90, "not_json": 10},
+    windows_closed=12,
+    corrections=1,
+)
+SUMMARY = Summary(BOOKS, 9.0, 0.1, 0.4, {"triton": 1.5, "kafka": 0.2}, {"worker-1": 2})
+
+
+def test_books_that_balance_have_no_fault() -> None:
+    assert SUMMARY.faults() == []
+    assert SUMMARY.posts_per_s == 100.0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"counted": 899, "in_panes": 879}, "1,000 records were accepted, but 899 were counted"),
+        ({"counted": 901, "in_panes": 881}, "1,000 records were accepted, but 901 were counted"),
+        ({"unread": 5}, "5 records were not read"),
+        ({"in_panes": 881}, "the panes hold 881"),
+        ({"dead_by_reason": {"duplicate": 99}}, "the topic dead-posts holds 99"),
+        ({"windows_closed": 0}, "no window has closed"),
+    ],
+)
+def test_books_that_do_not_balance_say_why(wrong: dict[str, object], words: str) -> None:
+    faults = replace(BOOKS, **wrong).faults()  # type: ignore[arg-type]
+    assert len(faults) == 1
+    assert words in faults[0]
+
+
+def test_what_kept_the_run_from_ending_well_counts_as_a_fault() -> None:
+    assert replace(SUMMARY, trouble=("worker-1 was down",)).faults() == ["worker-1 was down"]
+
+
+def test_an_empty_run_is_no_success() -> None:
+    nothing = Accounting(accepted=0, unread=0, counted=0, removed=0, in_panes=0, dead=0)
+    assert nothing.faults() == ["nothing was accepted"]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_summary_shows_its_figures_and_its_verdict(width: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(render_summary(SUMMARY))
+    text = console.export_text()
+    for figure in ("1,000", "900", "90", "not_json 10", "12", "100", "0.10 s / 0.40 s",
+                   "triton, with 1.5 of", "worker-1 2", "✓ every accepted post"):  # fmt: skip
+        assert figure in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_the_figures_are_flat_numbers() -> None:
+    figures = SUMMARY.figures()
+    assert all(isinstance(value, int | float) for value in figures.values())
+    assert figures["dead.not_json"] == 10
+    assert figures["cores.triton"] == 1.5
+    assert figures["restarts.worker-1"] == 2
+    assert figures["faults"] == 0
+
+
+def test_a_machine_that_was_not_busy_has_no_bottleneck() -> None:
+    assert bottleneck({"triton": 0.2}, available=2).startswith("none")
+    assert bottleneck({}, available=2).startswith("none")
+    assert bottleneck({"triton": 1.5, "kafka": 0.3}, available=2).startswith("triton")
