@@ -29,8 +29,13 @@ Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
 Partitions = Annotated[int, typer.Option(min=1, help="Partitions of the topics.")]
 Rate = Annotated[float | None, typer.Option(min=0, help="Posts per second; 0 is all it can.")]
 Speed = Annotated[float | None, typer.Option(min=0, help="Times the recorded speed (replay).")]
-SourceFile = Annotated[
-    Path | None, typer.Option(help="TOML file with the source's options.", exists=True)
+OptionsFile = Annotated[
+    Path | None,
+    typer.Option("--options", help="TOML file with the source's options.", exists=True),
+]
+Further = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any option of the source; repeatable."),
 ]
 ScorerName = Annotated[Literal["triton", "openvino", "fake"], typer.Option(help="What scores.")]
 Metrics = Annotated[bool, typer.Option(help="Prometheus and Alertmanager, if installed.")]
@@ -46,7 +51,8 @@ def up(
     partitions: Partitions = 4,
     rate: Rate = None,
     speed: Speed = None,
-    source_options: SourceFile = None,
+    source_options: OptionsFile = None,
+    set_: Further = None,
     scorer: ScorerName = "triton",
     metrics: Metrics = True,
     fresh: Annotated[bool, typer.Option(help="Begin with an empty broker and store.")] = False,
@@ -73,7 +79,7 @@ def up(
 
     Example: groundswell up --source replay --data posts.csv.gz --workers 2 --fresh --until-idle
     """
-    arguments = _ingest_arguments(data, rate, speed, source_options)
+    arguments = _ingest_arguments(data, rate, speed, source_options, set_)
     options = _options(source, arguments, workers, partitions, scorer, metrics=metrics, fresh=fresh)
     if detach:
         _up_in_background(options, until_idle)
@@ -108,7 +114,8 @@ def demo(
     partitions: Partitions = 4,
     rate: Rate = None,
     speed: Speed = None,
-    source_options: SourceFile = None,
+    source_options: OptionsFile = None,
+    set_: Further = None,
     scorer: ScorerName = "triton",
     metrics: Metrics = True,
     json_file: JsonFile = None,
@@ -125,7 +132,7 @@ def demo(
     shown = {name: value for name, value in DEMO_SETTINGS.items() if name not in os.environ}
     options = _options(
         source,
-        _ingest_arguments(data, rate, speed, source_options),
+        _ingest_arguments(data, rate, speed, source_options, set_),
         workers,
         partitions,
         scorer,
@@ -209,7 +216,8 @@ def _up_in_background(options: StackOptions, until_idle: bool) -> None:
         "up", "--foreground", f"--source={options.source}", f"--workers={options.workers}",
         f"--partitions={options.partitions}", f"--scorer={options.scorer}",
         "--metrics" if options.metrics_stack else "--no-metrics",
-        *(["--fresh"] if options.fresh else []), *options.ingest_arguments,
+        *(["--fresh"] if options.fresh else []),
+        *(word.replace("--path=", "--data=", 1) for word in options.ingest_arguments),
     ]  # fmt: skip
 
     def is_up(run: Run) -> bool:
@@ -253,15 +261,21 @@ def _settings_of(environment: Mapping[str, str]) -> Settings:
 
 
 def _ingest_arguments(
-    data: Path | None, rate: float | None, speed: float | None, source_options: Path | None
+    data: Path | None,
+    rate: float | None,
+    speed: float | None,
+    source_options: Path | None,
+    further: list[str] | None,
 ) -> tuple[str, ...]:
+    """Return the words of `groundswell ingest` for what was asked of the stack."""
     given = {
-        "--data": data and data.resolve(),
+        "--path": data and data.resolve(),
+        "--options": source_options and source_options.resolve(),
         "--rate": rate,
         "--speed": speed,
-        "--source-options": source_options and source_options.resolve(),
     }
-    return tuple(f"{name}={value}" for name, value in given.items() if value is not None)
+    words = [f"{name}={value}" for name, value in given.items() if value is not None]
+    return (*words, *(f"--set={pair}" for pair in further or ()))
 
 
 def _options(
