@@ -59,25 +59,22 @@ COMMANDS: Final[dict[str, Place]] = {
 }
 
 
+def load_command(name: str) -> Any:
+    """Import the module of a command in the table and return the command itself."""
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    found = getattr(import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        command = get_group(found)
+    else:
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(found)
+        command = get_command(alone)
+    command.name = name
+    return command
+
+
 class _Unloaded(TyperCommand):
     """A command that is known by name and help only."""
-
-    def __init__(self, name: str, place: Place) -> None:
-        super().__init__(name=name, help=place.help, rich_help_panel=place.panel)
-        self._place = place
-
-    def load(self) -> Any:
-        """Import the module and return the real command."""
-        module, _, attribute = self._place.target.partition(":")
-        found = getattr(import_module(module), attribute)
-        if isinstance(found, typer.Typer):
-            command = get_group(found)
-        else:
-            alone = typer.Typer(add_completion=False)
-            alone.command(self.name)(found)
-            command = get_command(alone)
-        command.name = self.name
-        return command
 
 
 class _LazyGroup(TyperGroup):
@@ -86,12 +83,12 @@ class _LazyGroup(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for name, place in COMMANDS.items():
-            self.commands[name] = _Unloaded(name, place)
+            self.commands[name] = _Unloaded(name, help=place.help, rich_help_panel=place.panel)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return name, loaded command and remaining arguments."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command.load() if isinstance(command, _Unloaded) else command, rest
+        return name, load_command(name) if isinstance(command, _Unloaded) else command, rest
 
 
 app = typer.Typer(

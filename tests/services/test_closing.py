@@ -75,6 +75,7 @@ class Topic:
     def __init__(self) -> None:
         self.published: list[Window] = []
         self.is_away = False
+        self.meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     async def publish(self, windows: Sequence[Window]) -> None:
         if self.is_away:
@@ -82,6 +83,9 @@ class Topic:
             self.published.extend(windows[: len(windows) // 2])
             raise BrokerUnavailable("away")
         self.published.extend(windows)
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
 
     async def close(self) -> None: ...
 
@@ -213,6 +217,20 @@ def test_late_post_is_published_as_a_correction(url: str) -> None:
         await house.settle(closer)
         found = [(w.query, w.revision, w.counters["posts"]) for w in house.topic.published]
         assert found == [("all", 0, 1), ("all", 1, 2), ("rail", 0, 1)]
+
+    in_house(url, story)
+
+
+def test_post_that_comes_while_its_pane_is_being_published_is_not_lost(url: str) -> None:
+    async def story(house: House) -> None:
+        await house.feed.post(0, START)
+        await house.feed.post(0, START + 60)
+        closer = house.closer()
+        await closer.take_over()
+        house.topic.meanwhile = lambda: house.feed.post(0, START)
+        await house.settle(closer)
+        await house.settle(closer)
+        assert [w.counters["posts"] for w in house.topic.published] == [1, 2]
 
     in_house(url, story)
 

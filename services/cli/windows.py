@@ -1,0 +1,189 @@
+"""``groundswell windows``: panes for people (table, sparkline) and for programs (JSON lines)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO, Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.clock import from_epoch_ms
+from core.settings import Settings
+from core.suggest import did_you_mean
+from services.bootstrap import make_store
+from services.cli.settings import load_settings
+from services.windows_view import PaneView, all_panes
+from stream.store.increments import PaneSum
+from stream.windows.layout import cap_strata, named
+from stream.windows.summary import Summary, sliding, summarise
+
+app = typer.Typer(name="windows", help="Show and dump windows.", no_args_is_help=True)
+
+BARS: Final = "▁▂▃▄▅▆▇█"
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "": 1}
+
+
+def duration_s(text: str) -> int:
+    """Return the seconds of "90", "90s", "5m", "2h" or "1d".
+
+    Raises:
+        typer.BadParameter: anything else, or zero.
+
+    Example:
+        >>> duration_s("5m"), duration_s("90")
+        (300, 90)
+    """
+    found = re.fullmatch(r"(\d{1,9})([smhd]?)", text.strip())
+    if not found or int(found[1]) == 0:
+        raise typer.BadParameter(f"{text!r}: expected a length such as 90s, 5m, 2h or 1d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def sparkline(values: Sequence[float | None], lowest: float = -1.0, highest: float = 1.0) -> str:
+    """Return one bar for each value, a blank for None; values outside the range are clamped.
+
+    Example:
+        >>> sparkline([-1.0, 0.0, None, 1.0])
+        '▁▅ █'
+    """
+    top = len(BARS) - 1
+
+    def bar(value: float | None) -> str:
+        if value is None:
+            return " "
+        share = (value - lowest) / (highest - lowest)
+        return BARS[round(min(1.0, max(0.0, share)) * top + 1e-9)]
+
+    return "".join(bar(value) for value in values)
+
+
+@app.command()
+def show(
+    query: Annotated[str, typer.Argument(help="Name of the query; `all` is every post.")],
+    last: Annotated[int, typer.Option(help="How many windows, counted from the latest.")] = 20,
+    window: Annotated[
+        str, typer.Option(help="Length of a window: 90s, 5m, 2h; a multiple of the pane.")
+    ] = "",
+) -> None:
+    """Show the last windows of a query: posts, authors, mean sentiment with its standard error.
+
+    Longer windows are sums of panes; authors are then an upper bound. A window with an open pane
+    has no revision yet. Exit status 1 if the query has no windows.
+
+    Example: groundswell windows show all --last 10 --window 5m
+    """
+    settings = load_settings(find_stack=True)
+    pane_s = settings.windows.pane_s
+    length_s = duration_s(window) if window else pane_s
+    if length_s % pane_s:
+        raise typer.BadParameter(f"--window {window}: expected a multiple of the pane, {pane_s} s")
+    panes = asyncio.run(_read(settings))
+    mine = {pane.start_s: pane for pane in panes if pane.query == query}
+    if not mine:
+        known = sorted({pane.query for pane in panes})
+        typer.echo(f"no windows of {query!r}{did_you_mean(query, known)}", err=True)
+        raise typer.Exit(1)
+    windows = sliding({s: pane.content for s, pane in mine.items()}, pane_s, length_s)[-last:]
+    rows = [_row(start_s, length_s, content, mine) for start_s, content in windows]
+    Console().print(_table(query, rows))
+
+
+async def _read(settings: Settings) -> list[PaneView]:
+    store = make_store(settings)
+    try:
+        return [pane async for pane in all_panes(store, settings.windows.pane_s)]
+    finally:
+        await store.close()
+
+
+def _row(
+    start_s: int, length_s: int, content: PaneSum, panes: dict[int, PaneView]
+) -> tuple[int, int, Summary, str]:
+    """Return start, length, numbers, and the state of a window: its revision, or open."""
+    inside = [pane for at, pane in panes.items() if start_s <= at < start_s + length_s]
+    state = str(max(pane.revision for pane in inside))
+    if not all(pane.closed for pane in inside):
+        state = "open"
+    elif any(pane.revision < 0 for pane in inside):
+        state = "closing"
+    return start_s, length_s, summarise(named(content.counters), content.authors), state
+
+
+def _table(query: str, rows: Sequence[tuple[int, int, Summary, str]]) -> Table:
+    trend = sparkline([summary.sentiment for _, _, summary, _ in rows])
+    title = query.replace("[", r"\[")
+    table = Table(title=f"{title}  sentiment {trend}  (▁ -1, █ +1)", title_justify="left")
+    table.add_column("start (UTC)")
+    for name in ("length", "posts", "rated", "authors", "sentiment", "± stderr"):
+        table.add_column(name, justify="right")
+    table.add_column("negative · neutral · positive")
+    table.add_column("revision", justify="right")
+    for start_s, length_s, summary, state in rows:
+        shares = summary.shares.get("sentiment", {})
+        table.add_row(
+            from_epoch_ms(start_s * 1000).strftime("%Y-%m-%d %H:%M:%S"),
+            f"{length_s} s",
+            f"{summary.posts:,}",
+            f"{summary.rated:,}",
+            f"{summary.authors:,}",
+            "–" if summary.sentiment is None else f"{summary.sentiment:+.3f}",
+            "–" if summary.stderr is None else f"{summary.stderr:.3f}",
+            " · ".join(f"{share:4.0%}" for share in shares.values()),
+            state,
+        )
+    return table
+
+
+@app.command()
+def dump(
+    query: Annotated[str | None, typer.Option(help="Only this query.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Write here instead of to standard output.")
+    ] = None,
+) -> None:
+    """Write every window in the store as JSON lines, ordered by start, then query.
+
+    Each line has query, start and end (RFC 3339, UTC), revision (-1: not published yet), closed,
+    every counter as its integer under its own name, authors, and strata (name to posts, rated, sum
+    and sum of squares of sentiment). Scores are in micro-units. Panes that retention has begun to
+    take are left out.
+
+    Example: groundswell windows dump --query all --file all.jsonl
+    """
+    settings = load_settings(find_stack=True)
+    with file.open("wb") if file is not None else nullcontext(sys.stdout.buffer) as out:
+        asyncio.run(_dump(settings, query, out))
+        out.flush()
+
+
+async def _dump(settings: Settings, query: str | None, out: IO[bytes]) -> None:
+    encoder = msgspec.json.Encoder()
+    store = make_store(settings)
+    try:
+        async for pane in all_panes(store, settings.windows.pane_s):
+            if query is None or pane.query == query:
+                out.write(encoder.encode(line_of(pane)) + b"\n")
+    finally:
+        await store.close()
+
+
+def line_of(pane: PaneView) -> dict[str, object]:
+    """Return a line of `windows dump`; strata are capped as on the wire."""
+    return {
+        "query": pane.query,
+        "start": from_epoch_ms(pane.start_s * 1000),
+        "end": from_epoch_ms(pane.end_s * 1000),
+        "revision": pane.revision,
+        "closed": pane.closed,
+        **pane.counters,
+        "authors": pane.content.authors,
+        "strata": dict(sorted(cap_strata(pane.content.strata).items())),
+    }
