@@ -1,0 +1,124 @@
+# Everything starts here; CI calls these targets and nothing else. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SOURCE ?= synthetic
+DATA ?=
+DURATION ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+SERVER := .venv-server
+TRAIN := .venv-train
+UV := $(BIN)/uv
+INSTALL = $(UV) pip install --quiet --no-deps --require-hashes
+# The project itself, editable; everything it needs is in the lock.
+ITSELF = $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+# -- environments -------------------------------------------------------------------------------
+
+$(UV): requirements/uv.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed and was not found: install it, or make PYTHON=/path/to/python3.11"; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed, $(PYTHON) is $$("$(PYTHON)" -V): make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "setup: $(VENV)"
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/.main: $(UV) requirements/main.txt pyproject.toml
+	@echo "setup: broker, store and stream ($(VENV))"
+	@$(INSTALL) --python $(BIN)/python -r requirements/main.txt
+	@$(ITSELF) --python $(BIN)/python
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.main requirements/dev.txt
+	@echo "setup: tests and checks ($(VENV))"
+	@$(INSTALL) --python $(BIN)/python -r requirements/dev.txt
+	@touch $@
+
+$(SERVER)/.done: $(UV) requirements/server.txt pyproject.toml
+	@echo "setup: model server ($(SERVER))"
+	@test -x $(SERVER)/bin/python || $(UV) venv --quiet --python $(BIN)/python $(SERVER)
+	@$(INSTALL) --python $(SERVER)/bin/python -r requirements/server.txt
+	@$(ITSELF) --python $(SERVER)/bin/python
+	@touch $@
+
+$(TRAIN)/.done: $(UV) requirements/train.txt pyproject.toml
+	@echo "setup: training, with torch: large ($(TRAIN))"
+	@test -x $(TRAIN)/bin/python || $(UV) venv --quiet --python $(BIN)/python $(TRAIN)
+	@$(INSTALL) --python $(TRAIN)/bin/python -r requirements/train.txt
+	@$(ITSELF) --python $(TRAIN)/bin/python
+	@touch $@
+
+.PHONY: setup setup-dev setup-train
+setup: $(VENV)/.main $(SERVER)/.done ## make the environments that running needs
+setup-dev: setup $(VENV)/.dev ## and what tests and checks need
+setup-train: $(TRAIN)/.done ## and torch, for training
+
+.PHONY: lock
+lock: $(UV) ## write the lock files anew from pyproject.toml
+	scripts/lock.sh
+
+# -- running ------------------------------------------------------------------------------------
+
+.PHONY: demo up down doctor
+demo: setup ## start everything and watch it (SOURCE=replay DATA=file, DURATION=60)
+	@$(BIN)/groundswell demo --source $(SOURCE) $(if $(DATA),--data $(DATA)) $(if $(DURATION),--duration $(DURATION)) $(ARGS)
+
+up: setup ## start the local stack (ARGS="--source replay --data file")
+	@$(BIN)/groundswell up $(ARGS)
+
+down: ## stop the local stack
+	@$(BIN)/groundswell down
+
+doctor: setup ## say what is missing and how to get it
+	@$(BIN)/groundswell doctor
+
+# -- checking -----------------------------------------------------------------------------------
+
+.PHONY: test test-main test-server test-train integration
+test: test-main test-server test-train ## run all tests, on real Kafka, Redis and Triton
+
+test-main: setup $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not server and not train" $(ARGS)
+
+test-server: $(SERVER)/.done
+	$(SERVER)/bin/python -m pytest -m server tests/models $(ARGS)
+
+test-train: $(TRAIN)/.done
+	$(TRAIN)/bin/python -m pytest -m train tests/models $(ARGS)
+
+integration: setup $(VENV)/.dev ## only the tests that start real servers
+	$(BIN)/python -m pytest -m "integration" $(ARGS)
+
+.PHONY: check fmt lint types imports docs
+check: lint types imports docs ## what must hold before a commit: format, lint, types, imports, docs
+
+fmt: $(VENV)/.dev ## format the code
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: $(VENV)/.dev ## format and lint, without changing anything
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: $(VENV)/.dev ## strict types for core and stream, standard for the rest
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+imports: $(VENV)/.dev ## services -> stream | models -> core
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## settings, metrics, topics and schemas are documented
+	$(BIN)/python -m pytest -q tests/docs tests/core/test_schemas.py
+
+.PHONY: clean
+clean: ## stop the stack and remove what was built, environments included
+	@if [ -x $(BIN)/groundswell ]; then $(BIN)/groundswell down || true; fi
+	rm -rf .groundswell .venv .venv-server .venv-train .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
