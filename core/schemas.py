@@ -100,7 +100,7 @@ class ScoredPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_fiel
         rated: False if the model abstained; the post then counts in volume only.
         scores: head -> probabilities in micro-units, classes ordered as in `core.labels.HEADS`.
         queries: names of the queries it matches, `all` first.
-        pane_start: start of the pane it fell in.
+        pane_start: start of the pane it fell in; None for an edit, which stays in its post's pane.
         stratum: `source|language|topic`, each from a bounded set.
         edit: True if this replaces an earlier scoring of the same post.
     """
@@ -114,8 +114,8 @@ class ScoredPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_fiel
     rated: bool
     scores: dict[str, list[int]]
     queries: list[str]
-    pane_start: Time
     stratum: str
+    pane_start: Time | None = None
     claimed_at: Time | None = None
     lang: str = ""
     edit: bool = False
