@@ -21,9 +21,9 @@ from services.bootstrap import make_scorer, make_store
 from stream.app import KafkaSink, make_app, run_app
 from stream.batching import BatchLimits, PostBudget
 from stream.engine import Engine
-from stream.flow import FlowParts
 from stream.outlets import KafkaOutlets
 from stream.pipeline import Pipeline
+from stream.ports import FlowParts
 from stream.queries.catalog import CatalogWatcher
 from stream.queries.matcher import Matcher
 from stream.scoring import PatientScorer

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from core.errors import FatalError
 from core.logs import get_logger
-from stream.flow import FlowParts, PartitionFlow, Stage, Steering
+from stream.flow import PartitionFlow
 from stream.intake import RawRecord
+from stream.ports import FlowParts, Stage, Steering
 
 _log = get_logger(__name__)
 

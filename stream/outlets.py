@@ -50,7 +50,7 @@ class RecordSink(Protocol):
 
 
 class KafkaOutlets:
-    """Builds the records of the three topics; satisfies `stream.flow.Outlets`."""
+    """Builds the records of the three topics; satisfies `stream.ports.Outlets`."""
 
     def __init__(self, sink: RecordSink, clock: Clock) -> None:
         self._sink = sink

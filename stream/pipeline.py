@@ -1,8 +1,8 @@
 """The steps between a run of records and one apply, as functions over whole batches.
 
-`posts`: accept → drop copies and the too-late → match queries → score → count → `Outcome`.
-`post-events`: accept → score the edits → `Outcome`. What they need of the world (scores, ids seen)
-is passed in; what they want of it (produce, apply) is what they return.
+Accept → drop copies and the too-late → match queries → score → count → `Outcome`. What the steps
+need of the world (scores, ids seen) is passed in; what they want of it (produce, apply) is what they
+return. The steps of `post-events` are in `stream.event_steps`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from core.clock import from_epoch_ms
 from core.codec import encode
 from core.schemas import ScoredPost
 from core.settings import WindowSettings
-from stream.intake import AcceptedEvents, AcceptedPosts, DeadLetter, id_hash
+from stream.intake import AcceptedPosts, DeadLetter
 from stream.scoring import Scored
-from stream.store.increments import DELETED, ApplyBatch, Contribution
+from stream.store.increments import ApplyBatch, Contribution
 from stream.store.keys import KEPT_SHARDS, SEEN_SHARDS
-from stream.topics import POST_EVENTS, POSTS
+from stream.topics import POSTS
 from stream.windows.increments import MicroScores, counter_matrix, group_increments, to_micro
 from stream.windows.strata import LanguageFold, stratum
 
@@ -78,7 +78,7 @@ class Pipeline:
     def __init__(self, windows: WindowSettings) -> None:
         self._pane_ms = windows.pane_s * 1000
         self._retention_ms = windows.retention_s * 1000
-        self._fold = LanguageFold(windows.strata_languages)
+        self.fold = LanguageFold(windows.strata_languages)
 
     def pane_start_s(self, event_ms: int) -> int:
         """Return the start (s) of the pane `[start, start + pane_s)` that holds `event_ms`."""
@@ -152,7 +152,7 @@ class Pipeline:
         scores = to_micro(scored.scores)
         starts = [self.pane_start_s(event_ms) for event_ms in run.event_ms]
         strata = [
-            stratum(post.source, self._fold(post.lang), topic)
+            stratum(post.source, self.fold(post.lang), topic)
             for post, topic in zip(run.posts, scores.topics, strict=True)
         ]
         matrix = counter_matrix(scores)
@@ -180,91 +180,6 @@ class Pipeline:
             apply.seen.setdefault((hour, _seen_shard(hashed)), []).append(decimal(hashed))
             kept = Contribution(starts[row], strata[row], counters[row], query_names[row])
             apply.kept.setdefault(kept_shard(hashed), []).extend((hashed, kept.packed()))
-
-    def events_outcome(
-        self,
-        run: AcceptedEvents,
-        matches: Sequence[tuple[int, ...]],
-        names: Sequence[str],
-        scored: Scored,
-        apply: ApplyBatch,
-    ) -> Outcome:
-        """Return what a run of post events does.
-
-        Args:
-            run: the accepted events.
-            matches: queries matched by the new text of each edit, in order.
-            names: names of the queries.
-            scored: scores of the new texts.
-            apply: filled with deletions and edits in the order they came.
-        """
-        outcome = Outcome(apply, dead=run.dead)
-        edits = self._edits(run, matches, names, scored, outcome)
-        edit_number = 0
-        for event in run.events:
-            outcome.kinds[event.kind] += 1
-            hashed = id_hash(event.source, event.post_id)
-            if event.kind == "delete":
-                apply.operations.append((hashed, DELETED))
-                outcome.deleted_ms.append(int(event.ingested_at.timestamp() * 1000))
-            elif event.kind == "edit":
-                blob = edits.get(edit_number)
-                edit_number += 1
-                if blob is not None:
-                    apply.operations.append((hashed, blob))
-        apply.totals["events"] = len(run.events)
-        apply.totals[f"dead:{POST_EVENTS}"] = len(run.dead)
-        return outcome
-
-    def _edits(
-        self,
-        run: AcceptedEvents,
-        matches: Sequence[tuple[int, ...]],
-        names: Sequence[str],
-        scored: Scored,
-        outcome: Outcome,
-    ) -> dict[int, bytes]:
-        """Return number of the edit -> its packed contribution; refused edits become letters."""
-        rows = [i for i, event in enumerate(run.events) if event.kind == "edit"]
-        for number in scored.refused:
-            event = run.events[rows[number]]
-            outcome.dead.append(
-                DeadLetter(
-                    run.offsets[rows[number]],
-                    reasons.SCORER_REFUSED,
-                    "the scorer refuses the new text",
-                    encode(event),
-                )
-            )
-        if scored.scores is None:
-            return {}
-        scores = to_micro(scored.scores)
-        counters = counter_matrix(scores).tolist()
-        accepted = [number for number in range(len(rows)) if number not in set(scored.refused)]
-        blobs: dict[int, bytes] = {}
-        for row, number in enumerate(accepted):
-            event = run.events[rows[number]]
-            where = stratum(event.source, self._fold(event.lang), scores.topics[row])
-            queries = [names[q] for q in matches[number]]
-            # The store puts in the pane of the post itself: an edit does not move it.
-            blobs[number] = Contribution(0, where, counters[row], queries).packed()
-            post = ScoredPost(
-                id=event.post_id,
-                source=event.source,
-                author=event.author,
-                event_at=event.claimed_at or event.ingested_at,
-                claimed_at=event.claimed_at,
-                ingested_at=event.ingested_at,
-                model_version=scores.model_version,
-                rated=bool(scores.rated[row]),
-                scores={head: values[row].tolist() for head, values in scores.heads.items()},
-                queries=queries,
-                stratum=where,
-                lang=event.lang,
-                edit=True,
-            )
-            outcome.scored.append((event.author.encode(), encode(post), run.offsets[rows[number]]))
-        return blobs
 
 
 def decimal(hashed: bytes) -> str:

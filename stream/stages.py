@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from core.codec import RecordDecoder
 from core.schemas import Post, PostEvent
 from stream.batching import PostBudget
-from stream.flow import Prepared, Store
+from stream.event_steps import events_outcome
 from stream.intake import (
     AcceptedEvents,
     AcceptedPosts,
@@ -22,6 +22,7 @@ from stream.intake import (
     clean_text,
 )
 from stream.pipeline import Matcher, Outcome, Pipeline
+from stream.ports import Prepared, Store
 from stream.scoring import PatientScorer, Scored
 from stream.store.increments import ApplyBatch
 from stream.windows.watermark import PartitionWatermark
@@ -145,4 +146,4 @@ class EventsStage:
             if edits
             else []
         )
-        return parts.pipeline.events_outcome(run, matches, matcher.names, scored, apply)
+        return events_outcome(run, matches, matcher.names, scored, apply, parts.pipeline.fold)

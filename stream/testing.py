@@ -16,8 +16,8 @@ from core.errors import BrokerUnavailable
 from core.labels import HEADS
 from core.schemas import ScoredPost
 from stream.engine import Engine, FlowKey
-from stream.flow import Steering
 from stream.outlets import OutRecord
+from stream.ports import Steering
 
 
 @dataclass(frozen=True, slots=True)

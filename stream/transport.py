@@ -28,7 +28,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from core.logs import get_logger
-from stream.flow import Steering
+from stream.ports import Steering
 
 if TYPE_CHECKING:
     from stream.engine import Engine

@@ -21,9 +21,9 @@ from core.settings import RedisSettings, WindowSettings, WorkerSettings
 from core.testing.builders import NOON, make_event, make_post
 from stream.batching import BatchLimits, PostBudget
 from stream.engine import Engine
-from stream.flow import FlowParts
 from stream.outlets import KafkaOutlets
 from stream.pipeline import Pipeline
+from stream.ports import FlowParts
 from stream.queries.catalog import Query
 from stream.queries.grammar import parse
 from stream.queries.matcher import Matcher
