@@ -1,7 +1,7 @@
 """The steps of `post-events`: what has happened to posts, as one apply.
 
-Deletions go to the store as they are; edits are scored like posts and replace what their post added.
-Other kinds are counted and move the cursor.
+Deletions go to the store as they are; edits are scored like posts and replace what their post
+added. Other kinds are counted and move the cursor.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def events_outcome(
             edit_number += 1
             if blob is not None:
                 apply.operations.append((hashed, blob))
-    apply.totals["events"] = len(run.events)
+    apply.totals["events"] = len(run.events) - len(scored.refused)
     apply.totals[f"dead:{POST_EVENTS}"] = len(run.dead)
     return outcome
 

@@ -1,8 +1,8 @@
 """The steps between a run of records and one apply, as functions over whole batches.
 
 Accept → drop copies and the too-late → match queries → score → count → `Outcome`. What the steps
-need of the world (scores, ids seen) is passed in; what they want of it (produce, apply) is what they
-return. The steps of `post-events` are in `stream.event_steps`.
+need of the world (scores, ids seen) is passed in; what they want of it (produce, apply) is what
+they return. The steps of `post-events` are in `stream.event_steps`.
 """
 
 from __future__ import annotations
