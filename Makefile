@@ -107,6 +107,7 @@ fmt: $(VENV)/.dev ## format the code
 
 lint: $(VENV)/.dev ## format and lint, without changing anything
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	$(BIN)/python scripts/check_tree.py
 
 types: $(VENV)/.dev ## strict types for core and stream, standard for the rest
 	$(BIN)/pyright --pythonpath $(BIN)/python
