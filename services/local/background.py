@@ -15,6 +15,8 @@ from services.local.session import SUPERVISOR_LOG
 
 _POLL_S = 0.1
 _LOG_TAIL_LINES = 25
+_LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
+"""Supervisors that are to outlive this process; a handle that nobody holds warns of that."""
 
 
 class NotStarted(GroundswellError):
@@ -47,6 +49,7 @@ def start_in_background(
             cwd=command.cwd,
             start_new_session=True,
         )
+    _LEFT_RUNNING.append(supervisor)
     give_up_at = time.monotonic() + timeout_s
     while time.monotonic() < give_up_at:
         if supervisor.poll() is not None:

@@ -1,15 +1,21 @@
-"""Fills the live view's snapshots from the processes' own metrics pages and the `windows` topic."""
+"""Fills the live view's snapshots from the processes' own metrics pages and the store's windows."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from core.errors import TransientError
 from services.local.scrape import Page, Recent, fetch_pages, quantile
 from services.local.snapshot import PartLine, Snapshot, StageFlow
-from services.local.window_feed import WindowBook
+from services.local.windows_shown import query_lines, window_lines
+from services.windows_view import WindowsView
 
 _EVERY_S = 1.0
 _LATENCY = "groundswell_count_latency_seconds"
+_CLOSED = "groundswell_windows_closed_total"
+_CORRECTED = "groundswell_windows_corrected_total"
+_DEAD = "dead "
 _STAGES = (
     ("ingest", "groundswell_posts_acknowledged_total"),
     ("scored", "groundswell_scored_posts_out_total"),
@@ -20,16 +26,14 @@ _STAGES = (
 class SnapshotMaker:
     """Turns looks at the metrics pages into snapshots. Pure but for what it remembers."""
 
-    def __init__(self, source: str, book: WindowBook, started_s: float) -> None:
+    def __init__(self, source: str, started_s: float) -> None:
         """Remember nothing yet.
 
         Args:
             source: what is streamed, in words.
-            book: the windows seen so far.
             started_s: clock reading at which the view began.
         """
         self._source = source
-        self._book = book
         self._started_s = started_s
         self._counters = Recent()
         self._latency = Recent(span_s=15.0)
@@ -39,21 +43,33 @@ class SnapshotMaker:
         buckets = {float(edge): self._latency.total(edge) for edge in self._latency.names()}
         return quantile(0.5, buckets), quantile(0.95, buckets)
 
-    def make(self, now_s: float, page: Page, parts: Sequence[PartLine], message: str) -> Snapshot:
+    def make(
+        self,
+        now_s: float,
+        pages: Mapping[int, Page],
+        windows: WindowsView,
+        parts: Sequence[PartLine],
+        message: str,
+    ) -> Snapshot:
         """Return the snapshot of a moment.
 
         Args:
             now_s: clock reading.
-            page: the samples of all parts that answered.
+            pages: the samples of each process that answered, by its port.
+            windows: recent windows, as the store has them.
             parts: state of the parts.
             message: the supervisor's last word.
         """
-        dead = page.by_label("groundswell_dead_posts_total", "reason")
-        counters = {name: page.total(metric) for name, metric in _STAGES}
-        self._counters.note(now_s, counters | {f"dead {why}": n for why, n in dead.items()})
-        self._latency.note(now_s, {repr(k): v for k, v in page.buckets(_LATENCY).items()})
+        self._counters.note(now_s, {port: _counters(page) for port, page in pages.items()})
+        self._latency.note(
+            now_s,
+            {
+                port: {repr(edge): count for edge, count in page.buckets(_LATENCY).items()}
+                for port, page in pages.items()
+            },
+        )
         recent = {float(edge): self._latency.growth(edge) for edge in self._latency.names()}
-        lag_posts = int(page.total("groundswell_lag_posts"))
+        lag_posts = int(sum(page.total("groundswell_lag_posts") for page in pages.values()))
         counting = self._counters.rate("counted")
         return Snapshot(
             elapsed_s=now_s - self._started_s,
@@ -67,17 +83,24 @@ class SnapshotMaker:
             latency_p50_s=quantile(0.5, recent),
             latency_p95_s=quantile(0.95, recent),
             dead_letters=tuple(
-                (name.removeprefix("dead "), int(self._counters.total(name)))
+                (name.removeprefix(_DEAD), int(self._counters.total(name)))
                 for name in self._counters.names()
-                if name.startswith("dead ")
+                if name.startswith(_DEAD)
             ),
-            windows_closed=self._book.closed,
-            corrections=self._book.corrections,
-            queries=self._book.queries(),
-            windows=self._book.recent(),
+            windows_closed=int(self._counters.total(_CLOSED)),
+            corrections=int(self._counters.total(_CORRECTED)),
+            queries=query_lines(windows),
+            windows=window_lines(windows),
             parts=tuple(parts),
             message=message,
         )
+
+
+def _counters(page: Page) -> dict[str, float]:
+    dead = page.by_label("groundswell_dead_posts_total", "reason")
+    stages = {name: page.total(metric) for name, metric in _STAGES}
+    windows = {name: page.total(name) for name in (_CLOSED, _CORRECTED)}
+    return stages | windows | {f"{_DEAD}{reason}": count for reason, count in dead.items()}
 
 
 class Collector:
@@ -90,24 +113,31 @@ class Collector:
     def __init__(
         self,
         maker: SnapshotMaker,
-        metrics_ports: Callable[[], Sequence[int]],
+        metrics_ports: Sequence[int],
+        windows: Callable[[], WindowsView],
         parts: Callable[[], Sequence[PartLine]],
         message: Callable[[], str],
+        every_s: float = _EVERY_S,
     ) -> None:
         """Start looking at once.
 
         Args:
             maker: makes the snapshots.
             metrics_ports: the pages to read.
+            windows: reads recent windows from the store; may raise `TransientError`.
             parts: state of the parts now.
             message: the supervisor's last word.
+            every_s: how long to wait between two looks.
         """
+        self._every_s = every_s
         self._maker = maker
         self._metrics_ports = metrics_ports
+        self._windows = windows
+        self._seen = WindowsView()
         self._parts = parts
         self._message = message
         self._closing = threading.Event()
-        self.latest = maker.make(time.monotonic(), Page(), parts(), message())
+        self.latest = maker.make(time.monotonic(), {}, self._seen, parts(), message())
         self._thread = threading.Thread(target=self._look, name="collector", daemon=True)
         self._thread.start()
 
@@ -117,6 +147,11 @@ class Collector:
         self._thread.join(timeout=3.0)
 
     def _look(self) -> None:
-        while not self._closing.wait(_EVERY_S):
-            page = fetch_pages(self._metrics_ports())
-            self.latest = self._maker.make(time.monotonic(), page, self._parts(), self._message())
+        while not self._closing.wait(self._every_s):
+            pages = fetch_pages(self._metrics_ports)
+            # A store that is away leaves the windows last seen on the screen.
+            with contextlib.suppress(TransientError):
+                self._seen = self._windows()
+            self.latest = self._maker.make(
+                time.monotonic(), pages, self._seen, self._parts(), self._message()
+            )

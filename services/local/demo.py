@@ -9,30 +9,33 @@ from rich.console import Console
 
 from core.errors import GroundswellError, TransientError
 from core.settings import Settings
-from services.ingest.kafka_io import read_topic
 from services.local.accounting import Accounting, take_stock, unread_records
 from services.local.collector import Collector, SnapshotMaker
 from services.local.cpu_meter import CpuMeter
 from services.local.options import StackOptions
 from services.local.screen import Screen
 from services.local.session import Session
-from services.local.snapshot import PartLine
-from services.local.stack import INGEST
+from services.local.snapshot import PartLine, Snapshot
+from services.local.stack import INGEST, Stack, plan_stack
 from services.local.summary import Summary
 from services.local.supervisor import PartState
-from services.local.window_feed import WindowBook, WindowFeed
-from stream.topics import WINDOWS
+from services.windows_view import WindowsView, snapshot_now
 
 _TICK_S = 0.1
 _DRAIN_TIMEOUT_S = 180.0
 _CLOSE_TIMEOUT_S = 60.0
 _ASK_BOOKS_EVERY_S = 1.0
+_WINDOWS_SHOWN = 24  # as long as the longest sparkline
 # Short panes, so that windows move while somebody watches; the environment may say otherwise.
 DEMO_SETTINGS: Mapping[str, str] = {
     "GROUNDSWELL__WINDOWS__PANE_S": "10",
     "GROUNDSWELL__WINDOWS__ALLOWED_LATENESS_S": "5",
     "GROUNDSWELL__WINDOWS__IDLE_AFTER_S": "5",
 }
+
+
+Turn = Callable[[], Snapshot]
+"""Looks after the stack and draws, for one tick; returns what it drew."""
 
 
 class _Killed(GroundswellError):
@@ -49,7 +52,7 @@ class _Words:
 
     def say(self, text: str) -> None:
         self.last = text
-        if not self.is_viewing:
+        if not (self.is_viewing and self.console.is_terminal):
             self.console.print(text, markup=False, highlight=False)
 
 
@@ -62,6 +65,7 @@ class Demo:
         settings_of: Callable[[Mapping[str, str]], Settings],
         console: Console,
         duration_s: float | None = None,
+        plan: Callable[[StackOptions], Stack] = plan_stack,
     ) -> None:
         """Only remember.
 
@@ -70,14 +74,15 @@ class Demo:
             settings_of: the settings that a process with these variables has.
             console: where to draw.
             duration_s: when to end by itself; None ends with the source, or when asked to.
+            plan: lays out the parts.
         """
         self._options = options
         self._settings_of = settings_of
         self._console = console
         self._duration_s = duration_s
+        self._plan = plan
         self._words = _Words(console)
         self._meter = CpuMeter()
-        self._book = WindowBook()
 
     def run(self) -> Summary:
         """Start, stream, end, and return the summary.
@@ -86,12 +91,12 @@ class Demo:
             GroundswellError: the stack could not be brought up, or was killed.
             StopRequested: it was asked to stop before it was up.
         """
-        with Session(self._options, say=self._words.say) as session:
+        with Session(self._options, say=self._words.say, plan=self._plan) as session:
             session.bring_up()
             settings = self._settings_of(session.stack.environment)
             self._meter.begin(self._pids(session))
             began_s = time.monotonic()
-            maker = SnapshotMaker(self._describe(), self._book, began_s)
+            maker = SnapshotMaker(self._describe(), began_s)
             with self._looking(session, maker, settings) as turn:
                 while not self._is_over(session, began_s):
                     turn()
@@ -118,27 +123,26 @@ class Demo:
     @contextmanager
     def _looking(
         self, session: Session, maker: SnapshotMaker, settings: Settings
-    ) -> Iterator[Callable[[], None]]:
-        """Show the view; gives a function that looks after the stack and draws for one tick."""
+    ) -> Iterator[Turn]:
+        """Show the view; gives the function that keeps it going."""
         supervisor = session.supervisor
         ports = [port for server in session.stack.servers if (port := server.ports.get("metrics"))]
 
-        def windows() -> Iterator[bytes]:
-            for record in read_topic(settings.kafka, WINDOWS, until_end=False):
-                yield record.value or b""
+        def windows() -> WindowsView:
+            return snapshot_now(settings, last=_WINDOWS_SHOWN)
 
         def parts() -> list[PartLine]:
             return [PartLine(p.server.name, p.state, p.restarts) for p in supervisor.parts]
 
-        feed = WindowFeed(windows, self._book)
-        collector = Collector(maker, lambda: ports, parts, lambda: self._words.last)
+        collector = Collector(maker, ports, windows, parts, lambda: self._words.last)
 
-        def turn() -> None:
+        def turn() -> Snapshot:
             if session.signals_seen > 1:
                 raise _Killed("killed by a second signal")
             supervisor.look_after()
             screen.show(collector.latest)
             time.sleep(_TICK_S)
+            return collector.latest
 
         try:
             with Screen(self._console) as screen:
@@ -147,7 +151,6 @@ class Demo:
         finally:
             self._words.is_viewing = False
             collector.close()
-            feed.close()
 
     def _is_over(self, session: Session, began_s: float) -> bool:
         if session.signals_seen or self._source_has_ended(session):
@@ -158,9 +161,7 @@ class Demo:
         sources = [part for part in session.supervisor.parts if part.server.name == INGEST]
         return all(part.state is PartState.ENDED for part in sources)
 
-    def _drain(
-        self, session: Session, settings: Settings, turn: Callable[[], None], began_s: float
-    ) -> float:
+    def _drain(self, session: Session, settings: Settings, turn: Turn, began_s: float) -> float:
         """Stop the source and wait until everything it sent is counted; return seconds streamed."""
         self._words.say("ending: the source stops, what it sent is counted")
         session.supervisor.stop_parts([INGEST])
@@ -180,12 +181,12 @@ class Demo:
         except TransientError:  # a broker or store that was just killed is on its way back
             return False
 
-    def _await_windows(self, turn: Callable[[], None]) -> None:
+    def _await_windows(self, turn: Turn) -> None:
         """A short run may end before its first pane may close; the idle time-out closes it."""
         self._words.say("ending: waiting for windows to close")
         give_up_at = time.monotonic() + _CLOSE_TIMEOUT_S
-        while not self._book.closed and time.monotonic() < give_up_at:
-            turn()
+        while not turn().windows_closed and time.monotonic() < give_up_at:
+            pass
 
     def _stop_counting(self, session: Session) -> tuple[str, ...]:
         """Stop the workers and the closer, so that the books stand still while they are read."""

@@ -140,7 +140,7 @@ def _queries(lines: Sequence[QueryLine], history: int) -> RenderableType:
 
 def _windows(lines: Sequence[WindowLine]) -> RenderableType:
     table = Table(expand=True, box=None, header_style="dim", padding=(0, 1))
-    table.add_column("closed window", no_wrap=True)
+    table.add_column("window", no_wrap=True)
     table.add_column("query", no_wrap=True, overflow="ellipsis", ratio=1, min_width=10)
     table.add_column("posts", justify="right", no_wrap=True)
     table.add_column("rated", justify="right", no_wrap=True)
@@ -153,9 +153,15 @@ def _windows(lines: Sequence[WindowLine]) -> RenderableType:
             f"{line.posts:,}",
             f"{line.rated:,}",
             Text(_signed(line.sentiment), style=_mood(line.sentiment)),
-            Text(str(line.revision), style="yellow" if line.revision else "dim"),
+            _revision(line),
         )
     return table
+
+
+def _revision(line: WindowLine) -> Text:
+    if line.is_open:
+        return Text("open", style="cyan")
+    return Text(str(line.revision), style="yellow" if line.revision else "dim")
 
 
 def _footer(snapshot: Snapshot) -> RenderableType:

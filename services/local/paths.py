@@ -13,11 +13,13 @@ class RuntimePaths:
     """Folders and files below the run-time root, `.groundswell/` of the project by default."""
 
     root: Path = PROJECT_ROOT / ".groundswell"
+    shared_cache: Path | None = None
+    """A cache elsewhere, for stacks that share one; None puts it below the root."""
 
     @property
     def cache(self) -> Path:
-        """Downloads that survive `--fresh`: the broker's jars and its class-data archive."""
-        return self.root / "cache"
+        """Downloads that survive `--fresh`: the broker's jars."""
+        return self.shared_cache or self.root / "cache"
 
     @property
     def state(self) -> Path:

@@ -58,10 +58,14 @@ def parse_pages(texts: Iterable[str]) -> Page:
     return Page(samples)
 
 
-def fetch_pages(ports: Iterable[int]) -> Page:
-    """Return the samples of the loopback pages that answer; a part that is down adds nothing."""
-    bodies = (fetch(port, "/metrics") for port in ports)
-    return parse_pages(body.decode(errors="replace") for body in bodies if body is not None)
+def fetch_pages(ports: Iterable[int]) -> dict[int, Page]:
+    """Return port -> samples of the loopback pages that answer; a part that is down is absent."""
+    bodies = {port: fetch(port, "/metrics") for port in ports}
+    return {
+        port: parse_pages([body.decode(errors="replace")])
+        for port, body in bodies.items()
+        if body is not None
+    }
 
 
 def quantile(level: float, buckets: Mapping[float, float]) -> float | None:
@@ -99,7 +103,8 @@ def quantile(level: float, buckets: Mapping[float, float]) -> float | None:
 class Recent:
     """How counters grew within the last seconds, whatever happened to the processes behind them.
 
-    A counter that falls belongs to a process that was started again: its new value is growth.
+    Each process counts from zero when it is started again, and is silent while it is down; so
+    growth is taken process by process, and a counter that fell has grown by its new value.
 
     Args:
         span_s: how far back `growth` and `rate` look.
@@ -107,17 +112,18 @@ class Recent:
 
     def __init__(self, span_s: float = 10.0) -> None:
         self._span_s = span_s
-        self._last: dict[str, float] = {}
+        self._last: dict[tuple[int, str], float] = {}
         self._grown: dict[str, float] = {}
         self._history: deque[tuple[float, dict[str, float]]] = deque()
 
-    def note(self, now_s: float, values: Mapping[str, float]) -> None:
-        """Take the counters' values at a time; times must not fall."""
-        for name, value in values.items():
-            before = self._last.get(name, 0.0)
-            step = value - before if value >= before else value
-            self._grown[name] = self._grown.get(name, 0.0) + step
-            self._last[name] = value
+    def note(self, now_s: float, counters: Mapping[int, Mapping[str, float]]) -> None:
+        """Take the counters of each process at a time; times must not fall."""
+        for process, values in counters.items():
+            for name, value in values.items():
+                before = self._last.get((process, name), 0.0)
+                step = value - before if value >= before else value
+                self._grown[name] = self._grown.get(name, 0.0) + step
+                self._last[process, name] = value
         self._history.append((now_s, dict(self._grown)))
         while len(self._history) > 2 and self._history[1][0] <= now_s - self._span_s:
             self._history.popleft()

@@ -37,7 +37,7 @@ class QueryLine:
 
 @dataclass(frozen=True, slots=True)
 class WindowLine:
-    """One closed window.
+    """One query in one window.
 
     Attributes:
         start_s, end_s: half-open, seconds since 1970.
@@ -45,6 +45,7 @@ class WindowLine:
         posts, rated: counts.
         sentiment: mean in [-1, 1]; None if no post was rated.
         revision: 0 when first closed, more after corrections.
+        is_open: more posts are expected; the counts are those so far.
     """
 
     start_s: float
@@ -54,6 +55,7 @@ class WindowLine:
     rated: int
     sentiment: float | None
     revision: int
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
