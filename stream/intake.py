@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Final, Protocol
 
 from core import reasons
-from core.clock import epoch_ms
+from core.clock import epoch_ms, from_epoch_ms
 from core.codec import RecordDecoder
 from core.errors import DecodeError
 from core.schemas import Post, PostEvent
@@ -77,6 +78,13 @@ class AcceptedPosts:
     seen_hours: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
     repairs: Counter[str] = field(default_factory=Counter[str])
+
+    def event_at(self, row: int) -> datetime:
+        """Return the event time of a post; the claimed one itself where it was not clamped."""
+        claimed_at = self.posts[row].claimed_at
+        if claimed_at is not None and claimed_at.tzinfo is UTC and len(self.seen_hours[row]) == 1:
+            return claimed_at
+        return from_epoch_ms(self.event_ms[row])
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep only these rows, in order; `dead` and `repairs` stay."""

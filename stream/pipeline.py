@@ -234,20 +234,21 @@ def _scored_posts(
     """Return (key, encoded record, source offset) of each scored post."""
     columns = {head: values.tolist() for head, values in scores.heads.items()}
     rated = scores.rated.tolist()
+    pane_starts = {start: from_epoch_ms(start * 1000) for start in set(starts)}
     encoded: list[tuple[bytes, bytes, int]] = []
     for row, post in enumerate(run.posts):
         record = ScoredPost(
             id=post.id,
             source=post.source,
             author=post.author,
-            event_at=from_epoch_ms(run.event_ms[row]),
+            event_at=run.event_at(row),
             claimed_at=post.claimed_at,
             ingested_at=post.ingested_at,
             model_version=scores.model_version,
             rated=rated[row],
             scores={head: values[row] for head, values in columns.items()},
             queries=query_names[row],
-            pane_start=from_epoch_ms(starts[row] * 1000),
+            pane_start=pane_starts[starts[row]],
             stratum=strata[row],
             lang=post.lang,
         )
