@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -34,6 +35,7 @@ POLL_TIMEOUT_S: Final = 0.05
 CURSOR_EVERY_S: Final = 0.1
 """A crash repeats what was sent in the last tenth of a second, and what was in flight."""
 FULL_WAIT_S: Final = 0.002
+FLUSH_S: Final = 0.5
 _POST_TALLIES: Final = ("posts_produced", "duplicates_produced", "malformed_produced")
 
 
@@ -236,6 +238,8 @@ class IngestRunner:
                 self._log.warning("buffer full: items are lost", source=self._source.name)
             self._metrics.source_gap_items.labels(source=self._source.name).inc(len(lost))
             self._base.dropped += len(lost)
+        else:
+            self._wait(FULL_WAIT_S)
         self._in_gap = bool(lost)
         self._save_when_due()
 
@@ -247,11 +251,12 @@ class IngestRunner:
             if left_s <= 0:
                 self._log.warning("not all was acknowledged in time", held=len(self._outbox))
                 return
-            try:
-                self._producer.flush(left_s)
-            except BrokerUnavailable:
-                self._wait(min(left_s, POLL_TIMEOUT_S))
+            before = len(self._outbox)
+            with suppress(BrokerUnavailable):
+                self._producer.flush(min(left_s, FLUSH_S))
             self._collect()
+            if len(self._outbox) == before:
+                self._wait(min(left_s, POLL_TIMEOUT_S))
 
     def _save_when_due(self) -> None:
         now_s = self._clock.monotonic()
