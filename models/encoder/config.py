@@ -46,6 +46,7 @@ class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     languages: tuple[str, ...] = ("en",)
     min_letters: int = 3
     min_confidence: float = 0.0
+    confidence_head: str = "sentiment"
 
     def head(self, name: str) -> HeadConfig:
         """The head called `name`; KeyError names those there are."""

@@ -1,0 +1,234 @@
+"""Shipped weights and the backbone to a Triton model repository. No torch.
+
+    python -m models.build --output .groundswell/model_repository
+
+A build is named by the digest of everything that goes into it; when the repository already
+holds that build nothing is done. It is made in a folder beside the repository and moved into
+place whole, so a build that is cut off leaves the old model.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+
+from core.errors import ConfigError
+from models.backbone import Backbone, find_backbone
+from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
+from models.encoder.config import CONFIG_FILE, EncoderConfig, load_config, save_config
+from models.serving.engines import ONNX_FILE, OPENVINO_FILE
+from models.serving.normalise import normalise
+from models.serving.post_encoder import TOKENIZER_FILE
+from models.serving.tokenise import TextTokenizer
+
+MODEL_NAME: Final = "post_encoder"
+PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
+WEIGHTS: Final = PROJECT_ROOT / "models" / "weights" / "post-encoder"
+TEMPLATE: Final = PROJECT_ROOT / "deploy" / "triton" / "model_repository" / MODEL_NAME
+DEFAULT_OUTPUT: Final = Path(".groundswell/model_repository")
+
+ADAPTER_FILE: Final = "adapter_model.safetensors"
+HEADS_FILE: Final = "heads.safetensors"
+SKELETON_FILE: Final = "skeleton.onnx"
+RECORD_FILE: Final = "build.json"
+CHECK_SENTENCES: Final = 64
+CHECK_SEED: Final = 8
+_INPUTS: Final = (ADAPTER_FILE, HEADS_FILE, SKELETON_FILE, SENTENCES_FILE, CONFIG_FILE)
+# What turns those inputs into a model: a change of any of it must give another digest.
+_CODE: Final = ("build.py", "assemble.py", "quantise.py")
+_TOOLS: Final = {"cpu": ("openvino", "nncf", "onnx"), "gpu": ("onnx",)}
+_PRECISION: Final = {"cpu": "int8", "gpu": "fp16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What is in the repository now."""
+
+    version: str
+    folder: Path
+    was_current: bool
+    seconds: float
+    agreement: dict[str, float] | None
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def build_digest(backbone: Backbone, weights: Path, template: Path, device: str) -> str:
+    """Hex digest of all inputs of a build: weights, backbone, code, template and tools.
+
+    Raises:
+        ConfigError: a file of the weights folder is missing.
+    """
+    digest = hashlib.sha256(f"{device}\n{backbone.sha256}\n".encode())
+    parts = [weights / name for name in _INPUTS] + [backbone.tokenizer]
+    parts += [Path(__file__).with_name(name) for name in _CODE]
+    parts += [template / "config.pbtxt", template / "1" / "model.py"]
+    for part in parts:
+        if not part.is_file():
+            raise ConfigError(f"{part} is missing: the model cannot be built without it")
+        digest.update(hashlib.sha256(part.read_bytes()).digest())
+    for package in _TOOLS[device]:
+        digest.update(f"{package}=={_installed(package)}\n".encode())
+    return digest.hexdigest()
+
+
+def _tokens(path: Path, config: EncoderConfig, sentences: list[str]) -> list[list[int]]:
+    return TextTokenizer(path, config.max_tokens).encode([normalise(s) for s in sentences])
+
+
+def _write_model(
+    backbone: Backbone, weights: Path, config: EncoderConfig, device: str, into: Path
+) -> dict[str, float] | None:
+    """Write the network into the folder `into`; the int8 model's agreement with fp32, or None."""
+    import onnx
+
+    from models.assemble import fill_skeleton, model_weights, to_half
+    from models.quantise import agreement, outputs_of, quantise
+
+    tensors = model_weights(
+        backbone.weights,
+        weights / ADAPTER_FILE,
+        weights / HEADS_FILE,
+        config.lora_alpha / config.lora_rank,
+    )
+    full = fill_skeleton(weights / SKELETON_FILE, tensors)
+    if device == "gpu":
+        onnx.save_model(to_half(full), into / ONNX_FILE)
+        return None
+    sentences = (weights / SENTENCES_FILE).read_text(encoding="utf-8").splitlines()
+    calibration = _tokens(backbone.tokenizer, config, sentences)
+    held_out = _tokens(
+        backbone.tokenizer, config, write_sentences(CHECK_SENTENCES, seed=CHECK_SEED)
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        fp32 = Path(scratch)
+        onnx.save_model(full, fp32 / ONNX_FILE)
+        quantise(fp32 / ONNX_FILE, calibration, into)
+        # The fp32 reference runs on the same engine, from the ONNX file itself.
+        found = agreement(
+            outputs_of(into / OPENVINO_FILE, held_out),
+            outputs_of(fp32 / ONNX_FILE, held_out),
+            config,
+        )
+    found.check()
+    return asdict(found)
+
+
+def _write_config(template: Path, target: Path, config: EncoderConfig, device: str) -> None:
+    text = (template / "config.pbtxt").read_text(encoding="utf-8")
+    text = text.replace('string_value: "unbuilt"', f'string_value: "{config.version}"')
+    if device == "gpu":
+        text = text.replace("KIND_CPU", "KIND_GPU")
+    (target / "config.pbtxt").write_text(text, encoding="utf-8")
+
+
+def _replace(made: Path, place: Path) -> None:
+    """Move a finished model folder into the repository, the old one out of it."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        old = made.parent / "old"
+        os.replace(place, old)
+    os.replace(made, place)
+
+
+def current_record(place: Path) -> dict[str, Any]:
+    """The record of the build in a model folder; {} when there is none."""
+    record = place / "1" / RECORD_FILE
+    return json.loads(record.read_text()) if record.is_file() else {}
+
+
+def build(
+    output: Path = DEFAULT_OUTPUT,
+    device: str = "cpu",
+    weights: Path = WEIGHTS,
+    backbone_folder: Path | None = None,
+    template: Path = TEMPLATE,
+    force: bool = False,
+) -> Built:
+    """Make `output` hold the model; under a second when it already does.
+
+    Args:
+        output: The Triton model repository; other models in it are not touched.
+        device: `cpu` (OpenVINO int8) or `gpu` (ONNX fp16).
+        weights: Folder of the shipped weights.
+        backbone_folder: Where the backbone is, if not in the installed package or the hub.
+        template: Triton's configuration and `model.py`.
+        force: Build even if the result is there.
+
+    Raises:
+        ConfigError: an input is missing or wrong, or the int8 model lost too much.
+    """
+    started = time.monotonic()
+    if not (weights / CONFIG_FILE).is_file():
+        raise ConfigError(
+            f"{weights} holds no weights: train first with `groundswell models train`"
+        )
+    config = load_config(weights)
+    backbone = find_backbone(config.backbone, config.backbone_sha256, backbone_folder)
+    digest = build_digest(backbone, weights, template, device)
+    place = output / MODEL_NAME
+    record = current_record(place)
+    if record.get("digest") == digest and not force:
+        elapsed = time.monotonic() - started
+        return Built(record["version"], place, True, elapsed, record["agreement"])
+
+    config = msgspec.structs.replace(config, version=f"{config.version}.{_PRECISION[device]}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the repository, not in it: Triton takes every folder in it for a model.
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}.") as scratch:
+        made = Path(scratch) / MODEL_NAME
+        served = made / "1"
+        served.mkdir(parents=True)
+        figures = _write_model(backbone, weights, config, device, served)
+        shutil.copyfile(backbone.tokenizer, served / TOKENIZER_FILE)
+        shutil.copyfile(template / "1" / "model.py", served / "model.py")
+        save_config(config, served)
+        _write_config(template, made, config, device)
+        contents = {
+            "digest": digest,
+            "version": config.version,
+            "device": device,
+            "agreement": figures,
+            "tools": {package: _installed(package) for package in _TOOLS[device]},
+        }
+        (served / RECORD_FILE).write_text(json.dumps(contents, indent=2) + "\n")
+        _replace(made, place)
+    return Built(config.version, place, False, time.monotonic() - started, figures)
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="Model repository to write.")] = DEFAULT_OUTPUT,
+    device: Annotated[str, typer.Option(help="cpu (OpenVINO int8) or gpu (ONNX fp16).")] = "cpu",
+    weights: Annotated[Path, typer.Option(help="Folder of the shipped weights.")] = WEIGHTS,
+    backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
+    force: Annotated[bool, typer.Option(help="Build even if the result is there.")] = False,
+) -> None:
+    """Build the model repository; does nothing when it is up to date."""
+    if device not in _TOOLS:
+        raise typer.BadParameter(f"--device is cpu or gpu, not {device!r}")
+    try:
+        built = build(output, device, weights, backbone, force=force)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from error
+    state = "is up to date" if built.was_current else f"built in {built.seconds:.0f} s"
+    typer.echo(f"{built.folder}: {built.version} {state}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

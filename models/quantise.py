@@ -1,0 +1,147 @@
+"""fp32 ONNX to a static int8 OpenVINO model (NNCF), and how far the two differ.
+
+Static: every scale is fixed at build time from sentences of ours, so a post's numbers do not
+depend on its batch (dynamic quantisation would take the scale of an activation from the batch).
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ConfigError
+from models.encoder.config import EncoderConfig
+from models.serving.calibration import probabilities
+from models.serving.engines import (
+    EMBEDDING,
+    LOGITS_PREFIX,
+    OPENVINO_FILE,
+    OpenVinoEngine,
+    padded_length,
+)
+
+ROWS_PER_BATCH: Final = 8
+SMOOTH_ALPHA: Final = 0.75
+"""How much of the activations' range moves into the weights. Mean difference of a probability to
+fp32 on the validation split: 0.018 at 0.5, 0.008 at 0.75, 0.010 at NNCF's own 0.95."""
+MIN_COSINE: Final = 0.99
+"""Least mean cosine between the int8 and the fp32 embedding of a sentence."""
+MAX_MEAN_GAP: Final = 0.02
+"""Largest mean difference of a probability between int8 and fp32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How near the int8 model is to the fp32 one on sentences neither was fitted to."""
+
+    cosine: float
+    mean_gap: float
+    largest_gap: float
+    same_class: float
+
+    def check(self) -> None:
+        """Refuse a model that lost too much.
+
+        Raises:
+            ConfigError: with the figures and the limits.
+        """
+        if self.cosine < MIN_COSINE or self.mean_gap > MAX_MEAN_GAP:
+            raise ConfigError(
+                f"the int8 model differs too much from fp32: mean cosine {self.cosine:.4f} (at "
+                f"least {MIN_COSINE}), mean difference of a probability {self.mean_gap:.4f} (at "
+                f"most {MAX_MEAN_GAP}); were the calibration sentences changed?"
+            )
+
+
+def _batches(token_ids: Sequence[Sequence[int]]) -> list[dict[str, NDArray[np.int64]]]:
+    """Padded batches of near-equal length."""
+    ordered = sorted(token_ids, key=len)
+    batches = []
+    for start in range(0, len(ordered), ROWS_PER_BATCH):
+        rows = ordered[start : start + ROWS_PER_BATCH]
+        ids = np.zeros((len(rows), padded_length(len(rows[-1]))), np.int64)
+        mask = np.zeros_like(ids)
+        for position, row in enumerate(rows):
+            ids[position, : len(row)] = row
+            mask[position, : len(row)] = 1
+        batches.append({"input_ids": ids, "attention_mask": mask})
+    return batches
+
+
+def _head_products(model: Any) -> list[str]:
+    """Names of the matrix products that make the logits."""
+    names = []
+    for output in model.outputs:
+        if not output.get_any_name().startswith(LOGITS_PREFIX):
+            continue
+        node = output.get_node().input_value(0).get_node()
+        while node.get_type_name() != "MatMul":
+            node = node.input_value(0).get_node()
+        names.append(node.get_friendly_name())
+    return names
+
+
+def quantise(onnx_file: Path, token_ids: Sequence[Sequence[int]], folder: Path) -> None:
+    """Write the int8 model as OpenVINO files into `folder`.
+
+    Raises:
+        ConfigError: nncf or openvino is not installed.
+    """
+    # NNCF reports its use to a web service unless it believes to run in its makers' CI; this
+    # variable, read when it is imported, is its only switch.
+    os.environ["NNCF_CI"] = "1"
+    try:
+        import nncf
+        import openvino
+    except ImportError as error:
+        raise ConfigError(
+            f"building for CPU needs nncf and openvino ({error.name} is missing): run it with "
+            ".venv-server/bin/python, which `make setup` makes"
+        ) from error
+    batches = _batches(token_ids)
+    model: Any = openvino.Core().read_model(onnx_file)
+    smooth = nncf.AdvancedSmoothQuantParameters(matmul=SMOOTH_ALPHA)
+    smaller = nncf.quantize(
+        model,
+        nncf.Dataset(batches),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(batches),
+        # The heads are a thousandth of the work, and an error there goes straight to the scores.
+        ignored_scope=nncf.IgnoredScope(names=_head_products(model)),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=smooth),
+    )
+    openvino.save_model(smaller, folder / OPENVINO_FILE, compress_to_fp16=False)
+
+
+def outputs_of(
+    model: Path, token_ids: Sequence[Sequence[int]]
+) -> Mapping[str, NDArray[np.float32]]:
+    """What OpenVINO computes from a model file (its own or ONNX), row i for text i."""
+    return OpenVinoEngine(model).infer(token_ids)
+
+
+def agreement(
+    int8: Mapping[str, NDArray[np.float32]],
+    fp32: Mapping[str, NDArray[np.float32]],
+    config: EncoderConfig,
+) -> Agreement:
+    """Compare the outputs of the two models for the same texts."""
+    a, b = int8[EMBEDDING].astype(np.float64), fp32[EMBEDDING].astype(np.float64)
+    cosine = np.sum(a * b, 1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+    gaps, same = [], []
+    for head in config.heads:
+        name = LOGITS_PREFIX + head.name
+        small, full = probabilities(int8[name], head), probabilities(fp32[name], head)
+        gaps.append(np.abs(small - full).ravel())
+        same.append(small.argmax(1) == full.argmax(1))
+    gap = np.concatenate(gaps)
+    return Agreement(
+        cosine=float(cosine.mean()),
+        mean_gap=float(gap.mean()),
+        largest_gap=float(gap.max()),
+        same_class=float(np.concatenate(same).mean()),
+    )

@@ -1,0 +1,163 @@
+"""Text in, everything out: the whole path of a post through the model, without a server.
+
+Used by Triton's model, by the in-process scorer and by evaluation, so all give the same numbers.
+
+Shapes: `B` posts, `D` embedding width, `C` classes of a head.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ConfigError
+from models.encoder.config import EncoderConfig, load_config
+from models.serving.cache import RecentCache, content_key
+from models.serving.calibration import probabilities
+from models.serving.engines import EMBEDDING, LOGITS_PREFIX, Engine, open_engine
+from models.serving.language import LanguageGate, count_letters
+from models.serving.normalise import NORMALISER_VERSION, normalise
+from models.serving.tokenise import TextTokenizer
+
+TOKENIZER_FILE: Final = "tokenizer.json"
+CACHED_TEXTS: Final = 65_536
+"""About 20 MB of scores; reposts of the last minutes are found at any likely rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores of a batch; row i belongs to the i-th text.
+
+    A row whose text was not even read by the network (language, too few letters) is all zero and
+    not rated. A row of low confidence has its probabilities and is not rated.
+    """
+
+    rated: NDArray[np.bool_]
+    heads: Mapping[str, NDArray[np.float32]]
+    embedding: NDArray[np.float32] | None
+
+
+class PostEncoderService:
+    """A loaded model with its tokenizer, gate and cache. One call at a time."""
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        tokenizer: TextTokenizer,
+        engine: Engine,
+        cached: int = CACHED_TEXTS,
+    ) -> None:
+        if config.normaliser_version != NORMALISER_VERSION:
+            raise ConfigError(
+                f"model {config.version} was trained with text normaliser "
+                f"{config.normaliser_version}, this program has {NORMALISER_VERSION}: train again "
+                "or use the program that the model came with"
+            )
+        self.config = config
+        self._tokenizer = tokenizer
+        self._engine = engine
+        self._gate = LanguageGate(config.languages)
+        self._cache: RecentCache[NDArray[np.float32]] = RecentCache(cached)
+        widths = [len(head.labels) for head in config.heads]
+        ends = np.cumsum(widths).tolist()
+        self._columns = {
+            head.name: slice(end - width, end)
+            for head, width, end in zip(config.heads, widths, ends, strict=True)
+        }
+        self._width = sum(widths)
+
+    @property
+    def version(self) -> str:
+        """The model version that every score carries."""
+        return self.config.version
+
+    def score(
+        self, texts: Sequence[str], langs: Sequence[str], with_embedding: bool = False
+    ) -> Scored:
+        """Score texts; `langs` has a BCP-47 tag or "" for each. An empty batch gives empty arrays.
+
+        The numbers of a text depend on the text alone (see `models.serving.engines`).
+        """
+        normalised = [normalise(text) for text in texts]
+        readable = [
+            count_letters(text) >= self.config.min_letters and self._gate.admits(text, lang)
+            for text, lang in zip(normalised, langs, strict=True)
+        ]
+        packed = np.zeros((len(texts), self._width), np.float32)
+        embedding = None
+        if with_embedding:
+            embedding = np.zeros((len(texts), self.config.embedding_size), np.float32)
+        rows = [row for row, is_readable in enumerate(readable) if is_readable]
+        self._fill(normalised, rows, packed, embedding)
+        heads = {
+            name: np.ascontiguousarray(packed[:, columns])
+            for name, columns in self._columns.items()
+        }
+        rated = np.asarray(readable, np.bool_)
+        if self.config.confidence_head in heads:
+            confident = heads[self.config.confidence_head].max(axis=1, initial=0.0)
+            rated &= confident >= np.float32(self.config.min_confidence)
+        return Scored(rated, heads, embedding)
+
+    def _fill(
+        self,
+        normalised: Sequence[str],
+        rows: Sequence[int],
+        packed: NDArray[np.float32],
+        embedding: NDArray[np.float32] | None,
+    ) -> None:
+        """Write the numbers of `rows`, asking the network once for each distinct new text."""
+        keys = {row: content_key(normalised[row]) for row in rows}
+        first_of: dict[bytes, int] = {}
+        for row in rows:
+            # Embeddings are not cached (1.5 KB each): whoever wants them has the text read.
+            known = None if embedding is not None else self._cache.get(keys[row])
+            if known is not None:
+                packed[row] = known
+            else:
+                first_of.setdefault(keys[row], row)
+        if not first_of:
+            return
+        new_rows = list(first_of.values())
+        fresh, vectors = self._infer([normalised[row] for row in new_rows])
+        position = {key: index for index, key in enumerate(first_of)}
+        for row in rows:
+            index = position.get(keys[row])
+            if index is None:
+                continue
+            packed[row] = fresh[index]
+            if embedding is not None:
+                embedding[row] = vectors[index]
+        for key, index in position.items():
+            # A copy: a view would keep the scores of the whole batch alive.
+            self._cache.put(key, fresh[index].copy())
+
+    def _infer(self, normalised: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        outputs = self._engine.infer(self._tokenizer.encode(normalised))
+        fresh = np.empty((len(normalised), self._width), np.float32)
+        for head in self.config.heads:
+            logits = outputs[LOGITS_PREFIX + head.name]
+            fresh[:, self._columns[head.name]] = probabilities(logits, head)
+        return fresh, outputs[EMBEDDING]
+
+    def warm_up(self) -> None:
+        """Read texts of every length once, so that no post waits for kernels to be made."""
+        longest = self.config.max_tokens
+        lengths = range(8, longest + 1, 8)
+        self._engine.infer([[1] * length for length in lengths for _ in range(2)])
+
+
+def open_service(folder: Path, threads: int = 0, cached: int = CACHED_TEXTS) -> PostEncoderService:
+    """Load a built model: one version folder of a model repository.
+
+    Raises:
+        ConfigError: the folder holds no built model, or a runtime that it needs is missing.
+    """
+    if not (folder / TOKENIZER_FILE).is_file():
+        raise ConfigError(f"{folder} holds no built model: run `groundswell models build`")
+    config = load_config(folder)
+    tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
+    return PostEncoderService(config, tokenizer, open_engine(folder, threads), cached)

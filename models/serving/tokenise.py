@@ -1,0 +1,21 @@
+"""Normalised text to token ids with the backbone's own tokenizer file (Rust, no torch)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+
+class TextTokenizer:
+    """Token ids of normalised texts; special tokens included, no padding. Thread-safe."""
+
+    def __init__(self, tokenizer_file: Path, max_tokens: int) -> None:
+        self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, at most `max_tokens` long; an empty list for no texts."""
+        if not texts:
+            return []
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
