@@ -1,0 +1,174 @@
+"""Ingest as a process against a real broker: killed, and with the broker killed under it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.codec import dead_post_decoder, post_decoder
+from core.errors import DecodeError
+from core.settings import KafkaSettings
+from services.cli.topics import topic_plans
+from services.ingest.kafka_io import TopicAdmin, read_topic
+from services.ingest.messages import Record
+from services.local.kafka_server import KafkaServer
+from services.local.testing import kafka_server
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+POSTS = 20_000
+DEADLINE_S = 120.0
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[KafkaServer]:
+    with kafka_server(tmp_path / "kafka") as server:
+        settings = KafkaSettings(bootstrap_servers=server.bootstrap)
+        with TopicAdmin(settings) as admin:
+            admin.create(topic_plans(settings))
+        yield server
+
+
+def start(broker: KafkaServer, directory: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    with (directory / "ingest.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "services.ingest", "--cursor-dir", str(directory), *arguments],
+            cwd=directory,
+            stderr=log,
+            env={
+                "GROUNDSWELL__KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
+                "GROUNDSWELL__KAFKA__REQUEST_TIMEOUT_S": "5",
+                "PYTHONPATH": str(Path(__file__).parents[3]),
+            },
+        )
+
+
+def fast(directory: Path) -> tuple[str, ...]:
+    return (
+        "--source", "synthetic", "--posts", str(POSTS), "--rate", "4000", "--speed", "0",
+        "--start-at", "2026-03-01T12:00:00Z", "--malformed-share", "0.01",
+        "--ledger", str(directory / "ledger.jsonl"),
+    )  # fmt: skip
+
+
+def wait_for_cursor(directory: Path, at_least: int) -> int:
+    """Return the acknowledged items once there are so many."""
+    give_up = time.monotonic() + DEADLINE_S
+    while time.monotonic() < give_up:
+        path = directory / "synthetic.cursor.json"
+        if path.exists():
+            items: int = json.loads(path.read_bytes())["totals"]["items_read"]
+            if items >= at_least:
+                return items
+        time.sleep(0.01)
+    raise AssertionError((directory / "ingest.log").read_text())
+
+
+def records_of(broker: KafkaServer, topic: str) -> list[Record]:
+    return list(read_topic(KafkaSettings(bootstrap_servers=broker.bootstrap), topic))
+
+
+def numbers_by_author(broker: KafkaServer) -> dict[str, list[str]]:
+    """Return author -> ids of the well-formed posts, in the order of their partition."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for record in records_of(broker, "posts"):
+        try:
+            post = post_decoder.decode(record.value or b"")
+        except DecodeError:  # malformed on purpose
+            continue
+        found[post.author].append(post.id)
+    return found
+
+
+def check_against_ledger(broker: KafkaServer, directory: Path) -> int:
+    """Everything in the ledger is in Kafka, in an author's order; return how often posts repeat."""
+    lines = {}
+    for line in (directory / "ledger.jsonl").read_text().splitlines():
+        kind, post_id, author, _key, number, detail, *_ = json.loads(line)
+        lines[number] = (kind, post_id, author, detail)
+    done = json.loads((directory / "synthetic.done.json").read_bytes())
+    assert done["items_read"] == len(lines)
+    assert done["posts_produced"] == POSTS
+    expected: dict[str, list[str]] = defaultdict(list)
+    for kind, post_id, author, _detail in lines.values():
+        if kind in ("post", "duplicate"):
+            expected[author].append(post_id)
+    repeats = 0
+    for author, ids in numbers_by_author(broker).items():
+        wanted = expected.pop(author)
+        repeats += len(ids) - len(wanted)
+        assert dict.fromkeys(ids).keys() == dict.fromkeys(wanted).keys()
+        if len(ids) == len(wanted):
+            assert ids == wanted, "the order of an author's posts changed"
+    assert not expected
+    return repeats
+
+
+def test_whole_run_is_in_kafka_exactly_as_the_ledger_says(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    process = start(broker, tmp_path, *fast(tmp_path))
+    assert process.wait(DEADLINE_S) == 0, (tmp_path / "ingest.log").read_text()
+    assert check_against_ledger(broker, tmp_path) == 0
+    done = json.loads((tmp_path / "synthetic.done.json").read_bytes())
+    posts = len(records_of(broker, "posts"))
+    assert posts == (
+        done["posts_produced"] + done["duplicates_produced"] + done["malformed_produced"]
+    )
+    dead = [dead_post_decoder.decode(r.value or b"") for r in records_of(broker, "dead-posts")]
+    assert [letter.reason for letter in dead] == ["too_large"] * done["too_large"]
+    assert len(records_of(broker, "post-events")) == done["events_produced"]
+
+
+def test_killed_in_mid_stream_and_started_again_loses_nothing(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    kills = 0
+    for _ in range(3):
+        process = start(broker, tmp_path, *fast(tmp_path))
+        wait_for_cursor(tmp_path, 2_000 * (kills + 1) + kills * 1_000)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait(DEADLINE_S)
+    assert kills >= 2, "ingest ended before it was killed: this test has shown nothing"
+    process = start(broker, tmp_path, *fast(tmp_path))
+    assert process.wait(DEADLINE_S) == 0, (tmp_path / "ingest.log").read_text()
+    repeats = check_against_ledger(broker, tmp_path)
+    assert repeats <= kills * 12_000
+
+
+def test_asked_to_stop_it_stores_the_cursor_and_repeats_nothing(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    process = start(broker, tmp_path, *fast(tmp_path))
+    wait_for_cursor(tmp_path, 2_000)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert not (tmp_path / "synthetic.done.json").exists()
+    process = start(broker, tmp_path, *fast(tmp_path))
+    assert process.wait(DEADLINE_S) == 0
+    assert check_against_ledger(broker, tmp_path) == 0
+
+
+def test_broker_killed_and_back_loses_nothing_and_keeps_the_order(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    process = start(broker, tmp_path, *fast(tmp_path))
+    before = wait_for_cursor(tmp_path, 3_000)
+    broker.kill()
+    assert process.poll() is None, "ingest ended before the broker was killed"
+    assert before < POSTS
+    time.sleep(1.0)
+    broker.start()
+    broker.wait_ready()
+    assert process.wait(DEADLINE_S) == 0, (tmp_path / "ingest.log").read_text()
+    check_against_ledger(broker, tmp_path)
