@@ -7,6 +7,7 @@ skipped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from redis import exceptions as redis_errors
 
 from core.errors import CursorConflict, StoreUnavailable
 from core.settings import RedisSettings
+from stream import heartbeat
 from stream.store import keys
+from stream.store.health import HORIZONS, StoreHealth, read_health
 from stream.store.increments import (
     Applied,
     ApplyBatch,
@@ -33,11 +36,18 @@ from stream.windows.layout import add_into
 _HERE: Final = Path(__file__).parent
 _unpack_ints: Final = msgspec.msgpack.Decoder(list[int])
 _unpack_strata: Final = msgspec.msgpack.Decoder(dict[str, list[int]])
+_HEARTBEAT: Final = heartbeat.QUERY.encode()
 _pack: Final = msgspec.msgpack.Encoder()
 _NOT_TOTALS: Final = frozenset({POSTS, POST_EVENTS, "watermark", "closed", "forgotten"})
 
 # Answers of Redis that pass by themselves or by an operator's hand; everything else is our mistake.
-_PASSING: Final = ("OOM", "MISCONF", "LOADING", "READONLY", "BUSY", "CLUSTERDOWN", "MASTERDOWN")
+# A script's error has the answer inside its own words, with the dash of the protocol before it.
+_PASSING: Final = re.compile(
+    r"(?:^|[\s-])(?:OOM|MISCONF|LOADING|READONLY|BUSY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b"
+)
+
+# The client cuts the word off these before we see it.
+_PASSING_KINDS: Final = (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)
 
 SeenLookup = tuple[str, int, Sequence[int]]
 """(id as decimal string, shard, hours in which it may have been counted)"""
@@ -79,6 +89,26 @@ class RedisStore:
         """Raise `StoreUnavailable` unless Redis answers."""
         async with _redis_faults():
             await self._redis.ping()
+
+    async def health(self) -> StoreHealth:
+        """Return what Redis says of itself."""
+        async with _redis_faults():
+            return read_health(await self._redis.info())
+
+    async def horizon_entries(self, partitions: Iterable[int]) -> dict[str, int]:
+        """Return horizon -> how many entries it keeps, over the partitions."""
+        asked = [(partition, horizon) for partition in partitions for horizon in HORIZONS]
+        async with _redis_faults():
+            pipe = self._redis.pipeline(transaction=False)
+            for partition, horizon in asked:
+                kind, name = HORIZONS[horizon]
+                size_of = pipe.zcard if kind == "zset" else pipe.hlen
+                size_of(f"{keys.prefix(partition)}{name}")
+            found = await pipe.execute()
+        entries = dict.fromkeys(HORIZONS, 0)
+        for (_, horizon), count in zip(asked, found, strict=True):
+            entries[horizon] += int(count)
+        return entries
 
     async def partition_state(self, partition: int) -> PartitionState:
         """Return the cursors, watermark and totals of a partition; zeros if it is new."""
@@ -144,7 +174,10 @@ class RedisStore:
     async def panes(
         self, partitions: Sequence[int], starts: Sequence[int]
     ) -> dict[int, dict[str, PaneSum]]:
-        """Return start (s) -> query -> sum over the partitions, in two round trips."""
+        """Return start (s) -> query -> sum over the partitions, in two round trips.
+
+        Every reader of panes reads here, so heartbeats are left out here: nobody is shown them.
+        """
         asked = [(start_s, partition) for start_s in starts for partition in partitions]
         async with _redis_faults():
             pipe = self._redis.pipeline(transaction=False)
@@ -159,10 +192,14 @@ class RedisStore:
         ):
             sums = panes[start_s]
             for raw_query, packed in counters.items():
+                if raw_query == _HEARTBEAT:
+                    continue
                 query = raw_query.decode()
                 add_into(sums.setdefault(query, PaneSum()).counters, _unpack_ints.decode(packed))
                 owners.append((partition, start_s, query))
             for raw_query, packed in strata.items():
+                if raw_query == _HEARTBEAT:
+                    continue
                 into = sums.setdefault(raw_query.decode(), PaneSum()).strata
                 for name, values in _unpack_strata.decode(packed).items():
                     add_into(into.setdefault(name, []), values)
@@ -280,8 +317,6 @@ async def _redis_faults() -> AsyncGenerator[None]:
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
         raise StoreUnavailable(f"Redis does not answer: {error}") from error
     except redis_errors.ResponseError as error:
-        if str(error).lstrip("-").startswith(_PASSING) or any(
-            f" {word} " in f" {error} " for word in _PASSING
-        ):
+        if isinstance(error, _PASSING_KINDS) or _PASSING.search(str(error)):
             raise StoreUnavailable(f"Redis refuses for now: {str(error)[:200]}") from error
         raise
