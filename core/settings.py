@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
+BatchPosts = Annotated[int, Meta(ge=1, le=4096)]
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
@@ -113,8 +114,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
     group: str = "groundswell-worker"
     """Consumer group; workers of one group share the partitions."""
-    max_batch_posts: Positive = 256
-    """Posts in one batch at most."""
+    max_batch_posts: BatchPosts = 256
+    """Posts in one batch at most; the store's script takes no more than 4,096 at once."""
     max_batch_bytes: Positive = 1_048_576
     """Text bytes in one batch at most."""
     max_batch_age_ms: Positive = 50
@@ -200,6 +201,13 @@ class ExporterSettings(Struct, frozen=True, kw_only=True):
     """Queries exported with a label of their own; further ones are left out and counted."""
 
 
+class HeartbeatSettings(Struct, frozen=True, kw_only=True):
+    """The posts that show that the stream is alive."""
+
+    every_s: Positive = 5
+    """How often each partition gets one, in whole seconds; the same for heartbeat and exporter."""
+
+
 class MetricsSettings(Struct, frozen=True, kw_only=True):
     """The Prometheus endpoint of a process."""
 
@@ -230,6 +238,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ingest: IngestSettings = IngestSettings()
     closer: CloserSettings = CloserSettings()
     exporter: ExporterSettings = ExporterSettings()
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
