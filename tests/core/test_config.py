@@ -1,0 +1,161 @@
+from pathlib import Path
+
+import pytest
+
+from core.config import build, load
+from core.errors import ConfigError
+from core.settings import Secret, Settings
+
+
+def _file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    return path
+
+
+def test_without_file_and_environment_the_defaults_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(environ={}) == Settings()
+
+
+def test_file_of_defaults_is_read_if_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "default.toml").write_text("[windows]\npane_s = 10\n")
+    assert load(environ={}).windows.pane_s == 10
+
+
+def test_environment_wins_over_the_file(tmp_path: Path) -> None:
+    path = _file(tmp_path, "[windows]\npane_s = 10\nidle_after_s = 5\n[kafka]\npartitions = 8\n")
+    environ = {"GROUNDSWELL__WINDOWS__PANE_S": "30", "PATH": "/bin"}
+    settings = load(path, environ)
+    assert settings.windows.pane_s == 30
+    assert settings.windows.idle_after_s == 5.0
+    assert settings.kafka.partitions == 8
+
+
+def test_environment_names_the_file(tmp_path: Path) -> None:
+    path = _file(tmp_path, "[windows]\npane_s = 10\n")
+    assert load(environ={"GROUNDSWELL_CONFIG": str(path)}).windows.pane_s == 10
+
+
+def test_fallback_gives_way_to_environment_and_chosen_file(tmp_path: Path) -> None:
+    fallback = {
+        "GROUNDSWELL__REDIS__URL": "redis://fallback",
+        "GROUNDSWELL__SCORER__URL": "fallback:1",
+        "GROUNDSWELL__WINDOWS__PANE_S": "20",
+    }
+    path = _file(tmp_path, '[redis]\nurl = "redis://file"\n')
+    settings = load(path, {"GROUNDSWELL__SCORER__URL": "environment:1"}, fallback)
+    assert settings.redis.url == "redis://file"
+    assert settings.scorer.url == "environment:1"
+    assert settings.windows.pane_s == 20
+
+
+def test_fallback_wins_over_the_file_of_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "default.toml").write_text('[redis]\nurl = "redis://default"\n')
+    fallback = {"GROUNDSWELL__REDIS__URL": "redis://fallback"}
+    assert load(environ={}, fallback=fallback).redis.url == "redis://fallback"
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        ({"windows": {"pane_sec": 10}}, "unknown setting windows.pane_sec = 10 (did you mean"),
+        ({"window": {}}, "unknown section [window] (did you mean 'windows'?)"),
+        ({"windows": {"pane_s": 0}}, "windows.pane_s = 0: expected `int` >= 1"),
+        ({"windows": {"pane_s": "ten"}}, "windows.pane_s = 'ten': expected `int`"),
+        ({"windows": {"pane_s": 7}}, "expected a divisor of 86400"),
+        ({"windows": 3}, "windows = 3: expected a table of settings"),
+        ({"log": {"level": "loud"}}, "log.level = 'loud': invalid enum value"),
+        ({"windows": {"correction_horizon_s": 200_000}}, "expected at most windows.retention_s"),
+        ({"worker": {"max_batch_posts": 2000}}, "expected at most worker.max_in_flight_posts"),
+        ({"worker": {"max_batch_posts": 5000}}, "expected `int` <= 4096"),
+        ({"kafka": {"security_protocol": "SASL_SSL"}}, "kafka.sasl_password is empty"),
+    ],
+)
+def test_wrong_setting_is_named_with_what_was_expected(tree: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        build(tree)
+    assert said in str(refused.value)
+
+
+def test_all_faults_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as refused:
+        build({"windows": {"pane_s": 0, "retention_s": -1}, "kafka": {"partitions": "four"}})
+    assert len(str(refused.value).splitlines()) == 3
+
+
+def test_all_unknown_names_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as refused:
+        build({"windows": {"a": 1, "b": 2}, "nonsense": {}})
+    assert len(str(refused.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("variable", ["GROUNDSWELL__PANE_S", "GROUNDSWELL__A__B__C"])
+def test_variable_that_names_no_section_and_field_is_refused(variable: str) -> None:
+    with pytest.raises(ConfigError, match="expected GROUNDSWELL__<SECTION>__<FIELD>"):
+        load(environ={variable: "1"})
+
+
+def test_misspelt_variable_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'bootstrap_servers'"):
+        load(environ={"GROUNDSWELL__KAFKA__BOOTSTRAP_SERVER": "x:1"})
+
+
+@pytest.mark.parametrize("text", ["[windows", "windows = ", "\x00"])
+def test_file_that_is_not_toml_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(_file(tmp_path, text), {})
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        load(tmp_path / "nowhere.toml", {})
+
+
+def test_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(path, {})
+
+
+def test_secret_comes_from_a_mounted_file(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hunter2\n")
+    settings = load(environ={"GROUNDSWELL__REDIS__PASSWORD_FILE": str(secret)})
+    assert settings.redis.password.reveal() == "hunter2"
+
+
+def test_secret_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(environ={"GROUNDSWELL__REDIS__PASSWORD_FILE": str(tmp_path / "none")})
+
+
+def test_field_that_ends_in_file_and_is_no_secret_is_itself() -> None:
+    settings = load(environ={"GROUNDSWELL__KAFKA__SSL_CA_FILE": "/etc/ca.pem"})
+    assert settings.kafka.ssl_ca_file == "/etc/ca.pem"
+
+
+def test_secrets_show_nowhere() -> None:
+    settings = load(environ={"GROUNDSWELL__REDIS__PASSWORD": "hunter2"})
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in f"{settings.redis.password}"
+    assert "********" in repr(settings.redis)
+    assert repr(Secret()) == ""
+
+
+def test_secrets_compare_and_hash_by_value() -> None:
+    assert Secret("a") == Secret("a") != Secret("b")
+    assert len({Secret("a"), Secret("a")}) == 1
+    assert Secret("a") != "a"
+    assert not Secret()
