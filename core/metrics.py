@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    start_http_server,
+)
 from prometheus_client.registry import Collector
 
 LATENCY_BUCKETS_S: Final = (
@@ -41,6 +48,7 @@ class Metrics:
         self._state()
         self._closer()
         self._exporter()
+        self._servers()
 
     def _ingest(self) -> None:
         self.posts_in = self._counter("posts_in", "Posts taken from a source", "source")
@@ -108,8 +116,21 @@ class Metrics:
     def _state(self) -> None:
         self.cursor = self._gauge("cursor", "Last applied offset", "topic", "partition")
         self.lag_posts = self._gauge(
-            "lag_posts", "Records behind the end of the partition", "topic", "partition"
+            "lag_posts", "Records written and not yet applied", "topic", "partition"
         )
+        self.lag_seconds = self._gauge(
+            "lag_seconds", "Age of the oldest record not yet applied, 0 if none",
+            "topic", "partition",
+        )  # fmt: skip
+        self.integrity_gap_posts = self._gauge(
+            "integrity_gap_posts",
+            "Records applied less those accounted for; not 0: lost (above) or doubled (below)",
+            "topic", "partition",
+        )  # fmt: skip
+        self.heartbeat_age_seconds = self._gauge(
+            "heartbeat_age_seconds", "Now less event time of the last heartbeat counted",
+            "partition",
+        )  # fmt: skip
         self.watermark_seconds = self._gauge(
             "watermark_seconds", "Watermark of a partition, seconds since 1970", "partition"
         )
@@ -151,6 +172,10 @@ class Metrics:
             "window_share", "Expected share of a class in the last closed pane",
             "query", "head", "label",
         )  # fmt: skip
+        self.window_mix_posts = self._gauge(
+            "window_mix_posts", "Posts in the last closed pane by source, language, topic, stratum",
+            "query", "by", "value",
+        )  # fmt: skip
         self.window_authors = self._gauge(
             "window_authors", "Unique authors in the last closed pane", "query"
         )
@@ -159,6 +184,27 @@ class Metrics:
         )
         self.queries_left_out = self._gauge(
             "queries_left_out", "Queries beyond exporter.max_queries, not exported"
+        )
+
+    def _servers(self) -> None:
+        """What the exporter sees of the servers: Redis has no metrics page of its own."""
+        self.broker_up = self._gauge("broker_up", "1 while Kafka answers the exporter")
+        self.store_up = self._gauge("store_up", "1 while Redis answers the exporter")
+        self.store_memory_bytes = self._gauge("store_memory_bytes", "Memory that Redis uses")
+        self.store_memory_limit_bytes = self._gauge(
+            "store_memory_limit_bytes", "Redis's maxmemory; 0 is none"
+        )
+        self.store_commands = self._counter("store_commands", "Commands that Redis carried out")
+        self.store_clients = self._gauge("store_clients", "Connections to Redis")
+        self.store_keys = self._gauge("store_keys", "Keys in Redis")
+        self.store_evicted_keys = self._gauge(
+            "store_evicted_keys", "Keys that Redis threw away for want of memory; must stay 0"
+        )
+        self.store_log_ok = self._gauge(
+            "store_log_ok", "1 while Redis writes its append-only file; 0: off, or the disk is full"
+        )
+        self.store_entries = self._gauge(
+            "store_entries", "Entries that a horizon keeps, over all partitions", "horizon"
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -175,6 +221,10 @@ class Metrics:
         self.registry.register(collector)
 
     def serve(self, address: str, port: int) -> None:
-        """Serve `/metrics` on a thread of its own; port 0 serves nothing."""
+        """Serve `/metrics`, with CPU and memory of this process; port 0 serves nothing.
+
+        On a thread of its own.
+        """
         if port:
+            ProcessCollector(registry=self.registry)
             start_http_server(port, addr=address, registry=self.registry)

@@ -16,6 +16,7 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from core.schemas import Progress, Window
 from core.settings import WindowSettings
+from stream.heartbeat import activity
 from stream.store.increments import PartitionState, Published
 from stream.store.redis_store import Marks, RedisStore
 from stream.topics import POSTS
@@ -226,4 +227,4 @@ class Closer:
     def _note(self, states: Mapping[int, PartitionState]) -> None:
         now_s = self._clock.monotonic()
         for partition, state in states.items():
-            self._watermark.observe(partition, state.watermark_ms, state.cursors[POSTS], now_s)
+            self._watermark.observe(partition, state.watermark_ms, activity(state), now_s)

@@ -148,7 +148,7 @@ class PartitionFlow:
                 )
             )
             apply = ApplyBatch(self.topic, prepared.first - 1, prepared.last, prepared.watermark_ms)
-            task = group.create_task(_as_coroutine(prepared.finish(apply)))
+            task = group.create_task(_finish(prepared, apply))
             self._ordered.put_nowait((prepared, task))
 
     async def _next_batch(self) -> list[RawRecord]:
@@ -187,6 +187,8 @@ class PartitionFlow:
         applied = await self._patiently(lambda: parts.store.apply(partition, apply))
         self._cursor = apply.new
         self._observe(outcome, applied)
+        if outcome.is_only_heartbeats:
+            return  # to the closer a partition without posts is idle
         state = PartitionState({self.topic: self._cursor}, apply.watermark_ms, -1, {})
         try:
             await parts.outlets.send_progress(partition, state)
@@ -219,6 +221,9 @@ class PartitionFlow:
     def _export(self, state: PartitionState) -> None:
         label = str(self.partition)
         self._parts.metrics.cursor.labels(topic=self.topic, partition=label).set(self._cursor)
+        # A counter that appears with its first event hides that event from `rate`.
+        self._parts.metrics.posts_refused.labels(partition=label)
+        self._parts.metrics.offset_gap_posts.labels(partition=label)
         if state.watermark_ms >= 0:
             self._parts.metrics.watermark_seconds.labels(partition=label).set(
                 state.watermark_ms / 1000
@@ -244,5 +249,7 @@ class PartitionFlow:
                 tries += 1
 
 
-async def _as_coroutine(awaitable: Awaitable[Outcome]) -> Outcome:
-    return await awaitable
+async def _finish(prepared: Prepared, apply: ApplyBatch) -> Outcome:
+    # Called here and not by who makes the task: one cancelled before its first step never gets
+    # here, and would leave a coroutine that nobody awaits.
+    return await prepared.finish(apply)

@@ -17,6 +17,7 @@ from core.clock import from_epoch_ms
 from core.codec import encode
 from core.schemas import ScoredPost
 from core.settings import WindowSettings
+from stream import heartbeat
 from stream.intake import AcceptedPosts, DeadLetter
 from stream.scoring import Scored
 from stream.store.increments import ApplyBatch, Contribution
@@ -55,6 +56,7 @@ class Outcome:
         dead: what could not be used.
         repairs: repair code -> how often.
         counted: posts added to panes.
+        heartbeats: heartbeats applied; they are not among the counted.
         unrated: posts on which the model abstained.
         ingested_ms: ingest times of the posts added, for the latency until they are counted.
         deleted_ms: ingest times of deletions.
@@ -66,10 +68,16 @@ class Outcome:
     dead: list[DeadLetter] = field(default_factory=list[DeadLetter])
     repairs: Counter[str] = field(default_factory=Counter[str])
     counted: int = 0
+    heartbeats: int = 0
     unrated: int = 0
     ingested_ms: list[int] = field(default_factory=list[int])
     deleted_ms: list[int] = field(default_factory=list[int])
     kinds: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def is_only_heartbeats(self) -> bool:
+        """Tell whether the batch says nothing about the partition's posts."""
+        return self.heartbeats > 0 and not (self.counted or self.dead)
 
 
 class Pipeline:
@@ -144,8 +152,16 @@ class Pipeline:
         """Return what a run of posts does; fills `apply` with panes, ids and contributions."""
         if scored.refused:
             matches = _without_refused(run, matches, scored.refused)
-        outcome = Outcome(apply, dead=run.dead, repairs=run.repairs, counted=len(run.posts))
+        beats = heartbeat.count(run.posts)
+        outcome = Outcome(
+            apply,
+            dead=run.dead,
+            repairs=run.repairs,
+            counted=len(run.posts) - beats,
+            heartbeats=beats,
+        )
         apply.totals["counted"] = outcome.counted
+        apply.totals[heartbeat.TOTAL] = beats
         apply.totals[f"dead:{POSTS}"] = len(run.dead)
         if scored.scores is None or not run.posts:
             return outcome

@@ -6,11 +6,12 @@ memory of ids. `prepare` runs in order, one batch at a time; `finish` runs besid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.codec import RecordDecoder
 from core.schemas import Post, PostEvent
+from stream import heartbeat
 from stream.batching import PostBudget
 from stream.event_steps import events_outcome
 from stream.intake import (
@@ -80,19 +81,20 @@ class PostsStage:
         run = accept_posts(records, self._decoder)
         seen = await parts.store.seen(partition, parts.pipeline.lookups(run))
         parts.pipeline.drop_unwanted(run, seen, pending, watermark.value_ms)
-        for event_ms in run.event_ms:
-            watermark.advance(event_ms)
+        beats = heartbeat.advance(run, watermark)
         hashes = list(run.id_hashes)
         matcher = parts.matcher()
         return Prepared(
             first=records[0].offset,
             last=records[-1].offset,
             watermark_ms=watermark.value_ms,
-            finish=lambda apply: self._finish(run, matcher, apply),
+            finish=lambda apply: self._finish(run, matcher, beats, apply),
             release=lambda: pending.difference_update(hashes),
         )
 
-    async def _finish(self, run: AcceptedPosts, matcher: Matcher, apply: ApplyBatch) -> Outcome:
+    async def _finish(
+        self, run: AcceptedPosts, matcher: Matcher, beats: Mapping[int, bool], apply: ApplyBatch
+    ) -> Outcome:
         parts = self._parts
         langs = [post.lang for post in run.posts]
         scored = await parts.score(run.texts, langs)
@@ -102,7 +104,10 @@ class PostsStage:
             langs,
             [post.source for post in run.posts],
         )
-        return parts.pipeline.posts_outcome(run, matches, matcher.names, scored, apply)
+        names = matcher.names
+        if beats:
+            matches, names = heartbeat.set_apart(matches, names, beats)
+        return parts.pipeline.posts_outcome(run, matches, names, scored, apply)
 
 
 class EventsStage:

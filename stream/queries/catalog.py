@@ -27,7 +27,10 @@ from stream.queries.grammar import QuerySyntaxError, parse
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LABEL = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_RESERVED = "all"
+_RESERVED = {
+    "all": "the query that every post matches",
+    "heartbeat": "the query of the stream's own heartbeats",
+}
 _KEYS = ("expression", "title", "labels")
 # Modification time in ns, size in bytes, inode.
 _Stamp: TypeAlias = tuple[int, int, int]
@@ -56,7 +59,7 @@ class Query:
     """A named expression that is watched.
 
     Attributes:
-        name: key of its windows; ``[a-z0-9][a-z0-9-]{0,62}``, never ``all``.
+        name: key of its windows; ``[a-z0-9][a-z0-9-]{0,62}``, never ``all`` or ``heartbeat``.
         expression: the parsed expression.
         title: for people.
         labels: copied to its alerts, for routing.
@@ -169,8 +172,8 @@ class _CatalogReader:
             self._complain(
                 key, name, "a name of 1 to 63 lower-case letters, digits and '-', not '-' first"
             )
-        if name == _RESERVED:
-            self._complain(key, name, "another name: 'all' is the query that every post matches")
+        if name in _RESERVED:
+            self._complain(key, name, f"another name: {name!r} is {_RESERVED[name]}")
         if not isinstance(value, dict):
             self._complain(key, value, "a table with an expression")
             return None

@@ -110,7 +110,7 @@ def group_increments(
         strata: (B,) stratum of each post.
         authors: (B,) author of each post.
     """
-    if not len(matrix):
+    if not any(matches):
         return {}
     counts = np.fromiter((len(m) for m in matches), dtype=np.int64, count=len(matches))
     rows = np.repeat(np.arange(len(matches)), counts)

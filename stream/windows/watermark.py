@@ -31,6 +31,11 @@ class PartitionWatermark:
         """The watermark, -1 before the first post."""
         return self._value_ms
 
+    @property
+    def newest_ms(self) -> int:
+        """The largest event time seen, -1 before the first post."""
+        return -1 if self._value_ms < 0 else self._value_ms + self._allowed_lateness_ms
+
     def advance(self, event_ms: int) -> int:
         """Take note of a post's event time and return the watermark after it."""
         self._value_ms = max(self._value_ms, event_ms - self._allowed_lateness_ms)
