@@ -41,7 +41,7 @@ def _bytes_column(values: Sequence[str]) -> NDArray[np.object_]:
     return column
 
 
-def _translate(error: Exception, what: str) -> Exception:
+def translate(error: Exception, what: str) -> Exception:
     """The error that tells the caller what to do."""
     if not isinstance(error, InferenceServerException):
         return ScorerUnavailable(f"{what}: {type(error).__name__}")
@@ -151,7 +151,7 @@ class TritonScorer:
                 self._model, inputs, outputs=wanted, client_timeout=self._timeout_s
             )
         except (InferenceServerException, grpc.RpcError) as error:
-            translated = _translate(error, f"Triton at {self._url}, {len(texts)} posts")
+            translated = translate(error, f"Triton at {self._url}, {len(texts)} posts")
             if isinstance(translated, ScorerUnavailable):
                 self._served = None
             raise translated from error

@@ -3,13 +3,25 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from core.errors import ConfigError
 
 
 class TextTokenizer:
     """Token ids of normalised texts; special tokens included, no padding. Thread-safe."""
 
     def __init__(self, tokenizer_file: Path, max_tokens: int) -> None:
+        """Load a tokenizer file.
+
+        Raises:
+            ConfigError: the tokenizers package is not installed.
+        """
+        try:
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise ConfigError(
+                "the model needs tokenizers, which is in the model server's environment: use "
+                "scorer.kind = 'triton', or run this with .venv-server/bin/python"
+            ) from error
         self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)

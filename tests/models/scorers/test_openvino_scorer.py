@@ -1,0 +1,76 @@
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigError, ScorerRefused, ScorerUnavailable
+from core.ports import Scorer
+from core.settings import ScorerSettings
+from models.scorers import SCORERS
+from models.scorers.openvino_scorer import OpenVinoScorer
+from models.serving.post_encoder import Scored
+from models.testing import Check, scorer_checks
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+async def scorer(built_repository: Path) -> AsyncIterator[Scorer]:
+    made = SCORERS.get("openvino")(
+        ScorerSettings(kind="openvino", repository=str(built_repository))
+    )
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("check", scorer_checks(), ids=lambda check: check.__name__)
+async def test_openvino_keeps_the_contract(check: Check, scorer: Scorer) -> None:
+    await check(scorer)
+
+
+async def test_after_closing_it_is_not_ready(built_repository: Path) -> None:
+    settings = ScorerSettings(kind="openvino", repository=str(built_repository))
+    closed = SCORERS.get("openvino")(settings)
+    await closed.close()
+    assert not await closed.is_ready()
+    with pytest.raises(ScorerUnavailable):
+        await closed.score_batch(["x"], [""])
+
+
+def test_without_a_built_model_it_says_how_to_build(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="models build"):
+        SCORERS.get("openvino")(ScorerSettings(kind="openvino", repository=str(tmp_path)))
+
+
+class StuckService:
+    """A model that hangs until released, or fails."""
+
+    version = "stuck-1"
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.released = threading.Event()
+        self.failure = failure
+
+    def score(self, texts: Sequence[str], langs: Sequence[str]) -> Scored:
+        if self.failure is None:
+            self.released.wait(30)
+            raise AssertionError("released")
+        raise self.failure
+
+
+async def test_timeout_becomes_unavailable() -> None:
+    service = StuckService()
+    scorer = OpenVinoScorer(service, timeout_s=0.05)  # type: ignore[arg-type]
+    with pytest.raises(ScorerUnavailable, match=r"longer than 0\.05 s"):
+        await scorer.score_batch(["x"], [""])
+    service.released.set()
+    await scorer.close()
+
+
+async def test_failure_of_the_model_refuses_the_batch_and_quotes_no_text() -> None:
+    scorer = OpenVinoScorer(StuckService(ValueError("secret words of a post")))  # type: ignore[arg-type]
+    with pytest.raises(ScorerRefused) as refused:
+        await scorer.score_batch(["x"], [""])
+    assert "secret" not in str(refused.value)
+    await scorer.close()

@@ -1,0 +1,127 @@
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from core.errors import ScorerRefused, ScorerUnavailable
+from models.scorers.triton import TritonScorer, translate
+from models.testing import EXAMPLES
+from services.local.ports import any_free_port
+from services.local.triton_server import DEFAULT_SERVER_PYTHON, TritonServer
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "expected"),
+    [
+        ("StatusCode.UNAVAILABLE", "failed to connect to all addresses", ScorerUnavailable),
+        ("StatusCode.UNAVAILABLE", "Exceeds maximum queue size", ScorerUnavailable),
+        ("StatusCode.DEADLINE_EXCEEDED", "Deadline Exceeded", ScorerUnavailable),
+        ("StatusCode.INTERNAL", "Stub process 'post_encoder_0' is not healthy", ScorerUnavailable),
+        ("StatusCode.NOT_FOUND", "Request for unknown model", ScorerUnavailable),
+        ("StatusCode.INVALID_ARGUMENT", "the model failed with ValueError", ScorerRefused),
+        ("StatusCode.INTERNAL", "the model failed", ScorerRefused),
+        ("StatusCode.RESOURCE_EXHAUSTED", "larger than max", ScorerRefused),
+    ],
+)
+def test_server_errors_tell_the_caller_what_to_do(
+    status: str, message: str, expected: type[Exception]
+) -> None:
+    error = InferenceServerException(message, status)
+    assert type(translate(error, "Triton, 3 posts")) is expected
+
+
+async def test_no_server_is_unavailable_and_not_ready() -> None:
+    scorer = TritonScorer(f"127.0.0.1:{any_free_port()}", timeout_s=0.5)
+    try:
+        assert not await scorer.is_ready()
+        with pytest.raises(ScorerUnavailable):
+            await scorer.score_batch(["x"], [""])
+    finally:
+        await scorer.close()
+
+
+async def test_server_that_never_answers_is_unavailable() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    scorer = TritonScorer(f"127.0.0.1:{port}", timeout_s=0.3)
+    try:
+        with pytest.raises(ScorerUnavailable):
+            await asyncio.wait_for(scorer.score_batch(["x"], [""]), timeout=30)
+    finally:
+        await scorer.close()
+        server.close()
+
+
+@pytest.mark.integration
+async def test_triton_and_the_model_in_process_give_the_same_numbers(
+    triton: TritonServer, tmp_path: Path
+) -> None:
+    texts = [*EXAMPLES[:11], *EXAMPLES[12:]]
+    asked = tmp_path / "texts.json"
+    asked.write_text(json.dumps(texts))
+    code = (
+        "import asyncio, json, sys\n"
+        "from core.settings import ScorerSettings\n"
+        "from models.scorers import SCORERS\n"
+        "texts = json.load(open(sys.argv[1]))\n"
+        "scorer = SCORERS.get('openvino')(ScorerSettings(kind='openvino'))\n"
+        "batch = asyncio.run(scorer.score_batch(texts, [''] * len(texts)))\n"
+        "json.dump([batch.model_version, batch.rated.tolist(),\n"
+        "           {k: v.tolist() for k, v in batch.heads.items()}], sys.stdout)\n"
+    )
+    server = await asyncio.to_thread(
+        subprocess.run,
+        [str(DEFAULT_SERVER_PYTHON), "-c", code, str(asked)],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    version, rated, heads = json.loads(server.stdout)
+    scorer = TritonScorer(triton.grpc_address)
+    try:
+        batch = await scorer.score_batch(texts, [""] * len(texts))
+    finally:
+        await scorer.close()
+    assert batch.model_version == version
+    assert batch.rated.tolist() == rated
+    assert set(batch.heads) == set(heads)
+    for name, values in heads.items():
+        # Bit for bit: float32 goes through JSON's float64 unchanged.
+        np.testing.assert_array_equal(batch.heads[name], np.asarray(values, np.float32))
+
+
+@pytest.mark.integration
+async def test_batches_beyond_the_server_limit_go_in_pieces(triton: TritonServer) -> None:
+    scorer = TritonScorer(triton.grpc_address)
+    texts = [f"{EXAMPLES[i % 3]} {i % 50}" for i in range(2_500)]
+    try:
+        batch = await scorer.score_batch(texts, ["en"] * len(texts))
+        few = await scorer.score_batch(texts[:50], ["en"] * 50)
+    finally:
+        await scorer.close()
+    assert batch.rated.shape == (2_500,)
+    for name, values in batch.heads.items():
+        np.testing.assert_array_equal(values[1_050:1_100], values[:50])
+        np.testing.assert_array_equal(values[:50], few.heads[name])
+
+
+@pytest.mark.integration
+async def test_scorer_recovers_when_the_server_comes_back(tmp_path: Path) -> None:
+    server = TritonServer(tmp_path)
+    scorer = TritonScorer(server.grpc_address, timeout_s=5.0)
+    try:
+        with server:
+            before = await scorer.score_batch(list(EXAMPLES[:2]), ["", ""])
+        with pytest.raises(ScorerUnavailable):
+            await scorer.score_batch(list(EXAMPLES[:2]), ["", ""])
+        with server:
+            after = await scorer.score_batch(list(EXAMPLES[:2]), ["", ""])
+    finally:
+        await scorer.close()
+    np.testing.assert_array_equal(before.heads["sentiment"], after.heads["sentiment"])

@@ -1,0 +1,57 @@
+"""The shipped model gives a text the same bits in any batch: windows depend on it."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.build import MODEL_NAME
+from models.encoder.calibration_sentences import write_sentences
+from models.serving.post_encoder import PostEncoderService, open_service
+
+pytestmark = pytest.mark.server
+
+TEXTS = [*write_sentences(160, seed=99), "word " * 400, "x", "no " * 60]
+
+
+@pytest.fixture(scope="module")
+def service(built_repository: Path) -> PostEncoderService:
+    # Without the cache: it would hide differences by giving back the first answer.
+    return open_service(built_repository / MODEL_NAME / "1", cached=0)
+
+
+@pytest.fixture(scope="module")
+def alone(service: PostEncoderService) -> list[tuple[bytes, bytes]]:
+    """Probabilities and embedding of each text scored by itself."""
+    found = []
+    for text in TEXTS:
+        scored = service.score([text], ["en"], with_embedding=True)
+        assert scored.embedding is not None
+        found.append((scored.heads["sentiment"][0].tobytes(), scored.embedding[0].tobytes()))
+    return found
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(size=st.integers(1, 200), seed=st.integers(0, 2**32 - 1))
+def test_any_batch_gives_a_text_the_bits_it_has_alone(
+    service: PostEncoderService, alone: list[tuple[bytes, bytes]], size: int, seed: int
+) -> None:
+    chooser = random.Random(seed)
+    chosen = [chooser.randrange(len(TEXTS)) for _ in range(size)]
+    scored = service.score([TEXTS[i] for i in chosen], ["en"] * size, with_embedding=True)
+    assert scored.embedding is not None
+    for row, i in enumerate(chosen):
+        assert scored.heads["sentiment"][row].tobytes() == alone[i][0]
+        assert scored.embedding[row].tobytes() == alone[i][1]
+
+
+def test_threads_do_not_change_the_numbers(
+    built_repository: Path, alone: list[tuple[bytes, bytes]]
+) -> None:
+    single = open_service(built_repository / MODEL_NAME / "1", threads=1, cached=0)
+    scored = single.score(TEXTS, ["en"] * len(TEXTS))
+    assert [row.tobytes() for row in scored.heads["sentiment"]] == [first for first, _ in alone]

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import ConfigError
+from models.serving.engines import TOKENS_PER_RUN, open_engine, pad, padded_length, plan_runs
+
+lengths = st.lists(st.integers(1, 128), max_size=300)
+
+
+@given(lengths)
+def test_every_text_is_in_exactly_one_run(counts: list[int]) -> None:
+    runs = list(plan_runs([[7] * count for count in counts]))
+    assert sorted(row for rows, _ in runs for row in rows) == list(range(len(counts)))
+
+
+@given(lengths)
+def test_padded_length_depends_on_the_text_alone(counts: list[int]) -> None:
+    for rows, length in plan_runs([[7] * count for count in counts]):
+        assert all(padded_length(counts[row]) == length for row in rows)
+        assert len(rows) * length <= max(TOKENS_PER_RUN, length)
+
+
+def test_padding_and_mask_mark_the_same_tokens() -> None:
+    ids, mask = pad([[5, 6], [7], [8, 9, 10]], [2, 1], 8)
+    np.testing.assert_array_equal(ids, [[8, 9, 10, 0, 0, 0, 0, 0], [7, 0, 0, 0, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(mask, (ids > 0).astype(int))
+
+
+def test_a_folder_without_a_model_says_how_to_build_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="models build"):
+        open_engine(tmp_path)
