@@ -11,7 +11,7 @@ from core.errors import GroundswellError
 from services.local.child import Command
 from services.local.paths import RuntimePaths
 from services.local.runfile import Run, end_leftovers, load_run, read_run
-from services.local.session import SUPERVISOR_LOG
+from services.local.session import SUPERVISOR_LOG, StackAlreadyRuns
 
 _POLL_S = 0.1
 _LOG_TAIL_LINES = 25
@@ -35,8 +35,11 @@ def start_in_background(
         timeout_s: when to give up; the first start fetches and builds.
 
     Raises:
+        StackAlreadyRuns: there is one in this folder; its log is left alone.
         NotStarted: with the last it said.
     """
+    if read_run(paths.runfile) is not None:
+        raise StackAlreadyRuns.in_folder(paths)
     paths.logs.mkdir(parents=True, exist_ok=True)
     log_path = paths.logs / SUPERVISOR_LOG
     with log_path.open("wb") as log:

@@ -21,6 +21,7 @@ from core.errors import GroundswellError
 from services.local.kafka_archive import build_archive
 from services.local.kafka_jars import are_cached, fetch_jars
 from services.local.options import StackOptions
+from services.local.paths import RuntimePaths
 from services.local.runfile import PartRun, Run, end_leftovers, identity_of, load_run, write_run
 from services.local.server import ServerFailed
 from services.local.stack import Stack, plan_stack
@@ -35,6 +36,11 @@ _RESTARTABLE = {PartState.STARTING, PartState.READY}
 
 class StackAlreadyRuns(GroundswellError):
     """Another supervisor holds this run-time folder."""
+
+    @classmethod
+    def in_folder(cls, paths: RuntimePaths) -> Self:
+        """Return the error for a folder, with the way out."""
+        return cls(f"a stack already runs in {paths.root}: groundswell down stops it")
 
 
 def prepare(options: StackOptions, say: Callable[[str], None]) -> None:
@@ -160,9 +166,7 @@ class Session:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock.close()
-            raise StackAlreadyRuns(
-                f"a stack already runs in {paths.root}: groundswell down stops it"
-            ) from error
+            raise StackAlreadyRuns.in_folder(paths) from error
 
     def _release(self) -> None:
         if self._lock is not None:

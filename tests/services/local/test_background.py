@@ -12,6 +12,7 @@ from services.local.background import NotStarted, start_in_background, stop_stac
 from services.local.child import Command
 from services.local.paths import RuntimePaths
 from services.local.runfile import Run, read_run
+from services.local.session import StackAlreadyRuns
 
 pytestmark = pytest.mark.integration
 
@@ -42,6 +43,8 @@ def test_a_stack_in_the_background_is_ready_on_return_and_gone_after_it_is_stopp
     identities = [part.identity for part in run.parts if part.identity is not None]
     assert len(identities) == 2
     assert read_run(paths.runfile) == run
+    with pytest.raises(StackAlreadyRuns, match="groundswell down"):
+        start_in_background(supervisor_in(tmp_path), paths, is_ready, timeout_s=30)
     assert stop_stack(paths) == ["kafka", "worker-1"]
     assert not any(identity.is_alive() for identity in identities)
     assert stop_stack(paths) == []
