@@ -69,7 +69,7 @@ def _diagnose(raw: bytes, error: Exception) -> DecodeError:
             reasons.NOT_OBJECT, f"expected an object, got a JSON {type(value).__name__}"
         )
     version = cast("dict[str, Any]", value).get("v", 1)
-    if version != 1 or isinstance(version, bool):
+    if type(version) is not int or version != 1:  # `true` equals 1
         return DecodeError(reasons.UNKNOWN_VERSION, "expected version 1 in `v`")
     return DecodeError(_field_reason(str(error)), _without_values(str(error)))
 

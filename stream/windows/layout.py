@@ -40,11 +40,13 @@ OTHER_STRATUM: Final = "other"
 def named(values: Sequence[int]) -> dict[str, int]:
     """Return a counter array as a mapping by name; missing trailing counters are zero.
 
+    Those that a later version appended have no name here and are left out.
+
     Example:
         >>> named([2, 1])["rated"], named([2, 1])["sentiment_sum"]
         (1, 0)
     """
-    padded = [*values, *([0] * (WIDTH - len(values)))]
+    padded = [*values[:WIDTH], *([0] * (WIDTH - len(values)))]
     return dict(zip(COUNTERS, padded, strict=True))
 
 

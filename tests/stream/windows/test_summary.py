@@ -141,5 +141,9 @@ def test_length_that_is_no_multiple_of_the_pane_is_refused(
         sliding({}, 60, length_s, hop_s)
 
 
+def test_counters_of_a_later_version_are_left_out() -> None:
+    assert named([1] * (len(COUNTERS) + 2)) == dict.fromkeys(COUNTERS, 1)
+
+
 def test_named_reads_a_shorter_stored_array_as_zeros() -> None:
     assert named([1])[COUNTERS[-1]] == 0
