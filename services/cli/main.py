@@ -88,7 +88,9 @@ class _LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return name, loaded command and remaining arguments."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, load_command(name) if isinstance(command, _Unloaded) else command, rest
+        if name is not None and isinstance(command, _Unloaded):
+            command = load_command(name)
+        return name, command, rest
 
 
 app = typer.Typer(
