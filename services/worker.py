@@ -12,11 +12,12 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from core.authors import author_hasher
 from core.clock import SystemClock
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.ports import Scorer
-from core.settings import Settings
+from core.settings import Secret, Settings
 from services.bootstrap import make_scorer, make_store
 from stream.app import KafkaSink, make_app, run_app
 from stream.batching import BatchLimits, PostBudget
@@ -37,9 +38,11 @@ _log = get_logger(__name__)
 class LiveMatcher:
     """The matcher in use, replaced when the query file changes; a bad file keeps the old one."""
 
-    def __init__(self, path: Path, metrics: Metrics) -> None:
+    def __init__(self, path: Path, metrics: Metrics, author_key: Secret) -> None:
         self._watcher = CatalogWatcher(path)
         self._metrics = metrics
+        # Without a key authors are plain handles, which the matcher compares by itself.
+        self._author_key = author_hasher(author_key) if author_key else None
         self._take()
 
     def __call__(self) -> Matcher:
@@ -57,7 +60,7 @@ class LiveMatcher:
 
     def _take(self) -> None:
         catalog = self._watcher.catalog
-        self.current = Matcher(catalog.queries)
+        self.current = Matcher(catalog.queries, self._author_key)
         self._metrics.queries_loaded.set(len(self.current.names))
         _log.info("queries loaded", count=len(catalog.queries), version=catalog.version)
 
@@ -102,7 +105,7 @@ async def run(settings: Settings) -> None:
     """Run the worker until SIGTERM or SIGINT."""
     metrics = Metrics()
     metrics.serve(settings.metrics.address, settings.metrics.port)
-    matcher = LiveMatcher(Path(settings.queries.path), metrics)
+    matcher = LiveMatcher(Path(settings.queries.path), metrics, settings.ingest.author_key)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from core.authors import author_hasher
 from core.clock import from_epoch_ms
 from core.errors import ConfigError
 from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post
@@ -98,26 +97,6 @@ def _fault(post_id: str, author: str, text: str, lang: str) -> str:
 
 def _unmappable(row: int, fields: Fields, detail: str) -> Unmappable:
     return Unmappable(raw=row_bytes(fields), detail=f"row {row}: {detail}")
-
-
-def author_hasher(key: Secret) -> Callable[[str], str]:
-    """Return a function that hides authors behind 128 bits of a keyed hash, or leaves them.
-
-    Example:
-        >>> author_hasher(Secret())("alice")
-        'alice'
-        >>> len(author_hasher(Secret("k"))("alice"))
-        32
-    """
-    if not key:
-        return str
-    secret = key.reveal().encode()
-
-    @lru_cache(maxsize=65_536)
-    def hashed(author: str) -> str:
-        return hmac.digest(secret, author.encode("utf-8", "replace"), "sha256").hex()[:32]
-
-    return hashed
 
 
 def time_parser(time_format: str, zone_name: str) -> Callable[[str], datetime]:
