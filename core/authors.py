@@ -1,4 +1,4 @@
-"""Author ids as keyed hashes, made at the edge: sources and `@author` queries must agree on them."""
+"""Author ids as keyed hashes, made at the edge; sources and `@author` queries share them."""
 
 from __future__ import annotations
 
