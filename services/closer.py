@@ -150,7 +150,13 @@ class _Loop:
                 await wait(stop, delay_s)
 
     async def _turn(self, stop: asyncio.Event) -> None:
-        holds, records = await self._member.poll()
+        try:
+            holds, records = await self._member.poll()
+        except BrokerUnavailable:
+            # Out of the group: another may be active by the time we are back.
+            self._active = False
+            self._metrics.closer_active.set(0)
+            raise
         now_s = self._clock.monotonic()
         if now_s - self._heard_at_s > RESYNC_S:
             self._closer.excuse(now_s - self._heard_at_s)
