@@ -86,6 +86,7 @@ class Pipeline:
     def __init__(self, windows: WindowSettings) -> None:
         self._pane_ms = windows.pane_s * 1000
         self._retention_ms = windows.retention_s * 1000
+        self._lateness_ms = windows.allowed_lateness_s * 1000
         self.fold = LanguageFold(windows.strata_languages)
 
     def pane_start_s(self, event_ms: int) -> int:
@@ -95,7 +96,7 @@ class Pipeline:
     def lookups(self, run: AcceptedPosts) -> list[tuple[str, int, tuple[int, ...]]]:
         """Return what to ask the store about ids already counted."""
         return [
-            (decimal(hashed), _seen_shard(hashed), hours)
+            lookup(hashed, hours)
             for hashed, hours in zip(run.id_hashes, run.seen_hours, strict=True)
         ]
 
@@ -115,24 +116,29 @@ class Pipeline:
             watermark_ms: watermark of the partition before this run, -1 if it has none.
         """
         kept: list[int] = []
+        # Judged by the posts before it, not by where its batch began: a replay in other batches
+        # must drop the same posts.
+        newest_ms = watermark_ms
         for row, hashed in enumerate(run.id_hashes):
             if seen[row] or hashed in pending:
                 run.dead.append(
                     DeadLetter(run.offsets[row], reasons.DUPLICATE, "counted before", b"")
                 )
-            elif self._is_too_late(run.event_ms[row], watermark_ms):
+            elif self._is_too_late(run.event_ms[row], newest_ms):
                 run.dead.append(
                     DeadLetter(
                         run.offsets[row],
                         reasons.DROPPED_LATE,
                         f"event time {from_epoch_ms(run.event_ms[row]).isoformat()} is beyond "
-                        f"retention of watermark {from_epoch_ms(watermark_ms).isoformat()}",
+                        f"retention of watermark {from_epoch_ms(newest_ms).isoformat()}",
                         encode(run.posts[row]),
                     )
                 )
             else:
                 pending.add(hashed)
                 kept.append(row)
+                if run.posts[row].source != heartbeat.SOURCE:
+                    newest_ms = max(newest_ms, run.event_ms[row] - self._lateness_ms)
         run.keep(kept)
 
     def _is_too_late(self, event_ms: int, watermark_ms: int) -> bool:
@@ -201,6 +207,11 @@ class Pipeline:
 def decimal(hashed: bytes) -> str:
     """Return an id hash as the signed decimal that a Redis set of integers packs."""
     return str(int.from_bytes(hashed, "big", signed=True))
+
+
+def lookup(hashed: bytes, hours: tuple[int, ...]) -> tuple[str, int, tuple[int, ...]]:
+    """Return what to ask the store about an id that was counted in one of `hours`, if at all."""
+    return (decimal(hashed), _seen_shard(hashed), hours)
 
 
 def _seen_shard(hashed: bytes) -> int:
