@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,13 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from core import config
-from core.errors import TransientError
 from core.settings import Settings
 from services.cli.settings import config_file
 from services.local.options import StackOptions
 from services.local.paths import DEFAULT_PATHS
-from services.local.stack import INGEST, groundswell_command
-from services.local.supervisor import PartState, StopRequested
+from services.local.supervisor import StopRequested
 
 SourceName = Annotated[str, typer.Option(help="Source to stream; '' starts none.")]
 DataFile = Annotated[
@@ -81,12 +78,21 @@ def up(
 
     Example: groundswell up --source replay --data posts.csv.gz --workers 2 --fresh --until-idle
     """
+    from services.local.runner import run_in_background, run_in_foreground
+
     arguments = _ingest_arguments(data, rate, speed, source_options, set_)
     options = _options(source, arguments, workers, partitions, scorer, metrics=metrics, fresh=fresh)
     if detach:
-        _up_in_background(options, until_idle)
-    else:
-        _up_in_foreground(options, until_idle, duration)
+        run = run_in_background(options, _settings_of, until_idle)
+        table = Table("part", "where", "log", box=None, header_style="dim")
+        for part in run.parts:
+            table.add_row(part.name, part.url, part.log)
+        Console().print(table)
+        return
+    try:
+        run_in_foreground(options, _settings_of, until_idle, duration)
+    except StopRequested:
+        raise typer.Exit(1) from None
 
 
 def down() -> None:
@@ -121,6 +127,9 @@ def demo(
     scorer: ScorerName = "triton",
     metrics: Metrics = True,
     json_file: JsonFile = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="SVG", help="Save the last view as a picture.")
+    ] = None,
 ) -> None:
     """Start a fresh stack, watch posts become windows, and check the books at the end.
 
@@ -146,7 +155,7 @@ def demo(
     )
     console = Console()
     try:
-        summary = Demo(options, _settings_of, console, duration).run()
+        summary = Demo(options, _settings_of, console, duration, picture=picture).run()
     except StopRequested:
         raise typer.Exit(1) from None
     console.print(render_summary(summary))
@@ -171,10 +180,12 @@ def doctor(
 
     checks = examine(DEFAULT_PATHS, data)
     marks = {State.GOOD: "[green]✓[/]", State.MISSING: "[red]✗[/]", State.OPTIONAL: "[yellow]-[/]"}
-    table = Table("", "what", "found", "how to get it", box=None, header_style="dim")
+    table = Table("", "what", "found, and how to get the rest", box=None, header_style="dim")
     for check in checks:
-        found, remedy = (text.replace("[", r"\[") for text in (check.found, check.remedy))
-        table.add_row(marks[check.state], check.name, found, remedy)
+        said = check.found.replace("[", r"\[")
+        if check.remedy:
+            said += "\n[bold]→ " + check.remedy.replace("[", r"\[") + "[/]"
+        table.add_row(marks[check.state], check.name, said)
     Console().print(table)
     missing = sum(check.state is State.MISSING for check in checks)
     if json_file is not None:
@@ -182,82 +193,6 @@ def doctor(
         found = [{"name": c.name, "state": c.state, "found": c.found} for c in checks]
         _write_json(json_file, figures, {"data": str(data)}, {"checks": found})
     raise typer.Exit(1 if missing else 0)
-
-
-def _up_in_foreground(options: StackOptions, until_idle: bool, duration_s: float | None) -> None:
-    from services.local.log_follower import LogFollower
-    from services.local.session import Session
-
-    follower = LogFollower()
-    try:
-        with Session(options, say=follower.say, on_tick=follower.show_new_lines) as session:
-            for server in session.stack.servers:
-                follower.follow(server.name, server.log_path)
-            session.bring_up()
-            for name, url in session.stack.urls.items():
-                follower.say(f"{name}: {url}")
-            source = next((p for p in session.supervisor.parts if p.server.name == INGEST), None)
-            ends_at = None if duration_s is None else time.monotonic() + duration_s
-            idle = _IdleCheck(session.stack.environment)
-
-            def is_done() -> bool:
-                if ends_at is not None and time.monotonic() >= ends_at:
-                    return True
-                has_ended = source is None or source.state is PartState.ENDED
-                return until_idle and has_ended and idle()
-
-            session.supervisor.watch(is_done)
-            follower.say("stopping")
-    except StopRequested:
-        raise typer.Exit(1) from None
-
-
-def _up_in_background(options: StackOptions, until_idle: bool) -> None:
-    from services.local.background import start_in_background
-    from services.local.runfile import Run
-
-    arguments = [
-        "up", "--foreground", f"--source={options.source}", f"--workers={options.workers}",
-        f"--partitions={options.partitions}", f"--scorer={options.scorer}",
-        "--metrics" if options.metrics_stack else "--no-metrics",
-        *(["--fresh"] if options.fresh else []),
-        *(word.replace("--path=", "--data=", 1) for word in options.ingest_arguments),
-    ]  # fmt: skip
-
-    def is_up(run: Run) -> bool:
-        if run.state != "ready" or not until_idle:
-            return run.state == "ready"
-        source = run.part(INGEST)
-        has_ended = source is None or source.state == PartState.ENDED
-        return has_ended and _IdleCheck(run.environment)()
-
-    timeout_s = float("inf") if until_idle else 600.0
-    command = groundswell_command(arguments, {}, config_file.get())
-    run = start_in_background(command, options.paths, is_up, timeout_s)
-    table = Table("part", "where", "log", box=None, header_style="dim")
-    for part in run.parts:
-        table.add_row(part.name, part.url, part.log)
-    Console().print(table)
-
-
-class _IdleCheck:
-    """Says whether everything in Kafka has been counted; asks at most once a second."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self._ask_at = 0.0
-        self._is_idle = False
-
-    def __call__(self) -> bool:
-        from services.local.accounting import unread_records
-
-        if time.monotonic() >= self._ask_at:
-            try:
-                self._is_idle = unread_records(_settings_of(self._environment)) == 0
-            except TransientError:
-                self._is_idle = False
-            self._ask_at = time.monotonic() + 1.0
-        return self._is_idle
 
 
 def _settings_of(environment: Mapping[str, str]) -> Settings:

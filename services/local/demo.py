@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
@@ -13,7 +14,7 @@ from services.local.accounting import Accounting, take_stock, unread_records
 from services.local.collector import Collector, SnapshotMaker
 from services.local.cpu_meter import CpuMeter
 from services.local.options import StackOptions
-from services.local.screen import Screen
+from services.local.screen import Screen, save_picture
 from services.local.session import Session
 from services.local.snapshot import PartLine, Snapshot
 from services.local.stack import INGEST, Stack, plan_stack
@@ -66,6 +67,7 @@ class Demo:
         console: Console,
         duration_s: float | None = None,
         plan: Callable[[StackOptions], Stack] = plan_stack,
+        picture: Path | None = None,
     ) -> None:
         """Only remember.
 
@@ -75,12 +77,14 @@ class Demo:
             console: where to draw.
             duration_s: when to end by itself; None ends with the source, or when asked to.
             plan: lays out the parts.
+            picture: where to save the view of the last moment of streaming, as SVG.
         """
         self._options = options
         self._settings_of = settings_of
         self._console = console
         self._duration_s = duration_s
         self._plan = plan
+        self._picture = picture
         self._words = _Words(console)
         self._meter = CpuMeter()
 
@@ -98,8 +102,11 @@ class Demo:
             began_s = time.monotonic()
             maker = SnapshotMaker(self._describe(), began_s)
             with self._looking(session, maker, settings) as turn:
+                shown = turn()
                 while not self._is_over(session, began_s):
-                    turn()
+                    shown = turn()
+                if self._picture is not None:
+                    save_picture(shown, self._picture)
                 streamed_s = self._drain(session, settings, turn, began_s)
                 cores = self._meter.cores(self._pids(session))
                 self._await_windows(turn)

@@ -1,6 +1,8 @@
 """Shows snapshots as they come: full screen in a terminal, a line every few seconds elsewhere."""
 
+import io
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +13,15 @@ from services.local.live_view import one_line, render
 from services.local.snapshot import Snapshot
 
 _LINE_EVERY_S = 5.0
+_PICTURE = (130, 30)
+"""Columns and lines of a saved picture."""
+
+
+def save_picture(snapshot: Snapshot, path: Path) -> None:
+    """Save what a terminal of usual size would show of a snapshot, as SVG."""
+    console = Console(file=io.StringIO(), record=True, width=_PICTURE[0], height=_PICTURE[1])
+    console.print(render(snapshot, *_PICTURE))
+    console.save_svg(str(path), title="groundswell demo")
 
 
 class Screen:

@@ -1,10 +1,12 @@
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from services.local.live_view import one_line, render, sparkline
+from services.local.screen import save_picture
 from services.local.snapshot import PartLine, QueryLine, Snapshot, StageFlow, WindowLine
 
 NAMES = ("all", "flood", "energy prices", "a query with a rather long name", "rail", "vaccines")
@@ -89,3 +91,11 @@ def test_a_sparkline_keeps_its_scale_for_small_noise_and_shows_gaps() -> None:
     assert sparkline([0.10, 0.11, 0.10]) == "▄▄▄" or len(set(sparkline([0.10, 0.11, 0.10]))) <= 2
     assert sparkline([-1.0, None, 1.0]) == "▁ █"
     assert sparkline([]) == ""
+
+
+def test_a_picture_shows_the_same_figures(tmp_path: Path) -> None:
+    save_picture(SNAPSHOT, tmp_path / "demo.svg")
+    picture = (tmp_path / "demo.svg").read_text()
+    assert picture.startswith("<svg")
+    assert "1,234" in picture
+    assert "flood" in picture
