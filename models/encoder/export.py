@@ -6,6 +6,7 @@ torch. A placeholder is an initializer without data whose name is that of the pa
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,24 +45,25 @@ def export_graph(model: PostEncoder, heads: Sequence[str]) -> onnx.ModelProto:
     """
     ids = torch.ones((2, 7), dtype=torch.long)
     written = io.BytesIO()
-    program = torch.onnx.export(
-        _Graph(model, heads).eval(),
-        (ids, torch.ones_like(ids)),
-        None,
-        input_names=["input_ids", "attention_mask"],
-        output_names=[EMBEDDING, *(LOGITS_PREFIX + name for name in heads)],
-        dynamic_shapes={
-            "input_ids": {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=512)},
-            "attention_mask": {
-                0: torch.export.Dim("batch"),
-                1: torch.export.Dim("tokens", max=512),
+    batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens", max=512)
+    with warnings.catch_warnings():
+        # The exporter warns that the two inputs share their axes, which is meant.
+        warnings.simplefilter("ignore", UserWarning)
+        program = torch.onnx.export(
+            _Graph(model, heads).eval(),
+            (ids, torch.ones_like(ids)),
+            None,
+            input_names=["input_ids", "attention_mask"],
+            output_names=[EMBEDDING, *(LOGITS_PREFIX + name for name in heads)],
+            dynamic_shapes={
+                "input_ids": {0: batch, 1: tokens},
+                "attention_mask": {0: batch, 1: tokens},
             },
-        },
-        opset_version=OPSET,
-        dynamo=True,
-        optimize=False,
-        verbose=False,
-    )
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+        )
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
     program.save(written)

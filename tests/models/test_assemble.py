@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from safetensors.numpy import save_file
+from transformers import BertConfig, BertModel
+
+from core.errors import ConfigError
+from models.assemble import fill_skeleton, is_placeholder, merge_adapters, model_weights, to_half
+from models.encoder.export import SKELETON_FILE, export_skeleton
+from models.encoder.model import (
+    ADAPTER_FILE,
+    HEADS_FILE,
+    PostEncoder,
+    adapt,
+    load_backbone,
+    save_weights,
+)
+
+pytestmark = pytest.mark.train
+
+WIDTH = 16
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random backbone, trained weights and skeleton, saved as the real ones are."""
+    made = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(5)
+    config = BertConfig(
+        vocab_size=50, hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64,
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(made / "backbone")
+    export_skeleton(made / "backbone", WIDTH, ["sentiment"], made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> PostEncoder:
+    model = PostEncoder(load_backbone(folder / "backbone"), WIDTH, ["sentiment"])
+    adapt(model, rank=4, alpha=8.0)
+    torch.manual_seed(6)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.2)
+    save_weights(model, folder)
+    return model.eval()
+
+
+@pytest.fixture
+def batch() -> dict[str, np.ndarray]:
+    ids = np.array([[2, 7, 9, 3, 0], [2, 11, 12, 13, 3], [2, 3, 0, 0, 0]], np.int64)
+    return {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int64)}
+
+
+def assembled(folder: Path) -> onnx.ModelProto:
+    tensors = model_weights(
+        folder / "backbone" / "model.safetensors",
+        folder / ADAPTER_FILE,
+        folder / HEADS_FILE,
+        scaling=2.0,
+    )
+    return fill_skeleton(folder / SKELETON_FILE, tensors)
+
+
+def run(model: onnx.ModelProto, batch: dict[str, np.ndarray]) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return list(session.run(None, batch))
+
+
+def test_assembled_model_computes_what_torch_computes(
+    folder: Path, trained: PostEncoder, batch: dict[str, np.ndarray]
+) -> None:
+    with torch.no_grad():
+        embedding, logits = trained(*(torch.from_numpy(value) for value in batch.values()))
+    found_embedding, found_logits = run(assembled(folder), batch)
+    np.testing.assert_allclose(found_embedding, embedding.numpy(), atol=2e-5)
+    np.testing.assert_allclose(found_logits, logits["sentiment"].numpy(), atol=2e-5)
+
+
+def test_half_precision_stays_near(
+    folder: Path, trained: PostEncoder, batch: dict[str, np.ndarray]
+) -> None:
+    full = assembled(folder)
+    half = to_half(full)
+    kinds = {t.data_type for t in half.graph.initializer}
+    assert onnx.TensorProto.FLOAT not in kinds
+    for whole, approximate in zip(run(full, batch), run(half, batch), strict=True):
+        assert approximate.dtype == np.float32
+        np.testing.assert_allclose(approximate, whole, atol=0.02)
+
+
+def test_skeleton_carries_no_weights_and_no_paths(folder: Path) -> None:
+    raw = (folder / SKELETON_FILE).read_bytes()
+    skeleton = onnx.load_model_from_string(raw)
+    placeholders = [t for t in skeleton.graph.initializer if is_placeholder(t)]
+    assert len(placeholders) == len(
+        list(PostEncoder(load_backbone(folder / "backbone"), WIDTH, ["sentiment"]).parameters())
+    )
+    assert b"/site-packages/" not in raw
+    assert b".py" not in raw
+
+
+def test_weights_of_another_shape_are_refused(folder: Path, trained: PostEncoder) -> None:
+    with pytest.raises(ConfigError, match="different trainings"):
+        fill_skeleton(folder / SKELETON_FILE, {})
+
+
+def test_adapter_for_another_backbone_is_refused(tmp_path: Path) -> None:
+    value = np.ones((2, 2), np.float32)
+    save_file({"a.weight": value}, tmp_path / "b.safetensors")
+    with pytest.raises(ConfigError, match="does not have"):
+        merge_adapters({"a.weight": value}, {"base_model.model.other.bias": value}, 1.0)

@@ -1,0 +1,88 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigError
+from models.build import MODEL_NAME, WEIGHTS, build
+from models.encoder.config import load_config
+from models.quantise import Agreement
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def copy(built_repository: Path, tmp_path: Path) -> Path:
+    """A repository with the built model in it, that a test may spoil."""
+    repository = tmp_path / "repository"
+    shutil.copytree(built_repository / MODEL_NAME, repository / MODEL_NAME)
+    return repository
+
+
+def test_repository_is_complete_and_carries_one_version(built_repository: Path) -> None:
+    place = built_repository / MODEL_NAME
+    assert {part.name for part in (place / "1").iterdir()} >= {
+        "model.py", "model.xml", "model.bin", "tokenizer.json", "config.json", "build.json",
+    }  # fmt: skip
+    version = load_config(place / "1").version
+    assert f'string_value: "{version}"' in (place / "config.pbtxt").read_text()
+    record = json.loads((place / "1" / "build.json").read_text())
+    assert record["version"] == version
+    assert record["agreement"]["cosine"] > 0.99
+
+
+def test_outputs_of_the_heads_are_declared_to_triton(built_repository: Path) -> None:
+    text = (built_repository / MODEL_NAME / "config.pbtxt").read_text()
+    for head in load_config(built_repository / MODEL_NAME / "1").heads:
+        assert f'name: "{head.name}" data_type: TYPE_FP32 dims: [ {len(head.labels)} ]' in text
+
+
+def test_building_again_does_nothing(copy: Path) -> None:
+    before = (copy / MODEL_NAME / "1" / "model.bin").stat().st_mtime_ns
+    assert build(copy).was_current
+    assert (copy / MODEL_NAME / "1" / "model.bin").stat().st_mtime_ns == before
+
+
+def test_a_build_that_fails_leaves_the_old_model(copy: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    shutil.copytree(WEIGHTS, weights)
+    (weights / "skeleton.onnx").write_bytes(b"not an onnx file")
+    with pytest.raises(Exception, match=r".+"):
+        build(copy, weights=weights)
+    assert build(copy).was_current
+    assert [part.name for part in copy.iterdir()] == [MODEL_NAME]
+    assert not list(tmp_path.glob("repository.*"))
+
+
+def test_a_wrong_backbone_is_refused(copy: Path, tmp_path: Path) -> None:
+    backbone = tmp_path / "backbone"
+    backbone.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (backbone / name).write_text("{}")
+    with pytest.raises(ConfigError, match="SHA-256"):
+        build(copy, backbone_folder=backbone)
+
+
+def test_no_weights_says_to_train(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="models train"):
+        build(tmp_path, weights=tmp_path)
+
+
+def test_gpu_build_leaves_half_precision_onnx(tmp_path: Path) -> None:
+    import onnx
+
+    built = build(tmp_path / "gpu", device="gpu")
+    assert built.version.endswith(".fp16")
+    served = tmp_path / "gpu" / MODEL_NAME / "1"
+    model = onnx.load_model(served / "model.onnx")
+    assert onnx.TensorProto.FLOAT not in {t.data_type for t in model.graph.initializer}
+    assert "KIND_GPU" in (tmp_path / "gpu" / MODEL_NAME / "config.pbtxt").read_text()
+
+
+def test_a_model_that_lost_too_much_is_refused() -> None:
+    Agreement(cosine=0.995, mean_gap=0.01, largest_gap=0.1, same_class=0.98).check()
+    with pytest.raises(ConfigError, match="differs too much"):
+        Agreement(cosine=0.95, mean_gap=0.01, largest_gap=0.1, same_class=0.98).check()
+    with pytest.raises(ConfigError, match="differs too much"):
+        Agreement(cosine=0.995, mean_gap=0.05, largest_gap=0.1, same_class=0.98).check()
