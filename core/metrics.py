@@ -8,7 +8,8 @@ query file. A metric without a row in `docs/metrics.md` fails a test. Each proce
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Literal, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,6 +17,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
     start_http_server,
 )
 from prometheus_client.registry import Collector
@@ -26,12 +28,16 @@ LATENCY_BUCKETS_S: Final = (
 SCORER_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 30.0)
 BATCH_BUCKETS: Final = (1, 4, 16, 32, 64, 128, 256, 512, 1024)
 
+Role: TypeAlias = Literal["ingest", "worker", "closer", "exporter"]
+
 
 class Metrics:
     """The metrics of one process.
 
     Args:
         registry: where they are registered; None makes a registry of their own.
+        role: the kind of process; it has the others' metrics too, but exports none of them. None
+            exports all (tests, documents).
 
     Example:
         >>> metrics = Metrics()
@@ -41,14 +47,28 @@ class Metrics:
         3.0
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self, registry: CollectorRegistry | None = None, *, role: Role | None = None
+    ) -> None:
         self.registry = registry or CollectorRegistry()
-        self._ingest()
-        self._worker()
-        self._state()
-        self._closer()
-        self._exporter()
-        self._servers()
+        groups: dict[Role, tuple[Callable[[], None], ...]] = {
+            "ingest": (self._ingest,),
+            "worker": (self._worker, self._state),
+            "closer": (self._closer,),
+            "exporter": (self._exporter, self._servers),
+        }
+        self._target: CollectorRegistry | None = self.registry
+        self._several()
+        for owner, makers in groups.items():
+            # A gauge that a process never sets would be a 0 beside the truth of another process.
+            self._target = self.registry if role in (None, owner) else None
+            for make in makers:
+                make()
+
+    def _several(self) -> None:
+        self.dead_posts = self._counter(
+            "dead_posts", "Messages that went to dead-posts", "reason", "stage"
+        )
 
     def _ingest(self) -> None:
         self.posts_in = self._counter("posts_in", "Posts taken from a source", "source")
@@ -83,9 +103,6 @@ class Metrics:
         self.posts_refused = self._counter(
             "applies_refused", "Applies refused because the cursor had moved", "partition"
         )
-        self.dead_posts = self._counter(
-            "dead_posts", "Messages that went to dead-posts", "reason", "stage"
-        )
         self.posts_repaired = self._counter(
             "posts_repaired", "Posts accepted with a documented repair", "repair"
         )
@@ -115,22 +132,6 @@ class Metrics:
 
     def _state(self) -> None:
         self.cursor = self._gauge("cursor", "Last applied offset", "topic", "partition")
-        self.lag_posts = self._gauge(
-            "lag_posts", "Records written and not yet applied", "topic", "partition"
-        )
-        self.lag_seconds = self._gauge(
-            "lag_seconds", "Age of the oldest record not yet applied, 0 if none",
-            "topic", "partition",
-        )  # fmt: skip
-        self.integrity_gap_posts = self._gauge(
-            "integrity_gap_posts",
-            "Records applied less those accounted for; not 0: lost (above) or doubled (below)",
-            "topic", "partition",
-        )  # fmt: skip
-        self.heartbeat_age_seconds = self._gauge(
-            "heartbeat_age_seconds", "Now less event time of the last heartbeat counted",
-            "partition",
-        )  # fmt: skip
         self.watermark_seconds = self._gauge(
             "watermark_seconds", "Watermark of a partition, seconds since 1970", "partition"
         )
@@ -188,6 +189,22 @@ class Metrics:
 
     def _servers(self) -> None:
         """What the exporter sees of the servers: Redis has no metrics page of its own."""
+        self.lag_posts = self._gauge(
+            "lag_posts", "Records written and not yet applied", "topic", "partition"
+        )
+        self.lag_seconds = self._gauge(
+            "lag_seconds", "Age of the oldest record not yet applied, 0 if none",
+            "topic", "partition",
+        )  # fmt: skip
+        self.integrity_gap_posts = self._gauge(
+            "integrity_gap_posts",
+            "Records applied less those accounted for; not 0: lost (above) or doubled (below)",
+            "topic", "partition",
+        )  # fmt: skip
+        self.heartbeat_age_seconds = self._gauge(
+            "heartbeat_age_seconds", "Now less event time of the last heartbeat counted",
+            "partition",
+        )  # fmt: skip
         self.broker_up = self._gauge("broker_up", "1 while Kafka answers the exporter")
         self.store_up = self._gauge("store_up", "1 while Redis answers the exporter")
         self.store_memory_bytes = self._gauge("store_memory_bytes", "Memory that Redis uses")
@@ -208,13 +225,13 @@ class Metrics:
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"groundswell_{name}", text, labels, registry=self.registry)
+        return Counter(f"groundswell_{name}", text, labels, registry=self._target)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"groundswell_{name}", text, labels, registry=self.registry)
+        return Gauge(f"groundswell_{name}", text, labels, registry=self._target)
 
     def _histogram(self, name: str, text: str, edges: tuple[float, ...]) -> Histogram:
-        return Histogram(f"groundswell_{name}", text, registry=self.registry, buckets=edges)
+        return Histogram(f"groundswell_{name}", text, registry=self._target, buckets=edges)
 
     def add(self, collector: Collector) -> None:
         """Register one more collector, for example the process collector."""
@@ -226,5 +243,7 @@ class Metrics:
         On a thread of its own.
         """
         if port:
+            # When each series began is more series than it is worth.
+            disable_created_metrics()
             ProcessCollector(registry=self.registry)
             start_http_server(port, addr=address, registry=self.registry)

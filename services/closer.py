@@ -188,7 +188,7 @@ class _Loop:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the closer until `stop` is set."""
-    metrics, clock = Metrics(), SystemClock()
+    metrics, clock = Metrics(role="closer"), SystemClock()
     metrics.serve(settings.metrics.address, settings.metrics.port)
     store, publisher = make_store(settings), KafkaPublisher(settings.kafka)
     member = _Member(settings)

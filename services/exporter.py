@@ -7,20 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
+from core.clock import SystemClock
 from core.errors import StoreUnavailable
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.settings import Settings
 from services.bootstrap import make_store
+from services.export_state import LagProbe, StateExporter, watch_until
+from services.heartbeat import HeartbeatWatch
 from services.stopping import until_signalled, wait
 from services.windows_view import PaneView, WindowsView, snapshot
 from stream.scoring import pause_s
 from stream.store.redis_store import RedisStore
+from stream.windows.layout import OTHER_STRATUM, cap_strata
 
 _log = get_logger(__name__)
+
+MIN_PARTICIPATION_POSTS: Final = 20
+"""Participation is a matter of groups: of smaller ones nothing is said, to nobody."""
+
+_DIMENSIONS: Final = ("source", "language", "topic")
+"""What a stratum is made of, in order."""
 
 RECENT_PANES: Final = 10
 """A query without a post in so many panes has no gauges."""
@@ -77,12 +88,35 @@ class Exporter:
             values.extend(
                 (metrics.window_share, (query, head, label), share)
                 for head, shares in summary.shares.items()
+                if head != "participation" or summary.posts >= MIN_PARTICIPATION_POSTS
                 for label, share in shares.items()
+            )
+        if pane is not None:
+            values.extend(
+                (metrics.window_mix_posts, (query, by, value), posts)
+                for by, parts in mix(pane.content.strata).items()
+                for value, posts in parts.items()
             )
         for gauge, labels, value in values:
             if value is not None:
                 gauge.labels(*labels).set(value)
                 yield gauge, labels
+
+
+def mix(strata: dict[str, list[int]]) -> dict[str, Counter[str]]:
+    """Return source, language, topic and stratum -> value -> posts; at most 64 values each.
+
+    Example:
+        >>> mix({"bluesky|en|sports": [3], "bluesky|de|none": [1]})["language"]
+        Counter({'en': 3, 'de': 1})
+    """
+    found: dict[str, Counter[str]] = {by: Counter() for by in (*_DIMENSIONS, "stratum")}
+    for name, row in cap_strata(strata).items():
+        found["stratum"][name] += row[0]
+        parts = name.split("|") if name != OTHER_STRATUM else [OTHER_STRATUM] * len(_DIMENSIONS)
+        for by, part in zip(_DIMENSIONS, parts, strict=True):
+            found[by][part] += row[0]
+    return found
 
 
 async def refresh_until(
@@ -105,13 +139,19 @@ async def refresh_until(
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the exporter until `stop` is set."""
-    metrics = Metrics()
+    metrics, clock = Metrics(role="exporter"), SystemClock()
     metrics.serve(settings.metrics.address, settings.metrics.port)
     store = make_store(settings)
+    lag = LagProbe(settings.kafka, metrics, clock)
+    beats = HeartbeatWatch(metrics, clock, settings.heartbeat.every_s)
     try:
-        exporter = Exporter(metrics, settings.exporter.max_queries)
-        await refresh_until(stop, store, exporter, settings)
+        async with asyncio.TaskGroup() as group:
+            windows = Exporter(metrics, settings.exporter.max_queries)
+            group.create_task(refresh_until(stop, store, windows, settings))
+            state = StateExporter(metrics, lag, beats)
+            group.create_task(watch_until(stop, store, state, settings))
     finally:
+        await lag.close()
         await store.close()
 
 

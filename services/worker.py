@@ -17,6 +17,7 @@ from core.clock import SystemClock
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.ports import Scorer
+from core.reasons import DEAD_REASONS
 from core.settings import Secret, Settings
 from services.bootstrap import make_scorer, make_store
 from stream.app import KafkaSink, make_app, run_app
@@ -103,8 +104,10 @@ def make_engine(
 
 async def run(settings: Settings) -> None:
     """Run the worker until SIGTERM or SIGINT."""
-    metrics = Metrics()
+    metrics = Metrics(role="worker")
     metrics.serve(settings.metrics.address, settings.metrics.port)
+    for reason in DEAD_REASONS:
+        metrics.dead_posts.labels(reason=reason, stage="worker")  # at 0: `rate` sees the first
     matcher = LiveMatcher(Path(settings.queries.path), metrics, settings.ingest.author_key)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -51,6 +51,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "exporter": Place(
         "services.cli.processes:exporter", "Export windows to Prometheus.", _PROCESSES
     ),
+    "heartbeat": Place(
+        "services.cli.processes:heartbeat", "Show that the stream is alive.", _PROCESSES
+    ),
     "topics": Place("services.cli.topics:app", "Create and describe Kafka topics.", _LOOKING),
     "queries": Place("services.cli.queries:app", "Check and list what is watched.", _LOOKING),
     "sources": Place("services.cli.sources:app", "List, check and tail sources.", _LOOKING),

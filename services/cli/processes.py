@@ -1,6 +1,11 @@
-"""``groundswell worker``, ``closer``, ``exporter``: one process each, the same everywhere."""
+"""``groundswell worker``, ``closer``, ``exporter``, ``heartbeat``: one process each.
+
+The same in the local stack, in compose and in a cluster.
+"""
 
 from __future__ import annotations
+
+import typer
 
 from services.cli.settings import load_settings
 
@@ -28,6 +33,20 @@ def closer() -> None:
     from services.closer import main
 
     main(load_settings())
+
+
+def heartbeat() -> None:
+    """Send a post of our own to every partition each few seconds, until SIGTERM.
+
+    They are counted where nobody sees them; the exporter says how old the last one is.
+
+    Example: GROUNDSWELL__METRICS__PORT=9104 groundswell heartbeat
+    """
+    from services.heartbeat import main
+
+    status = main(load_settings())
+    if status:
+        raise typer.Exit(status)
 
 
 def exporter() -> None:

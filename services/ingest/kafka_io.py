@@ -334,6 +334,63 @@ def _record(found: Any) -> Record:
     )
 
 
+class TopicProbe:
+    """Looks at one topic from outside: where its partitions end, when a record was written.
+
+    Not thread-safe.
+
+    Raises:
+        BrokerUnavailable: no broker answers within a few seconds.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        self._topic = topic
+        with our_errors(f"looking at {topic}"):
+            self._client = KafkaConsumer(
+                **client_options(settings), metrics_enabled=False, group_id=None,
+                enable_auto_commit=False, allow_auto_create_topics=False,
+                max_partition_fetch_bytes=1,  # the broker sends one batch of records all the same
+            )  # fmt: skip
+
+    def ends(self) -> dict[int, int]:
+        """Return partition -> the offset after its last record; empty if there is no such topic.
+
+        Raises:
+            BrokerUnavailable: no answer.
+        """
+        with our_errors(f"asking for the end of {self._topic}"):
+            numbers = self._client.partitions_for_topic(self._topic) or ()
+            ends = self._client.end_offsets([TopicPartition(self._topic, n) for n in numbers])
+        return {partition.partition: offset for partition, offset in ends.items()}
+
+    def written_ms(self, offsets: Mapping[int, int], timeout_s: float = 2.0) -> dict[int, int]:
+        """Return partition -> when the record at its offset, or the next there is, was written.
+
+        In milliseconds since 1970. A partition that does not answer in time is absent.
+
+        Raises:
+            BrokerUnavailable: the broker refuses or does not answer.
+        """
+        wanted = {TopicPartition(self._topic, number): at for number, at in offsets.items()}
+        found: dict[int, int] = {}
+        give_up_at_s = time.monotonic() + timeout_s
+        with our_errors(f"reading {self._topic}"):
+            while wanted and (left_s := give_up_at_s - time.monotonic()) > 0:
+                self._client.assign(list(wanted))
+                for partition, offset in wanted.items():
+                    self._client.seek(partition, offset)
+                for partition, records in self._client.poll(int(left_s * 1000)).items():
+                    if records:
+                        found[partition.partition] = records[0].timestamp
+                        wanted.pop(partition, None)
+        return found
+
+    def close(self) -> None:
+        """Release the connection."""
+        with suppress(kafka_errors.KafkaError):
+            self._client.close()
+
+
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
     """A topic as it should be; `retention_ms` None leaves the broker's own."""

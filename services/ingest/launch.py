@@ -60,7 +60,7 @@ def run_ingest(
         ConfigError, FatalError: as `IngestRunner.run`.
     """
     set_up(settings.log, "ingest")
-    metrics = metrics or Metrics()
+    metrics = metrics or Metrics(role="ingest")
     metrics.serve(settings.metrics.address, settings.metrics.port)
     store = CursorStore(Path(settings.ingest.cursor_dir), source.name)
     if fresh:

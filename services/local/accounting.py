@@ -14,6 +14,7 @@ from core.schemas import DeadPost, Window
 from core.settings import Settings
 from services.bootstrap import make_store
 from services.ingest.kafka_io import TopicAdmin, read_topic
+from stream import heartbeat
 from stream.store.increments import PartitionState
 from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, WINDOWS
 
@@ -26,7 +27,7 @@ class Accounting:
     """What became of the records of a run.
 
     Attributes:
-        accepted: records in the topic `posts`.
+        accepted: records in the topic `posts`, heartbeats left out.
         unread: records of `posts` and `post-events` after the stored cursors.
         counted: posts that were counted in panes.
         removed: counted posts that a deletion took out again.
@@ -101,7 +102,7 @@ def take_stock(settings: Settings) -> Accounting:
     store = asyncio.run(_read_store(settings, len(ends[POSTS])))
     closed, corrections = _windows(settings)
     return Accounting(
-        accepted=sum(ends[POSTS]),
+        accepted=sum(ends[POSTS]) - _total(store.states, heartbeat.TOTAL),
         unread=_unread(ends, store.states),
         counted=_total(store.states, "counted"),
         removed=_total(store.states, "removed"),

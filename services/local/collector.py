@@ -85,7 +85,7 @@ class SnapshotMaker:
             dead_letters=tuple(
                 (name.removeprefix(_DEAD), int(self._counters.total(name)))
                 for name in self._counters.names()
-                if name.startswith(_DEAD)
+                if name.startswith(_DEAD) and self._counters.total(name)
             ),
             windows_closed=int(self._counters.total(_CLOSED)),
             corrections=int(self._counters.total(_CORRECTED)),

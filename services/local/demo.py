@@ -17,7 +17,7 @@ from services.local.options import StackOptions
 from services.local.screen import Screen, save_picture
 from services.local.session import Session
 from services.local.snapshot import PartLine, Snapshot
-from services.local.stack import INGEST, Stack, plan_stack
+from services.local.stack import HEARTBEAT, INGEST, Stack, plan_stack
 from services.local.summary import Summary
 from services.local.supervisor import PartState
 from services.windows_view import WindowsView, snapshot_now
@@ -171,7 +171,7 @@ class Demo:
     def _drain(self, session: Session, settings: Settings, turn: Turn, began_s: float) -> float:
         """Stop the source and wait until everything it sent is counted; return seconds streamed."""
         self._words.say("ending: the source stops, what it sent is counted")
-        session.supervisor.stop_parts([INGEST])
+        session.supervisor.stop_parts([INGEST, HEARTBEAT])
         give_up_at = time.monotonic() + _DRAIN_TIMEOUT_S
         ask_at = 0.0
         while time.monotonic() < give_up_at:

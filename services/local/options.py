@@ -17,6 +17,7 @@ class StackOptions:
         workers: how many worker processes share the partitions.
         partitions: partitions of the topics, when they are created.
         scorer: `triton` starts the model server; `openvino` and `fake` need none.
+        heartbeat: also send heartbeats, which windows do not show.
         metrics_stack: also start Prometheus and Alertmanager, if they are installed.
         fresh: begin with an empty broker and an empty store.
         settings: further `GROUNDSWELL__…` variables for every process.
@@ -29,6 +30,7 @@ class StackOptions:
     workers: int = 1
     partitions: int = 4
     scorer: str = "triton"
+    heartbeat: bool = True
     metrics_stack: bool = True
     fresh: bool = False
     settings: Mapping[str, str] = field(default_factory=dict[str, str])

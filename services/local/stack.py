@@ -24,6 +24,7 @@ from services.local.supervisor import Part, Stage, Task
 from services.local.triton_server import TritonServer
 
 INGEST = "ingest"
+HEARTBEAT = "heartbeat"
 _WORKER_GRACE_S = 25.0  # above worker.drain_timeout_s: batches in flight may finish
 
 # Where people expect things to be; another port is taken when one of these is.
@@ -39,6 +40,7 @@ USUAL_PORTS = {
     "ingest": 9101,
     "closer": 9102,
     "exporter": 9103,
+    "heartbeat": 9104,
     "worker": 9110,
 }
 
@@ -172,6 +174,8 @@ class _Planner:
                 self._process("worker", ("worker",), name, number, data_dir, _WORKER_GRACE_S)
             )
         found.append(self._process("exporter", ("exporter",)))
+        if self._options.heartbeat:
+            found.append(self._process(HEARTBEAT, (HEARTBEAT,)))
         if self._options.source:
             arguments = (INGEST, "--source", self._options.source, *self._options.ingest_arguments)
             found.append(self._process(INGEST, arguments))

@@ -19,7 +19,7 @@ from stream.batching import BatchLimits, PostBudget
 from stream.engine import Engine
 from stream.intake import AcceptedPosts
 from stream.outlets import KafkaOutlets
-from stream.pipeline import Pipeline
+from stream.pipeline import Pipeline, lookup
 from stream.ports import FlowParts
 from stream.queries.matcher import Matcher
 from stream.scoring import PatientScorer
@@ -145,13 +145,11 @@ async def test_a_heartbeat_that_was_counted_is_found_by_its_time(store):
     number = next(_partitions)
     at = NOON + YEARS
     await apply_all(store, [beat(1, number, at)], number)
-    pipeline = Pipeline(WindowSettings())
-    run = AcceptedPosts()
-    for seconds in (0, 5):
-        post_id = heartbeat.post_id(number, int(at.timestamp()) + seconds)
-        run.id_hashes.append(heartbeat.hashed(post_id))
-        run.seen_hours.append(((epoch_ms(at) + seconds * 1000) // 3_600_000,))
-    assert await store.seen(number, pipeline.lookups(run)) == [True, False]
+    asked = [int(at.timestamp()) + seconds for seconds in (0, 5)]
+    lookups = [
+        lookup(heartbeat.hashed(heartbeat.post_id(number, at_s)), (at_s // 3600,)) for at_s in asked
+    ]
+    assert await store.seen(number, lookups) == [True, False]
 
 
 async def test_before_the_first_post_a_heartbeat_makes_no_pane(store):
