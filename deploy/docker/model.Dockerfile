@@ -1,0 +1,66 @@
+# syntax=docker/dockerfile:1.7
+# Two jobs, several images: `build` turns the shipped weights into a Triton model repository,
+# `serve` (CPU) and `serve-gpu` are the official Triton container with what the model imports.
+ARG BUILD_PYTHON_IMAGE=python:3.11.13-slim-bookworm
+# The Python of the Triton container below: its python backend runs that version and no other.
+ARG SERVING_PYTHON_IMAGE=python:3.12.11-slim-bookworm
+ARG TRITON_IMAGE=nvcr.io/nvidia/tritonserver:25.06-py3
+
+FROM ${BUILD_PYTHON_IMAGE} AS build-packages
+WORKDIR /build
+COPY requirements/server.txt deploy/docker/packages/select.awk \
+     deploy/docker/packages/model-build.without ./
+RUN awk -v mode=without -f select.awk model-build.without server.txt > build.txt \
+    && python -m venv --without-pip /opt/venv
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip --python /opt/venv/bin/python install --disable-pip-version-check \
+    --require-hashes --no-deps --only-binary=:all: -r build.txt
+
+FROM ${BUILD_PYTHON_IMAGE} AS build
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/app \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp
+COPY --from=build-packages /opt/venv /opt/venv
+COPY core /app/core
+COPY models /app/models
+COPY deploy/triton /app/deploy/triton
+# A named volume takes the owner of the folder that it is laid over.
+RUN install -d -o 10001 -g 10001 /srv/models
+WORKDIR /app
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "models.build"]
+
+FROM ${SERVING_PYTHON_IMAGE} AS serving-packages
+WORKDIR /build
+COPY requirements/server.txt deploy/docker/packages/select.awk \
+     deploy/docker/packages/serving.with ./
+RUN awk -v mode=with -f select.awk serving.with server.txt > serving.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --disable-pip-version-check --target /opt/serving \
+    --require-hashes --no-deps --only-binary=:all: -r serving.txt
+
+FROM ${TRITON_IMAGE} AS serve
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
+COPY --chmod=0755 deploy/docker/http_answers.py /usr/local/bin/http-answers
+# Triton embeds Python in isolation: it does not look at PYTHONPATH, but it does read this.
+COPY deploy/docker/serving.pth /usr/local/lib/python3.12/dist-packages/groundswell.pth
+COPY --from=serving-packages /opt/serving /opt/serving
+COPY core /app/core
+COPY models /app/models
+# Only for the volume's owner: here the repository is mounted read-only.
+RUN install -d -o 10001 -g 10001 /srv/models
+WORKDIR /app
+USER 10001:10001
+
+FROM ${SERVING_PYTHON_IMAGE} AS gpu-packages
+WORKDIR /build
+COPY deploy/docker/packages/gpu.txt ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --disable-pip-version-check --target /opt/serving-gpu \
+    --require-hashes --no-deps --only-binary=:all: -r gpu.txt
+
+FROM serve AS serve-gpu
+COPY --from=gpu-packages /opt/serving-gpu /opt/serving-gpu

@@ -1,0 +1,93 @@
+"""The file as Docker Compose itself reads it; needs its program, but no engine."""
+
+import json
+import subprocess
+
+import pytest
+
+from services.local.child import Command, run_to_end
+
+FILE = "docker-compose.yml"
+
+
+@pytest.fixture(scope="module")
+def compose_program(tool):
+    """The command line of Docker Compose: its own program, or the plug-in of `docker`."""
+    try:
+        return (tool("docker-compose"),)
+    except pytest.skip.Exception:
+        plugin = (tool("docker"), "compose")
+    asked = subprocess.run([*plugin, "version"], capture_output=True, check=False)
+    if asked.returncode:
+        pytest.skip("docker has no compose plug-in")
+    return plugin
+
+
+def config(program, root, *arguments, **variables):
+    """Return what `docker compose ARGUMENTS config` makes of the file."""
+    argv = (*program, "--project-directory", str(root), *arguments, "config", "--format", "json")
+    asked = subprocess.run(
+        argv, cwd=root, capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **variables},
+    )  # fmt: skip
+    assert asked.returncode == 0, asked.stderr
+    return json.loads(asked.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "server", "other"),
+    [((), "triton", "triton-gpu"), (("--profile", "gpu"), "triton-gpu", "triton")],
+    ids=["default", "gpu"],
+)
+def test_compose_accepts_the_file(compose_program, compose, root, arguments, server, other):
+    read = config(compose_program, root, *arguments)
+    assert server in read["services"]
+    assert other not in read["services"]
+    shared = {name for name, s in compose.services.items() if "profiles" not in s.body}
+    assert shared <= set(read["services"])
+    if server == "triton-gpu":
+        (device,) = read["services"][server]["deploy"]["resources"]["reservations"]["devices"]
+        assert device["capabilities"] == ["gpu"]
+
+
+def test_what_the_other_tests_read_is_what_compose_reads(compose_program, compose, root):
+    read = config(compose_program, root)["services"]
+    for name, body in read.items():
+        service = compose.services[name]
+        assert body.get("environment", {}) == service.environment
+        assert [str(word) for word in body.get("command") or []] == service.command
+        assert body["user"] == service.body["user"]
+        assert set(body.get("networks", {})) == service.networks
+        assert body["deploy"]["resources"]["limits"].keys() == (
+            service.body["deploy"]["resources"]["limits"].keys()
+        )
+
+
+def test_variables_reach_where_they_belong(compose_program, root):
+    services = config(
+        compose_program, root,
+        GROUNDSWELL_SECRETS="/etc/groundswell/secrets",
+        GROUNDSWELL_PARTITIONS="8",
+        GROUNDSWELL_SOURCE="replay",
+        GROUNDSWELL_ALERTMANAGER="receivers.yml",
+    )  # fmt: skip
+    assert services["secrets"]["author_key"]["file"] == "/etc/groundswell/secrets/author_key"
+    topics = services["services"]["topics"]["environment"]
+    assert topics["GROUNDSWELL__KAFKA__PARTITIONS"] == "8"
+    ingest = services["services"]["ingest"]["environment"]
+    assert ingest["GROUNDSWELL__INGEST__SOURCE"] == "replay"
+    flags = services["services"]["alertmanager"]["command"]
+    assert "--config.file=/etc/alertmanager/receivers.yml" in flags
+
+
+def test_the_overlay_for_receivers_fits(compose_program, root):
+    files = ("-f", FILE, "-f", "deploy/docker/receivers.yml")
+    read = config(compose_program, root, *files)
+    mounted = {secret["source"] for secret in read["services"]["alertmanager"]["secrets"]}
+    assert mounted == {"slack_api_url", "smtp_password", "webhook_token"}
+
+
+def test_compose_warns_of_nothing(compose_program, root):
+    argv = (*compose_program, "--project-directory", str(root), "config", "--quiet")
+    status, output = run_to_end(Command(argv, cwd=root), 60)
+    assert (status, output) == (0, "")

@@ -1,0 +1,202 @@
+"""The services of docker-compose.yml as processes: their commands, variables and health checks.
+
+What a container would give is put in place: host names become the loopback address, ports free
+ones, mounted files and volumes folders. Everything else is taken from the file as it stands.
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from services.local.child import Child, Command, run_to_end
+from services.local.java import java_program
+from services.local.kafka_jars import fetch_jars
+from services.local.paths import DEFAULT_PATHS
+from services.local.ports import LOOPBACK, any_free_port
+from services.local.redis_server import redis_program
+
+pytestmark = pytest.mark.integration
+
+READY_S = 60.0
+PROCESSES = ("closer", "worker", "exporter", "ingest")
+
+
+def eventually(holds, what, deadline_s=READY_S):
+    """Ask until it holds."""
+    give_up_at = time.monotonic() + deadline_s
+    while not holds():
+        if time.monotonic() > give_up_at:
+            pytest.fail(f"not within {deadline_s:g} s: {what}")
+        time.sleep(0.1)
+
+
+class Machine:
+    """Runs services of the file on this machine."""
+
+    def __init__(self, compose, root, directory):
+        self.compose, self.root, self.directory = compose, root, directory
+        self.secrets = directory / "secrets"
+        self.children = {}
+        self.ports = {}
+        for port in (9092, 9094, 6379, 9101, 9102, 9103, 9110):
+            self.ports[str(port)] = str(any_free_port({int(p) for p in self.ports.values()}))
+        script = str(root / "deploy/docker/make_secrets.sh")
+        made, output = run_to_end(Command(("sh", script, str(self.secrets))), 10)
+        assert made == 0, output
+
+    def here(self, service, text):
+        """Turn a word or value of the file into what it means on this machine."""
+        for inside, source in service.mounts().items():
+            if source.startswith("."):
+                text = text.replace(inside, str(self.root / source))
+        own = self.directory / service.name
+        for inside, outside in (
+            ("/run/secrets", self.secrets),
+            ("/var/lib", own / "var"),
+            ("/data", own / "data"),
+        ):
+            text = text.replace(inside, str(outside)) if text.startswith(inside) else text
+        text = str(own / text.lstrip("/")) if text in ("/tmp", "/tmp/worker") else text
+        for host in ("kafka:", "redis:"):
+            text = text.replace(host, f"{LOOPBACK}:") if f"{host}//" != text[:8] else text
+        text = text.replace("//redis:", f"//{LOOPBACK}:").replace("://:", f"://{LOOPBACK}:")
+        text = text.replace("0.0.0.0", LOOPBACK)  # noqa: S104
+        for usual, free in self.ports.items():
+            text = text.replace(usual, free)
+        return text
+
+    def start(self, name, argv, variables):
+        for folder in ("tmp", "data", "var/lib"):
+            (self.directory / name / folder).mkdir(parents=True, exist_ok=True)
+        path = f"{redis_program().parent}:{sys.exec_prefix}/bin:/usr/bin:/bin"
+        command = Command(tuple(argv), {**variables, "PATH": path}, self.root, inherits=False)
+        self.children[name] = Child(command, self.directory / f"{name}.log")
+
+    def command(self, name):
+        """Return the command line of one of our services and its variables."""
+        service = self.compose.services[name]
+        settings = {k: self.here(service, v) for k, v in service.settings.items()}
+        variables = settings | {"PYTHONPATH": str(self.root), "HOME": str(self.directory)}
+        argv = (sys.executable, "-m", "services.cli.main", *service.command)
+        return argv, variables
+
+    def is_healthy(self, name):
+        """Run the service's own health check."""
+        service = self.compose.services[name]
+        words = [self.here(service, word) for word in service.health]
+        if words[0] == "http-answers":
+            words[0] = str(self.root / "deploy/docker/http_answers.py")
+        path = f"{redis_program().parent}:/usr/bin:/bin"
+        asked = subprocess.run(
+            words, env={"PATH": path}, capture_output=True, check=False, timeout=10
+        )
+        return asked.returncode == 0
+
+    def expect_healthy(self, name):
+        def holds():
+            child = self.children[name]
+            assert child.is_running, child.log_path.read_text()[-2000:]
+            return self.is_healthy(name)
+
+        eventually(holds, f"{name} is healthy")
+
+    def page(self, name):
+        """Return the metrics page of a service."""
+        port = self.command(name)[1]["GROUNDSWELL__METRICS__PORT"]
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=5) as answer:
+            return answer.read().decode()
+
+    def start_kafka(self):
+        """Do what the image's own entry does: lay variables over the file, format, start."""
+        service, home = self.compose.services["kafka"], self.directory / "kafka"
+        mounted, final = home / "mounted", home / "final"
+        defaults = home / "default"
+        for folder in (mounted, final, defaults):
+            folder.mkdir(parents=True)
+        shutil.copy(self.root / "deploy/kafka/server.properties", mounted)
+        for file in ("server.properties", "log4j2.yaml", "tools-log4j2.yaml"):
+            (defaults / file).write_text("\n")
+        variables = {k: self.here(service, v) for k, v in service.environment.items()}
+        jars = ":".join(str(jar) for jar in fetch_jars(DEFAULT_PATHS.cache))
+        java = (str(java_program()), "-Xmx256m", "-XX:+UseSerialGC", "-cp", jars)
+        wrapper = (*java, "kafka.docker.KafkaDockerWrapper", "setup",
+                   "-D", str(defaults), "-M", str(mounted), "-F", str(final))  # fmt: skip
+        status, output = run_to_end(Command(wrapper, variables, inherits=False), 60)
+        assert status == 0, output
+        self.start("kafka", (*java, "kafka.Kafka", str(final / "server.properties")), {})
+
+    def stop(self):
+        for child in reversed(self.children.values()):
+            child.kill()  # what it was to show has been shown
+
+
+@pytest.fixture(scope="module")
+def machine(compose, root, tmp_path_factory):
+    """The stack without model server and watchers, in the order of the file."""
+    machine = Machine(compose, root, tmp_path_factory.mktemp("compose"))
+    try:
+        machine.start_kafka()
+        redis = compose.services["redis"]
+        machine.start("redis", [machine.here(redis, word) for word in redis.command], {})
+        machine.expect_healthy("kafka")
+        machine.expect_healthy("redis")
+        argv, variables = machine.command("topics")
+        status, output = run_to_end(Command(argv, variables, root, inherits=False), 60)
+        assert status == 0, output
+        for name in PROCESSES:
+            argv, variables = machine.command(name)
+            if name == "worker":
+                variables["GROUNDSWELL__SCORER__KIND"] = "fake"  # no model server here
+            machine.start(name, argv, variables)
+        yield machine
+    finally:
+        machine.stop()
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_every_process_starts_and_becomes_healthy(machine, name):
+    machine.expect_healthy(name)
+
+
+def test_posts_flow_from_the_source_through_the_broker_into_the_store(machine):
+    def counted():
+        lines = machine.page("worker").splitlines()
+        applied = [line for line in lines if line.startswith("groundswell_posts_applied_total{")]
+        return any(float(line.rpartition(" ")[2]) > 0 for line in applied)
+
+    eventually(counted, "the worker counts posts")
+
+
+def test_the_store_takes_no_command_without_the_password(machine):
+    (machine.directory / "wrong").write_text("wrong")
+    script = str(machine.root / "deploy/docker/redis_answers.sh")
+    port = machine.ports["6379"]
+    path = {"PATH": f"{redis_program().parent}:/usr/bin:/bin"}
+    for secret, expected in (("secrets/redis_password", 0), ("wrong", 1)):
+        words = ("sh", script, str(machine.directory / secret), port)
+        status, _ = run_to_end(Command(words, path, inherits=False), 10)
+        assert status == expected
+
+
+def test_the_store_keeps_an_append_only_file_and_evicts_nothing(machine):
+    password = (machine.secrets / "redis_password").read_text()
+    words = (str(redis_program().parent / "redis-cli"), "-p", machine.ports["6379"],
+             "CONFIG", "GET", "*")  # fmt: skip
+    variables = {"REDISCLI_AUTH": password}
+    _, output = run_to_end(Command(words, variables, inherits=False), 10)
+    lines = output.splitlines()
+    known = dict(zip(lines[::2], lines[1::2], strict=False))
+    assert known["appendonly"] == "yes"
+    assert known["maxmemory-policy"] == "noeviction"
+    assert known["maxmemory"] == str(1 << 30)
+
+
+@pytest.mark.parametrize("name", ["exporter", "redis", "kafka"])
+def test_a_service_that_is_gone_is_not_healthy(machine, name):
+    # The last test of this file: what it stops stays stopped.
+    machine.children[name].kill()
+    assert not machine.is_healthy(name)

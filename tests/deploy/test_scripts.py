@@ -1,0 +1,71 @@
+"""The small scripts that containers run."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from services.local.child import Command, run_to_end
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "docker"
+
+
+def run(*words):
+    return run_to_end(Command(tuple(str(word) for word in words)), 10)
+
+
+def test_secrets_are_made_once_and_kept(tmp_path, compose):
+    folder = tmp_path / "secrets"
+    assert run("sh", FOLDER / "make_secrets.sh", folder)[0] == 0
+    made = {file.name: file.read_text() for file in folder.iterdir()}
+    assert set(made) == set(compose.tree["secrets"])
+    assert len(set(made.values())) == len(made)
+    assert all(len(text) == 64 for text in made.values())
+    assert run("sh", FOLDER / "make_secrets.sh", folder)[0] == 0
+    assert {file.name: file.read_text() for file in folder.iterdir()} == made
+
+
+def test_secrets_are_out_of_reach_of_others_on_the_machine(tmp_path):
+    folder = tmp_path / "secrets"
+    run("sh", FOLDER / "make_secrets.sh", folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    # A container's user is another one: it must be able to read what is mounted for it.
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o444}
+
+
+@pytest.mark.parametrize("password", ["", "two words", 'quote"', "line\nbreak"])
+def test_a_password_that_would_break_the_stores_configuration_is_refused(tmp_path, password):
+    (tmp_path / "password").write_text(password)
+    status, output = run(
+        "sh", FOLDER / "redis_start.sh", FOLDER.parent / "redis/redis.conf",
+        tmp_path / "password", tmp_path, tmp_path, "127.0.0.1", "1", "1mb",
+    )  # fmt: skip
+    assert status == 2
+    assert "redis_password" not in output
+    assert not (tmp_path / "redis.conf").exists()
+
+
+@pytest.mark.parametrize("script", sorted(FOLDER.glob("*.sh")), ids=lambda path: path.name)
+def test_shellcheck_finds_nothing(script, tool):
+    status, output = run(tool("shellcheck"), script)
+    assert status == 0, output
+
+
+def test_a_page_that_nobody_serves_is_not_answered():
+    status, _ = run(FOLDER / "http_answers.py", "http://127.0.0.1:1/metrics")
+    assert status == 1
+
+
+def test_yaml_is_well_formed_and_tidy(tool, root):
+    rules = "{extends: default, rules: {line-length: {max: 110}, document-start: disable, " \
+            "braces: {max-spaces-inside: 1}, comments: {min-spaces-from-content: 1}, " \
+            "truthy: {check-keys: false}}}"  # fmt: skip
+    files = [
+        root / "docker-compose.yml",
+        *(root / "deploy/docker").glob("*.yml"),
+        *(root / "deploy/alertmanager").glob("*.yml"),
+        *(root / "deploy/grafana/provisioning").rglob("*.yml"),
+        root / "deploy/prometheus/compose.yml",
+    ]
+    status, output = run(tool("yamllint"), "--strict", "-d", rules, *files)
+    assert status == 0, output
