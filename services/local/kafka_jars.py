@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,7 @@ KAFKA_ENDPOINT = (
 LOCK_PATH = deploy_file("kafka", "jgo.lock.toml")
 _PARALLEL_FETCHES = 8
 _FETCH_TRIES = 3
+_RETRY_WAIT_S = 1.0
 
 
 class JarsUnavailable(GroundswellError):
@@ -115,12 +117,13 @@ def _fetch_one(context: "MavenContext", jar: LockedJar) -> Path:
     group, artifact, version = jar.coordinate.split(":")
     component = context.project(group, artifact).at_version(version)
     reason = "no try was made"
-    for _attempt in range(_FETCH_TRIES):
+    for attempt in range(_FETCH_TRIES):
+        time.sleep(_RETRY_WAIT_S * attempt)
         try:
             path = component.artifact().resolve()
         except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
             # jgo's message lists addresses; the kind of error is enough to act on.
-            reason = type(error).__name__
+            reason = f"{type(error).__name__}; is the network there?"
             continue
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
