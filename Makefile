@@ -58,8 +58,18 @@ $(TRAIN)/.done: $(UV) requirements/train.txt pyproject.toml
 	@$(ITSELF) --python $(TRAIN)/bin/python
 	@touch $@
 
+# The broker's jars and the built model: fetched and made beside the environments, once.
+.groundswell/.broker: $(VENV)/.main $(wildcard deploy/kafka/*)
+	@$(BIN)/python -m services.local.kafka_archive
+	@mkdir -p $(@D) && touch $@
+
+.groundswell/.model: $(SERVER)/.done $(wildcard models/weights/post-encoder/* models/build.py models/quantise.py)
+	@$(SERVER)/bin/python -m models.build
+	@mkdir -p $(@D) && touch $@
+
 .PHONY: setup setup-dev setup-train
-setup: $(VENV)/.main $(SERVER)/.done ## make the environments that running needs
+setup: $(VENV)/.main ## make what running needs: environments, broker, model
+	@$(MAKE) --no-print-directory -j2 .groundswell/.broker .groundswell/.model
 setup-dev: setup $(VENV)/.dev ## and what tests and checks need
 setup-train: $(TRAIN)/.done ## and torch, for training
 
