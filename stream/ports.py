@@ -24,9 +24,12 @@ class Store(Protocol):
         ...
 
     async def seen(
-        self, partition: int, lookups: Sequence[tuple[str, int, Sequence[int]]]
+        self,
+        partition: int,
+        lookups: Sequence[tuple[str, int, Sequence[int]]],
+        first: int | None = None,
     ) -> list[bool]:
-        """Tell which ids the partition has counted."""
+        """Tell which ids the partition has counted; refuse if record `first` was applied."""
         ...
 
     async def apply(self, partition: int, batch: ApplyBatch) -> Applied:

@@ -79,7 +79,11 @@ class PostsStage:
         """Decode and look ids up; changes nothing of its own before the store has answered."""
         parts, pending = self._parts, self._pending
         run = accept_posts(records, self._decoder)
-        seen = await parts.store.seen(partition, parts.pipeline.lookups(run))
+        # A worker that lost the partition without knowing may hold records that its successor has
+        # counted. It is refused here: its apply would be too, but only after it had written dead
+        # letters that call them copies.
+        lookups = parts.pipeline.lookups(run)
+        seen = await parts.store.seen(partition, lookups, records[0].offset)
         parts.pipeline.drop_unwanted(run, seen, pending, watermark.value_ms)
         beats = heartbeat.advance(run, watermark)
         hashes = list(run.id_hashes)

@@ -132,13 +132,27 @@ class RedisStore:
             found = await pipe.execute()
         return [partition for partition, exists in enumerate(found) if exists]
 
-    async def seen(self, partition: int, lookups: Sequence[SeenLookup]) -> list[bool]:
-        """Tell for each id whether the partition has counted it inside the dedupe horizon."""
+    async def seen(
+        self, partition: int, lookups: Sequence[SeenLookup], first: int | None = None
+    ) -> list[bool]:
+        """Tell for each id whether the partition has counted it inside the dedupe horizon.
+
+        Args:
+            partition: its number.
+            lookups: the ids.
+            first: offset of the first record they are of; None if they are of no record of `posts`.
+
+        Raises:
+            CursorConflict: that record was applied already, by another writer.
+        """
         if not lookups:
             return []
         message = _pack.encode([[post_id, shard, *hours] for post_id, shard, hours in lookups])
+        asker = "" if first is None else first
         async with _redis_faults():
-            answer = await self._seen(keys=[keys.cursor(partition)], args=[message])
+            answer = await self._seen(keys=[keys.cursor(partition)], args=[message, asker])
+        if isinstance(answer, int):
+            raise CursorConflict(partition, POSTS, (first or 0) - 1, answer)
         return [flag == 1 for flag in answer]
 
     async def apply(self, partition: int, batch: ApplyBatch) -> Applied:

@@ -1,9 +1,16 @@
--- Tell which post ids a partition has already counted.
+-- Tell which post ids a partition has already counted, as long as its cursor is before the asker.
 --
 -- KEYS[1]  {p}:cursor; every other key has the same hash tag.
 -- ARGV[1]  msgpack list of {id as decimal string, shard, hour, hour, ...}
--- Returns a list of 0 and 1, one for each id. Safe as a plain read: a partition has one writer, and
--- the apply of a second one is refused.
+-- ARGV[2]  offset of the first record of `posts` that is asked for, "" if it is about none
+-- Returns a list of 0 and 1, one for each id, or the stored cursor if that record was applied:
+-- another writer has counted these very records, and each would look like a copy of itself.
+
+local stored = tonumber(redis.call('HGET', KEYS[1], 'posts') or '-1')
+local first = tonumber(ARGV[2])
+if first and stored >= first then
+  return stored
+end
 
 local p = string.sub(KEYS[1], 1, -7)
 local known = {}

@@ -86,9 +86,9 @@ class FlakyStore:
         self._maybe_fail()
         return await self._store.partition_state(partition)
 
-    async def seen(self, partition, lookups):
+    async def seen(self, partition, lookups, first=None):
         self._maybe_fail()
-        return await self._store.seen(partition, lookups)
+        return await self._store.seen(partition, lookups, first)
 
     async def apply(self, partition, batch):
         self._maybe_fail()
@@ -243,6 +243,31 @@ def test_any_order_batch_size_and_faults_give_the_same_windows(
         assert sum(c["posts"] for (q, _), c in windows[1].items() if q == "all") == 120
 
     asyncio.run(run_both())
+
+
+async def test_a_writer_whose_records_another_has_counted_calls_none_of_them_a_copy(store):
+    chance = random.Random(5)
+    number, metrics, sink = next(_partitions), Metrics(), ListSink()
+    values = [encode(make_post(i)) for i in range(40)]
+    slept = make_engine(store, sink, chance, metrics=metrics)
+    unread = MemoryPartition(values)
+    await slept.assign({(POSTS, number): unread.steering()})
+    while slept.cursor(POSTS, number) is None:  # noqa: ASYNC110 it tells nobody
+        await asyncio.sleep(0.001)
+    awake = make_engine(store, ListSink(), chance)
+    await run_until_applied(awake, store, {(POSTS, number): MemoryPartition(values)}, chance)
+
+    await slept.offer(POSTS, number, unread.fetch(40))
+    while not _refused(metrics, number):  # noqa: ASYNC110 nor does this
+        await asyncio.sleep(0.001)
+    await slept.drain(5)
+    assert sink.values(DEAD_POSTS) == []
+    assert (await store.partition_state(number)).totals["counted"] == 40
+
+
+def _refused(metrics, number):
+    labels = {"partition": str(number)}
+    return metrics.registry.get_sample_value("groundswell_applies_refused_total", labels)
 
 
 async def test_a_refused_apply_goes_back_to_the_stored_cursor_and_counts_nothing_twice(store):
