@@ -18,6 +18,15 @@ from core.ports import ScoreBatch
 from core.settings import ScorerSettings
 
 TEXT, LANG, RATED, VERSION = "TEXT", "LANG", "RATED", "MODEL_VERSION"
+_CHANNEL: Final = (
+    # gRPC's own back-off grows to two minutes: a server that is back would be left alone so long.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Batches are bounded by the worker; gRPC's 4 MB would refuse what the worker may send.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+)
 _READY_TIMEOUT_S: Final = 2.0
 _STATUS: Final = "StatusCode."
 # What the server says about a batch that it would not take a second time either.
@@ -114,7 +123,7 @@ class TritonScorer:
     def _connection(self) -> InferenceServerClient:
         # Made on first use: grpc.aio wants the loop that will use it.
         if self._client is None:
-            self._client = InferenceServerClient(self._url)
+            self._client = InferenceServerClient(self._url, channel_args=list(_CHANNEL))
         return self._client
 
     async def _learn(self) -> _Served:

@@ -17,7 +17,7 @@ from core.errors import ConfigError
 from models.encoder.config import EncoderConfig, load_config
 from models.serving.cache import RecentCache, content_key
 from models.serving.calibration import probabilities
-from models.serving.engines import EMBEDDING, LOGITS_PREFIX, Engine, open_engine
+from models.serving.engines import EMBEDDING, LENGTH_STEP, LOGITS_PREFIX, Engine, open_engine
 from models.serving.language import LanguageGate, count_letters
 from models.serving.normalise import NORMALISER_VERSION, normalise
 from models.serving.tokenise import TextTokenizer
@@ -145,8 +145,7 @@ class PostEncoderService:
 
     def warm_up(self) -> None:
         """Read texts of every length once, so that no post waits for kernels to be made."""
-        longest = self.config.max_tokens
-        lengths = range(8, longest + 1, 8)
+        lengths = range(LENGTH_STEP, self.config.max_tokens + 1, LENGTH_STEP)
         self._engine.infer([[1] * length for length in lengths for _ in range(2)])
 
 

@@ -117,6 +117,9 @@ async def test_scorer_recovers_when_the_server_comes_back(tmp_path: Path) -> Non
         with pytest.raises(ScorerUnavailable):
             await scorer.score_batch(list(EXAMPLES[:2]), ["", ""])
         with server:
+            async with asyncio.timeout(30):
+                while not await scorer.is_ready():  # noqa: ASYNC110 -- no event of ours
+                    await asyncio.sleep(0.1)
             after = await scorer.score_batch(list(EXAMPLES[:2]), ["", ""])
     finally:
         await scorer.close()

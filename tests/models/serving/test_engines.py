@@ -25,8 +25,8 @@ def test_padded_length_depends_on_the_text_alone(counts: list[int]) -> None:
 
 
 def test_padding_and_mask_mark_the_same_tokens() -> None:
-    ids, mask = pad([[5, 6], [7], [8, 9, 10]], [2, 1], 8)
-    np.testing.assert_array_equal(ids, [[8, 9, 10, 0, 0, 0, 0, 0], [7, 0, 0, 0, 0, 0, 0, 0]])
+    ids, mask = pad([[5, 6], [7], [8, 9, 10]], [2, 1], 4)
+    np.testing.assert_array_equal(ids, [[8, 9, 10, 0], [7, 0, 0, 0]])
     np.testing.assert_array_equal(mask, (ids > 0).astype(int))
 
 
