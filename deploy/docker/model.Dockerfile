@@ -46,7 +46,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp
 COPY --chmod=0755 deploy/docker/http_answers.py /usr/local/bin/http-answers
 # Triton embeds Python in isolation: it does not look at PYTHONPATH, but it does read this.
-COPY deploy/docker/serving.pth /usr/local/lib/python3.12/dist-packages/groundswell.pth
+COPY deploy/docker/serving_path.txt /usr/local/lib/python3.12/dist-packages/groundswell.pth
 COPY --from=serving-packages /opt/serving /opt/serving
 COPY core /app/core
 COPY models /app/models

@@ -1,7 +1,9 @@
 """The Dockerfiles: what they start from, what they copy, as whom they run."""
 
+import ast
 import re
 import shlex
+import sys
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -140,3 +142,22 @@ def test_the_models_python_is_the_one_its_packages_are_installed_for(root):
 def test_hadolint_finds_nothing(dockerfile, tool):
     status, output = run_to_end(Command((tool("hadolint"), str(dockerfile))), 60)
     assert status == 0, output
+
+
+def test_the_model_server_finds_its_packages_although_it_embeds_python_in_isolation(root, tmp_path):
+    line = (root / "deploy/docker/serving_path.txt").read_text()
+    # Python reads the file when it looks through its site folders, isolated (-I) or not.
+    (tmp_path / "groundswell.pth").write_text(line)
+    code = f"import site, sys; site.addsitedir({str(tmp_path)!r}); print(sys.path[:3])"
+    status, output = run_to_end(Command((sys.executable, "-I", "-c", code)), 30)
+    assert status == 0, output
+    found = ast.literal_eval(output)
+    assert found == ["/opt/serving", "/opt/serving-gpu", "/app"]
+    targets = {
+        rest.split()[-1]
+        for stage in stages_of(root / "deploy/docker/model.Dockerfile")
+        for word, rest in stage.steps
+        if word == "COPY" and stage.name in ("serve", "serve-gpu")
+    }
+    assert {"/opt/serving", "/opt/serving-gpu", "/app/core", "/app/models"} <= targets
+    assert "/usr/local/lib/python3.12/dist-packages/groundswell.pth" in targets
