@@ -1,0 +1,5 @@
+"""The Grafana dashboards as code: one panel is one small function.
+
+`names` turns metrics of `core.metrics` into the names that Prometheus has, so that no name is
+written twice; `shapes` has what panels share; `pipeline` and `conversation` are the dashboards.
+"""

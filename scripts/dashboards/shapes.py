@@ -1,0 +1,138 @@
+"""What panels share: size, data source, legend, the way a query is written down."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import (
+    common,
+    dashboard,
+    prometheus,
+    stat,
+    timeseries,
+)
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models import dashboard as models
+
+SOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="prometheus")
+"""As provisioned by `deploy/grafana/provisioning/datasources`."""
+
+WIDTH: Final = 24
+"""Of a row, in Grafana's columns."""
+
+SECONDS: Final = "s"
+PER_SECOND: Final = "/s"
+BYTES: Final = "bytes"
+SHARE: Final = "percentunit"
+COUNT: Final = "short"
+
+Query = tuple[str, str]
+"""(PromQL, legend)"""
+
+
+def _targets(queries: tuple[Query, ...], *, instant: bool) -> list[prometheus.Dataquery]:
+    targets: list[prometheus.Dataquery] = []
+    for number, (promql, legend) in enumerate(queries):
+        target = prometheus.Dataquery().expr(promql).ref_id(chr(ord("A") + number))
+        if legend:
+            target = target.legend_format(legend)
+        targets.append(target.instant() if instant else target.range())
+    return targets
+
+
+def lines(
+    title: str, why: str, unit: str, *queries: Query, span: int = 8, stacked: bool = False
+) -> timeseries.Panel:
+    """Return a panel of lines over time.
+
+    Args:
+        title: unique on its dashboard; `docs/dashboards.md` has a row for it.
+        why: shown when the pointer rests on the title.
+        unit: of the axis, in Grafana's words.
+        queries: PromQL and legend of each.
+        span: columns.
+        stacked: parts of a whole.
+    """
+    panel = (
+        timeseries.Panel()
+        .title(title)
+        .description(why)
+        .datasource(SOURCE)
+        .unit(unit)
+        .height(8)
+        .span(span)
+        .fill_opacity(60 if stacked else 8)
+        .line_width(0 if stacked else 1)
+        .show_points(common_models.VisibilityMode.NEVER)
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(True)
+            .display_mode(common_models.LegendDisplayMode.LIST)
+            .placement(common_models.LegendPlacement.BOTTOM)
+        )
+        .tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
+        .targets(list(_targets(queries, instant=False)))
+    )
+    if stacked:
+        mode = common.StackingConfig().mode(common_models.StackingMode.NORMAL)
+        panel = panel.stacking(mode)
+    return panel
+
+
+def number(
+    title: str, why: str, unit: str, *queries: Query, bad_above: float | None = None,
+    bad_below: float | None = None, span: int = 4,
+) -> stat.Panel:  # fmt: skip
+    """Return a panel of one number, or a few; red above, or below, where it is bad.
+
+    Args:
+        title: as of `lines`, like the next four.
+        why: likewise.
+        unit: likewise.
+        queries: likewise.
+        span: likewise.
+        bad_above: red from here on.
+        bad_below: red below this.
+    """
+    colours: list[tuple[float | None, str]] = [(None, "green")]
+    if bad_above is not None:
+        colours.append((bad_above, "red"))
+    if bad_below is not None:
+        colours = [(None, "red"), (bad_below, "green")]
+    steps = [models.Threshold(value=value, color=colour) for value, colour in colours]
+    return (
+        stat.Panel()
+        .title(title)
+        .description(why)
+        .datasource(SOURCE)
+        .unit(unit)
+        .height(4)
+        .span(span)
+        .graph_mode(common_models.BigValueGraphMode.AREA)
+        .color_mode(common_models.BigValueColorMode.VALUE)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .thresholds(dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps))
+        .targets(list(_targets(queries, instant=False)))
+    )
+
+
+def board(title: str, uid: str, why: str) -> dashboard.Dashboard:
+    """Return an empty dashboard."""
+    return (
+        dashboard.Dashboard(title)
+        .uid(uid)
+        .description(why)
+        .tags(["groundswell", "generated"])
+        .readonly()
+        .refresh("5s")
+        .time("now-30m", "now")
+        .timezone("utc")
+        .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        .link(
+            dashboard.DashboardLink("Groundswell")
+            .type(models.DashboardLinkType.DASHBOARDS)
+            .tags(["groundswell"])
+            .as_dropdown(True)
+            .keep_time(True)
+        )
+    )

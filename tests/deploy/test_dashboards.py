@@ -1,0 +1,129 @@
+"""The dashboards are as generated, name metrics that exist, and show no small group's plans."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.metrics import Metrics
+from services.exporter import MIN_PARTICIPATION_POSTS
+from services.local.options import StackOptions
+from services.local.paths import RuntimePaths
+from services.local.prometheus_server import PrometheusServer, prometheus_program
+from services.local.stack import plan_stack
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "grafana" / "dashboards"
+BOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.json")}
+OTHERS = re.compile(r"nv_inference_\w+|process_\w+")
+
+
+def check(folder: Path) -> subprocess.CompletedProcess[str]:
+    script = ROOT / "scripts" / "generate_dashboards.py"
+    return subprocess.run(
+        [sys.executable, str(script), "--check", "--output", str(folder)],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def panels(board: str) -> Iterator[dict[str, Any]]:
+    yield from (panel for panel in BOARDS[board]["panels"] if panel["type"] != "row")
+
+
+def queries() -> list[str]:
+    return [t["expr"] for board in BOARDS for panel in panels(board) for t in panel["targets"]]
+
+
+def test_the_committed_files_are_as_generated() -> None:
+    checked = check(FOLDER)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_check_fails_on_a_file_that_differs_is_missing_or_is_too_many(tmp_path: Path) -> None:
+    folder = tmp_path / "dashboards"
+    shutil.copytree(FOLDER, folder)
+    path = folder / "pipeline.json"
+    path.write_text(path.read_text().replace("Heartbeat age", "Heart rate"))
+    (folder / "by-hand.json").write_text("{}")
+    (folder / "conversation.json").unlink()
+    checked = check(folder)
+    assert checked.returncode == 1
+    for name in ("pipeline.json", "by-hand.json", "conversation.json"):
+        assert name in checked.stderr
+
+
+def test_every_name_in_a_query_is_a_metric() -> None:
+    known = set()
+    metrics = [value for value in vars(Metrics()).values() if hasattr(value, "labels")]
+    for family in (family for metric in metrics for family in metric.describe()):
+        suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+        known |= {family.name + suffix for suffix in suffixes.get(family.type, ("",))}
+    for query in queries():
+        named = set(re.findall(r"groundswell_\w+", query))
+        assert named <= known, query
+        assert named or OTHERS.search(query), query
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_titles_are_unique_and_every_panel_explains_itself(board: str) -> None:
+    titles = [panel["title"] for panel in panels(board)]
+    assert len(titles) == len(set(titles)) > 10
+    assert all(panel["description"] and panel["datasource"] for panel in panels(board))
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_the_page_has_a_row_for_every_panel_and_none_else(board: str) -> None:
+    page = (ROOT / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^## {board.capitalize()}\n(.*?)(?=^## |\Z)", page, re.M | re.S)
+    documented = re.findall(r"^\| \*\*(.+?)\*\* \|", section, re.M)
+    assert sorted(documented) == sorted(panel["title"] for panel in panels(board))
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_rows_are_full_and_panels_do_not_overlap(board: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in BOARDS[board]["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {
+            (place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_participation_is_asked_for_groups_only() -> None:
+    asked = [query for query in queries() if "participation" in query]
+    assert asked
+    for query in asked:
+        assert query.endswith(
+            f" and on (query) groundswell_window_posts >= {MIN_PARTICIPATION_POSTS}"
+        )
+
+
+def test_no_panel_asks_for_the_heartbeat_as_if_it_were_a_source_of_people() -> None:
+    (stages,) = (p for p in panels("pipeline") if p["title"] == "Posts by stage")
+    assert 'source!="heartbeat"' in stages["targets"][0]["expr"]
+
+
+@pytest.mark.skipif(prometheus_program() is None, reason="needs Prometheus")
+def test_the_local_prometheus_scrapes_triton_and_every_process(tmp_path: Path) -> None:
+    stack = plan_stack(StackOptions(paths=RuntimePaths(tmp_path), workers=2), usual_ports=False)
+    (prometheus,) = (server for server in stack.servers if isinstance(server, PrometheusServer))
+    prometheus.directory.mkdir(parents=True)
+    prometheus.command()
+    groups = json.loads((prometheus.directory / "targets.json").read_text())
+    scraped = {group["labels"]["part"]: group["targets"] for group in groups}
+    for server in stack.servers:
+        if "metrics" in server.ports:
+            assert scraped[server.name] == [f"127.0.0.1:{server.ports['metrics']}"]
+    assert {"triton", "worker-1", "worker-2", "closer", "exporter", "heartbeat"} <= set(scraped)

@@ -1,0 +1,171 @@
+"""Every query of every panel returns data from a real Prometheus that scrapes the running stack.
+
+The stack scores with the fake, which has every head; Triton's own panels get a Triton of their own,
+with a few batches sent to it.
+"""
+
+import asyncio
+import json
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.settings import ScorerSettings
+from models.scorers import SCORERS
+from services.local.child import Command
+from services.local.kafka_jars import fetch_jars
+from services.local.options import StackOptions
+from services.local.paths import DEFAULT_PATHS, RuntimePaths
+from services.local.prometheus_server import PrometheusServer, ScrapeTarget, prometheus_program
+from services.local.session import Session
+from services.local.stack import plan_stack
+from services.local.triton_server import TritonServer
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(prometheus_program() is None, reason="needs Prometheus"),
+]
+
+DASHBOARDS = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards"
+DEADLINE_S = 75.0
+VARIABLES = {"$__rate_interval": "8s", "$query": "all"}
+SETTINGS = {
+    "GROUNDSWELL__WINDOWS__PANE_S": "5",
+    "GROUNDSWELL__WINDOWS__ALLOWED_LATENESS_S": "2",
+    "GROUNDSWELL__WINDOWS__IDLE_AFTER_S": "5",
+    "GROUNDSWELL__HEARTBEAT__EVERY_S": "1",
+    "GROUNDSWELL__EXPORTER__REFRESH_S": "1",
+}
+
+
+class FastPrometheus(PrometheusServer):
+    """The project's own configuration, with a second between scrapes."""
+
+    def command(self) -> Command:
+        command = super().command()
+        path = self.directory / "prometheus.yml"
+        text = path.read_text()
+        for name, value in {"scrape_interval": "1s", "scrape_timeout": "1s"}.items():
+            assert f"  {name}: " in text
+            text = "\n".join(
+                f"  {name}: {value}" if line.startswith(f"  {name}:") else line
+                for line in text.splitlines()
+            )
+        path.write_text(text + "\n")
+        return command
+
+
+@dataclass(frozen=True)
+class PanelQuery:
+    """One query of one panel."""
+
+    board: str
+    panel: str
+    ref: str
+    promql: str
+
+    def __str__(self) -> str:
+        return f"{self.board} / {self.panel} / {self.ref}: {self.promql}"
+
+
+def panel_queries() -> list[PanelQuery]:
+    found = []
+    for path in sorted(DASHBOARDS.glob("*.json")):
+        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
+            for target in panel.get("targets", ()):
+                promql = target["expr"]
+                for name, value in VARIABLES.items():
+                    promql = promql.replace(name, value)
+                assert "$" not in promql, f"{path.name}: a variable the test does not know"
+                found.append(PanelQuery(path.stem, panel["title"], target["refId"], promql))
+    return found
+
+
+def ask(prometheus: PrometheusServer, promql: str) -> list[dict[str, Any]]:
+    """Return the samples of an instant query that are numbers."""
+    query = urllib.parse.urlencode({"query": promql})
+    try:
+        url = f"{prometheus.url}/api/v1/query?{query}"
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+            samples = json.load(answer)["data"]["result"]
+    except urllib.error.HTTPError as refused:
+        pytest.fail(f"{promql}\n{refused.read().decode()}")
+    return [sample for sample in samples if sample["value"][1] != "NaN"]
+
+
+@contextmanager
+def traffic(triton: TritonServer) -> Iterator[None]:
+    """Send small batches to a Triton, a few a second, until the end."""
+    scorer = SCORERS.get("triton")(ScorerSettings(url=triton.grpc_address))
+    stop = threading.Event()
+
+    async def send() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            texts = [f"the trains are late again, for the {number}th time"] * 2
+            await scorer.score_batch(texts, ["en"] * 2)
+            await asyncio.sleep(0.2)
+        await scorer.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(send()), name="traffic")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path, triton: TritonServer) -> Iterator[PrometheusServer]:
+    """A Prometheus over a running stack, and a Triton that works."""
+    options = StackOptions(
+        scorer="fake",
+        ingest_arguments=("--rate=100", "--malformed-share=0.05"),
+        metrics_stack=False,
+        settings=SETTINGS,
+        paths=RuntimePaths(tmp_path / "stack", shared_cache=DEFAULT_PATHS.cache),
+    )
+    session = Session(
+        options,
+        say=print,
+        plan=partial(plan_stack, usual_ports=False),
+        prepare=lambda asked, _say: fetch_jars(asked.paths.cache),
+    )
+    with session, traffic(triton):
+        session.bring_up()
+        targets = [
+            ScrapeTarget(server.name, server.ports["metrics"])
+            for server in [*session.stack.servers, triton]
+            if "metrics" in server.ports
+        ]
+        with FastPrometheus(tmp_path / "prometheus", targets) as server:
+            yield server
+
+
+def test_every_query_of_every_panel_returns_data(prometheus: PrometheusServer) -> None:
+    empty = panel_queries()
+    assert len(empty) > 50
+    give_up_at = time.monotonic() + DEADLINE_S
+    while empty and time.monotonic() < give_up_at:
+        time.sleep(1)
+        empty = [query for query in empty if not ask(prometheus, query.promql)]
+    assert not empty, "no data in {} s:\n{}".format(DEADLINE_S, "\n".join(map(str, empty)))
+    # What must be so in a healthy stack, now that everything is there.
+    assert [
+        s["value"][1] for s in ask(prometheus, "sum(abs(groundswell_integrity_gap_posts))")
+    ] == ["0"]
+    assert ask(prometheus, "groundswell_heartbeat_age_seconds < 10")
+    assert not ask(prometheus, 'up{job="groundswell"} == 0')
+    assert not ask(prometheus, '{__name__=~"groundswell_window_.*", query="heartbeat"}')
