@@ -19,6 +19,7 @@ from models.encoder.model import (
     load_backbone,
     save_weights,
 )
+from models.serving.engines import EMBEDDING, LOGITS_PREFIX, ONNX_FILE, open_engine
 
 pytestmark = pytest.mark.train
 
@@ -82,6 +83,21 @@ def test_assembled_model_computes_what_torch_computes(
     found_embedding, found_logits = run(assembled(folder), batch)
     np.testing.assert_allclose(found_embedding, embedding.numpy(), atol=2e-5)
     np.testing.assert_allclose(found_logits, logits["sentiment"].numpy(), atol=2e-5)
+
+
+def test_onnx_runtime_engine_gives_every_text_its_own_row(
+    folder: Path, trained: PostEncoder, tmp_path: Path
+) -> None:
+    onnx.save_model(assembled(folder), tmp_path / ONNX_FILE)
+    texts = [[2, *range(5, 5 + n), 3] for n in (9, 1, 30, 4, 1)]
+    found = open_engine(tmp_path).infer(texts)
+    for row, ids in enumerate(texts):
+        with torch.no_grad():
+            embedding, logits = trained(torch.tensor([ids]), torch.ones(1, len(ids)).long())
+        np.testing.assert_allclose(found[EMBEDDING][row], embedding[0].numpy(), atol=2e-5)
+        np.testing.assert_allclose(
+            found[LOGITS_PREFIX + "sentiment"][row], logits["sentiment"][0].numpy(), atol=2e-5
+        )
 
 
 def test_half_precision_stays_near(

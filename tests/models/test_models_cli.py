@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from services.cli.models import app
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Path:
+    """An interpreter that writes down its arguments and exits with 3."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/arguments\nexit 3\n')
+    python.chmod(0o755)
+    return python
+
+
+def arguments(recorder: Path) -> list[str]:
+    return (recorder.parent / "arguments").read_text().split("\n")[:-1]
+
+
+def test_list_shows_the_shipped_model_and_that_nothing_is_built(tmp_path: Path) -> None:
+    shown = RUNNER.invoke(app, ["list", "--repository", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert "post-encoder-1+" in shown.output
+    assert "sentiment (3)" in shown.output
+    assert "not built" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("command", "remedy"),
+    [
+        (["build"], "make setup`"),
+        (["evaluate", "sentiment", "--data", "."], "make setup`"),
+        (["calibrate", "--data", "."], "make setup`"),
+        (["train", "--data", "."], "make setup-train`"),
+    ],
+)
+def test_without_its_environment_a_command_says_how_to_make_it(
+    command: list[str], remedy: str, tmp_path: Path
+) -> None:
+    said = RUNNER.invoke(app, [*command, "--python", str(tmp_path / "none")])
+    assert said.exit_code == 2
+    assert remedy in said.output
+
+
+def test_arguments_and_exit_status_are_handed_on(recorder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = ["evaluate", "sentiment", "--data", str(tmp_path), "--json", str(file)]
+    said = RUNNER.invoke(app, [*command, "--python", str(recorder)])
+    assert said.exit_code == 3
+    handed = arguments(recorder)
+    assert handed[:3] == ["-m", "models.encoder.evaluate", "sentiment"]
+    assert handed[handed.index("--data") + 1] == str(tmp_path)
+    assert handed[handed.index("--json") + 1] == str(file)
+    assert "--url" not in handed
+
+
+def test_missing_data_is_wrong_use(recorder: Path, tmp_path: Path) -> None:
+    said = RUNNER.invoke(
+        app, ["calibrate", "--data", str(tmp_path / "none"), "--python", str(recorder)]
+    )
+    assert said.exit_code == 2
+    assert not (tmp_path / "arguments").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "calibrate", "build", "evaluate"])
+def test_help_has_an_example(command: str) -> None:
+    assert "Example: groundswell models" in RUNNER.invoke(app, [command, "--help"]).output
+
+
+def test_shipped_figures_meet_the_promise() -> None:
+    from services.cli.models import WEIGHTS
+
+    report = json.loads((WEIGHTS / "post-encoder" / "evaluation.json").read_text())
+    config = json.loads((WEIGHTS / "post-encoder" / "config.json").read_text())
+    assert report["settings"]["model_version"] == config["version"] + ".int8"
+    assert report["figures"]["model_macro_recall"] >= 0.68
+    assert report["figures"]["model_macro_recall"] > report["figures"]["tfidf_macro_recall"]
+    card = (WEIGHTS / "post-encoder" / "README.md").read_text()
+    assert f"{report['figures']['model_macro_recall']:.3f}" in card
+    assert config["version"] in card
