@@ -4,11 +4,15 @@ What a container would give is put in place: host names become the loopback addr
 ones, mounted files and volumes folders. Everything else is taken from the file as it stands.
 """
 
+import json
+import re
 import shutil
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +21,7 @@ from services.local.java import java_program
 from services.local.kafka_jars import fetch_jars
 from services.local.paths import DEFAULT_PATHS
 from services.local.ports import LOOPBACK, any_free_port
+from services.local.prometheus_server import alertmanager_program, prometheus_program
 from services.local.redis_server import redis_program
 
 pytestmark = pytest.mark.integration
@@ -42,7 +47,7 @@ class Machine:
         self.secrets = directory / "secrets"
         self.children = {}
         self.ports = {}
-        for port in (9092, 9094, 6379, 9101, 9102, 9103, 9110):
+        for port in (9092, 9094, 6379, 9101, 9102, 9103, 9110, 9090, 9093):
             self.ports[str(port)] = str(any_free_port({int(p) for p in self.ports.values()}))
         script = str(root / "deploy/docker/make_secrets.sh")
         made, output = run_to_end(Command(("sh", script, str(self.secrets))), 10)
@@ -50,27 +55,28 @@ class Machine:
 
     def here(self, service, text):
         """Turn a word or value of the file into what it means on this machine."""
-        for inside, source in service.mounts().items():
-            if source.startswith("."):
-                text = text.replace(inside, str(self.root / source))
         own = self.directory / service.name
-        for inside, outside in (
-            ("/run/secrets", self.secrets),
-            ("/var/lib", own / "var"),
-            ("/data", own / "data"),
-        ):
-            text = text.replace(inside, str(outside)) if text.startswith(inside) else text
-        text = str(own / text.lstrip("/")) if text in ("/tmp", "/tmp/worker") else text
-        for host in ("kafka:", "redis:"):
-            text = text.replace(host, f"{LOOPBACK}:") if f"{host}//" != text[:8] else text
-        text = text.replace("//redis:", f"//{LOOPBACK}:").replace("://:", f"://{LOOPBACK}:")
-        text = text.replace("0.0.0.0", LOOPBACK)  # noqa: S104
-        for usual, free in self.ports.items():
-            text = text.replace(usual, free)
-        return text
+        places = {"/run/secrets": self.secrets, "/tmp": own / "tmp"}
+        for inside, source in service.mounts().items():
+            places[inside] = self.root / source if source.startswith(".") else own / "stored"
+        for inside in sorted(places, key=len, reverse=True):
+            found = re.search(rf"(?:^|=){re.escape(inside)}(?=/|$)", text)
+            if found:
+                text = f"{text[: found.end() - len(inside)]}{places[inside]}{text[found.end() :]}"
+                break
+        return self.addresses(text)
+
+    def addresses(self, text):
+        """Put the loopback address for names of services, and free ports for usual ones."""
+        hosts = "|".join([*self.compose.services, "localhost", r"0\.0\.0\.0"])
+        text = re.sub(rf"(?<![\w/.-])(?:{hosts}):(?=\d)", f"{LOOPBACK}:", text)
+        text = re.sub(rf"//(?:{hosts})?:(?=\d)", f"//{LOOPBACK}:", text)
+        text = LOOPBACK if text == "0.0.0.0" else text  # noqa: S104
+        ports = "|".join(self.ports)  # in one pass: a free port may hold the digits of another
+        return re.sub(rf"(?<!\d)(?:{ports})(?!\d)", lambda found: self.ports[found[0]], text)
 
     def start(self, name, argv, variables):
-        for folder in ("tmp", "data", "var/lib"):
+        for folder in ("tmp", "stored"):
             (self.directory / name / folder).mkdir(parents=True, exist_ok=True)
         path = f"{redis_program().parent}:{sys.exec_prefix}/bin:/usr/bin:/bin"
         command = Command(tuple(argv), {**variables, "PATH": path}, self.root, inherits=False)
@@ -129,6 +135,21 @@ class Machine:
         assert status == 0, output
         self.start("kafka", (*java, "kafka.Kafka", str(final / "server.properties")), {})
 
+    def start_watcher(self, name, program):
+        """Start Prometheus or Alertmanager with a configuration whose addresses are here."""
+        service = self.compose.services[name]
+        flags = [self.here(service, word) for word in service.command]
+        given = flags[0].removeprefix("--config.file=")
+        kept = self.directory / f"{name}.yml"
+        kept.write_text(self.addresses(Path(given).read_text()))
+        self.start(name, (program, f"--config.file={kept}", *flags[1:]), {})
+
+    def ask_prometheus(self, query):
+        """Return the labels of every series that a query gives."""
+        at = f"http://{LOOPBACK}:{self.ports['9090']}/api/v1/query?"
+        with urllib.request.urlopen(at + urllib.parse.urlencode({"query": query})) as answer:  # noqa: S310
+            return [series["metric"] for series in json.load(answer)["data"]["result"]]
+
     def stop(self):
         for child in reversed(self.children.values()):
             child.kill()  # what it was to show has been shown
@@ -169,6 +190,23 @@ def test_posts_flow_from_the_source_through_the_broker_into_the_store(machine):
         return any(float(line.rpartition(" ")[2]) > 0 for line in applied)
 
     eventually(counted, "the worker counts posts")
+
+
+def test_prometheus_and_alertmanager_start_and_scrape_with_their_labels(machine):
+    programs = {"prometheus": prometheus_program(), "alertmanager": alertmanager_program()}
+    for name, program in programs.items():
+        if program is None:
+            pytest.skip(f"{name} is not installed")
+        machine.start_watcher(name, str(program))
+    for name in programs:
+        machine.expect_healthy(name)
+    # Workers are found by a name server, and Triton and Grafana are not here.
+    expected = {"closer", "exporter", "ingest", "prometheus", "alertmanager"}
+
+    def all_up():
+        return {metric["part"] for metric in machine.ask_prometheus("up == 1")} == expected
+
+    eventually(all_up, f"Prometheus scrapes {', '.join(sorted(expected))}")
 
 
 def test_the_store_takes_no_command_without_the_password(machine):
