@@ -336,7 +336,6 @@ def cpu() -> timeseries.Panel:
         "Cores used by each of our processes.",
         COUNT,
         (rate(names.PROCESS_CPU, "part, instance"), _PROCESS),
-        span=12,
     )
 
 
@@ -346,7 +345,15 @@ def memory() -> timeseries.Panel:
         "Resident memory of each of our processes; a worker stays under 300 MB, flat.",
         BYTES,
         (f"sum by (part, instance) ({names.PROCESS_MEMORY})", _PROCESS),
-        span=12,
+    )
+
+
+def versions() -> timeseries.Panel:
+    return lines(
+        "Workers by model version",
+        "How many workers were last answered by each version of the model.",
+        COUNT,
+        (f"count by (model_version) ({series(METRICS.model_info)})", "{{model_version}}"),
     )
 
 
@@ -361,7 +368,7 @@ ROWS: Final = {
     ),
     "Dead letters and integrity": (dead_by_reason, account, integrity_by_partition, recoveries),
     "Redis": (redis_memory, redis_commands, redis_entries, redis_health),
-    "Processes": (cpu, memory),
+    "Processes": (cpu, memory, versions),
 }  # fmt: skip
 """Row -> its panels, from left to right."""
 
