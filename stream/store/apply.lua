@@ -153,8 +153,12 @@ for _, pane in ipairs(b.panes) do
 end
 
 -- 2. ids seen
+local seen_hour
 for _, group in ipairs(b.seen) do
-  redis.call('ZADD', p .. 'seen-hours', group[1], group[1])
+  if group[1] ~= seen_hour then -- nearly every id is a group: most of a batch are of one hour
+    seen_hour = group[1]
+    redis.call('ZADD', p .. 'seen-hours', seen_hour, seen_hour)
+  end
   redis.call('SADD', p .. 'seen:' .. group[1] .. ':' .. group[2], unpack(group, 3))
 end
 
