@@ -114,13 +114,13 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
     group: str = "groundswell-worker"
     """Consumer group; workers of one group share the partitions."""
-    max_batch_posts: BatchPosts = 256
+    max_batch_posts: BatchPosts = 512
     """Posts in one batch at most; the store's script takes no more than 4,096 at once."""
     max_batch_bytes: Positive = 1_048_576
     """Text bytes in one batch at most."""
     max_batch_age_ms: Positive = 50
     """A batch that is not full leaves after so long."""
-    max_in_flight_posts: Positive = 1_024
+    max_in_flight_posts: Positive = 2_048
     """Posts in scoring over all partitions; the sort window of the model. More waits in Kafka."""
     max_in_flight_batches: Positive = 4
     """Batches of one partition in scoring at once; applied strictly in order."""
