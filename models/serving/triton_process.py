@@ -117,7 +117,8 @@ def triton_command(
 ) -> TritonCommand:
     """The command line and environment that serve a built model repository.
 
-    The server listens on the loopback address only, is ready after a few seconds (ask
+    The command is `models.serving.triton_launcher`, which runs the server as its child and dies
+    with it. The server listens on the loopback address only, is ready after a few seconds (ask
     `/v2/health/ready` on `http_port`), and stops cleanly on SIGTERM. Also links the backend
     files into `runtime_dir` and removes the shared memory of a predecessor that was killed, so
     call it once per start.
@@ -143,6 +144,8 @@ def triton_command(
     remove_stale_shared_memory(grpc_port)
     loopback = "127.0.0.1"
     argv = [
+        # Ends the server when its model process has died, which the server itself would not.
+        str(server_python), "-m", "models.serving.triton_launcher",
         str(python.site / "pytriton" / "tritonserver" / "bin" / "tritonserver"),
         f"--model-repository={repository.absolute()}",
         f"--backend-directory={backends}",

@@ -74,7 +74,8 @@ def test_command_and_environment_are_complete(repository: Path, tmp_path: Path) 
         "triton_python_backend_utils.py",
         "triton_python_backend_stub",
     }
-    assert command.argv[0] == str(site / "pytriton" / "tritonserver" / "bin" / "tritonserver")
+    assert command.argv[:3] == [str(python), "-m", "models.serving.triton_launcher"]
+    assert command.argv[3] == str(site / "pytriton" / "tritonserver" / "bin" / "tritonserver")
     assert f"--model-repository={repository}" in command.argv
     assert {"--http-port=18000", "--grpc-port=18001", "--metrics-port=18002"} <= set(command.argv)
     assert {a for a in command.argv if "-address=" in a} == {
