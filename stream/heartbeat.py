@@ -72,7 +72,8 @@ def advance(run: AcceptedPosts, watermark: PartitionWatermark) -> dict[int, bool
     placed: dict[int, bool] = {}
     for row, event_ms in enumerate(run.event_ms):
         if run.posts[row].source != SOURCE:
-            watermark.advance(event_ms)
+            # A claim of the future (clamped to a minute ahead) is no sign that the present is over.
+            watermark.advance(min(event_ms, run.ingested_ms[row]))
             continue
         placed[row] = watermark.newest_ms >= 0
         if placed[row]:

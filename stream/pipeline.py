@@ -138,7 +138,8 @@ class Pipeline:
                 pending.add(hashed)
                 kept.append(row)
                 if run.posts[row].source != heartbeat.SOURCE:
-                    newest_ms = max(newest_ms, run.event_ms[row] - self._lateness_ms)
+                    reached_ms = min(run.event_ms[row], run.ingested_ms[row])
+                    newest_ms = max(newest_ms, reached_ms - self._lateness_ms)
         run.keep(kept)
 
     def _is_too_late(self, event_ms: int, watermark_ms: int) -> bool:

@@ -3,10 +3,12 @@ from datetime import timedelta
 import pytest
 
 from core import reasons
+from core.clock import epoch_ms
 from core.codec import RecordDecoder, encode
 from core.schemas import Post
 from core.settings import WindowSettings
 from core.testing.builders import NOON, make_post
+from stream import heartbeat
 from stream.intake import accept_posts
 from stream.pipeline import Pipeline, decimal, kept_shard
 from stream.testing import MemoryRecord
@@ -62,3 +64,12 @@ def test_id_hashes_are_signed_decimals_and_their_shards_are_bounded():
     assert decimal(b"\xff" * 8) == "-1"
     assert decimal(b"\x00" * 7 + b"\x05") == "5"
     assert kept_shard(b"\xff\xff" + b"\0" * 6) == 4095
+
+
+def test_a_claim_of_the_future_does_not_make_the_present_late():
+    future = encode(make_post(1, claimed_at=NOON + timedelta(days=1), ingested_at=NOON))
+    run = accept_posts([MemoryRecord(0, future)], RecordDecoder(Post))
+    watermark = PartitionWatermark(30_000)
+    heartbeat.advance(run, watermark)
+    assert run.event_ms == [epoch_ms(NOON) + 60_000]
+    assert watermark.value_ms == epoch_ms(NOON) - 30_000
