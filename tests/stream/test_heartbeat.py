@@ -193,6 +193,7 @@ def test_placing_depends_on_what_came_before_only() -> None:
                 is_beat = i % 4 == 3
                 run.posts.append(beat(i, 0, NOON) if is_beat else make_post(i))
                 run.event_ms.append(10**12 if is_beat else 10**9 + i * 1000)
+                run.ingested_ms.append(run.event_ms[-1])
             heartbeat.advance(run, watermark)
             found += run.event_ms
         return found
