@@ -1,0 +1,165 @@
+"""How the oracle reads a record: the standard library alone, slow and obvious."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+COUNTER_NAMES: Final = (
+    "posts",
+    "rated",
+    "sentiment_sum",
+    "sentiment_square",
+    "sentiment_negative",
+    "sentiment_neutral",
+    "sentiment_positive",
+    "emotion_posts",
+    "emotion_anger",
+    "emotion_joy",
+    "emotion_optimism",
+    "emotion_sadness",
+    "participation_posts",
+    "participation_none",
+    "participation_problem_solution",
+    "participation_call_to_action",
+    "participation_intention",
+    "participation_execution",
+)
+"""In the order in which the store holds them; written down here a second time on purpose."""
+
+_DAY: Final = timedelta(hours=24)
+_MINUTE: Final = timedelta(seconds=60)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SOURCE_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What matters of a post that was produced."""
+
+    source: str
+    id: str
+    ingested_at: datetime
+    claimed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What matters of a record of `scored-posts`."""
+
+    source: str
+    id: str
+    pane_start_s: int | None
+    is_edit: bool
+    queries: tuple[str, ...]
+    stratum: str
+    counters: tuple[int, ...]
+
+
+def read_json(value: bytes) -> Any:
+    """Return the JSON value in the bytes, None if there is none."""
+    try:
+        return json.loads(value.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_post(value: bytes) -> Post | None:
+    """Return the post in the bytes, None if they are no post.
+
+    Example:
+        >>> read_post(b"[]") is None
+        True
+    """
+    found = read_json(value)
+    if not isinstance(found, dict) or found.get("v", 1) != 1 or found.get("v") is True:
+        return None
+    source, post_id, author = found.get("source"), found.get("id"), found.get("author")
+    if not (_is_text(post_id, 1, 512) and _is_text(author, 1, 256) and _is_source(source)):
+        return None
+    if not (_is_text(found.get("text"), 0, None) and _is_text(found.get("lang", ""), 0, 35)):
+        return None
+    for name in ("reply_to", "repost_of"):
+        if found.get(name) is not None and not _is_text(found[name], 1, 512):
+            return None
+    ingested_at = _read_time(found.get("ingested_at"))
+    claimed_at = _read_time(found.get("claimed_at"))
+    if ingested_at is None or (claimed_at is None and found.get("claimed_at") is not None):
+        return None
+    return Post(source, post_id, ingested_at, claimed_at)
+
+
+def read_event(value: bytes) -> tuple[str, tuple[str, str]] | None:
+    """Return kind and (source, post id) of an event, None if the bytes are no event."""
+    found = read_json(value)
+    if not isinstance(found, dict) or not _is_text(found.get("post_id"), 1, 512):
+        return None
+    return str(found.get("kind")), (str(found.get("source")), found["post_id"])
+
+
+def pane_of(post: Post, pane_s: int) -> int:
+    """Return the start of the post's pane in seconds: its claimed time clamped, or ingest time.
+
+    Example:
+        >>> at = datetime(1970, 1, 3, tzinfo=UTC)
+        >>> pane_of(Post("s", "1", at, datetime(1970, 1, 1, tzinfo=UTC)), 60)
+        86400
+    """
+    at = post.claimed_at or post.ingested_at
+    at = min(max(at, post.ingested_at - _DAY), post.ingested_at + _MINUTE)
+    return int((at - _EPOCH) // timedelta(seconds=pane_s)) * pane_s
+
+
+def read_scoring(value: bytes) -> Scoring:
+    """Return what a scoring adds; the sums are worked out here, not taken over."""
+    found = json.loads(value)
+    return Scoring(
+        source=found["source"],
+        id=found["id"],
+        pane_start_s=number_of_ms(found["pane_start"]) // 1000 if found.get("pane_start") else None,
+        is_edit=found.get("edit", False),
+        queries=tuple(found["queries"]),
+        stratum=found["stratum"],
+        counters=_counters(found["rated"], found["scores"]),
+    )
+
+
+def _counters(rated: bool, scores: dict[str, list[int]]) -> tuple[int, ...]:
+    if not rated:
+        return (1,) + (0,) * (len(COUNTER_NAMES) - 1)
+    negative, neutral, positive = scores["sentiment"]
+    opinion = positive - negative
+    row = [1, 1, opinion, (opinion * opinion + 500_000) // 1_000_000, negative, neutral, positive]
+    for head, classes in (("emotion", 4), ("participation", 5)):
+        row += [1, *scores[head]] if head in scores else [0] * (classes + 1)
+    return tuple(row)
+
+
+def number_of_ms(text: str) -> int:
+    """Return milliseconds since 1970 of an RFC 3339 time."""
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _read_time(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
+
+
+def _is_text(value: object, least: int, most: int | None) -> bool:
+    return isinstance(value, str) and least <= len(value) and (most is None or len(value) <= most)
+
+
+def _is_source(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and 1 <= len(value) <= 32
+        and value[0].isalpha()
+        and set(value) <= _SOURCE_LETTERS
+    )
