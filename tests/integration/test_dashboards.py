@@ -143,14 +143,15 @@ def prometheus(tmp_path: Path, triton: TritonServer) -> Iterator[PrometheusServe
         plan=partial(plan_stack, usual_ports=False),
         prepare=lambda asked, _say: fetch_jars(asked.paths.cache),
     )
-    with session, traffic(triton):
+    with session:
         session.bring_up()
         targets = [
             ScrapeTarget(server.name, server.ports["metrics"])
             for server in [*session.stack.servers, triton]
             if "metrics" in server.ports
         ]
-        with FastPrometheus(tmp_path / "prometheus", targets) as server:
+        # Traffic last: a process that forks while gRPC's threads run may not get far.
+        with FastPrometheus(tmp_path / "prometheus", targets) as server, traffic(triton):
             yield server
 
 
