@@ -24,6 +24,7 @@ _NEEDS = {
         "serving/test_post_encoder.py",
         "scorers/test_openvino_scorer.py",
     ),
+    "onnxruntime": ("test_assemble.py",),
     "tritonclient": ("scorers/test_triton.py",),
     "fasttext": ("serving/test_language.py",),
     "huggingface_hub": ("test_backbone_hub.py",),
