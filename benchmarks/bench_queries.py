@@ -1,167 +1,88 @@
-"""What matching costs, and how little it depends on the number of queries.
+"""What 10, 100 and 2,000 queries cost the whole worker (fake scorer), as ratios within one run.
 
-    python benchmarks/bench_queries.py --json queries.json
-
-Every figure that is compared comes from one run: the settings take turns inside each round, and
-the ratios are medians over rounds. Posts are made of invented words with word frequencies that
-fall as 1 / rank; watched words are planted, so each setting sees the same number of hits:
-
-- `silent`: the same posts; of 2,000 queries only the ten of the small set ever match;
-- `spread`: as many hits per post, but spread over all the queries of the set.
+- `silent`: 2,000 queries of which only the first ten ever match: what watching alone costs;
+- `spread`: as many matches as with ten, but over all the queries, few of them often: what being
+  watched by many costs, as every query that matched in a minute has a pane of its own.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import random
 import statistics
-import sys
-import time
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
-from stream.queries import Matcher, Query, parse
+from benchmarks.catalogs import plant, write_catalog
+from benchmarks.harness import Measured, Options, run_benchmark, say, spread
+from benchmarks.lab import Drained, Lab
+from benchmarks.plot import bars
+from benchmarks.posts import posts, texts
 
-BATCH_POSTS = 256
-BATCHES = 16
-POST_CHARACTERS = 100
-HIT_SHARE = 0.6  # chance that a watched word is planted in a post
-LETTERS = "etaoinshrdlcumwfgypbvk"
-
-
-def invent_words(rng: random.Random, count: int, shortest: int, longest: int) -> list[str]:
-    """Return `count` distinct words of `shortest` to `longest` letters."""
-    words: dict[str, None] = {}
-    while len(words) < count:
-        words["".join(rng.choices(LETTERS, k=rng.randint(shortest, longest)))] = None
-    return list(words)
+POSTS_EACH: Final = 60_000
+SPACING_S: Final = 0.005
 
 
-def invent_queries(words: Sequence[str], count: int) -> list[Query]:
-    """Return `count` queries of a realistic mix of shapes over four words each."""
-    shapes = (
-        "{0} OR {1} OR #{2} OR {3}",
-        "{0} AND ({1} OR {2}) NOT {3}",
-        '"{0} {1}" OR {2}* OR @{3}',
-        "{0} AND lang:en NOT ({1} OR {2} OR {3})",
-        "({0} OR #{1}) AND (source:synthetic OR {2}) NOT {3}",
-    )
-    return [
-        Query(
-            f"q{i}",
-            parse(shapes[i % len(shapes)].format(*words[4 * i : 4 * i + 4])),
-        )
-        for i in range(count)
-    ]
+@dataclass(frozen=True, slots=True)
+class Case:
+    """How many queries there are, and over how many of them the matches are spread."""
+
+    name: str
+    queries: int
+    matching: int
 
 
-def invent_posts(
-    rng: random.Random, common: Sequence[str], watched: Sequence[str], accents: float
-) -> list[str]:
-    """Return posts of about 100 characters; `accents` is the share that is not plain ASCII."""
-    weights = [1 / (rank + 1) for rank in range(len(common))]
-    posts: list[str] = []
-    for _ in range(BATCH_POSTS * BATCHES):
-        words = rng.choices(common, weights, k=15)
-        if rng.random() < HIT_SHARE:
-            words[rng.randrange(8)] = rng.choice(watched)
-        text = " ".join(words)[:POST_CHARACTERS].capitalize()
-        posts.append(f"{text} é🔥" if rng.random() < accents else text)
-    return posts
+CASES: Final = (
+    Case("ten", 10, 10),
+    Case("hundred", 100, 100),
+    Case("thousands_silent", 2_000, 10),
+    Case("thousands_spread", 2_000, 2_000),
+)
 
 
-def time_matching(matcher: Matcher, posts: Sequence[str]) -> float:
-    """Return seconds to match all posts, in batches."""
-    authors, langs = ["someone"] * BATCH_POSTS, ["en"] * BATCH_POSTS
-    sources = ["synthetic"] * BATCH_POSTS
-    started = time.perf_counter()
-    for first in range(0, len(posts), BATCH_POSTS):
-        matcher.match_batch(posts[first : first + BATCH_POSTS], authors, langs, sources)
-    return time.perf_counter() - started
+def measure(options: Options) -> Measured:
+    """Let the cases take turns; compare each with ten queries of the same round."""
+    size = options.size(POSTS_EACH)
+    runs: dict[str, list[Drained]] = {case.name: [] for case in CASES}
+    with Lab("queries", {"scorer": {"kind": "fake"}}) as lab:
+        start = datetime.now(UTC) - timedelta(minutes=30)
+        for round_ in range(options.rounds):
+            for case in CASES:
+                said = plant(texts(size, options.seed), case.matching, round_)
+                lab.produce(posts(said, start, SPACING_S, f"{case.name}{round_}"))
+                catalog = write_catalog(lab.directory / f"{case.name}.toml", case.queries)
+                lab.start_workers(queries__path=str(catalog))
+                runs[case.name].append(lab.drain(size // 10))
+                lab.stop_workers()
+            found = ", ".join(f"{n} {r[-1].posts_per_s:,.0f}/s" for n, r in runs.items())
+            say(f"round {round_ + 1}: {found}")
+    figures: dict[str, float] = {}
+    rows: list[tuple[str, float, float, float]] = []
+    for case in CASES:
+        rates = [run.posts_per_s for run in runs[case.name]]
+        figures |= spread(f"{case.name}_posts_per_s", rates)
+        for part in ("worker", "redis"):
+            used = [run.cpu_us(part) for run in runs[case.name]]
+            figures[f"{case.name}_{part}_cpu_us_per_post"] = round(statistics.median(used), 1)
+        slower = [
+            ten.posts_per_s / run.posts_per_s
+            for ten, run in zip(runs["ten"], runs[case.name], strict=True)
+        ]
+        if case.name != "ten":
+            figures |= spread(f"{case.name}_over_ten_time_ratio", slower, 3)
+            worker = [
+                run.cpu_us("worker") / ten.cpu_us("worker")
+                for ten, run in zip(runs["ten"], runs[case.name], strict=True)
+                if ten.cpu_us("worker")
+            ]
+            figures |= spread(f"{case.name}_over_ten_worker_cpu_ratio", worker or [0.0], 3)
+        rows.append((case.name.replace("_", " "), *_middle(rates)))
+    picture = bars("Worker with fake scorer, by queries", "posts/s", rows)
+    return Measured(figures, {"posts_each": size, "matching_share": 0.5}, picture)
 
 
-def count_matches(matcher: Matcher, posts: Sequence[str]) -> int:
-    """Return the number of (post, query) matches, `all` left out."""
-    columns = ["someone"] * len(posts), ["en"] * len(posts), ["synthetic"] * len(posts)
-    return sum(len(found) - 1 for found in matcher.match_batch(posts, *columns))
-
-
-def measure(rounds: int, seed: int) -> dict[str, float]:
-    """Run every setting `rounds` times, taking turns, and return the figures."""
-    rng = random.Random(seed)
-    common = invent_words(rng, 20_000, shortest=2, longest=9)
-    # Long enough that none begins a common word, so hits are the planted ones only; of one
-    # length, so the choice of triggers, and with it the number of tests, is the same everywhere.
-    watched = invent_words(rng, 8_000, shortest=7, longest=7)
-    queries = invent_queries(watched, 2_000)
-    ten, hundred, thousands = (Matcher(queries[:n]) for n in (10, 100, 2_000))
-    planted = {n: [watched[4 * i] for i in range(n)] for n in (10, 100, 2_000)}
-    posts = {n: invent_posts(rng, common, planted[n], accents=0.0) for n in planted}
-    mixed = invent_posts(rng, common, planted[100], accents=0.3)
-    settings: dict[str, Callable[[], float]] = {
-        "ten": lambda: time_matching(ten, posts[10]),
-        "hundred": lambda: time_matching(hundred, posts[100]),
-        "hundred_mixed_scripts": lambda: time_matching(hundred, mixed),
-        "thousands_silent": lambda: time_matching(thousands, posts[10]),
-        "thousands_spread": lambda: time_matching(thousands, posts[2_000]),
-    }
-    for run in settings.values():
-        run()
-    taken: dict[str, list[float]] = {name: [] for name in settings}
-    for _ in range(rounds):
-        for name, run in settings.items():
-            taken[name].append(run())
-    count = BATCH_POSTS * BATCHES
-    figures = {
-        f"{name}_us_per_post": round(statistics.median(seconds) / count * 1e6, 3)
-        for name, seconds in taken.items()
-    }
-    for name in ("thousands_silent", "thousands_spread"):
-        ratios = [b / a for a, b in zip(taken["ten"], taken[name], strict=True)]
-        figures[f"{name}_over_ten_ratio"] = round(statistics.median(ratios), 3)
-    for name, matcher, texts in (
-        ("ten", ten, posts[10]),
-        ("hundred", hundred, posts[100]),
-        ("thousands_silent", thousands, posts[10]),
-        ("thousands_spread", thousands, posts[2_000]),
-    ):
-        figures[f"{name}_matches_per_post"] = round(count_matches(matcher, texts) / count, 3)
-    return figures
-
-
-def main() -> None:
-    """Print the figures; write them to a file with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    parser.add_argument("--json", type=Path, help="file for figures, machine and versions")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seed", type=int, default=7)
-    options = parser.parse_args()
-    figures = measure(options.rounds, options.seed)
-    for name, value in figures.items():
-        sys.stdout.write(f"{name:40} {value:10.3f}\n")
-    if options.json is not None:
-        report = {
-            "figures": figures,
-            "machine": {"platform": platform.platform(), "processor": platform.processor()},
-            "versions": {
-                "python": platform.python_version(),
-                "ahocorasick-rs": version("ahocorasick-rs"),
-                "numpy": version("numpy"),
-            },
-            "seed": options.seed,
-            "settings": {
-                "rounds": options.rounds,
-                "batch_posts": BATCH_POSTS,
-                "posts": BATCH_POSTS * BATCHES,
-                "post_characters": POST_CHARACTERS,
-                "hit_share": HIT_SHARE,
-            },
-        }
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+def _middle(values: list[float]) -> tuple[float, float, float]:
+    return statistics.median(values), min(values), max(values)
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(measure)

