@@ -216,7 +216,7 @@ class ChaosStack:
     def _ingest(self) -> LocalServer:
         options = self.options
         speed = options.posts_per_s / EVENT_POSTS_PER_S
-        # What follows a post comes within seconds of the wall clock, or the end would be waited for.
+        # What follows a post follows soon by the wall clock too, or the end would be long.
         soon_s = min(20.0, max(1.0, TAIL_S * speed))
         arguments = (
             *_CLI, "ingest", "--source", "synthetic",
