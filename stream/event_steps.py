@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core import reasons
+from core.clock import epoch_ms
 from core.codec import encode
 from core.schemas import ScoredPost
 from stream.intake import AcceptedEvents, DeadLetter, id_hash
@@ -39,6 +40,7 @@ def events_outcome(
         fold: folds languages for strata.
     """
     outcome = Outcome(apply, dead=run.dead)
+    apply.told_ms = max((epoch_ms(event.ingested_at) for event in run.events), default=-1)
     edits = _edits(run, matches, names, scored, outcome, fold)
     edit_number = 0
     for event in run.events:

@@ -4,6 +4,7 @@
 -- ARGV[1]  msgpack map, built by stream/store/increments.py:
 --   topic, expected, new     the cursor to compare and the one to set
 --   watermark                ms since 1970, or -1: never lowers the stored one
+--   told                     latest ingest time of its events, ms since 1970, or -1
 --   panes                    list of {start, {{query, counters, strata, authors}, ...}}
 --   seen                     list of {hour, shard, id, id, ...}       ids as decimal strings
 --   kept                     list of {shard, how many}, each an (id hash, blob) pair of ARGV
@@ -99,11 +100,14 @@ local function pane_exists(start)
   return redis.call('ZSCORE', p .. 'starts', start)
 end
 
+-- What came before its post is due by the clock of whoever said it: events are read faster than
+-- posts, so while a store is filled again the watermark is unknown or far behind them.
+local said_hour = math.floor(math.max(watermark, b.told, 0) / HOUR_MS)
 local function put_ahead(id, blob)
   -- A deletion stands: an edit that comes after it is of no consequence.
   if blob == '' or redis.call('HGET', p .. 'ahead', id) ~= '' then
     redis.call('HSET', p .. 'ahead', id, blob)
-    redis.call('ZADD', p .. 'ahead-due', hour, id)
+    redis.call('ZADD', p .. 'ahead-due', said_hour, id)
   end
 end
 

@@ -79,6 +79,7 @@ class ApplyBatch:
         expected: the cursor that must be stored for the batch to be applied.
         new: the cursor afterwards: offset of the last record of the batch.
         watermark_ms: watermark after the batch, ms since 1970; -1 leaves the stored one.
+        told_ms: latest ingest time of its events, ms since 1970; -1 if it has none.
         panes: start (s) -> increments by query.
         seen: (hour, shard) -> ids as decimal strings.
         kept: shard -> alternating id hash and packed contribution.
@@ -90,6 +91,7 @@ class ApplyBatch:
     expected: int
     new: int
     watermark_ms: int = -1
+    told_ms: int = -1
     panes: dict[int, list[QueryIncrement]] = field(default_factory=dict[int, list[QueryIncrement]])
     seen: dict[tuple[int, int], list[str]] = field(default_factory=dict[tuple[int, int], list[str]])
     kept: dict[int, list[bytes]] = field(default_factory=dict[int, list[bytes]])
@@ -103,6 +105,7 @@ class ApplyBatch:
             "expected": self.expected,
             "new": self.new,
             "watermark": self.watermark_ms,
+            "told": self.told_ms,
             "panes": [[start, increments] for start, increments in self.panes.items()],
             "seen": [[hour, shard, *ids] for (hour, shard), ids in self.seen.items()],
             "kept": [[shard, len(pairs) // 2] for shard, pairs in self.kept.items()],

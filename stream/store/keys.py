@@ -15,7 +15,7 @@ key                        type     holds
 ``{p}:kept:<hour>:<n>``    hash     id hash -> what the post added, for edits and deletions
 ``{p}:kept-hours``         zset     hours (of the watermark) that have a `kept`
 ``{p}:ahead``              hash     id hash -> "" (deleted) or contribution (edited) before its post
-``{p}:ahead-due``          zset     id hash -> watermark hour at which it was put there
+``{p}:ahead-due``          zset     id hash -> hour it was said in, or of the watermark if later
 ``{closer}:epoch``         string   number of the active closer; earlier ones are refused
 ``{closer}:rev:<start>``   hash     query -> revision:digest:state of what was last published
 ``{closer}:published``     zset     starts that have a `rev`
