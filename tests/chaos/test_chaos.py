@@ -95,13 +95,13 @@ def test_a_cursor_that_moves_before_its_batch_is_caught(tmp_path: Path):
         {
             "stream/flow.py": [
                 (
-                    "            task = group.create_task(_as_coroutine(prepared.finish(apply)))\n",
+                    "            task = group.create_task(_finish(prepared, apply))\n",
                     "            await self._patiently(\n"
                     "                lambda: self._parts.store.commit(\n"
                     "                    self.partition, self.topic, prepared.last\n"
                     "                )\n"
                     "            )\n"
-                    "            task = group.create_task(_as_coroutine(prepared.finish(apply)))\n",
+                    "            task = group.create_task(_finish(prepared, apply))\n",
                 )
             ],
             "stream/store/redis_store.py": [
