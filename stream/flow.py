@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from core.clock import epoch_ms
 from core.errors import BrokerUnavailable, CursorConflict, StoreUnavailable
@@ -31,6 +31,8 @@ from stream.windows.watermark import PartitionWatermark
 _log = get_logger(__name__)
 
 T = TypeVar("T")
+
+CANCEL_AGAIN_S: Final = 0.5
 
 
 class PartitionFlow:
@@ -68,8 +70,12 @@ class PartitionFlow:
     async def stop(self) -> None:
         """Throw away what is held and end; an apply that is under way is harmless."""
         if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.gather(self._runner, return_exceptions=True)
+            # Again and again: a cancellation is lost when a child of the task group fails in the
+            # same moment (its error goes first, and a refused apply is caught), and a rebalance
+            # waits for us.
+            while not self._runner.done():
+                self._runner.cancel()
+                await asyncio.wait([self._runner], timeout=CANCEL_AGAIN_S)
             self._runner = None
 
     async def drain(self) -> None:

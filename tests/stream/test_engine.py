@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core import reasons
 from core.clock import SystemClock
 from core.codec import dead_post_decoder, encode, progress_decoder
-from core.errors import ScorerRefused, StoreUnavailable
+from core.errors import CursorConflict, ScorerRefused, StoreUnavailable
 from core.labels import HEADS
 from core.metrics import Metrics
 from core.ports import ScoreBatch
@@ -301,6 +301,29 @@ async def test_a_refused_apply_goes_back_to_the_stored_cursor_and_counts_nothing
     assert refused
     assert len(partition.seeks) >= 2
     assert (await store.partition_state(number)).totals["counted"] == 200
+
+
+async def test_a_flow_whose_apply_is_refused_in_the_moment_it_is_stopped_ends(store):
+    chance = random.Random(9)
+    number = next(_partitions)
+    applying = asyncio.Event()
+
+    class RefusesWhenCancelled(FlakyStore):
+        async def apply(self, partition, batch):
+            applying.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise CursorConflict(partition, batch.topic, batch.expected, 7) from None
+
+    engine = make_engine(RefusesWhenCancelled(store, chance, 0.0), ListSink(), chance)
+    partition = MemoryPartition([encode(make_post(i)) for i in range(3)])
+    feeding = asyncio.create_task(feed(engine, {(POSTS, number): partition}, chance))
+    async with asyncio.timeout(20):
+        await applying.wait()
+        feeding.cancel()
+        await engine.revoke([(POSTS, number)])
+    assert engine.assigned == ()
 
 
 async def test_a_second_run_over_the_same_topic_changes_nothing(store):
