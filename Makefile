@@ -127,6 +127,17 @@ imports: $(VENV)/.dev ## services -> stream | models -> core
 
 docs: $(VENV)/.dev ## settings, metrics, topics and schemas are documented
 	$(BIN)/python -m pytest -q tests/docs tests/core/test_schemas.py
+	$(BIN)/python scripts/generate_dashboards.py --check
+
+.PHONY: dashboards chaos bench
+dashboards: $(VENV)/.dev ## write deploy/grafana/dashboards anew
+	$(BIN)/python scripts/generate_dashboards.py
+
+chaos: setup ## faults against a running stack, with the accounting at the end
+	@$(BIN)/groundswell chaos $(ARGS)
+
+bench: setup ## a benchmark (ARGS="throughput --json figures.json")
+	@$(BIN)/groundswell bench $(ARGS)
 
 .PHONY: clean
 clean: ## stop the stack and remove what was built, environments included

@@ -15,7 +15,7 @@ from services.local.program import Program
 from services.local.stack import USUAL_PORTS, plan_stack
 from services.local.triton_server import DEFAULT_SERVER_PYTHON
 
-OURS = ("topics", "ingest", "worker", "closer", "exporter")
+OURS = ("topics", "ingest", "heartbeat", "worker", "closer", "exporter")
 
 
 def settings_of(service):
