@@ -88,7 +88,7 @@ def read_post(value: bytes) -> Post | None:
     claimed_at = _read_time(found.get("claimed_at"))
     if ingested_at is None or (claimed_at is None and found.get("claimed_at") is not None):
         return None
-    return Post(source, post_id, ingested_at, claimed_at)
+    return Post(str(source), str(post_id), ingested_at, claimed_at)
 
 
 def read_event(value: bytes) -> tuple[str, tuple[str, str]] | None:
