@@ -1,6 +1,6 @@
 """What matching costs, and how little it depends on the number of queries.
 
-    python benchmarks/bench_matcher.py --json matcher.json
+    groundswell bench matcher --json matcher.json
 
 Every figure that is compared comes from one run: the settings take turns inside each round, and
 the ratios are medians over rounds. Posts are made of invented words with word frequencies that
@@ -12,17 +12,13 @@ fall as 1 / rank; watched words are planted, so each setting sees the same numbe
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from pathlib import Path
 
+from benchmarks.harness import Measured, Options, run_benchmark
+from benchmarks.plot import bars
 from stream.queries import Matcher, Query, parse
 
 BATCH_POSTS = 256
@@ -89,7 +85,7 @@ def count_matches(matcher: Matcher, posts: Sequence[str]) -> int:
     return sum(len(found) - 1 for found in matcher.match_batch(posts, *columns))
 
 
-def measure(rounds: int, seed: int) -> dict[str, float]:
+def measure_matching(rounds: int, seed: int) -> dict[str, float]:
     """Run every setting `rounds` times, taking turns, and return the figures."""
     rng = random.Random(seed)
     common = invent_words(rng, 20_000, shortest=2, longest=9)
@@ -132,36 +128,24 @@ def measure(rounds: int, seed: int) -> dict[str, float]:
     return figures
 
 
-def main() -> None:
-    """Print the figures; write them to a file with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    parser.add_argument("--json", type=Path, help="file for figures, machine and versions")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seed", type=int, default=7)
-    options = parser.parse_args()
-    figures = measure(options.rounds, options.seed)
-    for name, value in figures.items():
-        sys.stdout.write(f"{name:40} {value:10.3f}\n")
-    if options.json is not None:
-        report = {
-            "figures": figures,
-            "machine": {"platform": platform.platform(), "processor": platform.processor()},
-            "versions": {
-                "python": platform.python_version(),
-                "ahocorasick-rs": version("ahocorasick-rs"),
-                "numpy": version("numpy"),
-            },
-            "seed": options.seed,
-            "settings": {
-                "rounds": options.rounds,
-                "batch_posts": BATCH_POSTS,
-                "posts": BATCH_POSTS * BATCHES,
-                "post_characters": POST_CHARACTERS,
-                "hit_share": HIT_SHARE,
-            },
-        }
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+def measure(options: Options) -> Measured:
+    """Measure matching alone, five times as many rounds as asked for: they are short."""
+    rounds = 5 * options.rounds
+    figures = measure_matching(rounds, options.seed)
+    settings = {
+        "matching_rounds": rounds,
+        "batch_posts": BATCH_POSTS,
+        "posts": BATCH_POSTS * BATCHES,
+        "post_characters": POST_CHARACTERS,
+        "hit_share": HIT_SHARE,
+    }
+    rows = [
+        (name.removesuffix("_us_per_post").replace("_", " "), value, value, value)
+        for name, value in figures.items()
+        if name.endswith("_us_per_post")
+    ]
+    return Measured(figures, settings, bars("Matching alone", "us a post", rows))
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(measure)

@@ -184,6 +184,11 @@ class Lab:
             child.stop(30)
         self.workers.clear()
 
+    @property
+    def redis_pid(self) -> int:
+        """Process id of the store."""
+        return self._redis_server.pid
+
     def last_words(self) -> str:
         """Return the ends of the logs."""
         return "\n".join(
@@ -233,7 +238,7 @@ class Lab:
 
     def cpu_s(self) -> dict[str, float]:
         """Return the processor seconds of each part of the system so far, children included."""
-        pids = {"kafka": self.kafka.pid, "redis": self._redis_server.pid}
+        pids = {"kafka": self.kafka.pid, "redis": self.redis_pid}
         if self.triton is not None:
             pids["triton"] = self.triton.pid
         pids |= {name: child.pid for name, child in self.workers.items()}

@@ -55,6 +55,7 @@ COMMANDS: Final[dict[str, Place]] = {
         "services.cli.processes:heartbeat", "Show that the stream is alive.", _PROCESSES
     ),
     "chaos": Place("services.cli.chaos:chaos", "Break a stack and check the books.", _LOOKING),
+    "bench": Place("services.cli.bench:bench", "Measure speed, memory and peers.", _LOOKING),
     "topics": Place("services.cli.topics:app", "Create and describe Kafka topics.", _LOOKING),
     "queries": Place("services.cli.queries:app", "Check and list what is watched.", _LOOKING),
     "sources": Place("services.cli.sources:app", "List, check and tail sources.", _LOOKING),

@@ -1,0 +1,146 @@
+"""The plain job on our own parts: record runs, flows, compare-and-set applies; no queries.
+
+Transport, flow, store and script are those of the worker; only the stage between them is the plain
+job's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections.abc import Sequence
+
+from benchmarks.peers.plain import Watch, arguments, decode_post
+from core.clock import SystemClock
+from core.config import build
+from core.metrics import Metrics
+from core.settings import Settings
+from services.bootstrap import make_store
+from stream.app import make_app, run_app
+from stream.batching import BatchLimits
+from stream.engine import Engine
+from stream.intake import RawRecord
+from stream.pipeline import Outcome
+from stream.ports import FlowParts, Prepared
+from stream.store.increments import ApplyBatch, PartitionState
+from stream.topics import POSTS
+from stream.windows.watermark import PartitionWatermark
+
+BATCH_POSTS = 4_096
+
+
+class PlainStage:
+    """Counts posts and adds up their lengths by minute."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def reset(self) -> None:
+        """Nothing is held between batches."""
+
+    async def prepare(
+        self, partition: int, records: Sequence[RawRecord], watermark: PartitionWatermark
+    ) -> Prepared:
+        """Decode and fold."""
+        del partition
+        self._watch.begin()
+        sums: dict[int, list[int]] = {}
+        at_s = 0.0
+        for record in records:
+            post = decode_post(record.value or b"")
+            at_s = post.claimed_at.timestamp()
+            minute = int(at_s) // 60 * 60
+            found = sums.get(minute)
+            if found is None:
+                sums[minute] = [1, len(post.text)]
+            else:
+                found[0] += 1
+                found[1] += len(post.text)
+        watermark.advance(int(at_s * 1000))
+        return Prepared(
+            first=records[0].offset,
+            last=records[-1].offset,
+            watermark_ms=watermark.value_ms,
+            finish=lambda apply: self._finish(sums, len(records), apply),
+            release=lambda: None,
+        )
+
+    async def _finish(self, sums: dict[int, list[int]], posts: int, apply: ApplyBatch) -> Outcome:
+        apply.panes = {start: [("all", counters, {}, [])] for start, counters in sums.items()}
+        apply.totals["counted"] = posts
+        return Outcome(apply, counted=posts)
+
+
+class NoOutlets:
+    """The plain job sends nothing; after each apply it is told how many posts are in."""
+
+    def __init__(self, watch: Watch, done: asyncio.Event) -> None:
+        self._watch = watch
+        self._done = done
+        self._cursors: dict[int, int] = {}
+
+    async def send_scored(self, topic: str, partition: int, outcome: Outcome) -> None:
+        """Never called."""
+
+    async def send_dead(self, topic: str, partition: int, outcome: Outcome) -> None:
+        """Never called."""
+
+    async def send_progress(self, partition: int, state: PartitionState) -> None:
+        """Take note of an apply; the last one ends the job."""
+        self._cursors[partition] = state.cursors[POSTS] + 1
+        applied = sum(self._cursors.values())
+        self._watch.note(applied - self._watch.seen)
+        if applied >= self._watch.posts:
+            self._done.set()
+
+
+async def run(settings: Settings, watch: Watch) -> None:
+    """Run until every post is applied."""
+    done = asyncio.Event()
+    store, clock = make_store(settings), SystemClock()
+    parts = FlowParts(
+        store=store,
+        outlets=NoOutlets(watch, done),
+        clock=clock,
+        metrics=Metrics(role="worker"),
+        limits=BatchLimits.of(settings.worker),
+        max_in_flight_batches=settings.worker.max_in_flight_batches,
+        allowed_lateness_s=0,
+        chance=random.Random(0),
+    )
+    engine = Engine(parts, {POSTS: lambda: PlainStage(watch)})
+    try:
+        await run_app(make_app(settings, engine), done)
+    finally:
+        await store.close()
+
+
+def main() -> None:
+    """Run and write times; the windows are in the store."""
+    asked = arguments()
+    settings = build(
+        {
+            "kafka": {"bootstrap_servers": asked.bootstrap},
+            "redis": {"url": asked.redis},
+            "worker": {
+                "max_batch_posts": BATCH_POSTS,
+                "max_batch_bytes": 8_388_608,
+                "max_in_flight_posts": 4 * BATCH_POSTS,
+                "max_fetched_records": BATCH_POSTS,
+                "data_dir": str(asked.scratch),
+                "group": asked.scratch.name,
+            },
+        }
+    )
+    watch = Watch(asked.posts)
+    # As in services.worker: the collector finds nothing in batches and walks them all the same.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1_000)
+    asyncio.run(run(settings, watch))
+    watch.write(asked.out, {})
+
+
+if __name__ == "__main__":
+    main()

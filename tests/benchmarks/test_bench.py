@@ -1,0 +1,99 @@
+"""Every benchmark runs from end to end on a few posts, and its report has the form of all reports.
+
+Nothing here looks at how fast anything was.
+"""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from services.local.paths import PROJECT_ROOT
+from services.local.triton_server import DEFAULT_SERVER_PYTHON
+
+FAKE_SCORED = {
+    "queries": ("ten_posts_per_s", "thousands_spread_over_ten_worker_cpu_ratio"),
+    "scaling": ("partitions_4_workers_2_posts_per_s",),
+    "memory": ("bytes_per_id", "bytes_per_contribution", "bytes_per_query_minute"),
+    "matcher": ("thousands_silent_over_ten_ratio",),
+}
+MODEL_SCORED = {
+    "throughput": ("bare_posts_per_s", "end_to_end_over_bare_ratio", "worker_posts_per_s"),
+    "latency": ("at_25_p50_ms", "at_50_p95_ms", "at_80_p99_ms", "at_80_samples"),
+}
+
+
+def bench(name: str, tmp_path: Path) -> dict:
+    """Run a benchmark as small as it goes and return its report."""
+    report, picture = tmp_path / "report.json", tmp_path / "plot.svg"
+    ended = subprocess.run(
+        [
+            sys.executable, "-m", "services.cli.main", "bench", name, "--scale", "0.005",
+            "--rounds", "1", "--json", str(report), "--plot", str(picture),
+        ],
+        cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert ET.fromstring(picture.read_text()).tag.endswith("svg")  # noqa: S314 our own picture
+    found = json.loads(report.read_text())
+    shown = {line.split()[0] for line in ended.stdout.splitlines()}
+    assert shown == set(found["figures"]), "the table on standard output has every figure, only"
+    return found
+
+
+def expect_form(report: dict, wanted: tuple[str, ...]) -> None:
+    """The report is the object that everything which measures writes."""
+    assert {"figures", "machine", "versions", "seed", "settings"} <= set(report)
+    assert report["seed"] == 7
+    assert report["settings"]["scale"] == 0.005
+    assert report["machine"]["cores"] >= 1
+    figures = report["figures"]
+    for name, value in figures.items():
+        assert isinstance(value, int | float), name
+        assert math.isfinite(value), name
+    assert set(wanted) <= set(figures)
+    for name in figures:
+        if name.endswith("_least"):
+            median = name.removesuffix("_least")
+            assert figures[name] <= figures[median] <= figures[f"{median}_most"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", FAKE_SCORED)
+def test_a_benchmark_of_the_worker_reports_its_figures(name: str, tmp_path: Path):
+    expect_form(bench(name, tmp_path), FAKE_SCORED[name])
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(not DEFAULT_SERVER_PYTHON.exists(), reason="no model server environment")
+@pytest.mark.parametrize("name", MODEL_SCORED)
+def test_a_benchmark_with_the_model_reports_its_figures(name: str, tmp_path: Path):
+    expect_form(bench(name, tmp_path), MODEL_SCORED[name])
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(shutil.which("uv") is None, reason="the peers' environments need an index")
+def test_the_peers_count_the_same_minutes_as_a_plain_count(tmp_path: Path):
+    report = bench("peers", tmp_path)  # it ends with status 1 when a job's minutes differ
+    expect_form(report, ("plain_our_over_bytewax_fast_ratio", "whole_our_over_naive_ratio"))
+    assert report["other_versions"]["quix"] != "unknown"
+
+
+def test_a_benchmark_that_does_not_exist_is_wrong_use():
+    ended = subprocess.run(
+        [sys.executable, "-m", "services.cli.main", "bench", "nothing"],
+        cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "throughput" in ended.stderr
+
+
+def test_every_benchmark_is_described():
+    method = (PROJECT_ROOT / "benchmarks" / "README.md").read_text()
+    for name in (*FAKE_SCORED, *MODEL_SCORED, "peers"):
+        assert f"`{name}`" in method, f"benchmarks/README.md says nothing of {name}"
