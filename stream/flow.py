@@ -60,6 +60,7 @@ class PartitionFlow:
         self._watermark = PartitionWatermark(parts.allowed_lateness_s * 1000)
         self._runner: asyncio.Task[None] | None = None
         self._draining = False
+        self._stopping = False
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -69,6 +70,7 @@ class PartitionFlow:
 
     async def stop(self) -> None:
         """Throw away what is held and end; an apply that is under way is harmless."""
+        self._stopping = True
         if self._runner is not None:
             # Again and again: a cancellation is lost when a child of the task group fails in the
             # same moment (its error goes first, and a refused apply is caught), and a rebalance
@@ -144,6 +146,7 @@ class PartitionFlow:
     async def _form(self, group: asyncio.TaskGroup) -> None:
         """Cut batches from what waits, prepare them in order, send them to scoring."""
         while True:
+            self._heed_cancellation()
             await self._slots.acquire()
             records = await self._next_batch()
             self._in_flight += 1
@@ -171,6 +174,7 @@ class PartitionFlow:
 
     async def _apply_in_order(self) -> None:
         while True:
+            self._heed_cancellation()
             prepared, task = await self._ordered.get()
             outcome = await task
             await self._carry_out(outcome)
@@ -235,10 +239,24 @@ class PartitionFlow:
                 state.watermark_ms / 1000
             )
 
+    def _heed_cancellation(self) -> None:
+        """Raise a cancellation that a client has swallowed.
+
+        `asyncio.wait_for` of Python 3.11 returns instead of raising when what it waits for is done
+        in the moment of the cancellation (CPython gh-86296), and a client may turn it into an error
+        of its own. A loop that went on would keep its flow, and the rebalance behind it, for ever.
+        """
+        task = asyncio.current_task()
+        # The runner's own count says nothing: a task group that failed leaves it raised.
+        is_child = task is not None and task is not self._runner
+        if self._stopping or (is_child and task.cancelling()):
+            raise asyncio.CancelledError
+
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until store and broker are back; nothing is skipped and nothing acknowledged."""
         tries = 0
         while True:
+            self._heed_cancellation()
             try:
                 return await attempt()
             except (StoreUnavailable, BrokerUnavailable) as error:

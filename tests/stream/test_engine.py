@@ -303,20 +303,25 @@ async def test_a_refused_apply_goes_back_to_the_stored_cursor_and_counts_nothing
     assert (await store.partition_state(number)).totals["counted"] == 200
 
 
-async def test_a_flow_whose_apply_is_refused_in_the_moment_it_is_stopped_ends(store):
+@pytest.mark.parametrize("instead", ["refused", "applied", "unavailable"])
+async def test_a_flow_whose_apply_ends_in_the_moment_it_is_stopped_ends_too(store, instead):
     chance = random.Random(9)
     number = next(_partitions)
     applying = asyncio.Event()
 
-    class RefusesWhenCancelled(FlakyStore):
+    class SwallowsCancellation(FlakyStore):
         async def apply(self, partition, batch):
             applying.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
-                raise CursorConflict(partition, batch.topic, batch.expected, 7) from None
+                if instead == "applied":
+                    return await self._store.apply(partition, batch)
+                if instead == "refused":
+                    raise CursorConflict(partition, batch.topic, batch.expected, 7) from None
+                raise StoreUnavailable("asked to fail") from None
 
-    engine = make_engine(RefusesWhenCancelled(store, chance, 0.0), ListSink(), chance)
+    engine = make_engine(SwallowsCancellation(store, chance, 0.0), ListSink(), chance)
     partition = MemoryPartition([encode(make_post(i)) for i in range(3)])
     feeding = asyncio.create_task(feed(engine, {(POSTS, number): partition}, chance))
     async with asyncio.timeout(20):
