@@ -248,8 +248,8 @@ class PartitionFlow:
         """
         task = asyncio.current_task()
         # The runner's own count says nothing: a task group that failed leaves it raised.
-        is_child = task is not None and task is not self._runner
-        if self._stopping or (is_child and task.cancelling()):
+        cancelled = task is not None and task is not self._runner and task.cancelling()
+        if self._stopping or cancelled:
             raise asyncio.CancelledError
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
