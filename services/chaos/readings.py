@@ -6,7 +6,7 @@ from typing import cast
 
 import msgspec
 
-from services.chaos.oracle import Books, Letter, RawRecord
+from services.chaos.books import Books, Letter, RawRecord
 from services.chaos.probes import RedisLine, Reply
 from services.chaos.stack import ChaosStack
 from services.ingest.kafka_io import read_topic

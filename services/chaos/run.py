@@ -11,10 +11,11 @@ from statistics import median
 from typing import Any, Final
 
 from core.errors import TransientError
+from services.chaos.books import Audit
 from services.chaos.driving import Driver, Run
 from services.chaos.faults import never_fired
 from services.chaos.injecting import Injector
-from services.chaos.oracle import Audit, Oracle
+from services.chaos.oracle import recount
 from services.chaos.probes import NoAnswer
 from services.chaos.readings import read_books
 from services.chaos.schedule import Planned, make_schedule
@@ -150,7 +151,7 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> Outcome:
         if not run.stuck:  # the books of a stream that still flows, or stands, say nothing
             say("reading the books")
             try:
-                audit = Oracle(read_books(stack)).audit()
+                audit = recount(read_books(stack))
             except (TransientError, NoAnswer) as error:
                 run.stuck = f"the books could not be read: {error}"
     outcome = Outcome(options, schedule, run, audit, full_by)

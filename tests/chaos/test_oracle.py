@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.chaos.oracle import Audit, Books, Letter, Oracle, RawRecord
+from services.chaos.books import Audit, Books, Letter, RawRecord
+from services.chaos.oracle import recount
 from services.chaos.recount import COUNTER_NAMES, Post, pane_of, read_post
 
 BASE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -91,7 +92,7 @@ def _books() -> Books:
 def _audit(change: Callable[[Books], object] = lambda books: None) -> Audit:
     books = _books()
     change(books)
-    return Oracle(books).audit()
+    return recount(books)
 
 
 def test_books_that_balance_have_no_fault():

@@ -1,0 +1,82 @@
+"""What a run has left behind, as the oracle is given it; and what the oracle says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+_EXAMPLES: Final = 3
+Where = tuple[str, int, int]
+"""(topic, partition, offset)"""
+Id = tuple[str, str]
+"""(source, id of the post)"""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record of `posts` or `post-events` as it lies in the topic."""
+
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record of `dead-posts` as it lies in the topic."""
+
+    key: bytes
+    value: bytes
+
+
+@dataclass(slots=True)
+class Books:
+    """What a run has left behind.
+
+    Attributes:
+        pane_s: length of a pane.
+        ledger: lines of the source's ledger.
+        records: topic -> records in order of offset within each partition.
+        scored: position of the source record -> every scoring of it, in order.
+        letters: dead letters in order.
+        windows: records of `windows`.
+        panes: (partition, query, start) -> counters in the store.
+        strata: (partition, query, start, stratum) -> counters in the store.
+        totals: partition -> fields of its cursor hash.
+    """
+
+    pane_s: int
+    ledger: list[bytes] = field(default_factory=list[bytes])
+    records: dict[str, list[RawRecord]] = field(default_factory=dict[str, list[RawRecord]])
+    scored: dict[Where, list[bytes]] = field(default_factory=dict[Where, list[bytes]])
+    letters: list[Letter] = field(default_factory=list[Letter])
+    windows: list[bytes] = field(default_factory=list[bytes])
+    panes: dict[tuple[int, str, int], list[int]] = field(
+        default_factory=dict[tuple[int, str, int], list[int]]
+    )
+    strata: dict[tuple[int, str, int, str], list[int]] = field(
+        default_factory=dict[tuple[int, str, int, str], list[int]]
+    )
+    totals: dict[int, dict[str, int]] = field(default_factory=dict[int, dict[str, int]])
+
+
+@dataclass(slots=True)
+class Audit:
+    """The verdict.
+
+    Attributes:
+        figures: name -> number.
+        faults: what does not add up, a sentence each.
+    """
+
+    figures: dict[str, float] = field(default_factory=dict[str, float])
+    faults: list[str] = field(default_factory=list[str])
+
+    def expect(self, claim: str, wrong: Iterable[object]) -> None:
+        """Note a fault if anything is wrong, with the first examples."""
+        found = list(wrong)
+        if found:
+            examples = "; ".join(str(one) for one in found[:_EXAMPLES])
+            self.faults.append(f"{claim}: {len(found):,} wrong, such as {examples}")
