@@ -26,7 +26,7 @@ AHEAD_FAULTS: Final = 2
 """The source may be ahead of counting by the way to the fault after the next."""
 LEFT_FOR_LAST: Final = 0.03
 """The share of the posts beyond the last fault that may be made before it."""
-SETTLED_LOOKS: Final = 5
+SETTLED_LOOKS: Final = 10
 SETTLE_TIMEOUT_S: Final = 60.0
 
 
@@ -136,7 +136,8 @@ class Driver:
             if now - self._moved_at > self._give_up_s or self._overdue(now):
                 self._run.stuck = self._describe_stuck()
                 break
-            time.sleep(max(0.0, now + LOOK_EVERY_S - time.monotonic()))
+            every_s = LOOK_EVERY_S if self._active else LOOK_EVERY_S / 5
+            time.sleep(max(0.0, now + every_s - time.monotonic()))
         self._run.duration_s = time.monotonic() - started
         self._run.replays.scrape(self._stack)
         self._finish()
@@ -236,8 +237,9 @@ class Driver:
         elif self._next < len(self._schedule):
             share = self._schedule[-1].at + LEFT_FOR_LAST
         limit = share * self._stack.options.posts
-        # Only while the schedule waits for a recovery: the next fault needs records on their way.
-        self._stack.hold_ingest(sum(look.ends) > limit and not busy and bool(self._active))
+        # Not while everything is counted and the next fault is due: it needs records on their way.
+        flows = bool(self._active) or look.unread > 0
+        self._stack.hold_ingest(sum(look.ends) > limit and not busy and flows)
 
     def _is_done(self, look: Progress | None) -> bool:
         return look is not None and self._ingest_ended and not look.unread and not self._active

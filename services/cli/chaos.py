@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Literal
 
 import typer
@@ -68,6 +70,7 @@ def chaos(
         resume_limit_s=resume_limit_s,
         root=directory or DEFAULT_PATHS.root / "chaos",
     )
+    signal.signal(signal.SIGTERM, _end)
     console = Console(stderr=True)
     outcome = run_chaos(options, lambda line: console.print(line, markup=False, highlight=False))
     show(outcome, console)
@@ -75,6 +78,11 @@ def chaos(
         write(outcome, json_file)
     if not outcome.passed:
         raise typer.Exit(1)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """Leave by way of every `with`: the stack is taken down and its small disk unmounted."""
+    raise typer.Exit(1)
 
 
 def _scorer_kind(name: str) -> Literal["fake", "triton"]:
