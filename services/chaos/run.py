@@ -155,11 +155,12 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> Outcome:
             except (TransientError, NoAnswer) as error:
                 run.stuck = f"the books could not be read: {error}"
     outcome = Outcome(options, schedule, run, audit, full_by)
-    outcome.faults = _faults(outcome)
+    outcome.faults = judge(outcome)
     return outcome
 
 
-def _faults(outcome: Outcome) -> list[str]:
+def judge(outcome: Outcome) -> list[str]:
+    """Return why a run does not pass, a sentence each; empty when it does."""
     run, options = outcome.run, outcome.options
     found = [run.stuck] if run.stuck else []
     missing = never_fired(options.wanted, (fired.planned.kind for fired in run.fired))
