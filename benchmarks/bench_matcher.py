@@ -55,12 +55,12 @@ def invent_queries(words: Sequence[str], count: int) -> list[Query]:
 
 
 def invent_posts(
-    rng: random.Random, common: Sequence[str], watched: Sequence[str], accents: float
+    rng: random.Random, common: Sequence[str], watched: Sequence[str], accents: float, count: int
 ) -> list[str]:
-    """Return posts of about 100 characters; `accents` is the share that is not plain ASCII."""
+    """Return `count` posts of about 100 characters; `accents` is the share that is not plain ASCII."""
     weights = [1 / (rank + 1) for rank in range(len(common))]
     posts: list[str] = []
-    for _ in range(BATCH_POSTS * BATCHES):
+    for _ in range(count):
         words = rng.choices(common, weights, k=15)
         if rng.random() < HIT_SHARE:
             words[rng.randrange(8)] = rng.choice(watched)
@@ -85,8 +85,8 @@ def count_matches(matcher: Matcher, posts: Sequence[str]) -> int:
     return sum(len(found) - 1 for found in matcher.match_batch(posts, *columns))
 
 
-def measure_matching(rounds: int, seed: int) -> dict[str, float]:
-    """Run every setting `rounds` times, taking turns, and return the figures."""
+def measure_matching(rounds: int, seed: int, count: int) -> dict[str, float]:
+    """Run every setting `rounds` times on `count` posts, taking turns; return the figures."""
     rng = random.Random(seed)
     common = invent_words(rng, 20_000, shortest=2, longest=9)
     # Long enough that none begins a common word, so hits are the planted ones only; of one
@@ -95,8 +95,8 @@ def measure_matching(rounds: int, seed: int) -> dict[str, float]:
     queries = invent_queries(watched, 2_000)
     ten, hundred, thousands = (Matcher(queries[:n]) for n in (10, 100, 2_000))
     planted = {n: [watched[4 * i] for i in range(n)] for n in (10, 100, 2_000)}
-    posts = {n: invent_posts(rng, common, planted[n], accents=0.0) for n in planted}
-    mixed = invent_posts(rng, common, planted[100], accents=0.3)
+    posts = {n: invent_posts(rng, common, planted[n], accents=0.0, count=count) for n in planted}
+    mixed = invent_posts(rng, common, planted[100], accents=0.3, count=count)
     settings: dict[str, Callable[[], float]] = {
         "ten": lambda: time_matching(ten, posts[10]),
         "hundred": lambda: time_matching(hundred, posts[100]),
@@ -110,7 +110,6 @@ def measure_matching(rounds: int, seed: int) -> dict[str, float]:
     for _ in range(rounds):
         for name, run in settings.items():
             taken[name].append(run())
-    count = BATCH_POSTS * BATCHES
     figures = {
         f"{name}_us_per_post": round(statistics.median(seconds) / count * 1e6, 3)
         for name, seconds in taken.items()
@@ -131,11 +130,12 @@ def measure_matching(rounds: int, seed: int) -> dict[str, float]:
 def measure(options: Options) -> Measured:
     """Measure matching alone, five times as many rounds as asked for: they are short."""
     rounds = 5 * options.rounds
-    figures = measure_matching(rounds, options.seed)
+    count = BATCH_POSTS * max(1, round(BATCHES * options.scale))
+    figures = measure_matching(rounds, options.seed, count)
     settings = {
         "matching_rounds": rounds,
         "batch_posts": BATCH_POSTS,
-        "posts": BATCH_POSTS * BATCHES,
+        "posts": count,
         "post_characters": POST_CHARACTERS,
         "hit_share": HIT_SHARE,
     }

@@ -10,9 +10,10 @@ import asyncio
 import gc
 import random
 from collections.abc import Sequence
+from datetime import timedelta
 
 from benchmarks.peers.plain import Watch, arguments, decode_post
-from core.clock import SystemClock
+from core.clock import EPOCH, SystemClock, epoch_ms
 from core.config import build
 from core.metrics import Metrics
 from core.settings import Settings
@@ -28,6 +29,7 @@ from stream.topics import POSTS
 from stream.windows.watermark import PartitionWatermark
 
 BATCH_POSTS = 4_096
+MINUTE = timedelta(minutes=1)
 
 
 class PlainStage:
@@ -46,18 +48,18 @@ class PlainStage:
         del partition
         self._watch.begin()
         sums: dict[int, list[int]] = {}
-        at_s = 0.0
+        current = [0, 0]
+        low = high = at = EPOCH  # of the minute that `current` is
         for record in records:
             post = decode_post(record.value or b"")
-            at_s = post.claimed_at.timestamp()
-            minute = int(at_s) // 60 * 60
-            found = sums.get(minute)
-            if found is None:
-                sums[minute] = [1, len(post.text)]
-            else:
-                found[0] += 1
-                found[1] += len(post.text)
-        watermark.advance(int(at_s * 1000))
+            at = post.claimed_at
+            if not low <= at < high:
+                low = at.replace(second=0, microsecond=0)
+                high = low + MINUTE
+                current = sums.setdefault(int(low.timestamp()), [0, 0])
+            current[0] += 1
+            current[1] += len(post.text)
+        watermark.advance(epoch_ms(at))
         return Prepared(
             first=records[0].offset,
             last=records[-1].offset,

@@ -18,12 +18,14 @@ from services.local.triton_server import DEFAULT_SERVER_PYTHON
 
 FAKE_SCORED = {
     "queries": ("ten_posts_per_s", "thousands_spread_over_ten_worker_cpu_ratio"),
-    "scaling": ("partitions_4_workers_2_posts_per_s",),
     "memory": ("bytes_per_id", "bytes_per_contribution", "bytes_per_query_minute"),
     "matcher": ("thousands_silent_over_ten_ratio",),
 }
 MODEL_SCORED = {
     "throughput": ("bare_posts_per_s", "end_to_end_over_bare_ratio", "worker_posts_per_s"),
+}
+SLOW = {
+    "scaling": ("partitions_4_workers_2_posts_per_s",),
     "latency": ("at_25_p50_ms", "at_50_p95_ms", "at_80_p99_ms", "at_80_samples"),
 }
 
@@ -77,11 +79,20 @@ def test_a_benchmark_with_the_model_reports_its_figures(name: str, tmp_path: Pat
 
 
 @pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.skipif(not DEFAULT_SERVER_PYTHON.exists(), reason="no model server environment")
+@pytest.mark.parametrize("name", SLOW)
+def test_a_longer_benchmark_reports_its_figures(name: str, tmp_path: Path):
+    expect_form(bench(name, tmp_path), SLOW[name])
+
+
+@pytest.mark.integration
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("uv") is None, reason="the peers' environments need an index")
 def test_the_peers_count_the_same_minutes_as_a_plain_count(tmp_path: Path):
     report = bench("peers", tmp_path)  # it ends with status 1 when a job's minutes differ
     expect_form(report, ("plain_our_over_bytewax_fast_ratio", "whole_our_over_naive_ratio"))
-    assert report["other_versions"]["quix"] != "unknown"
+    assert report["other_versions"]["quixstreams"] != "unknown"
 
 
 def test_a_benchmark_that_does_not_exist_is_wrong_use():
@@ -95,5 +106,5 @@ def test_a_benchmark_that_does_not_exist_is_wrong_use():
 
 def test_every_benchmark_is_described():
     method = (PROJECT_ROOT / "benchmarks" / "README.md").read_text()
-    for name in (*FAKE_SCORED, *MODEL_SCORED, "peers"):
+    for name in (*FAKE_SCORED, *MODEL_SCORED, *SLOW, "peers"):
         assert f"`{name}`" in method, f"benchmarks/README.md says nothing of {name}"
