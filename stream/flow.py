@@ -258,7 +258,9 @@ class PartitionFlow:
         while True:
             self._heed_cancellation()
             try:
-                return await attempt()
+                found = await attempt()
+                self._heed_cancellation()
+                return found
             except (StoreUnavailable, BrokerUnavailable) as error:
                 self._parts.metrics.store_retries.inc()
                 if tries in (0, 10) or tries % 60 == 0:

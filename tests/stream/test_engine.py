@@ -1,6 +1,7 @@
 """The engine over an in-memory topic and the real store: the promise, without a broker."""
 
 import asyncio
+import contextlib
 import itertools
 import random
 from datetime import timedelta
@@ -329,6 +330,41 @@ async def test_a_flow_whose_apply_ends_in_the_moment_it_is_stopped_ends_too(stor
         feeding.cancel()
         await engine.revoke([(POSTS, number)])
     assert engine.assigned == ()
+
+
+async def test_a_look_up_that_ends_in_the_moment_of_a_refusal_starts_no_batch(store):
+    chance = random.Random(9)
+    number, metrics = next(_partitions), Metrics()
+    looking = asyncio.Event()
+
+    class RefusedWhileLooking(FlakyStore):
+        async def seen(self, partition, lookups, first=None):
+            found = await self._store.seen(partition, lookups, first)
+            if first and not looking.is_set():
+                looking.set()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+            return found
+
+        async def apply(self, partition, batch):
+            if batch.expected == -1 and not self.faults:
+                self.faults += 1
+                await looking.wait()
+                raise CursorConflict(partition, batch.topic, batch.expected, 7)
+            return await self._store.apply(partition, batch)
+
+    engine = make_engine(
+        RefusedWhileLooking(store, chance, 0.0),
+        ListSink(),
+        chance,
+        WorkerSettings(max_batch_posts=4, max_batch_age_ms=5),
+        metrics=metrics,
+    )
+    partition = MemoryPartition([encode(make_post(i)) for i in range(40)])
+    await run_until_applied(engine, store, {(POSTS, number): partition}, chance)
+    assert looking.is_set()
+    assert _refused(metrics, number) == 1
+    assert (await store.partition_state(number)).totals["counted"] == 40
 
 
 async def test_a_second_run_over_the_same_topic_changes_nothing(store):
