@@ -20,7 +20,7 @@ worker holds several whenever it is stopped or killed, and an emptied store must
 
 def _options(root: Path, wanted: dict[str, int], **changes: object) -> ChaosOptions:
     options = ChaosOptions(
-        posts=2_000,
+        posts=1_500,
         seed=4,
         wanted=wanted,
         scorer_delay_ms=600,
