@@ -83,7 +83,11 @@ class PostsStage:
         # counted. It is refused here: its apply would be too, but only after it had written dead
         # letters that call them copies.
         lookups = parts.pipeline.lookups(run)
-        seen = await parts.store.seen(partition, lookups, records[0].offset)
+        # Before the store is asked: a batch in flight may be applied after the store has answered
+        # and be gone from the pending ones before the answer is read.
+        in_flight = [hashed in pending for hashed in run.id_hashes]
+        counted = await parts.store.seen(partition, lookups, records[0].offset)
+        seen = [one or other for one, other in zip(counted, in_flight, strict=True)]
         parts.pipeline.drop_unwanted(run, seen, pending, watermark.value_ms)
         beats = heartbeat.advance(run, watermark)
         hashes = list(run.id_hashes)

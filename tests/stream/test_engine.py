@@ -367,6 +367,38 @@ async def test_a_look_up_that_ends_in_the_moment_of_a_refusal_starts_no_batch(st
     assert (await store.partition_state(number)).totals["counted"] == 40
 
 
+async def test_a_copy_looked_up_while_its_original_is_applied_is_no_post(store):
+    chance = random.Random(9)
+    number, sink = next(_partitions), ListSink()
+    looked = asyncio.Event()
+
+    class AnswersLate(FlakyStore):
+        """The look-up of the copy is answered before the apply, and read after it."""
+
+        async def seen(self, partition, lookups, first=None):
+            found = await self._store.seen(partition, lookups, first)
+            if first == 4:
+                looked.set()
+                while engine.cursor(POSTS, number) != 3:  # noqa: ASYNC110 it tells nobody
+                    await asyncio.sleep(0.001)
+                await asyncio.sleep(0.05)  # what follows the apply
+            return found
+
+        async def apply(self, partition, batch):
+            await looked.wait()
+            return await self._store.apply(partition, batch)
+
+    worker = WorkerSettings(max_batch_posts=4, max_batch_age_ms=5)
+    engine = make_engine(AnswersLate(store, chance, 0.0), sink, chance, worker)
+    values = [encode(make_post(i)) for i in range(7)]
+    values.insert(5, values[0])
+    topics = {(POSTS, number): MemoryPartition(values)}
+    await run_until_applied(engine, store, topics, chance)
+    assert (await store.partition_state(number)).totals["counted"] == 7
+    letters = [dead_post_decoder.decode(value) for value in sink.values(DEAD_POSTS)]
+    assert [(d.offset, d.reason) for d in letters] == [(5, reasons.DUPLICATE)]
+
+
 async def test_a_second_run_over_the_same_topic_changes_nothing(store):
     chance = random.Random(5)
     number = next(_partitions)
