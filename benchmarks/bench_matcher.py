@@ -57,7 +57,7 @@ def invent_queries(words: Sequence[str], count: int) -> list[Query]:
 def invent_posts(
     rng: random.Random, common: Sequence[str], watched: Sequence[str], accents: float, count: int
 ) -> list[str]:
-    """Return `count` posts of about 100 characters; `accents` is the share that is not plain ASCII."""
+    """Return `count` posts of about 100 characters, a share of them with `accents`."""
     weights = [1 / (rank + 1) for rank in range(len(common))]
     posts: list[str] = []
     for _ in range(count):

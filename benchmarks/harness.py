@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import statistics
 import subprocess
@@ -102,7 +103,7 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
         seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 7,
     ) -> None:
         options = Options(scale, rounds, seed)
-        started = time.monotonic()
+        started, load = time.monotonic(), os.getloadavg()[0]
         try:
             measured = measure(options)
         except GroundswellError as error:
@@ -112,6 +113,8 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
         for name, value in measured.figures.items():
             typer.echo(f"{name:<52} {value:>14,.3f}")
         if json_file is not None:
+            # More than the benchmark's own work on the machine shows here.
+            measured.settings["load_average_before"] = round(load, 1)
             _write(json_file, options, measured)
         if plot is not None:
             plot.parent.mkdir(parents=True, exist_ok=True)
