@@ -91,12 +91,12 @@ class ApplyBatch:
     expected: int
     new: int
     watermark_ms: int = -1
-    told_ms: int = -1
     panes: dict[int, list[QueryIncrement]] = field(default_factory=dict[int, list[QueryIncrement]])
     seen: dict[tuple[int, int], list[str]] = field(default_factory=dict[tuple[int, int], list[str]])
     kept: dict[int, list[bytes]] = field(default_factory=dict[int, list[bytes]])
     operations: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     totals: dict[str, int] = field(default_factory=dict[str, int])
+    told_ms: int = -1
 
     def arguments(self, horizons: Horizons) -> list[bytes]:
         """Return the arguments of `apply.lua`."""
