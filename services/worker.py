@@ -130,7 +130,7 @@ async def run(settings: Settings) -> None:
         while True:
             await asyncio.sleep(settings.queries.reload_every_s)
             matcher.look()
-            engine.check()
+            await engine.look_after()
 
     draining, looking = asyncio.create_task(drain_on_stop()), asyncio.create_task(look_after())
     looking.add_done_callback(lambda _: drained.set())

@@ -90,6 +90,12 @@ class Engine:
             if flow.failure is not None:
                 raise FatalError(f"flow of {key[0]}[{key[1]}] ended") from flow.failure
 
+    async def look_after(self) -> None:
+        """Called every few seconds: raise `FatalError` if a flow ended, wake one that stalled."""
+        self.check()
+        for flow in list(self._flows.values()):
+            await flow.look_after()
+
     async def drain(self, timeout_s: float) -> bool:
         """Finish what is in flight, then end every flow; tell whether all finished in time."""
         self._draining = True

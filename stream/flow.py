@@ -80,6 +80,11 @@ class PartitionFlow:
                 await asyncio.wait([self._runner], timeout=CANCEL_AGAIN_S)
             self._runner = None
 
+    async def look_after(self) -> None:
+        """Called every few seconds: get a partition going again whose records do not come."""
+        if not self._draining:
+            await self._waiting.seek_if_stalled()
+
     async def drain(self) -> None:
         """Take no more and wait until the batches in flight have been applied."""
         self._draining = True

@@ -107,3 +107,4 @@ class Steering:
     pause: Callable[[], None]
     resume: Callable[[], None]
     earliest: Callable[[], Awaitable[int]]
+    end: Callable[[], int | None]

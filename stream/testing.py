@@ -58,7 +58,10 @@ class MemoryPartition:
         def resume() -> None:
             self.paused = False
 
-        return Steering(seek=seek, pause=pause, resume=resume, earliest=earliest)
+        def end() -> int:
+            return self.first_offset + len(self.records)
+
+        return Steering(seek=seek, pause=pause, resume=resume, earliest=earliest, end=end)
 
     def fetch(self, limit: int) -> list[MemoryRecord]:
         """Return up to `limit` records from the position on, and move it."""

@@ -90,6 +90,7 @@ class RecordRunConsumer(driver.Consumer):
             pause=lambda: self.pause_partitions([tp]),
             resume=lambda: self.resume_partitions([tp]),
             earliest=lambda: self._earliest(tp),
+            end=lambda: self._end(tp),
         )
 
     async def to_cursor(self, tp: TP, offset: int, generation: int) -> None:
@@ -106,6 +107,10 @@ class RecordRunConsumer(driver.Consumer):
 
     async def _earliest(self, tp: TP) -> int:
         return (await self.earliest_offsets(tp))[tp]
+
+    def _end(self, tp: TP) -> int | None:
+        """Return the end of the partition as last fetched, None before the first fetch."""
+        return self.highwater(tp) if tp in self.assignment() else None
 
     # -- committing the applied cursor, for lag monitoring ------------------------------------
 

@@ -27,6 +27,9 @@ MAX_WAITING_BATCHES: Final = 16
 RESEEK_AFTER_S: Final = 2.0
 """Runs fetched before a seek may arrive for so long after it; later ones mean the seek was lost."""
 
+STALLED_AFTER_S: Final = 5.0
+"""Records are there and none has come for so long: a seek was lost, or a run dropped on its way."""
+
 
 class WaitingRecords:
     """Records of one topic of one partition between fetch and batch. One event loop.
@@ -55,6 +58,7 @@ class WaitingRecords:
         self._oldest_at = 0.0
         self._next: int | None = None
         self._sought_at = float("-inf")
+        self._taken_at = float("-inf")
         self._paused = False
         self.changed = asyncio.Event()
 
@@ -96,8 +100,29 @@ class WaitingRecords:
         self._records.extend(fresh)
         self._bytes += sum(len(record.value or b"") for record in fresh)
         self._next = fresh[-1].offset + 1
+        self._taken_at = self._clock.monotonic()
         self._pause_if_full()
         self.changed.set()
+
+    async def seek_if_stalled(self) -> None:
+        """Seek again if the partition has records and none of them comes.
+
+        A run that is dropped around a rebalance leaves the fetch position behind it. The next run
+        shows the gap; but at the end of a stream there is no next run.
+        """
+        if self._next is None or self._records or self._paused:
+            return
+        end = self._steering.end()
+        quiet_s = self._clock.monotonic() - max(self._sought_at, self._taken_at)
+        if end is not None and end > self._next and quiet_s > STALLED_AFTER_S:
+            _log.warning(
+                "records do not come, seeking again",
+                topic=self._topic,
+                partition=self._partition,
+                offset=self._next,
+                end=end,
+            )
+            await self.seek(self._next, "stalled")
 
     async def _explain_gap(self, first: int) -> bool:
         """Tell whether records that start too late may be taken; seek if they are stale."""
