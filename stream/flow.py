@@ -158,7 +158,7 @@ class PartitionFlow:
             self._idle.clear()
             prepared = await self._patiently(
                 lambda records=records: self._stage.prepare(
-                    self.partition, records, self._watermark
+                    self.partition, records, self._watermark, self._cursor
                 )
             )
             apply = ApplyBatch(self.topic, prepared.first - 1, prepared.last, prepared.watermark_ms)

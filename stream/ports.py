@@ -28,8 +28,9 @@ class Store(Protocol):
         partition: int,
         lookups: Sequence[tuple[str, int, Sequence[int]]],
         first: int | None = None,
+        applied: int = -1,
     ) -> list[bool]:
-        """Tell which ids the partition has counted; refuse if record `first` was applied."""
+        """Tell which ids are counted; refuse if `first` was applied, or `applied` no longer is."""
         ...
 
     async def apply(self, partition: int, batch: ApplyBatch) -> Applied:
@@ -79,9 +80,16 @@ class Stage(Protocol):
         ...
 
     async def prepare(
-        self, partition: int, records: Sequence[RawRecord], watermark: PartitionWatermark
+        self,
+        partition: int,
+        records: Sequence[RawRecord],
+        watermark: PartitionWatermark,
+        applied: int,
     ) -> Prepared:
-        """Decode, look up, match; called in order, one batch at a time."""
+        """Decode, look up, match; called in order, one batch at a time.
+
+        `applied` is the cursor that the flow knows to be stored, or was.
+        """
         ...
 
 

@@ -74,19 +74,24 @@ class PostsStage:
         self._pending = set()
 
     async def prepare(
-        self, partition: int, records: Sequence[RawRecord], watermark: PartitionWatermark
+        self,
+        partition: int,
+        records: Sequence[RawRecord],
+        watermark: PartitionWatermark,
+        applied: int,
     ) -> Prepared:
         """Decode and look ids up; changes nothing of its own before the store has answered."""
         parts, pending = self._parts, self._pending
         run = accept_posts(records, self._decoder)
         # A worker that lost the partition without knowing may hold records that its successor has
-        # counted. It is refused here: its apply would be too, but only after it had written dead
-        # letters that call them copies.
+        # counted, and a store that went back in time does not know what was. It is refused here:
+        # its apply would be too, but only after posts had been called copies in dead letters, or
+        # copies scored as posts.
         lookups = parts.pipeline.lookups(run)
         # Before the store is asked: a batch in flight may be applied after the store has answered
         # and be gone from the pending ones before the answer is read.
         in_flight = [hashed in pending for hashed in run.id_hashes]
-        counted = await parts.store.seen(partition, lookups, records[0].offset)
+        counted = await parts.store.seen(partition, lookups, records[0].offset, applied)
         seen = [one or other for one, other in zip(counted, in_flight, strict=True)]
         parts.pipeline.drop_unwanted(run, seen, pending, watermark.value_ms)
         beats = heartbeat.advance(run, watermark)
@@ -129,10 +134,14 @@ class EventsStage:
         """Nothing is held between batches."""
 
     async def prepare(
-        self, partition: int, records: Sequence[RawRecord], watermark: PartitionWatermark
+        self,
+        partition: int,
+        records: Sequence[RawRecord],
+        watermark: PartitionWatermark,
+        applied: int,
     ) -> Prepared:
         """Decode; events move no watermark, as an event is not a post."""
-        del partition, watermark
+        del partition, watermark, applied
         run = accept_events(records, self._decoder)
         matcher = self._parts.matcher()
         return Prepared(

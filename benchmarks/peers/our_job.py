@@ -42,10 +42,14 @@ class PlainStage:
         """Nothing is held between batches."""
 
     async def prepare(
-        self, partition: int, records: Sequence[RawRecord], watermark: PartitionWatermark
+        self,
+        partition: int,
+        records: Sequence[RawRecord],
+        watermark: PartitionWatermark,
+        applied: int,
     ) -> Prepared:
         """Decode and fold."""
-        del partition
+        del partition, applied
         self._watch.begin()
         sums: dict[int, list[int]] = {}
         current = [0, 0]

@@ -133,7 +133,11 @@ class RedisStore:
         return [partition for partition, exists in enumerate(found) if exists]
 
     async def seen(
-        self, partition: int, lookups: Sequence[SeenLookup], first: int | None = None
+        self,
+        partition: int,
+        lookups: Sequence[SeenLookup],
+        first: int | None = None,
+        applied: int = -1,
     ) -> list[bool]:
         """Tell for each id whether the partition has counted it inside the dedupe horizon.
 
@@ -141,16 +145,18 @@ class RedisStore:
             partition: its number.
             lookups: the ids.
             first: offset of the first record they are of; None if they are of no record of `posts`.
+            applied: cursor that the asker knows to have been stored.
 
         Raises:
-            CursorConflict: that record was applied already, by another writer.
+            CursorConflict: that record was applied already, by another writer, or the store went
+                back to before `applied`.
         """
         if not lookups:
             return []
         message = _pack.encode([[post_id, shard, *hours] for post_id, shard, hours in lookups])
         asker = "" if first is None else first
         async with _redis_faults():
-            answer = await self._seen(keys=[keys.cursor(partition)], args=[message, asker])
+            answer = await self._seen(keys=[keys.cursor(partition)], args=[message, asker, applied])
         if isinstance(answer, int):
             raise CursorConflict(partition, POSTS, (first or 0) - 1, answer)
         return [flag == 1 for flag in answer]

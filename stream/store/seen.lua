@@ -1,14 +1,16 @@
--- Tell which post ids a partition has already counted, as long as its cursor is before the asker.
+-- Tell which post ids a partition has counted, as long as its cursor is where the asker thinks.
 --
 -- KEYS[1]  {p}:cursor; every other key has the same hash tag.
 -- ARGV[1]  msgpack list of {id as decimal string, shard, hour, hour, ...}
 -- ARGV[2]  offset of the first record of `posts` that is asked for, "" if it is about none
--- Returns a list of 0 and 1, one for each id, or the stored cursor if that record was applied:
--- another writer has counted these very records, and each would look like a copy of itself.
+-- ARGV[3]  cursor that the asker knows to have been stored
+-- Returns a list of 0 and 1, one for each id, or the stored cursor: if that record was applied,
+-- another writer has counted these very records, and each would look like a copy of itself; if the
+-- cursor was known to be further, the store went back in time, and copies would look like posts.
 
 local stored = tonumber(redis.call('HGET', KEYS[1], 'posts') or '-1')
 local first = tonumber(ARGV[2])
-if first and stored >= first then
+if first and (stored >= first or stored < tonumber(ARGV[3])) then
   return stored
 end
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,9 +88,9 @@ class FlakyStore:
         self._maybe_fail()
         return await self._store.partition_state(partition)
 
-    async def seen(self, partition, lookups, first=None):
+    async def seen(self, partition, lookups, first=None, applied=-1):
         self._maybe_fail()
-        return await self._store.seen(partition, lookups, first)
+        return await self._store.seen(partition, lookups, first, applied)
 
     async def apply(self, partition, batch):
         self._maybe_fail()
@@ -338,8 +339,8 @@ async def test_a_look_up_that_ends_in_the_moment_of_a_refusal_starts_no_batch(st
     looking = asyncio.Event()
 
     class RefusedWhileLooking(FlakyStore):
-        async def seen(self, partition, lookups, first=None):
-            found = await self._store.seen(partition, lookups, first)
+        async def seen(self, partition, lookups, first=None, applied=-1):
+            found = await self._store.seen(partition, lookups, first, applied)
             if first and not looking.is_set():
                 looking.set()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -375,8 +376,8 @@ async def test_a_copy_looked_up_while_its_original_is_applied_is_no_post(store):
     class AnswersLate(FlakyStore):
         """The look-up of the copy is answered before the apply, and read after it."""
 
-        async def seen(self, partition, lookups, first=None):
-            found = await self._store.seen(partition, lookups, first)
+        async def seen(self, partition, lookups, first=None, applied=-1):
+            found = await self._store.seen(partition, lookups, first, applied)
             if first == 4:
                 looked.set()
                 while engine.cursor(POSTS, number) != 3:  # noqa: ASYNC110 it tells nobody
@@ -397,6 +398,33 @@ async def test_a_copy_looked_up_while_its_original_is_applied_is_no_post(store):
     assert (await store.partition_state(number)).totals["counted"] == 7
     letters = [dead_post_decoder.decode(value) for value in sink.values(DEAD_POSTS)]
     assert [(d.offset, d.reason) for d in letters] == [(5, reasons.DUPLICATE)]
+
+
+async def test_a_copy_is_not_scored_as_a_post_because_the_store_was_emptied(store, redis_server):
+    chance = random.Random(9)
+    number, sink = next(_partitions), ListSink()
+    client = redis.Redis.from_url(redis_server.url)
+    worker = WorkerSettings(max_batch_posts=4, max_batch_age_ms=5)
+    engine = make_engine(store, sink, chance, worker)
+    values = [encode(make_post(i)) for i in range(4)]
+    partition = MemoryPartition([*values, values[0]])
+    await engine.assign({(POSTS, number): partition.steering()})
+    while engine.cursor(POSTS, number) is None:  # noqa: ASYNC110 it tells nobody
+        await asyncio.sleep(0.001)
+    await engine.offer(POSTS, number, partition.fetch(4))
+    while engine.cursor(POSTS, number) != 3:  # noqa: ASYNC110 nor this
+        await asyncio.sleep(0.001)
+    for key in client.scan_iter(match=f"{{{number}}}:*"):
+        client.delete(key)
+    client.close()
+    await engine.offer(POSTS, number, partition.fetch(1))
+    while partition.seeks[-1] != 0 or len(partition.seeks) < 2:  # noqa: ASYNC110 nor this
+        await asyncio.sleep(0.001)
+    topics = {(POSTS, number): partition}
+    await run_until_applied(engine, store, topics, chance)
+    scored = [record for _, record in sink.records[SCORED_POSTS]]
+    offsets = {dict(record.headers)["source-offset"] for record in scored}
+    assert offsets == {b"0", b"1", b"2", b"3"}
 
 
 async def test_a_second_run_over_the_same_topic_changes_nothing(store):
