@@ -89,7 +89,8 @@ def test_every_setting_that_prose_names_exists() -> None:
     pages = [SETTINGS, METRICS, *(p.read_text("utf-8") for p in (ROOT / "docs").glob("*.md"))]
     for page in pages:
         for named in re.findall(rf"`((?:{sections})\.[a-z_]+)`", page):
-            assert named in known, named
+            if not named.endswith((".json", ".toml", ".svg")):  # a file, not a setting
+                assert named in known, named
 
 
 def test_no_metric_has_a_label_for_posts_authors_or_text() -> None:
