@@ -11,7 +11,7 @@ import msgspec
 
 from core import reasons
 from core.errors import DecodeError
-from core.schemas import DeadPost, Post, PostEvent, Progress, ScoredPost, Window
+from core.schemas import Alert, DeadPost, Post, PostEvent, Progress, ScoredPost, Window
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -96,3 +96,4 @@ scored_post_decoder: Final = RecordDecoder(ScoredPost)
 window_decoder: Final = RecordDecoder(Window)
 progress_decoder: Final = RecordDecoder(Progress)
 dead_post_decoder: Final = RecordDecoder(DeadPost)
+alert_decoder: Final = RecordDecoder(Alert)

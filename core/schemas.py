@@ -191,6 +191,109 @@ class DeadPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
     payload: bytes = b""
 
 
+class Interval(Struct, frozen=True, array_like=True):
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Contribution(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What one stratum adds to a change of the mean sentiment.
+
+    Over all strata of an alert, `mix` and `opinion` add up to its change, to rounding.
+
+    Attributes:
+        stratum: `source|language|topic`, or `other`.
+        posts: rated posts of the stratum after the change began.
+        share_before, share_after: of the rated posts, in [0, 1].
+        mean_before, mean_after: sentiment in [-1, 1]; equal where a side has no posts.
+        mix: because the stratum speaks more or less than before.
+        opinion: because the stratum says something else than before.
+    """
+
+    stratum: str
+    posts: int
+    share_before: float
+    share_after: float
+    mean_before: float
+    mean_after: float
+    mix: float
+    opinion: float
+
+
+class Term(Struct, frozen=True, array_like=True):
+    """A term that came or went with a change; `weight` > 0 came, in standard errors."""
+
+    term: str
+    weight: float
+    before: int
+    after: int
+
+
+class ExamplePost(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A post that shows a change, by id only: the text has one home, `posts`."""
+
+    post_id: str
+    source: str
+    why: Literal["typical", "most-seen", "against"]
+
+
+class Alert(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
+    """A shift of one query, as it begins, grows or ends; topic `alerts`, key `query`.
+
+    The same `alert_id` goes out again with a higher severity while it fires, and once as resolved.
+
+    Attributes:
+        alert_id: stable from the first firing to the resolution; unique per query and kind.
+        kind: `opinion` (the same people say something else), `mix` (others speak), `volume`, or
+            `brigading` (few authors or copies of one text).
+        state: `firing`, then `resolved`.
+        direction: `up` or `down`: of the mean, of the number of posts; `up` for brigading.
+        severity: 1 (just worth a look) to 10.
+        started: start of the first pane that the change is seen in.
+        fired: end of the pane that made it certain.
+        ended: end of the pane that resolved it; None while it fires.
+        ended_as: why it is resolved: `over`, `accepted` (the new level is the normal one now),
+            `corrected` (late posts took the evidence away) or `reset` (another model scores).
+        evidence: log-likelihood ratio against no change, in nats.
+        threshold: what the evidence had to pass.
+        before, after: mean sentiment, posts a pane, or share of repeated posts, without and with.
+        change: `after - before`; for volume the ratio of the two.
+        mix, opinion: the two parts of the change of the mean; zero for volume and brigading.
+        posts: posts since it started.
+        contributions: strata that add up to the change, largest first; the rest as one, `other`.
+        terms, examples: filled in where the texts are.
+        sentence: all of it, for people.
+        decided_at: event time of the decision.
+    """
+
+    alert_id: str
+    query: str
+    kind: Literal["opinion", "mix", "volume", "brigading"]
+    state: Literal["firing", "resolved"]
+    direction: Literal["up", "down"]
+    severity: Annotated[int, Meta(ge=1, le=10)]
+    started: Time
+    fired: Time
+    decided_at: Time
+    evidence: float
+    threshold: float
+    before: Interval
+    after: Interval
+    change: Interval
+    ended: Time | None = None
+    ended_as: Literal["", "over", "accepted", "corrected", "reset"] = ""
+    mix: float = 0.0
+    opinion: float = 0.0
+    posts: int = 0
+    contributions: list[Contribution] = []
+    terms: list[Term] = []
+    examples: list[ExamplePost] = []
+    sentence: str = ""
+
+
 SCHEMAS: Final[dict[str, type[Struct]]] = {
     "post": Post,
     "post-event": PostEvent,
@@ -198,5 +301,6 @@ SCHEMAS: Final[dict[str, type[Struct]]] = {
     "window": Window,
     "progress": Progress,
     "dead-post": DeadPost,
+    "alert": Alert,
 }
 """Name of the exported JSON Schema -> Struct."""

@@ -226,6 +226,47 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     """Lines for people, or JSON lines for a collector."""
 
 
+class ShiftSettings(Struct, frozen=True, kw_only=True):
+    """When a change is a shift; thresholds are set by `groundswell tune`."""
+
+    opinion_threshold: Annotated[float, Meta(gt=0)] = 11.0
+    """Evidence (nats) for a shift of opinion."""
+    mix_threshold: Annotated[float, Meta(gt=0)] = 11.0
+    """Evidence (nats) for a shift of the mix of strata."""
+    volume_threshold: Annotated[float, Meta(gt=0)] = 12.0
+    """Evidence (nats) for a shift of volume."""
+    brigading_threshold: Annotated[float, Meta(gt=0)] = 14.0
+    """Evidence (nats) for brigading."""
+    resolve_evidence: Annotated[float, Meta(gt=0)] = 6.0
+    """Evidence (nats) that a shift is over."""
+    min_opinion_effect: Annotated[float, Meta(gt=0, le=2)] = 0.05
+    """Least change of the mean sentiment worth an alert, of opinion or of mix."""
+    min_volume_ratio: Annotated[float, Meta(gt=1)] = 1.4
+    """Least ratio of volumes (either way) worth an alert."""
+    min_brigading_share: Annotated[float, Meta(gt=0, lt=1)] = 0.08
+    """Least share of repeated posts, above the usual, worth an alert."""
+    min_posts: NotNegative = 20
+    """Rated posts since a change began, for an alert of opinion or mix; 0 means no such gate."""
+    min_authors: NotNegative = 5
+    """Authors since a change began, for an alert of opinion or mix; 0 means no such gate."""
+    single_pane_errors: Annotated[float, Meta(gt=0)] = 5.0
+    """A change seen in one pane only must be so many standard errors large."""
+    warmup_s: NotNegative = 86_400
+    """A query known for less is not judged; 0 judges from the first pane."""
+    half_life_s: Positive = 604_800
+    """After so long a pane counts half in the baseline."""
+    accept_after_s: Positive = 86_400
+    """A shift that lasts so long is the new level: it is resolved as accepted."""
+    cooldown_s: NotNegative = 1_800
+    """No new alert of the same kind and query for so long after one is resolved; 0 means none."""
+    model_silence_s: NotNegative = 21_600
+    """No alert of opinion or mix for so long after another model began to score; 0 means none."""
+    free_queries: Positive = 100
+    """So many queries need no more evidence than one; more do (false-discovery control)."""
+    correction_panes: Annotated[int, Meta(ge=1, le=64)] = 16
+    """Corrections of so many last panes are judged again; older ones are not."""
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """All settings of a process."""
 
@@ -239,6 +280,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     closer: CloserSettings = CloserSettings()
     exporter: ExporterSettings = ExporterSettings()
     heartbeat: HeartbeatSettings = HeartbeatSettings()
+    shifts: ShiftSettings = ShiftSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

@@ -22,6 +22,10 @@ REQUIRED: dict[str, set[str]] = {
     "window": {"query", "start", "end", "revision", "counters", "authors", "closed_at"},
     "progress": {"partition", "cursor", "event_cursor", "applied_at"},
     "dead-post": {"reason", "detail", "topic", "partition", "offset", "size", "dead_at"},
+    "alert": {
+        "alert_id", "query", "kind", "state", "direction", "severity", "started", "fired",
+        "decided_at", "evidence", "threshold", "before", "after", "change",
+    },
 }  # fmt: skip
 """Version 1, for good: a field may leave this set by gaining a default, none may join it."""
 
