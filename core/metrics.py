@@ -92,6 +92,43 @@ class Metrics:
         self.source_lag_seconds = self._gauge(
             "source_lag_seconds", "Ingest time less claimed time of the last post", "source"
         )
+        self._network_sources()
+
+    def _network_sources(self) -> None:
+        self.source_messages = self._counter(
+            "source_messages", "Messages received from the platform", "source"
+        )
+        self.source_items_ignored = self._counter(
+            "source_items_ignored", "Items of a source that are none of ours", "source"
+        )
+        self.source_duplicates = self._counter(
+            "source_duplicates", "Messages that came again and were left out", "source"
+        )
+        self.source_gaps = self._counter(
+            "source_gaps", "Times that items were missed for good", "source", "cause"
+        )
+        self.source_gap_seconds = self._counter(
+            "source_gap_seconds", "Time of the stream that was missed for good", "source"
+        )
+        self.source_reconnects = self._counter(
+            "source_reconnects", "Sessions that ended, by why", "source", "cause"
+        )
+        self.source_reader_waits = self._counter(
+            "source_reader_waits", "Times the reader stopped reading for want of room", "source"
+        )
+        self.source_connected = self._gauge(
+            "source_connected", "1 while a session with the platform is open", "source"
+        )
+        self.source_buffered_items = self._gauge(
+            "source_buffered_items", "Items read from the network and not yet taken", "source"
+        )
+        self.source_position_lag_seconds = self._gauge(
+            "source_position_lag_seconds", "Present less the stream's own time where we are",
+            "source",
+        )  # fmt: skip
+        self.source_idle_limit_seconds = self._gauge(
+            "source_idle_limit_seconds", "Silence after which a session is given up", "source"
+        )
 
     def _worker(self) -> None:
         self.records_fetched = self._counter(

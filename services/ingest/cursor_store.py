@@ -16,7 +16,8 @@ from core.errors import ConfigError, FatalError
 class Totals(msgspec.Struct, kw_only=True):
     """What a source delivered and where it went, over all restarts; each item is in one line.
 
-    `items_read` = posts + duplicates + events + malformed + unmappable + too_large + dropped.
+    `items_read` = posts + duplicates + events + malformed + unmappable + too_large + dropped +
+    ignored.
 
     Attributes:
         items_read: items up to the cursor.
@@ -27,6 +28,8 @@ class Totals(msgspec.Struct, kw_only=True):
         unmappable: items in `dead-posts`, reason `unmappable`.
         too_large: items in `dead-posts`, reason `too_large`.
         dropped: lost because a source that cannot wait met a full buffer.
+        ignored: items that are none of ours, such as follows; they only move the cursor.
+        gaps: times that the source missed items for good; not items.
     """
 
     items_read: int = 0
@@ -37,6 +40,8 @@ class Totals(msgspec.Struct, kw_only=True):
     unmappable: int = 0
     too_large: int = 0
     dropped: int = 0
+    ignored: int = 0
+    gaps: int = 0
 
 
 class StoredCursor(msgspec.Struct, kw_only=True):

@@ -31,6 +31,7 @@ def make_source(
     name: str = "",
     options_path: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
+    metrics: Metrics | None = None,
 ) -> Source:
     """Return a source, not yet open.
 
@@ -39,6 +40,7 @@ def make_source(
         name: registered name; empty means `ingest.source`.
         options_path: TOML file of its options; None means `ingest.source_options`, if set.
         overrides: options that win over the file; None values do not count.
+        metrics: of this process; None makes new ones.
 
     Raises:
         ConfigError: no such source, or options that are wrong.
@@ -47,7 +49,12 @@ def make_source(
     if options_path is None and settings.ingest.source_options:
         options_path = Path(settings.ingest.source_options)
     options = load_options(kind.Options, options_path, overrides)
-    context = SourceContext(Path(settings.ingest.cursor_dir), settings.ingest.author_key)
+    context = SourceContext(
+        Path(settings.ingest.cursor_dir),
+        settings.ingest.author_key,
+        metrics=Metrics(role="ingest") if metrics is None else metrics,
+        secret=settings.ingest.source_secret,
+    )
     return kind(options, context)
 
 
@@ -60,7 +67,7 @@ def run_ingest(
         ConfigError, FatalError: as `IngestRunner.run`.
     """
     set_up(settings.log, "ingest")
-    metrics = metrics or Metrics(role="ingest")
+    metrics = metrics or source.context.metrics
     metrics.serve(settings.metrics.address, settings.metrics.port)
     store = CursorStore(Path(settings.ingest.cursor_dir), source.name)
     if fresh:

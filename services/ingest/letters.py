@@ -10,7 +10,7 @@ from core import codec, reasons
 from core.clock import Clock
 from core.schemas import DeadPost, Post
 from services.ingest.outbox import Letter
-from services.ingest.sources.base import RawRecord, SourceItem, Unmappable
+from services.ingest.sources.base import Gap, Ignored, RawRecord, SourceItem, Unmappable
 
 DEAD_PAYLOAD_BYTES = 65_536
 """A dead letter keeps so much of the message: enough to see what it was."""
@@ -48,6 +48,9 @@ class LetterWriter:
         record = item.record
         if isinstance(record, Unmappable):
             return self._dead(record.raw, reasons.UNMAPPABLE, record.detail, item.cursor)
+        if isinstance(record, Ignored | Gap):
+            tally = "ignored" if isinstance(record, Ignored) else "gaps"
+            return Letter("", b"", b"", item.cursor, tally)
         if isinstance(record, RawRecord):
             value, tally = record.value, _raw_tally(record, item.duplicate)
             is_post = record.topic == "posts"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -15,10 +16,24 @@ from services.ingest.messages import Acknowledgement, Producer
 from services.ingest.sources.base import Cursor
 
 
+class _NothingSent:
+    """The acknowledgement of a letter that only moves the cursor."""
+
+    is_done = True
+
+    def failed(self) -> bool:
+        """Tell that nothing can go wrong with it."""
+        return False
+
+
+_NOTHING_SENT: Final = _NothingSent()
+
+
 class Letter(Struct):
     """One record on its way.
 
     Attributes:
+        topic: where it goes; "" if nothing is sent and only the cursor moves.
         cursor: of the source, after the item that this record carries.
         tally: field of `Totals` that counts it once acknowledged.
         acknowledgement: None until it was given to the producer.
@@ -87,7 +102,10 @@ class Outbox:
         unsent, send = self._unsent, self._producer.send
         while unsent:
             letter = unsent[0]
-            letter.acknowledgement = send(letter.topic, letter.key, letter.value)
+            if letter.topic:
+                letter.acknowledgement = send(letter.topic, letter.key, letter.value)
+            else:
+                letter.acknowledgement = _NOTHING_SENT
             unsent.popleft()
 
     def collect(self) -> int:

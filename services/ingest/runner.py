@@ -27,7 +27,7 @@ from services.ingest.cursor_store import CursorStore, StoredCursor, Totals
 from services.ingest.letters import LetterWriter
 from services.ingest.messages import Producer
 from services.ingest.outbox import Letter, Outbox
-from services.ingest.sources.base import Source, SourceItem
+from services.ingest.sources.base import Gap, Source, SourceItem
 
 POLL_ITEMS: Final = 500
 POLL_TIMEOUT_S: Final = 0.05
@@ -36,6 +36,7 @@ CURSOR_EVERY_S: Final = 0.1
 """A crash repeats what was sent in the last tenth of a second, and what was in flight."""
 FULL_WAIT_S: Final = 0.002
 FLUSH_S: Final = 0.5
+_NOT_ITEMS: Final = ("items_read", "gaps")
 _POST_TALLIES: Final = ("posts_produced", "duplicates_produced", "malformed_produced")
 
 
@@ -159,16 +160,32 @@ class IngestRunner:
 
     def _count_in(self, items: Sequence[SourceItem], letters: Sequence[Letter]) -> None:
         name = self._source.name
-        self._metrics.posts_in.labels(source=name).inc(len(items))
-        for letter in letters:
+        sent = 0
+        for item, letter in zip(items, letters, strict=True):
+            if letter.topic:
+                sent += 1
+            elif isinstance(item.record, Gap):
+                self._count_gap(item.record)
+            else:
+                self._metrics.source_items_ignored.labels(source=name).inc()
             if letter.tally in (reasons.UNMAPPABLE, reasons.TOO_LARGE):
                 self._metrics.dead_posts.labels(reason=letter.tally, stage="ingest").inc()
                 if letter.tally == reasons.UNMAPPABLE:
                     self._metrics.source_items_unmappable.labels(source=name).inc()
+        self._metrics.posts_in.labels(source=name).inc(sent)
         last = items[-1].record
         if isinstance(last, Post) and last.claimed_at is not None:
             lag = last.ingested_at - last.claimed_at
             self._metrics.source_lag_seconds.labels(source=name).set(lag.total_seconds())
+
+    def _count_gap(self, gap: Gap) -> None:
+        name = self._source.name
+        self._metrics.source_gaps.labels(source=name, cause=gap.cause).inc()
+        self._metrics.source_gap_seconds.labels(source=name).inc(gap.lost_s)
+        self._log.warning(
+            "items were missed", source=name, cause=gap.cause,
+            lost_s=round(gap.lost_s, 3), items=gap.items or None,
+        )  # fmt: skip
 
     def _collect(self) -> None:
         """Take in acknowledgements; a failed record starts everything after it over."""
@@ -285,5 +302,5 @@ class IngestRunner:
         counts = msgspec.to_builtins(self._base)
         for tally, number in self._outbox.acknowledged.items():
             counts[tally] += number
-        counts["items_read"] = sum(n for tally, n in counts.items() if tally != "items_read")
+        counts["items_read"] = sum(n for tally, n in counts.items() if tally not in _NOT_ITEMS)
         return Totals(**counts)

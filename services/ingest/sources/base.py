@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 from msgspec import Struct
 
 from core.clock import Clock, SystemClock
+from core.metrics import Metrics
 from core.schemas import Post, PostEvent
 from core.settings import Secret
 
@@ -43,6 +44,24 @@ class Unmappable(Struct, frozen=True, gc=False):
     detail: str
 
 
+class Ignored(Struct, frozen=True, gc=False):
+    """Something that is none of ours, such as a follow: it only moves the cursor."""
+
+
+class Gap(Struct, frozen=True, gc=False):
+    """Items that were there and that the source can no longer get; counted, never passed over.
+
+    Attributes:
+        cause: a word from a small closed set, used as a metric label.
+        lost_s: how much of the stream's time is missing; 0 if unknown.
+        items: how many items, if the source can tell.
+    """
+
+    cause: str
+    lost_s: float = 0.0
+    items: int = 0
+
+
 class SourceItem(Struct, frozen=True, gc=False):
     """One thing that a source delivers.
 
@@ -53,7 +72,7 @@ class SourceItem(Struct, frozen=True, gc=False):
         due_s: for paced sources: seconds after the start of the run when it is to leave.
     """
 
-    record: Post | PostEvent | RawRecord | Unmappable
+    record: Post | PostEvent | RawRecord | Unmappable | Ignored | Gap
     cursor: Cursor
     duplicate: bool = False
     due_s: float = 0.0
@@ -68,12 +87,16 @@ class SourceContext:
         author_key: key of the author hashes; empty means that authors stay as they are.
         clock: what time it is.
         wait: blocks for so many seconds.
+        metrics: of this process.
+        secret: the source's own token or key, from `ingest.source_secret`.
     """
 
     state_dir: Path
     author_key: Secret = field(default_factory=Secret)
     clock: Clock = field(default_factory=SystemClock)
     wait: Callable[[float], None] = time.sleep
+    metrics: Metrics = field(default_factory=lambda: Metrics(role="ingest"))
+    secret: Secret = field(default_factory=Secret)
 
 
 class Source(ABC, Generic[Options]):
