@@ -179,6 +179,8 @@ class IngestSettings(Struct, frozen=True, kw_only=True):
     """After SIGTERM, how long Kafka may take to acknowledge what was sent."""
     author_key: Secret = Secret()
     """Secret. Key of the author hashes (HMAC-SHA-256); empty means that authors stay plain."""
+    source_secret: Secret = Secret()
+    """Secret. The source's own: Mastodon's token, Reddit's client secret, the webhook's key."""
     source_options: str = ""
     """TOML file with the source's own options; empty means its defaults."""
 
