@@ -38,7 +38,7 @@ def confused(shares: tuple[float, ...], correction: Correction) -> list[float]:
 
 
 @given(corrections(diagonal=0.55), st.data())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_a_known_confusion_is_undone_exactly(correction: Correction, data: st.DataObject) -> None:
     truth = data.draw(simplex(len(correction.labels)))
     exact = msgspec.structs.replace(correction, ridge=0.0)
@@ -47,7 +47,7 @@ def test_a_known_confusion_is_undone_exactly(correction: Correction, data: st.Da
 
 
 @given(corrections(), st.data())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_shares_are_shares_whatever_was_counted(
     correction: Correction, data: st.DataObject
 ) -> None:
@@ -68,7 +68,7 @@ def objective(shares: tuple[float, ...], q: list[float], rated: float, c: Correc
 
 
 @given(corrections(diagonal=0.2), st.data())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_no_other_shares_explain_the_counts_better(
     correction: Correction, data: st.DataObject
 ) -> None:
