@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError
 from models.encoder.config import EncoderConfig, HeadCalibration, HeadConfig
-from models.encoder.metrics import expected_calibration_error
+from models.evaluation.metrics import expected_calibration_error
 from models.serving.calibration import probabilities
 
 Floats = NDArray[np.float64]

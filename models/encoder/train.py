@@ -31,7 +31,6 @@ from torch import Tensor
 from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
 from models.encoder import data as datasets
 from models.encoder.batches import TokenisedTask, in_length_order, pad, plan_epoch, tokenise
-from models.encoder.metrics import macro_recall
 from models.encoder.model import (
     ADAPTER_FILE,
     HEADS_FILE,
@@ -43,6 +42,7 @@ from models.encoder.model import (
     trained_parameters,
     trained_state,
 )
+from models.evaluation.metrics import macro_recall
 
 TASKS = {"sentiment": (datasets.sentiment_train, datasets.sentiment_validation)}
 """Head -> (training posts, validation posts). A new head adds its line here."""

@@ -142,7 +142,7 @@ def evaluate(
     Example: groundswell models evaluate sentiment --data ../shared/data --json sentiment.json
     """
     arguments = _options(data=_existing(data), json=json, via=via, url=url, repository=repository)
-    _run(python, "setup", "models.encoder.evaluate", [head, *arguments])
+    _run(python, "setup", "models.evaluation.evaluate", [head, *arguments])
 
 
 def _built_version(folder: Path) -> str:

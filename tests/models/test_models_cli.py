@@ -53,7 +53,7 @@ def test_arguments_and_exit_status_are_handed_on(recorder: Path, tmp_path: Path)
     said = RUNNER.invoke(app, [*command, "--python", str(recorder)])
     assert said.exit_code == 3
     handed = arguments(recorder)
-    assert handed[:3] == ["-m", "models.encoder.evaluate", "sentiment"]
+    assert handed[:3] == ["-m", "models.evaluation.evaluate", "sentiment"]
     assert handed[handed.index("--data") + 1] == str(tmp_path)
     assert handed[handed.index("--json") + 1] == str(file)
     assert "--url" not in handed

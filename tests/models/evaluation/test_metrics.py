@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.encoder.metrics import (
+from models.evaluation.metrics import (
     accuracy,
     confusion,
     expected_calibration_error,

@@ -1,6 +1,6 @@
 """Measure the shipped model on the official test, beside floors and published figures. No torch.
 
-    python -m models.encoder.evaluate sentiment --data ../shared/data
+    python -m models.evaluation.evaluate sentiment --data ../shared/data
 
 Shapes: `N` posts, `C` classes.
 """
@@ -23,7 +23,7 @@ from core.labels import SENTIMENT
 from core.ports import ScoreBatch
 from models.encoder import data as datasets
 from models.encoder.data import LabelledTexts
-from models.encoder.metrics import (
+from models.evaluation.metrics import (
     accuracy,
     expected_calibration_error,
     macro_f1,

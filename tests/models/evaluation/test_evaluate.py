@@ -3,7 +3,7 @@ import pytest
 
 from core.ports import ScoreBatch
 from models.encoder.data import LabelledTexts
-from models.encoder.evaluate import CHUNK_POSTS, bootstrap, majority_floor, measure, score_all
+from models.evaluation.evaluate import CHUNK_POSTS, bootstrap, majority_floor, measure, score_all
 
 
 def made_up(posts: int = 600) -> tuple[np.ndarray, np.ndarray]:
