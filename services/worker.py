@@ -43,7 +43,8 @@ class LiveMatcher:
     def __init__(self, path: Path, metrics: Metrics, author_key: Secret) -> None:
         self._watcher = CatalogWatcher(path)
         self._metrics = metrics
-        # Without a key authors are plain handles, which the matcher compares by itself.
+        # Without a key authors are plain handles, which the matcher compares by itself. With one
+        # some still are: those of sources that are of public figures, or that are made up.
         self._author_key = author_hasher(author_key) if author_key else None
         self._take()
 
@@ -62,7 +63,7 @@ class LiveMatcher:
 
     def _take(self) -> None:
         catalog = self._watcher.catalog
-        self.current = Matcher(catalog.queries, self._author_key)
+        self.current = Matcher(catalog.queries, self._author_key, plain_authors=True)
         self._metrics.queries_loaded.set(len(self.current.names))
         _log.info("queries loaded", count=len(catalog.queries), version=catalog.version)
 

@@ -37,6 +37,11 @@ class RuntimePaths:
         return self.root / "run.json"
 
     @property
+    def author_key(self) -> Path:
+        """The key of the author hashes; it outlives `--fresh`: authors stay the same ones."""
+        return self.root / "author.key"
+
+    @property
     def model_repository(self) -> Path:
         """The Triton model repository that `models.build` fills."""
         return self.root / "model_repository"

@@ -18,6 +18,7 @@ from types import FrameType, TracebackType
 from typing import IO, Any, Self
 
 from core.errors import GroundswellError
+from services.local.author_key import ensure_author_key
 from services.local.kafka_archive import build_archive
 from services.local.kafka_jars import are_cached, fetch_jars
 from services.local.options import StackOptions
@@ -120,6 +121,7 @@ class Session:
         self._take_lock()
         try:
             self._clear_leftovers()
+            ensure_author_key(self._options.paths.author_key)
             self._prepare(self._options, self._say)
             self.stack = self._plan(self._options)
             self.supervisor = Supervisor(

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core import config
+from core.errors import ConfigError
+from services.local.author_key import VARIABLE as AUTHOR_KEY_VARIABLE
 from services.local.child import Command
 from services.local.kafka_server import KafkaServer
 from services.local.options import StackOptions
@@ -115,6 +118,14 @@ def plan_stack(options: StackOptions, *, usual_ports: bool = True) -> Stack:
     return Stack(options, tuple(kept), planner.environment, planner.urls)
 
 
+def _has_author_key(options: StackOptions) -> bool:
+    """Tell whether the settings that processes will find name a key of their own."""
+    try:
+        return bool(config.load(options.config, fallback=options.settings).ingest.author_key)
+    except ConfigError:  # the first process that reads them says it better
+        return False
+
+
 class _Planner:
     """Collects addresses while the parts are laid out: each needs those before it."""
 
@@ -129,6 +140,9 @@ class _Planner:
             "GROUNDSWELL__SCORER__REPOSITORY": str(self._paths.model_repository),
             "GROUNDSWELL__INGEST__CURSOR_DIR": str(self._paths.state / "ingest"),
         }
+        if not _has_author_key(options):
+            # Ingest hides authors by it, and workers find `@author` by it: all need the same one.
+            self.environment[AUTHOR_KEY_VARIABLE] = str(self._paths.author_key)
 
     def backing_servers(self) -> list[LocalServer]:
         """Broker, store and, if it is asked for, the model server."""

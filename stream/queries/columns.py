@@ -15,15 +15,20 @@ _MAX_REMEMBERED_VALUES = 4096
 class Columns:
     """Literals that are settled by the author, language and source of a post."""
 
-    def __init__(self, plan: Plan, author_key: Callable[[str], str] | None) -> None:
-        """Index the literals of `plan`; see `stream.queries.matcher.Matcher` for `author_key`."""
-        self._is_keyed = author_key is not None
-        self._authors: dict[str, int] = {}
+    def __init__(
+        self, plan: Plan, author_key: Callable[[str], str] | None, *, plain_authors: bool
+    ) -> None:
+        """Index the literals of `plan`; see `stream.queries.matcher.Matcher` for the rest."""
+        self._keyed_authors: dict[str, int] = {}
+        self._plain_authors: dict[str, int] = {}
         self._langs: dict[str, int] = {}
         self._sources: dict[str, int] = {}
         for literal, term in enumerate(plan.literals):
             if isinstance(term, AuthorTerm):
-                self._authors[author_key(term.handle) if author_key else term.handle] = literal
+                if author_key is not None:
+                    self._keyed_authors[author_key(term.handle)] = literal
+                if plain_authors:
+                    self._plain_authors[term.handle] = literal
             elif isinstance(term, LangTerm):
                 self._langs[term.tag] = literal
             elif isinstance(term, SourceTerm):
@@ -43,9 +48,12 @@ class Columns:
     ) -> list[tuple[int, int]]:
         """Return the (post, literal) pairs of authors, and those of columns that reach queries."""
         found: list[tuple[int, int]] = []
-        if self._authors:
-            keys = authors if self._is_keyed else map(fold, authors)
-            found += [(i, self._authors[key]) for i, key in enumerate(keys) if key in self._authors]
+        for literals, keys in (
+            (self._keyed_authors, authors),
+            (self._plain_authors, map(fold, authors)),
+        ):
+            if literals:
+                found += [(i, literals[key]) for i, key in enumerate(keys) if key in literals]
         if self._reaching_langs:
             for i, lang in enumerate(langs):
                 found += [(i, n) for n in self.of_lang(lang) & self._reaching_langs]

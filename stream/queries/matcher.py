@@ -66,6 +66,8 @@ class Matcher:
         self,
         queries: Sequence[NamedExpression],
         author_key: Callable[[str], str] | None = None,
+        *,
+        plain_authors: bool | None = None,
     ) -> None:
         """Compile the queries; a few milliseconds per thousand.
 
@@ -74,6 +76,8 @@ class Matcher:
             author_key: what the source made of a folded handle, when authors are keyed hashes;
                 then ``@name`` finds the posts of that author only with it, and mentions in the
                 text as ever.
+            plain_authors: handles are compared as they are, too: for streams in which some sources
+                are of public figures. None means only without a key.
 
         Raises:
             ValueError: two queries have the same name, or one is called `ALL`.
@@ -85,7 +89,9 @@ class Matcher:
         self._tests = plan.tests
         self._direct = _Table(plan.direct)
         self._triggered = _Table(plan.triggered)
-        self._columns = Columns(plan, author_key)
+        if plain_authors is None:
+            plain_authors = author_key is None
+        self._columns = Columns(plan, author_key, plain_authors=plain_authors)
         self._index_patterns(plan)
 
     def _index_patterns(self, plan: Plan) -> None:

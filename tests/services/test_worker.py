@@ -21,7 +21,8 @@ def test_author_queries_find_hashed_authors_by_the_key_that_hashed_them(tmp_path
     key = Secret("a key")
     matcher = LiveMatcher(path, Metrics(), key)
     assert _match(matcher, author_hasher(key)("DELTA")) == (0, 1)
-    assert _match(matcher, "delta") == (0,)
+    assert _match(matcher, author_hasher(Secret("another key"))("delta")) == (0,)
+    assert _match(matcher, "Delta") == (0, 1)  # of a source that is of public figures
     assert _match(LiveMatcher(path, Metrics(), Secret()), "Delta") == (0, 1)
 
 

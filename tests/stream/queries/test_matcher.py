@@ -102,6 +102,14 @@ def test_keyed_authors_are_found_with_the_key_and_mentions_as_ever() -> None:
     assert keyed.match_batch(["hi", "hi"], ["ann", "HASH-OF-ANN"], *columns) == [(0,), (0,)]
 
 
+def test_where_some_sources_hide_authors_and_some_do_not_both_are_found() -> None:
+    query = Query("q1", parse("@ann"))
+    mixed = Matcher([query], author_key=lambda handle: f"hash-of-{handle}", plain_authors=True)
+    authors = ["hash-of-ann", "Ann", "bob", "hash-of-bob"]
+    found = mixed.match_batch(["hi"] * 4, authors, [""] * 4, [""] * 4)
+    assert found == [(0, 1), (0, 1), (0,), (0,)]
+
+
 @pytest.mark.parametrize(
     ("tag", "lang", "expected"),
     [
