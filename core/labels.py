@@ -13,6 +13,7 @@ PARTICIPATION: Final = (
     "intention",
     "execution",
 )
+PROBLEM: Final = ("collective_problem",)
 TOPICS: Final = (
     "arts_&_culture",
     "business_&_entrepreneurs",
@@ -40,4 +41,5 @@ HEADS: Final[dict[str, tuple[str, ...]]] = {
     "emotion": EMOTION,
     "topics": TOPICS,
     "participation": PARTICIPATION,
+    "problem": PROBLEM,
 }

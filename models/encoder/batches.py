@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.encoder.tasks import Lesson
 from models.serving.normalise import normalise
 
 PAD_ID = 0
@@ -19,11 +20,11 @@ PAD_ID = 0
 
 @dataclass(frozen=True, slots=True)
 class TokenisedTask:
-    """One head's training set: token ids per text and its target."""
+    """A task's posts as token ids, and what its heads learn from them."""
 
-    head: str
+    name: str
     token_ids: tuple[tuple[int, ...], ...]
-    targets: tuple[int, ...]
+    lessons: tuple[Lesson, ...]
 
 
 def tokenise(
@@ -65,6 +66,23 @@ def plan_epoch(
         rows = sorted(order[start : start + pool].tolist(), key=lambda row: (lengths[row], row))
         batches += [rows[i : i + batch_posts] for i in range(0, len(rows), batch_posts)]
     return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def plan_passes(
+    lengths: Sequence[int], batch_posts: int, seed: int, epoch: int, passes: float
+) -> list[list[int]]:
+    """Batches of `passes` passes over the rows in one epoch; a share below one takes that share.
+
+    Different epochs take different rows of a large set, so five epochs of a tenth see half of it.
+    """
+    whole, part = divmod(passes, 1.0)
+    batches: list[list[int]] = []
+    for number in range(int(whole)):
+        batches += plan_epoch(lengths, batch_posts, seed, epoch * max(1, int(whole)) + number)
+    if part:
+        rest = plan_epoch(lengths, batch_posts, seed + 1, epoch)
+        batches += rest[: max(1, round(part * len(rest)))]
+    return batches
 
 
 def in_length_order(lengths: Sequence[int], batch_posts: int) -> Iterator[list[int]]:

@@ -9,11 +9,24 @@ import gzip
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from core.errors import ConfigError
-from core.labels import SENTIMENT
+from core.labels import EMOTION, PARTICIPATION, SENTIMENT, TOPICS
 
 csv.field_size_limit(16 * 1024 * 1024)
+
+LEVELS: Final = {
+    "None": "none",
+    "Problem-Solution": "problem_solution",
+    "Call-to-action": "call_to_action",
+    "Intention": "intention",
+    "Execution": "execution",
+}
+"""The participation data's own names of the levels."""
+CROWD: Final = "crowd"
+SOURCES: Final = {"None": CROWD, "RedditExtension": "extension", "Synthetic": "synthetic"}
+"""The data's `augmentation` field: labelled by the crowd, inherited in a thread, rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,43 @@ class LabelledTexts:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedTexts:
+    """Raw texts and, of each, one 0 or 1 per class: any number of classes may apply."""
+
+    texts: tuple[str, ...]
+    labels: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipationTexts:
+    """Excerpts with their level (an index into `core.labels.PARTICIPATION`).
+
+    `originals` has the whole message, or the excerpt where there is none (rewritten rows);
+    `sources` has one of `SOURCES`' values.
+    """
+
+    texts: tuple[str, ...]
+    labels: tuple[int, ...]
+    originals: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def select(self, rows: Sequence[int]) -> "ParticipationTexts":
+        """The rows of those numbers, in that order."""
+        return ParticipationTexts(
+            *(
+                tuple(column[row] for row in rows)
+                for column in (self.texts, self.labels, self.originals, self.sources)
+            )
+        )
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -66,3 +116,67 @@ def sentiment_validation(root: Path) -> LabelledTexts:
 def sentiment_test(root: Path) -> LabelledTexts:
     """The official SemEval-2017 task 4A test, 12,284 posts: for the final figures only."""
     return _labelled(root / "sentiment" / "test.csv.gz", SENTIMENT)
+
+
+def emotion_train(root: Path) -> LabelledTexts:
+    """TweetEval emotion, 3,257 posts."""
+    return _labelled(root / "emotion" / "train.csv.gz", EMOTION)
+
+
+def emotion_validation(root: Path) -> LabelledTexts:
+    """374 posts: for selection and calibration."""
+    return _labelled(root / "emotion" / "val.csv.gz", EMOTION)
+
+
+def emotion_test(root: Path) -> LabelledTexts:
+    """The official test, 1,421 posts: for the final figures only."""
+    return _labelled(root / "emotion" / "test.csv.gz", EMOTION)
+
+
+def _topics(root: Path, split: str) -> TaggedTexts:
+    rows = [
+        row
+        for row in read_rows(root / "topics" / "tweettopicxl_en.csv.gz")
+        if row["split"] == split
+    ]
+    return TaggedTexts(
+        tuple(row["text"] for row in rows),
+        tuple(tuple(int(topic in row["labels"].split("|")) for topic in TOPICS) for row in rows),
+    )
+
+
+def topics_train(root: Path) -> TaggedTexts:
+    """TweetTopicXL in English, the official few-shot split: 180 posts."""
+    return _topics(root, "train")
+
+
+def topics_validation(root: Path) -> TaggedTexts:
+    """20 posts: enough to see a mistake, not to choose between settings."""
+    return _topics(root, "validation")
+
+
+def topics_test(root: Path) -> TaggedTexts:
+    """800 posts: for the final figures only."""
+    return _topics(root, "test")
+
+
+def _participation(path: Path) -> ParticipationTexts:
+    rows = read_rows(path)
+    return ParticipationTexts(
+        tuple(row["text"] for row in rows),
+        tuple(PARTICIPATION.index(LEVELS[row["label"]]) for row in rows),
+        tuple(
+            row["text"] if row["original_text"] == "None" else row["original_text"] for row in rows
+        ),
+        tuple(SOURCES[row["augmentation"]] for row in rows),
+    )
+
+
+def participation_all(root: Path) -> ParticipationTexts:
+    """All 1,817 training rows in the file's order, which `anchors.groups` numbers."""
+    return _participation(root / "participation" / "train.csv.gz")
+
+
+def participation_test(root: Path) -> ParticipationTexts:
+    """The official test, 809 excerpts labelled by experts: for the final figures only."""
+    return _participation(root / "participation" / "test.csv.gz")

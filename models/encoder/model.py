@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from models.encoder.batches import pad
 from models.encoder.config import EncoderConfig
 from models.encoder.heads import HEADS
 from models.encoder.heads.base import Head
@@ -65,6 +66,22 @@ class PostEncoder(nn.Module):
         return embedding, {name: head(embedding) for name, head in self.heads.items()}
 
 
+@torch.no_grad()
+def embed_all(
+    model: PostEncoder, token_ids: Sequence[Sequence[int]], batch_posts: int = 64
+) -> Tensor:
+    """Embeddings (N, D) of tokenised texts, in the given order; leaves evaluation mode on."""
+    model.eval()
+    order = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
+    found: list[Tensor] = [torch.empty(0)] * len(order)
+    for start in range(0, len(order), batch_posts):
+        rows = order[start : start + batch_posts]
+        embeddings = model.embed(*pad([token_ids[row] for row in rows])).float()
+        for row, embedding in zip(rows, embeddings, strict=True):
+            found[row] = embedding
+    return torch.stack(found)
+
+
 def adapt(model: PostEncoder, rank: int, alpha: float) -> None:
     """Freeze the backbone but for LoRA on every linear layer, LayerNorms and biases."""
     model.backbone.requires_grad_(False)
@@ -94,6 +111,14 @@ def load_trained_state(
     """The inverse of `trained_state`, into a model already passed through `adapt`."""
     load_adapter_state(model.backbone, adapter)
     model.heads.load_state_dict(dict(heads))
+
+
+def load_start(model: PostEncoder, folder: Path) -> None:
+    """Begin from trained weights: the adapter, and those heads that both have."""
+    load_adapter_state(model.backbone, load_file(folder / ADAPTER_FILE))
+    own = model.heads.state_dict()
+    known = {name: v for name, v in load_file(folder / HEADS_FILE).items() if name in own}
+    model.heads.load_state_dict(own | known)
 
 
 def save_weights(model: PostEncoder, folder: Path) -> None:

@@ -1,15 +1,18 @@
 """Train the post encoder: LoRA on the backbone, LayerNorms, biases and the heads.
 
-Reads top to bottom: settings, tasks, the loop, selection on the validation split. The test
-split is never read here. Needs torch.
+Reads top to bottom: settings, the plan of batches, the loop, selection on the validation splits.
+The test splits are never read here. The shipped weights come from two stages: sentiment alone,
+which has fourteen times the posts of the others together, then all tasks at once from there, with
+some sentiment again so that it is not forgotten. Needs torch.
 
-    python -m models.encoder.train --data ../shared/data
+    python -m models.encoder.train --data ../shared/data --tasks sentiment,emotion
 """
 
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,26 +31,28 @@ from rich.progress import (
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
-from models.encoder import data as datasets
-from models.encoder.batches import TokenisedTask, in_length_order, pad, plan_epoch, tokenise
+from models.backbone import MINILM_ID, MINILM_SHA256, Backbone, find_backbone
+from models.encoder.batches import TokenisedTask, in_length_order, pad, plan_passes, tokenise
 from models.encoder.model import (
     ADAPTER_FILE,
     HEADS_FILE,
     PostEncoder,
     adapt,
     load_backbone,
+    load_start,
     load_trained_state,
     save_weights,
     trained_parameters,
     trained_state,
 )
-from models.evaluation.metrics import macro_recall
-
-TASKS = {"sentiment": (datasets.sentiment_train, datasets.sentiment_validation)}
-"""Head -> (training posts, validation posts). A new head adds its line here."""
+from models.encoder.selection import selection_figure
+from models.encoder.tasks import TASKS, heads_of
 
 STATE_FILE = "training_state.pt"
+JOINT_EPOCHS = 4
+JOINT_LEARNING_RATE = 5e-4
+JOINT_PASSES = {"sentiment": 0.085, "emotion": 1.0, "topics": 3.0, "participation": 1.0}
+"""Of the second stage; an epoch there is one pass over the emotion posts."""
 CHOSEN = "chosen"
 """Folder, inside the run's folder, of the best epoch so far by validation."""
 
@@ -56,8 +61,13 @@ CHOSEN = "chosen"
 class TrainingSettings:
     """What a run depends on besides the data; kept beside its weights."""
 
+    tasks: tuple[str, ...] = ("sentiment",)
     heads: tuple[str, ...] = ("sentiment",)
     epochs: int = 2
+    passes: dict[str, float] = field(default_factory=dict)
+    """Task -> how often an epoch goes over its posts; 1 for a task that is not named."""
+    start: str = ""
+    """The stage whose weights this one began from; empty for the bare backbone."""
     batch_posts: int = 32
     learning_rate: float = 1e-3
     warmup_share: float = 0.06
@@ -95,29 +105,49 @@ def make_optimizer(model: PostEncoder, settings: TrainingSettings) -> torch.opti
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
 
 
-def plan(tasks: list[TokenisedTask], settings: TrainingSettings) -> list[tuple[int, list[int]]]:
-    """(task, rows) of every step of every epoch; the batches of several heads are interleaved."""
-    steps: list[tuple[int, list[int]]] = []
+def plan(
+    tasks: list[TokenisedTask], settings: TrainingSettings
+) -> list[list[tuple[int, list[int]]]]:
+    """(task, rows) of every step, by epoch; the batches of several tasks are interleaved."""
+    epochs = []
     for epoch in range(settings.epochs):
-        of_epoch = [
+        steps = [
             (number, rows)
             for number, task in enumerate(tasks)
-            for rows in plan_epoch(
-                [len(ids) for ids in task.token_ids], settings.batch_posts, settings.seed, epoch
+            for rows in plan_passes(
+                [len(ids) for ids in task.token_ids],
+                settings.batch_posts,
+                settings.seed,
+                epoch,
+                settings.passes.get(task.name, 1.0),
             )
         ]
         if len(tasks) > 1:
-            order = np.random.default_rng((settings.seed, epoch, 1)).permutation(len(of_epoch))
-            of_epoch = [of_epoch[i] for i in order]
-        steps += of_epoch
-    return steps
+            order = np.random.default_rng((settings.seed, epoch, 1)).permutation(len(steps))
+            steps = [steps[i] for i in order]
+        epochs.append(steps)
+    return epochs
+
+
+def batch_loss(model: PostEncoder, task: TokenisedTask, rows: list[int]) -> Tensor:
+    """The summed losses of every head that learns from these posts."""
+    embedding = model.embed(*pad([task.token_ids[row] for row in rows]))
+    losses = []
+    for lesson in task.lessons:
+        if lesson.head not in model.heads:
+            continue
+        head = model.head(lesson.head)
+        target = torch.tensor([lesson.targets[row] for row in rows])
+        weight = torch.tensor([lesson.weights[row] for row in rows])
+        losses.append(head.loss(head(embedding), target, weight))
+    return torch.stack(losses).sum()
 
 
 @torch.no_grad()
 def predict(model: PostEncoder, head: str, token_ids: tuple[tuple[int, ...], ...]) -> Tensor:
     """Logits (N, C) of every text, in the given order; leaves the model in evaluation mode."""
     model.eval()
-    logits = torch.zeros(len(token_ids), len(model.head(head).labels))
+    logits = torch.zeros(len(token_ids), model.head(head).logit_count())
     for rows in in_length_order([len(ids) for ids in token_ids], 64):
         ids, mask = pad([token_ids[row] for row in rows])
         logits[rows] = model.head(head)(model.embed(ids, mask)).float()
@@ -149,97 +179,179 @@ def resume(folder: Path, model: PostEncoder, optimizer: torch.optim.Optimizer) -
     return state
 
 
+def prepare(
+    data_root: Path, settings: TrainingSettings, model: PostEncoder, tokenizer: Path
+) -> tuple[list[TokenisedTask], list[TokenisedTask]]:
+    """Tokenised training and validation posts of every task; heads see their labels once."""
+    training, validation = [], []
+    for name in settings.tasks:
+        task = TASKS[name]
+        for posts, into in (
+            (task.train(data_root), training),
+            (task.validation(data_root), validation),
+        ):
+            ids = tokenise(posts.texts, tokenizer, settings.max_tokens)
+            into.append(TokenisedTask(name, ids, posts.lessons))
+        model.head(name).prepare(training[-1].lessons[0].targets)
+    return training, validation
+
+
+class Run:
+    """One stage of training: the model, its optimizer and where it has come to."""
+
+    def __init__(
+        self,
+        data_root: Path,
+        out: Path,
+        settings: TrainingSettings,
+        backbone: Backbone,
+        start: Path | None,
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        self.out, self.settings, self.backbone = out, settings, backbone
+        body = load_backbone(backbone.folder)
+        self.model = PostEncoder(body, body.config.hidden_size, settings.heads)
+        adapt(self.model, settings.lora_rank, settings.lora_alpha)
+        if start is not None:
+            load_start(self.model, start)
+        self.tasks, self.validation = prepare(data_root, settings, self.model, backbone.tokenizer)
+        epochs = plan(self.tasks, settings)
+        self.steps = [step for epoch in epochs for step in epoch]
+        self.epoch_ends = set(np.cumsum([len(epoch) for epoch in epochs]).tolist())
+        self.last = min(settings.max_steps or len(self.steps), len(self.steps))
+        self.optimizer = make_optimizer(self.model, settings)
+        state = resume(out, self.model, self.optimizer)
+        self.done: int = state.get("step", 0)
+        self.history: list[dict[str, Any]] = state.get("history", [])
+        self.spent_s: float = state.get("spent_s", 0.0)
+        self.best: float = state.get("best", -1.0)
+        self.loss_mean = 0.0
+
+    def take_step(self, step: int) -> None:
+        """One batch: loss, gradient, update."""
+        self.model.train()
+        number, rows = self.steps[step]
+        share = learning_rate_share(step, len(self.steps), self.settings.warmup_share)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * share
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
+            loss = batch_loss(self.model, self.tasks[number], rows)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        torch.nn.utils.clip_grad_norm_(trained, self.settings.max_gradient_norm)
+        self.optimizer.step()
+        new = loss.item()
+        self.loss_mean = new if self.loss_mean == 0 else 0.98 * self.loss_mean + 0.02 * new
+
+    def validate(self, step: int, say: Callable[[str], None]) -> None:
+        """Measure on the validation splits and keep these weights if they are the best yet."""
+        figures = {
+            held.name: selection_figure(
+                held.name,
+                predict(self.model, held.name, held.token_ids).numpy(),
+                np.asarray(held.lessons[0].targets),
+            )
+            for held in self.validation
+        }
+        score = sum(figures.values()) / len(figures)
+        self.history.append({"step": step, "train_loss": self.loss_mean, "figures": figures})
+        each = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        say(f"step {step:,}: validation {score:.4f} ({each})")
+        if score > self.best:
+            self.best = score
+            (self.out / CHOSEN).mkdir(parents=True, exist_ok=True)
+            save_weights(self.model, self.out / CHOSEN)
+
+    def record(self, seconds: float) -> dict[str, Any]:
+        """What a reader of the weights wants to know about their training."""
+        return {
+            "settings": asdict(self.settings),
+            "backbone": self.backbone.identity,
+            "backbone_sha256": self.backbone.sha256,
+            "trained_parameters": trained_parameters(self.model),
+            "training_posts": {task.name: len(task.token_ids) for task in self.tasks},
+            "validation": self.history,
+            "seconds": round(seconds, 1),
+            "versions": {"torch": torch.__version__},
+        }
+
+
 def train(
-    data_root: Path, out: Path, settings: TrainingSettings, backbone_folder: Path | None
+    data_root: Path,
+    out: Path,
+    settings: TrainingSettings,
+    backbone_folder: Path | None,
+    start: Path | None = None,
 ) -> dict[str, Any]:
-    """Train and leave the best epoch in `out / "chosen"`.
+    """Train one stage and leave the best epoch in `out / "chosen"`.
 
     A run that was cut off continues from its last checkpoint when called again with the same
-    settings. Returns the run's record: settings, parameter count, validation by epoch, seconds.
+    settings. `start` is a folder of weights to begin from. Returns the run's record: settings,
+    parameter count, validation by epoch, seconds.
     """
-    torch.manual_seed(settings.seed)
     backbone = find_backbone(MINILM_ID, MINILM_SHA256, backbone_folder)
-    body = load_backbone(backbone.folder)
-    model = PostEncoder(body, body.config.hidden_size, settings.heads)
-    adapt(model, settings.lora_rank, settings.lora_alpha)
-
-    tasks, validation = [], []
-    for head in settings.heads:
-        train_posts, held_out = (read(data_root) for read in TASKS[head])
-        for posts, into in ((train_posts, tasks), (held_out, validation)):
-            ids = tokenise(posts.texts, backbone.tokenizer, settings.max_tokens)
-            into.append(TokenisedTask(head, ids, posts.labels))
-        model.head(head).prepare(train_posts.labels)
-
-    steps = plan(tasks, settings)
-    steps_per_epoch = len(steps) // settings.epochs
-    last = min(settings.max_steps or len(steps), len(steps))
-    optimizer = make_optimizer(model, settings)
-    state = resume(out, model, optimizer)
-    done, history = state.get("step", 0), state.get("history", [])
-    spent_s, best = state.get("spent_s", 0.0), state.get("best", -1.0)
+    run = Run(data_root, out, settings, backbone, start)
     console = Console(stderr=True)
     console.print(
-        f"{trained_parameters(model):,} trained parameters, {len(steps):,} steps of "
-        f"{settings.batch_posts} posts, {'continuing after' if done else 'from'} step {done:,}"
+        f"{trained_parameters(run.model):,} trained parameters, {len(run.steps):,} steps of "
+        f"{settings.batch_posts} posts, {'continuing after' if run.done else 'from'} step "
+        f"{run.done:,}"
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TimeRemainingColumn())
-    trained = [p for p in model.parameters() if p.requires_grad]
-    loss_mean, started = 0.0, time.monotonic()
+    started = time.monotonic()
     with Progress(*columns, *times, console=console) as progress:
-        bar = progress.add_task("loss     ", total=last, completed=done)
-        for step in range(done, last):
-            model.train()
-            number, rows = steps[step]
-            task = tasks[number]
-            ids, mask = pad([task.token_ids[row] for row in rows])
-            target = torch.tensor([task.targets[row] for row in rows])
-            for group in optimizer.param_groups:
-                share = learning_rate_share(step, len(steps), settings.warmup_share)
-                group["lr"] = settings.learning_rate * share
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bf16):
-                head = model.head(task.head)
-                loss = head.loss(head(model.embed(ids, mask)), target)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
-            optimizer.step()
-            loss_mean = loss.item() if loss_mean == 0 else 0.98 * loss_mean + 0.02 * loss.item()
-            progress.update(bar, advance=1, description=f"loss {loss_mean:.3f}")
-
-            epoch_ends = (step + 1) % steps_per_epoch == 0
-            if epoch_ends or step + 1 == last:
-                recall = {
-                    held.head: macro_recall(
-                        predict(model, held.head, held.token_ids).argmax(1).numpy(),
-                        np.asarray(held.targets),
-                    )
-                    for held in validation
+        bar = progress.add_task("loss     ", total=run.last, completed=run.done)
+        for step in range(run.done + 1, run.last + 1):
+            run.take_step(step - 1)
+            progress.update(bar, advance=1, description=f"loss {run.loss_mean:.3f}")
+            is_end = step in run.epoch_ends or step == run.last
+            if is_end:
+                run.validate(step, console.print)
+            if is_end or step % settings.checkpoint_every == 0:
+                elapsed = run.spent_s + time.monotonic() - started
+                kept = {
+                    "step": step,
+                    "history": run.history,
+                    "best": run.best,
+                    "spent_s": elapsed,
                 }
-                score = sum(recall.values()) / len(recall)
-                history.append({"step": step + 1, "train_loss": loss_mean, "macro_recall": recall})
-                console.print(f"step {step + 1:,}: validation macro recall {score:.4f}")
-                if score > best:
-                    best = score
-                    (out / CHOSEN).mkdir(parents=True, exist_ok=True)
-                    save_weights(model, out / CHOSEN)
-            if epoch_ends or step + 1 == last or (step + 1) % settings.checkpoint_every == 0:
-                elapsed = spent_s + time.monotonic() - started
-                kept = {"step": step + 1, "history": history, "best": best, "spent_s": elapsed}
-                save_checkpoint(out, model, optimizer, kept)
-    record = {
-        "settings": asdict(settings),
-        "backbone": backbone.identity,
-        "backbone_sha256": backbone.sha256,
-        "trained_parameters": trained_parameters(model),
-        "training_posts": {task.head: len(task.targets) for task in tasks},
-        "validation": history,
-        "seconds": round(spent_s + time.monotonic() - started, 1),
-        "versions": {"torch": torch.__version__},
-    }
+                save_checkpoint(out, run.model, run.optimizer, kept)
+    record = run.record(run.spent_s + time.monotonic() - started)
     (out / CHOSEN / "training.json").write_text(json.dumps(record, indent=2) + "\n")
     return record
+
+
+def train_stages(
+    data_root: Path,
+    out: Path,
+    tasks: tuple[str, ...],
+    common: TrainingSettings,
+    backbone: Path | None,
+    start: Path | None = None,
+) -> None:
+    """Sentiment alone, then all tasks from there; the result is `out / "chosen"`.
+
+    With `start`, a folder of sentiment weights, the first stage is left out.
+    """
+    if tasks == ("sentiment",):
+        train(data_root, out, replace(common, tasks=tasks, heads=tasks), backbone, start)
+        return
+    if start is None and "sentiment" in tasks:
+        alone = replace(common, tasks=("sentiment",), heads=("sentiment",))
+        train(data_root, out / "sentiment", alone, backbone)
+        start = out / "sentiment" / CHOSEN
+    joint = replace(
+        common,
+        tasks=tasks,
+        heads=heads_of(tasks),
+        epochs=JOINT_EPOCHS,
+        learning_rate=JOINT_LEARNING_RATE,
+        passes={name: JOINT_PASSES[name] for name in tasks},
+        start="sentiment" if start is not None else "",
+    )
+    train(data_root, out, joint, backbone, start)
 
 
 def main(
@@ -247,18 +359,24 @@ def main(
     out: Annotated[Path, typer.Option(help="Checkpoints and the chosen weights.")] = Path(
         ".groundswell/training/post-encoder"
     ),
+    tasks: Annotated[str, typer.Option(help="Comma-separated tasks.")] = ",".join(TASKS),
+    start: Annotated[Path | None, typer.Option(help="Sentiment weights to begin from.")] = None,
     backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 2,
+    epochs: Annotated[int, typer.Option(min=1, help="Of sentiment alone.")] = 2,
     seed: Annotated[int, typer.Option()] = 20171,
     bf16: Annotated[bool, typer.Option(help="Autocast to bfloat16.")] = False,
     max_steps: Annotated[int, typer.Option(min=0, help="Stop early; 0 trains fully.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
 ) -> None:
     """Train the post encoder; run again to continue a run that was cut off."""
+    names = tuple(tasks.split(","))
+    unknown = sorted(set(names) - set(TASKS))
+    if unknown:
+        raise typer.BadParameter(f"no task {unknown[0]!r}; expected {', '.join(TASKS)}")
     if threads:
         torch.set_num_threads(threads)
     settings = TrainingSettings(epochs=epochs, seed=seed, bf16=bf16, max_steps=max_steps)
-    train(data, out, settings, backbone)
+    train_stages(data, out, names, settings, backbone, start)
 
 
 if __name__ == "__main__":

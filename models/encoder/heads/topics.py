@@ -1,0 +1,41 @@
+"""Topics of a post: any number of nineteen."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from core.labels import TOPICS
+from models.encoder.heads.base import Head, weighted_mean
+
+MAX_POSITIVE_WEIGHT: Final = 5.0
+"""The rarest topic has 2 of 180 training posts: its full weight of 89 would be all noise."""
+
+
+class TopicsHead(Head):
+    """Nineteen yes-or-no questions; yes counts more the rarer a topic is, up to a limit."""
+
+    name = "topics"
+    labels = TOPICS
+    activation = "sigmoid"
+
+    def __init__(self, width: int, dropout: float = 0.1) -> None:
+        super().__init__(width, dropout)
+        self.positive_weights: Tensor
+        self.register_buffer("positive_weights", torch.ones(len(self.labels)), persistent=False)
+
+    def prepare(self, labels: Sequence[Any]) -> None:
+        """Weight each topic's positives by the square root of negatives per positive."""
+        table = torch.tensor(labels, dtype=torch.float32)
+        positive = table.sum(0).clamp(min=1)
+        odds = (len(table) - positive) / positive
+        self.positive_weights = odds.sqrt().clamp(1.0, MAX_POSITIVE_WEIGHT)
+
+    def loss(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Binary cross-entropy over topics; `target` (B, C) holds 0 and 1."""
+        each = functional.binary_cross_entropy_with_logits(
+            logits.float(), target.float(), reduction="none", pos_weight=self.positive_weights
+        )
+        return weighted_mean(each.mean(1), weight)
