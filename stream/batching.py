@@ -40,6 +40,8 @@ class BatchLimits:
             >>> BatchLimits(3, 100, 0.05).take([40, 50, 60, 1])
             2
         """
+        if sum(sizes) <= self.max_bytes:
+            return min(len(sizes), self.max_posts)
         total = 0
         for position, size in enumerate(sizes[: self.max_posts]):
             total += size

@@ -23,6 +23,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
+from aiokafka.consumer import fetcher
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -37,6 +38,18 @@ _log = get_logger(__name__)
 
 FETCH_TIMEOUT_S: Final = 0.1
 """A fetch waits at most so long: a partition that is resumed meanwhile joins the next one."""
+
+
+class PlainRecords(fetcher.PartitionRecords):
+    """Yields the parser's own records (offset, key, value, timestamp, headers).
+
+    aiokafka copies each into a dataclass with the topic and the sizes in it, which nobody here
+    asks for: 0.9 us a record, four fifths of what fetching costs.
+    """
+
+    def _consumer_record(self, tp: Any, record: Any) -> Any:
+        del tp
+        return record
 
 
 class RecordRunConsumer(driver.Consumer):
@@ -66,10 +79,11 @@ class RecordRunConsumer(driver.Consumer):
                 yield tp, self._to_run(tp, run)
 
     def _to_run(self, tp: TP, run: list[Any]) -> Any:
-        message: Any = self._to_message(tp, run[-1])
-        message.value = run
-        message.key = None
-        return message
+        last = run[-1]
+        return driver.ConsumerMessage(
+            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
+            (), None, run, None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
 
     async def perform_seek(self) -> None:
         """Give the engine the partitions assigned now; each flow seeks to its stored cursor."""
@@ -134,6 +148,8 @@ class RecordRunTransport(driver.Transport):
 
     def __init__(self, *args: Any, engine: Engine, max_fetched_records: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # The fetcher takes the class from its module; every consumer of a worker is one of ours.
+        fetcher.PartitionRecords = PlainRecords
         self._engine = engine
         self._max_fetched_records = max_fetched_records
 

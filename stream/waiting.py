@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from core.clock import Clock
@@ -54,6 +55,7 @@ class WaitingRecords:
         self._clock = clock
         self._metrics = metrics
         self._records: deque[RawRecord] = deque()
+        self._sizes: deque[int] = deque()
         self._bytes = 0
         self._oldest_at = 0.0
         self._next: int | None = None
@@ -70,6 +72,7 @@ class WaitingRecords:
     def forget(self) -> None:
         """Drop everything; nothing is taken until the next `seek`."""
         self._records.clear()
+        self._sizes.clear()
         self._bytes = 0
         self._next = None
         self.changed.clear()
@@ -89,16 +92,20 @@ class WaitingRecords:
         if run[0].offset > self._next and not await self._explain_gap(run[0].offset):
             return
         expected = self._next
-        fresh = [record for record in run if record.offset >= expected]
-        if not fresh:
-            return
+        fresh = run
+        if run[0].offset < expected:
+            fresh = [record for record in run if record.offset >= expected]
+            if not fresh:
+                return
         self._metrics.records_fetched.labels(topic=self._topic, partition=str(self._partition)).inc(
             len(fresh)
         )
         if not self._records:
             self._oldest_at = self._clock.monotonic()
         self._records.extend(fresh)
-        self._bytes += sum(len(record.value or b"") for record in fresh)
+        sizes = [len(record.value or b"") for record in fresh]
+        self._sizes.extend(sizes)
+        self._bytes += sum(sizes)
         self._next = fresh[-1].offset + 1
         self._taken_at = self._clock.monotonic()
         self._pause_if_full()
@@ -162,11 +169,9 @@ class WaitingRecords:
 
     def cut(self) -> list[RawRecord]:
         """Take one batch from the front; there must be a record."""
-        most = min(len(self._records), self._limits.max_posts)
-        sizes = [len(self._records[i].value or b"") for i in range(most)]
-        count = self._limits.take(sizes)
+        count = self._limits.take(list(islice(self._sizes, self._limits.max_posts)))
         batch = [self._records.popleft() for _ in range(count)]
-        self._bytes -= sum(sizes[:count])
+        self._bytes -= sum(self._sizes.popleft() for _ in range(count))
         self._oldest_at = self._clock.monotonic()
         self._resume_if_low()
         return batch
