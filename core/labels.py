@@ -43,3 +43,8 @@ HEADS: Final[dict[str, tuple[str, ...]]] = {
     "participation": PARTICIPATION,
     "problem": PROBLEM,
 }
+
+INDEPENDENT: Final = frozenset({"topics", "problem"})
+"""Heads whose classes do not exclude one another: their probabilities need not sum to one."""
+ORDERED: Final = frozenset({"participation"})
+"""Heads whose classes are levels, each above the one before it."""

@@ -25,7 +25,7 @@ import typer
 from core.errors import ConfigError
 from models.backbone import Backbone, find_backbone
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
-from models.encoder.config import CONFIG_FILE, EncoderConfig, load_config, save_config
+from models.encoder.config import CONFIG_FILE, EncoderConfig, HeadConfig, load_config, save_config
 from models.serving.engines import ONNX_FILE, OPENVINO_FILE
 from models.serving.normalise import normalise
 from models.serving.post_encoder import TOKENIZER_FILE
@@ -129,9 +129,15 @@ def _write_model(
     return asdict(found)
 
 
+def _output_of(head: HeadConfig) -> str:
+    """The declaration of a head's probabilities to Triton."""
+    return f'output {{ name: "{head.name}" data_type: TYPE_FP32 dims: [ {len(head.labels)} ] }}\n'
+
+
 def _write_config(template: Path, target: Path, config: EncoderConfig, device: str) -> None:
     text = (template / "config.pbtxt").read_text(encoding="utf-8")
     text = text.replace('string_value: "unbuilt"', f'string_value: "{config.version}"')
+    text = text.replace("# heads\n", "".join(_output_of(head) for head in config.heads))
     if device == "gpu":
         text = text.replace("KIND_CPU", "KIND_GPU")
     (target / "config.pbtxt").write_text(text, encoding="utf-8")

@@ -136,12 +136,13 @@ def agreement(
     for head in config.heads:
         name = LOGITS_PREFIX + head.name
         small, full = probabilities(int8[name], head), probabilities(fp32[name], head)
-        gaps.append(np.abs(small - full).ravel())
-        same.append(small.argmax(1) == full.argmax(1))
-    gap = np.concatenate(gaps)
+        gaps.append(np.abs(small - full))
+        if head.activation != "sigmoid":
+            same.append(small.argmax(1) == full.argmax(1))
     return Agreement(
         cosine=float(cosine.mean()),
-        mean_gap=float(gap.mean()),
-        largest_gap=float(gap.max()),
+        # Of the worst head: nineteen topics that are nearly always nought would hide it.
+        mean_gap=max(float(gap.mean()) for gap in gaps),
+        largest_gap=max(float(gap.max()) for gap in gaps),
         same_class=float(np.concatenate(same).mean()),
     )

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
-from core.labels import HEADS
+from core.labels import HEADS, INDEPENDENT
 from core.ports import ScoreBatch, Scorer
 
 EXAMPLES = (
@@ -43,7 +43,7 @@ def _assert_well_formed(batch: ScoreBatch, posts: int) -> None:
         assert np.isfinite(values).all()
         assert (values >= 0).all()
         assert (values <= 1).all()
-        if name != "topics" and batch.rated.any():
+        if name not in INDEPENDENT and batch.rated.any():
             np.testing.assert_allclose(values[batch.rated].sum(axis=1), 1.0, atol=1e-5)
 
 

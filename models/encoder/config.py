@@ -4,31 +4,68 @@ from pathlib import Path
 
 import msgspec
 
+from core.labels import HEADS, INDEPENDENT, ORDERED
+
 CONFIG_FILE = "config.json"
 
 
-class HeadCalibration(msgspec.Struct, frozen=True, kw_only=True):
-    """How logits become probabilities: `softmax(scale * logits + bias)`, elementwise.
+def activation_of(head: str) -> str:
+    """How the logits of a head of ours are squashed."""
+    if head in INDEPENDENT:
+        return "sigmoid"
+    return "ordinal" if head in ORDERED else "softmax"
 
-    `method` is `none`, `temperature` (all scales equal, no bias) or `vector`. The errors are
-    expected calibration errors on the validation split, cross-fitted where `method` was chosen.
+
+def logit_count(classes: int, activation: str) -> int:
+    """Logits of a head: one per class, or one per step between levels."""
+    return classes - 1 if activation == "ordinal" else classes
+
+
+def uncalibrated(name: str) -> "HeadConfig":
+    """The head called `name`, as it comes out of training."""
+    labels, activation = HEADS[name], activation_of(name)
+    width = logit_count(len(labels), activation)
+    calibration = HeadCalibration(scale=(1.0,) * width, bias=(0.0,) * width)
+    return HeadConfig(name=name, labels=labels, activation=activation, calibration=calibration)
+
+
+class HeadCalibration(msgspec.Struct, frozen=True, kw_only=True):
+    """How logits become probabilities: squashed from `scale * logits + bias`, elementwise.
+
+    One scale and bias per logit. `method` is `none`, `temperature` (all scales equal, no bias),
+    `vector`, or `prior` (one scale, and biases that also move the class shares from those of
+    training to `prior`, the shares where the model is used). The errors are expected calibration
+    errors on held-out posts, cross-fitted.
     """
 
     method: str = "none"
     scale: tuple[float, ...]
     bias: tuple[float, ...]
+    prior: tuple[float, ...] = ()
     ece_before: float | None = None
     ece_after: float | None = None
     fitted_on: str = ""
 
 
 class HeadConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One head: its classes in output order, how its logits are squashed, its calibration."""
+    """One head: its classes in output order, how its logits are squashed, its calibration.
+
+    `activation` is `softmax` (classes exclude one another), `sigmoid` (each by itself) or
+    `ordinal` (levels from gates, one logit fewer than levels). `cut` is the probability from which
+    a yes-or-no question of this head is answered yes (for levels: any level above the first),
+    chosen on held-out posts.
+    """
 
     name: str
     labels: tuple[str, ...]
     activation: str = "softmax"
+    cut: float = 0.5
     calibration: HeadCalibration
+
+    @property
+    def logits(self) -> int:
+        """How many logits the network gives for this head."""
+        return logit_count(len(self.labels), self.activation)
 
 
 class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

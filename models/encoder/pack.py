@@ -15,10 +15,9 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from core.labels import HEADS
 from models.backbone import find_backbone
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
-from models.encoder.config import EncoderConfig, HeadCalibration, HeadConfig, save_config
+from models.encoder.config import EncoderConfig, save_config, uncalibrated
 from models.serving.normalise import NORMALISER_VERSION
 
 FAMILY: Final = "post-encoder-1"
@@ -50,16 +49,7 @@ def pack(trained: Path, weights: Path, min_confidence: float = MIN_CONFIDENCE) -
         shutil.copyfile(trained / name, weights / name)
     sentences = "\n".join(write_sentences()) + "\n"
     (weights / SENTENCES_FILE).write_text(sentences, encoding="utf-8")
-    heads = tuple(
-        HeadConfig(
-            name=name,
-            labels=HEADS[name],
-            calibration=HeadCalibration(
-                scale=(1.0,) * len(HEADS[name]), bias=(0.0,) * len(HEADS[name])
-            ),
-        )
-        for name in settings["heads"]
-    )
+    heads = tuple(uncalibrated(name) for name in settings["heads"])
     config = EncoderConfig(
         version="",
         backbone=record["backbone"],

@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ScorerRefused, ScorerUnavailable
-from core.labels import HEADS
+from core.labels import HEADS, INDEPENDENT
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings
 
 VERSION: Final = "fake-1"
-_INDEPENDENT: Final = frozenset({"topics"})
-"""Heads whose classes do not exclude one another: their probabilities need not sum to one."""
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
@@ -106,7 +104,7 @@ class FakeScorer:
     def _probabilities(self, name: str, weights: NDArray[np.uint32]) -> NDArray[np.float32]:
         # Integer sums are exact, so a text's numbers cannot depend on its batch.
         own = weights[self._columns[name]]
-        if name in _INDEPENDENT:
+        if name in INDEPENDENT:
             shares = own / np.float64(1 << 21)
         else:
             shares = own / own.sum(axis=0, dtype=np.uint64).astype(np.float64)
