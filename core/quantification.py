@@ -22,8 +22,8 @@ from msgspec import Struct
 from core.errors import ConfigError
 
 CORRECTIONS_FILE: Final = "quantification.json"
-MOST_CLASSES: Final = 8
-"""Every subset of classes may be tried: 255 for eight, 31 for the largest head that panes count."""
+MOST_BLOCKS: Final = 8
+"""Every subset of blocks may be tried: 255 for eight, 31 for the largest head that panes count."""
 _LEAST_RIDGE: Final = 1e-9
 _TOLERANCE: Final = 1e-9
 
@@ -33,8 +33,11 @@ class Correction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         labels: classes, in the order of `core.labels.HEADS`.
-        matrix: `matrix[i][j]` is the mean probability of class i over posts that are truly of
-            class j; each column adds up to one.
+        blocks: block of each class, from 0 without gaps. Classes that too few held-out posts had
+            share a block: only the blocks' shares are corrected, and inside one the expected mix
+            stays. Usually each class is its own.
+        matrix: `matrix[i][j]` is the mean probability of block i over posts that are truly of
+            block j; each column adds up to one.
         ridge: weight of the uncorrected share, in posts: a window of few posts is corrected less,
             because inverting a confusion also multiplies the noise. 0 is no such weight.
         posts: how many held-out posts the matrix was fitted on.
@@ -42,6 +45,7 @@ class Correction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     labels: tuple[str, ...]
+    blocks: tuple[int, ...]
     matrix: tuple[tuple[float, ...], ...]
     ridge: float = 0.0
     posts: int = 0
@@ -78,12 +82,15 @@ def load_corrections(file: Path) -> Corrections:
     except msgspec.DecodeError as error:
         raise ConfigError(f"{file} does not hold corrections: {error}") from error
     for name, correction in found.heads.items():
-        classes = len(correction.labels)
-        shape = [classes] * classes
-        if [len(row) for row in correction.matrix] != shape or not 2 <= classes <= MOST_CLASSES:
+        size = len(correction.matrix)
+        is_square = all(len(row) == size for row in correction.matrix)
+        is_assigned = len(correction.blocks) == len(correction.labels)
+        if not (is_square and is_assigned and set(correction.blocks) == set(range(size))):
             raise ConfigError(
-                f"{file}: head {name} needs a square matrix of 2 to {MOST_CLASSES} labelled classes"
+                f"{file}: head {name} needs a block for each class and a square matrix"
             )
+        if not 2 <= size <= MOST_BLOCKS:
+            raise ConfigError(f"{file}: head {name} has {size} blocks, expected 2 to {MOST_BLOCKS}")
     return found
 
 
@@ -108,29 +115,42 @@ def adjusted_shares(
         ValueError: as many counts as classes are needed.
 
     Example:
-        >>> found = Correction(labels=("no", "yes"), matrix=((0.8, 0.3), (0.2, 0.7)))
+        >>> found = Correction(
+        ...     labels=("no", "yes"), blocks=(0, 1), matrix=((0.8, 0.3), (0.2, 0.7))
+        ... )
         >>> [round(share, 6) for share in adjusted_shares([65.0, 35.0], 100, found)]
         [0.7, 0.3]
     """
-    classes = len(correction.labels)
-    if len(expected_counts) != classes:
-        raise ValueError(f"{classes} classes, {len(expected_counts)} expected counts")
-    whole = sum(expected_counts)
+    if len(expected_counts) != len(correction.labels):
+        raise ValueError(f"{len(correction.labels)} classes, {len(expected_counts)} counts")
+    counts = [max(0.0, count) for count in expected_counts]
+    whole = sum(counts)
     if rated <= 0 or whole <= 0:
         return ()
-    shares = [max(0.0, count) / whole for count in expected_counts]
+    in_block = [0.0] * len(correction.matrix)
+    members = [0] * len(correction.matrix)
+    for block, count in zip(correction.blocks, counts, strict=True):
+        in_block[block] += count
+        members[block] += 1
+    corrected = _invert([total / whole for total in in_block], rated, correction)
+    return tuple(
+        corrected[block] * (count / in_block[block] if in_block[block] > 0 else 1 / members[block])
+        for block, count in zip(correction.blocks, counts, strict=True)
+    )
+
+
+def _invert(shares: list[float], rated: float, correction: Correction) -> tuple[float, ...]:
+    """The corrected shares of the blocks, from their mean probabilities."""
+    size = len(shares)
     ridge = correction.ridge / rated + _LEAST_RIDGE
     matrix = correction.matrix
     gram = [
-        [
-            sum(row[i] * row[j] for row in matrix) + (ridge if i == j else 0.0)
-            for j in range(classes)
-        ]
-        for i in range(classes)
+        [sum(row[i] * row[j] for row in matrix) + (ridge if i == j else 0.0) for j in range(size)]
+        for i in range(size)
     ]
     pull = [
         sum(row[i] * share for row, share in zip(matrix, shares, strict=True)) + ridge * shares[i]
-        for i in range(classes)
+        for i in range(size)
     ]
     return _least_on_simplex(gram, pull)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from core.errors import ConfigError
 from core.quantification import Correction, Corrections, adjusted_shares, load_corrections
 
-BINARY = Correction(labels=("no", "yes"), matrix=((0.8, 0.3), (0.2, 0.7)))
+BINARY = Correction(labels=("no", "yes"), blocks=(0, 1), matrix=((0.8, 0.3), (0.2, 0.7)))
 
 
 def simplex(classes: int) -> st.SearchStrategy[tuple[float, ...]]:
@@ -26,7 +26,10 @@ def corrections(draw: st.DrawFn, diagonal: float = 0.0) -> Correction:
         for i in range(classes)
     )
     return Correction(
-        labels=tuple("abcde"[:classes]), matrix=matrix, ridge=draw(st.sampled_from([0.0, 3.0]))
+        labels=tuple("abcde"[:classes]),
+        blocks=tuple(range(classes)),
+        matrix=matrix,
+        ridge=draw(st.sampled_from([0.0, 3.0])),
     )
 
 
@@ -96,6 +99,13 @@ def test_counts_beyond_what_confusion_can_make_stop_at_the_edge() -> None:
     assert adjusted_shares([10.0, 90.0], 100, BINARY) == pytest.approx((0.0, 1.0))
 
 
+def test_classes_of_one_block_keep_their_mix() -> None:
+    merged = msgspec.structs.replace(BINARY, labels=("none", "low", "high"), blocks=(0, 1, 1))
+    found = adjusted_shares([65.0, 30.0, 5.0], 100, merged)
+    assert found == pytest.approx((0.7, 0.3 * 6 / 7, 0.3 / 7))
+    assert sum(adjusted_shares([100.0, 0.0, 0.0], 100, merged)) == pytest.approx(1.0)
+
+
 def test_an_empty_window_has_no_shares() -> None:
     assert adjusted_shares([0.0, 0.0], 0, BINARY) == ()
 
@@ -120,8 +130,13 @@ def test_a_file_that_holds_no_corrections_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.json"):
         load_corrections(tmp_path / "gone.json")
     broken = tmp_path / "broken.json"
-    broken.write_text('{"model_version": "v", "heads": {"x": {"labels": ["a"], "matrix": [[1]]}}}')
+    head = {"labels": ["a", "b"], "blocks": [0, 1], "matrix": [[1.0]]}
+    broken.write_bytes(msgspec.json.encode({"model_version": "v", "heads": {"x": head}}))
     with pytest.raises(ConfigError, match="square matrix"):
+        load_corrections(broken)
+    head["blocks"] = [0, 0]
+    broken.write_bytes(msgspec.json.encode({"model_version": "v", "heads": {"x": head}}))
+    with pytest.raises(ConfigError, match="expected 2 to 8"):
         load_corrections(broken)
     broken.write_text("{}")
     with pytest.raises(ConfigError, match="does not hold corrections"):
