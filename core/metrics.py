@@ -92,6 +92,13 @@ class Metrics:
         self.source_lag_seconds = self._gauge(
             "source_lag_seconds", "Ingest time less claimed time of the last post", "source"
         )
+        self.source_near_duplicates = self._counter(
+            "source_near_duplicates", "Posts that repeat another, to the letter or nearly", "source"
+        )
+        self.source_languages = self._counter(
+            "source_languages", "Texts by how their language is known: told, detected or unsure",
+            "source", "found",
+        )  # fmt: skip
         self._network_sources()
 
     def _network_sources(self) -> None:

@@ -47,6 +47,7 @@ class Post(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v",
         reply_to: id of the post this one answers, within the same source.
         repost_of: id of the post this one repeats, within the same source.
         url: where people can read it.
+        near_duplicate: it repeats a post that ingest saw shortly before, to the letter or nearly.
     """
 
     id: PostId
@@ -59,6 +60,7 @@ class Post(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v",
     reply_to: PostId | None = None
     repost_of: PostId | None = None
     url: Annotated[str, Meta(max_length=2048)] | None = None
+    near_duplicate: bool = False
 
 
 class PostEvent(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
@@ -103,6 +105,7 @@ class ScoredPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_fiel
         pane_start: start of the pane it fell in; None for an edit, which stays in its post's pane.
         stratum: `source|language|topic`, each from a bounded set.
         edit: True if this replaces an earlier scoring of the same post.
+        near_duplicate: as of the post; of an edit always False.
     """
 
     id: str
@@ -119,6 +122,7 @@ class ScoredPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_fiel
     claimed_at: Time | None = None
     lang: str = ""
     edit: bool = False
+    near_duplicate: bool = False
 
 
 class Stratum(Struct, frozen=True, array_like=True):

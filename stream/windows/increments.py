@@ -67,15 +67,21 @@ def _topics(heads: dict[str, Ints], rated: NDArray[np.bool_]) -> list[str]:
     ]
 
 
-def counter_matrix(scores: MicroScores) -> Ints:
+def counter_matrix(scores: MicroScores, near_duplicates: Sequence[bool] = ()) -> Ints:
     """Return (B, W): what each post adds to the counters of every query it matches.
 
     Sentiment is positive less negative, in [-1, 1]; its square is rounded to micro-units of the
-    square. Posts that the model abstained on count as posts and nothing else.
+    square. Posts that the model abstained on count as posts, perhaps as copies, and nothing else.
+
+    Args:
+        scores: of the posts.
+        near_duplicates: (B,) whether each was marked as a copy; empty is none.
     """
     size = len(scores.rated)
     matrix = np.zeros((size, WIDTH), dtype=np.int64)
     matrix[:, INDEX["posts"]] = 1
+    if near_duplicates:
+        matrix[:, INDEX["near_duplicates"]] = near_duplicates
     rated = scores.rated.astype(np.int64)
     matrix[:, INDEX["rated"]] = rated
     if "sentiment" in scores.heads:

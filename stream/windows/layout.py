@@ -24,8 +24,10 @@ COUNTERS: Final[tuple[str, ...]] = (
     *(f"emotion_{label}" for label in EMOTION),
     "participation_posts",
     *(f"participation_{label}" for label in PARTICIPATION),
+    "near_duplicates",
 )
-"""Name of each counter; `*_posts` are the posts that the head scored."""
+"""Name of each counter; `*_posts` are the posts that the head scored, `near_duplicates` those that
+ingest marked (an edit takes the mark off: its text was compared with nothing)."""
 
 WIDTH: Final = len(COUNTERS)
 INDEX: Final[dict[str, int]] = {name: position for position, name in enumerate(COUNTERS)}

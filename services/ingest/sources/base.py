@@ -112,6 +112,9 @@ class Source(ABC, Generic[Options]):
     """Its registered name, and `Post.source`."""
     can_wait: ClassVar[bool] = True
     """False if what is not taken now is gone: then a full buffer makes a counted gap."""
+    is_live: ClassVar[bool] = True
+    """False for what is recorded or made up. Of people who speak now no author goes out unhidden:
+    without `ingest.author_key` such a source does not start."""
     Options: ClassVar[type[Struct]]
 
     def __init__(self, options: Options, context: SourceContext) -> None:

@@ -53,6 +53,7 @@ class ReplaySource(PacedSource[ReplayOptions]):
     """
 
     name: ClassVar[str] = "replay"
+    is_live: ClassVar[bool] = False
     Options = ReplayOptions
 
     def __init__(self, options: ReplayOptions, context: SourceContext) -> None:

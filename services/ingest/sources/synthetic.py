@@ -34,6 +34,7 @@ class SyntheticSource(PacedSource[SyntheticOptions]):
     """
 
     name: ClassVar[str] = "synthetic"
+    is_live: ClassVar[bool] = False
     Options = SyntheticOptions
 
     def __init__(self, options: SyntheticOptions, context: SourceContext) -> None:
