@@ -14,11 +14,29 @@ The contract that the closer calls:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.schemas import Window
 from core.settings import ShiftSettings
+from stream.shifts import cusum, evidence, intake, memory
+from stream.shifts.advance import advance
+from stream.shifts.layout import ABSENT, ENDED_AS, KIND_COUNT, OTHER, PANE, SILENT, Rows
+from stream.shifts.memory import MAX_STATE_BYTES, Memory
 from stream.shifts.signals import JudgeContext, ShiftSignal
+
+__all__ = ["MAX_STATE_BYTES", "ShiftJudge"]
+
+Numbers = NDArray[np.int64]
+
+_LONGEST_GAP_S: Final = 86_400
+"""After so long unseen a query's charts start again; its baseline stays."""
+_CORRECTED: Final = ENDED_AS.index("corrected")
 
 
 class ShiftJudge:
@@ -27,11 +45,18 @@ class ShiftJudge:
     Args:
         settings: thresholds and gates.
         pane_s: length of a pane.
+
+    Attributes:
+        refused: how often a gate alone kept an alert from being raised, by the gate's name.
+        too_old: corrections that came too late to be judged again.
     """
 
     def __init__(self, settings: ShiftSettings | None = None, pane_s: int = 60) -> None:
         self._settings = settings or ShiftSettings()
         self._pane_s = pane_s
+        self._memory = Memory(self._settings.correction_panes)
+        self.refused: Counter[str] = Counter()
+        self.too_old = 0
 
     def judge(self, window: Window, context: JudgeContext) -> list[ShiftSignal]:
         """Judge one window; see `judge_many`."""
@@ -44,19 +69,25 @@ class ShiftJudge:
         `settings.correction_panes` panes of its query is judged as if it had been known at the
         time; an older one is counted in `too_old` and changes nothing.
         """
-        raise NotImplementedError
+        said: list[ShiftSignal] = []
+        ordered = sorted(windows, key=lambda one: (one.start, one.query, one.revision))
+        for _, group in groupby(ordered, key=lambda one: one.start):
+            latest = {window.query: window for window in group}
+            said.extend(self._judge_pane(list(latest.values()), context))
+        return said
 
     def judge_quiet(self, start_s: int, context: JudgeContext) -> list[ShiftSignal]:
         """Judge the pane that starts at `start_s` for every query that had no window in it."""
-        raise NotImplementedError
+        rows = self._memory.rows()
+        return self._bring_to(rows[self._memory.at[rows] < start_s], start_s, context)
 
     def queries(self) -> Iterable[str]:
         """Return the queries that have a state."""
-        raise NotImplementedError
+        return self._memory.names()
 
     def state_bytes(self, query: str) -> bytes:
         """Return the state of a query, at most `MAX_STATE_BYTES`; b"" if it has none."""
-        raise NotImplementedError
+        return memory.dump(self._memory, query)
 
     def restore(self, query: str, state: bytes) -> bool:
         """Bring back a state of `state_bytes`.
@@ -65,8 +96,163 @@ class ShiftJudge:
             False if it is of another version or other settings of its shape: the query then
             starts anew.
         """
-        raise NotImplementedError
+        return memory.load(self._memory, query, state)
 
     def forget(self, query: str) -> None:
         """Drop the state of a query that is no longer watched."""
-        raise NotImplementedError
+        self._memory.remove(query)
+
+    def _judge_pane(
+        self, windows: Sequence[Window], context: JudgeContext
+    ) -> list[ShiftSignal]:
+        """Judge windows of one pane, at most one a query."""
+        held = self._memory
+        start_s = int(windows[0].start.timestamp())
+        rows = np.array([held.row(window.query) for window in windows], dtype=np.int64)
+        panes = np.repeat(self._context_pane(context), len(windows))
+        for place, window in enumerate(windows):
+            self._fill(panes, place, int(rows[place]), window)
+        unseen = held.at[rows] < 0
+        held.at[rows[unseen]] = start_s - self._pane_s
+        forward = held.at[rows] < start_s
+        said = self._bring_to(rows[forward], start_s - self._pane_s, context)
+        self._push(rows[forward], panes[forward])
+        said += self._say(rows[forward], start_s)
+        late = ~forward
+        if late.any():
+            said += self._correct(rows[late], panes[late], start_s)
+        return said
+
+    def _context_pane(self, context: JudgeContext) -> Rows:
+        firing = int(self._memory.now["firing"].sum())
+        return intake.context_pane(context, firing, self._settings.free_queries)
+
+    def _fill(self, panes: Rows, place: int, row: int, window: Window) -> None:
+        held = self._memory
+        pane: Any = panes[place]
+        homeless = intake.fill(pane, window, held.strata[row])
+        if not homeless or (slot := intake.worthless_slot(held.now[row])) == OTHER:
+            return
+        held.fold(row, slot)
+        held.strata[row] = {name: at for name, at in held.strata[row].items() if at != slot}
+        for name in ("rated", "sentiment"):
+            pane[name] = 0
+        intake.fill(pane, window, held.strata[row])
+
+    def _bring_to(self, rows: Numbers, start_s: int, context: JudgeContext) -> list[ShiftSignal]:
+        """Judge the panes in which `rows` had no window, up to the one at `start_s`."""
+        held = self._memory
+        said: list[ShiftSignal] = []
+        long = rows[start_s - held.at[rows] > _LONGEST_GAP_S]
+        if len(long):
+            self._skip(long, start_s)
+        while len(rows := rows[held.at[rows] < start_s]):
+            # Those that are furthest behind first, so that all are judged pane by pane.
+            at = int(held.at[rows].min())
+            behind = rows[held.at[rows] == at]
+            panes = np.repeat(self._context_pane(context), len(behind))
+            panes["start"] = at + self._pane_s
+            self._push(behind, panes)
+            said += self._say(behind, at + self._pane_s)
+        return said
+
+    def _skip(self, rows: Numbers, start_s: int) -> None:
+        """Pass over a long silence: what was suspected before it is forgotten."""
+        held = self._memory
+        every = np.ones(len(rows), dtype=np.bool_)
+        for name in ("opinion", "mix", "volume", "repeats"):
+            for cores in (held.now, held.base):
+                chart = cores[name][rows]
+                cusum.clear(chart, every)
+                cores[name][rows] = chart
+        held.base[rows] = held.now[rows]
+        held.ring["flags"][rows] = ABSENT
+        held.ring["revision"][rows] = -1
+        held.at[rows] = start_s
+
+    def _push(self, rows: Numbers, panes: Rows) -> None:
+        """Judge one more pane of each row; the one that leaves the ring moves the base on."""
+        if not len(rows):
+            return
+        held = self._memory
+        place = panes["start"] // self._pane_s % self._settings.correction_panes
+        leaving = held.ring[rows, place]
+        if not (leaving["flags"] & ABSENT).all():
+            base = held.base[rows]
+            advance(base, leaving, self._settings, self._pane_s)
+            held.base[rows] = base
+        held.ring[rows, place] = panes
+        now = held.now[rows]
+        advance(now, panes, self._settings, self._pane_s, self.refused)
+        held.now[rows] = now
+        held.at[rows] = panes["start"]
+
+    def _correct(self, rows: Numbers, panes: Rows, start_s: int) -> list[ShiftSignal]:
+        """Put corrected panes in their place and judge again from the base."""
+        held, size = self._memory, self._settings.correction_panes
+        recent = held.at[rows] - start_s < size * self._pane_s
+        self.too_old += int((~recent).sum())
+        place = start_s // self._pane_s % size
+        known = held.ring[rows, place]
+        better = recent & (
+            (panes["revision"] > known["revision"]) | ((known["flags"] & ABSENT) > 0)
+        )
+        rows, panes, known = rows[better], panes[better], known[better]
+        if not len(rows):
+            return []
+        # A pane stays judged under the context that it was judged under first.
+        first = (known["flags"] & ABSENT) == 0
+        for name in ("extra", "model"):
+            panes[name] = np.where(first, known[name], panes[name])
+        panes["flags"] = np.where(first, known["flags"] & SILENT, panes["flags"])
+        held.ring[rows, place] = panes
+        now = held.base[rows]
+        for back in range(size - 1, -1, -1):
+            at = held.at[rows] - back * self._pane_s
+            advance(
+                now,
+                held.ring[rows, at // self._pane_s % size],
+                self._settings,
+                self._pane_s,
+            )
+        held.now[rows] = now
+        said: list[ShiftSignal] = []
+        for at in sorted(set(held.at[rows].tolist())):
+            said += self._say(rows[held.at[rows] == at], at, corrected=True)
+        return said
+
+    def _say(
+        self, rows: Numbers, start_s: int, *, corrected: bool = False
+    ) -> list[ShiftSignal]:
+        """Return what differs from what was said before, and take note of it."""
+        held = self._memory
+        firing, severity = held.now["firing"][rows], held.now["severity"][rows]
+        told = held.said[rows]
+        differs = (firing != told["firing"]) | ((firing > 0) & (severity > told["severity"]))
+        signals: list[ShiftSignal] = []
+        for row in rows[differs.any(axis=1)].tolist():
+            for slot in range(KIND_COUNT):
+                signals += self._say_slot(row, slot, start_s + self._pane_s, corrected=corrected)
+        return signals
+
+    def _say_slot(
+        self, row: int, slot: int, decided_s: int, *, corrected: bool
+    ) -> list[ShiftSignal]:
+        held = self._memory
+        core, told = held.now[row : row + 1], held.said[row : row + 1]
+        fires, was = int(core["firing"][0, slot]), int(told["firing"][0, slot])
+        grown = core["severity"][0, slot] > told["severity"][0, slot]
+        if fires == was and not (fires and grown):
+            return []
+        if fires and not was:
+            told["count"] += 1
+            told["number"][0, slot] = told["count"][0]
+        told["firing"][0, slot] = fires
+        told["severity"][0, slot] = core["severity"][0, slot] if fires else 0
+        why = 0 if fires else _CORRECTED if corrected else int(core["ended_as"][0, slot])
+        number = int(told["number"][0, slot])
+        name, strata = held.name(row), held.strata[row]
+        return [evidence.signal(name, strata, core, slot, number, why, decided_s)]
+
+
+assert PANE.names is not None  # noqa: S101

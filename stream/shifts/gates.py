@@ -1,0 +1,148 @@
+"""What a score above its threshold must also be before it is an alert. Pure, on whole charts.
+
+Each gate answers (Q, K, 2), True where the component may raise an alert, from what was summed since
+its onset. Order is only for counting: a refusal is counted under the first gate that refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.settings import ShiftSettings
+from stream.shifts.layout import SUM, Flags, Floats
+
+Gate = Callable[[Floats, Floats, ShiftSettings], Flags]
+"""(effect, sums, settings) -> allowed."""
+
+_SURE: Final = 2.0
+_LEAST_SHARE: Final = 0.03
+
+
+def of(sums: Floats, name: str) -> Floats:
+    """Return one of the sums, (Q, K, 2)."""
+    return sums[..., SUM[name]]
+
+
+def mean_effect(sums: Floats, part: str) -> Floats:
+    """Return the mean of `opinion` or `mix` since onset."""
+    return of(sums, part) / np.maximum(of(sums, "rated"), 1.0)
+
+
+def volume_effect(sums: Floats) -> Floats:
+    """Return the logarithm of observed over expected posts since onset."""
+    return np.log((of(sums, "posts") + 0.5) / (of(sums, "base") + 0.5))
+
+
+def repeats_effect(sums: Floats) -> Floats:
+    """Return the excess share of repeats (side 0) and of copies (side 1) since onset."""
+    posts = np.maximum(of(sums, "posts"), 1.0)
+    excess = np.stack([of(sums, "repeats")[..., 0], of(sums, "copies")[..., 1]], axis=-1)
+    return excess / posts
+
+
+def enough_posts(_effect: Floats, sums: Floats, settings: ShiftSettings) -> Flags:
+    """Refuse a handful of posts."""
+    return of(sums, "rated") >= settings.min_posts
+
+
+def enough_volume(_effect: Floats, sums: Floats, settings: ShiftSettings) -> Flags:
+    """Refuse a handful of posts where a handful was expected too."""
+    return np.maximum(of(sums, "posts"), of(sums, "base")) >= settings.min_posts
+
+
+def enough_authors(_effect: Floats, sums: Floats, settings: ShiftSettings) -> Flags:
+    """Refuse what very few authors say; without a count of authors it cannot refuse."""
+    authors = of(sums, "authors")
+    return (authors >= settings.min_authors) | (authors <= 0)
+
+
+def large_mean(effect: Floats, _sums: Floats, settings: ShiftSettings) -> Flags:
+    """Refuse changes of the mean that nobody would act on."""
+    return np.abs(effect) >= settings.min_opinion_effect
+
+
+def large_volume(effect: Floats, _sums: Floats, settings: ShiftSettings) -> Flags:
+    """Refuse changes of volume that nobody would act on."""
+    return np.abs(effect) >= np.log(settings.min_volume_ratio)
+
+
+def large_share(effect: Floats, _sums: Floats, settings: ShiftSettings) -> Flags:
+    """Refuse shares of repeats that could not move much."""
+    return effect >= settings.min_brigading_share
+
+
+def lasting(_effect: Floats, sums: Floats, settings: ShiftSettings) -> Flags:
+    """Refuse what is seen in one pane only, unless it is overwhelming there."""
+    moved = np.abs(of(sums, "opinion") + of(sums, "mix"))
+    errors = moved / np.sqrt(np.maximum(of(sums, "variance"), 1e-12))
+    return (of(sums, "panes") >= 2) | (errors >= settings.single_pane_errors)
+
+
+def not_repeated(effect: Floats, sums: Floats, settings: ShiftSettings) -> Flags:
+    """Refuse what few authors or copies of one text explain, each taken at its worst.
+
+    A share `e` of posts beyond the usual repeats can move the mean by no more than `e` times the
+    distance from the usual mean to the end of the scale. If what is left is neither an effect nor
+    the better half of the change, the change is not the crowd's.
+    """
+    posts = np.maximum(of(sums, "posts"), 1.0)
+    usual = of(sums, "base") / np.maximum(of(sums, "rated"), 1.0)
+    reach = np.where(effect > 0, 1 - usual, 1 + usual)
+    explained = np.zeros_like(effect)
+    for name in ("repeats", "copies"):
+        share = of(sums, name) / posts
+        error = np.sqrt(of(sums, f"{name}_variance")) / posts
+        sure = (share > _SURE * error) & (share >= _LEAST_SHARE)
+        explained = np.maximum(explained, np.where(sure, share + error, 0.0) * reach)
+    left = np.abs(effect) - explained
+    least = np.maximum(settings.min_opinion_effect, 0.5 * np.abs(effect))
+    return (left >= least) | (explained <= 0)
+
+
+MEAN_GATES: Final[dict[str, Gate]] = {
+    "few_posts": enough_posts,
+    "few_authors": enough_authors,
+    "small_effect": large_mean,
+    "one_pane": lasting,
+    "repeated": not_repeated,
+}
+VOLUME_GATES: Final[dict[str, Gate]] = {
+    "few_posts": enough_volume,
+    "small_effect": large_volume,
+    "one_pane": lasting,
+}
+REPEATS_GATES: Final[dict[str, Gate]] = {"small_effect": large_share}
+
+
+def extra_evidence(queries: int, firing: int, free_queries: int) -> float:
+    """Return the evidence asked for beyond the threshold, in nats, by the number of queries.
+
+    The e-BH rule (Wang & Ramdas 2022) taken along in time: an e-value, here the exponential of a
+    score, must pass `queries / discoveries`, whatever the dependence between queries. Discoveries
+    are the alerts that fire already, and this one.
+
+    Example:
+        >>> extra_evidence(50, 0, 100), round(extra_evidence(2000, 0, 100), 3)
+        (0.0, 2.996)
+        >>> extra_evidence(2000, 19, 100)
+        0.0
+    """
+    return float(np.log(max(1.0, queries / (free_queries * (1 + firing)))))
+
+
+def refusals(gates: dict[str, Gate], passes: dict[str, Flags], over: Flags) -> dict[str, int]:
+    """Count rows that some component would alert for, by the gate that refuses first."""
+    waiting: NDArray[np.bool_] = over
+    counts: dict[str, int] = {}
+    for name in gates:
+        refused = waiting & ~passes[name]
+        left = waiting & passes[name]
+        rows = refused.any(axis=(1, 2)) & ~left.any(axis=(1, 2))
+        if rows.any():
+            counts[name] = int(rows.sum())
+        waiting = left
+    return counts

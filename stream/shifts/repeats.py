@@ -1,0 +1,79 @@
+"""Posts that are not one author's one say: few authors, and copies of one text.
+
+A crowd that grows repeats itself more (the same people post again within the minute), so the usual
+share of repeats is fitted to the logarithm of the volume. A brigade or a swarm of bots is a share
+far above it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from stream.shifts.layout import Flags, Floats, Rows
+
+SKETCH_ERROR: Final = 0.0081
+"""Standard error of the estimate of unique authors, relative to it."""
+_CUT: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """Shares of posts that repeat an author, and that copy a text; (Q, 2) in this order.
+
+    Attributes:
+        share: observed share.
+        usual: expected share.
+        error: standard error of the difference.
+        valid: rows and kinds that were counted.
+    """
+
+    share: Floats
+    usual: Floats
+    error: Floats
+    valid: Flags
+
+    @property
+    def excess(self) -> Floats:
+        """Return (Q, 2) observed less expected."""
+        return (self.share - self.usual) * self.valid
+
+
+def expect(core: Rows, pane: Rows) -> Repeats:
+    """Compare a pane's repeats with the usual ones at its volume."""
+    posts = pane["posts"]
+    size = np.maximum(posts, 1.0)
+    repeated = np.maximum(posts - pane["authors"], 0.0)
+    share = np.stack([repeated, np.minimum(pane["copies"], posts)], axis=1) / size[:, None]
+    slope, level = _line(core)
+    usual = np.clip(level + slope * np.log1p(posts)[:, None], 0.002, 0.95)
+    dispersion = np.maximum(1.0, core["dispersion"][:, 2, 0] / core["dispersion"][:, 2, 1])
+    variance = usual * np.maximum(1 - usual, 0.05) / size[:, None] * dispersion[:, None]
+    variance[:, 0] += (SKETCH_ERROR * pane["authors"] / size) ** 2
+    counted = posts > 0
+    valid = np.stack([counted & (pane["authors"] > 0), counted & (pane["has_copies"] > 0)], axis=1)
+    return Repeats(share, usual, np.sqrt(variance + 1e-6), valid)
+
+
+def _line(core: Rows) -> tuple[Floats, Floats]:
+    """Return slope and level of the share over log(1 + posts), (Q, 2) each."""
+    gram, side = core["repeats_gram"], core["repeats_share"]
+    n, first, second = gram[:, :, 0], gram[:, :, 1], gram[:, :, 2]
+    determinant = np.maximum(n * second - first * first, 1e-9)
+    slope = (n * side[:, :, 1] - first * side[:, :, 0]) / determinant
+    return slope, (second * side[:, :, 0] - first * side[:, :, 1]) / determinant
+
+
+def learn(core: Rows, pane: Rows, seen: Repeats, keep: float, learns: Flags) -> None:
+    """Add a pane to the usual share; what is far above it teaches only as much as an outlier."""
+    rows = learns[:, None] & seen.valid
+    share = np.clip(seen.share, seen.usual - _CUT * seen.error, seen.usual + _CUT * seen.error)
+    logs = np.log1p(pane["posts"])[:, None]
+    weight = pane["posts"][:, None] * rows
+    fade = np.where(rows, keep, 1.0)[:, :, None]
+    gram = np.stack([weight, weight * logs, weight * logs * logs], axis=2)
+    side = np.stack([weight * share, weight * share * logs], axis=2)
+    core["repeats_gram"] = core["repeats_gram"] * fade + gram
+    core["repeats_share"] = core["repeats_share"] * fade + side
