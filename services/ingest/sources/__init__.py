@@ -9,3 +9,5 @@ from core.registry import Registry
 SOURCES: Final = Registry("source")
 SOURCES.add("replay", "services.ingest.sources.replay:ReplaySource")
 SOURCES.add("synthetic", "services.ingest.sources.synthetic:SyntheticSource")
+SOURCES.add("mastodon", "services.ingest.sources.mastodon.source:MastodonSource")
+SOURCES.add("bluesky", "services.ingest.sources.bluesky.source:BlueskySource")

@@ -1,0 +1,170 @@
+"""Which posts a source delivered lately, and who wrote them: on disk, bounded, crash-safe.
+
+Platforms that name only the post in a deletion, or that send posts again after a reconnect, need
+a memory longer than a process lives. It never runs ahead of Kafka: what is written is what Kafka
+has acknowledged, so a crash forgets exactly what will be read again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS held (
+    id TEXT PRIMARY KEY, author TEXT NOT NULL, version TEXT NOT NULL, seq INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS held_by_seq ON held (seq);
+"""
+_PRUNE_EVERY: Final = 1_000
+DELETED: Final = "deleted"
+"""The version of a post that was deleted: it does not come back by a second delivery."""
+
+
+class Held(Struct, frozen=True):
+    """A post that was delivered.
+
+    Attributes:
+        author: as on the post.
+        version: which edit of it was delivered last, in the platform's words; `DELETED` after its
+            deletion.
+    """
+
+    author: str
+    version: str = ""
+
+
+class HeldPosts:
+    """Remembers the newest `max_posts` posts; the oldest are forgotten first.
+
+    `find` and `remember` belong to the reader, `acknowledged` to the runner's thread.
+
+    Args:
+        path: the file; made if it is not there.
+        max_posts: remembered at most (a thousand more between two prunings).
+        is_fresh: the run starts without a cursor: what the file holds is of another run. It is
+            emptied with the first acknowledgement and not before, so that looking at a source
+            takes nothing from a run beside it.
+    """
+
+    def __init__(self, path: Path, max_posts: int, *, is_fresh: bool) -> None:
+        self._path = path
+        self._max_posts = max_posts
+        self._lock = threading.Lock()
+        self._pending: dict[str, Held] = {}
+        self._order: deque[tuple[int, str, Held]] = deque()
+        self._since_pruned = 0
+        self._file: sqlite3.Connection | None = None if is_fresh else self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+        file.execute("PRAGMA journal_mode=WAL")
+        # A crash of the process loses nothing; of the machine, the last moment: posts come twice.
+        file.execute("PRAGMA synchronous=OFF")
+        file.executescript(_SCHEMA)
+        return file
+
+    def find(self, post_id: str) -> Held | None:
+        """Return what is known of a post, None if it was not delivered lately."""
+        with self._lock:
+            held = self._pending.get(post_id)
+            if held is not None:
+                return held
+            if self._file is None:
+                return None
+            row = self._file.execute(
+                "SELECT author, version FROM held WHERE id = ?", (post_id,)
+            ).fetchone()
+        return None if row is None else Held(*row)
+
+    def author_of(self, post_id: str) -> str | None:
+        """Return who wrote a post that was delivered and not deleted."""
+        held = self.find(post_id)
+        return None if held is None or held.version == DELETED else held.author
+
+    def remember(self, seq: int, post_id: str, author: str, version: str = "") -> None:
+        """Note what the item number `seq` delivers; numbers only rise."""
+        held = Held(author, version)
+        with self._lock:
+            self._pending[post_id] = held
+            self._order.append((seq, post_id, held))
+            if len(self._order) > self._max_posts + _PRUNE_EVERY:
+                _, oldest, forgotten = self._order.popleft()
+                if self._pending.get(oldest) is forgotten:
+                    del self._pending[oldest]
+
+    def newest(self, count: int) -> Sequence[tuple[str, Held]]:
+        """Return the posts delivered last and not deleted, newest first."""
+        with self._lock:
+            waiting = {post_id: held for _, post_id, held in self._order}
+            found = [(i, h) for i, h in reversed(waiting.items()) if h.version != DELETED][:count]
+            rows: list[tuple[str, str, str]] = []
+            if self._file is not None:
+                rows = self._file.execute(
+                    "SELECT id, author, version FROM held WHERE version != ? "
+                    "ORDER BY seq DESC LIMIT ?",
+                    (DELETED, count + len(waiting)),
+                ).fetchall()
+        found += [(row[0], Held(row[1], row[2])) for row in rows if row[0] not in waiting]
+        return found[:count]
+
+    def ids_from(self, prefix: str) -> Sequence[str]:
+        """Return the ids that begin with `prefix` of posts that were delivered and not deleted."""
+        with self._lock:
+            versions = {i: held.version for i, held in self._pending.items() if i.startswith(prefix)}
+            rows: list[tuple[str, str]] = []
+            if self._file is not None:
+                rows = self._file.execute(
+                    "SELECT id, version FROM held WHERE id >= ? AND id < ?",
+                    (prefix, prefix + "\U0010ffff"),
+                ).fetchall()
+        found = dict(rows) | versions
+        return [post_id for post_id, version in found.items() if version != DELETED]
+
+    def acknowledged(self, seq: int) -> None:
+        """Write what the items up to `seq` delivered: Kafka has them."""
+        with self._lock:
+            rows: list[tuple[str, str, str, int]] = []
+            while self._order and self._order[0][0] <= seq:
+                number, post_id, held = self._order.popleft()
+                rows.append((post_id, held.author, held.version, number))
+                if self._pending.get(post_id) is held:
+                    del self._pending[post_id]
+            if not rows:
+                return
+            if self._file is None:
+                self._file = self._open()
+                self._file.execute("DELETE FROM held")
+            file = self._file
+            file.execute("BEGIN")
+            file.executemany(
+                "INSERT INTO held VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "author = excluded.author, version = excluded.version, seq = excluded.seq",
+                rows,
+            )
+            self._since_pruned += len(rows)
+            if self._since_pruned >= _PRUNE_EVERY:
+                self._prune(file)
+            file.execute("COMMIT")
+
+    def _prune(self, file: sqlite3.Connection) -> None:
+        self._since_pruned = 0
+        file.execute(
+            "DELETE FROM held WHERE id IN (SELECT id FROM held ORDER BY seq DESC "
+            "LIMIT -1 OFFSET ?)",
+            (self._max_posts,),
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None

@@ -1,0 +1,1 @@
+"""Mastodon: the streaming interface of one server, and its REST interface for what was missed."""

@@ -1,0 +1,353 @@
+"""A Mastodon server in memory, for tests: it streams, answers REST, and misbehaves on request."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from services.ingest.sources.threaded_site import ThreadedSite, abort
+
+Status = dict[str, Any]
+
+
+@dataclass
+class Faults:
+    """What goes wrong; every fault counts how often it was used in `FakeMastodon.used`.
+
+    Attributes:
+        refuse_streaming: (HTTP status, headers) of the next streaming requests.
+        refuse_rest: the same of timelines.
+        refusals: how many requests are refused; -1 means all.
+        stall: streams stay open and say nothing, not even a heartbeat.
+        half_event: streams end in the middle of the next event.
+        wrong_json: the next event carries broken JSON.
+        slow_bytes: streams send one byte at a time.
+    """
+
+    refuse_streaming: tuple[int, dict[str, str]] | None = None
+    refuse_rest: tuple[int, dict[str, str]] | None = None
+    refusals: int = 1
+    stall: bool = False
+    half_event: bool = False
+    wrong_json: bool = False
+    slow_bytes: bool = False
+
+
+@dataclass(eq=False)
+class _Client:
+    streams: set[str]
+    queue: asyncio.Queue[tuple[str, str, str] | None]
+    request: web.Request
+
+
+@dataclass
+class FakeMastodon:
+    """One server with its accounts' statuses.
+
+    Attributes:
+        token: expected in the Authorization header; "" asks for none.
+        heartbeat_s: between `:thump` lines.
+        faults: what goes wrong.
+        used: how often each fault, page and stream was used.
+        statuses: by id, in order; deleted ones are gone.
+    """
+
+    token: str = "token"  # noqa: S105 - of a fake
+    heartbeat_s: float = 0.5
+    faults: Faults = field(default_factory=Faults)
+    used: dict[str, int] = field(default_factory=dict)
+    statuses: dict[str, Status] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Number the statuses from now on."""
+        self._clients: set[_Client] = set()
+        self._sequence = itertools.count()
+        self.site = ThreadedSite(self._application)
+
+    def __enter__(self) -> FakeMastodon:
+        """Serve."""
+        self.site.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop serving."""
+        self.site.do(self._end_streams)
+        self.site.stop()
+
+    # -- what happens on the server (any thread) ----------------------------------------------
+
+    def post(self, text: str, *, at: datetime | None = None, **fields: Any) -> str:
+        """Publish a status and stream it; return its id."""
+        return self.site.do(lambda: self._post(text, at, fields))
+
+    def post_many(self, texts: list[str], **fields: Any) -> list[str]:
+        """Publish statuses one after the other."""
+        return self.site.do(lambda: [self._post(text, None, fields) for text in texts])
+
+    def edit(self, status_id: str, text: str) -> None:
+        """Change the text of a status and stream it."""
+
+        def change() -> None:
+            status = self.statuses[status_id]
+            status["content"] = f"<p>{text}</p>"
+            status["edited_at"] = _stamp(datetime.now(UTC))
+            self._stream("status.update", json.dumps(status), status)
+
+        self.site.do(change)
+
+    def delete(self, status_id: str) -> None:
+        """Delete a status and stream it."""
+        self.site.do(lambda: self._stream("delete", status_id, self.statuses.pop(status_id)))
+
+    def stream_again(self, status_id: str) -> None:
+        """Stream a status that was streamed before."""
+        status = self.statuses[status_id]
+        self.site.do(lambda: self._stream("update", json.dumps(status), status))
+
+    def disconnect(self, *, abruptly: bool = True) -> int:
+        """End every stream; return how many there were."""
+        return self.site.do(lambda: self._end_streams(abruptly))
+
+    @property
+    def clients(self) -> int:
+        """Open connections."""
+        return len(self._clients)
+
+    @property
+    def subscriptions(self) -> int:
+        """Streams that somebody listens to."""
+        return sum(len(client.streams) for client in list(self._clients))
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _count(self, what: str) -> None:
+        self.used[what] = self.used.get(what, 0) + 1
+
+    def _post(self, text: str, at: datetime | None, fields: dict[str, Any]) -> str:
+        now = datetime.now(UTC)
+        moment = at or now
+        status_id = str((int(moment.timestamp() * 1000) << 16) | (next(self._sequence) & 0xFFFF))
+        status = make_status(status_id, text, moment, **fields)
+        self.statuses[status_id] = status
+        self._stream("update", json.dumps(status), status)
+        return status_id
+
+    def _stream(self, name: str, payload: str, status: Status) -> None:
+        for stream in _streams_of(status):
+            for client in self._clients:
+                if stream in client.streams:
+                    client.queue.put_nowait((stream, name, payload))
+
+    def _end_streams(self, abruptly: bool = False) -> int:
+        clients = list(self._clients)
+        for client in clients:
+            if abruptly:
+                abort(client.request)
+            client.queue.put_nowait(None)
+        return len(clients)
+
+    def _application(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/api/v2/instance", self._instance)
+        app.router.add_get("/api/v1/timelines/public", self._timeline)
+        app.router.add_get("/api/v1/timelines/tag/{tag}", self._timeline)
+        app.router.add_get("/api/v1/statuses", self._lookup)
+        app.router.add_get("/api/v1/statuses/{id}", self._status)
+        app.router.add_get("/api/v1/streaming", self._websocket)
+        app.router.add_get("/api/v1/streaming/{path:.+}", self._sse)
+        return app
+
+    def _refusal(
+        self, what: str, refusal: tuple[int, dict[str, str]] | None
+    ) -> web.Response | None:
+        if refusal is None or self.faults.refusals == 0:
+            return None
+        self.faults.refusals -= 1
+        self._count(f"refused {what}")
+        return web.json_response({"error": "no"}, status=refusal[0], headers=refusal[1])
+
+    def _is_known(self, request: web.Request) -> bool:
+        return not self.token or request.headers.get("Authorization") == f"Bearer {self.token}"
+
+    async def _instance(self, request: web.Request) -> web.Response:
+        return web.json_response({"configuration": {"urls": {"streaming": self.site.url}}})
+
+    async def _timeline(self, request: web.Request) -> web.Response:
+        refusal = self._refusal("rest", self.faults.refuse_rest)
+        if refusal is not None:
+            return refusal
+        if not self._is_known(request):
+            return web.json_response({"error": "token"}, status=401)
+        self._count("pages")
+        tag = request.match_info.get("tag")
+        limit = min(int(request.query.get("limit", "20")), 40)
+        after = int(request.query.get("min_id", "0"))
+        found = [
+            status
+            for status in sorted(self.statuses.values(), key=lambda one: int(one["id"]))
+            if int(status["id"]) > after and _is_in(status, tag, request.query)
+        ]
+        page = found[:limit] if "min_id" in request.query else found[-limit:]
+        return web.json_response(page[::-1])
+
+    async def _lookup(self, request: web.Request) -> web.Response:
+        self._count("lookups")
+        wanted = request.query.getall("id[]", [])
+        return web.json_response([self.statuses[one] for one in wanted if one in self.statuses])
+
+    async def _status(self, request: web.Request) -> web.Response:
+        status = self.statuses.get(request.match_info["id"])
+        if status is None:
+            return web.json_response({"error": "Record not found"}, status=404)
+        return web.json_response(status)
+
+    def _join(self, request: web.Request, streams: set[str]) -> _Client:
+        client = _Client(streams, asyncio.Queue(), request)
+        self._clients.add(client)
+        self._count("streams")
+        return client
+
+    async def _sse(self, request: web.Request) -> web.StreamResponse:
+        refusal = self._refusal("streaming", self.faults.refuse_streaming)
+        if refusal is not None:
+            return refusal
+        if not self._is_known(request):
+            return web.json_response({"error": "Missing access token"}, status=401)
+        kind, _, local = request.match_info["path"].partition("/")
+        tag = request.query.get("tag", "")
+        name = ":".join(part for part in (kind, local, tag) if part)
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        await answer.write(b":)\n")
+        client = self._join(request, {name})
+        try:
+            await self._serve_sse(client, answer)
+        except ConnectionError:
+            pass
+        finally:
+            self._clients.discard(client)
+        return answer
+
+    async def _serve_sse(self, client: _Client, answer: web.StreamResponse) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self.heartbeat_s):
+                    event = await client.queue.get()
+            except TimeoutError:
+                if not self.faults.stall:
+                    await answer.write(b":thump\n")
+                continue
+            if event is None:
+                return
+            if self.faults.stall:
+                self._count("stall")
+                continue
+            _, name, payload = event
+            wire = f"event: {name}\ndata: {self._spoiled(payload)}\n\n".encode()
+            if self.faults.half_event:
+                self.faults.half_event = False
+                self._count("half_event")
+                await answer.write(wire[: len(wire) // 2])
+                await asyncio.sleep(0.05)
+                abort(client.request)
+                return
+            if self.faults.slow_bytes:
+                self._count("slow_bytes")
+                for place in range(0, len(wire), 97):
+                    await answer.write(wire[place : place + 97])
+                    await asyncio.sleep(0)
+                continue
+            await answer.write(wire)
+
+    def _spoiled(self, payload: str) -> str:
+        if not self.faults.wrong_json:
+            return payload
+        self.faults.wrong_json = False
+        self._count("wrong_json")
+        return payload[: len(payload) // 2]
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        refusal = self._refusal("streaming", self.faults.refuse_streaming)
+        if refusal is not None:
+            return refusal
+        if not self._is_known(request):
+            return web.json_response({"error": "Missing access token"}, status=401)
+        socket = web.WebSocketResponse(heartbeat=self.heartbeat_s)
+        await socket.prepare(request)
+        client = self._join(request, set())
+        sender = asyncio.ensure_future(self._serve_websocket(client, socket))
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    asked = json.loads(message.data)
+                    words = [asked["stream"], asked.get("tag", "")]
+                    client.streams.add(":".join(word for word in words if word))
+        finally:
+            self._clients.discard(client)
+            sender.cancel()
+        return socket
+
+    async def _serve_websocket(self, client: _Client, socket: web.WebSocketResponse) -> None:
+        while (event := await client.queue.get()) is not None:
+            if self.faults.stall:
+                self._count("stall")
+                continue
+            stream, name, payload = event
+            kind, _, tag = (
+                stream.rpartition(":") if stream.startswith("hashtag") else (stream, "", "")
+            )
+            message = {"stream": [kind, tag] if tag else [kind], "event": name}
+            await socket.send_json({**message, "payload": self._spoiled(payload)})
+        await socket.close(code=1011)
+
+
+def make_status(status_id: str, text: str, at: datetime, **fields: Any) -> Status:
+    """Return a status as a server sends it."""
+    account = {"id": "7", "acct": "ana", "noindex": False} | fields.pop("account", {})
+    return {
+        "id": status_id,
+        "created_at": _stamp(at),
+        "in_reply_to_id": None,
+        "spoiler_text": "",
+        "visibility": "public",
+        "language": "en",
+        "url": f"https://example.test/@ana/{status_id}",
+        "replies_count": 0,
+        "reblogs_count": 0,
+        "favourites_count": 0,
+        "edited_at": None,
+        "content": f"<p>{text}</p>",
+        "reblog": None,
+        "account": account,
+        "tags": [],
+        **fields,
+    }
+
+
+def _stamp(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _is_in(status: Status, tag: str | None, query: Any) -> bool:
+    is_local = "@" not in status["account"]["acct"]
+    if query.get("local") == "true" and not is_local:
+        return False
+    if query.get("remote") == "true" and is_local:
+        return False
+    return tag is None or tag in {one["name"] for one in status["tags"]}
+
+
+def _streams_of(status: Status) -> list[str]:
+    is_local = "@" not in status["account"]["acct"]
+    streams = ["public", "public:local" if is_local else "public:remote"]
+    for tag in status["tags"]:
+        streams.append(f"hashtag:{tag['name']}")
+        if is_local:
+            streams.append(f"hashtag:local:{tag['name']}")
+    return streams

@@ -1,0 +1,169 @@
+"""From checked fields to records: what every parser of a platform ends with. Pure; never raises."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post, PostEvent
+from services.ingest.sources.base import Unmappable
+
+MAX_URL_CHARS: Final = 2048
+MAX_COUNT: Final = 2**53 - 1
+_LANGUAGE: Final = re.compile(r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}$")
+_decoder: Final = msgspec.json.Decoder()
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """Well understood and left out on purpose; `reason` is from the parser's closed set."""
+
+    reason: str
+
+
+def decode_json(raw: bytes) -> Any:
+    """Return the JSON value in `raw`, or an `Unmappable` that says why there is none."""
+    try:
+        return _decoder.decode(raw)
+    except UnicodeDecodeError:
+        return Unmappable(raw, "not UTF-8")
+    except RecursionError:
+        return Unmappable(raw, "JSON nested deeper than the decoder follows")
+    except msgspec.MsgspecError:
+        return Unmappable(raw, "not JSON")
+
+
+def text_of(value: Any) -> str:
+    """Return a string, or a number as one; "" for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def count_of(value: Any) -> int | None:
+    """Return a count, 0 for a negative one, None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return min(max(value, 0), MAX_COUNT)
+
+
+def time_of(value: Any) -> datetime | None:
+    """Return an RFC 3339 time in UTC; one without a zone is taken as UTC; None if it is none.
+
+    Example:
+        >>> time_of("2026-01-01T01:00:00+01:00").isoformat()
+        '2026-01-01T00:00:00+00:00'
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def language_of(value: Any) -> str:
+    """Return a BCP-47 tag, or "" for what is none: then the language is detected.
+
+    Example:
+        >>> language_of("pt_BR"), language_of("und"), language_of("English")
+        ('pt-BR', '', '')
+    """
+    if not isinstance(value, str) or not _LANGUAGE.match(value):
+        return ""
+    tag = value.replace("_", "-")
+    return "" if tag.lower() in ("und", "mul", "zxx", "mis") else tag
+
+
+def make_post(
+    raw: bytes,
+    *,
+    source: str,
+    post_id: str,
+    author: str,
+    ingested_at: datetime,
+    text: str,
+    claimed_at: datetime | None = None,
+    lang: str = "",
+    reply_to: str = "",
+    repost_of: str = "",
+    url: str = "",
+) -> Post | Unmappable:
+    """Return a post, or why these fields cannot be one; `raw` is kept then."""
+    fault = _fault(post_id, author)
+    if fault:
+        return Unmappable(raw, fault)
+    return Post(
+        id=post_id,
+        source=source,
+        author=author,
+        ingested_at=ingested_at,
+        text=_encodable(text),
+        claimed_at=claimed_at,
+        lang=lang,
+        reply_to=reply_to if 0 < len(reply_to) <= MAX_ID_CHARS else None,
+        repost_of=repost_of if 0 < len(repost_of) <= MAX_ID_CHARS else None,
+        url=_encodable(url) if 0 < len(url) <= MAX_URL_CHARS else None,
+    )
+
+
+def make_event(
+    raw: bytes,
+    kind: Literal["edit", "delete", "counts"],
+    *,
+    source: str,
+    post_id: str,
+    author: str,
+    ingested_at: datetime,
+    claimed_at: datetime | None = None,
+    text: str | None = None,
+    lang: str = "",
+    likes: int | None = None,
+    replies: int | None = None,
+    reposts: int | None = None,
+    quotes: int | None = None,
+) -> PostEvent | Unmappable:
+    """Return an event of a post, or why these fields cannot be one."""
+    fault = _fault(post_id, author)
+    if fault:
+        return Unmappable(raw, fault)
+    return PostEvent(
+        kind=kind,
+        post_id=post_id,
+        source=source,
+        author=author,
+        ingested_at=ingested_at,
+        claimed_at=claimed_at,
+        text=None if text is None else _encodable(text),
+        lang=lang,
+        likes=likes,
+        replies=replies,
+        reposts=reposts,
+        quotes=quotes,
+    )
+
+
+def _fault(post_id: str, author: str) -> str:
+    if not post_id:
+        return "no id"
+    if len(post_id) > MAX_ID_CHARS:
+        return f"the id has {len(post_id)} characters, expected at most {MAX_ID_CHARS}"
+    if not author:
+        return "no author"
+    if len(author) > MAX_AUTHOR_CHARS:
+        return f"the author has {len(author)} characters, expected at most {MAX_AUTHOR_CHARS}"
+    try:
+        (post_id + author).encode()
+    except UnicodeEncodeError:
+        return "id or author is not Unicode text"
+    return ""
+
+
+def _encodable(text: str) -> str:
+    """Return text that UTF-8 can carry: lone surrogates become question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,100 @@
+"""A web server in a thread, for fakes of platforms: it outlives the process that reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+T = TypeVar("T")
+
+
+class ThreadedSite:
+    """Serves one application on a free loopback port between `start` and `stop`.
+
+    Args:
+        application: made on the server's own loop.
+    """
+
+    def __init__(self, application: Callable[[], web.Application]) -> None:
+        self._make = application
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the server's loop and return its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def do(self, work: Callable[[], T]) -> T:
+        """Run a function on the server's loop and return its result."""
+
+        async def done() -> T:
+            return work()
+
+        return self.call(done())
+
+    def start(self) -> ThreadedSite:
+        """Serve; the port stays the same when started again."""
+        if not self._thread.is_alive():
+            self._thread.start()
+        self.call(self._start())
+        return self
+
+    async def _start(self) -> None:
+        self._runner = web.AppRunner(self._make(), shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    def pause(self) -> None:
+        """Close every connection and refuse new ones until `start`."""
+        if self._runner is not None:
+            self.call(self._runner.cleanup())
+            self._runner = None
+
+    def stop(self) -> None:
+        """End the server and its thread."""
+        self.pause()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def __enter__(self) -> ThreadedSite:
+        """Start."""
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+
+def abort(request: web.Request) -> None:
+    """Reset the connection of a request: no farewell, as when a cable is cut."""
+    transport = request.transport
+    if transport is not None:
+        transport.abort()
+
+
+def wait_for(claim: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    """Return once `claim` is true.
+
+    Raises:
+        TimeoutError: it did not come true.
+    """
+    give_up_s = time.monotonic() + deadline_s
+    while not claim():
+        if time.monotonic() > give_up_s:
+            raise TimeoutError("it did not come true in time")
+        time.sleep(0.01)
