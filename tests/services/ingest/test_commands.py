@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from core.authors import author_hasher
+from core.testing.builders import make_post
 from services.cli.main import run
+from services.ingest.sources import SOURCES
+from services.ingest.sources.base import Gap, Ignored, PacedSource, SourceItem
+from services.ingest.synthetic.options import SyntheticOptions
 from services.ingest.testing import sample_of
 
 
@@ -83,3 +89,63 @@ def test_option_of_another_source_is_wrong_use(
 ) -> None:
     assert run(arguments) == 2
     capsys.readouterr()
+
+
+class PeopleSpeak(PacedSource[SyntheticOptions]):
+    """Four posts of two people, one a copy, and things that are no posts."""
+
+    name = "people"
+    Options = SyntheticOptions
+
+    def items(self, cursor: object) -> Iterator[SourceItem]:
+        hidden = author_hasher(self.context.author_key)
+        text = "Every train to the harbour was replaced by buses today, says the council"
+        for number in range(4):
+            said = text if number % 2 else f"{number} {'letters and gardens ' * 3}"
+            yield SourceItem(
+                make_post(number, author=hidden("ann"), source="people", text=said, lang=""), number
+            )
+        yield SourceItem(Ignored(), 5)
+        yield SourceItem(Gap("too_old", 3.0), 6)
+
+
+@pytest.fixture
+def people(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    real = SOURCES.get
+    monkeypatch.setattr(
+        SOURCES, "get", lambda name: PeopleSpeak if name == "people" else real(name)
+    )
+
+
+@pytest.mark.usefixtures("people")
+def test_check_of_a_live_source_needs_no_key_and_says_how_it_flows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["sources", "check", "people", "--json", "check.json"]) == 0
+    printed = capsys.readouterr().out
+    assert "posts: 4" in printed
+    assert "ignored: 1" in printed
+    assert "gaps: 1" in printed
+    assert "languages: en" in printed
+    figures = json.loads(Path("check.json").read_text())["figures"]
+    assert figures["near_duplicate_share"] == 0.5
+    assert figures["median_lag_s"] == 1
+
+
+@pytest.mark.usefixtures("people")
+def test_tail_shows_no_author_of_a_live_source_in_the_clear(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["sources", "tail", "people", "-n", "2"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 2
+    assert all(len(line["author"]) == 32 for line in lines)
+
+
+@pytest.mark.usefixtures("people")
+def test_ingest_of_a_live_source_without_a_key_is_wrong_use(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["ingest", "--source", "people"]) == 2
+    assert "author_key is empty" in capsys.readouterr().err
