@@ -20,11 +20,11 @@ a commit changes no window.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from aiokafka.consumer import fetcher
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import CorruptRecordException, IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -44,12 +44,27 @@ class PlainRecords(fetcher.PartitionRecords):
     """Yields the parser's own records (offset, key, value, timestamp, headers).
 
     aiokafka copies each into a dataclass with the topic and the sizes in it, which nobody here
-    asks for: 0.9 us a record, four fifths of what fetching costs.
+    asks for, and passes it through three frames: 1 us a record, most of what fetching costs.
+    Transactions are not used, so nothing is ever aborted.
     """
 
-    def _consumer_record(self, tp: Any, record: Any) -> Any:
-        del tp
-        return record
+    def __iter__(self) -> Iterator[Any]:
+        return self._records_iterator
+
+    def _unpack_records(self) -> Iterator[Any]:
+        while self._records.has_next():
+            batch = self._records.next_batch()
+            if self._check_crcs and not batch.validate_crc():
+                raise CorruptRecordException(f"a batch of {self._tp} has a wrong checksum")
+            if not batch.is_control_batch:
+                expected = self.next_fetch_offset
+                for record in batch:
+                    offset = record.offset
+                    if offset >= expected:  # a batch is fetched whole, wherever the fetch began
+                        self.next_fetch_offset = offset + 1
+                        yield record
+            # Also past records that compaction has removed.
+            self.next_fetch_offset = batch.next_offset
 
 
 class RecordRunConsumer(driver.Consumer):
