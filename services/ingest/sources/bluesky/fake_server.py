@@ -1,0 +1,360 @@
+"""A Jetstream server for tests: speaks v1 and v2 as recorded, and misbehaves when told to.
+
+A real websocket server on a loopback port, in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, Literal
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import zstandard
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from services.ingest.sources.bluesky.connection import DICTIONARY_PATH, PATHS, SUBPROTOCOL
+from services.ingest.sources.bluesky.fake_journal import Entry, info, refusal
+
+_TIME_CURSOR: Final = 1_000_000_000_000_000
+
+Kind = Literal[
+    "abort", "going_away", "stall", "half_frame", "loris", "wrong_json", "binary", "repeat",
+    "reorder", "bomb", "huge", "too_slow", "error",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that goes wrong in one session, after `after` events of it."""
+
+    kind: Kind
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer instead of a session."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _Wish:
+    """What one session asked for."""
+
+    is_v2: bool
+    cursor: int
+    collections: set[str]
+    dids: set[str]
+    zstd: bool
+    hello: bool
+    notice: bytes = b""
+    start: int = 0
+
+
+@dataclass
+class FakeJetstream:
+    """Serves a journal; append to it while sessions are open and they go on live.
+
+    Attributes:
+        entries: the journal, numbers rising.
+        faults: one is taken by each session that opens, until there are none; None is no fault.
+        answers: one is taken by each connection attempt, before a session; None is no answer.
+        floor: the first entry that is still kept, by place in `entries`.
+        dictionary: of zstd; empty: the server has none.
+        numbers: False for an old server, which numbers nothing.
+        time_cursor_early: a time cursor starts so many entries before.
+        requests: paths and queries asked for, for tests to look at.
+        sent: entries sent, over all sessions.
+    """
+
+    entries: list[Entry] = field(default_factory=list[Entry])
+    faults: deque[Fault | None] = field(default_factory=deque)
+    answers: deque[Answer | None] = field(default_factory=deque)
+    floor: int = 0
+    dictionary: bytes = b""
+    numbers: bool = True
+    time_cursor_early: int = 0
+    requests: list[str] = field(default_factory=list[str])
+    sent: int = 0
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        """Nothing runs yet."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._more: asyncio.Event | None = None
+        self._open: set[ServerConnection] = set()
+
+    # -- from outside -------------------------------------------------------------------------
+
+    @property
+    def host(self) -> str:
+        """Its address, as the option `hosts` takes it."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    def start(self) -> FakeJetstream:
+        """Listen, on the same port as before if there was one."""
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
+        self._thread.start()
+        if not ready.wait(10):
+            raise TimeoutError("the fake server did not start")
+        return self
+
+    def stop(self) -> None:
+        """Close all sessions without a word, and stop listening."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        loop.call_soon_threadsafe(self._stopping.set)
+        thread.join(10)
+        self._loop = None
+
+    def __enter__(self) -> FakeJetstream:
+        """Start."""
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add to the journal; open sessions send it."""
+        self.entries.extend(entries)
+        self._on_loop(self._wake)
+
+    def abort_all(self) -> None:
+        """End every open session without a word (close code 1006)."""
+        self._on_loop(lambda: [connection.transport.abort() for connection in self._open])
+
+    def _on_loop(self, call: Callable[[], Any]) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(call)
+
+    def _wake(self) -> None:
+        if self._more is not None:
+            self._more.set()
+            self._more = asyncio.Event()
+
+    # -- the server's thread ------------------------------------------------------------------
+
+    def _run(self, ready: threading.Event) -> None:
+        asyncio.run(self._serve(ready))
+
+    async def _serve(self, ready: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._more = asyncio.Event()
+        server = await serve(
+            self._session, "127.0.0.1", self.port, process_request=self._before,
+            subprotocols=[SUBPROTOCOL], select_subprotocol=lambda _c, offered: (  # type: ignore[arg-type]
+                offered[0] if offered else None
+            ),
+            ping_interval=None, close_timeout=0.2, max_size=10_000_000,
+        )  # fmt: skip
+        self.port = server.sockets[0].getsockname()[1]
+        ready.set()
+        await self._stopping.wait()
+        for connection in self._open:
+            connection.transport.abort()
+        server.close(close_connections=False)
+        for _ in range(100):
+            if not self._open:
+                break
+            await asyncio.sleep(0.01)
+
+    def _before(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer what is no session; else keep the wish for `_session`."""
+        self.requests.append(request.path)
+        parts = urlsplit(request.path)
+        if parts.path == DICTIONARY_PATH:
+            return self._dictionary_answer()
+        answer = self.answers.popleft() if self.answers else None
+        if answer is not None:
+            headers = Headers([*answer.headers, ("Content-Length", str(len(answer.body)))])
+            return Response(answer.status, HTTPStatus(answer.status).phrase, headers, answer.body)
+        if parts.path not in PATHS.values():
+            return _plain(404, "not found")
+        wish = _wish(parse_qs(parts.query), parts.path == PATHS["v2"])
+        offered = request.headers.get("Sec-WebSocket-Extensions", "")
+        if not wish.is_v2 and wish.zstd and "permessage-deflate" in offered:
+            return _plain(400, "choose one compression scheme")
+        refused = self._place(wish)
+        connection.wish = wish  # type: ignore[attr-defined]
+        return refused
+
+    def _dictionary_answer(self) -> Response:
+        if not self.dictionary:
+            return _plain(404, "not found")
+        found = zstandard.ZstdCompressionDict(self.dictionary).dict_id()
+        headers = Headers(
+            [("X-Zstd-Dictionary-Id", str(found)), ("Content-Length", str(len(self.dictionary)))]
+        )
+        return Response(200, "OK", headers, self.dictionary)
+
+    def _place(self, wish: _Wish) -> Response | None:
+        """Set where the session starts; return a refusal if it cannot start there."""
+        entries, cursor = self.entries, wish.cursor
+        wish.start = len(entries)
+        if not cursor:
+            return None
+        if cursor >= _TIME_CURSOR:
+            found = next((i for i, e in enumerate(entries) if e.us >= cursor), len(entries))
+            found = max(0, found - self.time_cursor_early)
+            if found < self.floor or (self.floor and entries[self.floor].us > cursor):
+                wish.notice = info("OutdatedCursor", "below retention floor")
+            wish.start = max(found, self.floor)
+            return None
+        if not self.numbers or not entries or cursor > entries[-1].seq + 1:
+            wish.notice = info("FutureCursor", "beyond this archive's next seq")
+            return None
+        found = next((i for i, e in enumerate(entries) if e.seq >= cursor), len(entries))
+        if found < self.floor and wish.is_v2:
+            floor_seq = entries[self.floor].seq
+            return _xrpc(400, "CursorTooOld", f"cursor {cursor} is below the floor {floor_seq}")
+        wish.start = max(found, self.floor)
+        return None
+
+    async def _session(self, connection: ServerConnection) -> None:
+        wish: _Wish = connection.wish  # type: ignore[attr-defined]
+        fault = self.faults.popleft() if self.faults else None
+        self._open.add(connection)
+        try:
+            if wish.hello and not await _hello(connection, wish):
+                return
+            if wish.is_v2 and wish.notice:
+                await self._send(connection, wish, wish.notice)
+            await self._stream(connection, wish, fault)
+        except ConnectionClosed:
+            pass
+        finally:
+            self._open.discard(connection)
+
+    async def _stream(self, connection: ServerConnection, wish: _Wish, fault: Fault | None) -> None:
+        place, sent = wish.start, 0
+        while True:
+            more = self._more
+            while place < len(self.entries):
+                entry = self.entries[place]
+                place += 1
+                if not _wanted(entry, wish):
+                    continue
+                if fault is not None and sent == fault.after:
+                    near = [
+                        e for e in self.entries[max(0, place - 6) : place + 4] if e is not entry
+                    ]
+                    if await self._misbehave(connection, wish, fault.kind, near):
+                        return
+                await self._send(connection, wish, entry.v2 if wish.is_v2 else entry.v1)
+                sent += 1
+                self.sent += 1
+            if more is not None:
+                await more.wait()
+
+    async def _send(self, connection: ServerConnection, wish: _Wish, frame: bytes) -> None:
+        if wish.zstd:
+            await connection.send(self._compressor.compress(frame))
+        else:
+            await connection.send(frame, text=True)
+
+    @property
+    def _compressor(self) -> zstandard.ZstdCompressor:
+        dictionary = zstandard.ZstdCompressionDict(self.dictionary)
+        return zstandard.ZstdCompressor(dict_data=dictionary)
+
+    async def _misbehave(
+        self, connection: ServerConnection, wish: _Wish, kind: Kind, near: list[Entry]
+    ) -> bool:
+        """Do what the fault says; True ends the session."""
+        wanted = [e for e in near if _wanted(e, wish)]
+        frames = [e.v2 if wish.is_v2 else e.v1 for e in wanted]
+        if kind == "abort":
+            connection.transport.abort()
+            return True
+        if kind == "going_away":
+            await connection.close(1001, "server shutting down")
+            return True
+        if kind == "stall":
+            await connection.wait_closed()
+            return True
+        if kind in ("half_frame", "loris"):
+            # A text frame of 1,024 bytes is announced and never comes to its end.
+            connection.transport.write(b'\x81\x7e\x04\x00{"did":')
+            while kind == "loris" and not connection.transport.is_closing():
+                await asyncio.sleep(0.05)
+                connection.transport.write(b" ")
+            connection.transport.abort()
+            return True
+        if kind in ("too_slow", "error"):
+            name = "ConsumerTooSlow" if kind == "too_slow" else "InternalError"
+            await self._send(connection, wish, refusal(name, "reconnect"))
+            await connection.close(1008 if kind == "too_slow" else 1011, name)
+            return True
+        if kind == "wrong_json":
+            for frame in (b'{"did":', b"[]", b'{"did":1,"kind":"commit"}', b"null"):
+                await self._send(connection, wish, frame)
+        elif kind == "binary":
+            await connection.send(b"\x00\x01\x02", text=False)
+        elif kind in ("repeat", "reorder"):
+            for frame in reversed(frames) if kind == "reorder" else frames:
+                await self._send(connection, wish, frame)
+        elif kind == "bomb":
+            await connection.send(self._compressor.compress(bytes(50_000_000)), text=False)
+        elif kind == "huge":
+            await connection.send(b" " * 3_000_000, text=True)
+        return False
+
+
+def _wish(query: dict[str, list[str]], is_v2: bool) -> _Wish:
+    names = ("collections", "dids") if is_v2 else ("wantedCollections", "wantedDids")
+    return _Wish(
+        is_v2=is_v2,
+        cursor=int(query.get("cursor", ["0"])[0]),
+        collections=set(query.get(names[0], [])),
+        dids=set(query.get(names[1], [])),
+        zstd="zstdDictionary" in query if is_v2 else query.get("compress") == ["true"],
+        hello=query.get("requireHello") == ["true"],
+    )
+
+
+def _wanted(entry: Entry, wish: _Wish) -> bool:
+    if wish.dids and entry.did not in wish.dids:
+        return False
+    # Accounts and identities come whatever collections are asked for.
+    return not wish.collections or not entry.collection or entry.collection in wish.collections
+
+
+async def _hello(connection: ServerConnection, wish: _Wish) -> bool:
+    try:
+        told = msgspec.json.decode(await connection.recv())
+        payload = told["payload"] if told["type"] == "options_update" else {}
+        wish.collections = set(payload["wantedCollections"])
+        wish.dids = set(payload["wantedDids"])
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        await connection.close(1008, "invalid options")
+        return False
+    return True
+
+
+def _plain(status: int, text: str) -> Response:
+    body = text.encode()
+    headers = Headers([("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return Response(status, HTTPStatus(status).phrase, headers, body)
+
+
+def _xrpc(status: int, name: str, message: str) -> Response:
+    body = msgspec.json.encode({"error": name, "message": message})
+    headers = Headers([("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return Response(status, HTTPStatus(status).phrase, headers, body)

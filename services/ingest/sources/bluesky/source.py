@@ -1,0 +1,230 @@
+"""Bluesky by Jetstream: sessions, positions, repeats and gaps put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from core.clock import epoch_ms
+from core.errors import ConfigError
+from core.schemas import Post, PostEvent
+from core.settings import Secret
+from services.ingest.sources.base import Cursor, Gap, SourceContext, SourceItem, Unmappable
+from services.ingest.sources.bluesky.connection import (
+    Dictionaries,
+    Refused,
+    Unpacker,
+    open_socket,
+)
+from services.ingest.sources.bluesky.mapping import Mapper
+from services.ingest.sources.bluesky.options import BlueskyOptions
+from services.ingest.sources.bluesky.position import Place, Renumbered, Resumption
+from services.ingest.sources.bluesky.wire import PARSERS, Event, Frame, Malformed, Notice, Refusal
+from services.ingest.sources.held_posts import DELETED, HeldPosts
+from services.ingest.sources.live import LiveSource, SessionEnded
+from services.ingest.sources.pacing import Hosts
+from services.ingest.sources.recent import Recent
+
+_ROUNDS_REFUSED: Final = 5
+"""Refused by every host so often before the first event, the options are at fault."""
+_LAG_EVERY: Final = 256
+_FUTURE: Final = "FutureCursor"
+_CAUSE_OF: Final = {"ConsumerTooSlow": "too_slow", "CursorTooOld": "refused"}
+
+
+class BlueskySource(LiveSource[BlueskyOptions]):
+    """All of Bluesky as it happens, from public Jetstream servers; no account, no key.
+
+    Cursor: server, its number of the event, when it saw it (microseconds), our own count.
+    """
+
+    name: ClassVar[str] = "bluesky"
+    Options = BlueskyOptions
+
+    def __init__(self, options: BlueskyOptions, context: SourceContext) -> None:
+        options.check()
+        super().__init__(options, context, options.limits)
+        self.hosts = Hosts(options.hosts)
+        self.resumption = Resumption(options.rewind_s)
+        key = context.author_key if options.authors == "hashed" else Secret()
+        self._mapper = Mapper(key, self._posts_of)
+        self._parse = PARSERS[options.protocol]
+        self._recent = Recent(options.max_recent_events)
+        self._dictionaries = Dictionaries(options)
+        self._held: HeldPosts | None = None
+        self._number = 0
+        self._refusals = 0
+        self._has_received = False
+        self._is_open = False
+        self._stuck_at: Place | None = None
+
+    # -- the runner's thread ------------------------------------------------------------------
+
+    def start_at(self, cursor: Cursor | None) -> None:
+        """Take over the stored cursor and the posts that are still held."""
+        self.resumption.restore(cursor)
+        last = self.resumption.last
+        self._number = 0 if last is None else last.number
+        self._held = HeldPosts(
+            self.context.state_dir / "bluesky.posts.sqlite",
+            self.options.max_held_posts,
+            is_fresh=last is None,
+        )
+
+    def acknowledged(self, cursor: Any) -> None:
+        """Keep the ids of the posts that Kafka has."""
+        if self._held is not None and isinstance(cursor, Place):
+            self._held.acknowledged(cursor.number)
+
+    def close(self) -> None:
+        """Stop reading and close the file."""
+        super().close()
+        if self._held is not None:
+            self._held.close()
+
+    # -- the reader's thread ------------------------------------------------------------------
+
+    async def session(self) -> None:
+        """Go on where the last session ended, until this one does."""
+        host = self.hosts.current
+        self._is_open = False
+        unpacker = await self._dictionaries.of(host)
+        plan = self.resumption.plan(host, self._start_us())
+        self.log.info("connecting", host=host, by=plan.by, cursor=plan.cursor)
+        async with open_socket(self.options, host, plan.cursor, unpacker) as socket:
+            self.connected()
+            self._is_open = True
+            is_first = True
+            while True:
+                message: bytes = await socket.recv(decode=False)
+                self.heard()
+                self.received()
+                frame = self._unpacked(message, unpacker)
+                if isinstance(frame, Event):
+                    if is_first:
+                        is_first = False
+                        await self._judge_start(host, frame)
+                    await self._deliver_event(host, frame, message)
+                elif isinstance(frame, Malformed):
+                    await self._deliver_malformed(host, frame, message)
+                else:
+                    self._told(frame)
+
+    def _unpacked(self, message: bytes, unpacker: Unpacker | None) -> Frame:
+        if unpacker is None:
+            return self._parse(message)
+        content = unpacker.unpack(message)
+        return Malformed(content) if isinstance(content, str) else self._parse(content)
+
+    def _start_us(self) -> int:
+        if not self.options.start_s_ago:
+            return 0
+        return self._now_us() - int(self.options.start_s_ago * 1e6)
+
+    def _now_us(self) -> int:
+        return epoch_ms(self.context.clock.now()) * 1_000
+
+    async def _judge_start(self, host: str, first: Event) -> None:
+        self._has_received, self._refusals = True, 0
+        try:
+            lost_s = self.resumption.judge(first.seq, first.us)
+        except Renumbered:
+            raise SessionEnded(
+                "renumbered", f"{host} has other numbers than before", at_once=True
+            ) from None
+        if lost_s:
+            place = self.resumption.last
+            await self.deliver([SourceItem(Gap("not_kept", lost_s), place)], 0)
+
+    async def _deliver_event(self, host: str, event: Event, message: bytes) -> None:
+        self._number += 1
+        before = self.resumption.last
+        place = Place(host, event.seq, event.us, self._number)
+        self.resumption.moved(place)
+        if event.kind == "commit":
+            key = hash((event.did, event.rev, event.collection, event.rkey, event.operation))
+        else:
+            key = hash((event.did, event.kind, event.us, event.account and event.account.seq))
+        is_known = self.resumption.is_repeat(host, event.seq)
+        if not self._recent.is_new(key) or is_known:
+            self.repeated()
+            return
+        now = self.context.clock.now()
+        if not self._number % _LAG_EVERY:
+            self.at_position(now.timestamp() - event.us / 1e6)
+        records = self._mapper.records(event, message, now)
+        self._remember(records)
+        if len(records) == 1:
+            await self.deliver((SourceItem(records[0], place),), len(message))
+            return
+        # A message is done with its last record: a crash in between repeats all of them.
+        earlier = before or Place(host, 0, event.us, self._number - 1)
+        items = [SourceItem(record, earlier) for record in records[:-1]]
+        await self.deliver([*items, SourceItem(records[-1], place)], len(message))
+
+    async def _deliver_malformed(self, host: str, frame: Malformed, message: bytes) -> None:
+        self._number += 1
+        last = self.resumption.last or Place(host, 0, self._now_us(), 0)
+        place = msgspec.structs.replace(last, number=self._number)
+        kept = Unmappable(message, frame.detail)
+        await self.deliver((SourceItem(kept, place),), len(message))
+
+    def _remember(self, records: Sequence[object]) -> None:
+        held = self._held
+        if held is None:
+            return
+        for record in records:
+            if isinstance(record, Post):
+                held.remember(self._number, record.id, record.author)
+            elif isinstance(record, PostEvent) and record.kind == "delete":
+                held.remember(self._number, record.post_id, record.author, DELETED)
+
+    def _posts_of(self, author: str) -> Sequence[str]:
+        return () if self._held is None else self._held.ids_from(f"at://{author}/")
+
+    def _told(self, frame: Notice | Refusal) -> None:
+        if isinstance(frame, Refusal):
+            cause = _CAUSE_OF.get(frame.error, "server_error")
+            raise SessionEnded(cause, f"{frame.error[:60]} {frame.message[:200]}")
+        self.log.warning("server notice", notice=frame.name[:60], message=frame.message[:200])
+        if frame.name == _FUTURE and self.resumption.is_by_number:
+            self.resumption.distrust_numbers()
+            raise SessionEnded("renumbered", "our number is of the future there", at_once=True)
+
+    # -- what changes after a session ---------------------------------------------------------
+
+    def on_session_ended(self, error: SessionEnded) -> None:
+        """Take another server after a failure; change what was asked for after a refusal.
+
+        Raises:
+            ConfigError: every server refuses the options, and none ever took them.
+        """
+        if isinstance(error, Refused) and self._has_answer_to(error):
+            return
+        if error.cause == "too_large":
+            # Once may be chance; twice at the same place, it lies in the way.
+            if self._stuck_at is self.resumption.last:
+                self.resumption.refused()
+            self._stuck_at = self.resumption.last
+        if error.cause == "refused" and not self._has_received:
+            self._refusals += 1
+            if self._refusals >= _ROUNDS_REFUSED * len(self.hosts):
+                raise ConfigError(f"bluesky: the server refuses the options: {error}")
+        if not self._is_open or error.cause in ("stalled", "too_slow"):
+            self.hosts.rotate()
+
+    def _has_answer_to(self, refusal: Refused) -> bool:
+        """Change what was refused, if it is known what; True if the same host is asked again."""
+        if refusal.name == "UnknownZstdDictionary":
+            self._dictionaries.forget(self.hosts.current)
+            return True
+        is_about_cursor = refusal.name == "CursorTooOld" or (
+            refusal.status == 400 and "cursor" in str(refusal).lower()
+        )
+        if is_about_cursor and self.resumption.can_ask_otherwise:
+            self.resumption.refused()
+            refusal.at_once = True
+            return True
+        return False

@@ -1,0 +1,262 @@
+"""Frames of Jetstream v1 and v2 as typed values. Pure; nothing that a server sends raises.
+
+Only the fields that are used are decoded. A record whose known fields have other types than in
+the lexicon is decoded again without it: if it is of a collection that is none of ours the event is
+good all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from core.clock import EPOCH
+from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
+
+Position64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_OURS: Final = frozenset((POST, LIKE, REPOST))
+
+
+class Reference(Struct, frozen=True, gc=False):
+    """A pointer to a record; the rest of it is not looked at."""
+
+    uri: str = ""
+
+
+class Reply(Struct, frozen=True, gc=False):
+    """What a post answers."""
+
+    parent: Reference | None = None
+
+
+class Record(Struct, frozen=True, gc=False, rename={"created_at": "createdAt"}):
+    """What is used of posts, likes and reposts."""
+
+    text: str = ""
+    created_at: str | None = None
+    langs: list[str] | None = None
+    reply: Reply | None = None
+    subject: Reference | str | None = None
+
+
+class Account(Struct, frozen=True, gc=False):
+    """The state of an account; `seq` is the relay's."""
+
+    active: bool = True
+    status: str = ""
+    seq: int = 0
+
+
+class Event(Struct, frozen=True, gc=False):
+    """One event of either version.
+
+    Attributes:
+        kind: `commit`, `identity`, `account`, `sync`, or one not known yet.
+        did: the account.
+        us: when the server saw it, microseconds since 1970.
+        seq: the server's own number; 0 if it gives none.
+        operation: of a commit: `create`, `update`, `delete`.
+        record: of a commit that is ours and no deletion.
+    """
+
+    kind: str
+    did: str
+    us: int
+    seq: int
+    operation: str = ""
+    collection: str = ""
+    rkey: str = ""
+    rev: str = ""
+    record: Record | None = None
+    account: Account | None = None
+
+
+class Notice(Struct, frozen=True, gc=False):
+    """The server tells something and goes on."""
+
+    name: str
+    message: str = ""
+
+
+class Refusal(Struct, frozen=True, gc=False):
+    """The server tells why it is about to close."""
+
+    error: str
+    message: str = ""
+
+
+class Malformed(Struct, frozen=True, gc=False):
+    """A frame that is no event; `detail` never has its text."""
+
+    detail: str
+
+
+Frame: TypeAlias = Event | Notice | Refusal | Malformed
+
+
+class _CommitV1(Struct, gc=False):
+    operation: str
+    collection: str
+    rkey: str
+    rev: str = ""
+    record: Record | None = None
+
+
+class _EventV1(Struct, gc=False):
+    did: str
+    time_us: Position64
+    kind: str
+    cursor: Position64 = 0
+    commit: _CommitV1 | None = None
+    account: Account | None = None
+
+
+class _LooseCommitV1(Struct, gc=False):
+    operation: str
+    collection: str
+    rkey: str
+    rev: str = ""
+    record: Raw | None = None
+
+
+class _LooseEventV1(Struct, gc=False):
+    did: str
+    time_us: Position64
+    kind: str
+    cursor: Position64 = 0
+    commit: _LooseCommitV1 | None = None
+
+
+class _PayloadV2(Struct, gc=False, rename={"type": "$type", "witnessed_at": "witnessedAt"}):
+    type: str
+    did: str = ""
+    seq: Position64 = 0
+    time: Annotated[datetime, Meta(tz=True)] | None = None
+    witnessed_at: Annotated[datetime, Meta(tz=True)] | None = None
+    operation: str = ""
+    collection: str = ""
+    rkey: str = ""
+    rev: str = ""
+    record: Record | None = None
+    account: Account | None = None
+    name: str = ""
+    message: str = ""
+
+
+class _MessageV2(Struct, gc=False, rename={"type": "$type"}):
+    type: str
+    payload: _PayloadV2 | None = None
+    error: str = ""
+    message: str = ""
+
+
+class _LoosePayloadV2(Struct, gc=False, rename={"type": "$type"}):
+    type: str
+    did: str = ""
+    seq: Position64 = 0
+    time: Annotated[datetime, Meta(tz=True)] | None = None
+    operation: str = ""
+    collection: str = ""
+    rkey: str = ""
+    rev: str = ""
+
+
+class _LooseMessageV2(Struct, gc=False, rename={"type": "$type"}):
+    type: str
+    payload: _LoosePayloadV2
+
+
+_v1: Final = msgspec.json.Decoder(_EventV1)
+_loose_v1: Final = msgspec.json.Decoder(_LooseEventV1)
+_v2: Final = msgspec.json.Decoder(_MessageV2)
+_loose_v2: Final = msgspec.json.Decoder(_LooseMessageV2)
+_BAD: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def parse_v1(raw: bytes) -> Frame:
+    """Return what a frame of `/subscribe` says."""
+    try:
+        found = _v1.decode(raw)
+    except _BAD as error:
+        return _parse_loosely_v1(raw, error)
+    commit = found.commit
+    if commit is None:
+        if found.kind == "commit":
+            return Malformed("a commit without its commit")
+        return Event(found.kind, found.did, found.time_us, found.cursor, account=found.account)
+    return Event(
+        found.kind, found.did, found.time_us, found.cursor,
+        commit.operation, commit.collection, commit.rkey, commit.rev, commit.record,
+    )  # fmt: skip
+
+
+def _parse_loosely_v1(raw: bytes, error: Exception) -> Frame:
+    try:
+        found = _loose_v1.decode(raw)
+    except _BAD:
+        return Malformed(_said(error))
+    commit = found.commit
+    if commit is None or commit.collection in _OURS:
+        return Malformed(_said(error))
+    return Event(
+        found.kind, found.did, found.time_us, found.cursor,
+        commit.operation, commit.collection, commit.rkey, commit.rev,
+    )  # fmt: skip
+
+
+def parse_v2(raw: bytes) -> Frame:
+    """Return what a frame of `subscribeEvents` says."""
+    try:
+        found = _v2.decode(raw)
+    except _BAD as error:
+        return _parse_loosely_v2(raw, error)
+    if found.type == "error":
+        return Refusal(found.error, found.message)
+    said = found.payload
+    if found.type != "message" or said is None:
+        return Malformed("expected a message or an error frame")
+    kind = said.type.rpartition("#")[2]
+    if kind == "info":
+        return Notice(said.name, said.message)
+    at = said.witnessed_at or said.time
+    if at is None or not said.did:
+        return Malformed("an event without a time or an account")
+    return Event(
+        kind, said.did, _us(at), said.seq, said.operation,
+        said.collection, said.rkey, said.rev, said.record, said.account,
+    )  # fmt: skip
+
+
+def _parse_loosely_v2(raw: bytes, error: Exception) -> Frame:
+    try:
+        said = _loose_v2.decode(raw).payload
+    except _BAD:
+        return Malformed(_said(error))
+    kind = said.type.rpartition("#")[2]
+    if kind != "commit" or said.collection in _OURS or said.time is None or not said.did:
+        return Malformed(_said(error))
+    return Event(
+        kind, said.did, _us(said.time), said.seq,
+        said.operation, said.collection, said.rkey, said.rev,
+    )  # fmt: skip
+
+
+PARSERS: Final[dict[Literal["v1", "v2"], Callable[[bytes], Frame]]] = {
+    "v1": parse_v1,
+    "v2": parse_v2,
+}
+
+
+def _us(at: datetime) -> int:
+    """Return microseconds since 1970, exact."""
+    since = at - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _said(error: Exception) -> str:
+    """Return the decoder's words: types and paths, never values."""
+    return f"{type(error).__name__}: {error}"[:200]
