@@ -1,0 +1,109 @@
+"""Fit corrections on held-out posts. Never on a test.
+
+Shapes: `N` posts, `C` classes, `B` blocks of classes.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.quantification import Correction
+from models.quantification.estimators import Floats, Indices, methods
+from models.quantification.windows import Labelled, Target, measure
+
+LEAST_POSTS: Final = 30
+"""Held-out posts that a class needs for a column of its own: a mean over 30 is good to 0.05."""
+RIDGES: Final = (0.0, 1.0, 3.0, 10.0, 30.0)
+"""Tried on held-out posts; see `core.quantification.Correction.ridge`."""
+_SPLITS: Final = 2
+_REPEATS: Final = 2
+_SIZES: Final = (50, 200)
+
+
+def blocks_of(truth: Indices, classes: int, least: int = LEAST_POSTS) -> tuple[int, ...]:
+    """Block of each class: its own if enough posts are there, else all such classes share one.
+
+    The first class never shares: for ordered levels it is the absence of the others.
+    """
+    counts = np.bincount(truth, minlength=classes)
+    enough = [c for c in range(classes) if counts[c] >= least or c == 0]
+    if len(enough) == classes - 1:  # a block of one class with few posts helps nobody
+        enough = [c for c in enough if c == 0 or c != max(enough, key=lambda k: counts[k])]
+    block = {c: position for position, c in enumerate(enough)}
+    return tuple(block.get(c, len(enough)) for c in range(classes))
+
+
+def confusion_matrix(said: Floats, truth: Indices, blocks: Sequence[int]) -> NDArray[np.float64]:
+    """Mean of what was said (N, C) over the posts of each true class, both by block: (B, B).
+
+    Raises:
+        ValueError: a block has no post.
+    """
+    block_of = np.asarray(blocks)
+    size = int(block_of.max()) + 1
+    into = np.eye(size)[block_of]  # (C, B)
+    summed, own = said.astype(np.float64) @ into, block_of[truth]
+    if len(np.unique(own)) < size:
+        raise ValueError("a block of classes has no held-out post")
+    return np.stack([summed[own == block].mean(0) for block in range(size)], axis=1)
+
+
+def fit_correction(
+    said: Floats,
+    truth: Indices,
+    labels: Sequence[str],
+    blocks: Sequence[int],
+    ridge: float = 0.0,
+    fitted_on: str = "",
+) -> Correction:
+    """A correction from held-out probabilities, or from one-hot labels, (N, C)."""
+    matrix = confusion_matrix(said, truth, blocks)
+    matrix /= matrix.sum(0, keepdims=True)
+    return Correction(
+        labels=tuple(labels),
+        blocks=tuple(blocks),
+        matrix=tuple(tuple(round(float(value), 6) for value in row) for row in matrix),
+        ridge=ridge,
+        posts=len(truth),
+        fitted_on=fitted_on,
+    )
+
+
+def one_hot(labels: Indices, classes: int) -> Floats:
+    """Labels (N,) as probabilities (N, C)."""
+    return np.eye(classes)[labels]
+
+
+def choose_ridge(posts: Labelled, labels: Sequence[str], blocks: Sequence[int]) -> float:
+    """The ridge of the least error on held-out posts that the matrix was not fitted on.
+
+    Over the shares of every block, in windows of every mix; each part of the posts is judged with
+    the matrix of the other parts.
+    """
+    size = max(blocks) + 1
+    targets = [
+        Target(str(block), tuple(c for c, own in enumerate(blocks) if own == block))
+        for block in range(size)
+    ]
+    errors = dict.fromkeys(RIDGES, 0.0)
+    order = np.random.default_rng(1).permutation(len(posts))
+    for split in range(_SPLITS):
+        inside = order[split::_SPLITS]
+        outside = np.setdiff1d(order, inside)
+        own = np.asarray(blocks)[posts.truth]
+        if len(np.unique(own[inside])) < size or len(np.unique(own[outside])) < size:
+            continue
+        known = posts.select(outside)
+        fitted = fit_correction(known.probabilities, known.truth, labels, blocks)
+        for target in targets:
+            ways = {
+                str(ridge): methods(msgspec.structs.replace(fitted, ridge=ridge), fitted)["pacc"]
+                for ridge in RIDGES
+            }
+            found = measure(posts.select(inside), target, ways, _SIZES, _REPEATS)
+            for ridge in RIDGES:
+                errors[ridge] += found.mean(str(ridge))
+    return min(RIDGES, key=lambda ridge: errors[ridge])
