@@ -7,11 +7,9 @@ are relative to where the command is given, as everywhere.
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 import typer
@@ -19,60 +17,25 @@ from rich.console import Console
 from rich.table import Table
 
 from models.encoder.config import EncoderConfig, load_config
-
-PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
-WEIGHTS: Final = PROJECT_ROOT / "models" / "weights"
-REPOSITORY: Final = Path(".groundswell/model_repository")
-TRAINED: Final = Path(".groundswell/training/post-encoder")
-DATA: Final = Path("../shared/data")
-_WRONG_USE: Final = 2
+from services.cli.model_environments import (
+    DATA,
+    REPOSITORY,
+    SERVER_PYTHON,
+    TRAIN_PYTHON,
+    TRAINED,
+    WEIGHTS,
+    DataFolder,
+    ServerPython,
+    TrainPython,
+    existing,
+    options,
+    run_module,
+)
+from services.cli.models_evaluate import baseline, evaluate, quantify_eval
 
 app = typer.Typer(
     name="models", help="Train, evaluate, calibrate, build and list models.", no_args_is_help=True
 )
-
-DataFolder = Annotated[
-    Path, typer.Option("--data", envvar="GROUNDSWELL_DATA", help="Folder of the data sets.")
-]
-ServerPython = Annotated[
-    Path,
-    typer.Option(
-        envvar="GROUNDSWELL_SERVER_PYTHON", help="Interpreter of the model server's environment."
-    ),
-]
-TrainPython = Annotated[
-    Path,
-    typer.Option(envvar="GROUNDSWELL_TRAIN_PYTHON", help="Interpreter with torch."),
-]
-SERVER_PYTHON: Final = PROJECT_ROOT / ".venv-server" / "bin" / "python"
-TRAIN_PYTHON: Final = PROJECT_ROOT / ".venv-train" / "bin" / "python"
-
-
-def _run(python: Path, setup: str, module: str, arguments: Sequence[str | Path]) -> None:
-    """Run a module of ours in another environment; exit as it exits when it fails."""
-    if not python.exists():
-        typer.echo(f"{python} does not exist: run `make {setup}` first", err=True)
-        raise typer.Exit(_WRONG_USE)
-    argv = [str(python), "-m", module, *(str(argument) for argument in arguments)]
-    sys.stdout.flush()
-    status = subprocess.run(argv, check=False).returncode  # noqa: S603 -- our own module, no shell
-    if status != 0:
-        raise typer.Exit(status)
-
-
-def _options(**values: object) -> list[str]:
-    """Options that were given, as arguments: `json_file=x` becomes `--json-file x`."""
-    arguments: list[str] = []
-    for name, value in values.items():
-        if value is not None:
-            arguments += [f"--{name.replace('_', '-')}", str(value)]
-    return arguments
-
-
-def _existing(data: Path) -> Path:
-    if not data.is_dir():
-        raise typer.BadParameter(f"{data} is not a folder: name the data sets with --data DIR")
-    return data
 
 
 @app.command()
@@ -89,12 +52,12 @@ def train(
 
     Example: groundswell models train --data ../shared/data --pack
     """
-    arguments = _options(data=_existing(data), out=out, epochs=epochs, seed=seed)
+    arguments = options(data=existing(data), out=out, epochs=epochs, seed=seed)
     arguments.append("--bf16" if bf16 else "--no-bf16")
-    _run(python, "setup-train", "models.encoder.train", arguments)
+    run_module(python, "setup-train", "models.encoder.train", arguments)
     if pack:
-        target = _options(weights=WEIGHTS / "post-encoder")
-        _run(python, "setup-train", "models.encoder.pack", [out / "chosen", *target])
+        target = options(weights=WEIGHTS / "post-encoder")
+        run_module(python, "setup-train", "models.encoder.pack", [out / "chosen", *target])
 
 
 @app.command()
@@ -107,8 +70,8 @@ def calibrate(
 
     Example: groundswell models calibrate --data ../shared/data
     """
-    arguments = _options(data=_existing(data), repository=REPOSITORY, method=method)
-    _run(python, "setup", "models.encoder.calibrate", arguments)
+    arguments = options(data=existing(data), repository=REPOSITORY, method=method)
+    run_module(python, "setup", "models.encoder.calibrate", arguments)
 
 
 @app.command()
@@ -123,26 +86,13 @@ def build(
 
     Example: groundswell models build --device cpu
     """
-    arguments = _options(output=output, device=device, backbone=backbone)
-    _run(python, "setup", "models.build", [*arguments, *(["--force"] if force else [])])
+    arguments = options(output=output, device=device, backbone=backbone)
+    run_module(python, "setup", "models.build", [*arguments, *(["--force"] if force else [])])
 
 
-@app.command()
-def evaluate(
-    head: Annotated[str, typer.Argument(help="What to evaluate: sentiment.")],
-    data: DataFolder = DATA,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
-    via: Annotated[str, typer.Option(help="openvino (in process) or triton.")] = "openvino",
-    url: Annotated[str | None, typer.Option(help="Triton's gRPC host:port.")] = None,
-    repository: Annotated[Path, typer.Option(help="Built model repository.")] = REPOSITORY,
-    python: ServerPython = SERVER_PYTHON,
-) -> None:
-    """Measure the shipped model on the official test, beside floors and published figures.
-
-    Example: groundswell models evaluate sentiment --data ../shared/data --json sentiment.json
-    """
-    arguments = _options(data=_existing(data), json=json, via=via, url=url, repository=repository)
-    _run(python, "setup", "models.evaluation.evaluate", [head, *arguments])
+app.command()(evaluate)
+app.command(name="quantify-eval")(quantify_eval)
+app.command()(baseline)
 
 
 def _built_version(folder: Path) -> str:

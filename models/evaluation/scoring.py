@@ -1,0 +1,76 @@
+"""Probabilities of whole test sets from whatever scores posts: the built model, or a Triton.
+
+Shapes: `N` posts, `C` classes.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from core.ports import ScoreBatch
+
+CHUNK_POSTS: Final = 1_024
+Score = Callable[[Sequence[str], Sequence[str]], ScoreBatch]
+"""Texts and language tags, of equal number, to a batch of scores."""
+
+
+def score_all(score: Score, texts: Sequence[str], lang: str = "en") -> ScoreBatch:
+    """Score in batches of `CHUNK_POSTS`, all tagged `lang`; needs at least one text."""
+    parts = [
+        score(part, [lang] * len(part))
+        for part in (
+            texts[start : start + CHUNK_POSTS] for start in range(0, len(texts), CHUNK_POSTS)
+        )
+    ]
+    return ScoreBatch(
+        parts[0].model_version,
+        np.concatenate([part.rated for part in parts]),
+        {head: np.concatenate([part.heads[head] for part in parts]) for head in parts[0].heads},
+    )
+
+
+def in_process(repository: Path) -> Score:
+    """The built int8 model in this process; it is built first if it is not up to date.
+
+    Raises:
+        ConfigError: it cannot be built, or openvino is not installed here.
+    """
+    from models.build import MODEL_NAME, build
+    from models.serving.post_encoder import open_service
+
+    build(repository)
+    service = open_service(repository / MODEL_NAME / "1")
+
+    def score(texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
+        scored = service.score(texts, langs)
+        return ScoreBatch(service.version, scored.rated, scored.heads)
+
+    return score
+
+
+def through_triton(url: str) -> Score:
+    """The model on a running Triton server, by gRPC at `host:port`."""
+    from models.scorers.triton import TritonScorer
+
+    def score(texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
+        async def once() -> ScoreBatch:
+            scorer = TritonScorer(url)
+            try:
+                return await scorer.score_batch(texts, langs)
+            finally:
+                await scorer.close()
+
+        return asyncio.run(once())
+
+    return score
+
+
+SCORERS: Final = ("openvino", "triton")
+
+
+def open_scorer(kind: str, repository: Path, url: str) -> Score:
+    """One of `SCORERS`: the model built in `repository`, or the Triton at `url`."""
+    return in_process(repository) if kind == "openvino" else through_triton(url)

@@ -1,0 +1,62 @@
+"""Where commands about models do their work: other environments, started from this one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
+WEIGHTS: Final = PROJECT_ROOT / "models" / "weights"
+REPOSITORY: Final = Path(".groundswell/model_repository")
+TRAINED: Final = Path(".groundswell/training/post-encoder")
+DATA: Final = Path("../shared/data")
+_WRONG_USE: Final = 2
+
+DataFolder = Annotated[
+    Path, typer.Option("--data", envvar="GROUNDSWELL_DATA", help="Folder of the data sets.")
+]
+ServerPython = Annotated[
+    Path,
+    typer.Option(
+        envvar="GROUNDSWELL_SERVER_PYTHON", help="Interpreter of the model server's environment."
+    ),
+]
+TrainPython = Annotated[
+    Path,
+    typer.Option(envvar="GROUNDSWELL_TRAIN_PYTHON", help="Interpreter with torch."),
+]
+SERVER_PYTHON: Final = PROJECT_ROOT / ".venv-server" / "bin" / "python"
+TRAIN_PYTHON: Final = PROJECT_ROOT / ".venv-train" / "bin" / "python"
+
+
+def run_module(python: Path, setup: str, module: str, arguments: Sequence[str | Path]) -> None:
+    """Run a module of ours in another environment; exit as it exits when it fails."""
+    if not python.exists():
+        typer.echo(f"{python} does not exist: run `make {setup}` first", err=True)
+        raise typer.Exit(_WRONG_USE)
+    argv = [str(python), "-m", module, *(str(argument) for argument in arguments)]
+    sys.stdout.flush()
+    status = subprocess.run(argv, check=False).returncode  # noqa: S603 -- our own module, no shell
+    if status != 0:
+        raise typer.Exit(status)
+
+
+def options(**values: object) -> list[str]:
+    """Options that were given, as arguments: `json_file=x` becomes `--json-file x`."""
+    arguments: list[str] = []
+    for name, value in values.items():
+        if value is not None:
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+    return arguments
+
+
+def existing(data: Path) -> Path:
+    """The folder of the data sets, if it is one."""
+    if not data.is_dir():
+        raise typer.BadParameter(f"{data} is not a folder: name the data sets with --data DIR")
+    return data
