@@ -7,6 +7,7 @@
     ├── DecodeError            a message that cannot be used: dead letter, count, go on
     ├── ScorerRefused          the scorer answers but will not take this batch: halve it
     ├── TransientError         try again with back-off; nothing is lost while we wait
+    │   ├── AlertmanagerUnavailable
     │   ├── BrokerUnavailable
     │   ├── ScorerUnavailable
     │   └── StoreUnavailable
@@ -48,6 +49,10 @@ class ScorerRefused(GroundswellError):
 
 class TransientError(GroundswellError):
     """Something outside is away for now; the caller waits with jitter and tries again."""
+
+
+class AlertmanagerUnavailable(TransientError):
+    """No Alertmanager takes our alerts."""
 
 
 class BrokerUnavailable(TransientError):

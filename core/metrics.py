@@ -54,7 +54,7 @@ class Metrics:
         groups: dict[Role, tuple[Callable[[], None], ...]] = {
             "ingest": (self._ingest,),
             "worker": (self._worker, self._state),
-            "closer": (self._closer,),
+            "closer": (self._closer, self._alerts),
             "exporter": (self._exporter, self._servers),
         }
         self._target: CollectorRegistry | None = self.registry
@@ -202,6 +202,33 @@ class Metrics:
         )
         self.idle_partitions = self._gauge("idle_partitions", "Partitions left out of it as idle")
 
+    def _alerts(self) -> None:
+        self.judge_seconds = self._histogram(
+            "judge_seconds", "Judging the windows of a pane, all queries", LATENCY_BUCKETS_S
+        )
+        self.judge_failures = self._counter(
+            "judge_failures", "Windows that could not be judged; their query starts anew"
+        )
+        self.judged_queries = self._gauge("judged_queries", "Queries whose shifts are judged")
+        self.alerts = self._counter(
+            "alerts", "Alerts decided: begun, grown, ended", "kind", "state"
+        )
+        self.shift_firing = self._gauge(
+            "shift_firing", "Severity (1-10) of a shift that fires", "query", "kind", "direction"
+        )
+        self.shifts_suppressed = self._gauge(
+            "shifts_suppressed", "1 while shifts are neither learnt nor told, by cause", "cause"
+        )
+        self.alerts_unpublished = self._gauge(
+            "alerts_unpublished", "Alerts decided and not yet acknowledged by Kafka"
+        )
+        self.alerts_undelivered_seconds = self._gauge(
+            "alerts_undelivered_seconds", "Age of the oldest alert that no Alertmanager has; or 0"
+        )
+        self.alertmanager_calls = self._counter(
+            "alertmanager_calls", "Calls of Alertmanagers, by outcome", "outcome"
+        )
+
     def _exporter(self) -> None:
         self.partition_posts = self._gauge(
             "partition_posts", "Records accounted for in the store", "partition", "outcome"
@@ -213,9 +240,25 @@ class Metrics:
         self.window_sentiment_stderr = self._gauge(
             "window_sentiment_stderr", "Standard error of window_sentiment", "query"
         )
+        self.window_rated_posts = self._gauge(
+            "window_rated_posts", "Posts with a sentiment in the last closed pane", "query"
+        )
+        self.window_sentiment_sum = self._gauge(
+            "window_sentiment_sum", "Sum of their sentiment: what means over hours are made of",
+            "query",
+        )  # fmt: skip
         self.window_share = self._gauge(
             "window_share", "Expected share of a class in the last closed pane",
             "query", "head", "label",
+        )  # fmt: skip
+        self.window_mobilisation = self._gauge(
+            "window_mobilisation",
+            "Expected share of posts at a level of participation or beyond; 20 posts or more only",
+            "query", "level",
+        )  # fmt: skip
+        self.window_near_duplicate_share = self._gauge(
+            "window_near_duplicate_share", "Share of posts that repeat another, last closed pane",
+            "query",
         )  # fmt: skip
         self.window_mix_posts = self._gauge(
             "window_mix_posts", "Posts in the last closed pane by source, language, topic, stratum",

@@ -164,6 +164,7 @@ class Progress(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
         event_cursor: last applied offset of `post-events`.
         watermark: no earlier event time is expected in this partition; None before the first post.
         applied_at: when the batch was applied.
+        model_version: what scored the last batch that was; "" if none was yet.
     """
 
     partition: int
@@ -171,6 +172,7 @@ class Progress(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
     event_cursor: int
     applied_at: Time
     watermark: Time | None = None
+    model_version: str = ""
 
 
 class DeadPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):

@@ -216,6 +216,28 @@ class HeartbeatSettings(Struct, frozen=True, kw_only=True):
     """How often each partition gets one, in whole seconds; the same for heartbeat and exporter."""
 
 
+class AlertSettings(Struct, frozen=True, kw_only=True):
+    """How the closer tells shifts; when something is a shift is `shifts`."""
+
+    alertmanager_url: str = ""
+    """Comma-separated addresses of Alertmanagers; empty: alerts go to the topic `alerts` only."""
+    timeout_s: Seconds = 5.0
+    """An Alertmanager that does not answer for so long is away, and asked again later."""
+    resend_s: Seconds = 60.0
+    """A firing alert is told again so often; Alertmanager forgets alerts when it is restarted."""
+    hold_s: Seconds = 900.0
+    """Alertmanager takes an alert that it was not told for so long as resolved."""
+    notice_s: Seconds = 30.0
+    """An alert that is over before it could be told is told as firing for so long first."""
+    link: str = (
+        "http://127.0.0.1:3000/d/groundswell-conversation"
+        "?var-query={query}&from={from_ms}&to={to_ms}"
+    )
+    """Where an alert leads; `{query}`, `{from_ms}` and `{to_ms}` are filled in; empty: nowhere."""
+    heartbeat_limit_s: Seconds = 60.0
+    """With an older heartbeat in any partition nothing is learnt and no shift told."""
+
+
 class MetricsSettings(Struct, frozen=True, kw_only=True):
     """The Prometheus endpoint of a process."""
 
@@ -289,6 +311,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     exporter: ExporterSettings = ExporterSettings()
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     shifts: ShiftSettings = ShiftSettings()
+    alerts: AlertSettings = AlertSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

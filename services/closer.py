@@ -1,4 +1,4 @@
-"""The closer: follows `progress`, closes panes, publishes windows and their corrections.
+"""The closer: follows `progress`, closes panes, publishes windows, judges them and tells alerts.
 
 `progress` has one partition, so Kafka makes one member of the group active and replaces it when it
 dies. What is closed and published is decided in `services.closing`.
@@ -18,9 +18,13 @@ from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.schemas import Window
 from core.settings import KafkaSettings, Settings
+from services.acknowledged import AcknowledgedProducer, Outgoing
+from services.alerting.alertmanager import Alertmanagers
+from services.alerting.delivery import Delivery
+from services.alerting.desk import AlertDesk
 from services.bootstrap import make_store
 from services.closing import Closer, Superseded
-from services.ingest.kafka_io import PartitionConsumer, RecordProducer
+from services.ingest.kafka_io import PartitionConsumer
 from services.ingest.messages import Record
 from services.stopping import until_signalled, wait
 from stream.scoring import pause_s
@@ -30,47 +34,26 @@ _log = get_logger(__name__)
 
 RESYNC_S: Final = 5.0
 """How often the store is asked, in case a progress message was lost or a partition is new."""
-LINGER_MS: Final = 5
 
 
 class KafkaPublisher:
-    """Publishes to `windows`: keyed `query|start`, in the order of a query, acknowledged by all.
-
-    The client is synchronous, so it works on a thread, one call at a time.
-    """
+    """Publishes to `windows`: keyed `query|start`, in the order of a query, acknowledged by all."""
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
-        self._producer: RecordProducer | None = None
+        self._producer = AcknowledgedProducer(settings)
 
     async def publish(self, windows: Sequence[Window]) -> None:
         """Return once every window is acknowledged; see `Publisher`."""
-        await asyncio.to_thread(self._publish, windows)
-
-    def _publish(self, windows: Sequence[Window]) -> None:
-        if self._producer is None:
-            self._producer = RecordProducer(self._settings, linger_ms=LINGER_MS)
-        try:
-            sent = [
-                self._producer.send(
-                    WINDOWS, window_key(window), encode(window), placed_by=window.query.encode()
-                )
+        await self._producer.send(
+            [
+                Outgoing(WINDOWS, window_key(window), encode(window), window.query.encode())
                 for window in windows
             ]
-            self._producer.flush(self._settings.request_timeout_s)
-            failed = next((one for one in sent if one.failed() or not one.is_done), None)
-            if failed is not None:
-                raise self._producer.failure(failed)
-        except Exception:
-            # Whatever is still queued must not arrive after a later revision.
-            self._producer.close(timeout_s=0.0)
-            self._producer = None
-            raise
+        )
 
     async def close(self) -> None:
         """Release the connection."""
-        if self._producer is not None:
-            await asyncio.to_thread(self._producer.close)
+        await self._producer.close()
 
 
 def window_key(window: Window) -> bytes:
@@ -119,14 +102,18 @@ class _Member:
 
 
 class _Loop:
-    """Drives a `Closer` from its group membership until told to stop."""
+    """Drives a `Closer` from its group membership until told to stop.
+
+    Attributes:
+        is_active: this closer closes; the others of its group stand by.
+    """
 
     def __init__(self, closer: Closer, member: _Member, clock: Clock, metrics: Metrics) -> None:
         self._closer = closer
         self._member = member
         self._clock = clock
         self._metrics = metrics
-        self._active = False
+        self.is_active = False
         self._heard_at_s = clock.monotonic()
         self._synced_at_s = 0.0
         self._attempt = 0
@@ -140,7 +127,7 @@ class _Loop:
                 self._attempt = 0
             except Superseded:
                 _log.warning("another closer has taken over")
-                self._active = False
+                self.is_active = False
             except TransientError as error:
                 self._metrics.closer_retries.inc()
                 if self._attempt == 0:
@@ -154,7 +141,7 @@ class _Loop:
             holds, records = await self._member.poll()
         except BrokerUnavailable:
             # Out of the group: another may be active by the time we are back.
-            self._active = False
+            self.is_active = False
             self._metrics.closer_active.set(0)
             raise
         now_s = self._clock.monotonic()
@@ -163,11 +150,11 @@ class _Loop:
         self._heard_at_s = now_s
         self._metrics.closer_active.set(holds)
         if not holds:
-            self._active = False
+            self.is_active = False
             return
-        if not self._active:
+        if not self.is_active:
             await self._closer.take_over()
-            self._active, self._synced_at_s = True, now_s
+            self.is_active, self._synced_at_s = True, now_s
         for record in records:
             self._observe(record)
         if now_s - self._synced_at_s >= RESYNC_S:
@@ -191,13 +178,20 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     metrics, clock = Metrics(role="closer"), SystemClock()
     metrics.serve(settings.metrics.address, settings.metrics.port)
     store, publisher = make_store(settings), KafkaPublisher(settings.kafka)
-    member = _Member(settings)
+    member, receiver = _Member(settings), Alertmanagers(settings.alerts, metrics)
+    desk = AlertDesk(settings, store, clock, metrics)
+    delivery = Delivery(settings.alerts, store.alerts, receiver, clock, metrics)
     try:
-        closer = Closer(settings.windows, store, publisher, clock, metrics)
-        await _Loop(closer, member, clock, metrics).run(stop)
+        closer = Closer(settings.windows, store, publisher, clock, metrics, desk)
+        loop = _Loop(closer, member, clock, metrics)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(loop.run(stop))
+            group.create_task(delivery.run(stop, lambda: loop.is_active))
     finally:
         await member.close()
         await publisher.close()
+        await desk.close()
+        await receiver.close()
         await store.close()
 
 

@@ -47,6 +47,30 @@ class Publisher(Protocol):
         ...
 
 
+class Judges(Protocol):
+    """What happens to windows between being published and being remembered as sent."""
+
+    async def take_over(self, epoch: int) -> range:
+        """Begin from what is stored; return the starts of panes to consider again."""
+        ...
+
+    def note(self, partition: int, cursor: int, model_version: str = "") -> None:
+        """Take note of how far a partition has come, and what scored its last batch if known."""
+        ...
+
+    async def look(self, partitions: Sequence[int]) -> None:
+        """Look around, every few seconds."""
+        ...
+
+    async def consider(self, windows: Sequence[Window], upto_s: int) -> bool:
+        """Judge windows; every pane before `upto_s` is closed. False: another closer is active."""
+        ...
+
+    async def publish(self) -> None:
+        """Publish what was decided and is not published yet."""
+        ...
+
+
 class Superseded(Exception):
     """Another closer has begun since this one did; it publishes what this one did not."""
 
@@ -68,6 +92,7 @@ class Closer:
         publisher: where windows go.
         clock: decides idleness and `closed_at`.
         metrics: counters of this process.
+        judges: judge what is published; None judges nothing.
     """
 
     def __init__(
@@ -77,8 +102,10 @@ class Closer:
         publisher: Publisher,
         clock: Clock,
         metrics: Metrics,
+        judges: Judges | None = None,
     ) -> None:
         self._settings = windows
+        self._judges = judges
         self._store = store
         self._publisher = publisher
         self._clock = clock
@@ -104,6 +131,9 @@ class Closer:
         self._note(states)
         if closed_s >= 0:  # a predecessor may have died between two partitions
             await self._store.close_through(sorted(self._partitions), closed_s)
+        if self._judges is not None:
+            await self._judge_again(await self._judges.take_over(self._epoch))
+            await self._judges.look(sorted(self._partitions))
         _log.info("closing", epoch=self._epoch, partitions=len(states), closed_through_s=closed_s)
 
     def observe(self, progress: Progress) -> None:
@@ -115,6 +145,8 @@ class Closer:
             progress.cursor,
             self._clock.monotonic(),
         )
+        if self._judges is not None:
+            self._judges.note(progress.partition, progress.cursor, progress.model_version)
 
     def excuse(self, delay_s: float) -> None:
         """Do not count `delay_s` as silence of the partitions: it was we who could not hear."""
@@ -139,6 +171,8 @@ class Closer:
             await self._store.close_through(sorted(self._partitions), self._closed_s)
         forgotten_s = max((state.forgotten_s for state in states.values()), default=-1)
         await self._store.forget_revisions(forgotten_s + 1)
+        if self._judges is not None:
+            await self._judges.look(sorted(self._partitions))
 
     async def step(self) -> bool:
         """Close what the watermark allows and publish some of what is due.
@@ -162,35 +196,64 @@ class Closer:
             await self._store.close_through(partitions, through_s)
             self._closed_s = through_s
         due = await self._store.dirty(partitions)
-        starts = sorted(due)[: self._panes_at_once]
+        listed = sorted(due)
+        starts, later = listed[: self._panes_at_once], listed[self._panes_at_once :]
+        # Every window of an earlier pane is published now, or was before.
+        upto_s = later[0] if later else self._closed_s
         if starts:
-            await self._publish(partitions, {start_s: due[start_s] for start_s in starts})
-        return len(due) > len(starts)
+            await self._publish(partitions, {start_s: due[start_s] for start_s in starts}, upto_s)
+        elif self._closed_s >= 0:
+            await self._judge([], upto_s)
+        if self._judges is not None:
+            await self._judges.publish()
+        return len(later) > 0
 
-    async def _publish(self, partitions: Sequence[int], marks: Marks) -> None:
-        """Publish these panes as they are now, then take their marks off."""
+    async def _publish(self, partitions: Sequence[int], marks: Marks, upto_s: int) -> None:
+        """Publish these panes as they are now, judge them, then take their marks off."""
         due = await self._decide(partitions, sorted(marks))
         if due:
             await self._remember(due, acknowledged=False)
-            closed_at = self._clock.now()
-            await self._publisher.publish(
-                [
-                    to_window(
-                        d.publication.query,
-                        d.start_s,
-                        self._settings.pane_s,
-                        d.publication.revision,
-                        d.publication.content,
-                        closed_at,
-                    )
-                    for d in due
-                ]
-            )
+            windows = self._windows(due)
+            await self._publisher.publish(windows)
+            # Before it is remembered: whoever takes over from here publishes and judges it again.
+            await self._judge(windows, upto_s)
             await self._remember(due, acknowledged=True)
             closed = sum(d.publication.revision == 0 for d in due)
             self._metrics.windows_closed.inc(closed)
             self._metrics.windows_corrected.inc(len(due) - closed)
         await self._store.clean(marks)
+
+    def _windows(self, due: Iterable[_Due]) -> list[Window]:
+        closed_at = self._clock.now()
+        return [
+            to_window(
+                d.publication.query,
+                d.start_s,
+                self._settings.pane_s,
+                d.publication.revision,
+                d.publication.content,
+                closed_at,
+            )
+            for d in due
+        ]
+
+    async def _judge(self, windows: Sequence[Window], upto_s: int) -> None:
+        if self._judges is not None and not await self._judges.consider(windows, upto_s):
+            raise Superseded
+
+    async def _judge_again(self, starts: range) -> None:
+        """Judge panes that a predecessor judged after it last saved all it knew of them."""
+        if not starts:
+            return
+        panes = await self._store.panes(sorted(self._partitions), starts)
+        published = await self._store.revisions(starts)
+        due = [
+            _Due(start_s, Publication(query, known.revision, known.digest, panes[start_s][query]))
+            for start_s in starts
+            for query, known in published[start_s].items()
+            if query in panes[start_s]
+        ]
+        await self._judge(self._windows(due), starts.stop)
 
     async def _decide(self, partitions: Sequence[int], starts: Sequence[int]) -> list[_Due]:
         panes = await self._store.panes(partitions, starts)
@@ -228,3 +291,5 @@ class Closer:
         now_s = self._clock.monotonic()
         for partition, state in states.items():
             self._watermark.observe(partition, state.watermark_ms, activity(state), now_s)
+            if self._judges is not None:
+                self._judges.note(partition, state.cursors[POSTS])

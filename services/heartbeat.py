@@ -150,6 +150,11 @@ class HeartbeatWatch:
             if seen:
                 self._found(partition, seen[-1])
 
+    def ages_s(self) -> dict[int, float]:
+        """Return partition -> age of its last heartbeat; those that never had one are absent."""
+        now_s = self._now_s()
+        return {partition: max(0.0, now_s - at_s) for partition, at_s in self._last_s.items()}
+
     def _found(self, partition: int, at_s: int) -> None:
         is_new = partition not in self._last_s
         self._last_s[partition] = at_s

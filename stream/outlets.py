@@ -56,9 +56,11 @@ class KafkaOutlets:
         self._sink = sink
         self._clock = clock
         self._cursors: dict[int, dict[str, int]] = {}
+        self._model_version = ""
 
     async def send_scored(self, topic: str, partition: int, outcome: Outcome) -> None:
         """Produce scored posts to the partition of their source: same key, same number."""
+        self._model_version = outcome.model_version or self._model_version
         where = (
             (SOURCE_TOPIC_HEADER, topic.encode()),
             (SOURCE_PARTITION_HEADER, str(partition).encode()),
@@ -102,5 +104,6 @@ class KafkaOutlets:
             event_cursor=cursors[POST_EVENTS],
             applied_at=self._clock.now(),
             watermark=None if state.watermark_ms < 0 else from_epoch_ms(state.watermark_ms),
+            model_version=self._model_version,
         )
         await self._sink.send(PROGRESS, 0, [OutRecord(b"%d" % partition, encode(progress))])

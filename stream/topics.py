@@ -35,6 +35,7 @@ POST_EVENTS: Final = "post-events"
 SCORED_POSTS: Final = "scored-posts"
 PROGRESS: Final = "progress"
 WINDOWS: Final = "windows"
+ALERTS: Final = "alerts"
 DEAD_POSTS: Final = "dead-posts"
 
 SOURCE_PARTITION_HEADER: Final = "source-partition"
@@ -51,6 +52,8 @@ TOPICS: Final[dict[str, TopicSpec]] = {
         # One partition elects one closer: see docs/decisions.
         TopicSpec(PROGRESS, "source partition", 1, _HOUR_MS, False, "progress"),
         TopicSpec(WINDOWS, "query|start", None, -1, True, "window"),
+        # One partition: what is said of one query can be read beside what is said of another.
+        TopicSpec(ALERTS, "query", 1, 90 * _DAY_MS, False, "alert"),
         TopicSpec(DEAD_POSTS, "topic|partition|offset", 1, 30 * _DAY_MS, False, "dead-post"),
     )
 }

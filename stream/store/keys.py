@@ -19,6 +19,12 @@ key                        type     holds
 ``{closer}:epoch``         string   number of the active closer; earlier ones are refused
 ``{closer}:rev:<start>``   hash     query -> revision:digest:state of what was last published
 ``{closer}:published``     zset     starts that have a `rev`
+``{closer}:judge``         hash     token of the last save, what is known beside the queries, count
+                                    of alerts said
+``{closer}:states``        hash     query -> what the judge of shifts knows of it
+``{closer}:outbox``        hash     number -> alert that the topic does not have yet
+``{closer}:open``          hash     alert id -> alert that fires, or ended lately
+``{closer}:told``          hash     alert id -> what Alertmanager has taken of it
 =========================  =======  ==============================================================
 """
 
@@ -35,6 +41,11 @@ KEPT_SHARDS: Final = 4096
 CLOSER: Final = "{closer}:"
 EPOCH: Final = f"{CLOSER}epoch"
 PUBLISHED: Final = f"{CLOSER}published"
+JUDGE: Final = f"{CLOSER}judge"
+STATES: Final = f"{CLOSER}states"
+OUTBOX: Final = f"{CLOSER}outbox"
+OPEN: Final = f"{CLOSER}open"
+TOLD: Final = f"{CLOSER}told"
 
 
 MAX_PARTITIONS: Final = 1024

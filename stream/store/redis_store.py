@@ -21,6 +21,7 @@ from core.errors import CursorConflict, StoreUnavailable
 from core.settings import RedisSettings
 from stream import heartbeat
 from stream.store import keys
+from stream.store.alert_state import AlertState
 from stream.store.health import HORIZONS, StoreHealth, read_health
 from stream.store.increments import (
     Applied,
@@ -80,6 +81,7 @@ class RedisStore:
         self._close = self._redis.register_script((_HERE / "close.lua").read_bytes())
         self._clean = self._redis.register_script((_HERE / "clean.lua").read_bytes())
         self._publish = self._redis.register_script((_HERE / "publish.lua").read_bytes())
+        self.alerts = AlertState(self._redis, _redis_faults)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,0 +1,161 @@
+"""Alertmanager's API v2: how an alert looks there, and the call that tells it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+
+from core.clock import epoch_ms, from_epoch_ms
+from core.errors import AlertmanagerUnavailable
+from core.metrics import Metrics
+from core.schemas import Alert, Interval
+from core.settings import AlertSettings
+from services.alerting.opened import OpenAlert
+
+ALERTNAME: Final = "GroundswellShift"
+LAYER: Final = "shift"
+"""The label by which routes and inhibition know shifts from alerts about ourselves."""
+MAX_STRATA: Final = 3
+_BEFORE: Final = timedelta(hours=6)
+_AFTER: Final = timedelta(hours=1)
+_ACCEPTED: Final = 200
+
+
+def postable(opened: OpenAlert, ends_at: datetime, link: str) -> list[dict[str, Any]]:
+    """Return an alert as `POST /api/v2/alerts` takes it: once for each severity label it had.
+
+    Args:
+        opened: the alert.
+        ends_at: when Alertmanager takes it as resolved; past, if it is.
+        link: template, as `alerts.link`.
+    """
+    alert = opened.alert
+    annotations = {
+        "summary": alert.sentence,
+        "sentence": alert.sentence,
+        "evidence": evidence(alert),
+        "level": f"{alert.severity} of 10",
+        "runbook_url": f"docs/runbooks/{ALERTNAME}.md",
+    }
+    where = link_to(alert, link)
+    if where:
+        annotations["link"] = where
+    labels = {
+        "alertname": ALERTNAME,
+        "alert": alert.alert_id,
+        "query": alert.query,
+        "kind": alert.kind,
+        "direction": alert.direction,
+        "layer": LAYER,
+    }
+    # A replay of last year says when it was, but Alertmanager orders what it is told by its times.
+    starts_at = min(alert.fired, ends_at - timedelta(seconds=1))
+    return [
+        {
+            "labels": labels | {"severity": band},
+            "annotations": annotations,
+            "startsAt": starts_at.isoformat(),
+            "endsAt": ends_at.isoformat(),
+            **({"generatorURL": where} if where else {}),
+        }
+        for band in opened.bands
+    ]
+
+
+def evidence(alert: Alert) -> str:
+    """Return the figures behind an alert in one line.
+
+    Example:
+        >>> _figure(Interval(0.1234, 0.1, 0.15))
+        '0.12 (0.10 to 0.15)'
+    """
+    parts = [
+        f"before {_figure(alert.before)}, since {_figure(alert.after)}",
+        f"{alert.evidence:.1f} nats against {alert.threshold:.1f} needed",
+        f"{alert.posts} posts",
+    ]
+    if alert.mix or alert.opinion:
+        parts.append(f"mix {alert.mix:+.2f}, opinion {alert.opinion:+.2f}")
+    parts.extend(
+        f"{one.stratum}: {one.mix + one.opinion:+.2f}" for one in alert.contributions[:MAX_STRATA]
+    )
+    return "; ".join(parts)
+
+
+def _figure(of: Interval) -> str:
+    return f"{of.value:.2f} ({of.low:.2f} to {of.high:.2f})"
+
+
+def link_to(alert: Alert, template: str) -> str:
+    """Return where people see the shift: from hours before it to an hour after its decision."""
+    values = {
+        "query": quote(alert.query, safe=""),
+        "from_ms": str(epoch_ms(alert.started - _BEFORE)),
+        "to_ms": str(epoch_ms(alert.decided_at + _AFTER)),
+    }
+    for name, value in values.items():
+        template = template.replace(f"{{{name}}}", value)
+    return template
+
+
+def ends_at(opened: OpenAlert, now: datetime, hold_s: float, *, as_firing: bool) -> datetime:
+    """Return the end that Alertmanager is told: a while ahead if it fires, else when it ended."""
+    if as_firing:
+        return now + timedelta(seconds=hold_s)
+    return min(from_epoch_ms(opened.changed_ms), now)
+
+
+class Alertmanagers:
+    """All Alertmanagers of the settings; each is told everything, as their clusters ask for.
+
+    Args:
+        settings: addresses and time-out.
+        metrics: of the closer.
+    """
+
+    def __init__(self, settings: AlertSettings, metrics: Metrics) -> None:
+        self._urls = tuple(u.strip().rstrip("/") for u in settings.alertmanager_url.split(",") if u)
+        self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
+        self._metrics = metrics
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def are_there(self) -> bool:
+        """Whether any is named."""
+        return bool(self._urls)
+
+    async def post(self, alerts: Sequence[dict[str, Any]]) -> None:
+        """Tell all of them.
+
+        Raises:
+            AlertmanagerUnavailable: none has taken it.
+        """
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        faults = await asyncio.gather(*(self._post(url, alerts) for url in self._urls))
+        for fault in faults:
+            self._metrics.alertmanager_calls.labels(outcome="failed" if fault else "taken").inc()
+        if all(faults):
+            raise AlertmanagerUnavailable("; ".join(faults))
+
+    async def _post(self, url: str, alerts: Sequence[dict[str, Any]]) -> str:
+        """Tell one; return what went wrong, or nothing."""
+        assert self._session is not None  # noqa: S101 - made by `post`
+        try:
+            async with self._session.post(f"{url}/api/v2/alerts", json=list(alerts)) as answer:
+                if answer.status == _ACCEPTED:
+                    return ""
+                return f"{url} answers {answer.status}: {(await answer.text())[:200]}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return f"{url} does not answer: {type(error).__name__} {error}"
+
+    async def close(self) -> None:
+        """Release connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None

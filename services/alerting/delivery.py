@@ -1,0 +1,199 @@
+"""Tells Alertmanager what fires and what is over, from what the store holds, until it has it.
+
+Level-triggered: each round compares what is open with what Alertmanager has taken. So nothing is
+lost when this process, Redis or Alertmanager dies between any two lines, and telling twice does no
+harm: labels are an alert's identity there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from core.clock import Clock, epoch_ms
+from core.errors import TransientError
+from core.logs import get_logger
+from core.metrics import Metrics
+from core.settings import AlertSettings
+from services.alerting.alertmanager import ends_at, postable
+from services.alerting.opened import OpenAlert, opened_decoder
+from services.stopping import wait
+from stream.scoring import pause_s
+
+_log = get_logger(__name__)
+
+ROUND_S: Final = 1.0
+RESOLVED_KEPT_S: Final = 900.0
+"""The end of an alert is told again for so long: an Alertmanager that was restarted meanwhile
+learns it, too."""
+AT_ONCE: Final = 100
+_FIRING: Final = "firing:"
+
+
+class Receiver(Protocol):
+    """Who is told; `Alertmanagers` is the real one."""
+
+    @property
+    def are_there(self) -> bool:
+        """Whether anybody is to be told."""
+        ...
+
+    async def post(self, alerts: list[dict[str, object]]) -> None:
+        """Tell.
+
+        Raises:
+            AlertmanagerUnavailable: nobody has taken it.
+        """
+        ...
+
+
+class OpenAlerts(Protocol):
+    """What is needed of `stream.store.alert_state.AlertState`."""
+
+    async def opened(self) -> dict[str, bytes]:
+        """Return what is open."""
+        ...
+
+    async def told(self) -> dict[str, str]:
+        """Return what was taken of it."""
+        ...
+
+    async def mark_told(self, marks: Mapping[str, str]) -> None:
+        """Remember what was taken."""
+        ...
+
+    async def drop(self, alert_ids: list[str]) -> None:
+        """Forget what is over and told."""
+        ...
+
+
+class Delivery:
+    """One round after the other, while this closer is the active one.
+
+    Args:
+        settings: how often, how long.
+        store: what is open.
+        receiver: who is told.
+        clock: present time and pauses.
+        metrics: of the closer.
+    """
+
+    def __init__(
+        self,
+        settings: AlertSettings,
+        store: OpenAlerts,
+        receiver: Receiver,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._receiver = receiver
+        self._clock = clock
+        self._metrics = metrics
+        self._told_at_s: dict[str, float] = {}
+        self._late_until_s: dict[str, float] = {}
+
+    async def run(self, stop: asyncio.Event, is_active: Callable[[], bool]) -> None:
+        """Deliver until `stop` is set; waits out whatever is away."""
+        chance, attempt = random.Random(), 0
+        while not stop.is_set():
+            delay_s = ROUND_S
+            try:
+                if is_active():
+                    await self.round()
+                else:
+                    self._told_at_s.clear()
+                attempt = 0
+            except TransientError as error:
+                if attempt == 0:
+                    _log.warning("alerts wait", reason=str(error))
+                delay_s = max(ROUND_S, pause_s(attempt, chance))
+                attempt += 1
+            await wait(stop, delay_s)
+
+    async def round(self) -> None:
+        """Tell what is due, once.
+
+        Raises:
+            AlertmanagerUnavailable, StoreUnavailable: try again later; nothing is lost.
+        """
+        found = await self._store.opened()
+        opened = {alert_id: opened_decoder.decode(packed) for alert_id, packed in found.items()}
+        told = await self._store.told() if opened else {}
+        self._keep_only(opened)
+        self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, told))
+        if self._receiver.are_there:
+            await self._tell(opened, told)
+            self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, told))
+        await self._drop(opened, told)
+
+    async def _tell(self, opened: Mapping[str, OpenAlert], told: dict[str, str]) -> None:
+        due = [i for i, one in opened.items() if self._is_due(i, one, told.get(i, ""))]
+        now_s = self._clock.monotonic()
+        for first in range(0, len(due), AT_ONCE):
+            marks: dict[str, str] = {}
+            posted: list[dict[str, object]] = []
+            for alert_id in due[first : first + AT_ONCE]:
+                one = opened[alert_id]
+                as_firing = not one.is_over or self._is_notice(alert_id, told.get(alert_id, ""))
+                now, hold_s = self._clock.now(), self._settings.hold_s
+                end = ends_at(one, now, hold_s, as_firing=as_firing)
+                posted.extend(postable(one, end, self._settings.link))
+                marks[alert_id] = f"{_FIRING}{one.alert.severity}" if as_firing else one.mark
+            try:
+                await self._receiver.post(posted)
+            except TransientError:
+                self._told_at_s.clear()  # it may come back knowing nothing
+                raise
+            for alert_id in marks:
+                self._told_at_s[alert_id] = now_s
+            changed = {i: mark for i, mark in marks.items() if told.get(i) != mark}
+            if changed:
+                await self._store.mark_told(changed)
+                told.update(changed)
+
+    def _is_due(self, alert_id: str, one: OpenAlert, mark: str) -> bool:
+        now_s = self._clock.monotonic()
+        since_s = now_s - self._told_at_s.get(alert_id, -1e9)
+        if since_s >= self._settings.resend_s:
+            return True
+        if one.is_over and self._is_notice(alert_id, mark):
+            return not mark
+        return mark != one.mark
+
+    def _is_notice(self, alert_id: str, mark: str) -> bool:
+        """Tell whether an alert that is over is still to be told as firing.
+
+        Nobody would ever hear of one that began and ended while Alertmanager was away.
+        """
+        if not mark:
+            self._late_until_s[alert_id] = self._clock.monotonic() + self._settings.notice_s
+            return True
+        return self._clock.monotonic() < self._late_until_s.get(alert_id, -1.0)
+
+    def _undelivered_s(self, opened: Mapping[str, OpenAlert], told: Mapping[str, str]) -> float:
+        if not self._receiver.are_there:
+            return 0.0
+        waiting = [one.changed_ms for i, one in opened.items() if told.get(i) != one.mark]
+        return max(0.0, (epoch_ms(self._clock.now()) - min(waiting)) / 1000) if waiting else 0.0
+
+    async def _drop(self, opened: Mapping[str, OpenAlert], told: Mapping[str, str]) -> None:
+        """Forget alerts that ended long ago, once their end is taken, if anybody is to take it."""
+        before_ms = epoch_ms(self._clock.now()) - int(RESOLVED_KEPT_S * 1000)
+        over = [
+            alert_id
+            for alert_id, one in opened.items()
+            if one.is_over
+            and one.changed_ms < before_ms
+            and (told.get(alert_id) == one.mark or not self._receiver.are_there)
+        ]
+        if over:
+            await self._store.drop(over)
+
+    def _keep_only(self, opened: Mapping[str, OpenAlert]) -> None:
+        for known in (self._told_at_s, self._late_until_s):
+            for alert_id in known.keys() - opened.keys():
+                del known[alert_id]

@@ -1,0 +1,89 @@
+"""What the closer drives: judging, publishing, and what they must know of the surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.clock import Clock
+from core.metrics import Metrics
+from core.schemas import Window
+from core.settings import Settings
+from services.alerting.circumstances import Circumstances
+from services.alerting.describing import describe
+from services.alerting.judging import Judging
+from services.alerting.known import Judge
+from services.alerting.topic import AlertPublisher, KafkaTopic, Topic
+from services.heartbeat import HeartbeatWatch
+from stream.shifts.judge import ShiftJudge
+from stream.store.redis_store import RedisStore
+
+
+class AlertDesk:
+    """Satisfies `services.closing.Judges`.
+
+    Args:
+        settings: of the closer.
+        store: where everything is kept.
+        clock: present time.
+        metrics: of the closer.
+        topic: where alerts are published; Kafka if None.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: RedisStore,
+        clock: Clock,
+        metrics: Metrics,
+        topic: Topic | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._beats = HeartbeatWatch(metrics, clock, settings.heartbeat.every_s)
+        self._circumstances = Circumstances(settings)
+        pane_s = settings.windows.pane_s
+
+        def make_judge() -> Judge:
+            return ShiftJudge(settings.shifts, pane_s)
+
+        self._judging = Judging(
+            make_judge, describe, store.alerts, self._circumstances, pane_s, clock, metrics
+        )
+        topic = topic or KafkaTopic(settings.kafka)
+        self._publisher = AlertPublisher(store.alerts, topic, metrics)
+
+    async def take_over(self, epoch: int) -> range:
+        """See `Judging.take_over`."""
+        self._publisher.take_over()
+        return await self._judging.take_over(epoch)
+
+    def note(self, partition: int, cursor: int, model_version: str = "") -> None:
+        """See `Circumstances.note`."""
+        self._circumstances.note(partition, cursor, model_version, self._clock.monotonic())
+
+    async def look(self, partitions: Sequence[int]) -> None:
+        """Look for heartbeats.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        await self._beats.look(self._store, partitions)
+        self._circumstances.note_heartbeats(self._beats.ages_s(), self._clock.monotonic())
+
+    async def consider(self, windows: Sequence[Window], upto_s: int) -> bool:
+        """See `Judging.consider`."""
+        return await self._judging.consider(windows, upto_s)
+
+    async def publish(self) -> None:
+        """Publish what was decided, if anything may wait.
+
+        Raises:
+            StoreUnavailable, BrokerUnavailable: try again; nothing is published twice.
+        """
+        if self._judging.has_said:
+            await self._publisher.publish()
+            self._judging.has_said = False
+
+    async def close(self) -> None:
+        """Release connections."""
+        await self._publisher.close()

@@ -1,0 +1,280 @@
+"""Runs the judge of shifts over closed panes and saves what it knows together with what it says.
+
+A closer may be killed between any two lines. Windows are judged after they are published and before
+they are remembered as sent, so whoever takes over gets the same windows again; the judge says
+nothing of what its saved state has judged, and the same of the rest, under the same alert ids.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+from zlib import crc32
+
+from core.clock import Clock, epoch_ms
+from core.codec import encode
+from core.logs import get_logger
+from core.metrics import Metrics
+from core.schemas import Alert, Window
+from services.alerting.circumstances import ALL, Circumstances, start_of
+from services.alerting.known import Judge, Known, PaneContext
+from services.alerting.opened import OpenAlert, opened_decoder
+from stream.shifts.signals import JudgeContext, ShiftSignal
+from stream.store.alert_state import AlertState, JudgeSave, Said
+
+_log = get_logger(__name__)
+
+MAX_QUIET_PANES: Final = 1_440
+"""After a longer hole (another recording, a stack that was off) nobody is told of its panes."""
+SAVED_AT_ONCE: Final = 64
+QUERIES_A_PANE: Final = 128
+"""So many states are saved with every pane; of more queries each is saved every few panes."""
+MAX_EVERY: Final = 8
+"""Less than the judge can judge again from corrected windows (`shifts.correction_panes`)."""
+KEPT_CONTEXTS: Final = 2 * MAX_EVERY
+FORGOTTEN_AFTER_S: Final = 28 * 86_400
+"""A query without a post for so long is watched no more; its baseline would be out of date."""
+
+
+class Judging:
+    """Judges panes in order; see `services.closing.Closer`, which drives it. One event loop.
+
+    Args:
+        make_judge: a new judge without any state.
+        describe: from a signal to the alert that people read.
+        store: where states and alerts are kept.
+        circumstances: what goes on beside the windows.
+        pane_s: length of a pane.
+        clock: when an alert changed.
+        metrics: of the closer.
+
+    Attributes:
+        has_said: alerts may wait for the topic.
+    """
+
+    def __init__(
+        self,
+        make_judge: Callable[[], Judge],
+        describe: Callable[[ShiftSignal], Alert],
+        store: AlertState,
+        circumstances: Circumstances,
+        pane_s: int,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._make_judge = make_judge
+        self._describe = describe
+        self._store = store
+        self.circumstances = circumstances
+        self._pane_s = pane_s
+        self._clock = clock
+        self._metrics = metrics
+        self._judge = make_judge()
+        self._epoch = -1
+        self._token = ""
+        self._known = Known()
+        self._opened: dict[str, OpenAlert] = {}
+        self._unsaved: list[tuple[str, JudgeSave]] = []
+        self._seen_s: dict[str, int] = {}
+        self.has_said = False
+
+    async def take_over(self, epoch: int) -> range:
+        """Begin from what the store holds.
+
+        Returns:
+            Starts of panes to judge again, because not all states were saved after them: pass
+            their windows, as they are now, to `consider`.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        stored = await self._store.load()
+        self._judge, self._unsaved = self._make_judge(), []
+        self._epoch, self._token = epoch, stored.token
+        self._known = Known.unpacked(stored.known)
+        self.circumstances.remembered = self._known.remembered
+        for query, state in stored.states.items():
+            if not self._judge.restore(query, state):
+                _log.warning("state of a judge cannot be used, it starts anew", query=query)
+        self._opened = {i: opened_decoder.decode(packed) for i, packed in stored.opened.items()}
+        self._show()
+        self.has_said = True
+        end_s = self._known.judged_s
+        if end_s < 0:
+            return range(0)
+        self._known.judged_s -= (self._known.every - 1) * self._pane_s
+        return range(self._known.judged_s, end_s, self._pane_s)
+
+    async def consider(self, windows: Sequence[Window], upto_s: int) -> bool:
+        """Judge windows, and tell of every pane that starts before `upto_s` that it closed.
+
+        Args:
+            windows: published together: any queries, any panes, corrections too.
+            upto_s: every window of a pane before it was considered, now or earlier.
+
+        Returns:
+            False if the save was refused: another closer is active, or the store went back.
+
+        Raises:
+            StoreUnavailable: call again, with the same windows or more; nothing is judged twice.
+        """
+        if not await self._save():
+            return False
+        said: list[ShiftSignal] = []
+        touched: set[str] = set()
+        corrected: set[str] = set()
+        panes: set[int] = set()
+        for start_s, group, is_new in self._panes(windows, upto_s):
+            began_s = time.perf_counter()
+            said += self._judge_pane(start_s, group, is_new)
+            self._metrics.judge_seconds.observe(time.perf_counter() - began_s)
+            if is_new:
+                corrected |= self._forget_unseen(start_s, group)
+                touched.update(self._judge.queries())
+                panes.add(start_s // self._pane_s)
+            else:
+                corrected.update(window.query for window in group)
+        if touched or corrected:
+            self._prepare(said, touched, corrected, panes)
+        return await self._save()
+
+    def _panes(
+        self, windows: Sequence[Window], upto_s: int
+    ) -> Iterator[tuple[int, list[Window], bool]]:
+        """Yield (start, windows, whether nobody was told of it before), in order."""
+        by_start: dict[int, list[Window]] = {}
+        for window in windows:
+            by_start.setdefault(start_of(window), []).append(window)
+        first_s = self._known.judged_s
+        if first_s < 0:
+            first_s = min(by_start, default=upto_s)
+        starts = set(by_start)
+        if upto_s - first_s <= MAX_QUIET_PANES * self._pane_s:
+            starts.update(range(first_s, upto_s, self._pane_s))
+        for start_s in sorted(starts):
+            yield start_s, by_start.get(start_s, []), start_s >= first_s
+        self._known.judged_s = max(first_s, upto_s)
+
+    def _judge_pane(self, start_s: int, group: list[Window], is_new: bool) -> list[ShiftSignal]:
+        context = self._context(start_s, group, is_new)
+        try:
+            said = self._judge.judge_many(group, context) if group else []
+            if is_new:
+                said += self._judge.judge_quiet(start_s, context)
+        except Exception:
+            # A defect of the judge must not keep windows from closing.
+            _log.exception("a pane cannot be judged", start_s=start_s, windows=len(group))
+            self._metrics.judge_failures.inc()
+            return [signal for window in group for signal in self._judge_alone(window, context)]
+        return said
+
+    def _judge_alone(self, window: Window, context: JudgeContext) -> list[ShiftSignal]:
+        try:
+            return self._judge.judge_many([window], context)
+        except Exception:
+            _log.exception("a query's judge starts anew", query=window.query)
+            self._judge.forget(window.query)
+            return []
+
+    def _context(self, start_s: int, group: list[Window], is_new: bool) -> JudgeContext:
+        contexts = self._known.contexts
+        kept = next((one for one in contexts if one.start_s == start_s), None)
+        if kept is None and not is_new:
+            kept = contexts[-1] if contexts else None
+        if kept is not None:
+            return kept.context()
+        queries = len({*self._judge.queries(), *(window.query for window in group)})
+        self._metrics.judged_queries.set(queries)
+        everyone = next((window for window in group if window.query == ALL), None)
+        context = self.circumstances.pane(start_s, everyone, queries)
+        for cause, holds in self.circumstances.causes(start_s).items():
+            self._metrics.shifts_suppressed.labels(cause=cause).set(holds)
+        self._known.contexts = [*contexts[1 - KEPT_CONTEXTS :], PaneContext.of(start_s, context)]
+        return context
+
+    def _forget_unseen(self, start_s: int, group: list[Window]) -> set[str]:
+        """Drop the states of queries that fell silent for weeks, as this closer saw it."""
+        for window in group:
+            self._seen_s[window.query] = start_s
+        if start_s // self._pane_s % 60:
+            return set()
+        known = list(self._judge.queries())
+        seen = {query: self._seen_s.get(query, start_s) for query in known}
+        gone = {query for query in known if start_s - seen[query] > FORGOTTEN_AFTER_S}
+        for query in gone:
+            self._judge.forget(query)
+        self._seen_s = {query: at_s for query, at_s in seen.items() if query not in gone}
+        return gone
+
+    def _prepare(
+        self,
+        said: Sequence[ShiftSignal],
+        touched: set[str],
+        corrected: set[str],
+        panes: set[int],
+    ) -> None:
+        """Make the saves of what was judged: each query's state beside what was said of it."""
+        by_query: dict[str, list[Said]] = {}
+        for signal in said:
+            by_query.setdefault(signal.query, []).append(self._say(signal))
+        every = max(1, min(MAX_EVERY, -(-len(touched) // QUERIES_A_PANE)))
+        if len(panes) < every == self._known.every:
+            due = {query for query in touched if _is_due(query, panes, every)}
+        else:
+            due = touched
+        listed = sorted({*due, *corrected, *by_query})
+        self._known.every = every
+        known = self._known.packed()
+        for first in range(0, max(1, len(listed)), SAVED_AT_ONCE):
+            some = listed[first : first + SAVED_AT_ONCE]
+            # Only the last may say that the panes were judged: then all of them are saved.
+            is_last = first + SAVED_AT_ONCE >= len(listed)
+            states = {query: self._judge.state_bytes(query) for query in some}
+            save = JudgeSave(
+                states={query: state for query, state in states.items() if state},
+                forgotten=[query for query, state in states.items() if not state],
+                known=known if is_last else b"",
+                said=[one for query in some for one in by_query.get(query, ())],
+            )
+            self._unsaved.append((uuid.uuid4().hex, save))
+
+    def _say(self, signal: ShiftSignal) -> Said:
+        alert = self._describe(signal)
+        opened = OpenAlert.after(
+            self._opened.pop(alert.alert_id, None), alert, epoch_ms(self._clock.now())
+        )
+        if not opened.is_over:
+            self._opened[alert.alert_id] = opened
+        _log.info(
+            "alert", query=alert.query, kind=alert.kind, state=alert.state,
+            direction=alert.direction, severity=alert.severity, alert_id=alert.alert_id,
+        )  # fmt: skip
+        self._metrics.alerts.labels(kind=alert.kind, state=alert.state).inc()
+        self._show()
+        return Said(alert.alert_id, opened.packed(), encode(alert))
+
+    def _show(self) -> None:
+        """Set the gauges of what fires; a shift that is over has none."""
+        self._metrics.shift_firing.clear()
+        for one in self._opened.values():
+            if not one.is_over:
+                labels = (one.alert.query, one.alert.kind, one.alert.direction)
+                self._metrics.shift_firing.labels(*labels).set(one.alert.severity)
+
+    async def _save(self) -> bool:
+        """Save what is unsaved, in order; what is stored stays stored if this fails midway."""
+        while self._unsaved:
+            token, what = self._unsaved[0]
+            if not await self._store.save(self._epoch, self._token, token, what):
+                return False
+            self._token = token
+            self.has_said = self.has_said or bool(what.said)
+            del self._unsaved[0]
+        return True
+
+
+def _is_due(query: str, panes: set[int], every: int) -> bool:
+    """Tell whether it is the turn of a query in one of the panes."""
+    return any((crc32(query.encode()) + pane) % every == 0 for pane in panes)

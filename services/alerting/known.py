@@ -1,0 +1,86 @@
+"""What is saved beside the states of queries, and what is needed of a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from core.schemas import Window
+from services.alerting.circumstances import Remembered
+from stream.shifts.signals import JudgeContext, ShiftSignal
+
+
+class Judge(Protocol):
+    """What is needed of `stream.shifts.judge.ShiftJudge`; its module has the contract."""
+
+    def judge_many(self, windows: Sequence[Window], context: JudgeContext) -> list[ShiftSignal]:
+        """Judge windows; say nothing of what was judged before."""
+        ...
+
+    def judge_quiet(self, start_s: int, context: JudgeContext) -> list[ShiftSignal]:
+        """Judge a pane for the queries without a window in it."""
+        ...
+
+    def queries(self) -> Iterable[str]:
+        """Return the queries that have a state."""
+        ...
+
+    def state_bytes(self, query: str) -> bytes:
+        """Return the state of a query."""
+        ...
+
+    def restore(self, query: str, state: bytes) -> bool:
+        """Bring a state back; False if it cannot be used."""
+        ...
+
+    def forget(self, query: str) -> None:
+        """Drop the state of a query."""
+        ...
+
+
+class PaneContext(msgspec.Struct, frozen=True, array_like=True):
+    """A `JudgeContext` as it is stored."""
+
+    start_s: int
+    queries: int
+    healthy: bool
+    missing_sources: tuple[str, ...]
+    model_version: str
+
+    @classmethod
+    def of(cls, start_s: int, context: JudgeContext) -> PaneContext:
+        """Return the form that is stored."""
+        missing = tuple(sorted(context.missing_sources))
+        return cls(start_s, context.queries, context.healthy, missing, context.model_version)
+
+    def context(self) -> JudgeContext:
+        """Return what the judge takes."""
+        missing = frozenset(self.missing_sources)
+        return JudgeContext(self.queries, self.healthy, missing, self.model_version)
+
+
+class Known(msgspec.Struct):
+    """What is saved beside the states of queries; bounded.
+
+    Attributes:
+        judged_s: panes that start before this were judged, also for queries without a window.
+        every: each query was saved in the last so many panes.
+        contexts: of the last panes, which may have to be judged again.
+        remembered: circumstances.
+    """
+
+    judged_s: int = -1
+    every: int = 1
+    contexts: list[PaneContext] = msgspec.field(default_factory=list[PaneContext])
+    remembered: Remembered = msgspec.field(default_factory=Remembered)
+
+    def packed(self) -> bytes:
+        """Return the form that the store keeps."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def unpacked(cls, stored: bytes) -> Known:
+        """Return what `packed` made bytes of; b"" is the beginning."""
+        return msgspec.msgpack.decode(stored, type=Known) if stored else cls()
