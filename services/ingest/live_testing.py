@@ -1,0 +1,299 @@
+"""The checks that every source of a network must pass, each against a local server that it starts.
+
+A new one writes a `Platform` beside its tests' server and adds it to `PLATFORMS`. The servers and
+the threads are real; nothing is timed: a check waits for what must come and fails if it does not.
+"""
+
+# ruff: noqa: S101 - checks for tests
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from core.clock import SystemClock
+from core.codec import post_decoder
+from core.registry import Registry
+from core.schemas import Post, PostEvent
+from core.settings import IngestSettings
+from services.ingest.cursor_store import CursorStore, Totals
+from services.ingest.fake_kafka import FakeProducer, MemoryBroker
+from services.ingest.letters import IngestTopics, LetterWriter
+from services.ingest.options import load_options
+from services.ingest.runner import IngestRunner
+from services.ingest.sources import SOURCES
+from services.ingest.sources.base import Source, SourceContext, SourceItem, Unmappable
+
+GIVE_UP_S: Final = 60.0
+"""What has not come by then does not come: the machine may be very busy."""
+BUFFER_POSTS: Final = 60
+
+
+class Platform(Protocol):
+    """A local server of one platform.
+
+    Attributes:
+        can_replay: it can send again what a source missed; False for one that only pushes.
+    """
+
+    can_replay: bool
+
+    def options(self) -> Mapping[str, Any]:
+        """Return the options of a source that reads from it, with times for the impatient."""
+        ...
+
+    def publish(self, count: int) -> Sequence[str]:
+        """Let so many posts appear; return their ids as a source without a key writes them.
+
+        A platform that only pushes may need the source to listen already.
+        """
+        ...
+
+    def publish_bad(self) -> int:
+        """Let things appear that are no posts; return how many are to be kept as unmappable."""
+        ...
+
+    def disconnect(self) -> None:
+        """End the connections without a word."""
+        ...
+
+
+PLATFORMS: Final = Registry("platform")
+"""Source -> a function that makes its platform in a directory, as a context manager."""
+PLATFORMS.add("bluesky", "services.ingest.sources.bluesky.testing:bluesky_platform")
+
+
+@contextmanager
+def platform_of(name: str, directory: Path) -> Any:
+    """Give the running platform of a source."""
+    if name not in PLATFORMS.names():
+        raise AssertionError(
+            f"live source {name!r} has no platform in services.ingest.live_testing"
+        )
+    make: Callable[[Path], AbstractContextManager[Platform]] = PLATFORMS.get(name)
+    with make(directory) as platform:
+        yield platform
+
+
+def live_source(
+    name: str, platform: Platform, directory: Path, overrides: Mapping[str, Any] | None = None
+) -> Source:
+    """Return a source that reads from the platform, not yet open."""
+    kind: type[Source] = SOURCES.get(name)
+    options = dict(platform.options())
+    for key, value in (overrides or {}).items():
+        options[key] = options.get(key, {}) | value if isinstance(value, dict) else value
+    return kind(load_options(kind.Options, None, options), SourceContext(directory))
+
+
+def wait_until(met: Callable[[], bool], what: str) -> None:
+    """Return once `met`; fail if it takes for ever."""
+    give_up_s = time.monotonic() + GIVE_UP_S
+    while not met():
+        assert time.monotonic() < give_up_s, f"waited in vain until {what}"
+        time.sleep(0.01)
+
+
+def take_until(source: Source, wanted: Sequence[str]) -> list[SourceItem]:
+    """Poll until every id of `wanted` has come as a post; return all items up to there."""
+    missing = set(wanted)
+    items: list[SourceItem] = []
+    give_up_s = time.monotonic() + GIVE_UP_S
+    while missing:
+        assert time.monotonic() < give_up_s, f"{len(missing)} of {len(wanted)} posts never came"
+        found = source.poll(64, 0.05)
+        items.extend(found)
+        missing -= {item.record.id for item in found if isinstance(item.record, Post)}
+    return items
+
+
+class LiveRig:
+    """A runner in a thread of its own, on a fake broker that outlives it.
+
+    Args:
+        source: not yet open.
+        directory: of the cursor.
+        broker: shared by the rigs of one test, as the real one is by restarts.
+        max_buffered_posts: bound of the outbox.
+    """
+
+    def __init__(
+        self, source: Source, directory: Path, broker: MemoryBroker, max_buffered_posts: int = 5_000
+    ) -> None:
+        self.source = source
+        self.broker = broker
+        self.metrics = source.context.metrics
+        self.totals: Totals | None = None
+        self.store = CursorStore(directory, source.name)
+        self._stop = threading.Event()
+        clock = SystemClock()
+        settings = IngestSettings(max_buffered_posts=max_buffered_posts, stop_timeout_s=1.0)
+        writer = LetterWriter(source.name, IngestTopics(), 1_048_576, clock)
+        self.runner = IngestRunner(
+            source, FakeProducer(broker), self.store, writer, settings, self.metrics, clock,
+            self._stop,
+        )  # fmt: skip
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        self.totals = self.runner.run()
+
+    def __enter__(self) -> LiveRig:
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop and wait for the end."""
+        self._stop.set()
+        self._thread.join(GIVE_UP_S)
+        assert not self._thread.is_alive(), "the runner did not stop"
+
+    def ids(self) -> list[str]:
+        """Return the ids of the posts in the broker, in order."""
+        return [post_decoder.decode(value).id for value in list(self.broker.values("posts"))]
+
+    def wait_for(self, wanted: Sequence[str]) -> None:
+        """Wait until the broker has these posts."""
+        wait_until(lambda: set(wanted) <= set(self.ids()), f"{len(wanted)} posts are in Kafka")
+
+    def count(self, name: str) -> float:
+        """Return a counter of this source, summed over other labels."""
+        return sum(
+            sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == f"groundswell_{name}_total"
+        )
+
+
+def check_ends_when_told(name: str, directory: Path) -> None:
+    """Closed in mid-stream and in silence, nothing of it goes on running."""
+    before = set(threading.enumerate())
+    with platform_of(name, directory) as platform:
+        for has_posts in (True, False):
+            source = live_source(name, platform, directory)
+            source.open(None)
+            if has_posts:
+                take_until(source, platform.publish(20)[:5])
+            source.close()
+            left = [t.name for t in threading.enumerate() if t not in before and name in t.name]
+            assert not left, f"{name} left threads behind: {left}"
+
+
+def check_resumes_from_its_cursor(name: str, directory: Path) -> None:
+    """A new instance at a cursor delivers everything after it; what came before may come again."""
+    with platform_of(name, directory) as platform:
+        if not platform.can_replay:
+            return
+        source = live_source(name, platform, directory)
+        source.open(None)
+        items = take_until(source, platform.publish(50))
+        place = len(items) // 2
+        source.acknowledged(items[place].cursor)
+        source.close()
+        missed = platform.publish(20)
+        rest = {i.record.id for i in items[place + 1 :] if isinstance(i.record, Post)}
+        again = live_source(name, platform, directory)
+        again.open(items[place].cursor)
+        take_until(again, [*rest, *missed])
+        again.close()
+
+
+def check_stopped_and_started_loses_nothing(name: str, directory: Path) -> None:
+    """Over a stop, and a disconnection, every post is in Kafka and in its author's order."""
+    broker = MemoryBroker()
+    with platform_of(name, directory) as platform:
+        with LiveRig(live_source(name, platform, directory), directory, broker) as rig:
+            wanted = list(platform.publish(40))
+            rig.wait_for(wanted)
+        if platform.can_replay:
+            wanted += platform.publish(40)
+        with LiveRig(live_source(name, platform, directory), directory, broker) as rig:
+            rig.wait_for(wanted)
+            platform.disconnect()
+            if not platform.can_replay:
+                wait_until(lambda: rig.count("source_reconnects") > 0, "it noticed")
+            wanted += platform.publish(40)
+            rig.wait_for(wanted)
+    first_seen = list(dict.fromkeys(rig.ids()))
+    assert [post for post in first_seen if post in set(wanted)] == wanted
+    assert rig.totals is not None
+    assert rig.totals.gaps == 0
+
+
+def check_live_times_are_utc(name: str, directory: Path) -> None:
+    """Every time on a record is aware and in UTC."""
+    with platform_of(name, directory) as platform:
+        source = live_source(name, platform, directory)
+        source.open(None)
+        items = take_until(source, platform.publish(20))
+        source.close()
+    for item in items:
+        if isinstance(item.record, Post | PostEvent):
+            for at in (item.record.ingested_at, item.record.claimed_at):
+                assert at is None or at.utcoffset() == timedelta(0), f"{name}: {at!r} is not UTC"
+
+
+def check_bad_input_is_counted_and_kept(name: str, directory: Path) -> None:
+    """What is no post is in dead-posts with a reason, and what follows it is delivered."""
+    with platform_of(name, directory) as platform:
+        source = live_source(name, platform, directory)
+        with LiveRig(source, directory, MemoryBroker()) as rig:
+            rig.wait_for(platform.publish(5))
+            bad = platform.publish_bad()
+            assert bad > 0
+            rig.wait_for(platform.publish(5))
+            wait_until(lambda: len(rig.broker.topics["dead-posts"]) >= bad, "all are kept")
+    assert rig.totals is not None
+    assert rig.totals.unmappable == len(rig.broker.topics["dead-posts"]) == bad
+    assert rig.count("source_items_unmappable") == bad
+
+
+def check_slow_kafka_fills_no_memory(name: str, directory: Path) -> None:
+    """While Kafka answers nothing, no more is held than the bounds; then all of it comes.
+
+    A source that can wait loses nothing; another counts what it lost.
+    """
+    broker = MemoryBroker()
+    broker.holds_answers = True
+    with platform_of(name, directory) as platform:
+        limits = {"limits": {"max_buffered_items": BUFFER_POSTS}}
+        source = live_source(name, platform, directory, limits)
+        with LiveRig(source, directory, broker, BUFFER_POSTS) as rig:
+            wanted = list(platform.publish(10 * BUFFER_POSTS))
+            slowed = ("ingest_waits", "source_gap_items")
+            wait_until(lambda: any(rig.count(n) for n in slowed), "it was slowed")
+            for _ in range(20):
+                assert broker.held <= BUFFER_POSTS
+                inlet = getattr(source, "inlet", ())
+                assert len(inlet) <= 2 * BUFFER_POSTS, "more was read than the buffer may hold"
+                time.sleep(0.01)
+            broker.holds_answers = False
+
+            def all_accounted() -> bool:
+                broker.release()
+                lost = 0 if source.can_wait else rig.count("source_gap_items")
+                return len(set(rig.ids()) & set(wanted)) + lost >= len(wanted)
+
+            wait_until(all_accounted, "every post is in Kafka or counted as lost")
+
+
+LIVE_CHECKS: Final[tuple[Callable[[str, Path], None], ...]] = (
+    check_ends_when_told,
+    check_resumes_from_its_cursor,
+    check_stopped_and_started_loses_nothing,
+    check_live_times_are_utc,
+    check_bad_input_is_counted_and_kept,
+    check_slow_kafka_fills_no_memory,
+)
+
+
+def unmappable_of(items: Sequence[SourceItem]) -> list[Unmappable]:
+    """Return the bad input among items."""
+    return [item.record for item in items if isinstance(item.record, Unmappable)]
