@@ -30,7 +30,7 @@ from stream.shifts.layout import (
 )
 from stream.shifts.repeats import Repeats
 from stream.shifts.seasons import features
-from stream.shifts.signals import KINDS
+from stream.shifts.signals import KINDS, Kind
 from stream.shifts.volume import ExpectedVolume
 
 HOLD_SCORE: Final = 4.0
@@ -39,6 +39,9 @@ _HOLD_S: Final = 86_400
 _DOUBTS: Final = 2.0
 _REFIT_EVERY: Final = 15
 _OPINION, _MIX, _VOLUME, _BRIGADING = range(len(KINDS))
+CHART_OF: Final[dict[Kind, str]] = {
+    "opinion": "opinion", "mix": "mix", "volume": "volume", "brigading": "repeats",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,31 +211,17 @@ def _decide(
     """Resolve, then fire; return the rows whose new level was accepted."""
     ends = pane["start"] + pane_s
     accepted = _resolve(core, seen, known, settings, ends)
-    extra = pane["extra"]
-    charts = (
-        ("opinion", gates.MEAN_GATES, settings.opinion_threshold),
-        ("mix", gates.MEAN_GATES, settings.mix_threshold),
-        ("volume", gates.VOLUME_GATES, settings.volume_threshold),
-        ("brigading", gates.REPEATS_GATES, settings.brigading_threshold),
-    )
-    for kind, rules, threshold in charts:
-        chart = core["repeats" if kind == "brigading" else kind]
-        needed = threshold + extra
+    for kind, rules, threshold in _charts(settings):
+        chart = core[CHART_OF[kind]]
+        needed = threshold + pane["extra"]
         over = known[:, None, None] & (chart["score"] >= needed[:, None, None])
         if not over.any():
             continue
-        sums = chart["sums"]
-        if kind == "volume":
-            effect = gates.volume_effect(sums)
-        elif kind == "brigading":
-            effect = gates.repeats_effect(sums)
-        else:
-            effect = gates.mean_effect(sums, kind)
-        passes = {name: gate(effect, sums, settings) for name, gate in rules.items()}
+        effect = _effect(kind, chart["sums"])
+        passes = {name: gate(effect, chart["sums"], settings) for name, gate in rules.items()}
         if refused is not None:
             refused.update(gates.refusals(rules, passes, over))
-        allowed = over & np.logical_and.reduce(list(passes.values()))
-        found = slots.best(chart, effect, allowed)
+        found = slots.best(chart, effect, over & np.logical_and.reduce(list(passes.values())))
         if kind == "volume":
             figures = slots.volume_figures(found)
         elif kind == "brigading":
@@ -241,6 +230,33 @@ def _decide(
             figures = slots.mean_figures(found, kind)
         slots.fire(core, kind, found, needed, figures, ends)
     return accepted
+
+
+def _charts(settings: ShiftSettings) -> tuple[tuple[Kind, dict[str, gates.Gate], float], ...]:
+    return (
+        ("opinion", gates.MEAN_GATES, settings.opinion_threshold),
+        ("mix", gates.MEAN_GATES, settings.mix_threshold),
+        ("volume", gates.VOLUME_GATES, settings.volume_threshold),
+        ("brigading", gates.REPEATS_GATES, settings.brigading_threshold),
+    )
+
+
+def _effect(kind: Kind, sums: Floats) -> Floats:
+    if kind == "volume":
+        return gates.volume_effect(sums)
+    return gates.repeats_effect(sums) if kind == "brigading" else gates.mean_effect(sums, kind)
+
+
+def standing(core: Rows, settings: ShiftSettings) -> Floats:
+    """Return (Q, kinds) the highest score that every gate lets pass: what thresholds are set on."""
+    found = np.zeros((len(core), len(KINDS)))
+    for slot, (kind, rules, _) in enumerate(_charts(settings)):
+        chart = core[CHART_OF[kind]]
+        effect = _effect(kind, chart["sums"])
+        passes = [gate(effect, chart["sums"], settings) for gate in rules.values()]
+        allowed = np.logical_and.reduce(passes)
+        found[:, slot] = np.where(allowed, chart["score"], 0.0).max(axis=(1, 2))
+    return found
 
 
 def _resolve(
@@ -253,7 +269,7 @@ def _resolve(
     again = seen.repeats
     least = settings.min_opinion_effect
     log_least = float(np.log(settings.min_volume_ratio))
-    readings = (
+    readings: tuple[tuple[Kind, Floats, Floats, float, Flags], ...] = (
         ("opinion", seen.mean.opinion, seen.error, least, rated),
         ("mix", seen.mean.mix, seen.mix_error, least, rated),
         ("volume", seen.volume.log_ratio, seen.volume.error, log_least, known),
@@ -269,7 +285,7 @@ def _resolve(
             continue
         over, accepted = slots.wane(core, kind, residual, error, smallest, valid, settings, ends)
         done = over | accepted
-        cusum.clear(core["repeats" if kind == "brigading" else kind], done)
+        cusum.clear(core[CHART_OF[kind]], done)
         if kind == "volume":
             volume.drop_held(core, over)
             volume.settle(core, accepted, baseline.ACCEPTED_SHARE)
@@ -342,14 +358,15 @@ def _learn_dispersion(core: Rows, seen: _Seen, keep: float, rows: Flags) -> None
 
 def _refit(core: Rows, starts: slots.Ints, live: Flags, forced: Flags, pane_s: int) -> None:
     """Fit again: every pane at first, then every fifth, then every quarter of an hour."""
-    age = (starts - core["known_since"]) // pane_s
+    age_s = starts - core["known_since"]
+    age = age_s // pane_s
     due = (age < 15) | ((age < 120) & (age % 5 == 0)) | (starts // pane_s % _REFIT_EVERY == 0)
     due = live & (due | forced)
     if due.all():
-        baseline.refit(core)
-        volume.refit(core)
+        baseline.refit(core, age_s)
+        volume.refit(core, age_s)
     elif due.any():
         rows = core[due]
-        baseline.refit(rows)
-        volume.refit(rows)
+        baseline.refit(rows, age_s[due])
+        volume.refit(rows, age_s[due])
         core[due] = rows

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.shifts.layout import F, Flags, Floats, P, Rows, S
-from stream.shifts.seasons import DAILY, WEEKLY, packed, products, quadratic, unpacked
+from stream.shifts.seasons import DAILY, DAY_S, WEEKLY, packed, products, quadratic, unpacked
 
 DAILY_DEVIATION: Final = 0.05
 WEEKLY_DEVIATION: Final = 0.03
@@ -150,11 +151,13 @@ def drop_held(core: Rows, rows: Flags) -> None:
     core["held_since"][rows] = -1
 
 
-def refit(core: Rows) -> None:
-    """Fit the baselines of all rows again, in place."""
+def refit(core: Rows, age_s: NDArray[np.int64]) -> None:
+    """Fit the baselines of all rows again, in place; `age_s` is how long each was known."""
     fit = core["learnt"]
     gram = unpacked(fit["gram"])
-    gram[:, range(F), range(F)] += _RIDGE
+    # Before a day was seen whole, waves would follow whatever the hours so far were like.
+    stiff = np.maximum(1.0, DAY_S / np.maximum(age_s, 60)) ** 2
+    gram[:, range(F), range(F)] += _RIDGE * stiff[:, None]
     empty = fit["gram"][:, 0] <= 0
     gram[empty] = np.eye(F)
     inverse = np.linalg.inv(gram)

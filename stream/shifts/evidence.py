@@ -114,7 +114,7 @@ def _strata(
         posts, opinion, mix = (float(value) for value in sums[:, slot])
         if slot not in named or (posts <= 0 and mix == 0 and opinion == 0):
             continue
-        before = level + float(tilt[slot])
+        before = float(level + tilt[slot])
         found.append(
             StratumChange(
                 stratum=named[slot],

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.shifts.layout import F, Flags, Floats, Rows
-from stream.shifts.seasons import DAILY, WEEKLY, packed, products, quadratic, unpacked
+from stream.shifts.seasons import DAILY, DAY_S, WEEKLY, packed, products, quadratic, unpacked
 
 _RIDGE: Final = np.zeros(F)
 _RIDGE[0] = 0.01
@@ -106,11 +107,12 @@ def drop_held(core: Rows, rows: Flags) -> None:
     core["volume_held_since"][rows] = -1
 
 
-def refit(core: Rows) -> None:
-    """Fit the volume baselines of all rows again, in place."""
+def refit(core: Rows, age_s: NDArray[np.int64]) -> None:
+    """Fit the volume baselines of all rows again, in place; `age_s` is how long each was known."""
     fit = core["volume_learnt"]
     gram = unpacked(fit["gram"])
-    gram[:, range(F), range(F)] += _RIDGE
+    stiff = np.maximum(1.0, DAY_S / np.maximum(age_s, 60)) ** 2
+    gram[:, range(F), range(F)] += _RIDGE * stiff[:, None]
     inverse = np.linalg.inv(gram)
     core["volume_weights"] = np.einsum("qfg,qg->qf", inverse, fit["log"])
     core["volume_inverse"] = packed(inverse)
