@@ -15,6 +15,7 @@ from services.local.server import LocalServer, ServerFailed
 _PROMETHEUS_NAMES = ("prometheus",)
 _ALERTMANAGER_NAMES = ("alertmanager", "prometheus-alertmanager")  # the second is Debian's
 _RETENTION = "2d"
+_MAINTENANCE = "10s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,8 @@ class AlertmanagerServer(LocalServer):
                 str(program),
                 f"--config.file={configuration}",
                 f"--storage.path={self.directory / 'stored'}",
+                # What was sent is written so often: after a kill it is not sent again.
+                f"--data.maintenance-interval={_MAINTENANCE}",
                 f"--web.listen-address={LOOPBACK}:{self.port}",
                 "--cluster.listen-address=",  # one of its kind: no gossip, no port for it
                 "--log.level=warn",

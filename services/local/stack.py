@@ -12,7 +12,7 @@ from services.local.child import Command
 from services.local.kafka_server import KafkaServer
 from services.local.options import StackOptions
 from services.local.paths import PROJECT_ROOT
-from services.local.ports import pick_port
+from services.local.ports import LOOPBACK, pick_port
 from services.local.program import Program
 from services.local.prometheus_server import (
     AlertmanagerServer,
@@ -133,6 +133,7 @@ class _Planner:
         self._options = options
         self._book = book
         self._paths = options.paths
+        self._watcher_ports: dict[str, int] = {}
         self.urls: dict[str, str] = {}
         self.environment: dict[str, str] = {
             "GROUNDSWELL__KAFKA__PARTITIONS": str(options.partitions),
@@ -175,8 +176,25 @@ class _Planner:
             self.urls["triton"] = triton.http_url
             self.environment["GROUNDSWELL__SCORER__URL"] = triton.grpc_address
             servers.append(triton)
+        if self._options.metrics_stack:
+            self._plan_watchers()
         self.environment |= self._options.settings
         return servers
+
+    def _plan_watchers(self) -> None:
+        """Choose the ports of Prometheus and Alertmanager: the closer is told both."""
+        if prometheus_program():
+            port = self._book.take("prometheus")
+            self._watcher_ports["prometheus"] = port
+            self.environment["GROUNDSWELL__ALERTS__LINK"] = (
+                f"http://{LOOPBACK}:{port}/graph?g0.range_input=6h&g0.tab=0"
+                "&g0.expr=groundswell_window_sentiment%7Bquery%3D%22{query}%22%7D"
+            )
+        if alertmanager_program():
+            port = self._book.take("alertmanager")
+            self._watcher_ports["alertmanager"] = port
+            url = f"http://{LOOPBACK}:{port}"
+            self.environment["GROUNDSWELL__ALERTS__ALERTMANAGER_URL"] = url
 
     def processes(self) -> list[LocalServer]:
         """Groundswell's own processes, each with a metrics page."""
@@ -229,20 +247,19 @@ class _Planner:
             if "metrics" in server.ports
         ]
         found: list[LocalServer] = []
-        alertmanager_port: int | None = None
-        if alertmanager_program():
-            alertmanager_port = self._book.take("alertmanager")
+        alertmanager_port = self._watcher_ports.get("alertmanager")
+        if alertmanager_port is not None:
             alertmanager = AlertmanagerServer(
                 self._paths.state / "alertmanager", alertmanager_port, self._log("alertmanager")
             )
             self.urls["alertmanager"] = alertmanager.url
             targets.append(ScrapeTarget("alertmanager", alertmanager_port))
             found.append(alertmanager)
-        if prometheus_program():
+        if "prometheus" in self._watcher_ports:
             prometheus = PrometheusServer(
                 self._paths.state / "prometheus",
                 targets,
-                self._book.take("prometheus"),
+                self._watcher_ports["prometheus"],
                 alertmanager_port,
                 self._log("prometheus"),
             )

@@ -5,6 +5,7 @@ import pytest
 
 from services.local.options import StackOptions
 from services.local.paths import RuntimePaths
+from services.local.prometheus_server import AlertmanagerServer, alertmanager_program
 from services.local.stack import USUAL_PORTS, plan_stack
 from services.local.supervisor import Stage, Task
 
@@ -90,3 +91,18 @@ def test_the_source_is_started_with_its_options(tmp_path: Path, source: str) -> 
     asked = options(tmp_path, source=source, ingest_arguments=("--rate=100",))
     ingest = plan_stack(asked).servers[-1]
     assert ingest.command().argv[-4:] == ("ingest", "--source", source, "--rate=100")
+
+
+@pytest.mark.skipif(alertmanager_program() is None, reason="needs Alertmanager")
+def test_the_closer_is_told_where_alertmanager_is_and_a_setting_of_ones_own_wins(
+    tmp_path: Path,
+) -> None:
+    variable = "GROUNDSWELL__ALERTS__ALERTMANAGER_URL"
+    stack = plan_stack(options(tmp_path), usual_ports=False)
+    (alertmanager,) = (s for s in stack.servers if isinstance(s, AlertmanagerServer))
+    (closer,) = (s for s in stack.servers if s.name == "closer")
+    assert closer.command().env[variable] == alertmanager.url == stack.urls["alertmanager"]
+    own = options(tmp_path, settings={variable: "http://elsewhere:9093"})
+    assert plan_stack(own, usual_ports=False).environment[variable] == "http://elsewhere:9093"
+    alone = plan_stack(options(tmp_path, metrics_stack=False), usual_ports=False)
+    assert variable not in alone.environment
