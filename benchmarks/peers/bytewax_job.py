@@ -33,7 +33,13 @@ def main() -> None:
         return sums[0] + 1, sums[1] + len(post.text)
 
     flow = Dataflow("plain")
-    source = KafkaSource([asked.bootstrap], [asked.topic], tail=False, batch_size=2_000)
+    source = KafkaSource(
+        [asked.bootstrap],
+        [asked.topic],
+        tail=False,
+        batch_size=2_000,
+        add_config={"check.crcs": "true"},  # ours checks them too; its library does not by default
+    )
     posts = op.map("decode", op.input("kafka", flow, source), decoded)
     folded = win.fold_window(
         "minute",

@@ -29,6 +29,7 @@ def main() -> None:
         state_dir=asked.scratch / "state",
         loglevel="WARNING",
         on_message_processed=processed,
+        consumer_extra_config={"check.crcs": True},  # as ours does
     )
 
     def decoded(value: bytes) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from services.local.paths import PROJECT_ROOT
 
 BENCHMARKS: Final = PROJECT_ROOT / "benchmarks"
 
-BenchName = Literal["throughput", "latency", "memory", "queries", "scaling", "peers", "matcher"]
+BenchName = Literal[
+    "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "sources"
+]
 
 
 def bench(

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -269,10 +270,11 @@ class FakeJetstream:
         else:
             await connection.send(frame, text=True)
 
-    @property
+    @cached_property
     def _compressor(self) -> zstandard.ZstdCompressor:
         dictionary = zstandard.ZstdCompressionDict(self.dictionary)
-        return zstandard.ZstdCompressor(dict_data=dictionary)
+        dictionary.precompute_compress(level=1)
+        return zstandard.ZstdCompressor(level=1, dict_data=dictionary)
 
     async def _misbehave(
         self, connection: ServerConnection, wish: _Wish, kind: Kind, near: list[Entry]
