@@ -1,18 +1,21 @@
-"""Fit how logits become probabilities, on the validation split. Numpy only.
+"""Fit how logits become probabilities, on held-out posts or on a deployment's own. No torch.
 
-*Temperature scaling* (Guo et al. 2017, arXiv 1706.04599, section 4.2) divides all logits by one
-number and cannot change which class is on top. *Vector scaling* (same section) has a scale and
-a bias per class; it also adapts to how frequent the classes are in the validation split, which
-is not how frequent they are in next week's stream. Temperature is therefore the default.
+Temperature scaling is the default where the held-out split looks like the place of use; vector
+scaling also adapts to how frequent the classes are there, which is not how frequent they are in
+next week's stream. Participation is corrected from the shares of training (77 %) to those of use
+(26 %). See `models.encoder.fitting` for the methods.
 
     python -m models.encoder.calibrate --data ../shared/data
+    python -m models.encoder.calibrate --head participation --sample labelled.csv
 
-Shapes: `N` posts, `C` classes.
+Shapes: `N` posts, `C` classes, `L` logits.
 """
 
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -21,113 +24,25 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError
 from models.encoder.config import EncoderConfig, HeadCalibration, HeadConfig
-from models.evaluation.metrics import expected_calibration_error
+from models.encoder.fitting import (
+    FITTERS,
+    Fitted,
+    Floats,
+    fit_gates,
+    fit_questions,
+    fit_shifted,
+    fit_yes_no,
+    weights_for,
+)
+from models.encoder.samples import Sample, held_out, read_sample
+from models.evaluation.metrics import calibration_gap, expected_calibration_error
 from models.serving.calibration import probabilities
 
-Floats = NDArray[np.float64]
-METHODS = ("temperature", "vector")
-FOLDS = 5
-_NEWTON_STEPS = 100
-# Keeps the bias (free up to a constant) and rare classes from running away.
-_RIDGE = 1e-4
-
-
-def _softmax(scores: Floats) -> Floats:
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
-def log_loss(scores: Floats, truth: NDArray[np.integer[Any]]) -> float:
-    """Mean negative log-likelihood of softmax(`scores`) (N, C)."""
-    top = scores.max(axis=1)
-    normaliser = top + np.log(np.exp(scores - top[:, None]).sum(axis=1))
-    return float(np.mean(normaliser - scores[np.arange(len(truth)), truth]))
-
-
-def _fit(design: NDArray[np.float64], truth: NDArray[np.integer[Any]], start: Floats) -> Floats:
-    """Minimise log loss plus ridge of scores `design @ theta`; `design` is (N, C, P). Newton.
-
-    The problem is convex, so a step is halved until the loss falls, and the end is the optimum.
-    """
-    theta = start.copy()
-    posts, classes, _ = design.shape
-    target = np.eye(classes)[truth]
-
-    def objective(value: Floats) -> float:
-        return log_loss(design @ value, truth) + 0.5 * _RIDGE * float(np.sum((value - start) ** 2))
-
-    loss = objective(theta)
-    for _ in range(_NEWTON_STEPS):
-        p = _softmax(design @ theta)
-        gradient = np.einsum("ncp,nc->p", design, p - target) / posts + _RIDGE * (theta - start)
-        mean = np.einsum("nc,ncp->np", p, design)
-        hessian = np.einsum("nc,ncp,ncq->pq", p, design, design) - mean.T @ mean
-        step = np.linalg.solve(hessian / posts + _RIDGE * np.eye(len(theta)), gradient)
-        size = 1.0
-        while size > 1e-6 and objective(theta - size * step) > loss:
-            size /= 2
-        theta = theta - size * step
-        fell, loss = loss - objective(theta), objective(theta)
-        if fell < 1e-12:
-            break
-    return theta
-
-
-def fit_temperature(logits: Floats, truth: NDArray[np.integer[Any]]) -> tuple[Floats, Floats]:
-    """Scale (C,), all equal, and bias (C,), all zero."""
-    classes = logits.shape[1]
-    scale = _fit(logits[:, :, None], truth, np.ones(1))
-    return np.repeat(scale, classes), np.zeros(classes)
-
-
-def fit_vector(logits: Floats, truth: NDArray[np.integer[Any]]) -> tuple[Floats, Floats]:
-    """Scale (C,) and bias (C,) per class."""
-    posts, classes = logits.shape
-    identity = np.eye(classes)
-    design = np.concatenate(
-        [logits[:, :, None] * identity[None], np.broadcast_to(identity, (posts, classes, classes))],
-        axis=2,
-    )
-    theta = _fit(design, truth, np.concatenate([np.ones(classes), np.zeros(classes)]))
-    return theta[:classes], theta[classes:]
-
-
-_FITTERS = {"temperature": fit_temperature, "vector": fit_vector}
-
-
-def calibrate_head(
-    head: HeadConfig, logits: Floats, truth: NDArray[np.integer[Any]], method: str, fitted_on: str
-) -> HeadConfig:
-    """`head` with a calibration fitted on all posts.
-
-    The error after calibration is cross-fitted: each fold's posts are judged with the parameters
-    of the other folds, so it is not measured on what it was fitted to.
-    """
-    fitter = _FITTERS[method]
-    plain = head_with(head, np.ones(len(head.labels)), np.zeros(len(head.labels)), "none")
-    before = expected_calibration_error(probabilities(_single(logits), plain), truth)
-    after = np.empty_like(logits, np.float32)
-    fold_of = np.arange(len(truth)) % FOLDS
-    for fold in range(FOLDS):
-        inside, outside = fold_of == fold, fold_of != fold
-        scale, bias = fitter(logits[outside], truth[outside])
-        fitted = head_with(head, scale, bias, method)
-        after[inside] = probabilities(_single(logits[inside]), fitted)
-    scale, bias = fitter(logits, truth)
-    calibrated = head_with(head, scale, bias, method)
-    return msgspec.structs.replace(
-        calibrated,
-        calibration=msgspec.structs.replace(
-            calibrated.calibration,
-            ece_before=round(before, 5),
-            ece_after=round(expected_calibration_error(after, truth), 5),
-            fitted_on=fitted_on,
-        ),
-    )
-
-
-def _single(values: Floats) -> NDArray[np.float32]:
-    return values.astype(np.float32)
+METHODS: Final = tuple(FITTERS)
+FOLDS: Final = 5
+BAGS: Final = 200
+SEED: Final = 20171
+SMALL_SAMPLE_BINS: Final = 5
 
 
 def head_with(head: HeadConfig, scale: Floats, bias: Floats, method: str) -> HeadConfig:
@@ -140,21 +55,151 @@ def head_with(head: HeadConfig, scale: Floats, bias: Floats, method: str) -> Hea
     return msgspec.structs.replace(head, calibration=calibration)
 
 
+def sample_weights(head: HeadConfig, sample: Sample) -> Floats:
+    """Weights (N,) under which the sample has the shares of the place of use."""
+    if not sample.prior:
+        return np.ones(len(sample.texts))
+    classes = sample.truth[:, 0] if head.activation == "sigmoid" else sample.truth
+    return weights_for(classes, sample.prior)
+
+
+def fit(head: HeadConfig, logits: Floats, sample: Sample, method: str, weights: Floats) -> Fitted:
+    """Scale (L,) and bias (L,) for a head's logits (N, L)."""
+    starts = np.asarray(sample.shift) if sample.shift else np.zeros(head.logits)
+    if head.activation == "ordinal":
+        return fit_gates(logits, sample.truth, weights, starts)
+    if head.activation == "softmax":
+        if method == "prior":
+            return fit_shifted(logits, sample.truth, weights)
+        return FITTERS[method](logits, sample.truth)
+    if head.logits > 1:
+        return fit_questions(logits, sample.truth > 0, starts)
+    scale, bias = fit_yes_no(logits[:, 0], sample.truth[:, 0] > 0, weights, (1.0, starts[0]))
+    return np.array([scale]), np.array([bias])
+
+
+def yes_scores(found: NDArray[np.float32], head: HeadConfig) -> NDArray[np.float64]:
+    """Probability of yes for every yes-or-no question of a head: (N,) levels, (N * C,) tags."""
+    if head.activation == "ordinal":
+        return 1.0 - found[:, 0].astype(np.float64)
+    return found.astype(np.float64).ravel()
+
+
+def yes_truth(truth: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """What `yes_scores` should have been."""
+    return (truth > 0).ravel()
+
+
+def claimed_gap(
+    found: NDArray[np.float32], head: HeadConfig, truth: NDArray[np.int64], weights: Floats
+) -> float:
+    """Calibration error: of the class on top, or of the yes-or-no question under `weights`."""
+    if head.activation == "softmax":
+        return expected_calibration_error(found, truth)
+    # Weights are shares of a larger population: draw it, so that one measure serves all heads.
+    rng = np.random.default_rng(SEED)
+    rows = rng.choice(len(truth), 20_000, p=weights / weights.sum())
+    scores, held = yes_scores(found[rows], head), yes_truth(truth[rows])
+    return calibration_gap(scores, held, SMALL_SAMPLE_BINS)
+
+
+def best_cut(scores: Floats, truth: NDArray[np.bool_], weights: Floats) -> float:
+    """The probability from which to say yes: macro F1 of yes and no, bagged.
+
+    The best cut of one small sample hangs on two or three posts, so it is averaged over the best
+    cuts of resamples.
+    """
+    rng = np.random.default_rng(SEED)
+    grid = np.linspace(0.05, 0.95, 91)
+    best = []
+    for _ in range(BAGS):
+        rows = rng.integers(0, len(scores), len(scores))
+        w, yes = weights[rows], truth[rows]
+        called = scores[rows][None, :] >= grid[:, None]
+        hits = (called & yes) @ w
+        misses = (~called & ~yes) @ w
+        f1_yes = 2 * hits / np.maximum(called @ w + yes @ w, 1e-9)
+        f1_no = 2 * misses / np.maximum((~called) @ w + (~yes) @ w, 1e-9)
+        figure = f1_yes + f1_no
+        best.append(grid[figure >= figure.max() - 1e-9].mean())
+    return round(float(np.mean(best)), 3)
+
+
+def _rows_of(sample: Sample, rows: NDArray[np.bool_]) -> Sample:
+    texts = tuple(text for text, keep in zip(sample.texts, rows, strict=True) if keep)
+    return replace(sample, texts=texts, truth=sample.truth[rows])
+
+
+def calibrate_head(
+    head: HeadConfig, logits: Floats, sample: Sample, method: str = "temperature"
+) -> HeadConfig:
+    """`head` with a calibration fitted on all posts of the sample, and its cut.
+
+    The error after calibration is cross-fitted: each fold's posts are judged with the parameters
+    of the other folds, so it is not measured on what it was fitted to.
+    """
+    weights = sample_weights(head, sample)
+    if sample.prior or sample.shift or sample.is_deployed:
+        method = "prior"
+    if sample.is_deployed and not sample.shift and head.activation != "softmax":
+        # A small sample corrects what is shipped; it does not replace it.
+        sample = replace(sample, shift=head.calibration.bias)
+    plain = head_with(head, np.ones(head.logits), np.zeros(head.logits), "none")
+    narrow = logits.astype(np.float32)
+    before = claimed_gap(probabilities(narrow, plain), head, sample.truth, weights)
+    after = np.empty((len(logits), len(head.labels)), np.float32)
+    fold_of = np.arange(len(logits)) % FOLDS
+    for fold in range(FOLDS):
+        inside, outside = fold_of == fold, fold_of != fold
+        part = _rows_of(sample, outside)
+        scale, bias = fit(head, logits[outside], part, method, weights[outside])
+        after[inside] = probabilities(narrow[inside], head_with(head, scale, bias, method))
+    calibrated = head_with(head, *fit(head, logits, sample, method, weights), method)
+    cut = head.cut
+    if head.activation != "softmax":
+        questions = len(head.labels) if head.activation == "sigmoid" else 1
+        per_question = np.repeat(weights, questions)
+        cut = best_cut(yes_scores(after, head), yes_truth(sample.truth), per_question)
+    return msgspec.structs.replace(
+        calibrated,
+        cut=cut,
+        calibration=msgspec.structs.replace(
+            calibrated.calibration,
+            prior=tuple(round(share, 4) for share in sample.prior),
+            ece_before=round(before, 5),
+            ece_after=round(claimed_gap(after, head, sample.truth, weights), 5),
+            fitted_on=f"{sample.said}, int8 logits",
+        ),
+    )
+
+
 def replace_head(config: EncoderConfig, head: HeadConfig) -> EncoderConfig:
     """`config` with the head of that name replaced."""
     heads = tuple(head if kept.name == head.name else kept for kept in config.heads)
     return msgspec.structs.replace(config, heads=heads)
 
 
-def calibrate_shipped(data: Path, weights: Path, repository: Path, method: str) -> EncoderConfig:
-    """Calibrate the shipped int8 model on the validation split and write it to its config.
+def calibrate_weights(
+    weights: Path,
+    repository: Path,
+    samples: Callable[[str], Sample],
+    method: str,
+    heads: Sequence[str] = (),
+) -> EncoderConfig:
+    """Calibrate the int8 model of a weights folder, write its config and build it again.
+
+    Args:
+        weights: The folder; its `config.json` is rewritten, and its version with it.
+        repository: Model repository to build into.
+        samples: Head name -> labelled posts.
+        method: `temperature` or `vector`, for heads whose sample has no prior.
+        heads: Which heads; empty means all.
 
     Raises:
-        ConfigError: no weights, no data, or the server environment's packages are missing.
+        ConfigError: no weights, no such head, no data, or the server's packages are missing.
     """
     from models.build import MODEL_NAME, build
     from models.encoder.config import load_config, save_config
-    from models.encoder.data import sentiment_validation
     from models.encoder.pack import with_version
     from models.serving.engines import LOGITS_PREFIX, open_engine
     from models.serving.normalise import normalise
@@ -164,43 +209,74 @@ def calibrate_shipped(data: Path, weights: Path, repository: Path, method: str) 
     build(repository, weights=weights)
     folder = repository / MODEL_NAME / "1"
     config = load_config(weights)
-    posts = sentiment_validation(data)
+    engine = open_engine(folder)
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
-    token_ids = tokenizer.encode([normalise(text) for text in posts.texts])
-    logits = open_engine(folder).infer(token_ids)[LOGITS_PREFIX + "sentiment"].astype(np.float64)
-    head = calibrate_head(
-        config.head("sentiment"),
-        logits,
-        np.asarray(posts.labels),
-        method,
-        f"TweetEval sentiment validation, {len(posts):,} posts, int8 logits",
-    )
-    config = with_version(replace_head(config, head), weights)
+    for name in heads or [head.name for head in config.heads]:
+        try:
+            head = config.head(name)
+        except KeyError as error:
+            raise ConfigError(str(error.args[0])) from error
+        sample = samples(name)
+        token_ids = tokenizer.encode([normalise(text) for text in sample.texts])
+        logits = engine.infer(token_ids)[LOGITS_PREFIX + name].astype(np.float64)
+        config = replace_head(config, calibrate_head(head, logits, sample, method))
+    config = with_version(config, weights)
     save_config(config, weights)
     build(repository, weights=weights)
     return config
 
 
+def _prior(text: str | None) -> tuple[float, ...]:
+    if not text:
+        return ()
+    shares = tuple(float(share) for share in text.split(","))
+    if abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
+        raise typer.BadParameter("--prior is a share per class, above 0, adding up to 1")
+    return shares
+
+
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
+    sample: Annotated[Path | None, typer.Option(help="Labelled posts (CSV or .jsonl).")] = None,
+    head: Annotated[str | None, typer.Option(help="One head only; needed with --sample.")] = None,
+    prior: Annotated[
+        str | None, typer.Option(help="Class shares in use, if the sample's differ: 0.74,0.18,...")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder of the weights.")] = None,
     repository: Annotated[Path | None, typer.Option(help="Built model repository.")] = None,
     method: Annotated[str, typer.Option(help="temperature or vector.")] = "temperature",
 ) -> None:
-    """Calibrate the shipped model on the validation split and build it again."""
+    """Calibrate the shipped model on held-out posts or a deployment's own, and build it again."""
     from models.build import DEFAULT_OUTPUT, WEIGHTS
 
     if method not in METHODS:
         raise typer.BadParameter(f"--method is one of {', '.join(METHODS)}, not {method!r}")
+    if (sample is None) == (data is None) or (sample is not None and head is None):
+        raise typer.BadParameter("name either --data, or --sample together with --head")
+
+    def samples(name: str) -> Sample:
+        if sample is not None:
+            return read_sample(name, sample, _prior(prior))
+        return held_out(name, data or Path())
+
     try:
-        config = calibrate_shipped(data, weights or WEIGHTS, repository or DEFAULT_OUTPUT, method)
+        config = calibrate_weights(
+            weights or WEIGHTS, repository or DEFAULT_OUTPUT, samples, method,
+            [head] if head else [],
+        )  # fmt: skip
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error
-    found = config.head("sentiment").calibration
-    typer.echo(
-        f"sentiment: {found.method}, scale {found.scale}, bias {found.bias}, expected calibration "
-        f"error {found.ece_before} -> {found.ece_after} (cross-fitted); {config.version}"
+    for one in config.heads:
+        typer.echo(_said(one))
+    typer.echo(config.version)
+
+
+def _said(head: HeadConfig) -> str:
+    found: Any = head.calibration
+    return (
+        f"{head.name}: {found.method}, scale {found.scale[:5]}, bias {found.bias[:5]}, cut "
+        f"{head.cut}, calibration error {found.ece_before} -> {found.ece_after} (cross-fitted)"
     )
 
 

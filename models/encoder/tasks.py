@@ -20,6 +20,11 @@ Target = int | tuple[float, ...]
 SOURCE_WEIGHTS: Final = {CROWD: 1.0, "extension": 0.3, "synthetic": 0.3}
 """How much a participation row counts by where its label comes from. Chosen by cross-validation
 over groups with a linear model on frozen embeddings; see the model card."""
+MAX_GATE_BALANCE: Final = 4.0
+"""Most that one answer of a gate may count more than the other in training."""
+MAX_TOPIC_WEIGHT: Final = 5.0
+"""Most that a yes may count for a topic: the rarest has 2 of 180 posts, and its full weight of 89
+would be all noise."""
 NONE_IS_NO: Final = 0.5
 """Weight, for `problem`, of a post whose level is none: its problem may be absent or unclear."""
 NONE_TARGET: Final = (0.15,)
@@ -81,28 +86,32 @@ def _participation(posts: ParticipationTexts) -> TaskPosts:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Where a task's posts come from; `validation` posts are never trained on."""
+    """Where a task's posts come from; `validation` posts are never trained on.
 
-    train: Callable[[Path], TaskPosts]
-    validation: Callable[[Path], TaskPosts]
+    Both take the folder of the data sets and the fold that is held out, which only a task without
+    an official validation split needs.
+    """
+
+    train: Callable[[Path, int], TaskPosts]
+    validation: Callable[[Path, int], TaskPosts]
 
 
 TASKS: Final = {
     "sentiment": Task(
-        lambda root: _exclusive("sentiment", datasets.sentiment_train(root)),
-        lambda root: _exclusive("sentiment", datasets.sentiment_validation(root)),
+        lambda root, _fold: _exclusive("sentiment", datasets.sentiment_train(root)),
+        lambda root, _fold: _exclusive("sentiment", datasets.sentiment_validation(root)),
     ),
     "emotion": Task(
-        lambda root: _exclusive("emotion", datasets.emotion_train(root)),
-        lambda root: _exclusive("emotion", datasets.emotion_validation(root)),
+        lambda root, _fold: _exclusive("emotion", datasets.emotion_train(root)),
+        lambda root, _fold: _exclusive("emotion", datasets.emotion_validation(root)),
     ),
     "topics": Task(
-        lambda root: _topics(datasets.topics_train(root)),
-        lambda root: _topics(datasets.topics_validation(root)),
+        lambda root, _fold: _topics(datasets.topics_train(root)),
+        lambda root, _fold: _topics(datasets.topics_validation(root)),
     ),
     "participation": Task(
-        lambda root: _participation(participation_split(root)[0]),
-        lambda root: _participation(participation_split(root)[1]),
+        lambda root, fold: _participation(participation_split(root, fold)[0]),
+        lambda root, fold: _participation(participation_split(root, fold)[1]),
     ),
 }
 """Task -> its posts. A new task adds its entry here."""

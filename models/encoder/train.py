@@ -9,10 +9,9 @@ some sentiment again so that it is not forgotten. Needs torch.
 """
 
 import json
-import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,71 +27,29 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models.backbone import MINILM_ID, MINILM_SHA256, Backbone, find_backbone
-from models.encoder.batches import TokenisedTask, in_length_order, pad, plan_passes, tokenise
+from models.encoder.batches import TokenisedTask, in_length_order, pad, tokenise
+from models.encoder.checkpoints import resume, save_checkpoint
 from models.encoder.model import (
-    ADAPTER_FILE,
-    HEADS_FILE,
     PostEncoder,
     adapt,
     load_backbone,
     load_start,
-    load_trained_state,
     save_weights,
     trained_parameters,
-    trained_state,
 )
+from models.encoder.schedule import TrainingSettings, learning_rate_share, plan
 from models.encoder.selection import selection_figure
 from models.encoder.tasks import TASKS, heads_of
 
-STATE_FILE = "training_state.pt"
 JOINT_EPOCHS = 4
 JOINT_LEARNING_RATE = 5e-4
 JOINT_PASSES = {"sentiment": 0.085, "emotion": 1.0, "topics": 3.0, "participation": 1.0}
 """Of the second stage; an epoch there is one pass over the emotion posts."""
 CHOSEN = "chosen"
 """Folder, inside the run's folder, of the best epoch so far by validation."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """What a run depends on besides the data; kept beside its weights."""
-
-    tasks: tuple[str, ...] = ("sentiment",)
-    heads: tuple[str, ...] = ("sentiment",)
-    epochs: int = 2
-    passes: dict[str, float] = field(default_factory=dict)
-    """Task -> how often an epoch goes over its posts; 1 for a task that is not named."""
-    start: str = ""
-    """The stage whose weights this one began from; empty for the bare backbone."""
-    batch_posts: int = 32
-    learning_rate: float = 1e-3
-    warmup_share: float = 0.06
-    weight_decay: float = 0.01
-    max_gradient_norm: float = 1.0
-    lora_rank: int = 16
-    lora_alpha: float = 16.0
-    max_tokens: int = 128
-    bf16: bool = False
-    seed: int = 20171
-    checkpoint_every: int = 200
-    max_steps: int = field(default=0)
-    """Stop after so many steps; 0 trains all epochs. The schedule is that of all epochs."""
-
-
-def learning_rate_share(step: int, total_steps: int, warmup_share: float) -> float:
-    """Linear warm-up to 1, then linear decay to 0.
-
-    >>> [round(learning_rate_share(s, 100, 0.1), 2) for s in (0, 9, 10, 55, 100)]
-    [0.1, 1.0, 1.0, 0.5, 0.0]
-    """
-    warmup = max(1, math.ceil(total_steps * warmup_share))
-    if step < warmup:
-        return (step + 1) / warmup
-    return max(0.0, (total_steps - step) / max(1, total_steps - warmup))
 
 
 def make_optimizer(model: PostEncoder, settings: TrainingSettings) -> torch.optim.AdamW:
@@ -103,30 +60,6 @@ def make_optimizer(model: PostEncoder, settings: TrainingSettings) -> torch.opti
         {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
-
-
-def plan(
-    tasks: list[TokenisedTask], settings: TrainingSettings
-) -> list[list[tuple[int, list[int]]]]:
-    """(task, rows) of every step, by epoch; the batches of several tasks are interleaved."""
-    epochs = []
-    for epoch in range(settings.epochs):
-        steps = [
-            (number, rows)
-            for number, task in enumerate(tasks)
-            for rows in plan_passes(
-                [len(ids) for ids in task.token_ids],
-                settings.batch_posts,
-                settings.seed,
-                epoch,
-                settings.passes.get(task.name, 1.0),
-            )
-        ]
-        if len(tasks) > 1:
-            order = np.random.default_rng((settings.seed, epoch, 1)).permutation(len(steps))
-            steps = [steps[i] for i in order]
-        epochs.append(steps)
-    return epochs
 
 
 def batch_loss(model: PostEncoder, task: TokenisedTask, rows: list[int]) -> Tensor:
@@ -154,31 +87,6 @@ def predict(model: PostEncoder, head: str, token_ids: tuple[tuple[int, ...], ...
     return logits
 
 
-def save_checkpoint(
-    folder: Path, model: PostEncoder, optimizer: torch.optim.Optimizer, state: dict[str, Any]
-) -> None:
-    """Everything needed to continue as if nothing had happened; the old one is replaced last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    adapter, heads = trained_state(model)
-    save_file(adapter, folder / ADAPTER_FILE)
-    save_file(heads, folder / HEADS_FILE)
-    fresh = folder / (STATE_FILE + ".new")
-    torch.save({**state, "optimizer": optimizer.state_dict(), "rng": torch.get_rng_state()}, fresh)
-    fresh.replace(folder / STATE_FILE)
-
-
-def resume(folder: Path, model: PostEncoder, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Load the last checkpoint into model and optimizer; {} when there is none."""
-    if not (folder / STATE_FILE).is_file():
-        return {}
-    load_trained_state(model, load_file(folder / ADAPTER_FILE), load_file(folder / HEADS_FILE))
-    # Our own file: it holds the optimizer's tensors and numbers, no code.
-    state = torch.load(folder / STATE_FILE, weights_only=True)
-    optimizer.load_state_dict(state.pop("optimizer"))
-    torch.set_rng_state(state.pop("rng"))
-    return state
-
-
 def prepare(
     data_root: Path, settings: TrainingSettings, model: PostEncoder, tokenizer: Path
 ) -> tuple[list[TokenisedTask], list[TokenisedTask]]:
@@ -187,8 +95,8 @@ def prepare(
     for name in settings.tasks:
         task = TASKS[name]
         for posts, into in (
-            (task.train(data_root), training),
-            (task.validation(data_root), validation),
+            (task.train(data_root, settings.fold), training),
+            (task.validation(data_root, settings.fold), validation),
         ):
             ids = tokenise(posts.texts, tokenizer, settings.max_tokens)
             into.append(TokenisedTask(name, ids, posts.lessons))

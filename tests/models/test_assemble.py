@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 from transformers import BertConfig, BertModel
 
 from core.errors import ConfigError
+from core.labels import HEADS
 from models.assemble import fill_skeleton, is_placeholder, merge_adapters, model_weights, to_half
 from models.encoder.export import SKELETON_FILE, export_skeleton
 from models.encoder.model import (
@@ -24,6 +25,7 @@ from models.serving.engines import EMBEDDING, LOGITS_PREFIX, ONNX_FILE, open_eng
 pytestmark = pytest.mark.train
 
 WIDTH = 16
+ALL_HEADS = list(HEADS)
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +38,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         intermediate_size=32, max_position_embeddings=64,
     )  # fmt: skip
     BertModel(config, add_pooling_layer=False).save_pretrained(made / "backbone")
-    export_skeleton(made / "backbone", WIDTH, ["sentiment"], made)
+    export_skeleton(made / "backbone", WIDTH, ALL_HEADS, made)
     return made
 
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> PostEncoder:
-    model = PostEncoder(load_backbone(folder / "backbone"), WIDTH, ["sentiment"])
+    model = PostEncoder(load_backbone(folder / "backbone"), WIDTH, ALL_HEADS)
     adapt(model, rank=4, alpha=8.0)
     torch.manual_seed(6)
     for parameter in model.parameters():
@@ -95,9 +97,10 @@ def test_onnx_runtime_engine_gives_every_text_its_own_row(
         with torch.no_grad():
             embedding, logits = trained(torch.tensor([ids]), torch.ones(1, len(ids)).long())
         np.testing.assert_allclose(found[EMBEDDING][row], embedding[0].numpy(), atol=2e-5)
-        np.testing.assert_allclose(
-            found[LOGITS_PREFIX + "sentiment"][row], logits["sentiment"][0].numpy(), atol=2e-5
-        )
+        for name in ALL_HEADS:
+            np.testing.assert_allclose(
+                found[LOGITS_PREFIX + name][row], logits[name][0].numpy(), atol=2e-5
+            )
 
 
 def test_half_precision_stays_near(
@@ -117,7 +120,7 @@ def test_skeleton_carries_no_weights_and_no_paths(folder: Path) -> None:
     skeleton = onnx.load_model_from_string(raw)
     placeholders = [t for t in skeleton.graph.initializer if is_placeholder(t)]
     assert len(placeholders) == len(
-        list(PostEncoder(load_backbone(folder / "backbone"), WIDTH, ["sentiment"]).parameters())
+        list(PostEncoder(load_backbone(folder / "backbone"), WIDTH, ALL_HEADS).parameters())
     )
     assert b"/site-packages/" not in raw
     assert b".py" not in raw

@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from core.labels import PARTICIPATION
 from models.encoder.heads.base import Head, weighted_mean
+from models.encoder.tasks import MAX_GATE_BALANCE
 
-MAX_BALANCE: Final = 4.0
 SMOOTHING: Final = 0.05
-"""Both for labels that are noisy: crowd workers had one line per level, two thirds are made."""
+"""Labels are noisy: crowd workers had one line per level, and two thirds of the rows are made."""
 
 
 class ParticipationHead(Head):
@@ -43,7 +43,7 @@ class ParticipationHead(Head):
         ratios = [
             (levels == k).sum() / (levels > k).sum().clamp(min=1) for k in range(self.logit_count())
         ]
-        self.positive_weights = torch.stack(ratios).clamp(1 / MAX_BALANCE, MAX_BALANCE)
+        self.positive_weights = torch.stack(ratios).clamp(1 / MAX_GATE_BALANCE, MAX_GATE_BALANCE)
 
     def loss(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Cross-entropy of the gates a post comes to; `target` (B,) holds levels."""

@@ -1,7 +1,7 @@
 """Topics of a post: any number of nineteen."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,9 +9,7 @@ from torch.nn import functional
 
 from core.labels import TOPICS
 from models.encoder.heads.base import Head, weighted_mean
-
-MAX_POSITIVE_WEIGHT: Final = 5.0
-"""The rarest topic has 2 of 180 training posts: its full weight of 89 would be all noise."""
+from models.encoder.tasks import MAX_TOPIC_WEIGHT
 
 
 class TopicsHead(Head):
@@ -31,7 +29,7 @@ class TopicsHead(Head):
         table = torch.tensor(labels, dtype=torch.float32)
         positive = table.sum(0).clamp(min=1)
         odds = (len(table) - positive) / positive
-        self.positive_weights = odds.sqrt().clamp(1.0, MAX_POSITIVE_WEIGHT)
+        self.positive_weights = odds.sqrt().clamp(1.0, MAX_TOPIC_WEIGHT)
 
     def loss(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Binary cross-entropy over topics; `target` (B, C) holds 0 and 1."""

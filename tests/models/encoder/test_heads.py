@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from core.labels import HEADS as LABELS
+from models.encoder.config import uncalibrated
 from models.encoder.heads import HEADS
 from models.encoder.heads.base import Head, balanced_class_weights
 
@@ -20,7 +21,7 @@ def head(request: pytest.FixtureRequest) -> Head:
 
 def target_for(head: Head, rows: int) -> torch.Tensor:
     classes = torch.arange(rows) % len(head.labels)
-    if head.activation == "softmax":
+    if head.activation in ("softmax", "ordinal"):
         return classes
     return torch.nn.functional.one_hot(classes, len(head.labels)).float()
 
@@ -29,8 +30,11 @@ def test_classes_are_those_of_the_contract(head: Head) -> None:
     assert head.labels == LABELS[head.name]
 
 
-def test_logits_have_one_column_per_class(head: Head) -> None:
-    assert head(torch.randn(5, WIDTH)).shape == (5, len(head.labels))
+def test_logits_are_as_many_as_the_configuration_says(head: Head) -> None:
+    described = uncalibrated(head.name)
+    assert described.activation == head.activation
+    assert described.labels == head.labels
+    assert head(torch.randn(5, WIDTH)).shape == (5, described.logits)
 
 
 def test_gradient_reaches_every_parameter_and_the_embedding(head: Head) -> None:
@@ -55,11 +59,33 @@ def test_order_of_the_batch_does_not_matter(head: Head) -> None:
     torch.testing.assert_close(head(x)[order], head(x[order]))
 
 
-def test_loss_falls_when_the_right_class_is_raised(head: Head) -> None:
+def test_loss_falls_when_the_right_answer_is_raised(head: Head) -> None:
     target = target_for(head, 4)
-    classes = torch.arange(4) % len(head.labels)
-    right = torch.nn.functional.one_hot(classes, len(head.labels)).float() * 3
-    assert head.loss(right, target) < head.loss(torch.zeros_like(right), target)
+    right = torch.nn.functional.one_hot(torch.arange(4) % len(head.labels), len(head.labels))
+    if head.activation == "ordinal":
+        right = torch.arange(head.logit_count()) < target[:, None]
+    raised = right.float() * 6 - 3
+    assert head.loss(raised, target) < head.loss(torch.zeros_like(raised), target)
+
+
+def test_a_post_of_weight_nought_has_no_say(head: Head) -> None:
+    logits = torch.randn(4, head.logit_count())
+    target = target_for(head, 4)
+    weight = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    torch.testing.assert_close(
+        head.loss(logits, target, weight), head.loss(logits[:2], target[:2], torch.ones(2))
+    )
+    assert head.loss(logits, target, torch.zeros(4)).item() == 0.0
+
+
+def test_preparing_makes_rare_answers_count_more() -> None:
+    topics: Head = HEADS.get("topics")(WIDTH)
+    topics.prepare([tuple(int(column < 1 + row % 2) for column in range(19)) for row in range(8)])
+    assert topics.positive_weights[1] >= topics.positive_weights[0]
+    assert topics.positive_weights.max() <= 5.0
+    levels: Head = HEADS.get("participation")(WIDTH)
+    levels.prepare([0] * 10 + [1] * 80 + [2] * 8 + [3, 4])
+    assert levels.positive_weights[1] > levels.positive_weights[0]
 
 
 def test_class_weights_balance_the_classes() -> None:

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from models.encoder import train as training
-from models.encoder.batches import plan_epoch
-from models.encoder.train import CHOSEN, TrainingSettings, learning_rate_share, train
+from models.encoder.batches import plan_epoch, plan_passes
+from models.encoder.schedule import TrainingSettings, learning_rate_share
+from models.encoder.train import CHOSEN, train
 
 pytestmark = pytest.mark.train
 
@@ -78,4 +79,45 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 
 def test_every_head_that_is_trained_has_its_data() -> None:
-    assert set(TrainingSettings().heads) <= set(training.TASKS)
+    assert set(TrainingSettings().tasks) <= set(training.TASKS)
+    assert set(training.JOINT_PASSES) == set(training.TASKS)
+
+
+def test_a_share_of_a_pass_takes_other_posts_each_epoch() -> None:
+    lengths = [3 + i % 40 for i in range(3_200)]
+    first, second = (plan_passes(lengths, 32, 1, epoch, 0.1) for epoch in (0, 1))
+    assert len(first) == len(second) == 10
+    rows = [{row for batch in batches for row in batch} for batches in (first, second)]
+    assert len(rows[0] & rows[1]) < 100
+
+
+def test_two_passes_show_every_post_twice_in_different_company() -> None:
+    lengths = [3 + i % 40 for i in range(100)]
+    batches = plan_passes(lengths, 8, 1, 0, 2.0)
+    assert sorted(row for batch in batches for row in batch) == sorted([*range(100)] * 2)
+    assert batches[: len(batches) // 2] != batches[len(batches) // 2 :]
+
+
+@pytest.fixture(scope="module")
+def emotions(data: Path) -> Path:
+    (data / "emotion").mkdir()
+    for file in ("train", "val"):
+        with gzip.open(data / "emotion" / f"{file}.csv.gz", "wt", newline="") as opened:
+            writer = csv.DictWriter(opened, ["text", "label"])
+            writer.writeheader()
+            for label in ("anger", "joy", "optimism", "sadness"):
+                writer.writerow({"text": f"so much {label}", "label": label})
+    return data
+
+
+@pytest.mark.slow
+def test_several_tasks_go_on_from_sentiment_alone(emotions: Path, tmp_path: Path) -> None:
+    training.train_stages(emotions, tmp_path, ("sentiment", "emotion"), settings(max_steps=2), None)
+    alone = json.loads((tmp_path / "sentiment" / CHOSEN / "training.json").read_text())
+    joint = json.loads((tmp_path / CHOSEN / "training.json").read_text())
+    assert alone["settings"]["heads"] == ["sentiment"]
+    assert joint["settings"]["heads"] == ["sentiment", "emotion"]
+    assert joint["settings"]["start"] == "sentiment"
+    assert set(joint["validation"][0]["figures"]) == {"sentiment", "emotion"}
+    heads = load_file(tmp_path / CHOSEN / "heads.safetensors")
+    assert heads["emotion.linear.weight"].shape == (4, 384)

@@ -9,11 +9,16 @@ from hypothesis import strategies as st
 
 from models.build import MODEL_NAME
 from models.encoder.calibration_sentences import write_sentences
-from models.serving.post_encoder import PostEncoderService, open_service
+from models.serving.post_encoder import PostEncoderService, Scored, open_service
 
 pytestmark = pytest.mark.server
 
 TEXTS = [*write_sentences(160, seed=99), "word " * 400, "x", "no " * 60]
+
+
+def bits_of(scored: Scored, row: int) -> bytes:
+    """The numbers of every head for a row, bit for bit."""
+    return b"".join(values[row].tobytes() for values in scored.heads.values())
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +29,12 @@ def service(built_repository: Path) -> PostEncoderService:
 
 @pytest.fixture(scope="module")
 def alone(service: PostEncoderService) -> list[tuple[bytes, bytes]]:
-    """Probabilities and embedding of each text scored by itself."""
+    """Probabilities of all heads, and embedding, of each text scored by itself."""
     found = []
     for text in TEXTS:
         scored = service.score([text], ["en"], with_embedding=True)
         assert scored.embedding is not None
-        found.append((scored.heads["sentiment"][0].tobytes(), scored.embedding[0].tobytes()))
+        found.append((bits_of(scored, 0), scored.embedding[0].tobytes()))
     return found
 
 
@@ -45,7 +50,7 @@ def test_any_batch_gives_a_text_the_bits_it_has_alone(
     scored = service.score([TEXTS[i] for i in chosen], ["en"] * size, with_embedding=True)
     assert scored.embedding is not None
     for row, i in enumerate(chosen):
-        assert scored.heads["sentiment"][row].tobytes() == alone[i][0]
+        assert bits_of(scored, row) == alone[i][0]
         assert scored.embedding[row].tobytes() == alone[i][1]
 
 
@@ -54,4 +59,4 @@ def test_threads_do_not_change_the_numbers(
 ) -> None:
     single = open_service(built_repository / MODEL_NAME / "1", threads=1, cached=0)
     scored = single.score(TEXTS, ["en"] * len(TEXTS))
-    assert [row.tobytes() for row in scored.heads["sentiment"]] == [first for first, _ in alone]
+    assert [bits_of(scored, row) for row in range(len(TEXTS))] == [first for first, _ in alone]

@@ -1,8 +1,9 @@
+import msgspec
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.encoder.config import HeadCalibration, HeadConfig
+from models.encoder.config import HeadCalibration, HeadConfig, uncalibrated
 from models.serving.calibration import probabilities
 
 
@@ -22,6 +23,34 @@ def test_softmax_of_scaled_logits() -> None:
 def test_sigmoid_rates_each_class_by_itself() -> None:
     found = probabilities(np.zeros((1, 3), np.float32), head("sigmoid"))
     np.testing.assert_allclose(found[0], 1 / (1 + np.exp([-0.1, 0.0, 0.1])), 1e-6)
+
+
+def levels(scale: tuple[float, ...] = (1.0,) * 4) -> HeadConfig:
+    calibration = HeadCalibration(scale=scale, bias=(0.3, -0.2, 0.0, 0.1))
+    plain = uncalibrated("participation")
+    return msgspec.structs.replace(plain, calibration=calibration)
+
+
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_levels_are_probabilities_and_reaching_a_higher_one_is_never_likelier(
+    rows: int, seed: int
+) -> None:
+    logits = np.random.default_rng(seed).normal(0, 20, (rows, 4)).astype(np.float32)
+    found = probabilities(logits, levels())
+    assert found.shape == (rows, 5)
+    assert (found >= 0).all()
+    np.testing.assert_allclose(found.sum(1), 1.0, atol=1e-6)
+    at_least = found[:, ::-1].cumsum(1)[:, ::-1]
+    assert (np.diff(at_least, axis=1) <= 1e-7).all()
+    for row in range(rows):
+        assert probabilities(logits[row : row + 1], levels()).tobytes() == found[row].tobytes()
+
+
+def test_the_first_gate_is_the_binary_answer() -> None:
+    logits = np.array([[0.5, 9.0, -9.0, 2.0]], np.float32)
+    found = probabilities(logits, levels())
+    np.testing.assert_allclose(1 - found[0, 0], 1 / (1 + np.exp(-0.8)), 1e-6)
+    assert found[0].argmax() == 2
 
 
 @given(st.integers(1, 70), st.integers(0, 2**32 - 1))

@@ -1,0 +1,71 @@
+import csv
+import gzip
+from pathlib import Path
+
+import pytest
+
+from core.labels import HEADS
+from models.encoder.data import ParticipationTexts, TaggedTexts, emotion_train, topics_train
+from models.encoder.tasks import SOURCE_WEIGHTS, TASKS, heads_of
+from models.encoder.tasks import _participation as participation_posts
+from models.encoder.tasks import _topics as topic_posts
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt", encoding="utf-8", newline="") as opened:
+        writer = csv.DictWriter(opened, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_participation_teaches_problems_too_and_weighs_its_sources() -> None:
+    posts = ParticipationTexts(
+        ("a", "b", "c"), (0, 2, 1), ("a", "b", "c"), ("crowd", "synthetic", "extension")
+    )
+    levels, problem = participation_posts(posts).lessons
+    assert (levels.head, problem.head) == ("participation", "problem")
+    assert levels.targets == (0, 2, 1)
+    assert levels.weights == tuple(
+        SOURCE_WEIGHTS[source] for source in ("crowd", "synthetic", "extension")
+    )
+    assert problem.targets[1] == problem.targets[2] == (1.0,)
+    assert problem.targets[0] != (1.0,)
+    assert problem.weights[0] < levels.weights[0]
+
+
+def test_news_says_nothing_of_problems_and_other_topics_say_there_is_none() -> None:
+    news = tuple(int(name == "news_&_social_concern") for name in HEADS["topics"])
+    music = tuple(int(name == "music") for name in HEADS["topics"])
+    _, problem = topic_posts(TaggedTexts(("a", "b"), (news, music))).lessons
+    assert problem.weights == (0.0, 1.0)
+    assert problem.targets[1] == (0.0,)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "heads"),
+    [
+        (("sentiment",), ("sentiment",)),
+        (("emotion", "sentiment"), ("sentiment", "emotion")),
+        (tuple(TASKS), tuple(HEADS)),
+    ],
+)
+def test_heads_come_in_the_order_of_the_contract(
+    tasks: tuple[str, ...], heads: tuple[str, ...]
+) -> None:
+    assert heads_of(tasks) == heads
+
+
+def test_splits_are_kept_apart(tmp_path: Path) -> None:
+    write(
+        tmp_path / "topics" / "tweettopicxl_en.csv.gz",
+        [
+            {"split": "train", "text": "a", "labels": "music|sports"},
+            {"split": "test", "text": "b", "labels": "music"},
+        ],
+    )
+    found = topics_train(tmp_path)
+    assert found.texts == ("a",)
+    assert sum(found.labels[0]) == 2
+    write(tmp_path / "emotion" / "train.csv.gz", [{"text": "a", "label": "optimism"}])
+    assert emotion_train(tmp_path).labels == (2,)
