@@ -148,6 +148,19 @@ def make_event(
     )
 
 
+def edit_of(post: Post) -> PostEvent:
+    """Return the edit that gives a post that was delivered before its present text."""
+    return PostEvent(
+        kind="edit",
+        post_id=post.id,
+        source=post.source,
+        author=post.author,
+        ingested_at=post.ingested_at,
+        text=post.text,
+        lang=post.lang,
+    )
+
+
 def _fault(post_id: str, author: str) -> str:
     if not post_id:
         return "no id"

@@ -42,7 +42,7 @@ from services.ingest.sources.mastodon.rest import (
     status_bytes,
 )
 from services.ingest.sources.mastodon.sse import ServerEvent
-from services.ingest.sources.records import Skipped, text_of
+from services.ingest.sources.records import Skipped, edit_of, text_of
 
 
 class MastodonCursor(Struct):
@@ -366,19 +366,6 @@ class MastodonSource(LiveSource[MastodonOptions]):
             and self._held.find(mapped.post_id) is not None
         ):
             self._held.remember(n, mapped.post_id, record.author, mapped.version)
-
-
-def edit_of(post: Post) -> PostEvent:
-    """Return the edit that gives a post that was delivered before its present text."""
-    return PostEvent(
-        kind="edit",
-        post_id=post.id,
-        source=post.source,
-        author=post.author,
-        ingested_at=post.ingested_at,
-        text=post.text,
-        lang=post.lang,
-    )
 
 
 async def _first_failure(tasks: Sequence[asyncio.Future[None]]) -> None:

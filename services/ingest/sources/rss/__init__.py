@@ -1,0 +1,1 @@
+"""RSS and Atom feeds: fetched politely and safely, each entry once."""
