@@ -27,9 +27,6 @@ from stream.windows.layout import OTHER_STRATUM, cap_strata
 
 _log = get_logger(__name__)
 
-MIN_PARTICIPATION_POSTS: Final = 20
-"""Participation is a matter of groups: of smaller ones nothing is said, to nobody."""
-
 _DIMENSIONS: Final = ("source", "language", "topic")
 """What a stratum is made of, in order."""
 
@@ -85,12 +82,22 @@ class Exporter:
         if summary is not None:
             values.append((metrics.window_sentiment, (query,), summary.sentiment))
             values.append((metrics.window_sentiment_stderr, (query,), summary.stderr))
+            values.append((metrics.window_rated_posts, (query,), summary.rated))
+            if summary.sentiment is not None:
+                total = summary.sentiment * summary.rated
+                values.append((metrics.window_sentiment_sum, (query,), total))
             values.extend(
                 (metrics.window_share, (query, head, label), share)
                 for head, shares in summary.shares.items()
-                if head != "participation" or summary.posts >= MIN_PARTICIPATION_POSTS
                 for label, share in shares.items()
             )
+            values.extend(
+                (metrics.window_mobilisation, (query, level), share)
+                for level, share in summary.mobilisation.items()
+            )
+            if summary.posts > 0:
+                copies = summary.near_duplicates / summary.posts
+                values.append((metrics.window_near_duplicate_share, (query,), copies))
         if pane is not None:
             values.extend(
                 (metrics.window_mix_posts, (query, by, value), posts)

@@ -140,7 +140,7 @@ def count_plainly(posts: Iterable[ScoredPost]) -> dict[tuple[str, int], dict[str
             _bump(counters, "sentiment_square", (value * value + 500_000) // 1_000_000)
             for label, score in zip(HEADS["sentiment"], (negative, neutral, positive), strict=True):
                 _bump(counters, f"sentiment_{label}", score)
-            for head in ("emotion", "participation"):
+            for head in ("emotion", "participation", "problem"):
                 if head in post.scores:
                     _bump(counters, f"{head}_posts", 1)
                     for label, score in zip(HEADS[head], post.scores[head], strict=True):

@@ -23,13 +23,13 @@ from dashboards.shapes import (
     lines,
     number,
 )
-from services.exporter import MIN_PARTICIPATION_POSTS
+from stream.windows.summary import MIN_PARTICIPATION_POSTS
 
 CONFIDENCE: Final = 1.96
 """Standard errors on either side of a mean that hold it 95 times of a hundred."""
 
-READY: Final = ("intention", "execution")
-"""Levels of participation at which people say that they will act, or do."""
+READY: Final = "intention"
+"""Level of participation from which on people say that they will act, or do."""
 
 _CHOSEN: Final = 'query="$query"'
 _NAMED: Final = 'query!="all"'
@@ -205,15 +205,63 @@ def participation() -> timeseries.Panel:
     )
 
 
+def mobilisation() -> timeseries.Panel:
+    return lines(
+        "Mobilisation curve",
+        "Expected share of posts at a level of taking part or beyond: from seeing a problem to "
+        f"acting. Shown for panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
+        SHARE,
+        *(
+            (
+                _of_groups(series(METRICS.window_mobilisation, f'{_CHOSEN}, level="{level}"')),
+                f"{level.replace('_', ' ')} or beyond" if level != PARTICIPATION[-1] else level,
+            )
+            for level in PARTICIPATION[1:]
+        ),
+        span=12,
+    )
+
+
 def ready() -> timeseries.Panel:
-    levels = "|".join(level for level in PARTICIPATION if level in READY)
-    selected = series(METRICS.window_share, f'head="participation", label=~"{levels}"')
+    selected = series(METRICS.window_mobilisation, f'level="{READY}"')
     return lines(
         "Ready to take part, by query",
-        "Expected share of posts that intend to act, or do. Shown for panes of at least "
-        f"{MIN_PARTICIPATION_POSTS} posts only.",
+        f"Expected share of posts at *{READY}* or beyond, of the {_MOST} queries where it is "
+        f"largest. Shown for panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
         SHARE,
-        (_of_groups(f"sum by (query) ({selected})"), "{{query}}"),
+        (f"topk({_MOST}, {_of_groups(selected)})", "{{query}}"),
+        span=12,
+    )
+
+
+def problem() -> timeseries.Panel:
+    selected = series(METRICS.window_share, f'{_CHOSEN}, head="problem"')
+    return lines(
+        "Collective problem",
+        "Expected share of posts that speak of a problem shared by many. Shown for panes of at "
+        f"least {MIN_PARTICIPATION_POSTS} posts only.",
+        SHARE,
+        (_of_groups(selected), "speaks of one"),
+        span=12,
+    )
+
+
+def copies() -> timeseries.Panel:
+    return lines(
+        "Copied text",
+        "Share of posts that repeat another of the same source, to the letter or nearly.",
+        SHARE,
+        (series(METRICS.window_near_duplicate_share, _CHOSEN), "{{query}}"),
+        span=12,
+    )
+
+
+def most_copied() -> timeseries.Panel:
+    return lines(
+        "Most copied queries",
+        f"Share of copies in the {_MOST} queries where it is largest.",
+        SHARE,
+        (f"topk({_MOST}, {series(METRICS.window_near_duplicate_share, _NAMED)})", "{{query}}"),
         span=12,
     )
 
@@ -223,7 +271,8 @@ ROWS: Final = {
     "Volume": (volume, busiest),
     "Sentiment": (sentiment, moods, sentiments, emotions),
     "Mix": (languages, sources, topics, strata),
-    "Participation": (participation, ready),
+    "Participation": (mobilisation, participation, ready, problem),
+    "Copies": (copies, most_copied),
 }
 """Row -> its panels, from left to right."""
 

@@ -27,6 +27,8 @@ COUNTER_NAMES: Final = (
     "participation_intention",
     "participation_execution",
     "near_duplicates",
+    "problem_posts",
+    "problem_collective_problem",
 )
 """In the order in which the store holds them; written down here a second time on purpose."""
 
@@ -123,21 +125,24 @@ def read_scoring(value: bytes) -> Scoring:
         is_edit=found.get("edit", False),
         queries=tuple(found["queries"]),
         stratum=found["stratum"],
-        counters=(
-            *_counters(found["rated"], found["scores"]),
-            int(found.get("near_duplicate", False)),
+        counters=_counters(
+            found["rated"], found["scores"], int(found.get("near_duplicate", False))
         ),
     )
 
 
-def _counters(rated: bool, scores: dict[str, list[int]]) -> tuple[int, ...]:
+def _counters(rated: bool, scores: dict[str, list[int]], copies: int) -> tuple[int, ...]:
+    row = [1] + [0] * (len(COUNTER_NAMES) - 1)
+    row[COUNTER_NAMES.index("near_duplicates")] = copies
     if not rated:
-        return (1,) + (0,) * (len(COUNTER_NAMES) - 2)
+        return tuple(row)
     negative, neutral, positive = scores["sentiment"]
     opinion = positive - negative
-    row = [1, 1, opinion, (opinion * opinion + 500_000) // 1_000_000, negative, neutral, positive]
-    for head, classes in (("emotion", 4), ("participation", 5)):
-        row += [1, *scores[head]] if head in scores else [0] * (classes + 1)
+    row[1:7] = 1, opinion, (opinion * opinion + 500_000) // 1_000_000, negative, neutral, positive
+    for head in ("emotion", "participation", "problem"):
+        if head in scores:
+            at = COUNTER_NAMES.index(f"{head}_posts")
+            row[at : at + 1 + len(scores[head])] = 1, *scores[head]
     return tuple(row)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, Annotated, Final
+from typing import IO, Annotated, Final, Literal, TypeAlias
 
 import msgspec
 import typer
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.clock import from_epoch_ms
+from core.labels import HEADS, PARTICIPATION
 from core.settings import Settings
 from core.suggest import did_you_mean
 from services.bootstrap import make_store
@@ -26,6 +27,8 @@ from stream.windows.layout import cap_strata, named
 from stream.windows.summary import Summary, sliding, summarise
 
 app = typer.Typer(name="windows", help="Show and dump windows.", no_args_is_help=True)
+
+Shares: TypeAlias = Literal["sentiment", "emotion", "participation", "problem", "mobilisation"]
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "": 1}
@@ -72,13 +75,18 @@ def show(
     window: Annotated[
         str, typer.Option(help="Length of a window: 90s, 5m, 2h; a multiple of the pane.")
     ] = "",
+    head: Annotated[Shares, typer.Option(help="Whose shares are shown.")] = "sentiment",
 ) -> None:
     """Show the last windows of a query: posts, authors, mean sentiment with its standard error.
 
     Longer windows are sums of panes; authors are then an upper bound. A window with an open pane
-    has no revision yet. Exit status 1 if the query has no windows.
+    has no revision yet. Mobilisation is the share of posts at a level of participation or beyond,
+    shown like participation for groups of 20 posts or more. Exit status 1 if the query has no
+    windows.
 
     Example: groundswell windows show all --last 10 --window 5m
+
+    Example: groundswell windows show climate --window 1h --head mobilisation
     """
     settings = load_settings(find_stack=True)
     pane_s = settings.windows.pane_s
@@ -93,7 +101,7 @@ def show(
         raise typer.Exit(1)
     windows = sliding({s: pane.content for s, pane in mine.items()}, pane_s, length_s)[-last:]
     rows = [_row(start_s, length_s, content, mine) for start_s, content in windows]
-    Console().print(_table(query, rows))
+    Console().print(_table(query, rows, head))
 
 
 async def _read(settings: Settings) -> list[PaneView]:
@@ -117,17 +125,21 @@ def _row(
     return start_s, length_s, summarise(named(content.counters), content.authors), state
 
 
-def _table(query: str, rows: Sequence[tuple[int, int, Summary, str]]) -> Table:
+def _labels(head: str) -> tuple[str, ...]:
+    return PARTICIPATION[1:] if head == "mobilisation" else HEADS[head]
+
+
+def _table(query: str, rows: Sequence[tuple[int, int, Summary, str]], head: str) -> Table:
     trend = sparkline([summary.sentiment for _, _, summary, _ in rows])
     title = query.replace("[", r"\[")
     table = Table(title=f"{title}  sentiment {trend}  (▁ -1, █ +1)", title_justify="left")
     table.add_column("start (UTC)")
     for name in ("length", "posts", "rated", "authors", "sentiment", "± stderr"):
         table.add_column(name, justify="right")
-    table.add_column("negative · neutral · positive")
+    table.add_column(" · ".join(label.replace("_", " ") for label in _labels(head)))
     table.add_column("revision", justify="right")
     for start_s, length_s, summary, state in rows:
-        shares = summary.shares.get("sentiment", {})
+        shares = summary.mobilisation if head == "mobilisation" else summary.shares.get(head, {})
         table.add_row(
             from_epoch_ms(start_s * 1000).strftime("%Y-%m-%d %H:%M:%S"),
             f"{length_s} s",
@@ -155,6 +167,9 @@ def dump(
     every counter as its integer under its own name, authors, and strata (name to posts, rated, sum
     and sum of squares of sentiment). Scores are in micro-units. Panes that retention has begun to
     take are left out.
+
+    This is the raw content of the store, for programs that check or re-use it, with the counters of
+    participation in groups however small: not for showing to people, see docs/gotchas.md.
 
     Example: groundswell windows dump --query all --file all.jsonl
     """

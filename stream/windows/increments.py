@@ -26,6 +26,7 @@ _SENTIMENT_AT: Final = INDEX["sentiment_negative"]
 _COUNTED_HEADS: Final = {
     "emotion": INDEX["emotion_posts"],
     "participation": INDEX["participation_posts"],
+    "problem": INDEX["problem_posts"],
 }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from core.labels import EMOTION, PARTICIPATION, SENTIMENT
+from core.labels import EMOTION, PARTICIPATION, PROBLEM, SENTIMENT
 
 COUNTERS: Final[tuple[str, ...]] = (
     "posts",
@@ -25,6 +25,8 @@ COUNTERS: Final[tuple[str, ...]] = (
     "participation_posts",
     *(f"participation_{label}" for label in PARTICIPATION),
     "near_duplicates",
+    "problem_posts",
+    *(f"problem_{label}" for label in PROBLEM),
 )
 """Name of each counter; `*_posts` are the posts that the head scored, `near_duplicates` those that
 ingest marked (an edit takes the mark off: its text was compared with nothing)."""

@@ -13,7 +13,7 @@ from math import sqrt
 from typing import Final
 
 from core.clock import from_epoch_ms
-from core.labels import HEADS
+from core.labels import HEADS, INDEPENDENT, PARTICIPATION
 from core.schemas import MICRO, Stratum, Window
 from stream.store.increments import PaneSum
 from stream.windows.layout import COUNTERS, add_into, cap_strata, named
@@ -22,6 +22,13 @@ SHARE_HEADS: Final = tuple(
     head for head, labels in HEADS.items() if all(f"{head}_{x}" in COUNTERS for x in labels)
 )
 """Heads whose classes a pane counts."""
+
+MIN_PARTICIPATION_POSTS: Final = 20
+"""Participation is a matter of groups: of smaller ones nothing is said, to nobody. Here, where
+numbers for people are made, so that no reader of panes can forget it."""
+
+OF_GROUPS: Final = frozenset({"participation", "problem"})
+"""Heads that are about taking part."""
 
 
 def to_window(
@@ -51,7 +58,9 @@ class Summary:
             of two panes counts in both.
         sentiment: mean in [-1, 1]; None without rated posts.
         stderr: standard error of that mean; None below two rated posts.
-        shares: head -> class -> expected share in [0, 1]; a head that scored nothing is absent.
+        shares: head -> class -> expected share in [0, 1]; a head that scored nothing is absent, and
+            so are those of `OF_GROUPS` in a window with fewer than `MIN_PARTICIPATION_POSTS`.
+        near_duplicates: posts that ingest marked as copies.
     """
 
     posts: int
@@ -60,6 +69,31 @@ class Summary:
     sentiment: float | None
     stderr: float | None
     shares: dict[str, dict[str, float]]
+    near_duplicates: int = 0
+
+    @property
+    def mobilisation(self) -> dict[str, float]:
+        """Expected share of posts at each level of participation *or beyond*: a falling curve.
+
+        Empty for groups that are too small, and without the head.
+        """
+        return curve(self.shares.get("participation", {}))
+
+
+def curve(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return level -> share at that level or beyond, from the share at each; `none` is left out.
+
+    Example:
+        >>> found = curve({"none": 0.5, "problem_solution": 0.25, "call_to_action": 0.125,
+        ...                "intention": 0.125, "execution": 0.0})
+        >>> list(found.values())
+        [0.5, 0.25, 0.125, 0.0]
+    """
+    levels = PARTICIPATION[1:] if shares else ()
+    return {
+        level: sum(shares[beyond] for beyond in levels[place:])
+        for place, level in enumerate(levels)
+    }
 
 
 def summarise(counters: Mapping[str, int], authors: int = 0) -> Summary:
@@ -78,7 +112,24 @@ def summarise(counters: Mapping[str, int], authors: int = 0) -> Summary:
         authors=authors,
         sentiment=counters.get("sentiment_sum", 0) / MICRO / rated if rated > 0 else None,
         stderr=_standard_error(counters, rated),
-        shares={head: row for head in SHARE_HEADS if (row := _shares(counters, head))},
+        shares={
+            head: row
+            for head in SHARE_HEADS
+            if is_shown(counters, head) and (row := _shares(counters, head))
+        },
+        near_duplicates=counters.get("near_duplicates", 0),
+    )
+
+
+def is_shown(counters: Mapping[str, int], head: str) -> bool:
+    """Tell whether people may see a head of this window: the group must be large enough.
+
+    Posts that the head did not score are no cover for those that it did.
+    """
+    if head not in OF_GROUPS:
+        return True
+    return min(counters.get("posts", 0), counters.get(f"{head}_posts", 0)) >= (
+        MIN_PARTICIPATION_POSTS
     )
 
 
@@ -97,7 +148,8 @@ def _standard_error(counters: Mapping[str, int], rated: int) -> float | None:
 
 def _shares(counters: Mapping[str, int], head: str) -> dict[str, float]:
     sums = {label: counters.get(f"{head}_{label}", 0) for label in HEADS[head]}
-    whole = sum(sums.values())
+    # Classes that do not exclude one another need not add up to the posts.
+    whole = counters.get(f"{head}_posts", 0) * MICRO if head in INDEPENDENT else sum(sums.values())
     return {label: value / whole for label, value in sums.items()} if whole > 0 else {}
 
 

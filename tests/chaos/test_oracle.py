@@ -12,7 +12,8 @@ from services.chaos.recount import COUNTER_NAMES, Post, pane_of, read_post
 
 BASE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 START = int(BASE.timestamp())
-ROW = [1, 1, 400_000, 160_000, 200_000, 200_000, 600_000, *([0] * 11)]
+SAID = [1, 1, 400_000, 160_000, 200_000, 200_000, 600_000]
+ROW = [*SAID, *([0] * (len(COUNTER_NAMES) - len(SAID)))]
 """What each post of these books adds: it is rated, and somewhat content."""
 
 
@@ -230,7 +231,8 @@ def test_posts_scored_again_with_other_scores_are_allowed_either():
 
     def score_again(books: Books, second: int) -> None:
         books.scored["posts", 0, 0].append(other)
-        row = [1, 1, 300_000, 90_000, 200_000, 300_000, 500_000, *([0] * 11)]
+        said = [1, 1, 300_000, 90_000, 200_000, 300_000, 500_000]
+        row = [*said, *([0] * (len(ROW) - len(said)))]
         if second:
             books.panes[0, "all", START] = [a + b for a, b in zip(ROW, row, strict=True)]
 

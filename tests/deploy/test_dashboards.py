@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from core.metrics import Metrics
-from services.exporter import MIN_PARTICIPATION_POSTS
 from services.local.options import StackOptions
 from services.local.paths import RuntimePaths
 from services.local.prometheus_server import PrometheusServer, prometheus_program
 from services.local.stack import plan_stack
+from stream.windows.summary import MIN_PARTICIPATION_POSTS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "grafana" / "dashboards"
@@ -102,12 +102,12 @@ def test_rows_are_full_and_panels_do_not_overlap(board: str) -> None:
 
 
 def test_participation_is_asked_for_groups_only() -> None:
-    asked = [query for query in queries() if "participation" in query]
-    assert asked
+    about = ("participation", "mobilisation", 'head="problem"')
+    asked = [query for query in queries() if any(word in query for word in about)]
+    assert len(asked) > 5
+    guard = f" and on (query) groundswell_window_posts >= {MIN_PARTICIPATION_POSTS}"
     for query in asked:
-        assert query.endswith(
-            f" and on (query) groundswell_window_posts >= {MIN_PARTICIPATION_POSTS}"
-        )
+        assert query.removeprefix("topk(10, ").rstrip(")").endswith(guard), query
 
 
 def test_no_panel_asks_for_the_heartbeat_as_if_it_were_a_source_of_people() -> None:

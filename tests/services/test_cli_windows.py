@@ -119,6 +119,17 @@ def test_show_adds_panes_up_to_longer_windows(
     assert " 10 " in shown
 
 
+@pytest.mark.parametrize("head", ["participation", "mobilisation", "problem"])
+def test_show_says_nothing_of_taking_part_in_groups_that_are_too_small(
+    url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "180")
+    assert run(["windows", "show", "all", "--head", head]) == 0
+    shown = capfd.readouterr().out
+    assert "2026-03-01 12:00:00" in shown
+    assert "%" not in shown
+
+
 def test_show_of_a_query_without_windows_says_no_and_names_the_nearest(
     url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
 from core.testing.builders import make_post
 from models.scorers.fake import FakeScorer
-from services.exporter import MIN_PARTICIPATION_POSTS, Exporter, mix
+from services.exporter import Exporter, mix
 from services.local import testing
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, WindowsView, snapshot
@@ -32,6 +32,7 @@ from stream.store.redis_store import RedisStore
 from stream.testing import ListSink, MemoryPartition, feed
 from stream.topics import POSTS
 from stream.windows.layout import INDEX, MAX_STRATA, WIDTH
+from stream.windows.summary import MIN_PARTICIPATION_POSTS
 
 MAX_QUERIES = 50
 AUTHORS = 10_000
@@ -47,7 +48,7 @@ def samples(metrics: Metrics, prefix: str = "groundswell_") -> Iterator[tuple[st
 
 def pane(posts: int, strata: dict[str, list[int]] | None = None, query: str = "all") -> PaneView:
     counters = [0] * WIDTH
-    for name in ("posts", "rated", "participation_posts"):
+    for name in ("posts", "rated", "participation_posts", "problem_posts"):
         counters[INDEX[name]] = posts
     counters[INDEX["participation_intention"]] = posts * 1_000_000
     return PaneView(query, 0, 60, True, 0, PaneSum(counters, strata or {}, posts))
@@ -59,8 +60,18 @@ def test_participation_of_a_small_group_is_not_exported(posts: int) -> None:
     exporter = Exporter(metrics, MAX_QUERIES)
     exporter.export(WindowsView([pane(MIN_PARTICIPATION_POSTS)]))
     exporter.export(WindowsView([pane(posts)]))  # what was shown before goes, too
-    shown = [labels for _, labels in samples(metrics, "groundswell_window_share")]
-    assert bool(shown) == (posts >= MIN_PARTICIPATION_POSTS)
+    for name in ("groundswell_window_share", "groundswell_window_mobilisation"):
+        assert bool(list(samples(metrics, name))) == (posts >= MIN_PARTICIPATION_POSTS), name
+
+
+def test_posts_that_nobody_scored_are_no_cover_for_the_few_that_were() -> None:
+    shown = pane(MIN_PARTICIPATION_POSTS)
+    shown.content.counters[INDEX["participation_posts"]] -= 1
+    shown.content.counters[INDEX["problem_posts"]] -= 1
+    metrics = Metrics()
+    Exporter(metrics, MAX_QUERIES).export(WindowsView([shown]))
+    for name in ("groundswell_window_share", "groundswell_window_mobilisation"):
+        assert not list(samples(metrics, name)), name
 
 
 def test_the_mix_adds_up_to_the_posts_in_every_dimension() -> None:
@@ -148,7 +159,7 @@ async def test_labels_stay_bounded_under_ten_thousand_authors_and_a_thousand_que
 
     assert 0 < len(list(samples(worker))) < 200
     exported = list(samples(exporter))
-    per_query = 4 + 3 + 4 + 5 + 4 * MAX_STRATA
+    per_query = 7 + 3 + 4 + 5 + 1 + 4 + 4 * MAX_STRATA
     assert MAX_QUERIES * 10 < len(exported) <= MAX_QUERIES * per_query + 50
     assert len({labels["query"] for _, labels in exported if "query" in labels}) == MAX_QUERIES
     left_out = exporter.registry.get_sample_value("groundswell_queries_left_out")

@@ -108,3 +108,17 @@ def test_strata_are_capped_by_size_and_nothing_is_lost():
 
 def test_every_counter_has_a_name_of_its_own():
     assert len(set(COUNTERS)) == len(COUNTERS)
+
+
+def test_a_marked_copy_is_counted_as_one_rated_or_not():
+    matrix = counter_matrix(to_micro(_scores(3, 3, [True, False, True])), [True, True, False])
+    assert matrix[:, INDEX["near_duplicates"]].tolist() == [1, 1, 0]
+    assert matrix[1].sum() == 2
+
+
+def test_a_collective_problem_is_counted_as_an_expected_count():
+    scores = to_micro(_scores(2, 3, [True, False]))
+    matrix = counter_matrix(scores)
+    assert matrix[:, INDEX["problem_posts"]].tolist() == [1, 0]
+    expected = scores.heads["problem"][0, 0]
+    assert matrix[:, INDEX["problem_collective_problem"]].tolist() == [expected, 0]

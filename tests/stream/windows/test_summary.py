@@ -147,3 +147,36 @@ def test_counters_of_a_later_version_are_left_out() -> None:
 
 def test_named_reads_a_shorter_stored_array_as_zeros() -> None:
     assert named([1])[COUNTERS[-1]] == 0
+
+
+def _taking_part(posts: int, scored: int) -> dict[str, int]:
+    levels = {"none": 0.6, "problem_solution": 0.2, "call_to_action": 0.1, "intention": 0.06}
+    counters = {"posts": posts, "participation_posts": scored, "problem_posts": scored}
+    counters |= {f"participation_{k}": round(v * scored * MICRO) for k, v in levels.items()}
+    counters["participation_execution"] = round(0.04 * scored * MICRO)
+    return counters | {"problem_collective_problem": scored * MICRO // 4}
+
+
+def test_the_mobilisation_curve_falls_from_level_to_level() -> None:
+    made = summarise(_taking_part(50, 40))
+    assert list(made.mobilisation) == [
+        "problem_solution", "call_to_action", "intention", "execution",
+    ]  # fmt: skip
+    assert list(made.mobilisation.values()) == pytest.approx([0.4, 0.2, 0.1, 0.04])
+
+
+def test_a_head_whose_classes_are_independent_is_a_share_of_the_posts_it_scored() -> None:
+    shares = summarise(_taking_part(50, 40)).shares["problem"]
+    assert shares == {"collective_problem": pytest.approx(0.25)}
+
+
+@pytest.mark.parametrize(
+    ("posts", "scored", "is_shown"), [(20, 20, True), (19, 19, False), (500, 19, False)]
+)
+def test_nothing_is_said_of_taking_part_in_small_groups(
+    posts: int, scored: int, is_shown: bool
+) -> None:
+    made = summarise(_taking_part(posts, scored))
+    assert bool(made.mobilisation) == is_shown
+    assert ({"participation", "problem"} <= set(made.shares)) == is_shown
+    assert is_shown or not {"participation", "problem"} & set(made.shares)
