@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from core.clock import Clock
 from core.metrics import Metrics
 from core.schemas import Window
 from core.settings import Settings
 from services.alerting.circumstances import Circumstances
-from services.alerting.describing import describe
 from services.alerting.judging import Judging
 from services.alerting.known import Judge
 from services.alerting.topic import AlertPublisher, KafkaTopic, Topic
 from services.heartbeat import HeartbeatWatch
+from stream.shifts.explanation import to_alert
 from stream.shifts.judge import ShiftJudge
 from stream.store.redis_store import RedisStore
 
@@ -27,6 +28,7 @@ class AlertDesk:
         clock: present time.
         metrics: of the closer.
         topic: where alerts are published; Kafka if None.
+        make_judge: makes a judge without any state; the real one if None.
     """
 
     def __init__(
@@ -36,18 +38,16 @@ class AlertDesk:
         clock: Clock,
         metrics: Metrics,
         topic: Topic | None = None,
+        make_judge: Callable[[], Judge] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._beats = HeartbeatWatch(metrics, clock, settings.heartbeat.every_s)
         self._circumstances = Circumstances(settings)
         pane_s = settings.windows.pane_s
-
-        def make_judge() -> Judge:
-            return ShiftJudge(settings.shifts, pane_s)
-
+        make_judge = make_judge or partial(ShiftJudge, settings.shifts, pane_s)
         self._judging = Judging(
-            make_judge, describe, store.alerts, self._circumstances, pane_s, clock, metrics
+            make_judge, to_alert, store.alerts, self._circumstances, pane_s, clock, metrics
         )
         topic = topic or KafkaTopic(settings.kafka)
         self._publisher = AlertPublisher(store.alerts, topic, metrics)
