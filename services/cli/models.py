@@ -40,19 +40,32 @@ app = typer.Typer(
 
 @app.command()
 def train(
+    model: Annotated[str, typer.Argument(help="What to train: encoder.")] = "encoder",
     data: DataFolder = DATA,
+    tasks: Annotated[
+        str, typer.Option(help="Comma-separated: sentiment, emotion, topics, participation.")
+    ] = "sentiment,emotion,topics,participation",
     out: Annotated[Path, typer.Option(help="Checkpoints and the chosen weights.")] = TRAINED,
-    epochs: Annotated[int, typer.Option(min=1)] = 2,
+    start: Annotated[
+        Path | None, typer.Option(help="Sentiment weights to begin from, not from the backbone.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Of sentiment alone, the first stage.")] = 2,
     seed: Annotated[int | None, typer.Option(help="Another seed than the shipped one.")] = None,
     bf16: Annotated[bool, typer.Option(help="Autocast to bfloat16 (faster with AVX-512).")] = True,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
     pack: Annotated[bool, typer.Option(help="Put the result into the shipped weights.")] = False,
     python: TrainPython = TRAIN_PYTHON,
 ) -> None:
-    """Train the post encoder (half an hour on two cores); run again to continue a cut-off run.
+    """Train the post encoder (40 minutes on two cores); run again to continue a cut-off run.
 
-    Example: groundswell models train --data ../shared/data --pack
+    Example: groundswell models train encoder --tasks sentiment,emotion --data ../shared/data --pack
     """
-    arguments = options(data=existing(data), out=out, epochs=epochs, seed=seed)
+    if model != "encoder":
+        raise typer.BadParameter(f"there is no training of {model!r}; expected encoder")
+    arguments = options(
+        data=existing(data), tasks=tasks, out=out, start=start, epochs=epochs, seed=seed,
+        threads=threads or None,
+    )  # fmt: skip
     arguments.append("--bf16" if bf16 else "--no-bf16")
     run_module(python, "setup-train", "models.encoder.train", arguments)
     if pack:
@@ -63,14 +76,29 @@ def train(
 @app.command()
 def calibrate(
     data: DataFolder = DATA,
+    sample: Annotated[
+        Path | None,
+        typer.Option(help="A deployment's own labelled posts instead: CSV or .jsonl, text, label."),
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="One head only; needed with --sample.")] = None,
+    prior: Annotated[
+        str | None, typer.Option(help="Class shares in use, if the sample's differ: 0.74,0.18,...")
+    ] = None,
+    weights: Annotated[
+        Path, typer.Option(help="Folder of weights whose config.json is rewritten.")
+    ] = WEIGHTS / "post-encoder",
+    repository: Annotated[Path, typer.Option(help="Model repository to build.")] = REPOSITORY,
     method: Annotated[str, typer.Option(help="temperature or vector.")] = "temperature",
     python: ServerPython = SERVER_PYTHON,
 ) -> None:
-    """Fit the shipped model's probabilities on the validation split and build it again.
+    """Fit the probabilities on held-out posts, or on a deployment's own, and build again.
 
-    Example: groundswell models calibrate --data ../shared/data
+    Example: groundswell models calibrate --head participation --sample labelled.csv
     """
-    arguments = options(data=existing(data), repository=REPOSITORY, method=method)
+    source = {"sample": sample} if sample is not None else {"data": existing(data)}
+    arguments = options(
+        **source, head=head, prior=prior, weights=weights, repository=repository, method=method
+    )
     run_module(python, "setup", "models.encoder.calibrate", arguments)
 
 
