@@ -58,6 +58,7 @@ class BlueskySource(LiveSource[BlueskyOptions]):
         self._refusals = 0
         self._has_received = False
         self._is_open = False
+        self._is_silent = True
         self._stuck_at: Place | None = None
 
     # -- the runner's thread ------------------------------------------------------------------
@@ -89,7 +90,7 @@ class BlueskySource(LiveSource[BlueskyOptions]):
     async def session(self) -> None:
         """Go on where the last session ended, until this one does."""
         host = self.hosts.current
-        self._is_open = False
+        self._is_open, self._is_silent = False, True
         unpacker = await self._dictionaries.of(host)
         plan = self.resumption.plan(host, self._start_us())
         self.log.info("connecting", host=host, by=plan.by, cursor=plan.cursor)
@@ -127,7 +128,7 @@ class BlueskySource(LiveSource[BlueskyOptions]):
         return epoch_ms(self.context.clock.now()) * 1_000
 
     async def _judge_start(self, host: str, first: Event) -> None:
-        self._has_received, self._refusals = True, 0
+        self._has_received, self._is_silent, self._refusals = True, False, 0
         try:
             lost_s = self.resumption.judge(first.seq, first.us)
         except Renumbered:
@@ -203,6 +204,9 @@ class BlueskySource(LiveSource[BlueskyOptions]):
         """
         if isinstance(error, Refused) and self._has_answer_to(error):
             return
+        if error.cause == "stalled" and self._is_silent:
+            # What was asked for again did not come: numbers that the server does not have yet?
+            self.resumption.distrust_numbers()
         if error.cause == "too_large":
             # Once may be chance; twice at the same place, it lies in the way.
             if self._stuck_at is self.resumption.last:

@@ -15,7 +15,7 @@ from services.ingest.sources.bluesky.options import LIKE, POST
 IMPATIENT: Final[Mapping[str, Any]] = {
     "backoff_first_s": 0.05,
     "backoff_max_s": 0.2,
-    "idle_min_s": 0.5,
+    "idle_min_s": 2.0,
     "idle_initial_s": 5.0,
     "connect_timeout_s": 5.0,
 }
