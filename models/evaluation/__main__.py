@@ -14,6 +14,7 @@ from core.errors import ConfigError, GroundswellError
 from models.encoder.config import EncoderConfig, load_config
 from models.evaluation.bootstrap import RESAMPLES, SEED
 from models.evaluation.context import Context, HeadMissing
+from models.evaluation.decisions import EVEN
 from models.evaluation.participation import evaluate_participation
 from models.evaluation.scoring import SCORERS, open_scorer
 from models.evaluation.single_label import evaluate_emotion, evaluate_sentiment
@@ -95,7 +96,15 @@ def main(
     try:
         heads = chosen_heads(head)
         score = open_scorer(scorer, repository, url)
-        context = Context(data, score, resamples, floors, **cuts(_served_config(repository)))
+        limits = cuts(_served_config(repository))
+        context = Context(
+            data,
+            score,
+            resamples,
+            floors,
+            participation_cut=limits.get("participation", EVEN),
+            topic_cut=limits.get("topics", EVEN),
+        )
         evaluations = evaluate_all(heads, context, sys.stderr.write)
     except GroundswellError as error:
         sys.stderr.write(f"{error}\n")
@@ -130,8 +139,8 @@ def _served_config(repository: Path) -> EncoderConfig:
 
 
 def cuts(config: EncoderConfig) -> dict[str, float]:
-    """The cuts that were chosen on held-out posts and ship with the model, by setting."""
-    return {}
+    """From which probability each head says yes: chosen on held-out posts, shipped with it."""
+    return {head.name: head.cut for head in config.heads}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from core.labels import PARTICIPATION
 from models.baselines.linear import tfidf, tfidf_layered
 from models.encoder import data as datasets
 from models.encoder.data import ParticipationTexts
+from models.encoder.selection import DEPLOYED_PARTICIPATION
 from models.evaluation import published
 from models.evaluation.bootstrap import Measure
 from models.evaluation.context import Context, HeadMissing
@@ -42,8 +43,6 @@ Levels = NDArray[np.int64]
 LEVELS: Final = len(PARTICIPATION)
 BINS: Final = 10
 """Fewer than elsewhere: 81 posts a bin on this test."""
-PRIOR_IN_USE: Final = 0.26
-"""Share of participating posts that deployments are set to expect (77 % in training data)."""
 BINARY_COLUMNS: Final = {
     "weighted_f1": "weighted F1",
     "macro_f1": "macro F1",
@@ -185,18 +184,24 @@ def sections_of(
     return [binary, level]
 
 
+def constant_answers(posts: int) -> list[Answer]:
+    """What knows nothing of the post: always no, always yes, and random as often as in use."""
+    in_use = np.array([1 - DEPLOYED_PARTICIPATION, DEPLOYED_PARTICIPATION, 0, 0, 0])
+    no, yes = np.eye(LEVELS)[:2]
+    return [
+        Answer("always_none", "always none", constant_floor(no, posts)),
+        Answer("always_participation", "always participating", constant_floor(yes, posts)),
+        Answer(
+            "random", f"random, {DEPLOYED_PARTICIPATION:.0%} yes", random_floor(in_use, posts, 1)
+        ),
+    ]
+
+
 def floor_answers(
     train: ParticipationTexts, test: ParticipationTexts, context: Context
 ) -> list[Answer]:
     """TF-IDF in three forms, constants, and random at the share in use."""
-    posts = len(test)
-    in_use = np.array([1 - PRIOR_IN_USE, PRIOR_IN_USE, 0, 0, 0])
-    no, yes = np.eye(LEVELS)[:2]
-    constants = [
-        Answer("always_none", "always none", constant_floor(no, posts)),
-        Answer("always_participation", "always participating", constant_floor(yes, posts)),
-        Answer("random", f"random, {PRIOR_IN_USE:.0%} yes", random_floor(in_use, posts, 1)),
-    ]
+    constants = constant_answers(len(test))
     if not context.has_floors:
         return constants
     used = [row for row, source in enumerate(train.sources) if source != "extension"]
@@ -216,11 +221,13 @@ def floor_answers(
     )
     fitted = np.full(LEVELS, 1 / LEVELS)  # classes were weighted equally
     levels = shares_of([label for label in shown.labels if label], LEVELS)
-    expected = np.concatenate([[1 - PRIOR_IN_USE], PRIOR_IN_USE * levels[1:]])
+    expected = np.concatenate([[1 - DEPLOYED_PARTICIPATION], DEPLOYED_PARTICIPATION * levels[1:]])
     corrected = with_prior(direct, fitted.tolist(), expected.tolist())
     return [
         Answer("tfidf", "TF-IDF logistic regression, five classes", direct),
         Answer("tfidf_layered", "TF-IDF, gate then level", chain),
-        Answer("tfidf_prior", f"TF-IDF, told that {PRIOR_IN_USE:.0%} participate", corrected),
+        Answer(
+            "tfidf_prior", f"TF-IDF, told that {DEPLOYED_PARTICIPATION:.0%} participate", corrected
+        ),
         *constants,
     ]

@@ -180,7 +180,7 @@ def main(
         score = open_scorer(scorer, repository, url)
         version = score_all(score, ["Good morning, all of you"]).model_version
         config = load_config(folder)
-        heads = score_heads(score, data, cuts(config).get("participation_cut", HALF))
+        heads = score_heads(score, data, cuts(config).get("participation", HALF))
         if fit:
             save_corrections(fit_all(heads, config.version), file)
         corrections = load_corrections(file)

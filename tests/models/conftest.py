@@ -16,6 +16,7 @@ _NEEDS = {
         "encoder/test_heads.py",
         "encoder/test_model.py",
         "encoder/test_train.py",
+        "baselines/test_heavy.py",
     ),
     "openvino": (
         "test_build.py",
@@ -24,6 +25,7 @@ _NEEDS = {
         "serving/test_post_encoder.py",
         "scorers/test_openvino_scorer.py",
     ),
+    "sklearn": ("baselines/test_linear.py",),
     "onnxruntime": ("test_assemble.py",),
     "tritonclient": ("scorers/test_triton.py",),
     "fasttext": ("serving/test_language.py",),
