@@ -230,7 +230,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(tree=st.dictionaries(st.sampled_from(sorted(status())), json_values, max_size=6))
 def test_statuses_with_any_fields_come_to_something(tree: dict[str, Any]) -> None:
     found = mapped({**status(), **tree})
@@ -239,7 +239,7 @@ def test_statuses_with_any_fields_come_to_something(tree: dict[str, Any]) -> Non
         assert post_decoder.decode(encode(found.record)) == found.record
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     body=st.binary(max_size=300)
     | st.tuples(st.sampled_from(["update", "status.update", "delete", "x"]), st.binary()).map(

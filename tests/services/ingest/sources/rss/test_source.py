@@ -183,7 +183,7 @@ def test_redirects_are_followed_and_counted(site: FakeFeedSite, read: Reading) -
     site.answers["/feed/round"] = lambda request: moved(302, "/feed/round")
     reader = read(feeds=[site.feed("round"), site.feed("a")])
     reader.until_posts(1)
-    assert site.statuses("/feed/round").count(302) >= 6
+    wait_for(lambda: site.statuses("/feed/round").count(302) >= 6)
 
 
 def test_private_addresses_are_refused_before_anything_is_sent(

@@ -1,0 +1,289 @@
+"""The webhook as its senders see it: answers, refusals, repeats, pressure and slowness."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import ConfigError
+from core.settings import Secret
+from services.ingest.sources.reading import SourceReader
+from services.ingest.sources.threaded_site import wait_for
+from services.ingest.sources.webhook.client import Answer, WebhookClient
+from services.ingest.sources.webhook.source import WebhookSource
+
+KEY = Secret("a-key-for-tests-only")
+POST = {"id": "p1", "author": "ana", "text": "hello", "created_at": "2026-03-01T13:00:00+01:00"}
+
+
+class Receiver:
+    """A webhook that listens, its items polled in a thread as the runner would."""
+
+    def __init__(self, directory: Path, cursor: Any, options: dict[str, Any]) -> None:
+        given = {"port": 0, "body_timeout_s": 0.5, "acknowledge_timeout_s": 5.0} | options
+        self.reader = SourceReader("webhook", given, directory, secret=KEY.reveal())
+        self.reader.open(cursor)
+        self.source = self.reader.source
+        assert isinstance(self.source, WebhookSource)
+        source = self.source
+        wait_for(lambda: source.port > 0)
+        self.port = source.port
+        self.client = WebhookClient(f"http://127.0.0.1:{self.port}", KEY)
+        self.polls = threading.Event()
+        self.polls.set()
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._poll)
+        self._thread.start()
+
+    def _poll(self) -> None:
+        while not self._ends.is_set():
+            if self.polls.wait(0.05):
+                self.reader.poll()
+
+    def close(self) -> None:
+        self._ends.set()
+        self._thread.join()
+        self.source.close()
+
+
+Receiving = Callable[..., Receiver]
+
+
+@pytest.fixture
+def receive(tmp_path: Path) -> Iterator[Receiving]:
+    receivers: list[Receiver] = []
+
+    def make(cursor: Any = None, **options: Any) -> Receiver:
+        receivers.append(Receiver(tmp_path, cursor, options))
+        return receivers[-1]
+
+    yield make
+    for receiver in receivers:
+        receiver.close()
+
+
+def test_posts_and_events_are_answered_once_they_are_acknowledged(receive: Receiving) -> None:
+    receiver = receive()
+    events = [{"kind": "delete", "post_id": "p1", "author": "ana"}]
+    answer = receiver.client.send({"posts": [POST], "events": events})
+    assert (answer.status, answer.tree) == (202, {"accepted": 2})
+    (post,), (event,) = receiver.reader.posts, receiver.reader.events
+    assert (post.id, post.source, post.author, post.text) == ("p1", "webhook", "ana", "hello")
+    assert post.claimed_at is not None
+    assert post.claimed_at.isoformat() == "2026-03-01T12:00:00+00:00"
+    assert (event.kind, event.post_id) == ("delete", "p1")
+
+
+def test_no_answer_before_kafka_has_it(receive: Receiving) -> None:
+    receiver = receive(acknowledge_timeout_s=0.3)
+    receiver.reader.acknowledges = False
+    answer = receiver.client.send({"posts": [POST]}, "k1")
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    receiver.reader.acknowledges = True
+    receiver.source.acknowledged({"n": 1})
+    assert receiver.client.send({"posts": [POST]}, "k1").status == 202
+    assert len(receiver.reader.posts) == 1
+
+
+def test_a_repeated_request_gets_the_same_answer_and_no_second_post(receive: Receiving) -> None:
+    receiver = receive()
+    with ThreadPoolExecutor(4) as senders:
+        answers = list(
+            senders.map(lambda _: receiver.client.send({"posts": [POST]}, "k"), range(8))
+        )
+    assert {(answer.status, answer.tree["accepted"]) for answer in answers} == {(202, 1)}
+    assert receiver.client.send({"posts": [POST]}, "k").tree == {"accepted": 1}
+    assert len(receiver.reader.posts) == 1
+    other = receiver.client.send({"posts": [POST | {"id": "p2"}]}, "k")
+    assert (other.status, other.tree["field"]) == (422, "Idempotency-Key")
+
+
+def test_answers_are_remembered_over_a_restart(receive: Receiving) -> None:
+    first = receive()
+    assert first.client.send({"posts": [POST]}, "k").status == 202
+    cursor = first.reader.cursor
+    first.close()
+    second = receive(cursor)
+    assert second.client.send({"posts": [POST]}, "k").tree == {"accepted": 1}
+    assert second.client.send({"posts": [POST | {"id": "p2"}]}, "k2").status == 202
+    assert [post.id for post in second.reader.posts] == ["p2"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"posts": [{"id": "p", "author": "a"}]}, "posts[0].text"),
+        ({"posts": [POST, POST | {"text": 7}]}, "posts[1].text"),
+        ({"posts": [POST | {"created_at": "2026-03-01T12:00:00"}]}, "posts[0].created_at"),
+        ({"posts": [POST | {"id": ""}]}, "posts[0].id"),
+        ({"posts": [POST | {"likes": 3}]}, "posts[0].likes"),
+        ({"events": [{"kind": "x", "post_id": "p", "author": "a"}]}, "events[0].kind"),
+        ({"events": [{"kind": "edit", "post_id": "p", "author": "a"}]}, "events[0].text"),
+        ({"posts": "none"}, "posts"),
+        ({"tweets": []}, "tweets"),
+        ({}, None),
+        (b"{half", None),
+        (b"\xff\xfe", None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_a_wrong_body_is_refused_whole_by_the_name_of_its_field(
+    receive: Receiving, body: Any, field: str | None
+) -> None:
+    receiver = receive()
+    answer = receiver.client.send(body)
+    assert answer.status == 400
+    assert answer.tree.get("field") == field
+    wait_for(lambda: bool(receiver.reader.unmappable))
+    assert not receiver.reader.posts
+    assert (field or "the whole body") in receiver.reader.unmappable[0].detail
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Groundswell-Signature": "sha256=" + "0" * 64},
+        {"X-Groundswell-Signature": ""},
+        {"X-Groundswell-Timestamp": "0"},
+        {"X-Groundswell-Timestamp": "yesterday"},
+        {"X-Groundswell-Timestamp": str(int(time.time()) + 1)},
+    ],
+)
+def test_what_is_not_signed_is_refused_and_not_kept(
+    receive: Receiving, headers: dict[str, str]
+) -> None:
+    receiver = receive()
+    assert receiver.client.send({"posts": [POST]}, headers=headers).status == 401
+    receiver.reader.until(lambda: True)
+    assert receiver.reader.items == []
+
+
+def test_five_minutes_of_skew_are_tolerated_and_no_more(receive: Receiving) -> None:
+    receiver = receive()
+    url = f"http://127.0.0.1:{receiver.port}"
+    for skew_s, status in ((-290, 202), (290, 202), (-310, 401), (310, 401)):
+        client = WebhookClient(url, KEY, lambda skew_s=skew_s: time.time() + skew_s)
+        assert client.send({"posts": [POST | {"id": f"p{skew_s}"}]}).status == status
+
+
+def test_either_of_two_keys_signs(tmp_path: Path, receive: Receiving) -> None:
+    (tmp_path / "keys").write_text(f"{KEY.reveal()}\nanother-key-for-tests\n")
+    receiver = receive(secret_file=str(tmp_path / "keys"))
+    url = f"http://127.0.0.1:{receiver.port}"
+    for key, status in (("another-key-for-tests", 202), ("a-key-for-tests-only", 202), ("x", 401)):
+        posts = {"posts": [POST | {"id": key}]}
+        assert WebhookClient(url, Secret(key)).send(posts).status == status
+
+
+def test_too_large_and_compressed_bodies_are_refused_unread(receive: Receiving) -> None:
+    receiver = receive(max_body_bytes=1_000)
+    assert receiver.client.send({"posts": [POST | {"text": "x" * 1_000}]}).status == 413
+    assert receiver.client.send(b"{}", headers={"Content-Encoding": "gzip"}).status == 415
+    with socket.create_connection(("127.0.0.1", receiver.port)) as line:
+        line.sendall(b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        line.sendall((b"200\r\n" + b"x" * 512 + b"\r\n") * 4)
+        line.settimeout(5)
+        assert b" 413 " in line.recv(100)
+
+
+def test_many_items_in_one_request_are_refused(receive: Receiving) -> None:
+    receiver = receive(max_items=3)
+    posts = [POST | {"id": f"p{n}"} for n in range(4)]
+    assert receiver.client.send({"posts": posts}).status == 400
+    assert receiver.client.send({"posts": posts[:3]}).status == 202
+
+
+def test_a_full_buffer_puts_requests_off_and_loses_nothing(receive: Receiving) -> None:
+    receiver = receive(limits={"max_buffered_items": 20}, acknowledge_timeout_s=0.2)
+    receiver.polls.clear()
+    time.sleep(0.1)  # a poll that had begun takes what comes first
+    answers: list[Answer] = []
+    for n in range(30):
+        answers.append(receiver.client.send({"posts": [POST | {"id": f"p{n}"}]}, f"k{n}"))
+        if answers[-1].status == 429:
+            break
+    assert answers[-1].status == 429
+    assert answers[-1].headers["retry-after"] == "1"
+    receiver.polls.set()
+    for n in range(30):
+        posts = {"posts": [POST | {"id": f"p{n}"}]}
+        assert receiver.client.send_until_accepted(posts, f"k{n}").status == 202
+    assert sorted(post.id for post in receiver.reader.posts) == sorted(f"p{n}" for n in range(30))
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"", b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nX-Slow: ", None],
+    ids=["silence", "half a header", "half a body"],
+)
+def test_slow_senders_are_cut_off(receive: Receiving, beginning: bytes | None) -> None:
+    receiver = receive()
+    if beginning is None:
+        beginning = b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", receiver.port)) as line:
+        line.sendall(beginning)
+        line.settimeout(10)
+        answer = b""
+        while piece := line.recv(1_000):
+            answer += piece
+            if b"408" in answer:
+                break
+    assert receiver.client.send({"posts": [POST]}).status == 202
+
+
+def test_a_sender_that_hangs_up_half_way_does_no_harm(receive: Receiving) -> None:
+    receiver = receive()
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", receiver.port)) as line:
+            line.sendall(b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    assert receiver.client.send({"posts": [POST]}).status == 202
+    assert len(receiver.reader.posts) == 1
+
+
+def test_the_schema_is_served_and_derived_from_the_types(receive: Receiving) -> None:
+    receiver = receive()
+    with socket.create_connection(("127.0.0.1", receiver.port)) as line:
+        line.sendall(b"GET /v1/schema HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while piece := line.recv(10_000):
+            answer += piece
+    schema = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert schema["$defs"]["GivenPost"]["required"] == ["id", "author", "text"]
+
+
+@pytest.mark.parametrize(
+    ("options", "secret", "named"),
+    [
+        ({}, "", r"ingest\.source_secret"),
+        ({}, "short", "16 characters"),
+        ({"secret_file": "/no/such/file"}, "", "secret_file"),
+        ({"port": 70_000}, KEY.reveal(), "port"),
+        ({"tolerance_s": 0}, KEY.reveal(), "tolerance_s"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_by_name(
+    options: dict[str, Any], secret: str, named: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=named):
+        SourceReader("webhook", options, tmp_path, secret=secret)
+
+
+def test_the_key_and_what_was_sent_are_in_no_log(
+    receive: Receiving, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receiver = receive()
+    receiver.client.send({"posts": [POST | {"text": 7, "author": "unmistakable"}]})
+    receiver.client.send({"posts": [POST]}, headers={"X-Groundswell-Signature": "sha256=0"})
+    shown = capsys.readouterr()
+    everything = shown.out + shown.err + repr(receiver.source.options)
+    assert "webhook listens" in everything
+    assert KEY.reveal() not in everything
+    assert "unmistakable" not in everything
