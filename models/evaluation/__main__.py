@@ -96,7 +96,8 @@ def main(
     try:
         heads = chosen_heads(head)
         score = open_scorer(scorer, repository, url)
-        limits = cuts(_served_config(repository))
+        served = _served_config(repository)
+        limits = cuts(served)
         context = Context(
             data,
             score,
@@ -115,6 +116,8 @@ def main(
         for section in evaluation.sections:
             print_section(section)
     version = evaluations[0].sections[0].rows[0].title
+    if version != served.version:
+        sys.stderr.write(f"{version} answers, but the cuts are those of {served.version}\n")
     if out is not None:
         facts = {"version": version, "scorer": scorer, "resamples": resamples, "seed": SEED}
         write_all(evaluations, out, _INTRODUCTION.format(**facts))
