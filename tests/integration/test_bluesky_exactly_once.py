@@ -1,0 +1,164 @@
+"""Bluesky breaks off twenty times, ingest is killed three times: every post is in the panes once.
+
+The short form runs 20,000 events; `GROUNDSWELL_LIVE_EVENTS=100000` runs the long one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from services.bootstrap import make_store
+from services.ingest.kafka_io import TopicAdmin
+from services.ingest.sources.bluesky.fake_journal import Conversation
+from services.ingest.sources.bluesky.fake_server import FakeJetstream, Fault
+from services.local.child import Child, Command
+from stream.topics import POST_EVENTS, POSTS
+
+pytestmark = pytest.mark.integration
+
+EVENTS = int(os.environ.get("GROUNDSWELL_LIVE_EVENTS", "20000"))
+SLICES = 80
+DISCONNECTIONS = 20
+KILLS = 3
+KEY = "a key for tests"
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Ingest:
+    """`groundswell ingest --source bluesky` as a process that can be killed and started again."""
+
+    def __init__(self, stream, server: FakeJetstream, home: Path, protocol: str) -> None:
+        self.home = home
+        self._starts = 0
+        flat = {f"{s}__{f}": v for s, fields in stream.tree.items() for f, v in fields.items()}
+        flat |= {"ingest__author_key": KEY}
+        self._env = {f"GROUNDSWELL__{key.upper()}": str(value) for key, value in flat.items()}
+        limits = "{backoff_first_s = 0.05, backoff_max_s = 0.3, idle_min_s = 1.0}"
+        self._argv = (
+            sys.executable, "-m", "services.cli.main", "ingest", "--source", "bluesky",
+            "--set", f'hosts=["{server.host}"]', "--set", f"protocol={protocol}",
+            "--set", "start_s_ago=86000.0", "--set", "max_recent_events=4000",
+            "--set", "max_held_posts=2000", "--set", f"limits={limits}",
+            "--cursor-dir", str(home),
+        )  # fmt: skip
+        self.child: Child
+        self.resident: list[list[int]] = []
+
+    def start(self) -> None:
+        self._starts += 1
+        command = Command(self._argv, self._env | {"PYTHONPATH": str(REPOSITORY)}, cwd=self.home)
+        self.child = Child(command, self.home / f"ingest{self._starts}.log")
+        self.resident.append([])
+
+    def look(self) -> None:
+        """Note how much memory it holds."""
+        self.resident[-1].append(psutil.Process(self.child.pid).memory_info().rss)
+
+    def cursor(self) -> dict:
+        path = self.home / "bluesky.cursor.json"
+        return msgspec.json.decode(path.read_bytes()) if path.exists() else {"cursor": ["", 0]}
+
+    def words(self) -> str:
+        return "\n".join(path.read_text()[-1500:] for path in sorted(self.home.glob("*.log")))
+
+
+def _behind(stream) -> int:
+    """Return how many records of both topics the workers have not applied."""
+
+    async def cursors() -> dict[str, int]:
+        store = make_store(stream.settings)
+        try:
+            states = [await store.partition_state(p) for p in stream.partitions]
+        finally:
+            await store.close()
+        return {t: sum(s.cursors[t] + 1 for s in states) for t in (POSTS, POST_EVENTS)}
+
+    with TopicAdmin(stream.settings.kafka) as admin:
+        ends = {state.name: sum(state.end_offsets) for state in admin.describe(None)}
+    applied = asyncio.run(cursors())
+    return sum(ends[topic] - applied[topic] for topic in applied)
+
+
+def _disconnect(server: FakeJetstream, chance: random.Random) -> None:
+    kind = chance.choice(("abort", "restart", "half_frame", "going_away", "repeat"))
+    if kind == "restart":
+        server.stop()
+        server.start()
+        return
+    if kind != "abort":
+        server.faults.append(Fault(kind, chance.randrange(40)))
+    server.abort_all()
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+def test_a_platform_that_breaks_off_and_a_killed_ingest_lose_and_repeat_nothing(
+    protocol: str, make_stream: Callable, tmp_path: Path
+):
+    if protocol == "v2" and EVENTS > 20_000:
+        pytest.skip("the long form is run once")
+    chance = random.Random(11)
+    stream = make_stream()
+    stream.start_worker("w1")
+    start = datetime.now(UTC) - timedelta(milliseconds=EVENTS * 20)
+    conversation = Conversation(start, seed=5, posts_share=0.4, step_us=20_000)
+    home = tmp_path / "ingest"
+    home.mkdir()
+    places = chance.sample(range(5, SLICES - 10), DISCONNECTIONS + KILLS)
+    kills = set(places[:KILLS])
+    with FakeJetstream() as server:
+        ingest = Ingest(stream, server, home, protocol)
+        ingest.start()
+        for number in range(SLICES):
+            server.append(conversation.events(EVENTS // SLICES))
+            sent = server.sent
+            stream.wait_until(lambda: server.sent > sent, 60, f"reading\n{ingest.words()}")  # noqa: B023
+            ingest.look()
+            if number in kills:
+                ingest.child.kill()
+                ingest.start()
+            elif number in places:
+                _disconnect(server, chance)
+        last = server.entries[-1].seq
+
+        def all_read() -> bool:
+            ingest.look()
+            return ingest.cursor()["cursor"][1] >= last
+
+        stream.wait_until(all_read, 120, f"reading all\n{ingest.words()}")
+        stream.wait_until(lambda: _behind(stream) == 0, 120, "applying all")
+        ingest.child.stop(10)
+    assert len(server.requests) > DISCONNECTIONS + KILLS, "not every fault made a new session"
+    _expect_every_post_once(stream, conversation, ingest)
+    _expect_flat_memory(ingest)
+
+
+def _expect_every_post_once(stream, conversation: Conversation, ingest: Ingest) -> None:
+    totals = ingest.cursor()["totals"]
+    assert totals["gaps"] == 0, "this server kept everything"
+    assert totals["unmappable"] == totals["dropped"] == 0
+    panes = stream.windows()
+    in_panes = sum(c["posts"] for (query, _), c in panes.items() if query == "all")
+    assert in_panes == len(conversation.posts) - len(conversation.deleted)
+    found = {(post.author, post.id.rpartition("/")[2]) for post in stream.scored()}
+    keys = [rkey for _, rkey in found]
+    assert sorted(keys) == sorted(rkey for _, rkey in conversation.posts)
+    assert not [author for author, _ in found if author.startswith("did:")]
+
+
+def _expect_flat_memory(ingest: Ingest) -> None:
+    """In the longest life of the process, it holds no more at its end than in its middle."""
+    life = max(ingest.resident, key=len)
+    assert len(life) >= 8
+    middle, end = life[len(life) // 3], life[-1]
+    print(f"{EVENTS:,} events; resident {middle:,} to {end:,} bytes")  # noqa: T201
+    assert end < 1.15 * middle, f"{middle:,} bytes became {end:,}"
