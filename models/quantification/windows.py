@@ -14,7 +14,7 @@ from models.quantification.estimators import Floats, Indices, Method
 
 PRIORS: Final = tuple(np.round(np.arange(0.05, 0.951, 0.05), 2).tolist())
 SIZES: Final = (50, 200, 1_000)
-REPEATS: Final = 20
+REPEATS: Final = 10
 SEED: Final = 20173
 
 

@@ -59,6 +59,41 @@ def test_arguments_and_exit_status_are_handed_on(recorder: Path, tmp_path: Path)
     assert "--url" not in handed
 
 
+def test_settings_of_a_baseline_are_handed_on(recorder: Path, tmp_path: Path) -> None:
+    command = ["baseline", "roberta", "--data", str(tmp_path), "--checkpoint", "x/y"]
+    command += ["--task", "layered", "--set", "epochs=3", "--set", "cut=0.5"]
+    said = RUNNER.invoke(app, [*command, "--python", str(recorder)])
+    assert said.exit_code == 3
+    handed = arguments(recorder)
+    assert handed[:3] == ["-m", "models.baselines", "roberta"]
+    assert [handed[i + 1] for i, word in enumerate(handed) if word == "--set"] == [
+        "epochs=3",
+        "cut=0.5",
+    ]
+
+
+def test_shares_are_measured_with_or_without_fitting(recorder: Path, tmp_path: Path) -> None:
+    for option in ("--fit", "--no-fit"):
+        command = ["quantify-eval", "--data", str(tmp_path), option, "--python", str(recorder)]
+        assert RUNNER.invoke(app, command).exit_code == 3
+        assert arguments(recorder)[-1] == option
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("centroid", "make setup`"), ("roberta", "make setup-train`")]
+)
+def test_a_baseline_runs_where_its_packages_are(
+    name: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from services.cli import models_evaluate
+
+    monkeypatch.setattr(models_evaluate, "SERVER_PYTHON", tmp_path / "none")
+    monkeypatch.setattr(models_evaluate, "TRAIN_PYTHON", tmp_path / "none")
+    said = RUNNER.invoke(app, ["baseline", name, "--data", str(tmp_path)])
+    assert said.exit_code == 2
+    assert remedy in said.output
+
+
 def test_missing_data_is_wrong_use(recorder: Path, tmp_path: Path) -> None:
     said = RUNNER.invoke(
         app, ["calibrate", "--data", str(tmp_path / "none"), "--python", str(recorder)]
