@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
 from core.clock import EPOCH
 from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
@@ -120,7 +120,6 @@ class _LooseCommitV1(Struct, gc=False):
     collection: str
     rkey: str
     rev: str = ""
-    record: Raw | None = None
 
 
 class _LooseEventV1(Struct, gc=False):
