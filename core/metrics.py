@@ -53,7 +53,7 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         groups: dict[Role, tuple[Callable[[], None], ...]] = {
             "ingest": (self._ingest,),
-            "worker": (self._worker, self._state),
+            "worker": (self._worker, self._state, self._shadow),
             "closer": (self._closer, self._alerts),
             "exporter": (self._exporter, self._servers),
         }
@@ -186,6 +186,32 @@ class Metrics:
         self.query_reload_failures = self._counter(
             "query_reload_failures", "Query files refused on reload"
         )
+
+    def _shadow(self) -> None:
+        self.shadow_info = self._gauge(
+            "shadow_info", "1 for the two models that are compared",
+            "model_version", "shadow_version",
+        )  # fmt: skip
+        self.shadow_posts = self._counter("shadow_posts", "Posts that the shadow model scored too")
+        self.shadow_skipped_posts = self._counter(
+            "shadow_skipped_posts", "Sampled posts that it did not score: busy or failed", "cause"
+        )
+        self.shadow_rating_disagreements = self._counter(
+            "shadow_rating_disagreements", "Posts that one model rates and the other does not"
+        )
+        self.shadow_compared_posts = self._counter(
+            "shadow_compared_posts", "Posts compared, rated by both", "head"
+        )
+        self.shadow_distance = self._counter(
+            "shadow_distance", "Sum of the total variation distances of compared posts", "head"
+        )
+        self.shadow_label_disagreements = self._counter(
+            "shadow_label_disagreements", "Compared posts whose likeliest class differs", "head"
+        )
+        self.shadow_latency_seconds = self._histogram(
+            "shadow_latency_seconds", "From sending a sample to the shadow's scores",
+            SCORER_BUCKETS_S,
+        )  # fmt: skip
 
     def _closer(self) -> None:
         self.closer_active = self._gauge("closer_active", "1 while this closer owns `progress`")

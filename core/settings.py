@@ -107,6 +107,14 @@ class ScorerSettings(Struct, frozen=True, kw_only=True):
     """A batch unanswered for so long counts as scorer down."""
     threads: NotNegative = 0
     """Inference threads of `openvino`; 0 means all cores."""
+    version: str = ""
+    """Version of the model; empty is the server's choice, and `1` of `openvino`."""
+    shadow_model: str = ""
+    """A second model, compared on live posts, counted nowhere; empty is none."""
+    shadow_version: str = ""
+    """Its version; with the name of the first model: two versions side by side."""
+    shadow_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    """Share of the posts that it scores too."""
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):

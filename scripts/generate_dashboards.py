@@ -13,11 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards import conversation, pipeline
+from dashboards import conversation, pipeline, sources
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 OUTPUT: Final = Path(__file__).resolve().parents[1] / "deploy" / "grafana" / "dashboards"
-_BOARDS: Final = {"pipeline": pipeline.make, "conversation": conversation.make}
+_BOARDS: Final = {
+    "pipeline": pipeline.make,
+    "conversation": conversation.make,
+    "sources": sources.make,
+}
 
 
 def render() -> dict[str, str]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from core.clock import SystemClock
+from core.errors import ConfigError
+from core.metrics import Metrics
 from core.ports import Scorer
 from core.settings import Settings
 from models.scorers import SCORERS
+from stream.shadow import ShadowScorer
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
 
@@ -21,3 +27,22 @@ def make_scorer(settings: Settings) -> Scorer:
         ConfigError: no such scorer; the message has the nearest one.
     """
     return SCORERS.get(settings.scorer.kind)(settings.scorer)
+
+
+def make_live_scorer(settings: Settings, metrics: Metrics) -> Scorer:
+    """Return the scorer of a worker, with a second model beside it if there is to be one.
+
+    Raises:
+        ConfigError: no such scorer, or the second model is the first.
+    """
+    scorer, asked = make_scorer(settings), settings.scorer
+    if not asked.shadow_model:
+        return scorer
+    if (asked.shadow_model, asked.shadow_version) == (asked.model, asked.version):
+        raise ConfigError(
+            f"scorer.shadow_model = {asked.shadow_model!r}, scorer.shadow_version = "
+            f"{asked.shadow_version!r}: that is the model that scores; name another"
+        )
+    second = replace(asked, model=asked.shadow_model, version=asked.shadow_version)
+    shadow = SCORERS.get(asked.kind)(second)
+    return ShadowScorer(scorer, shadow, asked.shadow_share, SystemClock(), metrics)

@@ -20,7 +20,7 @@ from core.metrics import Metrics
 from core.ports import Scorer
 from core.reasons import DEAD_REASONS
 from core.settings import Secret, Settings
-from services.bootstrap import make_scorer, make_store
+from services.bootstrap import make_live_scorer, make_store
 from stream.app import KafkaSink, make_app, run_app
 from stream.batching import BatchLimits, PostBudget
 from stream.engine import Engine
@@ -115,7 +115,11 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    store, scorer, sink = make_store(settings), make_scorer(settings), KafkaSink(settings.kafka)
+    store, scorer, sink = (
+        make_store(settings),
+        make_live_scorer(settings, metrics),
+        KafkaSink(settings.kafka),
+    )
     await sink.start()
     engine = make_engine(settings, store, scorer, sink, matcher, metrics)
     app = make_app(settings, engine)

@@ -14,8 +14,8 @@ from core.ports import ScoreBatch
 from core.settings import ScorerSettings
 from models.serving.post_encoder import PostEncoderService, open_service
 
-MODEL_NAME: Final = "post_encoder"
-MODEL_VERSION_FOLDER: Final = "1"
+FIRST_VERSION: Final = "1"
+"""The folder that `groundswell models build` fills."""
 
 
 class OpenVinoScorer:
@@ -59,10 +59,10 @@ class OpenVinoScorer:
 
 
 def from_settings(settings: ScorerSettings) -> OpenVinoScorer:
-    """The registry's entry: the model of `scorer.repository`.
+    """The registry's entry: a model of `scorer.repository`.
 
     Raises:
         ConfigError: it was not built, or openvino is not installed here.
     """
-    folder = Path(settings.repository) / MODEL_NAME / MODEL_VERSION_FOLDER
+    folder = Path(settings.repository) / settings.model / (settings.version or FIRST_VERSION)
     return OpenVinoScorer(open_service(folder, settings.threads), settings.timeout_s)

@@ -68,9 +68,12 @@ class TritonScorer:
     was away.
     """
 
-    def __init__(self, url: str, model: str = "post_encoder", timeout_s: float = 30.0) -> None:
+    def __init__(
+        self, url: str, model: str = "post_encoder", timeout_s: float = 30.0, version: str = ""
+    ) -> None:
         self._url = url
         self._model = model
+        self._version = version  # "" leaves the choice to the server's version policy
         self._timeout_s = timeout_s
         self._client: InferenceServerClient | None = None
         self._served: _Served | None = None
@@ -108,7 +111,7 @@ class TritonScorer:
         try:
             return bool(
                 await self._connection().is_model_ready(
-                    self._model, client_timeout=_READY_TIMEOUT_S
+                    self._model, self._version, client_timeout=_READY_TIMEOUT_S
                 )
             )
         except (InferenceServerException, grpc.RpcError):
@@ -133,7 +136,7 @@ class TritonScorer:
                 return self._served
             try:
                 answer: Any = await self._connection().get_model_config(
-                    self._model, client_timeout=self._timeout_s
+                    self._model, self._version, client_timeout=self._timeout_s
                 )
             except (InferenceServerException, grpc.RpcError) as error:
                 # Whatever the status: without the model there is nothing to blame a batch for.
@@ -157,7 +160,11 @@ class TritonScorer:
         wanted = [InferRequestedOutput(name) for name in (RATED, VERSION, *served.heads)]
         try:
             answer = await self._connection().infer(
-                self._model, inputs, outputs=wanted, client_timeout=self._timeout_s
+                self._model,
+                inputs,
+                model_version=self._version,
+                outputs=wanted,
+                client_timeout=self._timeout_s,
             )
         except (InferenceServerException, grpc.RpcError) as error:
             translated = translate(error, f"Triton at {self._url}, {len(texts)} posts")
@@ -182,4 +189,4 @@ class TritonScorer:
 
 def from_settings(settings: ScorerSettings) -> TritonScorer:
     """The registry's entry."""
-    return TritonScorer(settings.url, settings.model, settings.timeout_s)
+    return TritonScorer(settings.url, settings.model, settings.timeout_s, settings.version)

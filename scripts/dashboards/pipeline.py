@@ -223,6 +223,7 @@ ROWS: Final = {
         servers.batch_size, servers.scorer_latency, servers.in_flight,
         servers.triton_times, servers.triton_rates, servers.triton_pending,
     ),
+    "Shadow": (servers.shadow_distance, servers.shadow_labels, servers.shadow_latency),
     "Dead letters and integrity": (dead_by_reason, account, integrity_by_partition, recoveries),
     "Redis": (
         servers.redis_memory, servers.redis_commands, servers.redis_entries, servers.redis_health,

@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import Final
 
 from grafana_foundation_sdk.builders import timeseries
+from prometheus_client import Counter
 
 from dashboards import names
 from dashboards.names import METRICS, mean, quantile, rate, series
-from dashboards.shapes import BYTES, COUNT, PER_SECOND, SECONDS, lines
+from dashboards.shapes import BYTES, COUNT, PER_SECOND, SECONDS, SHARE, lines
 
 _PROCESS: Final = "{{part}} {{instance}}"
 
@@ -78,6 +79,41 @@ def triton_pending() -> timeseries.Panel:
         (f"sum by (model) ({series(names.TRITON_PENDING)})", "waiting"),
         (rate(names.TRITON_FAILURES, "model"), "failed/s"),
     )
+
+
+def shadow_distance() -> timeseries.Panel:
+    return lines(
+        "Shadow: distance",
+        "Mean total variation distance between the model that counts and the one beside it.",
+        SHARE,
+        (_of_compared(METRICS.shadow_distance), "{{head}}"),
+    )
+
+
+def shadow_labels() -> timeseries.Panel:
+    return lines(
+        "Shadow: other label",
+        "Share of compared posts whose likeliest class differs, and that only one of them rates.",
+        SHARE,
+        (_of_compared(METRICS.shadow_label_disagreements), "{{head}}"),
+        (
+            f"{rate(METRICS.shadow_rating_disagreements)} / {rate(METRICS.shadow_posts)}",
+            "rated or not",
+        ),
+    )
+
+
+def shadow_latency() -> timeseries.Panel:
+    return lines(
+        "Shadow: latency",
+        "From sending a sample to the second model's scores.",
+        SECONDS,
+        *((quantile(q, METRICS.shadow_latency_seconds), f"p{q * 100:.0f}") for q in (0.5, 0.99)),
+    )
+
+
+def _of_compared(counter: Counter) -> str:
+    return f"{rate(counter, 'head')} / {rate(METRICS.shadow_compared_posts, 'head')}"
 
 
 def redis_memory() -> timeseries.Panel:

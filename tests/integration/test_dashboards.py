@@ -1,7 +1,7 @@
 """Every query of every panel returns data from a real Prometheus that scrapes the running stack.
 
 The stack scores with the fake, which has every head; Triton's own panels get a Triton of their own,
-with a few batches sent to it.
+with a few batches sent to it, and those of network sources a source whose platform is in this file.
 """
 
 import asyncio
@@ -19,13 +19,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
-from core.settings import ScorerSettings
+from core.clock import SystemClock
+from core.metrics import Metrics
+from core.schemas import Post
+from core.settings import IngestSettings, ScorerSettings
 from models.scorers import SCORERS
+from services.ingest.cursor_store import CursorStore
+from services.ingest.edge import Edge
+from services.ingest.fake_kafka import FakeProducer, MemoryBroker
+from services.ingest.letters import IngestTopics, LetterWriter
+from services.ingest.runner import IngestRunner
+from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem, Unmappable
+from services.ingest.sources.live import LiveLimits, LiveSource, SessionEnded
 from services.local.child import Command
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions
 from services.local.paths import DEFAULT_PATHS, RuntimePaths
+from services.local.ports import any_free_port
 from services.local.prometheus_server import PrometheusServer, ScrapeTarget, prometheus_program
 from services.local.session import Session
 from services.local.stack import plan_stack
@@ -45,7 +57,13 @@ SETTINGS = {
     "GROUNDSWELL__WINDOWS__IDLE_AFTER_S": "5",
     "GROUNDSWELL__HEARTBEAT__EVERY_S": "1",
     "GROUNDSWELL__EXPORTER__REFRESH_S": "1",
+    "GROUNDSWELL__SCORER__SHADOW_MODEL": "another",
+    "GROUNDSWELL__SCORER__SHADOW_SHARE": "1",
 }
+
+
+class RestlessOptions(Struct, frozen=True):
+    """None."""
 
 
 class FastPrometheus(PrometheusServer):
@@ -103,6 +121,54 @@ def ask(prometheus: PrometheusServer, promql: str) -> list[dict[str, Any]]:
     return [sample for sample in samples if sample["value"][1] != "NaN"]
 
 
+class Restless(LiveSource[RestlessOptions]):
+    """Its platform says everything that one can say, and hangs up after every breath."""
+
+    name = "restless"
+    Options = RestlessOptions
+
+    async def session(self) -> None:
+        self.connected()
+        text = "every train to the harbour was replaced by a bus today, the council says"
+        at = SystemClock().now()
+        for number in range(5):
+            self._number += 1
+            post = Post(id=str(self._number), source=self.name, author="a" * 32, text=text,
+                        ingested_at=at, claimed_at=at)  # fmt: skip
+            others = (Ignored(), Gap("too_old", 1.0), Unmappable(b"?", "of no known kind"))
+            record = post if number < 2 else others[number - 2]
+            self.heard()
+            self.received()
+            self.repeated()
+            self.at_position(1.0)
+            await self.deliver([SourceItem(record, self._number)], 100)
+        await asyncio.sleep(0.2)
+        raise SessionEnded("closed", at_once=True)
+
+    _number = 0
+
+
+@contextmanager
+def network_source(directory: Path) -> Iterator[int]:
+    """Bring the restless source to a Kafka in memory; give the port of its metrics."""
+    port, stop, metrics = any_free_port(), threading.Event(), Metrics(role="ingest")
+    metrics.serve("127.0.0.1", port)
+    settings, clock = IngestSettings(), SystemClock()
+    source = Restless(RestlessOptions(), SourceContext(directory, metrics=metrics), LiveLimits())
+    runner = IngestRunner(
+        source, FakeProducer(MemoryBroker()), CursorStore(directory, source.name),
+        LetterWriter(source.name, IngestTopics(), 1_048_576, clock), settings, metrics, clock, stop,
+        edge=Edge(source, settings, metrics),
+    )  # fmt: skip
+    thread = threading.Thread(target=runner.run, name="network-source")
+    thread.start()
+    try:
+        yield port
+    finally:
+        stop.set()
+        thread.join(10)
+
+
 @contextmanager
 def traffic(triton: TritonServer) -> Iterator[None]:
     """Send small batches to a Triton, a few a second, until the end."""
@@ -150,9 +216,11 @@ def prometheus(tmp_path: Path, triton: TritonServer) -> Iterator[PrometheusServe
             for server in [*session.stack.servers, triton]
             if "metrics" in server.ports
         ]
-        # Traffic last: a process that forks while gRPC's threads run may not get far.
-        with FastPrometheus(tmp_path / "prometheus", targets) as server, traffic(triton):
-            yield server
+        with network_source(tmp_path / "network") as port:
+            targets.append(ScrapeTarget("ingest-network", port))
+            # Traffic last: a process that forks while gRPC's threads run may not get far.
+            with FastPrometheus(tmp_path / "prometheus", targets) as server, traffic(triton):
+                yield server
 
 
 def test_every_query_of_every_panel_returns_data(prometheus: PrometheusServer) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -9,10 +10,15 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from core.errors import ScorerRefused, ScorerUnavailable
+from core.metrics import Metrics
+from core.settings import ScorerSettings, Settings
 from models.scorers.triton import TritonScorer, translate
 from models.testing import EXAMPLES
+from services.bootstrap import make_live_scorer
+from services.local.paths import DEFAULT_PATHS
 from services.local.ports import any_free_port
 from services.local.triton_server import DEFAULT_SERVER_PYTHON, TritonServer
+from stream.shadow import ShadowScorer
 
 
 @pytest.mark.parametrize(
@@ -124,3 +130,41 @@ async def test_scorer_recovers_when_the_server_comes_back(tmp_path: Path) -> Non
     finally:
         await scorer.close()
     np.testing.assert_array_equal(before.heads["sentiment"], after.heads["sentiment"])
+
+
+@pytest.mark.integration
+async def test_a_second_model_on_the_same_server_is_compared_and_versions_are_chosen(
+    triton: TritonServer, tmp_path: Path
+) -> None:
+    assert triton.grpc_address  # it runs, so its repository is built
+    repository = tmp_path / "repository"
+    for name in ("post_encoder", "post_encoder_next"):
+        shutil.copytree(DEFAULT_PATHS.model_repository / "post_encoder", repository / name)
+        place = repository / name / "config.pbtxt"
+        place.write_text(place.read_text().replace('name: "post_encoder"', f'name: "{name}"'))
+    metrics = Metrics()
+    with TritonServer(tmp_path / "server", repository=repository) as server:
+        asked = ScorerSettings(
+            url=server.grpc_address, shadow_model="post_encoder_next", shadow_share=1.0
+        )
+        scorer = make_live_scorer(Settings(scorer=asked), metrics)
+        assert isinstance(scorer, ShadowScorer)
+        pinned = TritonScorer(server.grpc_address, version="1")
+        absent = TritonScorer(server.grpc_address, version="9")
+        try:
+            texts = [*EXAMPLES[:11], *EXAMPLES[12:]]
+            found = await scorer.score_batch(texts, [""] * len(texts))
+            await scorer.settle()
+            same = await pinned.score_batch(texts, [""] * len(texts))
+            with pytest.raises(ScorerUnavailable):
+                await absent.score_batch(texts, [""] * len(texts))
+        finally:
+            for each in (scorer, pinned, absent):
+                await each.close()
+    value = metrics.registry.get_sample_value
+    assert value("groundswell_shadow_posts_total") == len(texts)
+    for head in found.heads:
+        np.testing.assert_array_equal(found.heads[head], same.heads[head])
+        # The same weights twice: whatever is not zero would be a mistake of the comparison.
+        assert value("groundswell_shadow_distance_total", {"head": head}) == 0
+        assert value("groundswell_shadow_compared_posts_total", {"head": head}) == found.rated.sum()

@@ -1,0 +1,167 @@
+"""Shadow mode: a second model scores a sample of the live posts, and its disagreement is exported.
+
+The answer is always the first model's, given when it is there; the second runs beside it and
+whatever happens to it, late, failing or away, changes no score, no window and no order. Posts are
+sampled by their text, so a text is in the sample of every worker and every replay, or in none.
+
+Shapes: `B` sampled posts, `C` classes of a head.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.clock import Clock
+from core.errors import GroundswellError
+from core.labels import INDEPENDENT
+from core.logs import get_logger
+from core.metrics import Metrics
+from core.ports import ScoreBatch, Scorer
+
+_log = get_logger(__name__)
+
+MAX_BATCHES: Final = 2
+"""With so many batches at the second model, the next is left out: it takes what is to spare."""
+
+_SALT: Final = 0x5EED
+_CLOSE_WITHIN_S: Final = 1.0
+
+
+class ShadowScorer:
+    """Satisfies `core.ports.Scorer` with one model, and compares a second with it.
+
+    Args:
+        scorer: whose scores count.
+        shadow: the second model; closed with the first.
+        share: of the posts that the second scores, in [0, 1].
+        clock: for latencies.
+        metrics: of this process.
+    """
+
+    def __init__(
+        self, scorer: Scorer, shadow: Scorer, share: float, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._scorer = scorer
+        self._shadow = shadow
+        self._limit = round(share * 2**32)
+        self._clock = clock
+        self._metrics = metrics
+        self._comparisons: set[asyncio.Task[None]] = set()
+        self._versions: tuple[str, str] | None = None
+
+    async def score_batch(self, texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
+        """See `Scorer.score_batch`; the scores are the first model's."""
+        scores = await self._scorer.score_batch(texts, langs)
+        rows = [row for row, text in enumerate(texts) if _number(text) < self._limit]
+        if rows:
+            self._begin([texts[row] for row in rows], [langs[row] for row in rows], scores, rows)
+        return scores
+
+    async def is_ready(self) -> bool:
+        """Tell whether the first model is ready; nobody waits for the second."""
+        return await self._scorer.is_ready()
+
+    async def close(self) -> None:
+        """Give comparisons a second to end, then close both."""
+        if self._comparisons:
+            await asyncio.wait(self._comparisons, timeout=_CLOSE_WITHIN_S)
+        for comparison in self._comparisons:
+            comparison.cancel()
+        await asyncio.gather(*self._comparisons, return_exceptions=True)
+        try:
+            await self._shadow.close()
+        finally:
+            await self._scorer.close()
+
+    async def settle(self) -> None:
+        """Wait until every comparison begun so far has ended."""
+        await asyncio.gather(*self._comparisons)
+
+    def _begin(
+        self, texts: list[str], langs: list[str], scores: ScoreBatch, rows: list[int]
+    ) -> None:
+        if len(self._comparisons) >= MAX_BATCHES:
+            self._metrics.shadow_skipped_posts.labels(cause="busy").inc(len(texts))
+            return
+        # Rows are copied out: the batch itself must not live as long as a slow second model.
+        sampled = ScoreBatch(
+            scores.model_version,
+            scores.rated[rows],
+            {name: values[rows] for name, values in scores.heads.items()},
+        )
+        comparison = asyncio.create_task(self._compare(texts, langs, sampled))
+        self._comparisons.add(comparison)
+        comparison.add_done_callback(self._comparisons.discard)
+
+    async def _compare(self, texts: list[str], langs: list[str], first: ScoreBatch) -> None:
+        sent = self._clock.monotonic()
+        try:
+            second = await self._shadow.score_batch(texts, langs)
+            elapsed_s = self._clock.monotonic() - sent
+            self._note(first, second, elapsed_s)
+        except Exception as error:  # of a second model nothing may reach the first
+            self._metrics.shadow_skipped_posts.labels(cause="failed").inc(len(texts))
+            if not isinstance(error, GroundswellError):
+                _log.warning("the shadow model cannot be compared", error=type(error).__name__)
+
+    def _note(self, first: ScoreBatch, second: ScoreBatch, elapsed_s: float) -> None:
+        metrics = self._metrics
+        versions = first.model_version, second.model_version
+        if versions != self._versions:
+            metrics.shadow_info.clear()
+            metrics.shadow_info.labels(model_version=versions[0], shadow_version=versions[1]).set(1)
+            self._versions = versions
+        metrics.shadow_posts.inc(len(first.rated))
+        metrics.shadow_latency_seconds.observe(elapsed_s)
+        metrics.shadow_rating_disagreements.inc(int((first.rated != second.rated).sum()))
+        both = first.rated & second.rated
+        for head in first.heads.keys() & second.heads.keys():
+            one, other = first.heads[head][both], second.heads[head][both]
+            if one.shape != other.shape:
+                raise ValueError(f"{head}: {one.shape[1]} classes here, {other.shape[1]} there")
+            apart = distances(head, one, other)
+            metrics.shadow_compared_posts.labels(head=head).inc(len(apart))
+            metrics.shadow_distance.labels(head=head).inc(float(apart.sum()))
+            metrics.shadow_label_disagreements.labels(head=head).inc(
+                int(other_labels(head, one, other).sum())
+            )
+
+
+def distances(
+    head: str, one: NDArray[np.float32], other: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return how far apart two models are on each post, (B,) in [0, 1].
+
+    The total variation distance between the two distributions; of a head whose classes do not
+    exclude one another the mean of it over its classes, each a distribution of yes and no.
+    """
+    gaps: Any = np.abs(one.astype(np.float64) - other)
+    found: Any = gaps.mean(axis=1) if head in INDEPENDENT else gaps.sum(axis=1) / 2
+    return found
+
+
+def other_labels(
+    head: str, one: NDArray[np.float32], other: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Return on which posts two models would say something else, (B,).
+
+    The likeliest class differs; of a head whose classes do not exclude one another: any class is
+    likely (at least one half) to one model only.
+    """
+    found: Any
+    if head in INDEPENDENT:
+        found = ((one >= 0.5) != (other >= 0.5)).any(axis=1)
+    else:
+        found = one.argmax(axis=1) != other.argmax(axis=1)
+    return found
+
+
+def _number(text: str) -> int:
+    """Return 32 bits that depend on the text alone."""
+    return crc32(text.encode("utf-8", "surrogatepass"), _SALT)
