@@ -269,11 +269,11 @@ class ShiftSettings(Struct, frozen=True, kw_only=True):
 
     opinion_threshold: Annotated[float, Meta(gt=0)] = 11.0
     """Evidence (nats) for a shift of opinion."""
-    mix_threshold: Annotated[float, Meta(gt=0)] = 11.0
+    mix_threshold: Annotated[float, Meta(gt=0)] = 12.2
     """Evidence (nats) for a shift of the mix of strata."""
-    volume_threshold: Annotated[float, Meta(gt=0)] = 12.0
+    volume_threshold: Annotated[float, Meta(gt=0)] = 22.0
     """Evidence (nats) for a shift of volume."""
-    brigading_threshold: Annotated[float, Meta(gt=0)] = 14.0
+    brigading_threshold: Annotated[float, Meta(gt=0)] = 12.0
     """Evidence (nats) for brigading."""
     resolve_evidence: Annotated[float, Meta(gt=0)] = 6.0
     """Evidence (nats) that a shift is over."""

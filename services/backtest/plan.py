@@ -50,9 +50,7 @@ class StreamPlan:
 
 
 def _cells() -> list[tuple[Scenario, int, float]]:
-    """Return the cells of the suite, each as often as its weight, in an order that any prefix of
-    which has a bit of everything.
-    """
+    """Return the cells of the suite, in an order whose beginning has a bit of everything."""
     steps: list[tuple[Scenario, int, float]] = [
         ("step", volume, strength) for strength in STRENGTHS for volume in VOLUMES
     ]
@@ -91,7 +89,7 @@ def standard_suite(streams: int, seed: int) -> list[StreamPlan]:
 
 
 def null_suite(streams: int, seed: int) -> list[StreamPlan]:
-    """Return streams without a shift, half of them strongly seasonal: what thresholds are set on."""
+    """Return streams without a shift, half of them strongly seasonal, to set thresholds on."""
     rng = np.random.default_rng(seed)
     return [
         StreamPlan(

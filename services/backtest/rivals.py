@@ -101,7 +101,9 @@ PAGE_HINKLEY_DELTAS: Final = (0.1, 0.3, 0.6)
 PAGE_HINKLEY_THRESHOLDS: Final = (6.0, 10.0, 14.0, 20.0, 28.0, 40.0, 60.0, 90.0)
 
 
-def page_hinkley(streams: Sequence[Judged], delta: float, thresholds: Sequence[float]) -> list[Alarms]:
+def page_hinkley(
+    streams: Sequence[Judged], delta: float, thresholds: Sequence[float]
+) -> list[Alarms]:
     """Return alarms of a two-sided Page-Hinkley test on the residuals, reset by each alarm.
 
     Returns:
@@ -163,7 +165,7 @@ def river_alarms(name: str, setting: float, judged: Judged) -> list[int]:
 
 
 def _river(name: str, setting: float) -> Any:
-    from river import drift  # noqa: PLC0415  an optional extra
+    from river import drift
 
     if name == "ADWIN":
         return drift.ADWIN(delta=setting, clock=1)

@@ -13,12 +13,14 @@ from core.settings import ShiftSettings
 from services.backtest.plan import PANE_S, StreamPlan
 from services.backtest.synthetic import PANES, Crowd, make_crowd
 from stream.shifts.advance import advance, standing
-from stream.shifts.layout import Rows, new_cores
+from stream.shifts.layout import PANE, Rows, new_cores
 from stream.shifts.signals import KINDS
 
 Floats = NDArray[np.float64]
 
 _TELL_EVERY: Final = 720
+_BLOCK: Final = 240
+"""Panes turned from streams into columns at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def judge_streams(
     *,
     panes: int = PANES,
     peaks: bool = False,
+    extras: Sequence[float] = (),
     tell: Callable[[int], None] | None = None,
 ) -> list[Judged]:
     """Make the streams of the plans and judge them side by side.
@@ -75,15 +78,16 @@ def judge_streams(
         settings: of the judge.
         panes: how many of each stream.
         peaks: also note the highest allowed score of each excursion, for setting thresholds.
+        extras: evidence asked of each stream beyond the thresholds, in nats; none means zero.
         tell: told now and then how many panes more are done.
     """
     crowds = [make_crowd(plan, panes) for plan in plans]
-    return judge_crowds(crowds, settings, peaks=peaks, tell=tell)
+    return judge_crowds(crowds, settings, peaks=peaks, extras=extras, tell=tell)
 
 
 def judge_crowds(
     crowds: Sequence[Crowd], settings: ShiftSettings, *, peaks: bool = False,
-    tell: Callable[[int], None] | None = None,
+    extras: Sequence[float] = (), tell: Callable[[int], None] | None = None,
 ) -> list[Judged]:  # fmt: skip
     """Judge streams of equal length side by side."""
     count, length = len(crowds), len(crowds[0].panes)
@@ -91,8 +95,13 @@ def judge_crowds(
     residual = np.zeros((count, length), dtype=np.float32)
     notes = [_Notes() for _ in crowds]
     tops = _Peaks(count)
+    extra = np.asarray(extras or [0.0] * count)
+    block = np.zeros((0, count), dtype=PANE)
     for at in range(length):
-        pane = np.stack([crowd.panes[at] for crowd in crowds])
+        if at % _BLOCK == 0:
+            block = np.stack([crowd.panes[at : at + _BLOCK] for crowd in crowds], axis=1)
+            block["extra"] += extra
+        pane = block[at % _BLOCK]
         before = cores["firing"].copy()
         trace = advance(cores, pane, settings, PANE_S)
         residual[:, at] = trace.opinion

@@ -93,7 +93,7 @@ def _mood_shape(minute: NDArray[np.int64]) -> Floats:
 
 
 def _wandering(rng: np.random.Generator, panes: int) -> Floats:
-    """A slow log-normal walk around one, known at every `_WANDER_PANES / 6` and straight between."""
+    """Return a slow log-normal walk around one, straight between knots half an hour apart."""
     step = _WANDER_PANES // 6
     knots = panes // step + 2
     keep = np.exp(-step / _WANDER_PANES)

@@ -18,7 +18,8 @@ from services.local.paths import PROJECT_ROOT
 BENCHMARKS: Final = PROJECT_ROOT / "benchmarks"
 
 BenchName = Literal[
-    "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "sources"
+    "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "shifts", "sources",
+    "removal", "model",
 ]
 
 

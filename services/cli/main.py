@@ -55,6 +55,8 @@ COMMANDS: Final[dict[str, Place]] = {
         "services.cli.processes:heartbeat", "Show that the stream is alive.", _PROCESSES
     ),
     "chaos": Place("services.cli.chaos:chaos", "Break a stack and check the books.", _LOOKING),
+    "backtest": Place("services.cli.backtest:backtest", "Say how good the alerts are.", _LOOKING),
+    "tune": Place("services.cli.backtest:tune", "Set the thresholds of the alerts.", _LOOKING),
     "bench": Place("services.cli.bench:bench", "Measure speed, memory and peers.", _LOOKING),
     "topics": Place("services.cli.topics:app", "Create and describe Kafka topics.", _LOOKING),
     "queries": Place("services.cli.queries:app", "Check and list what is watched.", _LOOKING),

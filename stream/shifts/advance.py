@@ -66,7 +66,11 @@ class Trace:
 
 
 def advance(
-    core: Rows, pane: Rows, settings: ShiftSettings, pane_s: int, refused: Counter[str] | None = None
+    core: Rows,
+    pane: Rows,
+    settings: ShiftSettings,
+    pane_s: int,
+    refused: Counter[str] | None = None,
 ) -> Trace:
     """Judge a pane of each query and learn it.
 
@@ -159,7 +163,7 @@ def _sums(pane: Rows, seen: _Seen) -> tuple[Floats, Floats, Floats]:
     ):  # fmt: skip
         sums[:, SUM[name]] = value
     mixed = sums.copy()
-    mixed[:, SUM["variance"]] = ((seen.error**2 + seen.mix_error**2)) * mean.rated**2
+    mixed[:, SUM["variance"]] = (seen.error**2 + seen.mix_error**2) * mean.rated**2
     loud = sums.copy()
     for name, value in (
         ("opinion", seen.volume.log_ratio), ("mix", 0.0), ("base", seen.volume.rate),
@@ -195,12 +199,8 @@ def _chart(core: Rows, pane: Rows, seen: _Seen, known: Flags, settings: ShiftSet
 def _chart_repeats(
     core: Rows, pane: Rows, seen: Repeats, sums: Floats, known: Flags, settings: ShiftSettings
 ) -> None:
-    error = np.where(seen.valid, seen.error, 1.0)[:, None, :]
-    design = np.maximum(
-        np.asarray(REPEAT_DESIGNS)[None, :, None] * error, settings.min_brigading_share
-    )
-    excess = np.clip(seen.excess[:, None, :], -cusum.MAX_ERRORS * error, cusum.MAX_ERRORS * error)
-    gain = (design * excess - design * design / 2) / (error * error) * seen.valid[:, None, :]
+    designs = settings.min_brigading_share * np.asarray(REPEAT_DESIGNS)[None, :, None]
+    gain = seen.evidence(pane["posts"], designs)
     cusum.advance(core["repeats"], gain, known & seen.valid.any(axis=1), pane["start"], sums)
 
 
@@ -210,7 +210,7 @@ def _decide(
 ) -> Flags:  # fmt: skip
     """Resolve, then fire; return the rows whose new level was accepted."""
     ends = pane["start"] + pane_s
-    accepted = _resolve(core, seen, known, settings, ends)
+    accepted = _resolve(core, pane, seen, known, settings, ends)
     for kind, rules, threshold in _charts(settings):
         chart = core[CHART_OF[kind]]
         needed = threshold + pane["extra"]
@@ -259,31 +259,39 @@ def standing(core: Rows, settings: ShiftSettings) -> Floats:
     return found
 
 
+def _repeats_gone(
+    core: Rows, pane: Rows, seen: Repeats, settings: ShiftSettings
+) -> tuple[Floats, Flags]:
+    """Return the evidence that brigading is over, and where it was counted."""
+    row, side = np.arange(len(core)), core["side"][:, _BRIGADING].astype(np.int64)
+    effect = np.maximum(0.7 * core["effect"][:, _BRIGADING], settings.min_brigading_share)
+    more = np.broadcast_to(effect[:, None, None], (len(core), 1, 2))
+    return -seen.evidence(pane["posts"], more)[row, 0, side], seen.valid[row, side]
+
+
 def _resolve(
-    core: Rows, seen: _Seen, known: Flags, settings: ShiftSettings, ends: slots.Ints
+    core: Rows, pane: Rows, seen: _Seen, known: Flags, settings: ShiftSettings, ends: slots.Ints
 ) -> Flags:
     """Resolve what is over; return the rows whose new level of sentiment or volume is accepted."""
     rated = known & (seen.mean.rated > 0)
-    side = core["side"][:, _BRIGADING].astype(np.int64)
-    row = np.arange(len(core))
-    again = seen.repeats
-    least = settings.min_opinion_effect
-    log_least = float(np.log(settings.min_volume_ratio))
-    readings: tuple[tuple[Kind, Floats, Floats, float, Flags], ...] = (
-        ("opinion", seen.mean.opinion, seen.error, least, rated),
-        ("mix", seen.mean.mix, seen.mix_error, least, rated),
-        ("volume", seen.volume.log_ratio, seen.volume.error, log_least, known),
-        (
-            "brigading", again.excess[row, side], again.error[row, side],
-            settings.min_brigading_share, known & again.valid[row, side],
-        ),
-    )  # fmt: skip
     any_accepted = np.zeros(len(core), dtype=np.bool_)
     firing = core["firing"].any(axis=0)
-    for slot, (kind, residual, error, smallest, valid) in enumerate(readings):
+    for slot, kind in enumerate(KINDS):
         if not firing[slot]:
             continue
-        over, accepted = slots.wane(core, kind, residual, error, smallest, valid, settings, ends)
+        effect = core["effect"][:, slot]
+        if kind == "brigading":
+            gain, valid = _repeats_gone(core, pane, seen.repeats, settings)
+        elif kind == "volume":
+            least = float(np.log(settings.min_volume_ratio))
+            heard = seen.volume
+            gain, valid = slots.gone(effect, heard.log_ratio, heard.error, known, least), known
+        else:
+            residual = seen.mean.opinion if kind == "opinion" else seen.mean.mix
+            error = seen.error if kind == "opinion" else seen.mix_error
+            least = settings.min_opinion_effect
+            gain, valid = slots.gone(effect, residual, error, rated, least), rated
+        over, accepted = slots.wane(core, kind, gain, valid & known, settings, ends)
         done = over | accepted
         cusum.clear(core[CHART_OF[kind]], done)
         if kind == "volume":

@@ -70,7 +70,7 @@ def expect(core: Rows, pane: Rows, feats: Floats) -> Expected:
     base, shares, tilt = fitted[:, 0], fitted[:, 1:], core["tilt"]
     usual_mix = (shares * tilt).sum(axis=1)
     levels = (base - usual_mix)[:, None] + tilt
-    counts, sums = pane["rated"], pane["sentiment"]
+    counts, sums = pane["rated"].astype(np.float64), pane["sentiment"].astype(np.float64)
     rated = counts.sum(axis=1)
     posts = np.maximum(rated, 1.0)
     opinion_strata = sums - counts * levels
@@ -109,21 +109,22 @@ def learn(
         learns: rows that learn at all.
         holds: rows that hold it back.
     """
-    rated = expected.rated * learns
-    gram = products(feats) * rated[:, None]
-    shares = feats[:, :, None] * (pane["rated"] * learns[:, None])[:, None, :]
-    cut = expected.rated * surprise
-    total = (pane["sentiment"].sum(axis=1) - cut) * learns
-    strata = pane["sentiment"] * learns[:, None]
     now = learns & ~holds
-    for part, rows in (("learnt", now), ("held", learns & holds)):
+    held = learns & holds
+    total = pane["sentiment"].sum(axis=1, dtype=np.float64) - expected.rated * surprise
+    fade = np.where(learns, keep, 1.0)
+    for part, rows in (("learnt", now), ("held", held)):
+        if part == "held" and not (held.any() or (core["held_since"] >= 0).any()):
+            continue  # all zeros, and they stay so
         fit = core[part]
-        fade = np.where(learns, keep, 1.0)
         row = rows.astype(np.float64)
-        fit["gram"] = fit["gram"] * fade[:, None] + gram * row[:, None]
-        fit["shares"] = fit["shares"] * fade[:, None, None] + shares * row[:, None, None]
+        gram, shares = fit["gram"], fit["shares"]
+        gram *= fade[:, None]
+        gram += products(feats) * (expected.rated * row)[:, None]
+        shares *= fade[:, None, None]
+        shares += feats[:, :, None] * (pane["rated"] * row[:, None])[:, None, :]
         fit["mean"] = fit["mean"] * fade[:, None] + feats * (total * row)[:, None]
-        fit["strata"] = fit["strata"] * fade[:, None] + strata * row[:, None]
+        fit["strata"] = fit["strata"] * fade[:, None] + pane["sentiment"] * row[:, None]
     _learn_spread(core, pane, expected, keep, now)
 
 

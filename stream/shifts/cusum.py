@@ -77,19 +77,21 @@ def advance(
     strata: NDArray[np.float32] | None = None,
 ) -> None:
     """Add `gain` (Q, K, 2), a log-likelihood ratio, to the scores of the valid rows, in place."""
-    gain = gain * valid[:, None, None]
     before = chart["score"]
-    after = np.clip(before + gain, 0.0, SCORE_CAP)
+    after = np.minimum(np.maximum(before + gain, 0.0), SCORE_CAP)
     moved = valid[:, None, None]
+    after = np.where(moved, after, before)
     begins = moved & (before <= 0)
-    chart["onset"] = np.where(begins, starts_s[:, None, None], chart["onset"])
-    runs = after > 0
+    np.copyto(chart["onset"], starts_s[:, None, None], where=begins)
     chart["score"] = after
-    keeps = (runs | ~moved)[..., None]
-    chart["sums"] = (chart["sums"] + sums[:, None, None, :] * moved[..., None]) * keeps
+    total = chart["sums"]
+    total += (sums * valid[:, None])[:, None, None, :]
+    rests = moved & (after <= 0)
+    total[rests] = 0
     if strata is not None:
-        added = strata[:, None, None] * moved[..., None, None].astype(np.float32)
-        chart["strata"] = (chart["strata"] + added) * keeps[..., None]
+        parts = chart["strata"]
+        parts += (strata * valid[:, None, None])[:, None, None]
+        parts[rests] = 0
 
 
 def clear(chart: Rows, rows: Flags) -> None:

@@ -102,9 +102,7 @@ class ShiftJudge:
         """Drop the state of a query that is no longer watched."""
         self._memory.remove(query)
 
-    def _judge_pane(
-        self, windows: Sequence[Window], context: JudgeContext
-    ) -> list[ShiftSignal]:
+    def _judge_pane(self, windows: Sequence[Window], context: JudgeContext) -> list[ShiftSignal]:
         """Judge windows of one pane, at most one a query."""
         held = self._memory
         start_s = int(windows[0].start.timestamp())
@@ -221,9 +219,7 @@ class ShiftJudge:
             said += self._say(rows[held.at[rows] == at], at, corrected=True)
         return said
 
-    def _say(
-        self, rows: Numbers, start_s: int, *, corrected: bool = False
-    ) -> list[ShiftSignal]:
+    def _say(self, rows: Numbers, start_s: int, *, corrected: bool = False) -> list[ShiftSignal]:
         """Return what differs from what was said before, and take note of it."""
         held = self._memory
         firing, severity = held.now["firing"][rows], held.now["severity"][rows]

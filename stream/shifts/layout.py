@@ -41,8 +41,8 @@ PANE: Final = np.dtype(
         ("copies", "f8"),
         ("square", "f8"),
         ("label_variance", "f8"),
-        ("rated", "f8", (S,)),
-        ("sentiment", "f8", (S,)),
+        ("rated", "f4", (S,)),
+        ("sentiment", "f4", (S,)),
     ]
 )
 """What a pane counts, per query; sums of sentiment in units of sentiment."""
@@ -50,8 +50,9 @@ PANE: Final = np.dtype(
 DESIGNS: Final = (0.15, 0.3, 0.6, 1.2, 2.4, 4.8)
 MIX_DESIGNS: Final = (0.3, 1.2, 4.8)
 VOLUME_DESIGNS: Final = (0.3, 0.6, 1.2, 2.4, 4.8)
-REPEAT_DESIGNS: Final = (0.6, 2.4)
 """Shifts that a chart's CUSUMs are made for, in standard errors of a pane."""
+REPEAT_DESIGNS: Final = (1.0, 3.0)
+"""The same for shares of repeats, in smallest shares worth an alert."""
 
 SUMS: Final = (
     "opinion", "mix", "rated", "base", "panes", "authors", "posts", "label_variance",

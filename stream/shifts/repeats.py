@@ -17,6 +17,8 @@ from stream.shifts.layout import Flags, Floats, Rows
 SKETCH_ERROR: Final = 0.0081
 """Standard error of the estimate of unique authors, relative to it."""
 _CUT: Final = 4.0
+_LEAST_USUAL: Final = 0.01
+"""No crowd is thought to repeat itself less: a single repeat must not be a sensation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,30 @@ class Repeats:
         share: observed share.
         usual: expected share.
         error: standard error of the difference.
+        dispersion: (Q,) how much more it varies than a Poisson count.
         valid: rows and kinds that were counted.
     """
 
     share: Floats
     usual: Floats
     error: Floats
+    dispersion: Floats
     valid: Flags
+
+    def evidence(self, posts: Floats, more: Floats) -> Floats:
+        """Return the log-likelihood ratio of a share that is `more` larger, against the usual one.
+
+        Of Poisson counts, over their dispersion: repeats are few and skewed where posts are few,
+        and a normal approximation would call every third repeat in fifteen posts a brigade.
+
+        Args:
+            posts: (Q,) posts of the pane.
+            more: (Q, K, 2) how much larger.
+        """
+        usual, share = self.usual[:, None, :], self.share[:, None, :]
+        size = (posts[:, None] / self.dispersion[:, None])[:, None, :]
+        gain = share * np.log1p(more / usual) - more
+        return gain * size * self.valid[:, None, :]
 
     @property
     def excess(self) -> Floats:
@@ -48,13 +67,13 @@ def expect(core: Rows, pane: Rows) -> Repeats:
     repeated = np.maximum(posts - pane["authors"], 0.0)
     share = np.stack([repeated, np.minimum(pane["copies"], posts)], axis=1) / size[:, None]
     slope, level = _line(core)
-    usual = np.clip(level + slope * np.log1p(posts)[:, None], 0.002, 0.95)
+    usual = np.clip(level + slope * np.log1p(posts)[:, None], _LEAST_USUAL, 0.95)
     dispersion = np.maximum(1.0, core["dispersion"][:, 2, 0] / core["dispersion"][:, 2, 1])
     variance = usual * np.maximum(1 - usual, 0.05) / size[:, None] * dispersion[:, None]
     variance[:, 0] += (SKETCH_ERROR * pane["authors"] / size) ** 2
     counted = posts > 0
     valid = np.stack([counted & (pane["authors"] > 0), counted & (pane["has_copies"] > 0)], axis=1)
-    return Repeats(share, usual, np.sqrt(variance + 1e-6), valid)
+    return Repeats(share, usual, np.sqrt(variance + 1e-6), dispersion, valid)
 
 
 def _line(core: Rows) -> tuple[Floats, Floats]:

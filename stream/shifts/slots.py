@@ -19,6 +19,7 @@ ACCEPTED: Final = ENDED_AS.index("accepted")
 RESET: Final = ENDED_AS.index("reset")
 _SCALES: Final = {"opinion": 0.25, "mix": 0.25, "volume": float(np.log(3.0)), "brigading": 0.3}
 """The effect of an alert of severity five."""
+_SHRUNK: Final = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +81,39 @@ def fire(
                         ("fired", ends_s), ("ended_as", 0), ("ending", 0.0)):  # fmt: skip
         core[name][:, slot] = np.where(new, value, core[name][:, slot])
     changed = new | grows
-    for name, value in (("severity", severity), ("design", found.design), ("effect", found.effect),
+    core["effect"][:, slot] = np.where(new, found.effect, core["effect"][:, slot])
+    for name, value in (("severity", severity), ("design", found.design),
                         ("evidence", found.score), ("threshold", threshold)):  # fmt: skip
         core[name][:, slot] = np.where(changed, value, core[name][:, slot])
+    # What has been going on for longer is known better: an end is judged by the smaller estimate.
+    smaller = same & (np.abs(found.effect) < np.abs(core["effect"][:, slot]))
+    core["effect"][:, slot] = np.where(smaller, found.effect, core["effect"][:, slot])
     core["figures"][:, slot] = np.where(changed[:, None], figures, core["figures"][:, slot])
 
 
+def gone(effect: Floats, residual: Floats, error: Floats, valid: Flags, least: float) -> Floats:
+    """Return (Q,) the log-likelihood ratio of a pane as before against the effect that fired.
+
+    A little less than the effect, which luck made look larger at the moment that it fired.
+    """
+    size = np.sign(effect) * np.maximum(_SHRUNK * np.abs(effect), least)
+    safe = np.where(valid, error, 1.0)
+    return size * (size / 2 - np.clip(residual, -10 * safe, 10 * safe)) / (safe * safe)
+
+
 def wane(
-    core: Rows, kind: Kind, residual: Floats, error: Floats, least: float, valid: Flags,
-    settings: ShiftSettings, ends_s: Ints,
-) -> tuple[Flags, Flags]:  # fmt: skip
+    core: Rows, kind: Kind, gain: Floats, valid: Flags, settings: ShiftSettings, ends_s: Ints
+) -> tuple[Flags, Flags]:
     """Resolve what is over or has become normal.
 
-    A CUSUM in the other direction, of "as before" against the effect that fired: hysteresis by
-    evidence, not by a second threshold that noise crosses back and forth.
+    A CUSUM of `gain`, "as before" against the effect that fired: hysteresis by evidence, not by a
+    second threshold that noise crosses back and forth.
 
     Returns:
         Rows that are over, rows that are accepted.
     """
     slot = KINDS.index(kind)
     firing = core["firing"][:, slot] > 0
-    effect = core["effect"][:, slot]
-    size = np.sign(effect) * np.maximum(0.8 * np.abs(effect), least)
-    safe = np.where(valid, error, 1.0)
-    gain = (size * size / 2 - size * np.clip(residual, -10 * safe, 10 * safe)) / (safe * safe)
     ending = np.maximum(0.0, core["ending"][:, slot] + np.clip(gain, -20, 20))
     core["ending"][:, slot] = np.where(firing & valid, ending, core["ending"][:, slot])
     over = firing & valid & (core["ending"][:, slot] >= settings.resolve_evidence)

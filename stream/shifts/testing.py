@@ -22,7 +22,8 @@ def make_window(
     Args:
         minute: number of the pane.
         strata: stratum -> (posts, mean sentiment); a post's sentiment varies by 0.6 around it.
-        query, revision: of the window.
+        query: of the window.
+        revision: of the window.
         authors: unique authors; None means as many as posts.
         copies: posts that copy another; None leaves the counter out.
         seed: of the noise, together with the minute.

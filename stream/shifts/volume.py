@@ -48,7 +48,7 @@ def expect(core: Rows, pane: Rows, feats: Floats) -> ExpectedVolume:
     log_rate = np.einsum("qf,qf->q", feats, core["volume_weights"])
     rate = np.exp(np.clip(log_rate, -3.0, 16.0))
     excess = excess_of(core)
-    errors = _stable(pane["posts"], excess) - _stable(rate, excess)
+    errors = _stable(pane["posts"], excess, 0.375) - _stable(rate, excess, 0.125)
     error = np.sqrt(1 / rate + excess)
     doubt = np.sqrt(quadratic(core["volume_inverse"], products(feats)))
     return ExpectedVolume(rate, errors * error, error, doubt)
@@ -59,9 +59,13 @@ def excess_of(core: Rows) -> Floats:
     return np.maximum(_LEAST_EXCESS, core["excess"][:, 0] / core["excess"][:, 1])
 
 
-def _stable(counts: Floats, excess: Floats) -> Floats:
-    """Anscombe's transform of a negative binomial count, with unit variance."""
-    inside = excess * (counts + 0.375) / (1 - 0.75 * excess).clip(0.25)
+def _stable(counts: Floats, excess: Floats, offset: float) -> Floats:
+    """Return Anscombe's transform of a negative binomial count, with unit variance.
+
+    The offset that steadies the variance of a count is 3/8; the transform's mean is then that of
+    the rate with 1/8.
+    """
+    inside = excess * (counts + offset) / (1 - 0.75 * excess).clip(0.25)
     return 2 / np.sqrt(excess) * np.arcsinh(np.sqrt(inside))
 
 
@@ -77,9 +81,11 @@ def learn(
     target = log_rate + np.clip(jump, -_MOST_JUMP, _MOST_JUMP)
     gram = products(feats) * weight[:, None]
     side = feats * (weight * target)[:, None]
-    now = learns & ~holds
+    now, held = learns & ~holds, learns & holds
     fade = np.where(learns, keep, 1.0)[:, None]
-    for part, rows in (("volume_learnt", now), ("volume_held", learns & holds)):
+    for part, rows in (("volume_learnt", now), ("volume_held", held)):
+        if part == "volume_held" and not (held.any() or (core["volume_held_since"] >= 0).any()):
+            continue  # all zeros, and they stay so
         row = rows.astype(np.float64)[:, None]
         fit = core[part]
         fit["gram"] = fit["gram"] * fade + gram * row

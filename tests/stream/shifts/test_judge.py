@@ -105,7 +105,7 @@ def test_any_order_within_the_correction_panes_ends_in_the_same_alert() -> None:
     ]
     mixed = ShiftJudge(SETTINGS)
     said = judge_all(mixed, shuffled)
-    live = straight._memory.now, mixed._memory.now  # noqa: SLF001
+    live = straight._memory.now, mixed._memory.now
     assert live[0]["firing"].tolist() == live[1]["firing"].tolist()
     assert live[0]["opinion"]["score"] == pytest.approx(live[1]["opinion"]["score"])
     assert live[0]["learnt"]["gram"] == pytest.approx(live[1]["learnt"]["gram"])
@@ -116,13 +116,13 @@ def test_any_order_within_the_correction_panes_ends_in_the_same_alert() -> None:
 def test_a_correction_that_takes_the_evidence_away_resolves_the_alert() -> None:
     judge, windows = ShiftJudge(SETTINGS), stream(WORSE, 4)
     said = judge_all(judge, windows)
-    assert [one.kind for one in said][0] == "opinion"
+    assert said[0].kind == "opinion"
     fixed = [make_window(BEFORE + minute, USUAL, revision=1) for minute in range(4)]
     ended = judge.judge_many(fixed, CONTEXT)
     assert (ended[-1].state, ended[-1].ended_as) == ("resolved", "corrected")
     straight = ShiftJudge(SETTINGS)
     judge_all(straight, [*windows[:BEFORE], *fixed])
-    assert straight._memory.now["firing"].sum() == 0  # noqa: SLF001
+    assert straight._memory.now["firing"].sum() == 0
 
 
 def test_a_correction_from_before_the_ring_is_counted_and_changes_nothing() -> None:
@@ -142,9 +142,9 @@ def test_a_correction_from_before_the_ring_is_counted_and_changes_nothing() -> N
 def test_nothing_is_said_or_learnt_while_ingest_cannot_be_trusted(context: JudgeContext) -> None:
     judge, windows = ShiftJudge(SETTINGS), stream(WORSE, 20)
     judge_all(judge, windows[:BEFORE])
-    learnt = judge._memory.now["learnt"]["gram"].copy()  # noqa: SLF001
+    learnt = judge._memory.now["learnt"]["gram"].copy()
     assert judge_all(judge, windows[BEFORE:], context) == []
-    assert judge._memory.now["learnt"]["gram"].tolist() == learnt.tolist()  # noqa: SLF001
+    assert judge._memory.now["learnt"]["gram"].tolist() == learnt.tolist()
 
 
 def test_another_model_starts_the_baseline_again_and_ends_its_alerts() -> None:
@@ -176,7 +176,12 @@ def test_many_queries_at_once_are_judged_as_one_by_one() -> None:
     together, alone = ShiftJudge(SETTINGS), ShiftJudge(SETTINGS)
     both: list[ShiftSignal] = []
     for first, second in zip(stream(WORSE, 10), stream(MORE, 10), strict=True):
-        pair = [first, Window(**{f: getattr(second, f) for f in second.__struct_fields__} | {"query": "buses"})]
+        pair = [
+            first,
+            Window(
+                **{f: getattr(second, f) for f in second.__struct_fields__} | {"query": "buses"}
+            ),
+        ]
         both += together.judge_many(pair, CONTEXT)
         judge_all(alone, pair)
     assert {(one.query, one.kind) for one in both} == {("trains", "opinion"), ("buses", "volume")}
@@ -206,9 +211,9 @@ def test_more_strata_than_slots_keep_those_that_speak() -> None:
     late = {"s|en|late": (30, 0.1), "s|en|main": (50, 0.1)}
     for minute in range(6, 200):
         judge.judge(make_window(minute, late), CONTEXT)
-    assert "s|en|late" in judge._memory.strata[0]  # noqa: SLF001
-    rated = judge._memory.now["learnt"]["shares"][0, 0]  # noqa: SLF001
-    assert rated.sum() == pytest.approx(judge._memory.now["learnt"]["gram"][0, 0])  # noqa: SLF001
+    assert "s|en|late" in judge._memory.strata[0]
+    rated = judge._memory.now["learnt"]["shares"][0, 0]
+    assert rated.sum() == pytest.approx(judge._memory.now["learnt"]["gram"][0, 0])
 
 
 def test_forgetting_a_query_frees_its_place() -> None:
