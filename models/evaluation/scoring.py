@@ -4,6 +4,7 @@ Shapes: `N` posts, `C` classes.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -33,16 +34,27 @@ def score_all(score: Score, texts: Sequence[str], lang: str = "en") -> ScoreBatc
 
 
 def in_process(repository: Path) -> Score:
-    """The built int8 model in this process; it is built first if it is not up to date.
+    """The int8 model that was built there, in this process; the shipped one if none was.
+
+    A model of other weights than the shipped ones is measured as it is, and said.
 
     Raises:
         ConfigError: it cannot be built, or openvino is not installed here.
     """
-    from models.build import MODEL_NAME, build
+    from models.build import MODEL_NAME, WEIGHTS, build
+    from models.encoder.config import CONFIG_FILE, load_config
     from models.serving.post_encoder import open_service
 
-    build(repository)
-    service = open_service(repository / MODEL_NAME / "1")
+    folder = repository / MODEL_NAME / "1"
+    if not (folder / CONFIG_FILE).is_file():
+        build(repository)
+    service = open_service(folder)
+    shipped = load_config(WEIGHTS).version
+    if service.version.partition(".")[0] != shipped:
+        sys.stderr.write(
+            f"{folder} holds {service.version}, which is not the shipped {shipped}: build it "
+            "with `groundswell models build` if that was meant\n"
+        )
 
     def score(texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
         scored = service.score(texts, langs)
