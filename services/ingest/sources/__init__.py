@@ -13,3 +13,4 @@ SOURCES.add("mastodon", "services.ingest.sources.mastodon.source:MastodonSource"
 SOURCES.add("bluesky", "services.ingest.sources.bluesky.source:BlueskySource")
 SOURCES.add("rss", "services.ingest.sources.rss.source:RssSource")
 SOURCES.add("webhook", "services.ingest.sources.webhook.source:WebhookSource")
+SOURCES.add("reddit", "services.ingest.sources.reddit.source:RedditSource")

@@ -192,7 +192,7 @@ def test_what_no_retry_helps_ends_the_source_after_what_was_read(
 
 
 def test_a_source_that_cannot_wait_counts_what_it_loses_and_says_so(tmp_path: Path) -> None:
-    done = threading.Event()
+    done, taken = threading.Event(), threading.Event()
 
     class Hasty(Scripted):
         """Cannot wait."""
@@ -203,8 +203,7 @@ def test_a_source_that_cannot_wait_counts_what_it_loses_and_says_so(tmp_path: Pa
         for number in range(30):
             await source.deliver(numbered(number), 1)
         done.set()
-        while source.inlet.is_full:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(taken.wait, 10)
         await source.deliver(numbered(99), 1)
         await asyncio.sleep(3_600)
 
@@ -212,6 +211,7 @@ def test_a_source_that_cannot_wait_counts_what_it_loses_and_says_so(tmp_path: Pa
     source.open(None)
     assert done.wait(10)
     kept = source.poll(20, 0)
+    taken.set()
     assert [item.cursor for item in kept] == list(range(10))
     rest: list[SourceItem] = []
     wait_until(

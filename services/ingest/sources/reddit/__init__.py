@@ -1,0 +1,1 @@
+"""Reddit: new posts and comments of chosen communities, within its rate limits."""

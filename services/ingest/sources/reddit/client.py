@@ -1,0 +1,90 @@
+"""The only place that knows asyncpraw: three calls, and what its errors mean here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aiohttp
+
+from core.errors import ConfigError
+from core.settings import Secret
+from services.ingest.sources.live import SessionEnded
+from services.ingest.sources.reddit.options import RedditOptions
+
+PAGE_THINGS: Final = 100
+_PATHS: Final = {"posts": "new", "comments": "comments"}
+
+
+class RedditClient:
+    """Asks Reddit as an application without a user; asyncpraw keeps to the rate-limit headers.
+
+    Args:
+        options: of the source.
+        secret: of the application.
+        http: session; closed by whoever made it.
+    """
+
+    def __init__(self, options: RedditOptions, secret: Secret, http: aiohttp.ClientSession) -> None:
+        # Here and not above: the package is an extra, and the module is looked up by name.
+        import asyncpraw
+
+        self._communities = "+".join(dict.fromkeys(options.communities))
+        self._reddit = asyncpraw.Reddit(
+            client_id=options.client_id,
+            client_secret=secret.reveal(),
+            user_agent=options.user_agent,
+            reddit_url=options.reddit_url,
+            oauth_url=options.oauth_url,
+            timeout=options.request_timeout_s,
+            check_for_updates=False,
+            requestor_kwargs={"session": http},
+        )
+
+    async def page(self, listing: str, after: str) -> Any:
+        """Return the JSON of a page of a listing, newest first.
+
+        Raises:
+            SessionEnded, ConfigError: Reddit does not give it.
+        """
+        query: dict[str, str | int] = {"limit": PAGE_THINGS, "raw_json": 1}
+        if after:
+            query["after"] = after
+        return await self._get(f"r/{self._communities}/{_PATHS[listing]}", query)
+
+    async def things(self, ids: Sequence[str]) -> Any:
+        """Return the JSON of things by their full names, a hundred at most.
+
+        Raises:
+            SessionEnded, ConfigError: Reddit does not give it.
+        """
+        return await self._get("api/info", {"id": ",".join(ids), "raw_json": 1})
+
+    async def _get(self, path: str, query: dict[str, str | int]) -> Any:
+        from asyncprawcore import exceptions
+
+        try:
+            return await self._reddit.request(method="GET", path=path, params=query)
+        except exceptions.OAuthException as error:
+            raise _refused() from error
+        except exceptions.ResponseException as error:
+            raise _ended(error) from error
+        except exceptions.AsyncPrawcoreException as error:
+            raise SessionEnded("network", type(error).__name__) from error
+
+
+def _refused() -> ConfigError:
+    return ConfigError(
+        "reddit: Reddit refused the application: expected the option `client_id` and the setting "
+        "`ingest.source_secret` as registered"
+    )
+
+
+def _ended(error: Any) -> SessionEnded | ConfigError:
+    status = getattr(error.response, "status", 0)
+    if status == 401:
+        return _refused()
+    cause = {403: "refused", 404: "not_found", 429: "rate_limited"}.get(status, "http_error")
+    asked = getattr(error, "retry_after", None)
+    retry_s = float(asked) if isinstance(asked, int | float) else None
+    return SessionEnded(cause, f"HTTP {status}", retry_after_s=retry_s)
