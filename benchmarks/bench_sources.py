@@ -97,7 +97,7 @@ def _steps(entries: Sequence[Entry]) -> dict[str, float]:
 
 
 def _dictionary(entries: Sequence[Entry]) -> bytes:
-    samples = [entry.v2 for entry in entries[:5_000]]
+    samples: list[Any] = [entry.v2 for entry in entries[:5_000]]
     return zstandard.train_dictionary(32_768, samples).as_bytes()
 
 

@@ -24,6 +24,7 @@ from services.ingest.kafka_io import RecordProducer
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.options import load_options
 from services.ingest.runner import IngestRunner
+from services.ingest.samples import SampleStore
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Source, SourceContext
 
@@ -99,6 +100,7 @@ def run_ingest(
             IngestRunner(
                 source, producer, store, writer, settings.ingest, metrics, clock, stop,
                 edge=Edge(source, settings.ingest, metrics),
+                keep_sample=SampleStore(Path(settings.ingest.cursor_dir), source.name, clock).keep,
             ).run()  # fmt: skip
         finally:
             producer.close(timeout_s=1.0)

@@ -27,7 +27,7 @@ from services.ingest.cursor_store import CursorStore, StoredCursor, Totals
 from services.ingest.letters import LetterWriter
 from services.ingest.messages import Producer
 from services.ingest.outbox import Letter, Outbox
-from services.ingest.sources.base import Gap, Source, SourceItem
+from services.ingest.sources.base import Gap, Source, SourceItem, Unmappable
 
 POLL_ITEMS: Final = 500
 POLL_TIMEOUT_S: Final = 0.05
@@ -54,6 +54,7 @@ class IngestRunner:
         stop: set by a signal handler; the runner stops within `settings.stop_timeout_s`.
         wait: blocks for so many seconds.
         edge: what is done to items before they become records; None is nothing.
+        keep_sample: given each unmappable item and what is wrong with it; None keeps none.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class IngestRunner:
         stop: threading.Event,
         wait: Callable[[float], None] = time.sleep,
         edge: Callable[[Sequence[SourceItem]], Sequence[SourceItem]] | None = None,
+        keep_sample: Callable[[bytes, str], object] | None = None,
     ) -> None:
         self._source = source
         self._producer = producer
@@ -79,6 +81,7 @@ class IngestRunner:
         self._stop = stop
         self._wait = wait
         self._edge = edge
+        self._keep_sample = keep_sample
         self._outbox = Outbox(producer, settings.max_buffered_posts, settings.max_buffered_bytes)
         self._largest_bytes = 1
         self._next_save_s = 0.0
@@ -169,6 +172,8 @@ class IngestRunner:
         for item, letter in zip(items, letters, strict=True):
             if letter.topic:
                 sent += 1
+                if self._keep_sample is not None and isinstance(item.record, Unmappable):
+                    self._keep_sample(item.record.raw, item.record.detail)
             elif isinstance(item.record, Gap):
                 self._count_gap(item.record)
             else:

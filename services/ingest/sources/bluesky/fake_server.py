@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import zstandard
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -110,7 +110,7 @@ class FakeJetstream:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
-        if not ready.wait(10):
+        if not ready.wait(20):
             raise TimeoutError("the fake server did not start")
         return self
 
@@ -158,13 +158,7 @@ class FakeJetstream:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._more = asyncio.Event()
-        server = await serve(
-            self._session, "127.0.0.1", self.port, process_request=self._before,
-            subprotocols=[SUBPROTOCOL], select_subprotocol=lambda _c, offered: (  # type: ignore[arg-type]
-                offered[0] if offered else None
-            ),
-            ping_interval=None, close_timeout=0.2, max_size=10_000_000,
-        )  # fmt: skip
+        server = await self._listen()
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
         await self._stopping.wait()
@@ -175,6 +169,20 @@ class FakeJetstream:
             if not self._open:
                 break
             await asyncio.sleep(0.01)
+
+    async def _listen(self) -> Server:
+        """Listen; somebody else's connection may have borrowed the port while we were away."""
+        for _ in range(100):
+            try:
+                return await serve(
+                    self._session, "127.0.0.1", self.port, process_request=self._before,
+                    subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
+                    select_subprotocol=lambda _, offered: offered[0] if offered else None,
+                    ping_interval=None, close_timeout=0.2, max_size=10_000_000,
+                )  # fmt: skip
+            except OSError:
+                await asyncio.sleep(0.1)
+        raise TimeoutError(f"port {self.port} stays taken")
 
     def _before(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer what is no session; else keep the wish for `_session`."""
