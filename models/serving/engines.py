@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError
 
-LENGTH_STEP: Final = 4
-"""Texts are padded to a multiple of this many tokens; 5 % faster than 8 for 29-token posts."""
+LENGTH_STEP: Final = 8
+"""Texts are padded to a multiple of this many tokens. Against 4: as fast in windows of a thousand
+posts, a tenth faster in those of 64, where few texts share a length; against 16: 4-7 % faster."""
 
 TOKENS_PER_RUN: Final = 1_024
 """Rows are cut so that a run has about this many tokens: activations stay in the cache (3 %
@@ -48,8 +49,8 @@ class Engine(Protocol):
 def padded_length(tokens: int) -> int:
     """The length a text of `tokens` tokens is padded to.
 
-    >>> [padded_length(n) for n in (1, 4, 5, 128)]
-    [4, 4, 8, 128]
+    >>> [padded_length(n) for n in (1, 8, 9, 128)]
+    [8, 8, 16, 128]
     """
     return max(1, -(-tokens // LENGTH_STEP)) * LENGTH_STEP
 
