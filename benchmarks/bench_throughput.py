@@ -28,6 +28,8 @@ WORKER_POSTS: Final = 120_000
 WARM_UP_POSTS: Final = 512
 QUERIES: Final = 100
 SPACING_S: Final = 0.005
+ALONE: Final = {"worker__max_batch_posts": 1_024, "worker__max_in_flight_posts": 4_096}
+"""Batches for a scorer that is not the bottleneck (`docs/settings.md`); the default suits a CPU."""
 _BARE_TIMEOUT_S: Final = 300.0
 
 
@@ -76,7 +78,7 @@ def measure(options: Options) -> Measured:
             lab.stop_workers()
             many = plant(texts(worker_size, options.seed), QUERIES, round_)
             lab.produce(posts(many, start, SPACING_S, f"alone{round_}"))
-            lab.start_workers(scorer__kind="fake")
+            lab.start_workers(scorer__kind="fake", **ALONE)
             alone.append(lab.drain(worker_size // 10))
             lab.stop_workers()
             say(
@@ -107,7 +109,7 @@ def measure(options: Options) -> Measured:
     settings = {
         "model_posts": size, "worker_posts": worker_size, "queries": QUERIES, "partitions": 4,
         "workers": 1, "max_batch_posts": lab.settings.worker.max_batch_posts,
-        "max_in_flight_posts": lab.settings.worker.max_in_flight_posts,
+        "max_in_flight_posts": lab.settings.worker.max_in_flight_posts, "alone": ALONE,
     }  # fmt: skip
     return Measured(figures, settings, bars("Posts of 37 tokens, two cores", "posts/s", rows))
 
