@@ -20,7 +20,7 @@ from core.clock import SystemClock
 from core.codec import post_decoder
 from core.registry import Registry
 from core.schemas import Post, PostEvent
-from core.settings import IngestSettings
+from core.settings import IngestSettings, Secret
 from services.ingest.cursor_store import CursorStore, Totals
 from services.ingest.fake_kafka import FakeProducer, MemoryBroker
 from services.ingest.letters import IngestTopics, LetterWriter
@@ -66,6 +66,10 @@ class Platform(Protocol):
 PLATFORMS: Final = Registry("platform")
 """Source -> a function that makes its platform in a directory, as a context manager."""
 PLATFORMS.add("bluesky", "services.ingest.sources.bluesky.testing:bluesky_platform")
+PLATFORMS.add("mastodon", "services.ingest.sources.mastodon.testing:mastodon_platform")
+PLATFORMS.add("reddit", "services.ingest.sources.reddit.testing:reddit_platform")
+PLATFORMS.add("rss", "services.ingest.sources.rss.testing:rss_platform")
+PLATFORMS.add("webhook", "services.ingest.sources.webhook.testing:webhook_platform")
 
 
 @contextmanager
@@ -88,7 +92,8 @@ def live_source(
     options = dict(platform.options())
     for key, value in (overrides or {}).items():
         options[key] = options.get(key, {}) | value if isinstance(value, dict) else value
-    return kind(load_options(kind.Options, None, options), SourceContext(directory))
+    context = SourceContext(directory, secret=Secret(getattr(platform, "secret", "")))
+    return kind(load_options(kind.Options, None, options), context)
 
 
 def wait_until(met: Callable[[], bool], what: str) -> None:

@@ -97,18 +97,18 @@ class FakeMastodon:
             status = self.statuses[status_id]
             status["content"] = f"<p>{text}</p>"
             status["edited_at"] = _stamp(datetime.now(UTC))
-            self._stream("status.update", json.dumps(status), status)
+            self.stream_raw("status.update", json.dumps(status), status)
 
         self.site.do(change)
 
     def delete(self, status_id: str) -> None:
         """Delete a status and stream it."""
-        self.site.do(lambda: self._stream("delete", status_id, self.statuses.pop(status_id)))
+        self.site.do(lambda: self.stream_raw("delete", status_id, self.statuses.pop(status_id)))
 
     def stream_again(self, status_id: str) -> None:
         """Stream a status that was streamed before."""
         status = self.statuses[status_id]
-        self.site.do(lambda: self._stream("update", json.dumps(status), status))
+        self.site.do(lambda: self.stream_raw("update", json.dumps(status), status))
 
     def disconnect(self, *, abruptly: bool = True) -> int:
         """End every stream; return how many there were."""
@@ -135,10 +135,11 @@ class FakeMastodon:
         status_id = str((int(moment.timestamp() * 1000) << 16) | (next(self._sequence) & 0xFFFF))
         status = make_status(status_id, text, moment, **fields)
         self.statuses[status_id] = status
-        self._stream("update", json.dumps(status), status)
+        self.stream_raw("update", json.dumps(status), status)
         return status_id
 
-    def _stream(self, name: str, payload: str, status: Status) -> None:
+    def stream_raw(self, name: str, payload: str, status: Status) -> None:
+        """Stream an event to whoever would be sent `status`; on the server's loop."""
         for stream in _streams_of(status):
             for client in self._clients:
                 if stream in client.streams:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import aiohttp
 from msgspec import Struct
@@ -44,6 +44,8 @@ from services.ingest.sources.mastodon.rest import (
 from services.ingest.sources.mastodon.sse import ServerEvent
 from services.ingest.sources.records import Skipped, edit_of, text_of
 
+_HELD_EVENTS: Final = 1_000
+
 
 class MastodonCursor(Struct):
     """Where to go on.
@@ -60,9 +62,9 @@ class MastodonCursor(Struct):
 class MastodonSource(LiveSource[MastodonOptions]):
     """Public posts, edits and deletions of one Mastodon server, live.
 
-    Every stream is read by an open connection; after a reconnect the timeline of the stream is
-    fetched from the last post on, while the stream is read beside it. What comes twice is left out.
-    What the server does not give any more is a counted gap.
+    Every stream is read by an open connection. After a reconnect the timeline of the stream is
+    fetched from the last post on before what the stream brings meanwhile is delivered; what comes
+    twice is left out. What the server does not give any more is a counted gap.
 
     Cursor: `n`, number of the last item, and `at`, the newest status of each stream.
     """
@@ -80,8 +82,7 @@ class MastodonSource(LiveSource[MastodonOptions]):
         self._held: HeldPosts | None = None
         self._mapper = self._make_mapper()
         self._cursor = MastodonCursor()
-        self._newest: dict[str, str] = {}
-        self._filling: set[str] = set()
+        self._events: asyncio.Queue[tuple[str, ServerEvent | Unmappable]] = asyncio.Queue()
         self._one_at_a_time = asyncio.Lock()
         self._sessions_before = 0
         self._streaming_url = ""
@@ -94,7 +95,6 @@ class MastodonSource(LiveSource[MastodonOptions]):
         """Take over the stored cursor."""
         fields = cursor or {}
         self._cursor = MastodonCursor(fields.get("n", 0), dict(fields.get("at", {})))
-        self._newest = dict(self._cursor.at)
         self._one_at_a_time = asyncio.Lock()
         self._held = HeldPosts(
             self.context.state_dir / "mastodon.held.sqlite",
@@ -140,7 +140,8 @@ class MastodonSource(LiveSource[MastodonOptions]):
                 self.connected()
                 is_open.set()
 
-        self._filling = {stream.name for stream in self._streams}
+        self._events = asyncio.Queue(_HELD_EVENTS)
+        is_filled = asyncio.Event()
         common = (self._headers, self.limits.connect_timeout_s, self.context.clock.now)
         readers = []
         if self.options.transport == "websocket":
@@ -152,7 +153,8 @@ class MastodonSource(LiveSource[MastodonOptions]):
                 readers.append(self._read_one(stream, one))
         async with asyncio.timeout(None) as connecting:
             tasks = [asyncio.ensure_future(reader) for reader in readers]
-            tasks.append(asyncio.ensure_future(self._catch_up(rest, is_open)))
+            tasks.append(asyncio.ensure_future(self._catch_up(rest, is_open, is_filled)))
+            tasks.append(asyncio.ensure_future(self._take_events(is_filled)))
             loop = asyncio.get_running_loop()
             connecting.reschedule(loop.time() + 2 * self.limits.connect_timeout_s)
             is_open_task = asyncio.ensure_future(is_open.wait())
@@ -178,14 +180,24 @@ class MastodonSource(LiveSource[MastodonOptions]):
     async def _read_one(self, stream: Stream, events: AsyncGenerator[ServerEvent, None]) -> None:
         async with aclosing(events) as open_events:
             async for event in open_events:
-                await self._take_event(stream.name, event)
+                await self._events.put((stream.name, event))
 
     async def _read_all(
         self, events: AsyncGenerator[tuple[str, ServerEvent | Unmappable], None]
     ) -> None:
         async with aclosing(events) as open_events:
             async for stream, event in open_events:
-                await self._take_event(stream, event)
+                await self._events.put((stream, event))
+
+    async def _take_events(self, is_filled: asyncio.Event) -> None:
+        """Deliver what the streams bring, after what was missed: an author's posts stay in order.
+
+        Until then a bounded number of events is held; beyond that the streams are not read.
+        """
+        await is_filled.wait()
+        while True:
+            stream, event = await self._events.get()
+            await self._take_event(stream, event)
 
     async def _take_event(self, stream: str, event: ServerEvent | Unmappable) -> None:
         self.received()
@@ -200,11 +212,12 @@ class MastodonSource(LiveSource[MastodonOptions]):
 
     # -- what was missed ----------------------------------------------------------------------
 
-    async def _catch_up(self, rest: Rest, is_open: asyncio.Event) -> None:
+    async def _catch_up(self, rest: Rest, is_open: asyncio.Event, is_filled: asyncio.Event) -> None:
         """Fill every stream, then look at the newest posts again; then there is no more to do."""
         await is_open.wait()
         for stream in self._streams:
             await self._fill(rest, stream)
+        is_filled.set()
         if self._sessions_before and self.options.recheck_posts:
             await self._recheck(rest)
         self._sessions_before += 1
@@ -217,9 +230,7 @@ class MastodonSource(LiveSource[MastodonOptions]):
             if not last:
                 page = await rest.timeline(stream, limit="1")
                 ids = [text_of(one.get("id")) for one in page if isinstance(one, dict)]
-                self._newest[stream.name] = later(self._newest.get(stream.name, ""), max(
-                    ids, key=order, default="0"
-                ))  # fmt: skip
+                self._pass(stream.name, max(ids, key=order, default="0"))
             else:
                 await self._fill_from(rest, stream, last)
         except (Refused, Unanswered) as error:
@@ -227,7 +238,6 @@ class MastodonSource(LiveSource[MastodonOptions]):
             self.log.warning("cannot fetch what was missed", source=self.name, error=str(error))
             if last:
                 await self._miss(cause, last)
-        await self._filled(stream.name)
 
     async def _fill_from(self, rest: Rest, stream: Stream, last: str) -> None:
         place = rewound(last, self.options.rewind_s)
@@ -259,11 +269,6 @@ class MastodonSource(LiveSource[MastodonOptions]):
         lost_s = 0.0 if at is None else (self.context.clock.now() - at).total_seconds()
         async with self._one_at_a_time:
             await self._hand_on(Gap(cause, max(0.0, lost_s)), 0)
-
-    async def _filled(self, stream: str) -> None:
-        """From now on what is read live moves the cursor."""
-        self._filling.discard(stream)
-        self._pass(stream, self._newest.get(stream, ""))
 
     async def _recheck(self, rest: Rest) -> None:
         """Look at the newest posts again: edits and deletions are not in any timeline."""
@@ -309,10 +314,8 @@ class MastodonSource(LiveSource[MastodonOptions]):
         """
         async with self._one_at_a_time:
             record = self._unless_known(mapped)
-            if isinstance(mapped.record, Post) and stream:
-                self._newest[stream] = later(self._newest.get(stream, ""), mapped.record.id)
-                if stream not in self._filling:
-                    self._pass(stream, mapped.record.id)
+            if isinstance(mapped.record, Post):
+                self._pass(stream, mapped.record.id)
             if record is None:
                 self.repeated()
                 return 0

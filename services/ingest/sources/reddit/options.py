@@ -14,7 +14,7 @@ from services.ingest.sources.live import LiveLimits
 
 _COMMUNITY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{1,20}\Z")
 _POSITIVE: Final = (
-    "every_s", "recheck_every_s", "max_pages", "remember_posts", "request_timeout_s",
+    "every_s", "recheck_every_s", "max_pages", "first_pages", "remember_posts", "request_timeout_s",
 )  # fmt: skip
 MAX_COMMUNITIES: Final = 100
 
@@ -30,6 +30,7 @@ class RedditOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         listings: `posts`, `comments` or both.
         every_s: between two looks at a listing, beside what the rate limit asks for.
         max_pages: pages of a hundred looked back at most; Reddit has ten.
+        first_pages: pages delivered of what is there at the very first look.
         rewind_s: how far before the newest thing known a look goes back.
         recheck_every_s: between two looks at things delivered, for deletions and edits.
         recheck_posts: how many of the newest are looked at then; 0 looks at none.
@@ -46,6 +47,7 @@ class RedditOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     listings: tuple[Literal["posts", "comments"], ...] = ("posts", "comments")
     every_s: float = 5.0
     max_pages: int = 10
+    first_pages: int = 1
     rewind_s: float = 60.0
     recheck_every_s: float = 300.0
     recheck_posts: int = 1_000

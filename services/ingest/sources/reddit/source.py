@@ -124,7 +124,8 @@ class RedditSource(LiveSource[RedditOptions]):
         found: list[Thing] = []
         after = ""
         is_complete = False
-        for _ in range(self.options.max_pages):
+        pages = self.options.first_pages if last_s is None else self.options.max_pages
+        for _ in range(pages):
             page = self._mapper.listing(await client.page(listing, after))
             if isinstance(page, Unmappable):
                 await self._hand_on(page)
@@ -144,9 +145,9 @@ class RedditSource(LiveSource[RedditOptions]):
         self._at.setdefault(listing, self.context.clock.now().timestamp())
 
     def _is_far_enough(self, things: tuple[Thing, ...], last_s: float | None) -> bool:
-        """Tell whether a page reaches back to what is known; one page is enough to begin with."""
+        """Tell whether a page reaches back to what is known."""
         if last_s is None:
-            return True
+            return False
         if any(thing.created_s and thing.created_s < last_s - self.options.rewind_s
                for thing in things):  # fmt: skip
             return True

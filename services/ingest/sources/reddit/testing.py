@@ -1,0 +1,56 @@
+"""Reddit's part in the shared checks of network sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from services.ingest.sources.reading import FAST_LIMITS
+from services.ingest.sources.reddit.fake_server import FakeReddit
+
+
+class RedditPlatform:
+    """A site with one community."""
+
+    can_replay = True
+
+    def __init__(self, site: FakeReddit) -> None:
+        self.site = site
+        self.secret = site.secret
+        site.remaining = None
+
+    def options(self) -> Mapping[str, Any]:
+        """Return options that look at this site often."""
+        return {
+            "communities": ["news"],
+            "client_id": "id",
+            "user_agent": "test:groundswell:1 (by /u/nobody)",
+            "listings": ["posts"],
+            "every_s": 0.02,
+            "first_pages": 10,
+            "reddit_url": self.site.site.url,
+            "oauth_url": self.site.site.url,
+            "limits": FAST_LIMITS,
+        }
+
+    def publish(self, count: int) -> Sequence[str]:
+        """Let posts appear."""
+        return self.site.post_many([f"post {n}" for n in range(count)])
+
+    def publish_bad(self) -> int:
+        """Put things into the listing that are none."""
+        self.site.bad = [7, {"kind": "t9", "data": {}}, {"kind": "t3", "data": {"author": "x"}}]
+        return len(self.site.bad)
+
+    def disconnect(self) -> None:
+        """Cut the next answer."""
+        self.site.faults = ["abort"]
+
+
+@contextmanager
+def reddit_platform(_directory: Path) -> Iterator[RedditPlatform]:
+    """Give a running platform."""
+    with FakeReddit() as site:
+        yield RedditPlatform(site)

@@ -1,0 +1,58 @@
+"""The part of RSS in the shared checks of network sources."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from services.ingest.sources.reading import FAST_LIMITS
+from services.ingest.sources.rss.fake_site import FakeFeedSite
+
+
+class RssPlatform:
+    """A site with one long feed, and one that is no feed."""
+
+    can_replay = True
+
+    def __init__(self, site: FakeFeedSite) -> None:
+        self.site = site
+        site.window = 100_000
+        self._numbers = itertools.count()
+
+    def options(self) -> Mapping[str, Any]:
+        """Return options that look at this site often."""
+        return {
+            "feeds": [self.site.feed("a"), self.site.feed("bad")],
+            "every_s": 0.05,
+            "timeout_s": 20.0,
+            "remember_entries": 10_000,
+            "allow_private_addresses": True,
+            "limits": FAST_LIMITS,
+        }
+
+    def publish(self, count: int) -> Sequence[str]:
+        """Let entries appear."""
+        ids = [f"https://news.test/{next(self._numbers)}" for _ in range(count)]
+        self.site.publish_many([(one, f"entry {one}") for one in ids])
+        return ids
+
+    def publish_bad(self) -> int:
+        """Turn the second feed into something else."""
+        self.site.answers["/feed/bad"] = lambda request: web.Response(body=b"<html>closed</html>")
+        return 1
+
+    def disconnect(self) -> None:
+        """Cut the next answer in the middle."""
+        self.site.aborts = 1
+
+
+@contextmanager
+def rss_platform(_directory: Path) -> Iterator[RssPlatform]:
+    """Give a running platform."""
+    with FakeFeedSite() as site:
+        yield RssPlatform(site)

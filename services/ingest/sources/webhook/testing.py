@@ -1,0 +1,112 @@
+"""The webhook's part in the shared checks of network sources: a sender that means it."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from core.settings import Secret
+from services.ingest.sources.reading import FAST_LIMITS
+from services.ingest.sources.webhook.client import WebhookClient
+
+BATCH: Final = 50
+
+
+class WebhookPlatform:
+    """Sends in order, in a thread, each request again until it is accepted.
+
+    A request that was taken but not yet acknowledged (503) does not hold up the next one; one that
+    was not taken does. `can_replay`: what was not accepted is sent again, also after a restart.
+    """
+
+    can_replay = True
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.secret = "a-key-for-tests-only"  # noqa: S105 - of a test
+        self._client = WebhookClient(f"http://127.0.0.1:{port}", Secret(self.secret))
+        self._numbers = itertools.count()
+        self._requests = itertools.count()
+        self._waiting: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._ends = threading.Event()
+        self.accepted = 0
+        self._thread = threading.Thread(target=self._send_all, name="sender", daemon=True)
+        self._thread.start()
+
+    def options(self) -> Mapping[str, Any]:
+        """Return options that listen where this sender sends."""
+        return {"port": self.port, "acknowledge_timeout_s": 0.5, "limits": FAST_LIMITS}
+
+    def publish(self, count: int) -> Sequence[str]:
+        """Have posts sent."""
+        ids = [f"p{next(self._numbers)}" for _ in range(count)]
+        with self._lock:
+            for start in range(0, count, BATCH):
+                batch = [{"id": i, "author": "ana", "text": i} for i in ids[start : start + BATCH]]
+                self._waiting[f"r{next(self._requests)}"] = {"posts": batch}
+        return ids
+
+    def publish_bad(self) -> int:
+        """Send bodies that are refused."""
+        bad = [b"{", {"posts": [{"id": 7}]}]
+        for body in bad:
+            while self._client.send(body).status != 400:
+                time.sleep(0.01)
+        return len(bad)
+
+    def disconnect(self) -> None:
+        """Hang up in the middle of a request."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0) as line:
+            line.sendall(b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+
+    def close(self) -> None:
+        """Stop sending."""
+        self._ends.set()
+        self._thread.join(10)
+
+    def _send_all(self) -> None:
+        while not self._ends.is_set():
+            with self._lock:
+                waiting = list(self._waiting.items())
+            for key, body in waiting:
+                if self._ends.is_set() or not self._send(key, body):
+                    break
+            self._ends.wait(0.02)
+
+    def _send(self, key: str, body: Any) -> bool:
+        """Send one request; tell whether it was taken, so that the next one may follow it."""
+        try:
+            answer = self._client.send(body, key, timeout_s=5.0)
+        except (OSError, http.client.HTTPException):
+            return False
+        if answer.status == 202:
+            with self._lock:
+                del self._waiting[key]
+            self.accepted += answer.tree["accepted"]
+            return True
+        return answer.status == 503
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def webhook_platform(_directory: Path) -> Iterator[WebhookPlatform]:
+    """Give a running platform."""
+    platform = WebhookPlatform(free_port())
+    try:
+        yield platform
+    finally:
+        platform.close()
