@@ -26,14 +26,16 @@ _SIZES: Final = (50, 200)
 def blocks_of(truth: Indices, classes: int, least: int = LEAST_POSTS) -> tuple[int, ...]:
     """Block of each class: its own if enough posts are there, else all such classes share one.
 
-    The first class never shares: for ordered levels it is the absence of the others.
+    That one takes in the least of the others until it has enough posts itself. The first class
+    never shares: for ordered levels it is the absence of the others.
     """
     counts = np.bincount(truth, minlength=classes)
-    enough = [c for c in range(classes) if counts[c] >= least or c == 0]
-    if len(enough) == classes - 1:  # a block of one class with few posts helps nobody
-        enough = [c for c in enough if c == 0 or c != max(enough, key=lambda k: counts[k])]
-    block = {c: position for position, c in enumerate(enough)}
-    return tuple(block.get(c, len(enough)) for c in range(classes))
+    own = [c for c in range(1, classes) if counts[c] >= least]
+    shared = [c for c in range(1, classes) if counts[c] < least]
+    while own and shared and counts[shared].sum() < least:
+        shared.append(own.pop(min(range(len(own)), key=lambda place: counts[own[place]])))
+    block = {c: position for position, c in enumerate([0, *own])}
+    return tuple(block.get(c, len(block)) for c in range(classes))
 
 
 def confusion_matrix(said: Floats, truth: Indices, blocks: Sequence[int]) -> NDArray[np.float64]:

@@ -93,8 +93,9 @@ def test_expected_counts_are_right_where_their_prior_is_met() -> None:
 
 def test_classes_with_few_held_out_posts_share_a_block() -> None:
     truth = np.repeat(np.arange(5), [20, 45, 8, 3, 2])
-    assert blocks_of(truth, 5) == (0, 1, 2, 2, 2)
-    assert blocks_of(np.repeat(np.arange(5), [40, 45, 38, 33, 2]), 5) == (0, 3, 1, 2, 3)
+    assert blocks_of(truth, 5) == (0, 1, 1, 1, 1)
+    assert blocks_of(np.repeat(np.arange(5), [40, 45, 38, 33, 2]), 5) == (0, 1, 2, 3, 3)
+    assert blocks_of(np.repeat(np.arange(5), [20, 45, 18, 13, 2]), 5) == (0, 1, 2, 2, 2)
     assert blocks_of(np.repeat(np.arange(3), 40), 3) == (0, 1, 2)
     assert blocks_of(np.repeat(np.arange(2), [40, 5]), 2) == (0, 1)
 
