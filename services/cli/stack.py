@@ -80,6 +80,7 @@ def up(
     """
     from services.local.runner import run_in_background, run_in_foreground
 
+    _check_source(source, source_options, set_)
     arguments = _ingest_arguments(data, rate, speed, source_options, set_)
     options = _options(source, arguments, workers, partitions, scorer, metrics=metrics, fresh=fresh)
     if detach:
@@ -140,6 +141,7 @@ def demo(
     from services.local.demo import DEMO_SETTINGS, Demo
     from services.local.summary import render_summary
 
+    _check_source(source, source_options, set_)
     if source == "synthetic" and rate is None and source_options is None:
         rate = _DEMO_POSTS_PER_S
     shown = {name: value for name, value in DEMO_SETTINGS.items() if name not in os.environ}
@@ -197,6 +199,14 @@ def doctor(
 
 def _settings_of(environment: Mapping[str, str]) -> Settings:
     return config.load(config_file.get(), environ=os.environ | dict(environment))
+
+
+def _check_source(source: str, source_options: Path | None, further: list[str] | None) -> None:
+    """Refuse a source that lacks an option or a secret before a broker is started for it."""
+    from services.cli.ingest import parse_assignments
+    from services.ingest.launch import check_live_source
+
+    check_live_source(_settings_of({}), source, source_options, parse_assignments(further or []))
 
 
 def _ingest_arguments(

@@ -45,6 +45,7 @@ from services.ingest.sources.mastodon.sse import ServerEvent
 from services.ingest.sources.records import Skipped, edit_of, text_of
 
 _HELD_EVENTS: Final = 1_000
+_MAX_COUNTS: Final = 10_000
 
 
 class MastodonCursor(Struct):
@@ -85,6 +86,7 @@ class MastodonSource(LiveSource[MastodonOptions]):
         self._events: asyncio.Queue[tuple[str, ServerEvent | Unmappable]] = asyncio.Queue()
         self._one_at_a_time = asyncio.Lock()
         self._sessions_before = 0
+        self._counts: dict[str, tuple[int, ...]] = {}
         self._streaming_url = ""
 
     def fingerprint(self) -> str:
@@ -283,7 +285,7 @@ class MastodonSource(LiveSource[MastodonOptions]):
                     raw = status_bytes(status)
                     if isinstance(status, dict) and wanted.pop(text_of(status.get("id")), None):
                         await self._deliver(self._mapper.status(status, raw), len(raw), "")
-                        await self._deliver(self._mapper.counts(status, raw), len(raw), "")
+                        await self._deliver_counts(self._mapper.counts(status, raw), len(raw))
                 for status_id in wanted:
                     if await rest.is_gone(status_id):
                         gone = self._mapper.removal(status_id, status_id.encode())
@@ -291,6 +293,20 @@ class MastodonSource(LiveSource[MastodonOptions]):
             except (Refused, Unanswered) as error:
                 self.log.info("posts cannot be looked at again", source=self.name, error=str(error))
                 return
+
+    async def _deliver_counts(self, mapped: Mapped, size_bytes: int) -> None:
+        """Deliver counts that differ from those known: none, or those delivered last."""
+        found = mapped.record
+        if not isinstance(found, PostEvent):
+            return
+        counts = (found.likes or 0, found.replies or 0, found.reposts or 0, found.quotes or 0)
+        if counts == self._counts.pop(mapped.post_id, (0, 0, 0, 0)):
+            self._counts[mapped.post_id] = counts
+            return
+        self._counts[mapped.post_id] = counts
+        if len(self._counts) > _MAX_COUNTS:
+            del self._counts[next(iter(self._counts))]
+        await self._deliver(mapped, size_bytes, "")
 
     # -- one line of items --------------------------------------------------------------------
 

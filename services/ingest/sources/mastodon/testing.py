@@ -40,6 +40,11 @@ class MastodonPlatform:
         server.site.do(lambda: [server.stream_raw("update", one, status) for one in bad])
         return len(bad)
 
+    @property
+    def disturbances(self) -> int:
+        """How often a connection was broken, or made anew."""
+        return self.server.used.get("streams", 1) - 1
+
     def disconnect(self) -> None:
         """Cut the streams."""
         self.server.disconnect(abruptly=True)

@@ -34,6 +34,9 @@ _THING_BYTES: Final = 1_000
 """About what a thing weighs in the buffer."""
 _MAX_COUNTS: Final = 10_000
 _MAX_REFUSED: Final = 10_000
+_NO_COUNTS: Final = (None, None)
+_NOTHING_YET: Final = (_NO_COUNTS, (1, 0), (1, None))
+"""The score begins with the author's own vote."""
 
 
 class RedditSource(LiveSource[RedditOptions]):
@@ -207,7 +210,8 @@ class RedditSource(LiveSource[RedditOptions]):
     async def _take_counts(self, thing: Thing, held: Held) -> None:
         """Deliver counts that have changed since they were looked at last."""
         counts = (thing.score, thing.replies)
-        if not isinstance(thing.record, Post) or self._counts.get(thing.thing_id) == counts:
+        known = self._counts.get(thing.thing_id, _NO_COUNTS)
+        if not isinstance(thing.record, Post) or counts == known or counts in _NOTHING_YET:
             return
         self._counts.pop(thing.thing_id, None)
         self._counts[thing.thing_id] = counts

@@ -44,6 +44,11 @@ class RedditPlatform:
         self.site.bad = [7, {"kind": "t9", "data": {}}, {"kind": "t3", "data": {"author": "x"}}]
         return len(self.site.bad)
 
+    @property
+    def disturbances(self) -> int:
+        """How often a connection was broken, or made anew."""
+        return self.site.used.get("fault abort", 0)
+
     def disconnect(self) -> None:
         """Cut the next answer."""
         self.site.faults = ["abort"]

@@ -26,6 +26,7 @@ class FakeFeedSite:
         answers: path -> a function that answers instead, or None to let the feed answer.
         asked: (path, status) of every answer.
         aborts: connections still to be cut in the middle of an answer.
+        aborted: connections that were.
         drip: the next answer comes byte by byte and never ends.
     """
 
@@ -35,6 +36,7 @@ class FakeFeedSite:
         self.answers: dict[str, Answer] = {}
         self.asked: list[tuple[str, int]] = []
         self.aborts = 0
+        self.aborted = 0
         self.drip = False
         self.site = ThreadedSite(self._application)
 
@@ -102,6 +104,7 @@ class FakeFeedSite:
         await answer.prepare(request)
         if self.aborts:
             self.aborts -= 1
+            self.aborted += 1
             await answer.write(body[: len(body) // 2])
             await asyncio.sleep(0.01)
             abort(request)

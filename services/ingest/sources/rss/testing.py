@@ -46,6 +46,11 @@ class RssPlatform:
         self.site.answers["/feed/bad"] = lambda request: web.Response(body=b"<html>closed</html>")
         return 1
 
+    @property
+    def disturbances(self) -> int:
+        """How often a connection was broken, or made anew."""
+        return self.site.aborted
+
     def disconnect(self) -> None:
         """Cut the next answer in the middle."""
         self.site.aborts = 1

@@ -38,6 +38,7 @@ class WebhookPlatform:
         self._lock = threading.Lock()
         self._ends = threading.Event()
         self.accepted = 0
+        self._hung_up = 0
         self._thread = threading.Thread(target=self._send_all, name="sender", daemon=True)
         self._thread.start()
 
@@ -62,10 +63,16 @@ class WebhookPlatform:
                 time.sleep(0.01)
         return len(bad)
 
+    @property
+    def disturbances(self) -> int:
+        """How often a connection was broken, or made anew."""
+        return self._hung_up
+
     def disconnect(self) -> None:
         """Hang up in the middle of a request."""
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0) as line:
             line.sendall(b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+            self._hung_up += 1
 
     def close(self) -> None:
         """Stop sending."""

@@ -1,0 +1,57 @@
+"""The example options fit the sources, and `up` says what is missing before it starts anything."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec.structs import fields
+
+from core.errors import ConfigError
+from core.settings import IngestSettings, Secret, Settings
+from services.ingest.launch import check_live_source
+from services.ingest.sources import SOURCES
+
+REPOSITORY = Path(__file__).parents[4]
+DOCS = (REPOSITORY / "docs" / "sources.md").read_text(encoding="utf-8")
+NETWORK = ("mastodon", "reddit", "rss", "webhook")
+
+
+@pytest.mark.parametrize("name", NETWORK)
+def test_the_example_options_are_accepted(name: str) -> None:
+    settings = Settings(ingest=IngestSettings(source_secret=Secret("of-sixteen-characters")))
+    check_live_source(settings, name, REPOSITORY / "configs" / "sources" / f"{name}.toml")
+
+
+@pytest.mark.parametrize("name", NETWORK)
+def test_every_option_is_documented(name: str) -> None:
+    section = DOCS.split(f"\n## {name}\n")[1].split("\n## ")[0]
+    documented = set(re.findall(r"`([a-z_]+)`", section))
+    assert {field.name for field in fields(SOURCES.get(name).Options)} <= documented
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("mastodon", "`server`"),
+        ("reddit", "`communities`"),
+        ("rss", "`feeds`"),
+        ("webhook", "`ingest.source_secret`"),
+    ],
+)
+def test_what_is_missing_is_named_before_anything_starts(name: str, missing: str) -> None:
+    with pytest.raises(ConfigError, match=missing):
+        check_live_source(Settings(), name)
+
+
+def test_up_ends_with_status_2_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "services.cli.main", "up", "--source", "mastodon"],
+        capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert "the option `server` is missing" in ran.stderr
+    assert list(tmp_path.iterdir()) == []
