@@ -107,6 +107,13 @@ class IngestRunner:
         self._saved_cursor = cursor
         self._source.open(cursor)
         self._log.info("source opened", source=self._source.name, resumed=cursor is not None)
+        # At 0 from the start: a counter that appears with its first event hides it from `rate`.
+        for counter in (
+            self._metrics.ingest_waits,
+            self._metrics.source_gap_items,
+            self._metrics.source_items_unmappable,
+        ):
+            counter.labels(source=self._source.name)
         up = self._metrics.source_up.labels(source=self._source.name)
         up.set(1)
         ended = False
