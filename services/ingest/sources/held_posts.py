@@ -118,7 +118,9 @@ class HeldPosts:
     def ids_from(self, prefix: str) -> Sequence[str]:
         """Return the ids that begin with `prefix` of posts that were delivered and not deleted."""
         with self._lock:
-            versions = {i: held.version for i, held in self._pending.items() if i.startswith(prefix)}
+            versions = {
+                i: held.version for i, held in self._pending.items() if i.startswith(prefix)
+            }
             rows: list[tuple[str, str]] = []
             if self._file is not None:
                 rows = self._file.execute(
