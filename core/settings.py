@@ -278,7 +278,9 @@ class ShiftSettings(Struct, frozen=True, kw_only=True):
     resolve_evidence: Annotated[float, Meta(gt=0)] = 6.0
     """Evidence (nats) that a shift is over."""
     min_opinion_effect: Annotated[float, Meta(gt=0, le=2)] = 0.05
-    """Least change of the mean sentiment worth an alert, of opinion or of mix."""
+    """Least change of the mean sentiment, by opinion, worth an alert."""
+    min_mix_effect: Annotated[float, Meta(gt=0, le=2)] = 0.08
+    """Least change of the mean sentiment, by who speaks, worth an alert."""
     min_volume_ratio: Annotated[float, Meta(gt=1)] = 1.4
     """Least ratio of volumes (either way) worth an alert."""
     min_brigading_share: Annotated[float, Meta(gt=0, lt=1)] = 0.08

@@ -187,6 +187,7 @@ def _chart(core: Rows, pane: Rows, seen: _Seen, known: Flags, settings: ShiftSet
     reading = cusum.Reading(mean.opinion, seen.error, np.hypot(least, doubt), rated)
     cusum.step(core["opinion"], reading, DESIGNS, starts, sums, strata)
     doubt = doubt * np.sqrt(mean.mix_variance / mean.variance)
+    least = settings.min_mix_effect
     several = rated & (mean.mix_variance > 1e-4)
     reading = cusum.Reading(mean.mix, seen.mix_error, np.hypot(least, doubt), several)
     cusum.step(core["mix"], reading, MIX_DESIGNS, starts, mixed, strata)
@@ -235,7 +236,7 @@ def _decide(
 def _charts(settings: ShiftSettings) -> tuple[tuple[Kind, dict[str, gates.Gate], float], ...]:
     return (
         ("opinion", gates.MEAN_GATES, settings.opinion_threshold),
-        ("mix", gates.MEAN_GATES, settings.mix_threshold),
+        ("mix", gates.MIX_GATES, settings.mix_threshold),
         ("volume", gates.VOLUME_GATES, settings.volume_threshold),
         ("brigading", gates.REPEATS_GATES, settings.brigading_threshold),
     )
@@ -289,7 +290,7 @@ def _resolve(
         else:
             residual = seen.mean.opinion if kind == "opinion" else seen.mean.mix
             error = seen.error if kind == "opinion" else seen.mix_error
-            least = settings.min_opinion_effect
+            least = getattr(settings, f"min_{kind}_effect")
             gain, valid = slots.gone(effect, residual, error, rated, least), rated
         over, accepted = slots.wane(core, kind, gain, valid & known, settings, ends)
         done = over | accepted

@@ -65,6 +65,11 @@ def large_mean(effect: Floats, _sums: Floats, settings: ShiftSettings) -> Flags:
     return np.abs(effect) >= settings.min_opinion_effect
 
 
+def large_mix(effect: Floats, _sums: Floats, settings: ShiftSettings) -> Flags:
+    """Refuse changes of the mix that nobody would act on."""
+    return np.abs(effect) >= settings.min_mix_effect
+
+
 def large_volume(effect: Floats, _sums: Floats, settings: ShiftSettings) -> Flags:
     """Refuse changes of volume that nobody would act on."""
     return np.abs(effect) >= np.log(settings.min_volume_ratio)
@@ -110,6 +115,7 @@ MEAN_GATES: Final[dict[str, Gate]] = {
     "one_pane": lasting,
     "repeated": not_repeated,
 }
+MIX_GATES: Final[dict[str, Gate]] = MEAN_GATES | {"small_effect": large_mix}
 VOLUME_GATES: Final[dict[str, Gate]] = {
     "few_posts": enough_volume,
     "small_effect": large_volume,

@@ -17,6 +17,8 @@ from stream.shifts.layout import Flags, Floats, Rows
 SKETCH_ERROR: Final = 0.0081
 """Standard error of the estimate of unique authors, relative to it."""
 _CUT: Final = 4.0
+_LEAST_LEARNT: Final = 300.0
+"""Posts before the usual share of a query is known well enough to be exceeded."""
 _LEAST_USUAL: Final = 0.01
 """No crowd is thought to repeat itself less: a single repeat must not be a sensation."""
 
@@ -30,13 +32,15 @@ class Repeats:
         usual: expected share.
         error: standard error of the difference.
         dispersion: (Q,) how much more it varies than a Poisson count.
-        valid: rows and kinds that were counted.
+        counted: rows and kinds that were counted.
+        valid: those of them whose usual share is known.
     """
 
     share: Floats
     usual: Floats
     error: Floats
     dispersion: Floats
+    counted: Flags
     valid: Flags
 
     def evidence(self, posts: Floats, more: Floats) -> Floats:
@@ -71,9 +75,11 @@ def expect(core: Rows, pane: Rows) -> Repeats:
     dispersion = np.maximum(1.0, core["dispersion"][:, 2, 0] / core["dispersion"][:, 2, 1])
     variance = usual * np.maximum(1 - usual, 0.05) / size[:, None] * dispersion[:, None]
     variance[:, 0] += (SKETCH_ERROR * pane["authors"] / size) ** 2
-    counted = posts > 0
-    valid = np.stack([counted & (pane["authors"] > 0), counted & (pane["has_copies"] > 0)], axis=1)
-    return Repeats(share, usual, np.sqrt(variance + 1e-6), dispersion, valid)
+    learnt = core["repeats_gram"][:, :, 0] >= _LEAST_LEARNT
+    there = np.stack([pane["authors"] > 0, pane["has_copies"] > 0], axis=1)
+    counted = there & (posts > 0)[:, None]
+    error = np.sqrt(variance + 1e-6)
+    return Repeats(share, usual, error, dispersion, counted, counted & learnt)
 
 
 def _line(core: Rows) -> tuple[Floats, Floats]:
@@ -87,7 +93,7 @@ def _line(core: Rows) -> tuple[Floats, Floats]:
 
 def learn(core: Rows, pane: Rows, seen: Repeats, keep: float, learns: Flags) -> None:
     """Add a pane to the usual share; what is far above it teaches only as much as an outlier."""
-    rows = learns[:, None] & seen.valid
+    rows = learns[:, None] & seen.counted
     share = np.clip(seen.share, seen.usual - _CUT * seen.error, seen.usual + _CUT * seen.error)
     logs = np.log1p(pane["posts"])[:, None]
     weight = pane["posts"][:, None] * rows

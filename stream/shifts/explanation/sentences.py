@@ -85,8 +85,12 @@ def _volume(signal: ShiftSignal) -> str:
         how = f"{1 / max(signal.change.value, 1e-3):.1f} times less than"
     return (
         f"People post about {signal.query} {how} usual: "
-        f"{after:.0f} posts a pane instead of {before:.0f}."
+        f"{_count(after)} posts a pane instead of {_count(before)}."
     )
+
+
+def _count(posts: float) -> str:
+    return f"{posts:.0f}" if posts >= 10 else f"{posts:.1f}"
 
 
 def _brigading(signal: ShiftSignal) -> str:
