@@ -139,8 +139,10 @@ def calibrate_head(
     of the other folds, so it is not measured on what it was fitted to.
     """
     weights = sample_weights(head, sample)
-    if sample.prior or sample.shift or sample.is_deployed:
+    if sample.prior or sample.is_deployed:
         method = "prior"
+    elif head.activation == "sigmoid":
+        method = "shared"
     if sample.is_deployed and not sample.shift and head.activation != "softmax":
         # A small sample corrects what is shipped; it does not replace it.
         sample = replace(sample, shift=head.calibration.bias)

@@ -33,9 +33,9 @@ class HeadCalibration(msgspec.Struct, frozen=True, kw_only=True):
     """How logits become probabilities: squashed from `scale * logits + bias`, elementwise.
 
     One scale and bias per logit. `method` is `none`, `temperature` (all scales equal, no bias),
-    `vector`, or `prior` (one scale, and biases that also move the class shares from those of
-    training to `prior`, the shares where the model is used). The errors are expected calibration
-    errors on held-out posts, cross-fitted.
+    `vector`, `shared` (one scale and one bias for all), or `prior` (one scale, and biases that also
+    move the class shares from those of training to `prior`, the shares where the model is used).
+    The errors are expected calibration errors on held-out posts, cross-fitted.
     """
 
     method: str = "none"

@@ -20,7 +20,7 @@ from models.encoder.anchors import participation_split
 from models.encoder.config import activation_of
 from models.encoder.data import CROWD, ParticipationTexts
 from models.encoder.selection import DEPLOYED_PARTICIPATION
-from models.encoder.tasks import MAX_GATE_BALANCE, MAX_TOPIC_WEIGHT, SOURCE_WEIGHTS
+from models.encoder.tasks import MAX_GATE_BALANCE, SOURCE_WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,6 @@ def gate_shift(train: ParticipationTexts, prior: tuple[float, ...]) -> tuple[flo
     return tuple(shifts)
 
 
-def topic_shift(labels: tuple[tuple[int, ...], ...]) -> tuple[float, ...]:
-    """Log odds (L,) that undo the weight of yes in training."""
-    table = np.asarray(labels)
-    positive = np.maximum(table.sum(0), 1)
-    weights = np.clip(np.sqrt((len(table) - positive) / positive), 1.0, MAX_TOPIC_WEIGHT)
-    return tuple((-np.log(weights)).tolist())
-
-
 def held_out(head: str, data: Path) -> Sample:
     """The sample that the shipped calibration of a head is fitted to.
 
@@ -101,9 +93,8 @@ def held_out(head: str, data: Path) -> Sample:
         return Sample(posts.texts, truth, f"TweetEval emotion validation, {len(posts):,} posts")
     if head == "topics":
         tagged = datasets.topics_validation(data)
-        shift = topic_shift(datasets.topics_train(data).labels)
         said = f"TweetTopicXL validation, {len(tagged):,} posts, one scale and bias for all topics"
-        return Sample(tagged.texts, np.asarray(tagged.labels), said, shift=shift)
+        return Sample(tagged.texts, np.asarray(tagged.labels), said)
     if head not in ("participation", "problem"):
         raise ConfigError(f"there is no held-out sample for head {head!r}")
     train, held = participation_split(data)

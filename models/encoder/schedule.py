@@ -36,6 +36,16 @@ class TrainingSettings:
     """Stop after so many steps; 0 trains all epochs. The schedule is that of all epochs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One part of a training of several tasks; `passes` as in `TrainingSettings`."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    passes: dict[str, float]
+
+
 def learning_rate_share(step: int, total_steps: int, warmup_share: float) -> float:
     """Linear warm-up to 1, then linear decay to 0.
 

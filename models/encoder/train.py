@@ -27,27 +27,37 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from safetensors.torch import load_file
 from torch import Tensor
 
 from models.backbone import MINILM_ID, MINILM_SHA256, Backbone, find_backbone
 from models.encoder.batches import TokenisedTask, in_length_order, pad, tokenise
 from models.encoder.checkpoints import resume, save_checkpoint
 from models.encoder.model import (
+    ADAPTER_FILE,
+    HEADS_FILE,
     PostEncoder,
     adapt,
     load_backbone,
     load_start,
+    load_trained_state,
     save_weights,
     trained_parameters,
 )
-from models.encoder.schedule import TrainingSettings, learning_rate_share, plan
+from models.encoder.refit import STRENGTH, refit
+from models.encoder.schedule import Stage, TrainingSettings, learning_rate_share, plan
 from models.encoder.selection import selection_figure
 from models.encoder.tasks import TASKS, heads_of
 
-JOINT_EPOCHS = 4
-JOINT_LEARNING_RATE = 5e-4
-JOINT_PASSES = {"sentiment": 0.085, "emotion": 1.0, "topics": 3.0, "participation": 1.0}
-"""Of the second stage; an epoch there is one pass over the emotion posts."""
+STAGES = (
+    Stage(
+        "joint", 4, 5e-4, {"sentiment": 0.085, "emotion": 1.0, "topics": 3.0, "participation": 1.0}
+    ),
+    Stage(
+        "settle", 1, 3e-4, {"sentiment": 0.25, "emotion": 0.5, "topics": 1.0, "participation": 1.0}
+    ),
+)
+"""After sentiment alone. The joint stage costs sentiment a point, the last one gives it back."""
 CHOSEN = "chosen"
 """Folder, inside the run's folder, of the best epoch so far by validation."""
 
@@ -185,6 +195,16 @@ class Run:
         }
 
 
+def finish_heads(run: Run) -> None:
+    """Fit the small heads to the end on the chosen epoch's frozen encoder."""
+    chosen = run.out / CHOSEN
+    load_trained_state(run.model, load_file(chosen / ADAPTER_FILE), load_file(chosen / HEADS_FILE))
+    for task in run.tasks:
+        if task.name in STRENGTH:
+            refit(run.model, task, task.name, STRENGTH[task.name])
+    save_weights(run.model, chosen)
+
+
 def train(
     data_root: Path,
     out: Path,
@@ -226,6 +246,7 @@ def train(
                     "spent_s": elapsed,
                 }
                 save_checkpoint(out, run.model, run.optimizer, kept)
+    finish_heads(run)
     record = run.record(run.spent_s + time.monotonic() - started)
     (out / CHOSEN / "training.json").write_text(json.dumps(record, indent=2) + "\n")
     return record
@@ -239,7 +260,7 @@ def train_stages(
     backbone: Path | None,
     start: Path | None = None,
 ) -> None:
-    """Sentiment alone, then all tasks from there; the result is `out / "chosen"`.
+    """Sentiment alone, then all tasks from there in `STAGES`; the result is `out / "chosen"`.
 
     With `start`, a folder of sentiment weights, the first stage is left out.
     """
@@ -250,16 +271,20 @@ def train_stages(
         alone = replace(common, tasks=("sentiment",), heads=("sentiment",))
         train(data_root, out / "sentiment", alone, backbone)
         start = out / "sentiment" / CHOSEN
-    joint = replace(
-        common,
-        tasks=tasks,
-        heads=heads_of(tasks),
-        epochs=JOINT_EPOCHS,
-        learning_rate=JOINT_LEARNING_RATE,
-        passes={name: JOINT_PASSES[name] for name in tasks},
-        start="sentiment" if start is not None else "",
-    )
-    train(data_root, out, joint, backbone, start)
+    for stage in STAGES:
+        is_last = stage is STAGES[-1]
+        settings = replace(
+            common,
+            tasks=tasks,
+            heads=heads_of(tasks),
+            epochs=stage.epochs,
+            learning_rate=stage.learning_rate,
+            passes={name: stage.passes[name] for name in tasks},
+            start=start.parent.name if start is not None else "",
+        )
+        folder = out if is_last else out / stage.name
+        train(data_root, folder, settings, backbone, start)
+        start = folder / CHOSEN
 
 
 def main(

@@ -7,6 +7,7 @@ from core.labels import HEADS as LABELS
 from models.encoder.config import uncalibrated
 from models.encoder.heads import HEADS
 from models.encoder.heads.base import Head, balanced_class_weights
+from models.encoder.refit import fit_linear
 
 pytestmark = pytest.mark.train
 WIDTH = 12
@@ -91,3 +92,18 @@ def test_preparing_makes_rare_answers_count_more() -> None:
 def test_class_weights_balance_the_classes() -> None:
     weights = balanced_class_weights([0, 0, 0, 1], 2)
     torch.testing.assert_close(weights, torch.tensor([4 / 6, 4 / 2]))
+
+
+def test_a_head_fitted_to_the_end_gives_back_the_answers_it_was_drawn_from() -> None:
+    generator = torch.Generator().manual_seed(4)
+    embeddings = torch.randn(4_000, 3, generator=generator) * 0.1 + 0.5
+    weight, bias = torch.tensor([[20.0, -10.0, 0.0]]), torch.tensor([-5.0])
+    chances = torch.sigmoid(embeddings @ weight.T + bias)
+    tags = (torch.rand(chances.shape, generator=generator) < chances).float()
+    found, shift = fit_linear(embeddings, tags, strength=10.0)
+    torch.testing.assert_close(found, weight, atol=2.0, rtol=0)
+    torch.testing.assert_close(
+        torch.sigmoid(embeddings @ found.T + shift).mean(), tags.mean(), atol=1e-3, rtol=0
+    )
+    flat, _ = fit_linear(embeddings, tags, strength=1e-6)
+    assert flat.abs().max() < 0.5

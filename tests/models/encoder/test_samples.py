@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import ConfigError
 from models.encoder.data import ParticipationTexts
-from models.encoder.samples import deployed_levels, gate_shift, held_out, read_sample, topic_shift
+from models.encoder.samples import deployed_levels, gate_shift, held_out, read_sample
 
 
 def test_a_sample_is_read_from_csv_and_from_json_lines(tmp_path: Path) -> None:
@@ -61,11 +61,6 @@ def test_a_gate_that_is_passed_less_often_in_use_starts_lower() -> None:
     assert len(shifts) == 4
     assert shifts[0] == pytest.approx(np.log(0.26 / 0.74))
     assert shifts[1] < 0
-
-
-def test_the_weight_of_a_rare_topic_is_taken_back() -> None:
-    labels = tuple((1, int(row == 0)) for row in range(10))
-    assert topic_shift(labels) == pytest.approx((0.0, -np.log(3.0)))
 
 
 def test_no_head_no_sample() -> None:

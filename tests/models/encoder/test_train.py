@@ -80,7 +80,8 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 def test_every_head_that_is_trained_has_its_data() -> None:
     assert set(TrainingSettings().tasks) <= set(training.TASKS)
-    assert set(training.JOINT_PASSES) == set(training.TASKS)
+    for stage in training.STAGES:
+        assert set(stage.passes) == set(training.TASKS)
 
 
 def test_a_share_of_a_pass_takes_other_posts_each_epoch() -> None:
@@ -114,10 +115,12 @@ def emotions(data: Path) -> Path:
 def test_several_tasks_go_on_from_sentiment_alone(emotions: Path, tmp_path: Path) -> None:
     training.train_stages(emotions, tmp_path, ("sentiment", "emotion"), settings(max_steps=2), None)
     alone = json.loads((tmp_path / "sentiment" / CHOSEN / "training.json").read_text())
+    first = json.loads((tmp_path / "joint" / CHOSEN / "training.json").read_text())
     joint = json.loads((tmp_path / CHOSEN / "training.json").read_text())
+    assert first["settings"]["start"] == "sentiment"
     assert alone["settings"]["heads"] == ["sentiment"]
     assert joint["settings"]["heads"] == ["sentiment", "emotion"]
-    assert joint["settings"]["start"] == "sentiment"
+    assert joint["settings"]["start"] == "joint"
     assert set(joint["validation"][0]["figures"]) == {"sentiment", "emotion"}
     heads = load_file(tmp_path / CHOSEN / "heads.safetensors")
     assert heads["emotion.linear.weight"].shape == (4, 384)
