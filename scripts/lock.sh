@@ -12,6 +12,6 @@ lock() {
     echo "requirements/$name.txt: $(grep -c '==' "requirements/$name.txt") packages"
 }
 lock main --extra local --extra build
-lock dev --extra local --extra build --extra test --extra dev
+lock dev --extra local --extra build --extra reddit --extra backtest --extra test --extra dev
 lock server --extra server --extra build --extra test --override requirements/server-overrides.txt
 lock train --extra train --extra build --extra test
