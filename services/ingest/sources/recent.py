@@ -27,6 +27,10 @@ class Recent:
         """Return how many keys are remembered."""
         return len(self._keys)
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Tell whether `key` is remembered, without remembering it."""
+        return key in self._keys
+
     def is_new(self, key: Hashable) -> bool:
         """Remember `key`; False if it was remembered already."""
         if key in self._keys:

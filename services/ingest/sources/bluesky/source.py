@@ -135,7 +135,9 @@ class BlueskySource(LiveSource[BlueskyOptions]):
             raise SessionEnded(
                 "renumbered", f"{host} has other numbers than before", at_once=True
             ) from None
-        if lost_s:
+        # A server that lost its last moments takes them in again, later and under other numbers:
+        # what begins with something we know leaves nothing out.
+        if lost_s and _key(first) not in self._recent:
             place = self.resumption.last
             await self.deliver([SourceItem(Gap("not_kept", lost_s), place)], 0)
 
@@ -144,12 +146,8 @@ class BlueskySource(LiveSource[BlueskyOptions]):
         before = self.resumption.last
         place = Place(host, event.seq, event.us, self._number)
         self.resumption.moved(place)
-        if event.kind == "commit":
-            key = hash((event.did, event.rev, event.collection, event.rkey, event.operation))
-        else:
-            key = hash((event.did, event.kind, event.us, event.account and event.account.seq))
         is_known = self.resumption.is_repeat(host, event.seq)
-        if not self._recent.is_new(key) or is_known:
+        if not self._recent.is_new(_key(event)) or is_known:
             self.repeated()
             return
         now = self.context.clock.now()
@@ -232,3 +230,10 @@ class BlueskySource(LiveSource[BlueskyOptions]):
             refusal.at_once = True
             return True
         return False
+
+
+def _key(event: Event) -> int:
+    """Return what is the same whenever and wherever an event is received: a hash, to save room."""
+    if event.kind == "commit":
+        return hash((event.did, event.rev, event.collection, event.rkey, event.operation))
+    return hash((event.did, event.kind, event.us, event.account and event.account.seq))

@@ -203,6 +203,35 @@ def _told(entry: Any) -> tuple[Any, ...]:
     return told["operation"], told["collection"], told["rkey"], told.get("record")
 
 
+def test_a_server_that_lost_its_last_moments_and_takes_them_in_again_makes_no_gap(
+    tmp_path: Path,
+) -> None:
+    conversation = talk(step_us=100_000)
+    entries = list(conversation.events(300))
+    posts = sum(1 for e in entries[:200] if e.collection == POST and b'"create"' in e.v1)
+    with FakeJetstream(list(entries[:200])) as server:
+        source = source_of(tmp_path, server, rewind_s=1.0)
+        source.open(None)
+        take_until(source, ids(conversation)[:posts])
+        # Killed: of the last hundred nothing was on its disk; read upstream again a minute later.
+        again = [
+            replace(_renumbered(e, 5_000), us=e.us + 60_000_000, v1=_later(e, 60_000_000))
+            for e in entries[100:]
+        ]
+        server.entries[:] = entries[:100] + again
+        server.abort_all()
+        items = take_until(source, ids(conversation)[posts:])
+        source.close()
+    found = [item.record.id for item in items if isinstance(item.record, Post)]
+    assert found == ids(conversation)[posts:]
+    assert not [item for item in items if isinstance(item.record, Gap)]
+
+
+def _later(entry: Any, us: int) -> bytes:
+    told = json.loads(entry.v1) | {"time_us": entry.us + us, "cursor": entry.seq + 5_000}
+    return json.dumps(told).encode()
+
+
 def test_a_zstd_bomb_is_kept_as_bad_input_and_the_stream_goes_on(tmp_path: Path) -> None:
     conversation = talk()
     trained = dictionary(talk())
