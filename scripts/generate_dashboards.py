@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards import conversation, pipeline, sources
+from dashboards import alerts, conversation, pipeline, sources
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 OUTPUT: Final = Path(__file__).resolve().parents[1] / "deploy" / "grafana" / "dashboards"
@@ -21,6 +21,7 @@ _BOARDS: Final = {
     "pipeline": pipeline.make,
     "conversation": conversation.make,
     "sources": sources.make,
+    "alerts": alerts.make,
 }
 
 
@@ -33,6 +34,9 @@ def _text(board: Any) -> str:
     tree = json.loads(json.dumps(board, cls=JSONEncoder))
     for number, panel in enumerate(tree["panels"], start=1):
         panel["id"] = number
+    for annotation in tree.get("annotations", {}).get("list", ()):
+        # What Grafana shows of one; the builder has no words for it.
+        annotation |= conversation.ANNOTATION_FORMAT
     return json.dumps(tree, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -1,6 +1,6 @@
 """The Grafana dashboards as code: one panel is one small function.
 
 `names` turns metrics of `core.metrics` into the names that Prometheus has, so that no name is
-written twice; `shapes` has what panels share; `pipeline` (with `servers`), `conversation` and
-`sources` are the dashboards.
+written twice; `shapes` has what panels share; `pipeline` (with `servers`), `conversation`,
+`sources` and `alerts` are the dashboards.
 """

@@ -31,6 +31,13 @@ CONFIDENCE: Final = 1.96
 READY: Final = "intention"
 """Level of participation from which on people say that they will act, or do."""
 
+ANNOTATION_FORMAT: Final = {
+    "titleFormat": "{{kind}} {{direction}}",
+    "tagKeys": "query,kind,direction",
+    "textFormat": "A shift of {{query}} fires: what it says is in Alertmanager.",
+    "step": "15s",
+}
+
 _CHOSEN: Final = 'query="$query"'
 _NAMED: Final = 'query!="all"'
 _MOST: Final = 10
@@ -290,13 +297,29 @@ def _chosen_query() -> dashboard.QueryVariable:
     )
 
 
+def _shifts() -> dashboard.AnnotationQuery:
+    """The times in which a shift of the chosen query fires, drawn into every panel."""
+    return (
+        dashboard.AnnotationQuery()
+        .name("Shifts")
+        .datasource(SOURCE)
+        .enable(True)
+        .icon_color("red")
+        .expr(series(METRICS.shift_firing, _CHOSEN))
+    )
+
+
 def make() -> dashboard.Dashboard:
     """Return the dashboard."""
-    made = board(
-        "Groundswell conversation",
-        "groundswell-conversation",
-        "How much is said of a query, in what mood, by whom, and to what end.",
-    ).with_variable(_chosen_query())
+    made = (
+        board(
+            "Groundswell conversation",
+            "groundswell-conversation",
+            "How much is said of a query, in what mood, by whom, and to what end.",
+        )
+        .with_variable(_chosen_query())
+        .annotation(_shifts())
+    )
     for title, panels in ROWS.items():
         made = made.with_row(dashboard.Row(title))
         for panel in panels:

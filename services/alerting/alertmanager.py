@@ -135,24 +135,54 @@ class Alertmanagers:
         Raises:
             AlertmanagerUnavailable: none has taken it.
         """
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)
-        faults = await asyncio.gather(*(self._post(url, alerts) for url in self._urls))
+        session = self._connected()
+        faults = await asyncio.gather(*(self._post(session, url, alerts) for url in self._urls))
         for fault in faults:
             self._metrics.alertmanager_calls.labels(outcome="failed" if fault else "taken").inc()
         if all(faults):
             raise AlertmanagerUnavailable("; ".join(faults))
 
-    async def _post(self, url: str, alerts: Sequence[dict[str, Any]]) -> str:
+    async def _post(
+        self, session: aiohttp.ClientSession, url: str, alerts: Sequence[dict[str, Any]]
+    ) -> str:
         """Tell one; return what went wrong, or nothing."""
-        assert self._session is not None  # noqa: S101 - made by `post`
         try:
-            async with self._session.post(f"{url}/api/v2/alerts", json=list(alerts)) as answer:
+            async with session.post(f"{url}/api/v2/alerts", json=list(alerts)) as answer:
                 if answer.status == _ACCEPTED:
                     return ""
                 return f"{url} answers {answer.status}: {(await answer.text())[:200]}"
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return f"{url} does not answer: {type(error).__name__} {error}"
+
+    async def known(self) -> frozenset[str]:
+        """Return the ids of our alerts that all who answer hold as firing.
+
+        Raises:
+            AlertmanagerUnavailable: nobody answers.
+        """
+        session = self._connected()
+        found = [one for one in [await self._known(session, u) for u in self._urls] if one]
+        if not found:
+            raise AlertmanagerUnavailable("no Alertmanager says what it knows")
+        return frozenset.intersection(*(ids for (ids,) in found))
+
+    async def _known(
+        self, session: aiohttp.ClientSession, url: str
+    ) -> tuple[frozenset[str]] | None:
+        """Return the ids that one holds, alone in a tuple; None if it does not answer."""
+        query = {"filter": f'alertname="{ALERTNAME}"'}
+        try:
+            async with session.get(f"{url}/api/v2/alerts", params=query) as answer:
+                answer.raise_for_status()
+                held = await answer.json()
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
+        return (frozenset(one["labels"].get("alert", "") for one in held),)
+
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        return self._session
 
     async def close(self) -> None:
         """Release connections."""

@@ -48,6 +48,14 @@ class Receiver(Protocol):
         """
         ...
 
+    async def known(self) -> frozenset[str]:
+        """Return the alerts that every receiver holds as firing.
+
+        Raises:
+            AlertmanagerUnavailable: nobody answers.
+        """
+        ...
+
 
 class OpenAlerts(Protocol):
     """What is needed of `stream.store.alert_state.AlertState`."""
@@ -131,6 +139,7 @@ class Delivery:
         await self._drop(opened, told)
 
     async def _tell(self, opened: Mapping[str, OpenAlert], told: dict[str, str]) -> None:
+        await self._give_notice(opened, told)
         due = [i for i, one in opened.items() if self._is_due(i, one, told.get(i, ""))]
         now_s = self._clock.monotonic()
         for first in range(0, len(due), AT_ONCE):
@@ -138,7 +147,7 @@ class Delivery:
             posted: list[dict[str, object]] = []
             for alert_id in due[first : first + AT_ONCE]:
                 one = opened[alert_id]
-                as_firing = not one.is_over or self._is_notice(alert_id, told.get(alert_id, ""))
+                as_firing = not one.is_over or self._is_notice(alert_id)
                 now, hold_s = self._clock.now(), self._settings.hold_s
                 end = ends_at(one, now, hold_s, as_firing=as_firing)
                 posted.extend(postable(one, end, self._settings.link))
@@ -155,24 +164,37 @@ class Delivery:
                 await self._store.mark_told(changed)
                 told.update(changed)
 
-    def _is_due(self, alert_id: str, one: OpenAlert, mark: str) -> bool:
-        now_s = self._clock.monotonic()
-        since_s = now_s - self._told_at_s.get(alert_id, -1e9)
-        if since_s >= self._settings.resend_s:
-            return True
-        if one.is_over and self._is_notice(alert_id, mark):
-            return not mark
-        return mark != one.mark
+    async def _give_notice(self, opened: Mapping[str, OpenAlert], told: Mapping[str, str]) -> None:
+        """Find the ends that nobody would understand: these are told as firing first, for a while.
 
-    def _is_notice(self, alert_id: str, mark: str) -> bool:
-        """Tell whether an alert that is over is still to be told as firing.
-
-        Nobody would ever hear of one that began and ended while Alertmanager was away.
+        Such are alerts that began and ended while Alertmanager was away, and those of which an
+        Alertmanager that was restarted knows nothing any more: it passes on no end of them.
         """
-        if not mark:
-            self._late_until_s[alert_id] = self._clock.monotonic() + self._settings.notice_s
+        ending = [
+            alert_id
+            for alert_id, one in opened.items()
+            if one.is_over
+            and told.get(alert_id, "") != one.mark
+            and alert_id not in self._late_until_s
+        ]
+        if not ending:
+            return
+        known = await self._receiver.known()
+        until_s = self._clock.monotonic() + self._settings.notice_s
+        for alert_id in ending:
+            if alert_id not in known:
+                self._late_until_s[alert_id] = until_s
+                self._told_at_s.pop(alert_id, None)
+
+    def _is_due(self, alert_id: str, one: OpenAlert, mark: str) -> bool:
+        told_at_s = self._told_at_s.get(alert_id)
+        if told_at_s is None or self._clock.monotonic() - told_at_s >= self._settings.resend_s:
             return True
-        return self._clock.monotonic() < self._late_until_s.get(alert_id, -1.0)
+        return mark != one.mark and not self._is_notice(alert_id)
+
+    def _is_notice(self, alert_id: str) -> bool:
+        """Tell whether an alert that is over is still told as firing."""
+        return self._clock.monotonic() < self._late_until_s.get(alert_id, float("-inf"))
 
     def _undelivered_s(self, opened: Mapping[str, OpenAlert], told: Mapping[str, str]) -> float:
         if not self._receiver.are_there:

@@ -60,11 +60,18 @@ class Receiver:
         self.are_there = True
         self.is_away = False
         self.posts: list[list[dict[str, Any]]] = []
+        self.holds: set[str] = set()
 
     async def post(self, alerts: list[dict[str, Any]]) -> None:
         if self.is_away:
             raise AlertmanagerUnavailable("away")
         self.posts.append(alerts)
+        self.holds.update(one["labels"]["alert"] for one in alerts)
+
+    async def known(self) -> frozenset[str]:
+        if self.is_away:
+            raise AlertmanagerUnavailable("away")
+        return frozenset(self.holds)
 
     def heard(self, clock: ManualClock) -> list[str]:
         """Return what each post said of its first alert, and forget it."""
@@ -181,6 +188,19 @@ async def test_a_delivery_that_was_restarted_tells_what_fires_and_what_ended(
     await office.after(0)
     office.say(alert(state="resolved"))
     office.restarted()
+    assert await office.after(1) == ["resolved"]
+
+
+async def test_an_end_is_told_as_firing_first_to_a_receiver_that_forgot_its_beginning(
+    office: Office,
+) -> None:
+    office.say(alert())
+    await office.after(0)
+    office.receiver.holds.clear()  # it was killed, and is back
+    office.say(alert(state="resolved"))
+    office.restarted()
+    assert await office.after(1) == ["firing"]
+    assert await office.after(29) == []
     assert await office.after(1) == ["resolved"]
 
 

@@ -1,0 +1,192 @@
+"""A fault, and a shift, reach a webhook through the real stack, Prometheus and Alertmanager."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from core.codec import alert_decoder, encode
+from core.config import build
+from core.schemas import Alert, Post
+from services.ingest.kafka_io import RecordProducer, read_topic
+from services.local.kafka_jars import fetch_jars
+from services.local.options import StackOptions
+from services.local.paths import DEFAULT_PATHS, RuntimePaths
+from services.local.ports import any_free_port
+from services.local.prometheus_server import (
+    ScrapeTarget,
+    alertmanager_program,
+    prometheus_program,
+)
+from services.local.server import LocalServer
+from services.local.session import Session
+from services.local.stack import plan_stack
+from services.local.testing import HurriedAlertmanager, HurriedPrometheus, Webhook
+from stream.topics import ALERTS, POSTS
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.skipif(prometheus_program() is None, reason="needs Prometheus"),
+    pytest.mark.skipif(alertmanager_program() is None, reason="needs Alertmanager"),
+]
+
+DEADLINE_S = 150.0
+"""Far beyond what it takes; only a failing test waits so long."""
+SETTINGS = {
+    "GROUNDSWELL__WINDOWS__IDLE_AFTER_S": "600",
+    "GROUNDSWELL__WINDOWS__ALLOWED_LATENESS_S": "0",
+    "GROUNDSWELL__KAFKA__SESSION_TIMEOUT_S": "6",
+    "GROUNDSWELL__CLOSER__TICK_S": "0.2",
+    "GROUNDSWELL__HEARTBEAT__EVERY_S": "1",
+    "GROUNDSWELL__EXPORTER__REFRESH_S": "1",
+    "GROUNDSWELL__ALERTS__RESEND_S": "2",
+    "GROUNDSWELL__ALERTS__NOTICE_S": "6",
+    "GROUNDSWELL__ALERTS__HEARTBEAT_LIMIT_S": "600",
+}
+MORNING = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
+QUIET_PANES, LOUD_PANES = 1_500, 20
+USUAL_POSTS, MANY_POSTS = 8, 40
+
+
+@dataclass
+class Watched:
+    """A running stack and who watches it."""
+
+    servers: dict[str, LocalServer]
+    alertmanager: HurriedAlertmanager
+    webhook: Webhook
+    environment: dict[str, str]
+    sent: int = 0
+
+    def wait_for(self, claim: Callable[[], object], what: str) -> None:
+        give_up_at = time.monotonic() + DEADLINE_S
+        while not claim():
+            if time.monotonic() > give_up_at:
+                logs = [f"--- {name}\n{s.log_tail(20)}" for name, s in self.servers.items()]
+                pytest.fail(
+                    f"{what} did not happen\n{self.webhook.notifications}\n" + "\n".join(logs)
+                )
+            time.sleep(0.2)
+
+    def produce(self, first_pane: int, panes: int, posts: int) -> None:
+        """Produce posts as a replay does: told and taken when they were written."""
+        address = self.environment["GROUNDSWELL__KAFKA__BOOTSTRAP_SERVERS"]
+        producer = RecordProducer(build({"kafka": {"bootstrap_servers": address}}).kafka)
+        try:
+            for pane in range(first_pane, first_pane + panes):
+                for number in range(posts):
+                    at = MORNING + timedelta(minutes=pane, seconds=60 * number / posts)
+                    self.sent += 1
+                    post = Post(
+                        id=str(self.sent), source="synthetic", author=f"author-{self.sent % 997}",
+                        ingested_at=at, claimed_at=at, lang="en",
+                        text=f"the trains are late again, for the {self.sent}th time",
+                    )  # fmt: skip
+                    producer.send(POSTS, post.author.encode(), encode(post))
+            producer.flush(60)
+        finally:
+            producer.close()
+
+    def alerts(self) -> list[Alert]:
+        address = self.environment["GROUNDSWELL__KAFKA__BOOTSTRAP_SERVERS"]
+        settings = build({"kafka": {"bootstrap_servers": address}}).kafka
+        return [
+            alert_decoder.decode(record.value or b"") for record in read_topic(settings, ALERTS)
+        ]
+
+    def shifts(self, status: str) -> list[dict]:
+        found = self.webhook.alerts(alertname="GroundswellShift", query="all", kind="volume")
+        return [alert for alert in found if alert["status"] == status]
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    home, port = tmp_path_factory.mktemp("alerts"), any_free_port()
+    settings = SETTINGS | {"GROUNDSWELL__ALERTS__ALERTMANAGER_URL": f"http://127.0.0.1:{port}"}
+    options = StackOptions(
+        source="", scorer="fake", metrics_stack=False, settings=settings, partitions=2,
+        paths=RuntimePaths(home / "stack", shared_cache=DEFAULT_PATHS.cache),
+    )  # fmt: skip
+    session = Session(
+        options,
+        say=print,
+        plan=partial(plan_stack, usual_ports=False),
+        prepare=lambda asked, _say: fetch_jars(asked.paths.cache),
+    )
+    with Webhook() as webhook, session:
+        session.bring_up()
+        servers = {server.name: server for server in session.stack.servers}
+        alertmanager = HurriedAlertmanager(home / "alertmanager", port)
+        alertmanager.webhook_url = webhook.url
+        targets = [
+            ScrapeTarget(server.name, server.ports["metrics"])
+            for server in servers.values()
+            if "metrics" in server.ports
+        ]
+        prometheus = HurriedPrometheus(home / "prometheus", targets, alertmanager_port=port)
+        with alertmanager, prometheus:
+            yield Watched(servers, alertmanager, webhook, session.stack.environment)
+
+
+def test_a_worker_that_stops_is_told_and_its_return_too(watched: Watched) -> None:
+    told = partial(watched.webhook.alerts, alertname="GroundswellNoWorker")
+    watched.servers["worker-1"].kill()
+    watched.wait_for(told, "telling that no worker runs")
+    first = told()[0]
+    assert first["status"] == "firing"
+    assert first["labels"]["severity"] == "critical"
+    assert first["annotations"] == {
+        "summary": "No worker is running: posts wait in Kafka",
+        "runbook_url": "docs/runbooks/GroundswellNoWorker.md",
+    }
+    assert (Path(__file__).parents[2] / first["annotations"]["runbook_url"]).is_file()
+    watched.servers["worker-1"].start()
+    watched.wait_for(lambda: told()[-1]["status"] == "resolved", "telling that it is over")
+
+
+def test_a_shift_is_told_once_and_its_end_although_everything_on_the_way_dies(
+    watched: Watched,
+) -> None:
+    watched.produce(0, QUIET_PANES, USUAL_POSTS)
+    watched.produce(QUIET_PANES, LOUD_PANES, MANY_POSTS)
+    watched.wait_for(lambda: watched.shifts("firing"), "telling the shift")
+    first = watched.shifts("firing")[0]
+    assert first["labels"]["direction"] == "up"
+    assert first["labels"]["layer"] == "shift"
+    notes = first["annotations"]
+    assert "all" in notes["sentence"]
+    assert "nats" in notes["evidence"]
+    assert "var-query=all" in notes["link"]
+
+    # While it fires: the closer dies and comes back; so does Redis; Alertmanager stays away.
+    sent = watched.alertmanager.directory / "stored" / "nflog"
+    watched.wait_for(lambda: sent.is_file() and sent.stat().st_size, "writing down what was sent")
+    watched.alertmanager.kill()
+    watched.servers["closer"].kill()
+    watched.servers["redis"].kill()
+    watched.servers["redis"].start()
+    watched.servers["redis"].wait_ready()
+    watched.produce(QUIET_PANES + LOUD_PANES, 60, USUAL_POSTS)
+    watched.servers["closer"].start()
+    watched.wait_for(lambda: any(a.state == "resolved" for a in watched.alerts()), "its end")
+    assert not watched.shifts("resolved")
+    watched.servers["closer"].kill()
+    watched.alertmanager.start()
+    watched.alertmanager.wait_ready()
+    watched.servers["closer"].start()
+    watched.wait_for(lambda: watched.shifts("resolved"), "telling its end")
+
+    said = [(a.alert_id, a.state, a.severity) for a in watched.alerts() if a.kind == "volume"]
+    assert len(said) == len(set(said)), "said twice"
+    ids = {alert_id for alert_id, _, _ in said}
+    for alert_id in ids:
+        states = [state for one, state, _ in said if one == alert_id]
+        assert states[-1] == "resolved"
+        assert set(states[:-1]) == {"firing"}
+    told = {alert["labels"]["alert"] for alert in watched.shifts("firing")}
+    assert told == ids == {alert["labels"]["alert"] for alert in watched.shifts("resolved")}
