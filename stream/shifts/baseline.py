@@ -158,7 +158,8 @@ def refit(core: Rows, age_s: NDArray[np.int64]) -> None:
     gram = unpacked(fit["gram"])
     # Before a day was seen whole, waves would follow whatever the hours so far were like.
     stiff = np.maximum(1.0, DAY_S / np.maximum(age_s, 60)) ** 2
-    gram[:, range(F), range(F)] += _RIDGE * stiff[:, None]
+    gram[:, range(1, F), range(1, F)] += _RIDGE[1:] * stiff[:, None]
+    gram[:, 0, 0] += _RIDGE[0]
     empty = fit["gram"][:, 0] <= 0
     gram[empty] = np.eye(F)
     inverse = np.linalg.inv(gram)

@@ -118,7 +118,8 @@ def refit(core: Rows, age_s: NDArray[np.int64]) -> None:
     fit = core["volume_learnt"]
     gram = unpacked(fit["gram"])
     stiff = np.maximum(1.0, DAY_S / np.maximum(age_s, 60)) ** 2
-    gram[:, range(F), range(F)] += _RIDGE * stiff[:, None]
+    gram[:, range(1, F), range(1, F)] += _RIDGE[1:] * stiff[:, None]
+    gram[:, 0, 0] += _RIDGE[0]
     inverse = np.linalg.inv(gram)
     core["volume_weights"] = np.einsum("qfg,qg->qf", inverse, fit["log"])
     core["volume_inverse"] = packed(inverse)
