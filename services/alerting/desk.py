@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from core.clock import Clock
 from core.metrics import Metrics
-from core.schemas import Window
+from core.schemas import Alert, Window
 from core.settings import Settings
 from services.alerting.circumstances import Circumstances
+from services.alerting.evidence import TextEvidence
 from services.alerting.judging import Judging
 from services.alerting.known import Judge
 from services.alerting.topic import AlertPublisher, KafkaTopic, Topic
 from services.heartbeat import HeartbeatWatch
-from stream.shifts.explanation import to_alert
 from stream.shifts.judge import ShiftJudge
+from stream.shifts.signals import ShiftSignal
 from stream.store.redis_store import RedisStore
 
 
@@ -29,6 +30,7 @@ class AlertDesk:
         metrics: of the closer.
         topic: where alerts are published; Kafka if None.
         make_judge: makes a judge without any state; the real one if None.
+        describe: makes alerts of signals; with what the texts in Kafka say if None.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class AlertDesk:
         metrics: Metrics,
         topic: Topic | None = None,
         make_judge: Callable[[], Judge] | None = None,
+        describe: Callable[[ShiftSignal], Awaitable[Alert]] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -47,7 +50,13 @@ class AlertDesk:
         pane_s = settings.windows.pane_s
         make_judge = make_judge or partial(ShiftJudge, settings.shifts, pane_s)
         self._judging = Judging(
-            make_judge, to_alert, store.alerts, self._circumstances, pane_s, clock, metrics
+            make_judge,
+            describe or TextEvidence(settings.kafka).describe,
+            store.alerts,
+            self._circumstances,
+            pane_s,
+            clock,
+            metrics,
         )
         topic = topic or KafkaTopic(settings.kafka)
         self._publisher = AlertPublisher(store.alerts, topic, metrics)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -57,7 +57,7 @@ class Judging:
     def __init__(
         self,
         make_judge: Callable[[], Judge],
-        describe: Callable[[ShiftSignal], Alert],
+        describe: Callable[[ShiftSignal], Awaitable[Alert]],
         store: AlertState,
         circumstances: Circumstances,
         pane_s: int,
@@ -137,7 +137,7 @@ class Judging:
             else:
                 corrected.update(window.query for window in group)
         if touched or corrected:
-            self._prepare(said, touched, corrected, panes)
+            await self._prepare(said, touched, corrected, panes)
         return await self._save()
 
     def _panes(
@@ -208,7 +208,7 @@ class Judging:
         self._seen_s = {query: at_s for query, at_s in seen.items() if query not in gone}
         return gone
 
-    def _prepare(
+    async def _prepare(
         self,
         said: Sequence[ShiftSignal],
         touched: set[str],
@@ -218,7 +218,7 @@ class Judging:
         """Make the saves of what was judged: each query's state beside what was said of it."""
         by_query: dict[str, list[Said]] = {}
         for signal in said:
-            by_query.setdefault(signal.query, []).append(self._say(signal))
+            by_query.setdefault(signal.query, []).append(await self._say(signal))
         every = max(1, min(MAX_EVERY, -(-len(touched) // QUERIES_A_PANE)))
         if len(panes) < every == self._known.every:
             due = {query for query in touched if _is_due(query, panes, every)}
@@ -240,8 +240,8 @@ class Judging:
             )
             self._unsaved.append((uuid.uuid4().hex, save))
 
-    def _say(self, signal: ShiftSignal) -> Said:
-        alert = self._describe(signal)
+    async def _say(self, signal: ShiftSignal) -> Said:
+        alert = await self._describe(signal)
         opened = OpenAlert.after(
             self._opened.pop(alert.alert_id, None), alert, epoch_ms(self._clock.now())
         )

@@ -279,6 +279,7 @@ def read_topic(
     *,
     from_beginning: bool = True,
     until_end: bool = True,
+    last: int | None = None,
     poll_s: float = 0.5,
 ) -> Iterator[Record]:
     """Yield the records of a topic, every partition, without a group.
@@ -288,6 +289,7 @@ def read_topic(
         topic: what to read; partitions added later are not seen.
         from_beginning: start at the oldest record, else at what is written from now on.
         until_end: end where the topic ended when called, else go on for ever.
+        last: so many offsets before the end of each partition at most; None is all of them.
         poll_s: longest wait for records at a time, in seconds.
 
     Raises:
@@ -307,6 +309,8 @@ def read_topic(
             client.assign(partitions)
             ends = client.end_offsets(partitions)
             starts = client.beginning_offsets(partitions) if from_beginning else ends
+            if last is not None:
+                starts = {p: max(start, ends[p] - last) for p, start in starts.items()}
         for partition in partitions:
             client.seek(partition, starts[partition])
         open_ended = {p for p in partitions if not until_end or starts[p] < ends[p]}

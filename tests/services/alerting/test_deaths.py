@@ -17,6 +17,8 @@ from services.alerting.desk import AlertDesk
 from services.alerting.testing import StepJudge
 from services.closing import Closer, Superseded
 from services.local.redis_server import RedisServer
+from stream.shifts.explanation import to_alert
+from stream.shifts.signals import ShiftSignal
 from stream.store import keys
 from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore
@@ -34,6 +36,10 @@ SAID = [
     ("firing", 5, 2), ("firing", 9, 2), ("resolved", 9, 2), ("firing", 4, 6), ("resolved", 4, 6),
 ]  # fmt: skip
 """State, severity and pane of its start, of what must be said of these; a quiet pane ends all."""
+
+
+async def plain(signal: ShiftSignal) -> Alert:
+    return to_alert(signal)
 
 
 class Died(Exception):
@@ -135,7 +141,7 @@ class House:
         fate, metrics = fate or Fate(), Metrics(role="closer")
         store: Any = Mortal(self.store, fate)
         topic: Any = Mortal(self.topic, fate)
-        desk = AlertDesk(SETTINGS, store, self.clock, metrics, topic, StepJudge)
+        desk = AlertDesk(SETTINGS, store, self.clock, metrics, topic, StepJudge, plain)
         publisher: Any = Mortal(Windows(), fate)
         return Closer(SETTINGS.windows, store, publisher, self.clock, metrics, desk)
 
