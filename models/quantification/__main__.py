@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
+import numpy as np
 import typer
 
 from core.errors import ConfigError, GroundswellError
@@ -21,7 +22,13 @@ from models.evaluation.plots import lines_plot
 from models.evaluation.scoring import SCORERS, Score, open_scorer, score_all
 from models.evaluation.tables import Evaluation, Row, Section, print_section
 from models.quantification.estimators import TITLES, methods
-from models.quantification.fit import blocks_of, choose_ridge, fit_correction, one_hot
+from models.quantification.fit import (
+    blocks_of,
+    choose_ridge,
+    fit_correction,
+    one_hot,
+    refit_on_site,
+)
 from models.quantification.heldout import SOURCES, scored, targets_of
 from models.quantification.windows import (
     PRIORS,
@@ -31,12 +38,19 @@ from models.quantification.windows import (
     Errors,
     Labelled,
     Target,
+    join,
     measure,
 )
 from models.report import versions_of, write_report
 
 PLOTTED_SIZE: Final = 200
 HALF: Final = 0.5
+SAMPLE: Final = 300
+"""Labelled posts that a deployment is taken to have: an afternoon of one person."""
+SITE_DRAWS: Final = 3
+SITE_REPEATS: Final = 4
+SHIPPED: Final = ("pacc", "cc", "pcc", "acc", "em")
+"""Methods in the order of the table: the shipped one first."""
 PROMISED: Final = (("sentiment", "negative"), ("participation", "participating"))
 """Where the error of counting labels must at least be halved."""
 _INTRODUCTION: Final = """# Shares of classes in a window
@@ -80,24 +94,56 @@ def compare(held: Held, soft: Correction, repeats: int = REPEATS) -> dict[Target
     }
 
 
-def evaluation_of(held: Held, soft: Correction, errors: Mapping[Target, Errors]) -> Evaluation:
+def compare_on_site(
+    held: Held, soft: Correction, sample: int = SAMPLE, repeats: int = SITE_REPEATS
+) -> dict[Target, Errors]:
+    """Errors of the correction refitted with some of the test posts, measured on the others.
+
+    What a deployment can have: `sample` posts of its own, drawn at random and labelled. Averaged
+    over `SITE_DRAWS` such samples.
+    """
+    parts: dict[Target, list[Errors]] = {}
+    for number in range(SITE_DRAWS):
+        order = np.random.default_rng((SEED, number)).permutation(len(held.test))
+        local, rest = held.test.select(order[:sample]), held.test.select(order[sample:])
+        refitted = refit_on_site(soft, local)
+        ways = methods(refitted, refitted)
+        ways = {"local": ways["pacc"], "cc": ways["cc"]}
+        for target in targets_of(held.head, held.test.truth):
+            found = measure(rest, target, ways, SIZES, repeats, SEED + number)
+            parts.setdefault(target, []).append(found)
+    return {target: join(found) for target, found in parts.items()}
+
+
+def evaluation_of(
+    held: Held,
+    soft: Correction,
+    errors: Mapping[Target, Errors],
+    on_site: Mapping[Target, Errors],
+) -> Evaluation:
     """Tables, figures and plots of one head."""
     sections, figures, plots = [], {}, {}
     for target, found in errors.items():
         key = f"shares_{held.head}_{target.name}"
         rows = [
             Row(name, TITLES[name], {**_by_size(found, name), "all": _plain(found.mean(name))})
-            for name in ("pacc", "cc", "pcc", "acc", "em")
+            for name in SHIPPED
         ]
+        local = on_site[target]
+        whole = _plain(local.mean("local"))
+        row = Row("local", TITLES["local"], {**_by_size(local, "local"), "all": whole})
+        rows.insert(1, row)
         columns = {f"n{size}": f"{size:,} posts" for size in SIZES} | {"all": "all"}
         note = (
-            f"corrected / counted: {ratio(found):.2f}; fitted on {soft.posts:,} posts "
+            f"corrected / counted: {ratio(found):.2f}, with {SAMPLE} labelled posts from the place "
+            f"of use {ratio(local, 'local'):.2f}; fitted on {soft.posts:,} posts "
             f"({soft.fitted_on}), ridge {soft.ridge:g}"
         )
         title = f"{held.head}: share of {target.name}, mean absolute error"
         sections.append(Section(key, title, columns, rows, (), [note]))
         figures[f"{target.name}_ratio"] = ratio(found)
-        for name in TITLES:
+        figures[f"{target.name}_local_ratio"] = ratio(local, "local")
+        for name in SHIPPED:
             for prior in PRIORS:
                 figures[f"{target.name}_{name}_at_{prior:.2f}"] = found.mean(name, prior=prior)
         plots[f"shares-{held.head}-{target.name}.svg"] = lines_plot(
@@ -106,15 +152,15 @@ def evaluation_of(held: Held, soft: Correction, errors: Mapping[Target, Errors])
             "mean absolute error",
             {
                 TITLES[name]: [(p, found.mean(name, prior=p, size=PLOTTED_SIZE)) for p in PRIORS]
-                for name in TITLES
+                for name in SHIPPED
             },
         )
     return Evaluation(held.head, sections, figures, plots)
 
 
-def ratio(errors: Errors) -> float:
+def ratio(errors: Errors, method: str = "pacc") -> float:
     """Error of the corrected shares over that of counting labels."""
-    return errors.mean("pacc") / errors.mean("cc")
+    return errors.mean(method) / errors.mean("cc")
 
 
 def _plain(value: float) -> Measured:
@@ -202,6 +248,8 @@ def main(
             "model_version": version,
             "sizes": list(SIZES),
             "repeats": REPEATS,
+            "site_sample": SAMPLE,
+            "site_draws": SITE_DRAWS,
             "scorer": scorer,
         }
         write_report(json_file, figures, versions_of(PACKAGES), SEED, settings)
@@ -222,7 +270,7 @@ def _evaluate(held: Held, corrections: Corrections, version: str) -> Evaluation:
             f"there is no correction of {held.head} for {version}, only for "
             f"{corrections.model_version}: fit it with `groundswell models quantify-eval --fit`"
         )
-    return evaluation_of(held, soft, compare(held, soft))
+    return evaluation_of(held, soft, compare(held, soft), compare_on_site(held, soft))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from core.quantification import Correction, adjusted_shares
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.integer[Any]]
 Shares = NDArray[np.float64]
-EM_STEPS: Final = 200
+EM_STEPS: Final = 100
 EM_TOLERANCE: Final = 1e-6
 
 
@@ -99,4 +99,5 @@ TITLES: Final = {
     "acc": "labels, corrected",
     "pacc": "expected counts, corrected (shipped)",
     "em": "EM over single posts",
+    "local": "expected counts, corrected with labelled posts from the place of use",
 }

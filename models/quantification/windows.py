@@ -95,6 +95,15 @@ class Errors:
         return float(self.errors[method][keep].mean())
 
 
+def join(parts: Sequence[Errors]) -> Errors:
+    """All windows of several measurements of the same methods."""
+    return Errors(
+        np.concatenate([part.prior for part in parts]),
+        np.concatenate([part.size for part in parts]),
+        {name: np.concatenate([part.errors[name] for part in parts]) for name in parts[0].errors},
+    )
+
+
 def measure(
     posts: Labelled,
     target: Target,
