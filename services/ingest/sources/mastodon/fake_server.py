@@ -11,9 +11,14 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from services.ingest.sources.mastodon.fake_statuses import (
+    Status,
+    is_in,
+    make_status,
+    stamp,
+    streams_of,
+)
 from services.ingest.sources.threaded_site import ThreadedSite, abort
-
-Status = dict[str, Any]
 
 
 @dataclass
@@ -96,7 +101,7 @@ class FakeMastodon:
         def change() -> None:
             status = self.statuses[status_id]
             status["content"] = f"<p>{text}</p>"
-            status["edited_at"] = _stamp(datetime.now(UTC))
+            status["edited_at"] = stamp(datetime.now(UTC))
             self.stream_raw("status.update", json.dumps(status), status)
 
         self.site.do(change)
@@ -140,7 +145,7 @@ class FakeMastodon:
 
     def stream_raw(self, name: str, payload: str, status: Status) -> None:
         """Stream an event to whoever would be sent `status`; on the server's loop."""
-        for stream in _streams_of(status):
+        for stream in streams_of(status):
             for client in self._clients:
                 if stream in client.streams:
                     client.queue.put_nowait((stream, name, payload))
@@ -192,7 +197,7 @@ class FakeMastodon:
         found = [
             status
             for status in sorted(self.statuses.values(), key=lambda one: int(one["id"]))
-            if int(status["id"]) > after and _is_in(status, tag, request.query)
+            if int(status["id"]) > after and is_in(status, tag, request.query)
         ]
         page = found[:limit] if "min_id" in request.query else found[-limit:]
         return web.json_response(page[::-1])
@@ -306,49 +311,3 @@ class FakeMastodon:
             message = {"stream": [kind, tag] if tag else [kind], "event": name}
             await socket.send_json({**message, "payload": self._spoiled(payload)})
         await socket.close(code=1011)
-
-
-def make_status(status_id: str, text: str, at: datetime, **fields: Any) -> Status:
-    """Return a status as a server sends it."""
-    account = {"id": "7", "acct": "ana", "noindex": False} | fields.pop("account", {})
-    return {
-        "id": status_id,
-        "created_at": _stamp(at),
-        "in_reply_to_id": None,
-        "spoiler_text": "",
-        "visibility": "public",
-        "language": "en",
-        "url": f"https://example.test/@ana/{status_id}",
-        "replies_count": 0,
-        "reblogs_count": 0,
-        "favourites_count": 0,
-        "edited_at": None,
-        "content": f"<p>{text}</p>",
-        "reblog": None,
-        "account": account,
-        "tags": [],
-        **fields,
-    }
-
-
-def _stamp(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _is_in(status: Status, tag: str | None, query: Any) -> bool:
-    is_local = "@" not in status["account"]["acct"]
-    if query.get("local") == "true" and not is_local:
-        return False
-    if query.get("remote") == "true" and is_local:
-        return False
-    return tag is None or tag in {one["name"] for one in status["tags"]}
-
-
-def _streams_of(status: Status) -> list[str]:
-    is_local = "@" not in status["account"]["acct"]
-    streams = ["public", "public:local" if is_local else "public:remote"]
-    for tag in status["tags"]:
-        streams.append(f"hashtag:{tag['name']}")
-        if is_local:
-            streams.append(f"hashtag:local:{tag['name']}")
-    return streams

@@ -36,7 +36,7 @@ class RedditClient:
             user_agent=options.user_agent,
             reddit_url=options.reddit_url,
             oauth_url=options.oauth_url,
-            timeout=options.request_timeout_s,
+            timeout=max(1, round(options.request_timeout_s)),
             check_for_updates=False,
             requestor_kwargs={"session": http},
         )
