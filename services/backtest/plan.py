@@ -25,6 +25,12 @@ STRENGTHS: Final = (0.10, 0.15, 0.25, 0.40)
 RATIOS: Final = (0.5, 2.0, 3.0)
 _LASTS: Final = 480
 _BURST_LASTS: Final = 45
+_RARE: Final[dict[int, tuple[tuple[Scenario, int, float], ...]]] = {
+    0: (("brigading", 60, 0.2), ("outage", 240, 0.0)),
+    1: (("bots", 240, 0.2), ("ramp", 60, 0.25)),
+    3: (("burst", 240, 0.4),),
+    4: (("ramp", 240, 0.15),),
+}
 RAMP_PANES: Final = 60
 """A ramp has its full height after so long."""
 
@@ -56,18 +62,13 @@ def _cells() -> list[tuple[Scenario, int, float]]:
     ]
     block: list[tuple[Scenario, int, float]] = []
     for turn in range(5):
+        first, second, third = (VOLUMES[(turn + n) % 4] for n in range(3))
         block += steps[turn::5]
-        block += [("none", VOLUMES[turn % 4], 0.0), ("seasonal", VOLUMES[(turn + 1) % 4], 0.0)]
-        block += [("mix", VOLUMES[(turn + 1) % 4], (0.15, 0.25)[turn % 2])]
-        block += [("volume", VOLUMES[(turn + 2) % 4], RATIOS[turn % 3])]
-        if turn == 0:
-            block += [("brigading", 60, 0.2), ("outage", 240, 0.0)]
-        if turn == 1:
-            block += [("bots", 240, 0.2), ("ramp", 60, 0.25)]
-        if turn == 3:
-            block += [("burst", 240, 0.4)]
-        if turn == 4:
-            block += [("ramp", 240, 0.15)]
+        block.append(("none", first, 0.0))
+        block.append(("seasonal", second, 0.0))
+        block.append(("mix", second, (0.15, 0.25)[turn % 2]))
+        block.append(("volume", third, RATIOS[turn % 3]))
+        block.extend(_RARE.get(turn, ()))
     return block
 
 

@@ -116,6 +116,7 @@ def _tilted(shares: Floats, change: float) -> Floats:
     """Return shares, shifted towards the strata whose level moves the mean by `change`."""
     low, high = -30.0, 30.0
     before = shares.mean(axis=0) @ _LEVELS
+    tilted = shares
     for _ in range(60):
         middle = (low + high) / 2
         tilted = shares * np.exp(middle * _LEVELS)

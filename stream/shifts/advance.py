@@ -130,8 +130,9 @@ def _change_model(
     cusum.clear(core["opinion"], other)
     cusum.clear(core["mix"], other)
     ends = pane["start"] + pane_s
-    for kind, slot in (("opinion", _OPINION), ("mix", _MIX)):
-        slots.end(core, kind, other & (core["firing"][:, slot] > 0), slots.RESET, settings, ends)
+    for slot in (_OPINION, _MIX):
+        ended = other & (core["firing"][:, slot] > 0)
+        slots.end(core, KINDS[slot], ended, slots.RESET, settings, ends)
     return other
 
 
@@ -276,7 +277,7 @@ def _resolve(
     """Resolve what is over; return the rows whose new level of sentiment or volume is accepted."""
     rated = known & (seen.mean.rated > 0)
     any_accepted = np.zeros(len(core), dtype=np.bool_)
-    firing = core["firing"].any(axis=0)
+    firing: list[bool] = core["firing"].any(axis=0).tolist()
     for slot, kind in enumerate(KINDS):
         if not firing[slot]:
             continue
@@ -316,7 +317,7 @@ def _learn(
     score = np.maximum(
         core["opinion"]["score"].max(axis=(1, 2)), core["mix"]["score"].max(axis=(1, 2))
     )
-    firing = fires[:, [_OPINION, _MIX, _BRIGADING]].any(axis=1)
+    firing = np.asarray(fires[:, [_OPINION, _MIX, _BRIGADING]].max(axis=1) > 0)
     holds = _held(core, "held_since", firing, score, heard, starts)
     baseline.settle(core, heard & ~holds & (core["held_since"] >= 0), 1.0)
     core["held_since"] = np.where(holds & (core["held_since"] < 0), starts, core["held_since"])

@@ -162,7 +162,7 @@ def refit(core: Rows, age_s: NDArray[np.int64]) -> None:
     gram[:, 0, 0] += _RIDGE[0]
     empty = fit["gram"][:, 0] <= 0
     gram[empty] = np.eye(F)
-    inverse = np.linalg.inv(gram)
+    inverse: Floats = np.asarray(np.linalg.inv(gram), dtype=np.float64)
     sides = np.concatenate([fit["mean"][:, :, None], fit["shares"]], axis=2)
     weights = inverse @ sides
     core["weights"] = weights

@@ -48,7 +48,8 @@ def best(chart: Rows, effect: Floats, allowed: Flags) -> Candidate:
     score = np.where(allowed, chart["score"], -1.0)
     count, designs, _ = score.shape
     at = score.reshape(count, designs * 2).argmax(axis=1)
-    row, design, side = np.arange(count), at // 2, at % 2
+    row: Ints = np.arange(count)
+    design, side = at // 2, at % 2
     return Candidate(
         fires=score[row, design, side] > 0,
         design=design,

@@ -120,6 +120,6 @@ def refit(core: Rows, age_s: NDArray[np.int64]) -> None:
     stiff = np.maximum(1.0, DAY_S / np.maximum(age_s, 60)) ** 2
     gram[:, range(1, F), range(1, F)] += _RIDGE[1:] * stiff[:, None]
     gram[:, 0, 0] += _RIDGE[0]
-    inverse = np.linalg.inv(gram)
+    inverse: Floats = np.asarray(np.linalg.inv(gram), dtype=np.float64)
     core["volume_weights"] = np.einsum("qfg,qg->qf", inverse, fit["log"])
     core["volume_inverse"] = packed(inverse)

@@ -58,7 +58,7 @@ def choose_examples(
             chosen.append(ExamplePost(post_id=post.post_id, source=post.source, why=why))  # pyright: ignore[reportArgumentType]
 
     shows_against = most > 1 and _lean(against, change) < 0
-    last = {seen.post_id} | ({against.post_id} if shows_against else set())
+    last = {seen.post_id, against.post_id} if shows_against else {seen.post_id}
     room = max(1, most - len(last))
     for post in ranked:
         if len(chosen) >= room:
