@@ -1,7 +1,7 @@
 """What the texts say of a shift: terms that came and went, posts that show it.
 
-Read when an alert begins, from the ends of `scored-posts` and `posts`, so that nobody keeps texts
-for it. An alert does not wait for its texts: without an answer of Kafka it goes out without them.
+Read when an alert begins or grows, from the ends of `scored-posts` and `posts`, so that nobody
+keeps texts for it. An alert does not wait long: without an answer of Kafka it goes out without.
 """
 
 from __future__ import annotations
@@ -100,18 +100,17 @@ class TextEvidence:
         self._explained: dict[str, tuple[list[Term], list[ExamplePost]]] = {}
 
     async def describe(self, signal: ShiftSignal) -> Alert:
-        """Return the alert of a signal; one that grows keeps the texts that it began with."""
+        """Return the alert of a signal; its end has the texts that it was last told with."""
         if signal.state == "resolved":
             return to_alert(signal, *self._explained.pop(signal.alert_id, ((), ())))
-        if signal.alert_id not in self._explained:
-            try:
-                async with asyncio.timeout(TIMEOUT_S):
-                    found = await asyncio.to_thread(self._read, signal)
-            except (TransientError, TimeoutError) as error:
-                _log.warning("an alert goes out without its texts", reason=str(error))
-                return to_alert(signal)
-            self._explained[signal.alert_id] = found
-        return to_alert(signal, *self._explained[signal.alert_id])
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                found = await asyncio.to_thread(self._read, signal)
+        except (TransientError, TimeoutError) as error:
+            _log.warning("an alert goes out without its texts", reason=str(error))
+            return to_alert(signal, *self._explained.get(signal.alert_id, ((), ())))
+        self._explained[signal.alert_id] = found
+        return to_alert(signal, *found)
 
     def _read(self, signal: ShiftSignal) -> tuple[list[Term], list[ExamplePost]]:
         wanted: dict[tuple[int, int], ScoredPost] = {}
