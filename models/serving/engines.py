@@ -97,13 +97,16 @@ class _Gatherer:
 class OpenVinoEngine:
     """A compiled OpenVINO model. One call of `infer` at a time."""
 
-    def __init__(self, model: Path, threads: int = 0, precision: str = "f32") -> None:
+    def __init__(
+        self, model: Path, threads: int = 0, precision: str = "f32", only: Sequence[str] = ()
+    ) -> None:
         """Compile a model.
 
         Args:
             model: OpenVINO's `.xml` (its `.bin` beside it) or an ONNX file.
             threads: CPU threads; 0 means all cores.
             precision: Of what is not quantised; `bf16` is an experiment's choice only.
+            only: Outputs to keep, by name; what makes the others is cut off. Empty keeps all.
 
         Raises:
             ConfigError: openvino is not installed.
@@ -123,7 +126,14 @@ class OpenVinoEngine:
         }
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
-        compiled = openvino.Core().compile_model(model, "CPU", settings)
+        core = openvino.Core()
+        network: Any = model
+        if only:
+            network = core.read_model(model)
+            for output in network.outputs:
+                if output.get_any_name() not in only:
+                    network.remove_result(output.get_node())
+        compiled = core.compile_model(network, "CPU", settings)
         self._names = [output.get_any_name() for output in compiled.outputs]
         self._queue = openvino.AsyncInferQueue(compiled)
         self._gatherer = _Gatherer(0)

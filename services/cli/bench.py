@@ -18,9 +18,9 @@ from services.local.paths import PROJECT_ROOT
 BENCHMARKS: Final = PROJECT_ROOT / "benchmarks"
 
 BenchName = Literal[
-    "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "shifts", "sources",
-    "removal", "model",
-]
+    "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "shifts",
+    "sources", "removal", "model",
+]  # fmt: skip
 
 
 def bench(

@@ -20,10 +20,12 @@ FAKE_SCORED = {
     "queries": ("ten_posts_per_s", "thousands_spread_over_ten_worker_cpu_ratio"),
     "memory": ("bytes_per_id", "bytes_per_contribution", "bytes_per_query_minute"),
     "matcher": ("thousands_silent_over_ten_ratio",),
+    "removal": ("idle_p99_ms", "busy_p99_ms", "busy_samples"),
     "sources": ("bluesky_v1_events_per_core_s", "steps_us_v2_parse"),
 }
 MODEL_SCORED = {
     "throughput": ("bare_posts_per_s", "end_to_end_over_bare_ratio", "worker_posts_per_s"),
+    "model": ("batch_64_posts_per_s", "tokens_to_32_ms", "all_over_one_ratio", "cached_share"),
 }
 SLOW = {
     "scaling": ("partitions_4_workers_2_posts_per_s",),

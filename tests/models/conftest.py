@@ -22,6 +22,7 @@ _NEEDS = {
         "test_build.py",
         "test_bench_bare.py",
         "evaluation/test_built_model.py",
+        "test_bench_model.py",
         "serving/test_batch_invariance.py",
         "serving/test_post_encoder.py",
         "scorers/test_openvino_scorer.py",

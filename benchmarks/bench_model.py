@@ -1,0 +1,96 @@
+"""The built model by itself: by batch size, by length, and what its heads cost.
+
+`models.bench_model` in the model server's environment, with nothing else running: English posts of
+the benchmarks, no two alike, all heads and the first head alone taking turns. `cached_share` is the
+share of posts of a synthetic stream, with its usual reposts and copies, whose text the model server
+has scored before and does not score again.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from benchmarks.harness import Measured, Options, run_benchmark, say
+from benchmarks.lab import BenchFailed
+from benchmarks.plot import lines
+from benchmarks.posts import texts
+from core.schemas import Post
+from services.ingest.synthetic.conversation import Conversation
+from services.ingest.synthetic.options import SyntheticOptions
+from services.local.child import Command, run_to_end
+from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
+from services.local.triton_server import DEFAULT_SERVER_PYTHON, build_model_repository
+
+HEAD_POSTS: Final = 4_096
+STREAM_POSTS: Final = 20_000
+BATCHES: Final = (1, 4, 16, 64, 256, 1_024)
+LENGTHS: Final = (8, 16, 32, 64, 128)
+_TIMEOUT_S: Final = 1_200.0
+
+
+def _written(said: list[str], file: Path) -> Path:
+    file.write_text("\n".join(" ".join(text.split()) for text in said), encoding="utf-8")
+    return file
+
+
+def _stream(posts: int, seed: int) -> list[str]:
+    """Return the texts of a synthetic stream in order, with its reposts and copies."""
+    made = Conversation(SyntheticOptions(seed=seed, speed=0.0), datetime(2026, 3, 1, tzinfo=UTC))
+    said = (
+        said.record.text
+        for _, arrived in made.ticks()
+        for said in arrived
+        if isinstance(said.record, Post) and said.kind == "post"
+    )
+    return list(islice(said, posts))
+
+
+def measure(options: Options) -> Measured:
+    """Run `models.bench_model` and take its figures over."""
+    build_model_repository()
+    size = options.size(HEAD_POSTS, 64)
+    with TemporaryDirectory() as scratch:
+        report = Path(scratch) / "model.json"
+        said = _written(list(texts(size, options.seed)), Path(scratch) / "texts.txt")
+        stream = _written(
+            _stream(options.size(STREAM_POSTS), options.seed), Path(scratch) / "stream.txt"
+        )
+        say(f"{size:,} posts, {options.rounds} rounds")
+        command = Command(
+            (
+                str(DEFAULT_SERVER_PYTHON), "-m", "models.bench_model", "--texts", str(said),
+                "--stream", str(stream), "--json", str(report),
+                "--repository", str(DEFAULT_PATHS.model_repository),
+                "--rounds", str(options.rounds),
+                "--posts-a-round", str(options.size(1_024, 16)),
+            ),
+            env={"PYTHONPATH": str(PROJECT_ROOT)},
+            cwd=PROJECT_ROOT,
+        )  # fmt: skip
+        status, output = run_to_end(command, _TIMEOUT_S)
+        if status:
+            raise BenchFailed(f"the model did not run:\n{output}")
+        found = json.loads(report.read_text(encoding="utf-8"))
+    figures: dict[str, float] = {name: round(v, 4) for name, v in found["figures"].items()}
+    return Measured(figures, {"posts": size}, _picture(figures), found["versions"])
+
+
+def _picture(figures: dict[str, float]) -> str:
+    return lines(
+        "Posts a second of the model alone",
+        "batch size, or most tokens a post (batches of 64)",
+        "posts/s",
+        {
+            "by batch size": [(n, figures[f"batch_{n}_posts_per_s"]) for n in BATCHES],
+            "by tokens": [(n, figures[f"tokens_to_{n}_posts_per_s"]) for n in LENGTHS],
+        },
+    )
+
+
+if __name__ == "__main__":
+    run_benchmark(measure)
