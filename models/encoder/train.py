@@ -53,11 +53,9 @@ STAGES = (
     Stage(
         "joint", 4, 5e-4, {"sentiment": 0.085, "emotion": 1.0, "topics": 3.0, "participation": 1.0}
     ),
-    Stage(
-        "settle", 1, 3e-4, {"sentiment": 0.25, "emotion": 0.5, "topics": 1.0, "participation": 1.0}
-    ),
 )
-"""After sentiment alone. The joint stage costs sentiment a point, the last one gives it back."""
+"""After sentiment alone."""
+RECORD_FILE = "training.json"
 CHOSEN = "chosen"
 """Folder, inside the run's folder, of the best epoch so far by validation."""
 
@@ -126,7 +124,7 @@ class Run:
         start: Path | None,
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.out, self.settings, self.backbone = out, settings, backbone
+        self.out, self.settings, self.backbone, self.start = out, settings, backbone, start
         body = load_backbone(backbone.folder)
         self.model = PostEncoder(body, body.config.hidden_size, settings.heads)
         adapt(self.model, settings.lora_rank, settings.lora_alpha)
@@ -192,7 +190,13 @@ class Run:
             "validation": self.history,
             "seconds": round(seconds, 1),
             "versions": {"torch": torch.__version__},
+            "before": self.record_before(),
         }
+
+    def record_before(self) -> dict[str, Any]:
+        """The record of the stage that this one began from; {} when there was none."""
+        file = self.start / RECORD_FILE if self.start is not None else None
+        return json.loads(file.read_text()) if file is not None and file.is_file() else {}
 
 
 def finish_heads(run: Run) -> None:
@@ -248,8 +252,15 @@ def train(
                 save_checkpoint(out, run.model, run.optimizer, kept)
     finish_heads(run)
     record = run.record(run.spent_s + time.monotonic() - started)
-    (out / CHOSEN / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+    (out / CHOSEN / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n")
     return record
+
+
+def _stage_of(start: Path | None) -> str:
+    """The name of the stage, or of the folder of weights, that is begun from."""
+    if start is None:
+        return ""
+    return start.parent.name if start.name == CHOSEN else start.name
 
 
 def train_stages(
@@ -280,7 +291,7 @@ def train_stages(
             epochs=stage.epochs,
             learning_rate=stage.learning_rate,
             passes={name: stage.passes[name] for name in tasks},
-            start=start.parent.name if start is not None else "",
+            start=_stage_of(start),
         )
         folder = out if is_last else out / stage.name
         train(data_root, folder, settings, backbone, start)

@@ -20,9 +20,10 @@ _NEEDS = {
     ),
     "openvino": (
         "test_build.py",
+        "test_parity.py",
         "test_bench_bare.py",
-        "evaluation/test_built_model.py",
         "test_bench_model.py",
+        "evaluation/test_built_model.py",
         "serving/test_batch_invariance.py",
         "serving/test_post_encoder.py",
         "scorers/test_openvino_scorer.py",

@@ -82,9 +82,10 @@ def test_assembled_model_computes_what_torch_computes(
 ) -> None:
     with torch.no_grad():
         embedding, logits = trained(*(torch.from_numpy(value) for value in batch.values()))
-    found_embedding, found_logits = run(assembled(folder), batch)
+    found_embedding, *found_logits = run(assembled(folder), batch)
     np.testing.assert_allclose(found_embedding, embedding.numpy(), atol=2e-5)
-    np.testing.assert_allclose(found_logits, logits["sentiment"].numpy(), atol=2e-5)
+    for name, found in zip(ALL_HEADS, found_logits, strict=True):
+        np.testing.assert_allclose(found, logits[name].numpy(), atol=2e-5)
 
 
 def test_onnx_runtime_engine_gives_every_text_its_own_row(

@@ -115,12 +115,11 @@ def emotions(data: Path) -> Path:
 def test_several_tasks_go_on_from_sentiment_alone(emotions: Path, tmp_path: Path) -> None:
     training.train_stages(emotions, tmp_path, ("sentiment", "emotion"), settings(max_steps=2), None)
     alone = json.loads((tmp_path / "sentiment" / CHOSEN / "training.json").read_text())
-    first = json.loads((tmp_path / "joint" / CHOSEN / "training.json").read_text())
     joint = json.loads((tmp_path / CHOSEN / "training.json").read_text())
-    assert first["settings"]["start"] == "sentiment"
     assert alone["settings"]["heads"] == ["sentiment"]
     assert joint["settings"]["heads"] == ["sentiment", "emotion"]
-    assert joint["settings"]["start"] == "joint"
+    assert joint["settings"]["start"] == "sentiment"
+    assert joint["before"] == alone
     assert set(joint["validation"][0]["figures"]) == {"sentiment", "emotion"}
     heads = load_file(tmp_path / CHOSEN / "heads.safetensors")
     assert heads["emotion.linear.weight"].shape == (4, 384)

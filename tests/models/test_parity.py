@@ -1,0 +1,87 @@
+"""Every head gives one answer, whichever of the programs computes it.
+
+torch against ONNX is `test_assemble.py` (training environment); here the served int8 model
+against fp32 from the same ONNX file, and Triton against this process (server environment).
+"""
+
+import asyncio
+from pathlib import Path
+
+import onnx
+import pytest
+
+from core.labels import HEADS
+from core.settings import ScorerSettings
+from models.assemble import fill_skeleton, model_weights
+from models.backbone import find_backbone
+from models.build import (
+    ADAPTER_FILE,
+    CHECK_SEED,
+    HEADS_FILE,
+    MODEL_NAME,
+    SKELETON_FILE,
+    WEIGHTS,
+)
+from models.encoder.calibration_sentences import write_sentences
+from models.encoder.config import load_config
+from models.quantise import agreement, outputs_of
+from models.scorers import SCORERS
+from models.serving.engines import LOGITS_PREFIX, OPENVINO_FILE
+from models.serving.normalise import normalise
+from models.serving.post_encoder import open_service
+from models.serving.tokenise import TextTokenizer
+from services.local.triton_server import TritonServer
+
+pytestmark = pytest.mark.server
+TEXTS = write_sentences(40, seed=CHECK_SEED)
+
+
+@pytest.fixture(scope="module")
+def token_ids(built_repository: Path) -> list[list[int]]:
+    file = built_repository / MODEL_NAME / "1" / "tokenizer.json"
+    return TextTokenizer(file, 128).encode([normalise(text) for text in TEXTS])
+
+
+@pytest.fixture(scope="module")
+def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped weights as one ONNX file."""
+    config = load_config(WEIGHTS)
+    backbone = find_backbone(config.backbone, config.backbone_sha256)
+    tensors = model_weights(
+        backbone.weights, WEIGHTS / ADAPTER_FILE, WEIGHTS / HEADS_FILE,
+        config.lora_alpha / config.lora_rank,
+    )  # fmt: skip
+    file = tmp_path_factory.mktemp("fp32") / "model.onnx"
+    onnx.save_model(fill_skeleton(WEIGHTS / SKELETON_FILE, tensors), file)
+    return file
+
+
+def test_the_shipped_weights_have_every_head_of_the_contract() -> None:
+    assert {head.name: head.labels for head in load_config(WEIGHTS).heads} == HEADS
+
+
+def test_int8_stays_near_fp32_on_every_head(
+    fp32: Path, built_repository: Path, token_ids: list[list[int]]
+) -> None:
+    small = outputs_of(built_repository / MODEL_NAME / "1" / OPENVINO_FILE, token_ids)
+    full = outputs_of(fp32, token_ids)
+    config = load_config(WEIGHTS)
+    assert {LOGITS_PREFIX + head.name for head in config.heads} < set(small)
+    found = agreement(small, full, config)
+    found.check()
+    assert found.same_class > 0.9
+
+
+async def test_triton_answers_with_the_bits_of_this_process(
+    built_repository: Path, triton: TritonServer
+) -> None:
+    service = open_service(built_repository / MODEL_NAME / "1")
+    here = await asyncio.to_thread(service.score, TEXTS, [""] * len(TEXTS))
+    scorer = SCORERS.get("triton")(ScorerSettings(url=triton.grpc_address))
+    try:
+        there = await scorer.score_batch(TEXTS, [""] * len(TEXTS))
+    finally:
+        await scorer.close()
+    assert set(there.heads) == set(here.heads) == set(HEADS)
+    for name, values in here.heads.items():
+        assert there.heads[name].tobytes() == values.tobytes(), name
