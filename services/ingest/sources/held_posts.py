@@ -100,6 +100,19 @@ class HeldPosts:
                 if self._pending.get(oldest) is forgotten:
                     del self._pending[oldest]
 
+    def take_back(self, seq: int) -> None:
+        """Forget what was noted of item `seq`, the last one: it was not handed on after all."""
+        with self._lock:
+            if not self._order or self._order[-1][0] != seq:
+                return
+            _, post_id, held = self._order.pop()
+            if self._pending.get(post_id) is held:
+                del self._pending[post_id]
+                for _, other_id, earlier in reversed(self._order):
+                    if other_id == post_id:
+                        self._pending[post_id] = earlier
+                        break
+
     def newest(self, count: int) -> Sequence[tuple[str, Held]]:
         """Return the posts delivered last and not deleted, newest first."""
         with self._lock:

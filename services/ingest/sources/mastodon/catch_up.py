@@ -63,16 +63,24 @@ class CatchUp:
             if last:
                 await self._fill_from(stream, last)
                 return
-            page = await self._rest.timeline(stream, limit="1")
-            ids = [text_of(one.get("id")) for one in page if isinstance(one, dict)]
-            self._delivery.pass_by(stream.name, max(ids, key=order, default="0"))
+            self._delivery.pass_by(stream.name, await self._newest(stream))
         except (Refused, Unanswered) as error:
             cause = "fill_refused" if isinstance(error, Refused) else "fill_failed"
             self._log.warning("cannot fetch what was missed", source=SOURCE, error=str(error))
             if last:
                 await self._miss(cause, last)
 
+    async def _newest(self, stream: Stream) -> str:
+        page = await self._rest.timeline(stream, limit="1")
+        ids = [text_of(one.get("id")) for one in page if isinstance(one, dict)]
+        return max(ids, key=order, default="0")
+
     async def _fill_from(self, stream: Stream, last: str) -> None:
+        """Go on to what is the newest now: the stream is open and brings what comes later.
+
+        Without that end a busy timeline would be followed for ever while the stream is held back.
+        """
+        end = await self._newest(stream)
         place = rewound(last, self._options.rewind_s)
         taken = 0
         while page := await self._rest.timeline(stream, min_id=place):
@@ -81,12 +89,12 @@ class CatchUp:
             found.sort(key=lambda pair: order(pair[0]))
             for status_id, status in found:
                 raw = status_bytes(status)
-                # Never before `last`: what rewinding brings again was passed already.
-                self._delivery.pass_by(stream.name, later(last, status_id))
                 mapped = self._mapper.status(status, raw)
-                taken += await self._delivery.deliver(mapped, len(raw), stream.name)
+                # Never before `last`: what rewinding brings again was passed already.
+                passes = later(last, status_id)
+                taken += await self._delivery.deliver(mapped, len(raw), stream.name, passes)
             newest = found[-1][0]
-            if order(newest) <= order(place):
+            if order(newest) <= order(place) or order(newest) >= order(end):
                 return
             place = newest
             if taken >= self._options.fill_max_posts:

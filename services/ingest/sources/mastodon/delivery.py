@@ -27,7 +27,8 @@ class Delivery:
         repeated: called for what is left out.
 
     Attributes:
-        at: stream -> id of the newest status before which none is missing.
+        at: stream -> id of the newest status before which none is missing; replaced, never
+            changed, as it is in cursors.
     """
 
     def __init__(
@@ -49,21 +50,46 @@ class Delivery:
 
     def pass_by(self, stream: str, status_id: str) -> None:
         """Say that no status of a stream up to this one is missing."""
-        if stream and status_id:
-            self.at[stream] = later(self.at.get(stream, ""), status_id)
+        self.at = self._after(stream, status_id)
 
-    async def deliver(self, mapped: Mapped, size_bytes: int, stream: str = "") -> int:
-        """Hand on one record, unless it was delivered before; return how many items it made."""
+    async def deliver(
+        self, mapped: Mapped, size_bytes: int, stream: str = "", passes: str = ""
+    ) -> int:
+        """Hand on one record, unless it was delivered before; return how many items it made.
+
+        Cancelled while there is no room, nothing has happened: the record is neither passed nor
+        remembered, and is delivered when it comes again.
+
+        Args:
+            mapped: the record.
+            size_bytes: of what it was made of.
+            stream: where it was; "" if in none.
+            passes: the status up to which none of the stream is missing then; "" means that of a
+                post.
+        """
         async with self._one_at_a_time:
+            if not passes and isinstance(mapped.record, Post):
+                passes = mapped.record.id
+            at = self._after(stream, passes)
             record = self._unless_known(mapped)
-            if isinstance(mapped.record, Post):
-                self.pass_by(stream, mapped.record.id)
             if record is None:
                 self._repeated()
-                return 0
-            self._remember(self._n + 1, record, mapped)
-            await self._hand_on(Ignored() if isinstance(record, Skipped) else record, size_bytes)
-            return 1
+            else:
+                kept = Ignored() if isinstance(record, Skipped) else record
+                # Before it is handed on: Kafka may have it before this line goes on.
+                self._remember(self._n + 1, record, mapped)
+                try:
+                    await self._hand_on(kept, at, size_bytes)
+                except BaseException:
+                    self._held.take_back(self._n)
+                    raise
+            self.at = at
+            return 0 if record is None else 1
+
+    def _after(self, stream: str, status_id: str) -> dict[str, str]:
+        if not stream or not status_id:
+            return self.at
+        return {**self.at, stream: later(self.at.get(stream, ""), status_id)}
 
     async def deliver_counts(self, mapped: Mapped, size_bytes: int) -> None:
         """Deliver counts that differ from those known: none, or those delivered last."""
@@ -81,13 +107,16 @@ class Delivery:
     async def miss(self, cause: str, lost_s: float) -> None:
         """Say that items cannot be had."""
         async with self._one_at_a_time:
-            await self._hand_on(Gap(cause, max(0.0, lost_s)), 0)
+            await self._hand_on(Gap(cause, max(0.0, lost_s)), self.at, 0)
 
     async def _hand_on(
-        self, record: Post | PostEvent | Unmappable | Ignored | Gap, size_bytes: int
+        self,
+        record: Post | PostEvent | Unmappable | Ignored | Gap,
+        at: dict[str, str],
+        size_bytes: int,
     ) -> None:
         self._n += 1
-        await self._send([SourceItem(record, {"n": self._n, "at": dict(self.at)})], size_bytes)
+        await self._send([SourceItem(record, {"n": self._n, "at": at})], size_bytes)
 
     def _unless_known(self, mapped: Mapped) -> Post | PostEvent | Unmappable | Skipped | None:
         """Return what is to be delivered: a known post again is nothing, or an edit."""

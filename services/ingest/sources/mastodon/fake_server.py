@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from bisect import bisect_right, insort
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -59,6 +62,7 @@ class FakeMastodon:
         token: expected in the Authorization header; "" asks for none.
         heartbeat_s: between `:thump` lines.
         faults: what goes wrong.
+        on_page: called before a page of a timeline is read.
         used: how often each fault, page and stream was used.
         statuses: by id, in order; deleted ones are gone.
     """
@@ -72,6 +76,8 @@ class FakeMastodon:
     def __post_init__(self) -> None:
         """Number the statuses from now on."""
         self._clients: set[_Client] = set()
+        self._ids: list[int] = []
+        self.on_page: Callable[[], object] | None = None
         self._sequence = itertools.count()
         self.site = ThreadedSite(self._application)
 
@@ -140,6 +146,7 @@ class FakeMastodon:
         status_id = str((int(moment.timestamp() * 1000) << 16) | (next(self._sequence) & 0xFFFF))
         status = make_status(status_id, text, moment, **fields)
         self.statuses[status_id] = status
+        insort(self._ids, int(status_id))
         self.stream_raw("update", json.dumps(status), status)
         return status_id
 
@@ -191,16 +198,16 @@ class FakeMastodon:
         if not self._is_known(request):
             return web.json_response({"error": "token"}, status=401)
         self._count("pages")
+        if self.on_page is not None:
+            self.on_page()
         tag = request.match_info.get("tag")
         limit = min(int(request.query.get("limit", "20")), 40)
         after = int(request.query.get("min_id", "0"))
-        found = [
-            status
-            for status in sorted(self.statuses.values(), key=lambda one: int(one["id"]))
-            if int(status["id"]) > after and is_in(status, tag, request.query)
-        ]
-        page = found[:limit] if "min_id" in request.query else found[-limit:]
-        return web.json_response(page[::-1])
+        is_rising = "min_id" in request.query
+        ids = self._ids[bisect_right(self._ids, after) :] if is_rising else reversed(self._ids)
+        there = (self.statuses[str(one)] for one in ids if str(one) in self.statuses)
+        page = list(islice((one for one in there if is_in(one, tag, request.query)), limit))
+        return web.json_response(page[::-1] if is_rising else page)
 
     async def _lookup(self, request: web.Request) -> web.Response:
         self._count("lookups")

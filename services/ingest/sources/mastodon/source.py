@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, Final
@@ -54,7 +55,9 @@ class MastodonSource(LiveSource[MastodonOptions]):
         )
         self._held: HeldPosts | None = None
         self._delivery: Delivery | None = None
-        self._events: asyncio.Queue[tuple[str, ServerEvent | Unmappable]] = asyncio.Queue()
+        # They outlive a session: deletions and edits among them are in no timeline.
+        self._waiting: deque[tuple[str, ServerEvent | Unmappable]] = deque()
+        self._arrived = asyncio.Event()
         self._sessions_before = 0
         self._streaming_url = ""
 
@@ -69,6 +72,8 @@ class MastodonSource(LiveSource[MastodonOptions]):
             self.options.remember_posts,
             is_fresh=cursor is None,
         )
+        self._waiting.clear()
+        self._arrived = asyncio.Event()
         self._delivery = Delivery(self._held, cursor, self.deliver, self.repeated)
         self._sessions_before = 0 if cursor is None else 1
 
@@ -115,7 +120,6 @@ class MastodonSource(LiveSource[MastodonOptions]):
                 self.connected()
                 is_open.set()
 
-        self._events = asyncio.Queue(_HELD_EVENTS)
         is_filled = asyncio.Event()
         common = (self._headers, self.limits.connect_timeout_s, self.context.clock.now)
         readers = []
@@ -166,10 +170,12 @@ class MastodonSource(LiveSource[MastodonOptions]):
 
     async def _hold(self, stream: str, event: ServerEvent | Unmappable) -> None:
         """Keep an event for its turn; while there is no room, silence is our own doing."""
-        while self._events.full():
+        while len(self._waiting) >= _HELD_EVENTS:
             self.idle.restart()
             await asyncio.sleep(_ROOM_EVERY_S)
-        self._events.put_nowait((stream, event))
+        self.received()
+        self._waiting.append((stream, event))
+        self._arrived.set()
 
     async def _take_events(self, delivery: Delivery, is_filled: asyncio.Event) -> None:
         """Deliver what the streams bring, after what was missed: an author's posts stay in order.
@@ -178,16 +184,24 @@ class MastodonSource(LiveSource[MastodonOptions]):
         """
         await is_filled.wait()
         while True:
-            stream, event = await self._events.get()
-            self.received()
-            if isinstance(event, Unmappable):
-                await delivery.deliver(Mapped(event), len(event.raw), stream)
-            elif event.cut:
-                cut = Unmappable(event.data, f"an event of over {len(event.data)} bytes")
-                await delivery.deliver(Mapped(cut), len(event.data), stream)
-            else:
-                mapped = self._mapper.event(event.name, event.data)
-                await delivery.deliver(mapped, len(event.data), stream)
+            while self._waiting:
+                stream, event = self._waiting[0]
+                await self._take_event(delivery, stream, event)
+                self._waiting.popleft()
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def _take_event(
+        self, delivery: Delivery, stream: str, event: ServerEvent | Unmappable
+    ) -> None:
+        if isinstance(event, Unmappable):
+            await delivery.deliver(Mapped(event), len(event.raw), stream)
+        elif event.cut:
+            cut = Unmappable(event.data, f"an event of over {len(event.data)} bytes")
+            await delivery.deliver(Mapped(cut), len(event.data), stream)
+        else:
+            mapped = self._mapper.event(event.name, event.data)
+            await delivery.deliver(mapped, len(event.data), stream)
 
     async def _catch_up(
         self, catch_up: CatchUp, is_open: asyncio.Event, is_filled: asyncio.Event

@@ -145,7 +145,8 @@ class FakeReddit:
         if fault is not None:
             return fault
         kind = _KINDS[request.match_info["listing"]]
-        names = [name for name in reversed(self.things) if name.startswith(kind)][:LISTED]
+        newest_first = (name for name in reversed(self.things) if name.startswith(kind))
+        names = list(itertools.islice(newest_first, LISTED))
         after = request.query.get("after")
         start = names.index(after) + 1 if after in names else 0
         limit = int(request.query.get("limit", "25"))

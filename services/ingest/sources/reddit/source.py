@@ -167,15 +167,15 @@ class RedditSource(LiveSource[RedditOptions]):
             self.repeated()
             await self._take_again(thing, held)
             return
-        if not isinstance(record, Skipped):
-            self._at[listing] = max(self._at.get(listing, 0.0), thing.created_s)
-        if self._held is not None and isinstance(record, Post):
-            self._held.remember(self._n + 1, thing.thing_id, record.author, thing.version)
         if isinstance(record, Skipped):
             return
         if isinstance(record, Unmappable) and not self._refused.is_new(hash(record.raw)):
             return  # it stays in the listing for a while
-        await self._hand_on(record)
+        at = {**self._at, listing: max(self._at.get(listing, 0.0), thing.created_s)}
+        if self._held is not None and isinstance(record, Post):
+            self._held.remember(self._n + 1, thing.thing_id, record.author, thing.version)
+        await self._hand_on(record, at)
+        self._at = at
 
     # -- again --------------------------------------------------------------------------------
 
@@ -219,7 +219,17 @@ class RedditSource(LiveSource[RedditOptions]):
             del self._counts[next(iter(self._counts))]
         await self._hand_on(self._mapper.counts(thing, held.author))
 
-    async def _hand_on(self, record: Post | PostEvent | Unmappable | Ignored | Gap) -> None:
+    async def _hand_on(
+        self,
+        record: Post | PostEvent | Unmappable | Ignored | Gap,
+        at: dict[str, float] | None = None,
+    ) -> None:
         self._n += 1
-        cursor = {"n": self._n, "at": dict(self._at)}
-        await self.deliver([SourceItem(record, cursor)], _THING_BYTES)
+        cursor = {"n": self._n, "at": dict(self._at) if at is None else at}
+        try:
+            await self.deliver([SourceItem(record, cursor)], _THING_BYTES)
+        except BaseException:
+            # Cancelled while there was no room: it is delivered when it comes again.
+            if self._held is not None:
+                self._held.take_back(self._n)
+            raise

@@ -239,7 +239,8 @@ class RssSource(LiveSource[RssOptions]):
         record: Post | PostEvent | Unmappable | Ignored | Gap,
         size_bytes: int,
     ) -> None:
-        self._states[feed] = state
         self._n += 1
-        cursor = {"n": self._n, "feeds": dict(self._states)}
+        cursor = {"n": self._n, "feeds": {**self._states, feed: state}}
         await self.deliver([SourceItem(record, cursor)], size_bytes)
+        # Only now: cancelled while there was no room, the entry is looked at again.
+        self._states[feed] = state

@@ -65,3 +65,15 @@ def test_looking_at_a_source_takes_nothing_from_a_run_beside_it(tmp_path: Path) 
     fresh.acknowledged(1)
     again = opened(tmp_path)
     assert (again.find("p1"), again.find("p3")) == (None, Held("eva"))
+
+
+def test_what_was_not_handed_on_after_all_is_taken_back(tmp_path: Path) -> None:
+    held = opened(tmp_path)
+    held.remember(1, "p", "ana", "v1")
+    held.remember(2, "p", "ana", "v2")
+    held.take_back(1)
+    assert held.find("p") == Held("ana", "v2")
+    held.take_back(2)
+    assert held.find("p") == Held("ana", "v1")
+    held.take_back(1)
+    assert held.find("p") is None

@@ -308,3 +308,39 @@ def test_the_token_is_in_no_query_and_in_no_log(
     shown = capsys.readouterr()
     assert "session ended" in shown.out + shown.err
     assert server.token not in shown.out + shown.err + repr(reader.source.options)
+
+
+def test_what_had_no_room_when_a_stream_broke_off_comes_again(
+    server: FakeMastodon, read: Reading
+) -> None:
+    reader = read(limits={"max_buffered_items": 10, "idle_min_s": 30.0, "idle_initial_s": 30.0})
+    ids = server.post_many([f"status {n}" for n in range(60)])
+    doomed = ids[30]
+    server.delete(doomed)
+    wait_for(lambda: reader.metric("source_reader_waits_total") > 0)
+    server.disconnect()
+    wait_for(lambda: server.used["streams"] == 2)
+    reader.until(lambda: bool(reader.events))
+    reader.until_posts(59)
+    found = [post.id for post in reader.posts]
+    assert [one for one in found if one != doomed] == [one for one in ids if one != doomed]
+    assert [event.post_id for event in reader.events] == ([doomed] if doomed in found else [])
+
+
+def test_a_busy_timeline_is_not_followed_for_ever(server: FakeMastodon, read: Reading) -> None:
+    reader = read()
+    ids = server.post_many(["one"])
+    reader.until_posts(1)
+    before = server.used["pages"]
+    # Every page is followed by as many new posts: only the stream can catch up.
+    server.on_page = lambda: [server._post("meanwhile", None, {}) for _ in range(45)]
+    server.disconnect()
+    wait_for(lambda: server.used["pages"] >= before + 2)
+    reader.until(lambda: len(reader.posts) >= 60)
+    server.on_page = None
+    last = server.post("last")
+    reader.until(lambda: last in {post.id for post in reader.posts})
+    assert {post.id for post in reader.posts} == set(server.statuses)
+    assert ids[0] == reader.posts[0].id
+    assert not reader.gaps
+    assert server.used["pages"] <= before + 4
