@@ -44,7 +44,6 @@ class Rest:
         headers: of every request, the token among them.
         now: for times in headers.
         timeout_s: of one request.
-        heard: called whenever an answer has come.
     """
 
     def __init__(

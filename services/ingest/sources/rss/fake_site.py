@@ -27,7 +27,7 @@ class FakeFeedSite:
         asked: (path, status) of every answer.
         aborts: connections still to be cut in the middle of an answer.
         aborted: connections that were.
-        drip: the next answer comes byte by byte and never ends.
+        drips: feeds whose answers come byte by byte and never end.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class FakeFeedSite:
         self.asked: list[tuple[str, int]] = []
         self.aborts = 0
         self.aborted = 0
-        self.drip = False
+        self.drips: set[str] = set()
         self.site = ThreadedSite(self._application)
 
     def __enter__(self) -> FakeFeedSite:
@@ -94,12 +94,12 @@ class FakeFeedSite:
         etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers={"ETag": etag})
-        if self.drip or self.aborts:
-            return await self._broken(request, body)
+        if name in self.drips or self.aborts:
+            return await self._broken(request, body, name)
         headers = {"ETag": etag, "Content-Type": "application/rss+xml", "Content-Encoding": "gzip"}
         return web.Response(body=gzip.compress(body, 1), headers=headers)
 
-    async def _broken(self, request: web.Request, body: bytes) -> web.StreamResponse:
+    async def _broken(self, request: web.Request, body: bytes, name: str) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": str(len(body))})
         await answer.prepare(request)
         if self.aborts:
@@ -110,7 +110,7 @@ class FakeFeedSite:
             abort(request)
             return answer
         for place in range(len(body)):
-            if not self.drip:
+            if name not in self.drips:
                 break
             await answer.write(body[place : place + 1])
             await asyncio.sleep(0.05)
