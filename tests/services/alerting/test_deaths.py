@@ -1,5 +1,6 @@
 """The closer dies at any call of anything outside: alerts are neither lost nor said twice."""
 
+import json
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from core.errors import BrokerUnavailable, StoreUnavailable
 from core.metrics import Metrics
 from core.schemas import Alert, Window
 from core.settings import RedisSettings, Settings, WindowSettings
+from services.alerting import judging
 from services.alerting.desk import AlertDesk
 from services.alerting.testing import StepJudge
 from services.closing import Closer, Superseded
@@ -106,9 +108,9 @@ class Topic:
 
     async def close(self) -> None: ...
 
-    def said(self) -> list[tuple[str, int, int]]:
+    def said(self, query: str = "all") -> list[tuple[str, int, int]]:
         alerts = [alert_decoder.decode(record) for record in self.records]
-        return [(a.state, a.severity, _pane_of(a)) for a in alerts]
+        return [(a.state, a.severity, _pane_of(a)) for a in alerts if a.query == query]
 
 
 def _pane_of(alert: Alert) -> int:
@@ -126,14 +128,20 @@ class House:
         self.topic = Topic()
         self.clock = ManualClock(NOON)
 
-    async def fill(self, volumes: Sequence[int] = VOLUMES, panes_after: int = 3) -> None:
+    async def fill(
+        self,
+        volumes: Sequence[int] = VOLUMES,
+        panes_after: int = 3,
+        queries: Sequence[str] = ("all",),
+    ) -> None:
         """Apply the posts, and one far later that closes all their panes."""
         cursor = -1
         posts = [(START + 60 * n, count) for n, count in enumerate(volumes)]
         posts.append((START + 60 * (len(volumes) + panes_after), 1))
         for start_s, count in posts:
-            row = ("all", [count, count, 100 * count], {"s|en|none": [count] * 4}, ["a"])
-            batch = ApplyBatch(POSTS, cursor, cursor + 1, start_s * 1000, panes={start_s: [row]})
+            strata = {"s|en|none": [count] * 4}
+            rows = [(query, [count, count, 100 * count], strata, ["a"]) for query in queries]
+            batch = ApplyBatch(POSTS, cursor, cursor + 1, start_s * 1000, panes={start_s: rows})
             await self.store.apply(0, batch)
             cursor += 1
 
@@ -265,3 +273,24 @@ async def test_a_closer_that_was_replaced_says_nothing(house: House) -> None:
     assert house.topic.said() == []
     await house.live(awake)
     assert [state for state, _, _ in house.topic.said()] == ["firing", "resolved"]
+
+
+async def test_states_that_are_saved_every_few_panes_are_made_up_for_by_judging_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One pane after the other, each by a closer of its own that is killed afterwards."""
+    monkeypatch.setattr(judging, "QUERIES_A_PANE", 1)
+    queries = ("all", "bus", "rail")
+    cursor, lagged = -1, False
+    for number, count in enumerate((*VOLUMES, 1, 1)):
+        start_s = START + 60 * number
+        strata = {"s|en|none": [count] * 4}
+        rows = [(query, [count, count, 100 * count], strata, ["a"]) for query in queries]
+        batch = ApplyBatch(POSTS, cursor, cursor + 1, start_s * 1000, panes={start_s: rows})
+        await house.store.apply(0, batch)
+        cursor += 1
+        await house.live(house.closer())
+        saved = house.redis.hgetall(keys.STATES)
+        lagged |= len({json.loads(state)["judged_s"] for state in saved.values()}) > 1
+    assert lagged, "every state was saved with every pane: nothing was made up for"
+    assert [house.topic.said(query) for query in queries] == [SAID] * 3
