@@ -281,7 +281,7 @@ class ShiftSettings(Struct, frozen=True, kw_only=True):
     """Least change of the mean sentiment, by opinion, worth an alert."""
     min_mix_effect: Annotated[float, Meta(gt=0, le=2)] = 0.08
     """Least change of the mean sentiment, by who speaks, worth an alert."""
-    min_volume_ratio: Annotated[float, Meta(gt=1)] = 1.4
+    min_volume_ratio: Annotated[float, Meta(gt=1)] = 1.5
     """Least ratio of volumes (either way) worth an alert."""
     min_brigading_share: Annotated[float, Meta(gt=0, lt=1)] = 0.08
     """Least share of repeated posts, above the usual, worth an alert."""

@@ -98,7 +98,7 @@ STATISTICS: Final[dict[str, tuple[Callable[[Judged], Floats], tuple[float, ...]]
 }
 
 PAGE_HINKLEY_DELTAS: Final = (0.1, 0.3, 0.6)
-PAGE_HINKLEY_THRESHOLDS: Final = (6.0, 10.0, 14.0, 20.0, 28.0, 40.0, 60.0, 90.0)
+PAGE_HINKLEY_THRESHOLDS: Final = (8.0, 11.0, 13.0, 14.5, 16.0, 18.0, 21.0, 28.0, 36.0, 48.0, 70.0)
 
 
 def page_hinkley(

@@ -22,6 +22,11 @@ _RIDGE[0] = 0.01
 _RIDGE[DAILY] = 1 / 0.5**2
 _RIDGE[WEEKLY] = 1 / 0.2**2
 _LEAST_EXCESS: Final = 0.002
+_WANDER: Final = 2.0
+"""Variance that slow wandering of the volume adds to a mean over panes, times their number.
+
+Panes of one hour are not as many independent looks at a season as they are panes: 8 % of wandering
+that lasts three hours weighs as much as this. Without it a baseline of one day believes itself."""
 _MOST_JUMP: Final = 1.5
 """A pane teaches at most this log-ratio: one burst is no new level."""
 
@@ -75,10 +80,9 @@ def learn(
 ) -> None:  # fmt: skip
     """Add a pane to what is learnt of volume, or to what is held back."""
     rate, posts = expected.rate, pane["posts"]
-    weight = learns / (1 / rate + np.maximum(excess_of(core), 0.01))
-    log_rate = np.log(rate)
-    jump = np.log((posts + 0.5) / (rate + 0.5))
-    target = log_rate + np.clip(jump, -_MOST_JUMP, _MOST_JUMP)
+    weight = learns / (1 / rate + excess_of(core) + _WANDER)
+    # On the stabilised scale, where few posts leave no bias: log(n + 1/2) would, of 9 % at five.
+    target = np.log(rate) + np.clip(expected.log_ratio, -_MOST_JUMP, _MOST_JUMP)
     gram = products(feats) * weight[:, None]
     side = feats * (weight * target)[:, None]
     now, held = learns & ~holds, learns & holds
