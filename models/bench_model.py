@@ -111,17 +111,23 @@ def by_length(
 def head_cost(
     whole: PostEncoderService, alone: PostEncoderService, texts: Sequence[str], rounds: int
 ) -> dict[str, float]:
-    """Return posts/s with all heads and with one, and the ratio of each round's two."""
+    """Return posts/s and processor time with all heads and with one, and each round's ratio.
+
+    Processor time hardly depends on what else the machine does; it is what a busy one is judged by.
+    """
     lang = whole.config.languages[0]
     rates: dict[str, list[float]] = {"all": [], "one": []}
+    used: dict[str, list[float]] = {"all": [], "one": []}
     for round_number in range(rounds):
         order = [("all", whole), ("one", alone)]
         # Who goes first changes, as the second finds the machine as the first has left it.
         for name, service in order if round_number % 2 else reversed(order):
-            started = time.perf_counter()
+            started, spent = time.perf_counter(), time.process_time()
             service.score(texts, [lang] * len(texts))
             rates[name].append(len(texts) / (time.perf_counter() - started))
+            used[name].append((time.process_time() - spent) / len(texts) * 1e6)
     ratios = [a / b for a, b in zip(rates["all"], rates["one"], strict=True)]
+    by_cpu = [b / a for a, b in zip(used["all"], used["one"], strict=True)]
     return {
         "heads": len(whole.config.heads),
         "all_heads_posts_per_s": statistics.median(rates["all"]),
@@ -129,6 +135,11 @@ def head_cost(
         "all_over_one_ratio": statistics.median(ratios),
         "all_over_one_ratio_least": min(ratios),
         "all_over_one_ratio_most": max(ratios),
+        "all_heads_cpu_us": statistics.median(used["all"]),
+        "one_head_cpu_us": statistics.median(used["one"]),
+        "all_over_one_cpu_ratio": statistics.median(by_cpu),
+        "all_over_one_cpu_ratio_least": min(by_cpu),
+        "all_over_one_cpu_ratio_most": max(by_cpu),
     }
 
 
