@@ -70,10 +70,10 @@ class ParticipationTexts:
     def select(self, rows: Sequence[int]) -> "ParticipationTexts":
         """The rows of those numbers, in that order."""
         return ParticipationTexts(
-            *(
-                tuple(column[row] for row in rows)
-                for column in (self.texts, self.labels, self.originals, self.sources)
-            )
+            tuple(self.texts[row] for row in rows),
+            tuple(self.labels[row] for row in rows),
+            tuple(self.originals[row] for row in rows),
+            tuple(self.sources[row] for row in rows),
         )
 
 

@@ -13,6 +13,7 @@ _NEEDS = {
     "torch": (
         "test_lora.py",
         "test_assemble.py",
+        "encoder/test_crossvalidate.py",
         "encoder/test_heads.py",
         "encoder/test_model.py",
         "encoder/test_train.py",
