@@ -23,6 +23,7 @@ from models.evaluation.scoring import SCORERS, Score, open_scorer, score_all
 from models.evaluation.tables import Evaluation, Row, Section, print_section
 from models.quantification.estimators import TITLES, methods
 from models.quantification.fit import (
+    LEAST_HELD_OUT,
     blocks_of,
     choose_ridge,
     fit_correction,
@@ -120,6 +121,7 @@ def evaluation_of(
     soft: Correction,
     errors: Mapping[Target, Errors],
     on_site: Mapping[Target, Errors],
+    is_shipped: bool = True,
 ) -> Evaluation:
     """Tables, figures and plots of one head."""
     sections, figures, plots = [], {}, {}
@@ -134,10 +136,11 @@ def evaluation_of(
         row = Row("local", TITLES["local"], {**_by_size(local, "local"), "all": whole})
         rows.insert(1, row)
         columns = {f"n{size}": f"{size:,} posts" for size in SIZES} | {"all": "all"}
+        kept = "shipped" if is_shipped else f"not shipped, under {LEAST_HELD_OUT} held-out posts"
         note = (
             f"corrected / counted: {ratio(found):.2f}, with {SAMPLE} labelled posts from the place "
             f"of use {ratio(local, 'local'):.2f}; fitted on {soft.posts:,} posts "
-            f"({soft.fitted_on}), ridge {soft.ridge:g}"
+            f"({soft.fitted_on}), ridge {soft.ridge:g}; {kept}"
         )
         title = f"{held.head}: share of {target.name}, mean absolute error"
         sections.append(Section(key, title, columns, rows, (), [note]))
@@ -185,10 +188,11 @@ def score_heads(score: Score, data: Path, cut: float) -> list[Held]:
 
 
 def fit_all(heads: Sequence[Held], weights_version: str) -> Corrections:
-    """The corrections of all heads."""
+    """The corrections of all heads that have held-out posts enough."""
     fitted = {
         held.head: fit_head(held.head, held.known, SOURCES[held.head].held_out_name)
         for held in heads
+        if len(held.known) >= LEAST_HELD_OUT
     }
     return Corrections(model_version=weights_version, heads=fitted)
 
@@ -265,12 +269,16 @@ def main(
 
 def _evaluate(held: Held, corrections: Corrections, version: str) -> Evaluation:
     soft = corrections.head(held.head, version)
+    is_shipped = soft is not None
+    if held.head not in corrections.heads:
+        soft = fit_head(held.head, held.known, SOURCES[held.head].held_out_name)
     if soft is None:
         raise ConfigError(
             f"there is no correction of {held.head} for {version}, only for "
             f"{corrections.model_version}: fit it with `groundswell models quantify-eval --fit`"
         )
-    return evaluation_of(held, soft, compare(held, soft), compare_on_site(held, soft))
+    errors, on_site = compare(held, soft), compare_on_site(held, soft)
+    return evaluation_of(held, soft, errors, on_site, is_shipped)
 
 
 if __name__ == "__main__":

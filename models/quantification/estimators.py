@@ -97,7 +97,7 @@ TITLES: Final = {
     "cc": "counting labels",
     "pcc": "expected counts",
     "acc": "labels, corrected",
-    "pacc": "expected counts, corrected (shipped)",
+    "pacc": "expected counts, corrected",
     "em": "EM over single posts",
     "local": "expected counts, corrected with labelled posts from the place of use",
 }

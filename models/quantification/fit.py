@@ -16,6 +16,9 @@ from models.quantification.windows import Labelled, Target, measure
 
 LEAST_POSTS: Final = 20
 """Held-out posts that a class needs for a column of its own: a mean over 20 is good to 0.06."""
+LEAST_HELD_OUT: Final = 100
+"""Held-out posts without which a head ships no correction: where classes overlap, the error of a
+column is multiplied by five and more."""
 PRIOR_POSTS: Final = 10
 """As many posts a class are the held-out ones worth beside those from the place of use."""
 RIDGES: Final = (0.0, 1.0, 3.0, 10.0, 30.0)
@@ -80,7 +83,8 @@ def refit_on_site(shipped: Correction, local: Labelled) -> Correction:
     """The shipped correction, moved towards labelled posts from the place of use.
 
     Posts of a class look different elsewhere, and no amount of held-out posts tells how. Each
-    column is the mean over the local posts of its block and `PRIOR_POSTS` worth of the shipped one.
+    column is the mean over the local posts of its block and `PRIOR_POSTS` worth of the shipped one;
+    the ridge is chosen on the local posts.
     """
     block_of = np.asarray(shipped.blocks)
     size = len(shipped.matrix)
@@ -92,6 +96,7 @@ def refit_on_site(shipped: Correction, local: Labelled) -> Correction:
     matrix /= matrix.sum(0, keepdims=True)
     return msgspec.structs.replace(
         shipped,
+        ridge=choose_ridge(local, shipped.labels, shipped.blocks),
         matrix=tuple(tuple(round(float(value), 6) for value in row) for row in matrix),
         posts=shipped.posts + len(local),
         fitted_on=f"{shipped.fitted_on}, and {len(local)} posts from the place of use",

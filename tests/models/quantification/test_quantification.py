@@ -10,6 +10,7 @@ from models.quantification.__main__ import (
     compare,
     compare_on_site,
     evaluation_of,
+    fit_all,
     fit_head,
     ratio,
 )
@@ -74,7 +75,7 @@ def test_a_refitted_correction_is_between_the_shipped_one_and_what_is_seen() -> 
     shipped = Correction(labels=("a", "b"), blocks=(0, 1), matrix=((0.9, 0.2), (0.1, 0.8)))
     seen = Labelled(np.tile([[0.5, 0.5]], (10, 1)), np.zeros(10, int), np.zeros(10, int))
     found = refit_on_site(shipped, seen)
-    assert found.matrix == ((0.7, 0.2), (0.3, 0.8))
+    assert found.matrix == ((0.7, 0.2), (0.3, 0.8))  # ten posts seen, ten posts' worth shipped
     assert "10 posts from the place of use" in found.fitted_on
 
 
@@ -141,6 +142,12 @@ def test_columns_of_a_confusion_add_up_to_one(seed: int) -> None:
 def test_a_class_without_held_out_posts_cannot_be_fitted() -> None:
     with pytest.raises(ValueError, match="no held-out post"):
         confusion_matrix(np.ones((3, 2)) / 2, np.array([0, 0, 0]), (0, 1))
+
+
+def test_a_head_with_few_held_out_posts_ships_no_correction() -> None:
+    heads = [Held("sentiment", made_up(posts, 1), made_up(50, 2)) for posts in (99, 100)]
+    assert set(fit_all(heads[:1], "v").heads) == set()
+    assert fit_all(heads[1:], "v").heads["sentiment"].posts == 100
 
 
 def test_the_ridge_is_chosen_without_a_test_and_the_same_every_time() -> None:
