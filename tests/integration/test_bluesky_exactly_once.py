@@ -9,7 +9,9 @@ import asyncio
 import gzip
 import os
 import random
+import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,12 +21,13 @@ import msgspec
 import psutil
 import pytest
 
+from core.codec import scored_post_decoder
 from services.bootstrap import make_store
-from services.ingest.kafka_io import TopicAdmin
+from services.ingest.kafka_io import TopicAdmin, read_topic
 from services.ingest.sources.bluesky.fake_journal import Conversation, recorded
 from services.ingest.sources.bluesky.fake_server import FakeJetstream, Fault
 from services.local.child import Child, Command
-from stream.topics import POST_EVENTS, POSTS
+from stream.topics import POST_EVENTS, POSTS, SCORED_POSTS
 
 pytestmark = pytest.mark.integration
 
@@ -48,6 +51,7 @@ class Ingest:
         flat = {f"{s}__{f}": v for s, fields in stream.tree.items() for f, v in fields.items()}
         flat |= {"ingest__author_key": KEY}
         self._env = {f"GROUNDSWELL__{key.upper()}": str(value) for key, value in flat.items()}
+        self._env["PYTHONFAULTHANDLER"] = "1"
         limits = "{backoff_first_s = 0.05, backoff_max_s = 0.3, idle_min_s = 1.0}"
         self._argv = (
             sys.executable, "-m", "services.cli.main", "ingest", "--source", "bluesky",
@@ -81,7 +85,7 @@ class Ingest:
         return msgspec.json.decode(path.read_bytes()) if path.exists() else {"cursor": ["", 0, 0]}
 
     def words(self) -> str:
-        return "\n".join(path.read_text()[-1500:] for path in sorted(self.home.glob("*.log")))
+        return "\n".join(path.read_text()[-5000:] for path in sorted(self.home.glob("*.log")))
 
 
 def _behind(stream) -> int:
@@ -101,6 +105,17 @@ def _behind(stream) -> int:
     return sum(ends[topic] - applied[topic] for topic in applied)
 
 
+def _wait(stream, ingest: Ingest, claim: Callable[[], bool], what: str) -> None:
+    """Wait for `claim`; if it does not come true, say what ingest said last."""
+    try:
+        stream.wait_until(claim, 90, what)
+    except BaseException as error:
+        os.kill(ingest.child.pid, signal.SIGABRT)  # its log then ends with where it stood
+        time.sleep(1)
+        error.add_note(ingest.words())
+        raise
+
+
 def _wait_until_read(stream, ingest: Ingest, last_us: int) -> None:
     """Wait until Kafka has acknowledged everything up to the event of that time, the last."""
 
@@ -108,11 +123,7 @@ def _wait_until_read(stream, ingest: Ingest, last_us: int) -> None:
         ingest.look()
         return ingest.cursor()["cursor"][2] == last_us
 
-    try:
-        stream.wait_until(is_read, 120, "reading all")
-    except BaseException as error:
-        error.add_note(ingest.words())
-        raise
+    _wait(stream, ingest, is_read, "reading all")
 
 
 def _disconnect(server: FakeJetstream, chance: random.Random) -> None:
@@ -144,7 +155,7 @@ def test_a_platform_that_breaks_off_and_a_killed_ingest_lose_and_repeat_nothing(
         for number in range(SLICES):
             server.append(conversation.events(EVENTS // SLICES))
             sent = server.sent
-            stream.wait_until(lambda: server.sent > sent, 60, "reading")  # noqa: B023
+            _wait(stream, ingest, lambda: server.sent > sent, "reading")  # noqa: B023
             ingest.look()
             if number not in places:
                 continue
@@ -155,7 +166,7 @@ def test_a_platform_that_breaks_off_and_a_killed_ingest_lose_and_repeat_nothing(
             else:
                 _disconnect(server, chance)
             # Each fault is met in an open session, and the next only in the session after it.
-            stream.wait_until(lambda: len(server.requests) > sessions, 60, "reconnecting")  # noqa: B023
+            _wait(stream, ingest, lambda: len(server.requests) > sessions, "reconnecting")  # noqa: B023
         _wait_until_read(stream, ingest, server.entries[-1].us)
         stream.wait_until(lambda: _behind(stream) == 0, 120, "applying all")
     assert len(server.requests) > DISCONNECTIONS + KILLS, "not every fault made a new session"
@@ -199,8 +210,12 @@ def test_every_recorded_frame_has_its_outcome_in_kafka_and_in_the_panes(
     panes = stream.windows()
     in_panes = sum(c["posts"] for (query, _), c in panes.items() if query == "all")
     assert in_panes == len(made - removed)
-    scored = {post.id.rpartition("/")[2] for post in stream.scored() if not post.edit}
-    assert scored >= {rkey for _, rkey in made - removed}
+    scored = [
+        scored_post_decoder.decode(record.value)
+        for record in read_topic(stream.settings.kafka, SCORED_POSTS)
+    ]
+    found = {post.id.rpartition("/")[2] for post in scored if not post.edit}
+    assert found >= {rkey for _, rkey in made - removed}
 
 
 def _commit_of(frame: bytes) -> dict:
