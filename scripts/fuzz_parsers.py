@@ -113,11 +113,15 @@ def fuzz(name: str, seconds: int) -> None:
 
     with atheris.instrument_imports(include=["services.ingest.sources", "core.codec"]):
         run, seeds = TARGETS[name]()
+
+    def one_input(raw: bytes) -> None:
+        run(raw)
+
     corpus = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
     for number, seed in enumerate(seeds):
         (corpus / f"{number:03d}").write_bytes(seed)
     words = [sys.argv[0], str(corpus), f"-max_total_time={seconds}", "-max_len=4096"]
-    atheris.Setup([*words, "-print_final_stats=1", "-verbosity=0"], run)
+    atheris.Setup([*words, "-print_final_stats=1", "-verbosity=0"], one_input)
     atheris.Fuzz()
 
 
