@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 from zlib import crc32
 
@@ -241,7 +242,9 @@ class Judging:
             self._unsaved.append((uuid.uuid4().hex, save))
 
     async def _say(self, signal: ShiftSignal) -> Said:
-        alert = await self._describe(signal)
+        # Whoever reads the topic refuses a level beyond its range; this one must not end there.
+        level = min(10, max(1, signal.severity))
+        alert = await self._describe(replace(signal, severity=level))
         opened = OpenAlert.after(
             self._opened.pop(alert.alert_id, None), alert, epoch_ms(self._clock.now())
         )

@@ -101,7 +101,8 @@ class AlertPublisher:
         """
         while waiting := (await self._store.unpublished())[:AT_ONCE]:
             self._metrics.alerts_unpublished.set(len(waiting))
-            alerts = [(alert_decoder.decode(record), record) for _, record in waiting]
+            # What cannot be read can be published to nobody: it must not hold up the rest.
+            alerts = [(a, record) for _, record in waiting if (a := _decoded(record)) is not None]
             if self._present is None:
                 self._present = {identity(a) for a in map(_decoded, await self._topic.read()) if a}
             missing = [(a, record) for a, record in alerts if identity(a) not in self._present]
@@ -128,5 +129,5 @@ def _decoded(record: bytes) -> Alert | None:
     try:
         return alert_decoder.decode(record)
     except DecodeError as error:
-        _log.warning("unreadable alert in the topic", reason=error.reason)
+        _log.error("unreadable alert is left out", reason=error.reason, detail=error.detail)
         return None

@@ -294,3 +294,11 @@ async def test_states_that_are_saved_every_few_panes_are_made_up_for_by_judging_
         lagged |= len({json.loads(state)["judged_s"] for state in saved.values()}) > 1
     assert lagged, "every state was saved with every pane: nothing was made up for"
     assert [house.topic.said(query) for query in queries] == [SAID] * 3
+
+
+async def test_an_alert_that_nobody_could_read_holds_up_no_other(house: House) -> None:
+    await house.fill()
+    house.redis.hset(keys.OUTBOX, "0", b'{"v": 1, "severity": 0}')
+    await house.live(house.closer())
+    assert house.topic.said() == SAID
+    assert not house.redis.hlen(keys.OUTBOX)
