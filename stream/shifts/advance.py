@@ -277,7 +277,7 @@ def _resolve(
     """Resolve what is over; return the rows whose new level of sentiment or volume is accepted."""
     rated = known & (seen.mean.rated > 0)
     any_accepted = np.zeros(len(core), dtype=np.bool_)
-    firing: list[bool] = core["firing"].any(axis=0).tolist()
+    firing = core["firing"].max(axis=0, initial=0)
     for slot, kind in enumerate(KINDS):
         if not firing[slot]:
             continue

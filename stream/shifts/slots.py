@@ -46,9 +46,9 @@ class Candidate:
 def best(chart: Rows, effect: Floats, allowed: Flags) -> Candidate:
     """Return the allowed component with most evidence of every row."""
     score = np.where(allowed, chart["score"], -1.0)
-    count, designs, _ = score.shape
+    count, designs = len(score), int(score.shape[1])
     at = score.reshape(count, designs * 2).argmax(axis=1)
-    row: Ints = np.arange(count)
+    row = np.arange(count, dtype=np.int64)
     design, side = at // 2, at % 2
     return Candidate(
         fires=score[row, design, side] > 0,
