@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -165,6 +166,9 @@ class FakeJetstream:
         for connection in self._open:
             connection.transport.abort()
         server.close(close_connections=False)
+        # The closing is a task of its own: without its turn the port would stay ours.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(server.wait_closed(), 1.0)
         for _ in range(100):
             if not self._open:
                 break
