@@ -15,18 +15,18 @@ a commit changes no window.
 
 # aiokafka and faust ship no complete types; this module is where they become ours.
 # pyright: reportMissingTypeStubs=false, reportMissingTypeArgument=false
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, IllegalStateError
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
+from faust.types import TP, ConsumerMessage
 
 from core.logs import get_logger
 from stream.ports import Steering
@@ -48,10 +48,10 @@ class PlainRecords(fetcher.PartitionRecords):
     Transactions are not used, so nothing is ever aborted.
     """
 
-    def __iter__(self) -> Iterator[Any]:
-        return self._records_iterator
+    def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return cast(Iterator[Any], self._records_iterator)
 
-    def _unpack_records(self) -> Iterator[Any]:
+    def _unpack_records(self) -> Generator[Any, None, None]:
         while self._records.has_next():
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
@@ -95,9 +95,10 @@ class RecordRunConsumer(driver.Consumer):
 
     def _to_run(self, tp: TP, run: list[Any]) -> Any:
         last = run[-1]
-        return driver.ConsumerMessage(
+        return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
-            (), None, run, None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
+            [], None, cast(Any, run), None, 0, 0, tp,
+            generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 
     async def perform_seek(self) -> None:
