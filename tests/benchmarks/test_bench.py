@@ -5,7 +5,6 @@ Nothing here looks at how fast anything was.
 
 import json
 import math
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -91,7 +90,6 @@ def test_a_longer_benchmark_reports_its_figures(name: str, tmp_path: Path):
 
 @pytest.mark.integration
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("uv") is None, reason="the peers' environments need an index")
 def test_the_peers_count_the_same_minutes_as_a_plain_count(tmp_path: Path):
     report = bench("peers", tmp_path)  # it ends with status 1 when a job's minutes differ
     expect_form(report, ("plain_our_over_bytewax_fast_ratio", "whole_our_over_naive_ratio"))
