@@ -153,8 +153,8 @@ def test_a_platform_that_breaks_off_and_a_killed_ingest_lose_and_repeat_nothing(
     kills = set(places[:KILLS])
     with FakeJetstream() as server, Ingest(stream, server, home, protocol) as ingest:
         for number in range(SLICES):
+            sent = server.sent  # before: a quick server has sent the slice when append returns
             server.append(conversation.events(EVENTS // SLICES))
-            sent = server.sent
             _wait(stream, ingest, lambda: server.sent > sent, "reading")  # noqa: B023
             ingest.look()
             if number not in places:
