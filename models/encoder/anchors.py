@@ -108,6 +108,12 @@ def participation_split(root: Path, fold: int = 0) -> tuple[ParticipationTexts, 
     )
 
 
+def training_folds(root: Path, fold: int = 0) -> list[int]:
+    """The fold of each training row that `participation_split` gives, in its order."""
+    posts = participation_all(root)
+    return [own for own in folds(load_groups(posts), posts) if own != fold]
+
+
 def main(
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
     backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,

@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.encoder.soft import SoftLesson
 from models.encoder.tasks import Lesson
 from models.serving.normalise import normalise
 
@@ -25,6 +26,21 @@ class TokenisedTask:
     name: str
     token_ids: tuple[tuple[int, ...], ...]
     lessons: tuple[Lesson, ...]
+    soft: tuple[SoftLesson, ...] = ()
+    """What teachers say of the same posts."""
+
+    def select(self, rows: Sequence[int]) -> "TokenisedTask":
+        """The posts of those row numbers, in that order, with all that is learned from them."""
+        lessons = tuple(
+            Lesson(
+                one.head,
+                tuple(one.targets[row] for row in rows),
+                tuple(one.weights[row] for row in rows),
+            )
+            for one in self.lessons
+        )
+        soft = tuple(SoftLesson(one.head, one.logits[list(rows)], one.weight) for one in self.soft)
+        return TokenisedTask(self.name, tuple(self.token_ids[row] for row in rows), lessons, soft)
 
 
 def tokenise(

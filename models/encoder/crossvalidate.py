@@ -23,10 +23,10 @@ from core.labels import PARTICIPATION
 from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
 from models.encoder.anchors import FOLDS
 from models.encoder.config import uncalibrated
+from models.encoder.run import Run, predict
 from models.encoder.schedule import TrainingSettings
 from models.encoder.selection import DEPLOYED_PARTICIPATION, average_precision
 from models.encoder.tasks import heads_of
-from models.encoder.train import Run, predict
 from models.evaluation.metrics import macro_f1, roc_auc
 from models.report import versions_of, write_report
 from models.serving.calibration import probabilities

@@ -6,10 +6,13 @@ make the class label "None" of some sets disappear).
 
 import csv
 import gzip
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from core.errors import ConfigError
 from core.labels import EMOTION, PARTICIPATION, SENTIMENT, TOPICS
@@ -27,6 +30,8 @@ LEVELS: Final = {
 CROWD: Final = "crowd"
 SOURCES: Final = {"None": CROWD, "RedditExtension": "extension", "Synthetic": "synthetic"}
 """The data's `augmentation` field: labelled by the crowd, inherited in a thread, rewritten."""
+NEWS_FORUMS: Final = ("News", "worldnews")
+EXCERPT_WORDS: Final = (15, 70)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +82,21 @@ class ParticipationTexts:
         )
 
 
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise ConfigError(
+            f"{path} does not exist: name the folder of the data sets with --data DIR"
+        )
+    return path
+
+
 def read_rows(path: Path) -> list[dict[str, str]]:
     """Every row of a gzip'd CSV file with a header.
 
     Raises:
         ConfigError: the file is not there.
     """
-    if not path.is_file():
-        raise ConfigError(
-            f"{path} does not exist: name the folder of the data sets with --data DIR"
-        )
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as opened:
+    with gzip.open(_present(path), "rt", encoding="utf-8", newline="") as opened:
         return list(csv.DictReader(opened))
 
 
@@ -180,3 +189,32 @@ def participation_all(root: Path) -> ParticipationTexts:
 def participation_test(root: Path) -> ParticipationTexts:
     """The official test, 809 excerpts labelled by experts: for the final figures only."""
     return _participation(root / "participation" / "test.csv.gz")
+
+
+def _reddit_texts(root: Path) -> list[str]:
+    """Replies under news, and comments on climate, wind power and immigration; no labels."""
+    comments = read_rows(root / "responses_reddit_scores" / "comments.csv.gz")
+    path = _present(root / "responses_reddit_pairs" / "threads.jsonl.gz")
+    with gzip.open(path, "rt", encoding="utf-8") as opened:
+        threads = [json.loads(line) for line in opened]
+    replies = [
+        reply
+        for thread in threads
+        if thread["subreddit"] in NEWS_FORUMS
+        for reply in thread["replies"]
+    ]
+    return [*(row["text"] for row in comments), *replies]
+
+
+def reddit_unlabelled(root: Path, count: int, seed: int) -> tuple[str, ...]:
+    """`count` different texts from where participation was collected, drawn by `seed`.
+
+    Only texts as long as the participation excerpts, which are a few sentences each.
+
+    Raises:
+        ConfigError: the data is not there.
+    """
+    least, most = EXCERPT_WORDS
+    texts = sorted({text for text in _reddit_texts(root) if least <= len(text.split()) <= most})
+    drawn = np.random.default_rng(seed).permutation(len(texts))[:count]
+    return tuple(texts[row] for row in drawn)

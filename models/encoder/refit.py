@@ -22,8 +22,12 @@ STRENGTH: Final = {"topics": 0.03}
 _STEPS: Final = 300
 
 
-def fit_linear(embeddings: Tensor, targets: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+def fit_linear(
+    embeddings: Tensor, targets: Tensor, strength: float, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Weight (C, D) and bias (C,) of C logistic regressions on (N, D) with a ridge on the weights.
+
+    `targets` (N, C) are in [0, 1]; `weights` (N, C) say how much each answer counts, by default 1.
 
     The ridge is on embeddings that are centred and brought to a mean deviation of one, so that
     `strength` means the same for any encoder; the layer given back takes them as they are.
@@ -31,6 +35,7 @@ def fit_linear(embeddings: Tensor, targets: Tensor, strength: float) -> tuple[Te
     centre, spread = embeddings.mean(0), embeddings.std(0).mean()
     scaled = ((embeddings - centre) / spread).double()
     wanted = targets.double()
+    counted = None if weights is None else weights.double()
     weight = torch.zeros(wanted.shape[1], scaled.shape[1], dtype=torch.double, requires_grad=True)
     bias = torch.zeros(wanted.shape[1], dtype=torch.double, requires_grad=True)
     solver = torch.optim.LBFGS(
@@ -40,7 +45,7 @@ def fit_linear(embeddings: Tensor, targets: Tensor, strength: float) -> tuple[Te
     def objective() -> Tensor:
         solver.zero_grad()
         loss = functional.binary_cross_entropy_with_logits(
-            scaled @ weight.T + bias, wanted, reduction="sum"
+            scaled @ weight.T + bias, wanted, counted, reduction="sum"
         )
         total = strength * loss + 0.5 * weight.square().sum()
         total.backward()

@@ -19,6 +19,11 @@ class TrainingSettings:
     """Task -> how often an epoch goes over its posts; 1 for a task that is not named."""
     fold: int = 0
     """The fold of participation groups that is held out."""
+    teachers: tuple[str, ...] = ()
+    """Stages whose weights teach this one; with none it learns from labels alone."""
+    sentiment_posts: int = 0
+    """Of how many sentiment posts a taught stage draws its batches; 0 is all."""
+    unlabelled_posts: int = 0
     start: str = ""
     """The stage whose weights this one began from; empty for the bare backbone."""
     batch_posts: int = 32
@@ -38,12 +43,18 @@ class TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One part of a training of several tasks; `passes` as in `TrainingSettings`."""
+    """One part of a training of several tasks; `passes` as in `TrainingSettings`.
+
+    `teachers` are earlier stages. Every stage begins from sentiment alone.
+    """
 
     name: str
     epochs: int
     learning_rate: float
     passes: dict[str, float]
+    teachers: tuple[str, ...] = ()
+    sentiment_posts: int = 0
+    unlabelled_posts: int = 0
 
 
 def learning_rate_share(step: int, total_steps: int, warmup_share: float) -> float:

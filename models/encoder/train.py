@@ -1,21 +1,20 @@
 """Train the post encoder: LoRA on the backbone, LayerNorms, biases and the heads.
 
-Reads top to bottom: settings, the plan of batches, the loop, selection on the validation splits.
-The test splits are never read here. The shipped weights come from two stages: sentiment alone,
-which has fourteen times the posts of the others together, then all tasks at once from there, with
-some sentiment again so that it is not forgotten. Needs torch.
+Reads top to bottom: the stages, the loop of one, one after another; `models.encoder.run` has what a
+step does. The shipped weights come from three stages: sentiment alone, which has fourteen times the
+posts of the others together; all tasks at once from there by their labels; and again from sentiment
+alone all tasks at once, taught by both and by the bare backbone. Needs torch.
 
     python -m models.encoder.train --data ../shared/data --tasks sentiment,emotion
 """
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
 from rich.console import Console
@@ -27,186 +26,36 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from safetensors.torch import load_file
-from torch import Tensor
 
-from models.backbone import MINILM_ID, MINILM_SHA256, Backbone, find_backbone
-from models.encoder.batches import TokenisedTask, in_length_order, pad, tokenise
-from models.encoder.checkpoints import resume, save_checkpoint
-from models.encoder.model import (
-    ADAPTER_FILE,
-    HEADS_FILE,
-    PostEncoder,
-    adapt,
-    load_backbone,
-    load_start,
-    load_trained_state,
-    save_weights,
-    trained_parameters,
-)
-from models.encoder.refit import STRENGTH, refit
-from models.encoder.schedule import Stage, TrainingSettings, learning_rate_share, plan
-from models.encoder.selection import selection_figure
+from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
+from models.encoder.checkpoints import save_checkpoint
+from models.encoder.distil import ALONE, JOINT, UNLABELLED
+from models.encoder.model import trained_parameters
+from models.encoder.run import CHOSEN, RECORD_FILE, Run, finish_heads
+from models.encoder.schedule import Stage, TrainingSettings
 from models.encoder.tasks import TASKS, heads_of
 
 STAGES = (
     Stage(
         "joint", 4, 5e-4, {"sentiment": 0.085, "emotion": 1.0, "topics": 3.0, "participation": 1.0}
     ),
+    Stage(
+        "distil",
+        4,
+        5e-4,
+        {
+            "sentiment": 0.375,
+            "emotion": 1.0,
+            "topics": 1.0,
+            "participation": 0.75,
+            UNLABELLED: 0.5,
+        },
+        teachers=(ALONE, JOINT),
+        sentiment_posts=8_192,
+        unlabelled_posts=2_048,
+    ),
 )
-"""After sentiment alone."""
-RECORD_FILE = "training.json"
-CHOSEN = "chosen"
-"""Folder, inside the run's folder, of the best epoch so far by validation."""
-
-
-def make_optimizer(model: PostEncoder, settings: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW; matrices decay, biases and LayerNorms do not."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
-
-
-def batch_loss(model: PostEncoder, task: TokenisedTask, rows: list[int]) -> Tensor:
-    """The summed losses of every head that learns from these posts."""
-    embedding = model.embed(*pad([task.token_ids[row] for row in rows]))
-    losses = []
-    for lesson in task.lessons:
-        if lesson.head not in model.heads:
-            continue
-        head = model.head(lesson.head)
-        target = torch.tensor([lesson.targets[row] for row in rows])
-        weight = torch.tensor([lesson.weights[row] for row in rows])
-        losses.append(head.loss(head(embedding), target, weight))
-    return torch.stack(losses).sum()
-
-
-@torch.no_grad()
-def predict(model: PostEncoder, head: str, token_ids: tuple[tuple[int, ...], ...]) -> Tensor:
-    """Logits (N, C) of every text, in the given order; leaves the model in evaluation mode."""
-    model.eval()
-    logits = torch.zeros(len(token_ids), model.head(head).logit_count())
-    for rows in in_length_order([len(ids) for ids in token_ids], 64):
-        ids, mask = pad([token_ids[row] for row in rows])
-        logits[rows] = model.head(head)(model.embed(ids, mask)).float()
-    return logits
-
-
-def prepare(
-    data_root: Path, settings: TrainingSettings, model: PostEncoder, tokenizer: Path
-) -> tuple[list[TokenisedTask], list[TokenisedTask]]:
-    """Tokenised training and validation posts of every task; heads see their labels once."""
-    training, validation = [], []
-    for name in settings.tasks:
-        task = TASKS[name]
-        for posts, into in (
-            (task.train(data_root, settings.fold), training),
-            (task.validation(data_root, settings.fold), validation),
-        ):
-            ids = tokenise(posts.texts, tokenizer, settings.max_tokens)
-            into.append(TokenisedTask(name, ids, posts.lessons))
-        model.head(name).prepare(training[-1].lessons[0].targets)
-    return training, validation
-
-
-class Run:
-    """One stage of training: the model, its optimizer and where it has come to."""
-
-    def __init__(
-        self,
-        data_root: Path,
-        out: Path,
-        settings: TrainingSettings,
-        backbone: Backbone,
-        start: Path | None,
-    ) -> None:
-        torch.manual_seed(settings.seed)
-        self.out, self.settings, self.backbone, self.start = out, settings, backbone, start
-        body = load_backbone(backbone.folder)
-        self.model = PostEncoder(body, body.config.hidden_size, settings.heads)
-        adapt(self.model, settings.lora_rank, settings.lora_alpha)
-        if start is not None:
-            load_start(self.model, start)
-        self.tasks, self.validation = prepare(data_root, settings, self.model, backbone.tokenizer)
-        epochs = plan(self.tasks, settings)
-        self.steps = [step for epoch in epochs for step in epoch]
-        self.epoch_ends = set(np.cumsum([len(epoch) for epoch in epochs]).tolist())
-        self.last = min(settings.max_steps or len(self.steps), len(self.steps))
-        self.optimizer = make_optimizer(self.model, settings)
-        state = resume(out, self.model, self.optimizer)
-        self.done: int = state.get("step", 0)
-        self.history: list[dict[str, Any]] = state.get("history", [])
-        self.spent_s: float = state.get("spent_s", 0.0)
-        self.best: float = state.get("best", -1.0)
-        self.loss_mean = 0.0
-
-    def take_step(self, step: int) -> None:
-        """One batch: loss, gradient, update."""
-        self.model.train()
-        number, rows = self.steps[step]
-        share = learning_rate_share(step, len(self.steps), self.settings.warmup_share)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * share
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
-            loss = batch_loss(self.model, self.tasks[number], rows)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        torch.nn.utils.clip_grad_norm_(trained, self.settings.max_gradient_norm)
-        self.optimizer.step()
-        new = loss.item()
-        self.loss_mean = new if self.loss_mean == 0 else 0.98 * self.loss_mean + 0.02 * new
-
-    def validate(self, step: int, say: Callable[[str], None]) -> None:
-        """Measure on the validation splits and keep these weights if they are the best yet."""
-        figures = {
-            held.name: selection_figure(
-                held.name,
-                predict(self.model, held.name, held.token_ids).numpy(),
-                np.asarray(held.lessons[0].targets),
-            )
-            for held in self.validation
-        }
-        score = sum(figures.values()) / len(figures)
-        self.history.append({"step": step, "train_loss": self.loss_mean, "figures": figures})
-        each = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        say(f"step {step:,}: validation {score:.4f} ({each})")
-        if score > self.best:
-            self.best = score
-            (self.out / CHOSEN).mkdir(parents=True, exist_ok=True)
-            save_weights(self.model, self.out / CHOSEN)
-
-    def record(self, seconds: float) -> dict[str, Any]:
-        """What a reader of the weights wants to know about their training."""
-        return {
-            "settings": asdict(self.settings),
-            "backbone": self.backbone.identity,
-            "backbone_sha256": self.backbone.sha256,
-            "trained_parameters": trained_parameters(self.model),
-            "training_posts": {task.name: len(task.token_ids) for task in self.tasks},
-            "validation": self.history,
-            "seconds": round(seconds, 1),
-            "versions": {"torch": torch.__version__},
-            "before": self.record_before(),
-        }
-
-    def record_before(self) -> dict[str, Any]:
-        """The record of the stage that this one began from; {} when there was none."""
-        file = self.start / RECORD_FILE if self.start is not None else None
-        return json.loads(file.read_text()) if file is not None and file.is_file() else {}
-
-
-def finish_heads(run: Run) -> None:
-    """Fit the small heads to the end on the chosen epoch's frozen encoder."""
-    chosen = run.out / CHOSEN
-    load_trained_state(run.model, load_file(chosen / ADAPTER_FILE), load_file(chosen / HEADS_FILE))
-    for task in run.tasks:
-        if task.name in STRENGTH:
-            refit(run.model, task, task.name, STRENGTH[task.name])
-    save_weights(run.model, chosen)
+"""After sentiment alone, from which each begins."""
 
 
 def train(
@@ -215,15 +64,16 @@ def train(
     settings: TrainingSettings,
     backbone_folder: Path | None,
     start: Path | None = None,
+    teachers: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
     """Train one stage and leave the best epoch in `out / "chosen"`.
 
     A run that was cut off continues from its last checkpoint when called again with the same
-    settings. `start` is a folder of weights to begin from. Returns the run's record: settings,
-    parameter count, validation by epoch, seconds.
+    settings. `start` is a folder of weights to begin from, `teachers` are those of earlier stages.
+    Returns the run's record: settings, parameter count, validation by epoch, seconds.
     """
     backbone = find_backbone(MINILM_ID, MINILM_SHA256, backbone_folder)
-    run = Run(data_root, out, settings, backbone, start)
+    run = Run(data_root, out, settings, backbone, start, teachers)
     console = Console(stderr=True)
     console.print(
         f"{trained_parameters(run.model):,} trained parameters, {len(run.steps):,} steps of "
@@ -263,6 +113,30 @@ def _stage_of(start: Path | None) -> str:
     return start.parent.name if start.name == CHOSEN else start.name
 
 
+def stages_for(tasks: tuple[str, ...]) -> tuple[Stage, ...]:
+    """The stages after sentiment alone; teachers are there only where every task is trained."""
+    return tuple(stage for stage in STAGES if not stage.teachers or set(tasks) == set(TASKS))
+
+
+def stage_settings(
+    stage: Stage, tasks: tuple[str, ...], common: TrainingSettings, start: Path | None
+) -> TrainingSettings:
+    """The settings of a stage that begins from the weights in `start`."""
+    sets = (*tasks, UNLABELLED) if stage.teachers else tasks
+    return replace(
+        common,
+        tasks=tasks,
+        heads=heads_of(tasks),
+        epochs=stage.epochs,
+        learning_rate=stage.learning_rate,
+        passes={name: stage.passes[name] for name in sets},
+        teachers=stage.teachers,
+        sentiment_posts=stage.sentiment_posts,
+        unlabelled_posts=stage.unlabelled_posts,
+        start=_stage_of(start),
+    )
+
+
 def train_stages(
     data_root: Path,
     out: Path,
@@ -271,31 +145,29 @@ def train_stages(
     backbone: Path | None,
     start: Path | None = None,
 ) -> None:
-    """Sentiment alone, then all tasks from there in `STAGES`; the result is `out / "chosen"`.
+    """Sentiment alone, then `STAGES` from there; the result is `out / "chosen"`.
 
-    With `start`, a folder of sentiment weights, the first stage is left out.
+    With `start`, a folder of sentiment weights, the first stage is left out. A stage that has left
+    its record is finished and is not trained again.
     """
     if tasks == ("sentiment",):
         train(data_root, out, replace(common, tasks=tasks, heads=tasks), backbone, start)
         return
     if start is None and "sentiment" in tasks:
-        alone = replace(common, tasks=("sentiment",), heads=("sentiment",))
-        train(data_root, out / "sentiment", alone, backbone)
-        start = out / "sentiment" / CHOSEN
-    for stage in STAGES:
-        is_last = stage is STAGES[-1]
-        settings = replace(
-            common,
-            tasks=tasks,
-            heads=heads_of(tasks),
-            epochs=stage.epochs,
-            learning_rate=stage.learning_rate,
-            passes={name: stage.passes[name] for name in tasks},
-            start=_stage_of(start),
-        )
-        folder = out if is_last else out / stage.name
-        train(data_root, folder, settings, backbone, start)
-        start = folder / CHOSEN
+        start = out / ALONE / CHOSEN
+        if not (start / RECORD_FILE).is_file():
+            alone = replace(common, tasks=("sentiment",), heads=("sentiment",))
+            train(data_root, out / ALONE, alone, backbone)
+    left: dict[str, Path] = {} if start is None else {ALONE: start}
+    stages = stages_for(tasks)
+    for stage in stages:
+        folder = out if stage is stages[-1] else out / stage.name
+        left[stage.name] = folder / CHOSEN
+        if (folder / CHOSEN / RECORD_FILE).is_file():
+            continue
+        settings = stage_settings(stage, tasks, common, start)
+        teachers = {name: left[name] for name in stage.teachers}
+        train(data_root, folder, settings, backbone, start, teachers)
 
 
 def main(
