@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 from zlib import crc32
@@ -19,16 +19,15 @@ from core.codec import encode
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.schemas import Alert, Window
-from services.alerting.circumstances import ALL, Circumstances, start_of
+from services.alerting.circumstances import ALL, Circumstances
 from services.alerting.known import Judge, Known, PaneContext
 from services.alerting.opened import OpenAlert, opened_decoder
+from services.alerting.panes import Pane, panes_of
 from stream.shifts.signals import JudgeContext, ShiftSignal
 from stream.store.alert_state import AlertState, JudgeSave, Said
 
 _log = get_logger(__name__)
 
-MAX_QUIET_PANES: Final = 1_440
-"""After a longer hole (another recording, a stack that was off) nobody is told of its panes."""
 SAVED_AT_ONCE: Final = 64
 QUERIES_A_PANE: Final = 128
 """So many states are saved with every pane; of more queries each is saved every few panes."""
@@ -127,53 +126,58 @@ class Judging:
         touched: set[str] = set()
         corrected: set[str] = set()
         panes: set[int] = set()
-        for start_s, group, is_new in self._panes(windows, upto_s):
-            began_s = time.perf_counter()
-            said += self._judge_pane(start_s, group, is_new)
-            self._metrics.judge_seconds.observe(time.perf_counter() - began_s)
-            if is_new:
-                corrected |= self._forget_unseen(start_s, group)
-                touched.update(self._judge.queries())
-                panes.add(start_s // self._pane_s)
-            else:
-                corrected.update(window.query for window in group)
+        found = panes_of(windows, upto_s, self._known, self._pane_s, may_begin=not self._opened)
+        if found.begins:
+            corrected = self._forget_all()
+        if known := self._worth_judging(found.known):
+            # Together: a tick may correct many panes, and each query is judged again once.
+            said += self._judged([(group, self._context(at, group, False)) for at, group in known])
+            corrected |= {window.query for _, group in known for window in group}
+        for start_s, group in found.new:
+            context = self._context(start_s, group, True)
+            said += self._judged([(group, context)], start_s)
+            corrected |= self._forget_unseen(start_s, group)
+            touched.update(self._judge.queries())
+            panes.add(start_s // self._pane_s)
         if touched or corrected:
             await self._prepare(said, touched, corrected, panes)
         return await self._save()
 
-    def _panes(
-        self, windows: Sequence[Window], upto_s: int
-    ) -> Iterator[tuple[int, list[Window], bool]]:
-        """Yield (start, windows, whether nobody was told of it before), in order."""
-        by_start: dict[int, list[Window]] = {}
-        for window in windows:
-            by_start.setdefault(start_of(window), []).append(window)
-        first_s = self._known.judged_s
-        if first_s < 0:
-            first_s = min(by_start, default=upto_s)
-        starts = set(by_start)
-        if upto_s - first_s <= MAX_QUIET_PANES * self._pane_s:
-            starts.update(range(first_s, upto_s, self._pane_s))
-        for start_s in sorted(starts):
-            yield start_s, by_start.get(start_s, []), start_s >= first_s
-        self._known.judged_s = max(first_s, upto_s)
+    def _forget_all(self) -> set[str]:
+        """Start every query anew; return them."""
+        known = set(self._judge.queries())
+        for query in known:
+            self._judge.forget(query)
+        self._known.contexts = []
+        return known
 
-    def _judge_pane(self, start_s: int, group: list[Window], is_new: bool) -> list[ShiftSignal]:
-        context = self._context(start_s, group, is_new)
+    def _worth_judging(self, panes: Sequence[Pane]) -> list[Pane]:
+        """Leave out late windows of queries that are not known yet: what is late begins nothing."""
+        known = set(self._judge.queries())
+        found = [(at, [w for w in group if w.query in known]) for at, group in panes]
+        return [(at, group) for at, group in found if group]
+
+    def _judged(
+        self, groups: Sequence[tuple[list[Window], JudgeContext]], quiet_s: int | None = None
+    ) -> list[ShiftSignal]:
+        """Judge windows, then the pane at `quiet_s` for the queries without one in it."""
+        began_s = time.perf_counter()
         try:
-            said = self._judge.judge_many(group, context) if group else []
-            if is_new:
-                said += self._judge.judge_quiet(start_s, context)
+            said = self._judge.judge_groups(groups)
+            if quiet_s is not None:
+                said += self._judge.judge_quiet(quiet_s, groups[-1][1])
         except Exception:
             # A defect of the judge must not keep windows from closing.
-            _log.exception("a pane cannot be judged", start_s=start_s, windows=len(group))
+            windows = sum(len(group) for group, _ in groups)
+            _log.exception("windows cannot be judged", pane_s=quiet_s, windows=windows)
             self._metrics.judge_failures.inc()
-            return [signal for window in group for signal in self._judge_alone(window, context)]
+            return [s for group, at in groups for w in group for s in self._judge_alone(w, at)]
+        self._metrics.judge_seconds.observe(time.perf_counter() - began_s)
         return said
 
     def _judge_alone(self, window: Window, context: JudgeContext) -> list[ShiftSignal]:
         try:
-            return self._judge.judge_many([window], context)
+            return self._judge.judge_groups([([window], context)])
         except Exception:
             _log.exception("a query's judge starts anew", query=window.query)
             self._judge.forget(window.query)

@@ -15,8 +15,10 @@ from stream.shifts.signals import JudgeContext, ShiftSignal
 class Judge(Protocol):
     """What is needed of `stream.shifts.judge.ShiftJudge`; its module has the contract."""
 
-    def judge_many(self, windows: Sequence[Window], context: JudgeContext) -> list[ShiftSignal]:
-        """Judge windows; say nothing of what was judged before."""
+    def judge_groups(
+        self, groups: Sequence[tuple[Sequence[Window], JudgeContext]]
+    ) -> list[ShiftSignal]:
+        """Judge windows under their contexts; say nothing of what was judged before."""
         ...
 
     def judge_quiet(self, start_s: int, context: JudgeContext) -> list[ShiftSignal]:
@@ -66,12 +68,14 @@ class Known(msgspec.Struct):
 
     Attributes:
         judged_s: panes that start before this were judged, also for queries without a window.
+        begun_s: start of the first pane that counts.
         every: each query was saved in the last so many panes.
         contexts: of the last panes, which may have to be judged again.
         remembered: circumstances.
     """
 
     judged_s: int = -1
+    begun_s: int = -1
     every: int = 1
     contexts: list[PaneContext] = msgspec.field(default_factory=list[PaneContext])
     remembered: Remembered = msgspec.field(default_factory=Remembered)

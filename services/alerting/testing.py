@@ -32,10 +32,13 @@ class StepJudge:
         self._pane_s = pane_s
         self._states: dict[str, _QueryState] = {}
 
-    def judge_many(self, windows: Sequence[Window], context: JudgeContext) -> list[ShiftSignal]:
+    def judge_groups(
+        self, groups: Sequence[tuple[Sequence[Window], JudgeContext]]
+    ) -> list[ShiftSignal]:
         """See `stream.shifts.judge`; a correction says nothing here."""
         found = [
             self._pane(window.query, start_of(window), window.counters.get("posts", 0), context)
+            for windows, context in groups
             for window in sorted(windows, key=lambda one: (one.start, one.query))
         ]
         return [signal for signal in found if signal is not None]

@@ -15,7 +15,7 @@ The contract that the closer calls:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from core.schemas import Window
 from core.settings import ShiftSettings
 from stream.shifts import cusum, evidence, intake, memory
 from stream.shifts.advance import advance
-from stream.shifts.layout import ABSENT, ENDED_AS, KIND_COUNT, OTHER, PANE, SILENT, Rows
+from stream.shifts.layout import ABSENT, ENDED_AS, KIND_COUNT, OTHER, SILENT, Rows
 from stream.shifts.memory import MAX_STATE_BYTES, Memory
 from stream.shifts.signals import JudgeContext, ShiftSignal
 
@@ -34,8 +34,8 @@ __all__ = ["MAX_STATE_BYTES", "ShiftJudge"]
 
 Numbers = NDArray[np.int64]
 
-_LONGEST_GAP_S: Final = 86_400
-"""After so long unseen a query's charts start again; its baseline stays."""
+_LONGEST_GAP: Final = 1_440
+"""After so many panes unseen a query's charts start again; its baseline stays."""
 _CORRECTED: Final = ENDED_AS.index("corrected")
 
 
@@ -69,11 +69,29 @@ class ShiftJudge:
         `settings.correction_panes` panes of its query is judged as if it had been known at the
         time; an older one is counted in `too_old` and changes nothing.
         """
-        said: list[ShiftSignal] = []
-        ordered = sorted(windows, key=lambda one: (one.start, one.query, one.revision))
-        for _, group in groupby(ordered, key=lambda one: one.start):
-            latest = {window.query: window for window in group}
-            said.extend(self._judge_pane(list(latest.values()), context))
+        return self.judge_groups([(windows, context)])
+
+    def judge_groups(
+        self, groups: Sequence[tuple[Sequence[Window], JudgeContext]]
+    ) -> list[ShiftSignal]:
+        """Do `judge_many` for windows under several contexts.
+
+        Corrections come first and are judged again together: however many panes of a query changed,
+        its last panes run once.
+        """
+        late: list[Numbers] = []
+        forward: list[tuple[int, list[Window], JudgeContext]] = []
+        for start_s, windows, context in _by_pane(groups):
+            known = [self._is_late(window.query, start_s) for window in windows]
+            old = [window for window, is_late in zip(windows, known, strict=True) if is_late]
+            if old:
+                late.append(self._correct(old, start_s, context))
+            new = [window for window, is_late in zip(windows, known, strict=True) if not is_late]
+            if new:
+                forward.append((start_s, new, context))
+        said = self._judge_again(np.unique(np.concatenate(late))) if late else []
+        for start_s, windows, context in forward:
+            said += self._judge_pane(start_s, windows, context)
         return said
 
     def judge_quiet(self, start_s: int, context: JudgeContext) -> list[ShiftSignal]:
@@ -102,24 +120,29 @@ class ShiftJudge:
         """Drop the state of a query that is no longer watched."""
         self._memory.remove(query)
 
-    def _judge_pane(self, windows: Sequence[Window], context: JudgeContext) -> list[ShiftSignal]:
-        """Judge windows of one pane, at most one a query."""
+    def _is_late(self, query: str, start_s: int) -> bool:
+        row = self._memory.find(query)
+        return row is not None and int(self._memory.at[row]) >= start_s
+
+    def _judge_pane(
+        self, start_s: int, windows: Sequence[Window], context: JudgeContext
+    ) -> list[ShiftSignal]:
+        """Judge windows of one pane, at most one a query, none judged before."""
         held = self._memory
-        start_s = int(windows[0].start.timestamp())
-        rows = np.array([held.row(window.query) for window in windows], dtype=np.int64)
+        rows, panes = self._filled(windows, context)
+        unseen = held.at[rows] < 0
+        held.at[rows[unseen]] = start_s - self._pane_s
+        said = self._bring_to(rows, start_s - self._pane_s, context)
+        self._push(rows, panes)
+        return said + self._say(rows, start_s)
+
+    def _filled(self, windows: Sequence[Window], context: JudgeContext) -> tuple[Numbers, Rows]:
+        """Return the row and the pane of each window."""
+        rows = np.array([self._memory.row(window.query) for window in windows], dtype=np.int64)
         panes = np.repeat(self._context_pane(context), len(windows))
         for place, window in enumerate(windows):
             self._fill(panes, place, int(rows[place]), window)
-        unseen = held.at[rows] < 0
-        held.at[rows[unseen]] = start_s - self._pane_s
-        forward = held.at[rows] < start_s
-        said = self._bring_to(rows[forward], start_s - self._pane_s, context)
-        self._push(rows[forward], panes[forward])
-        said += self._say(rows[forward], start_s)
-        late = ~forward
-        if late.any():
-            said += self._correct(rows[late], panes[late], start_s)
-        return said
+        return rows, panes
 
     def _context_pane(self, context: JudgeContext) -> Rows:
         firing = int(self._memory.now["firing"].sum())
@@ -141,7 +164,7 @@ class ShiftJudge:
         """Judge the panes in which `rows` had no window, up to the one at `start_s`."""
         held = self._memory
         said: list[ShiftSignal] = []
-        long = rows[start_s - held.at[rows] > _LONGEST_GAP_S]
+        long = rows[start_s - held.at[rows] > _LONGEST_GAP * self._pane_s]
         if len(long):
             self._skip(long, start_s)
         while len(rows := rows[held.at[rows] < start_s]):
@@ -185,9 +208,10 @@ class ShiftJudge:
         held.now[rows] = now
         held.at[rows] = panes["start"]
 
-    def _correct(self, rows: Numbers, panes: Rows, start_s: int) -> list[ShiftSignal]:
-        """Put corrected panes in their place and judge again from the base."""
+    def _correct(self, windows: Sequence[Window], start_s: int, context: JudgeContext) -> Numbers:
+        """Put corrected panes in their place; return the rows that must be judged again."""
         held, size = self._memory, self._settings.correction_panes
+        rows, panes = self._filled(windows, context)
         recent = held.at[rows] - start_s < size * self._pane_s
         self.too_old += int((~recent).sum())
         place = start_s // self._pane_s % size
@@ -196,23 +220,24 @@ class ShiftJudge:
             (panes["revision"] > known["revision"]) | ((known["flags"] & ABSENT) > 0)
         )
         rows, panes, known = rows[better], panes[better], known[better]
-        if not len(rows):
-            return []
         # A pane stays judged under the context that it was judged under first.
         first = (known["flags"] & ABSENT) == 0
         for name in ("extra", "model"):
             panes[name] = np.where(first, known[name], panes[name])
         panes["flags"] = np.where(first, known["flags"] & SILENT, panes["flags"])
         held.ring[rows, place] = panes
+        return rows
+
+    def _judge_again(self, rows: Numbers) -> list[ShiftSignal]:
+        """Judge the panes of the ring again, from the base on."""
+        if not len(rows):
+            return []
+        held, size = self._memory, self._settings.correction_panes
         now = held.base[rows]
         for back in range(size - 1, -1, -1):
             at = held.at[rows] - back * self._pane_s
-            advance(
-                now,
-                held.ring[rows, at // self._pane_s % size],
-                self._settings,
-                self._pane_s,
-            )
+            pane = held.ring[rows, at // self._pane_s % size]
+            advance(now, pane, self._settings, self._pane_s)
         held.now[rows] = now
         said: list[ShiftSignal] = []
         for at in sorted(set(held.at[rows].tolist())):
@@ -251,4 +276,15 @@ class ShiftJudge:
         return [evidence.signal(name, strata, core, slot, number, why, decided_s)]
 
 
-assert PANE.names is not None  # noqa: S101
+def _by_pane(
+    groups: Sequence[tuple[Sequence[Window], JudgeContext]],
+) -> Iterator[tuple[int, list[Window], JudgeContext]]:
+    """Yield (start, last revision of each query, context) in the order of panes."""
+    ordered = sorted(
+        ((window, context) for windows, context in groups for window in windows),
+        key=lambda one: (one[0].start, one[0].query, one[0].revision),
+    )
+    for start, group in groupby(ordered, key=lambda one: one[0].start):
+        found = list(group)
+        latest = {window.query: window for window, _ in found}
+        yield int(start.timestamp()), list(latest.values()), found[0][1]

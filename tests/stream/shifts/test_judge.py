@@ -125,6 +125,27 @@ def test_a_correction_that_takes_the_evidence_away_resolves_the_alert() -> None:
     assert straight._memory.now["firing"].sum() == 0
 
 
+def test_many_corrections_at_once_say_what_they_say_one_by_one() -> None:
+    together, alone = ShiftJudge(SETTINGS), ShiftJudge(SETTINGS)
+    for judge in (together, alone):
+        judge_all(judge, stream(WORSE, 4))
+    other = JudgeContext(queries=5_000, model_version="m1")
+    fixed = [make_window(BEFORE + minute, USUAL, revision=1) for minute in range(4)]
+    new = make_window(BEFORE + 4, USUAL)
+    said = together.judge_groups([(fixed[:2], CONTEXT), (fixed[2:], other), ([new], CONTEXT)])
+    judge_all(alone, fixed)
+    judge_all(alone, [new])
+    assert [(one.state, one.ended_as) for one in said] == [("resolved", "corrected")]
+    assert together.state_bytes("trains") == alone.state_bytes("trains")
+
+
+def test_after_a_longer_silence_than_is_ever_judged_charts_begin_anew() -> None:
+    judge = ShiftJudge(SETTINGS, pane_s=10)
+    judge.judge(make_window(0, USUAL), CONTEXT)
+    judge.judge_quiet(int(make_window(60 * 23, USUAL).start.timestamp()), CONTEXT)
+    assert judge._memory.now["panes"].max() < 5
+
+
 def test_a_correction_from_before_the_ring_is_counted_and_changes_nothing() -> None:
     judge, windows = ShiftJudge(SETTINGS), stream(USUAL, 20)
     judge_all(judge, windows)
