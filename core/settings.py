@@ -275,6 +275,8 @@ class ShiftSettings(Struct, frozen=True, kw_only=True):
     """Evidence (nats) for a shift of volume."""
     brigading_threshold: Annotated[float, Meta(gt=0)] = 12.0
     """Evidence (nats) for brigading."""
+    loud_evidence: Annotated[float, Meta(ge=0)] = 3.0
+    """Further evidence (nats) for opinion or mix while volume fires: other people came, too."""
     resolve_evidence: Annotated[float, Meta(gt=0)] = 6.0
     """Evidence (nats) that a shift is over."""
     min_opinion_effect: Annotated[float, Meta(gt=0, le=2)] = 0.05

@@ -216,6 +216,9 @@ def _decide(
     for kind, rules, threshold in _charts(settings):
         chart = core[CHART_OF[kind]]
         needed = threshold + pane["extra"]
+        if kind in ("opinion", "mix"):
+            # Whoever makes a crowd larger is partly another crowd: that alone is no opinion.
+            needed = needed + settings.loud_evidence * (core["firing"][:, _VOLUME] > 0)
         over = known[:, None, None] & (chart["score"] >= needed[:, None, None])
         if not over.any():
             continue
