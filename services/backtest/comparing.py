@@ -19,48 +19,63 @@ from services.backtest.rivals import (
 )
 from services.backtest.running import Judged
 from services.backtest.scoring import tally
-from services.backtest.summary import OPINION_SCENARIOS, Streams, cells, point
+from services.backtest.summary import OPINION_SCENARIOS, Streams, at_rate, cells, point
 
-_RIVER_SHARES: Final = {"ADWIN": 1.0, "Page-Hinkley (river)": 1.0, "KSWIN": 0.25}
-"""KSWIN draws and sorts samples at every pane: it runs on a quarter of the streams."""
-_EVERY: Final = (60, 360, DAY)
+_EVERY: Final = (60, 360, DAY, 30 * DAY)
 
 
-def compare(quiet: Streams, suite: Streams, budget: float) -> dict[str, Any]:
-    """Return every rival's point at the budget and its whole curve.
+def compare(quiet: Streams, suite: Streams, budget: float, rate: float) -> dict[str, Any]:
+    """Return every rival's point at the budget, at our rate of false alarms, and its whole curve.
 
     Args:
         quiet: streams in which nothing happens; each rival gets the least threshold of its grid
             that raises at most `budget` alarms per query and 30 days on them.
         suite: where it is judged; not the same streams.
         budget: false alarms per query and 30 days.
+        rate: false alarms per query and day of the judge on `suite`.
     """
     found: dict[str, Any] = {"never": _never(suite)}
     for panes in _EVERY:
-        alarms = [[every(panes, len(judged.mean))] for _, judged in suite]
-        found[f"every {panes} minutes"] = _rival(None, alarms, suite, (float(panes),), budget)
+        alarms = [[every(panes, len(one.mean), at)] for at, (_, one) in enumerate(suite)]
+        rival = _rival(None, alarms, suite, (float(panes),))
+        if 30 * DAY / panes <= budget:
+            rival |= {"threshold": panes, "at_budget": rival["curve"][0]}
+        found[f"every {panes} minutes"] = rival
     for name, (statistic, thresholds) in STATISTICS.items():
         run = _crossing(statistic, thresholds)
         found[name] = _rival(run(quiet), run(suite), suite, thresholds, budget, quiet)
-    found["Page-Hinkley on residuals"] = _page_hinkley(quiet, suite, budget)
-    return found
+    found["Page-Hinkley on residuals"] = _page_hinkley(quiet, suite, budget, rate)
+    return {name: rival | _at_rate(rival, rate) for name, rival in found.items()}
 
 
-def compare_river(quiet: Streams, suite: Streams, budget: float, streams: int) -> dict[str, Any]:
-    """Return the same for river's detectors, on the first `streams`; empty without river."""
+def compare_river(
+    quiet: Streams, suite: Streams, budget: float, rate: float, streams: int
+) -> dict[str, Any]:
+    """Return the same for river's detectors; empty without river.
+
+    KSWIN, which draws and sorts samples at every pane, runs on `streams` quiet streams and as many
+    of the suite, half of them steps.
+    """
     try:
         import river  # noqa: F401  an optional extra
     except ImportError:
         return {}
     found: dict[str, Any] = {}
     for name, grid in RIVER_GRIDS.items():
-        most = max(2, round(streams * _RIVER_SHARES[name]))
-        steps = [pair for pair in suite if pair[0].scenario == "step"]
-        few, many = quiet[:most], [*suite[: most // 2], *steps[: most // 2]]
+        few, many = quiet, suite
+        if name == "KSWIN":
+            steps = [pair for pair in suite if pair[0].scenario == "step"]
+            half = max(1, streams // 2)
+            few, many = quiet[:streams], [*suite[:half], *steps[-half:]]
         before = [[river_alarms(name, at, judged) for at in grid] for _, judged in few]
         after = [[river_alarms(name, at, judged) for at in grid] for _, judged in many]
-        found[name] = _rival(before, after, many, grid, budget, few) | {"streams": len(many)}
+        rival = _rival(before, after, many, grid, budget, few) | {"streams": len(many)}
+        found[name] = rival | _at_rate(rival, rate)
     return found
+
+
+def _at_rate(rival: dict[str, Any], rate: float) -> dict[str, Any]:
+    return {"at_our_rate": at_rate(rival["curve"], rate)}
 
 
 def _crossing(
@@ -72,16 +87,20 @@ def _crossing(
     return run
 
 
-def _page_hinkley(quiet: Streams, suite: Streams, budget: float) -> dict[str, Any]:
-    """Return the best of the allowances of Page-Hinkley, by its delay at the budget."""
+def _page_hinkley(quiet: Streams, suite: Streams, budget: float, rate: float) -> dict[str, Any]:
+    """Return the best of the allowances of Page-Hinkley, by its delay at our rate."""
     tried: list[dict[str, Any]] = []
     for delta in PAGE_HINKLEY_DELTAS:
         before = page_hinkley([one for _, one in quiet], delta, PAGE_HINKLEY_THRESHOLDS)
         after = page_hinkley([one for _, one in suite], delta, PAGE_HINKLEY_THRESHOLDS)
         rival = _rival(before, after, suite, PAGE_HINKLEY_THRESHOLDS, budget, quiet)
-        tried.append(rival | {"delta": delta})
-    kept = [one for one in tried if one["at_budget"]]
-    return min(kept or tried, key=lambda one: (one["at_budget"] or {}).get("delay_mean_panes", 1e9))
+        tried.append(rival | {"delta": delta} | _at_rate(rival, rate))
+
+    def delay(one: dict[str, Any]) -> float:
+        return (one["at_our_rate"] or {}).get("delay_mean_all_panes", 1e9)
+
+    others = [{"delta": one["delta"], "at_our_rate": one["at_our_rate"]} for one in tried]
+    return min(tried, key=delay) | {"deltas": others}
 
 
 def _never(suite: Streams) -> dict[str, Any]:
@@ -91,7 +110,7 @@ def _never(suite: Streams) -> dict[str, Any]:
 
 def _rival(
     quiet_alarms: Sequence[Alarms] | None, suite_alarms: Sequence[Alarms], suite: Streams,
-    thresholds: Sequence[float], budget: float, quiet: Streams = (),
+    thresholds: Sequence[float], budget: float = 0.0, quiet: Streams = (),
 ) -> dict[str, Any]:  # fmt: skip
     places = range(len(thresholds))
     counted = [tally(_with(suite, suite_alarms, place), OPINION_SCENARIOS) for place in places]

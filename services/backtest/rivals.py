@@ -21,6 +21,8 @@ Alarms = list[list[int]]
 """Panes with an alarm, per threshold."""
 
 _REST: Final = 30
+_GOLDEN: Final = 0.6180339887
+"""Multiples of it modulo one are spread evenly."""
 
 
 def crossings(statistic: Floats, thresholds: Sequence[float]) -> Alarms:
@@ -92,12 +94,12 @@ def smoothed_z(judged: Judged) -> Floats:
 STATISTICS: Final[dict[str, tuple[Callable[[Judged], Floats], tuple[float, ...]]]] = {
     "hour against twelve": (hour_against_twelve, tuple(np.linspace(0.02, 0.6, 40).tolist())),
     "hour against day, k sd": (hour_against_day, tuple(np.linspace(1.0, 12.0, 40).tolist())),
-    "pane z": (pane_z, tuple(np.linspace(2.5, 7.0, 40).tolist())),
+    "pane z": (pane_z, tuple(np.geomspace(2.5, 20.0, 40).tolist())),
     "residual z": (residual_z, tuple(np.linspace(2.5, 7.0, 40).tolist())),
     "residual hour z": (smoothed_z, tuple(np.linspace(2.5, 9.0, 40).tolist())),
 }
 
-PAGE_HINKLEY_DELTAS: Final = (0.1, 0.3, 0.6)
+PAGE_HINKLEY_DELTAS: Final = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 1.0)
 PAGE_HINKLEY_THRESHOLDS: Final = (8.0, 11.0, 13.0, 14.5, 16.0, 18.0, 21.0, 28.0, 36.0, 48.0, 70.0)
 
 
@@ -137,15 +139,17 @@ def _rested(alarms: list[int]) -> list[int]:
     return kept
 
 
-def every(panes: int, length: int) -> list[int]:
-    """Return alarms at every so many panes."""
-    return list(range(panes - 1, length, panes))
+def every(panes: int, length: int, number: int = 0) -> list[int]:
+    """Return alarms at every so many panes; streams of other numbers begin at other times."""
+    first = round(number * _GOLDEN % 1 * panes)
+    return list(range((first - 1) % panes, length, panes))
 
 
 RIVER_GRIDS: Final[dict[str, tuple[float, ...]]] = {
-    "ADWIN": (0.002, 1e-4, 1e-6, 1e-9),
-    "Page-Hinkley (river)": (20.0, 50.0, 100.0, 200.0),
-    "KSWIN": (1e-5, 1e-7),
+    # The loosest first, as everywhere: thresholds are read off from there.
+    "ADWIN": (2e-3, 1e-4, 1e-6, 1e-8, 1e-10, 1e-13, 1e-16, 1e-20, 1e-26),
+    "Page-Hinkley (river)": (10.0, 15.0, 20.0, 28.0, 40.0, 56.0, 80.0, 120.0, 200.0),
+    "KSWIN": (1e-5, 1e-7, 1e-9),
 }
 
 

@@ -30,6 +30,9 @@ _CURVE: Final = (-5.0, -3.0, -1.5, 1.5)
 """The opinion threshold of further points of the curve, less the one that is judged."""
 
 
+_RATE: Final = "false_per_query_and_day"
+
+
 @dataclass(frozen=True, slots=True)
 class BacktestOptions:
     """What is run.
@@ -43,7 +46,7 @@ class BacktestOptions:
         processes: 0 means one a core.
         budget: false alarms per query and 30 days for the rivals.
         days: of every stream.
-        river_streams: that river's detectors run on, in plain Python; 0 leaves them out.
+        river_streams: that river's KSWIN runs on; 0 leaves river's detectors out.
     """
 
     streams: int = 200
@@ -123,12 +126,11 @@ def report_on(
             for less, streams in sorted(rows.items())
         ]
     if options.quiet:
-        report["rivals"] = compare(judged.quiet, judged.suite, options.budget)
-    if options.river_streams:
-        few = options.river_streams
-        report.setdefault("rivals", {}).update(
-            compare_river(judged.quiet, judged.suite, options.budget, few)
-        )
+        both, rate = (judged.quiet, judged.suite), report["judge_at_budget"][_RATE]
+        report["rivals"] = compare(*both, options.budget, rate)
+        if options.river_streams:
+            few = options.river_streams
+            report["rivals"] |= compare_river(*both, options.budget, rate, few)
     if options.data is not None:
         report["labelled"] = labelled(settings, options.data)
     return finite(report)

@@ -110,7 +110,8 @@ def alarms_of(judged: Judged, kind: str) -> list[int]:
 def delay_figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Return median, 90th percentile and mean delay in panes, beside the mean limit.
 
-    A shift that was missed has the delay of its whole length in the quantiles, none in the mean.
+    A shift that was missed has the delay of its whole length in the quantiles and in
+    `delay_mean_all_panes`, none in `delay_mean_panes`.
     """
     if not outcomes:
         return {}
@@ -122,5 +123,6 @@ def delay_figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
         "delay_median_panes": round(float(np.median(whole)), 2),
         "delay_p90_panes": round(float(np.quantile(whole, 0.9)), 2),
         "delay_mean_panes": round(float(np.mean(seen)), 2) if seen else float("nan"),
+        "delay_mean_all_panes": round(float(np.mean(whole)), 2),
         "limit_mean_panes": round(float(np.mean([o.limit for o in outcomes])), 2),
     }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
-from services.backtest.plan import DAY, STRENGTHS, VOLUMES, StreamPlan
+from services.backtest.plan import STRENGTHS, VOLUMES, StreamPlan
 from services.backtest.running import Judged
 from services.backtest.scoring import Outcome, Tally, alarms_of, delay_figures, tally
 from stream.shifts.signals import KINDS
@@ -15,6 +16,10 @@ from stream.shifts.signals import KINDS
 Streams = Sequence[tuple[StreamPlan, Judged]]
 
 OPINION_SCENARIOS: Final = ("step", "ramp", "burst")
+AT_RATE: Final = (
+    "missed_share", "delay_median_panes", "delay_p90_panes", "delay_mean_all_panes",
+)  # fmt: skip
+"""What is compared at equal rates of false alarms."""
 
 
 def summarise(streams: Streams) -> dict[str, Any]:
@@ -65,7 +70,7 @@ def cells(counted: Tally) -> list[dict[str, Any]]:
                 continue
             row = {"strength": strength, "volume": volume, **delay_figures(inside)}
             row["allowed_mean_panes"] = round(1.5 * row["limit_mean_panes"] + 1, 2)
-            row["within"] = row["delay_mean_panes"] <= row["allowed_mean_panes"]
+            row["within"] = row["delay_mean_all_panes"] <= row["allowed_mean_panes"]
             rows.append(row)
     return rows
 
@@ -145,9 +150,25 @@ def point(counted: Tally) -> dict[str, float]:
     }
 
 
-def in_minutes(panes: float) -> float:
-    """Return panes as minutes of the suite."""
-    return panes * DAY / 1_440
+def at_rate(curve: Sequence[Mapping[str, Any]], rate: float) -> dict[str, float] | None:
+    """Return the delays of a detector where it has `rate` false alarms per query and day.
+
+    Between two points of the curve, which begins with the loosest, in the logarithm of the rate;
+    from the strict end, where a looser threshold still means more alarms. None if the curve does
+    not come by there.
+    """
+    for strict, loose in pairwise(reversed(curve)):
+        low, high = (row["false_per_query_and_day"] for row in (strict, loose))
+        if low <= rate < high:
+            # A rate of none is taken for half of the least that can be counted.
+            least = max(low, 5e-5)
+            span = float(np.log(high / least))
+            part = min(1.0, float(np.log(max(rate, least) / least)) / span)
+            return {
+                name: round(strict[name] + part * (loose[name] - strict[name]), 4)
+                for name in AT_RATE
+            }
+    return None
 
 
 def finite(value: Any) -> Any:

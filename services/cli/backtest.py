@@ -41,7 +41,7 @@ def backtest(
         ),
     ] = None,
     river: Annotated[
-        int, typer.Option(min=0, help="Streams that river's detectors run on; 0: none.")
+        int, typer.Option(min=0, help="Streams that river's KSWIN runs on; 0: no river.")
     ] = 8,
     seed: Annotated[int, typer.Option(help="Of the suite.")] = SUITE_SEED,
     processes: Annotated[int, typer.Option(min=0, help="0: one a core.")] = 0,
