@@ -126,7 +126,7 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
 
 def _write(path: Path, options: Options, measured: Measured) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    further: Mapping[str, str] = measured.versions | {"groundswell": _commit()}
+    further: Mapping[str, str] = measured.versions | {"groundswell": commit()}
     write_report(
         path,
         measured.figures,
@@ -137,7 +137,8 @@ def _write(path: Path, options: Options, measured: Measured) -> None:
     )
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the short name of the commit that is measured, "unknown" without git."""
     git = shutil.which("git")
     if git is None:
         return "unknown"

@@ -75,6 +75,7 @@ class FakeJetstream:
         answers: one is taken by each connection attempt, before a session; None is no answer.
         floor: the first entry that is still kept, by place in `entries`.
         dictionary: of zstd; empty: the server has none.
+        packed: frame -> how it was recorded under `dictionary`, sent so instead of packed anew.
         numbers: False for an old server, which numbers nothing.
         time_cursor_early: a time cursor starts so many entries before.
         requests: paths and queries asked for, for tests to look at.
@@ -86,6 +87,7 @@ class FakeJetstream:
     answers: deque[Answer | None] = field(default_factory=deque)
     floor: int = 0
     dictionary: bytes = b""
+    packed: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     numbers: bool = True
     time_cursor_early: int = 0
     requests: list[str] = field(default_factory=list[str])
@@ -278,7 +280,7 @@ class FakeJetstream:
 
     async def _send(self, connection: ServerConnection, wish: _Wish, frame: bytes) -> None:
         if wish.zstd:
-            await connection.send(self._compressor.compress(frame))
+            await connection.send(self.packed.get(frame) or self._compressor.compress(frame))
         else:
             await connection.send(frame, text=True)
 

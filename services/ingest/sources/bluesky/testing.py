@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.ingest.sources.bluesky.fake_journal import Conversation, Entry, commit
-from services.ingest.sources.bluesky.fake_server import FakeJetstream
+from services.ingest.sources.bluesky.fake_server import FakeJetstream, Fault
 from services.ingest.sources.bluesky.options import LIKE, POST
 
 IMPATIENT: Final[Mapping[str, Any]] = {
@@ -22,20 +23,20 @@ IMPATIENT: Final[Mapping[str, Any]] = {
 
 
 class BlueskyPlatform:
-    """A Jetstream server and a conversation on it."""
+    """A Jetstream server and a conversation on it, of nothing but posts unless told otherwise."""
 
     can_replay = True
 
-    def __init__(self, server: FakeJetstream) -> None:
+    def __init__(self, server: FakeJetstream, talk: Conversation | None = None) -> None:
         self.server = server
-        self._talk = Conversation(datetime.now(UTC), posts_share=1.0)
+        self._talk = talk or Conversation(datetime.now(UTC), posts_share=1.0)
 
     def options(self) -> Mapping[str, Any]:
         """Return options that read from this server only, from its beginning."""
         return {"hosts": [self.server.host], "start_s_ago": 3600.0, "limits": IMPATIENT}
 
     def publish(self, count: int) -> Sequence[str]:
-        """Let posts appear."""
+        """Let events appear; return the ids of those that are posts."""
         before = len(self._talk.posts)
         self.server.append(self._talk.events(count))
         return [f"at://{did}/{POST}/{rkey}" for did, rkey in self._talk.posts[before:]]
@@ -55,6 +56,28 @@ class BlueskyPlatform:
 
     def disconnect(self) -> None:
         """End the sessions without a word."""
+        self.server.abort_all()
+
+    @property
+    def removed(self) -> int:
+        """How many posts were deleted by their authors."""
+        return len(self._talk.deleted)
+
+    @property
+    def disturbances(self) -> int:
+        """How often a session was begun anew."""
+        return max(0, len(self.server.requests) - 1)
+
+    def break_off(self, chance: random.Random) -> None:
+        """End the sessions in one of the ways of such servers, or restart the server."""
+        kind = chance.choice(("abort", "restart", "half_frame", "going_away", "repeat", "reorder"))
+        if kind == "restart":
+            self.server.stop()
+            self.server.start()
+            return
+        if kind != "abort":
+            # Met in the session after this one, so that two sessions end.
+            self.server.faults.append(Fault(kind, chance.randrange(40)))
         self.server.abort_all()
 
 

@@ -50,7 +50,7 @@ class Faults:
 @dataclass(eq=False)
 class _Client:
     streams: set[str]
-    queue: asyncio.Queue[tuple[str, str, str] | None]
+    queue: asyncio.Queue[tuple[str, str, str] | bytes | None]
     request: web.Request
 
 
@@ -157,6 +157,10 @@ class FakeMastodon:
                 if stream in client.streams:
                     client.queue.put_nowait((stream, name, payload))
 
+    def stream_bytes(self, recorded: bytes) -> None:
+        """Send the bytes of a recorded event stream to everybody, as they are."""
+        self.site.do(lambda: [client.queue.put_nowait(recorded) for client in self._clients])
+
     def _end_streams(self, abruptly: bool = False) -> int:
         clients = list(self._clients)
         for client in clients:
@@ -258,6 +262,9 @@ class FakeMastodon:
                 continue
             if event is None:
                 return
+            if isinstance(event, bytes):
+                await answer.write(event)
+                continue
             if self.faults.stall:
                 self._count("stall")
                 continue
@@ -308,6 +315,8 @@ class FakeMastodon:
 
     async def _serve_websocket(self, client: _Client, socket: web.WebSocketResponse) -> None:
         while (event := await client.queue.get()) is not None:
+            if isinstance(event, bytes):
+                raise TypeError("bytes of server-sent events are for clients of these")
             if self.faults.stall:
                 self._count("stall")
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,15 @@ class MastodonPlatform:
     def disconnect(self) -> None:
         """Cut the streams."""
         self.server.disconnect(abruptly=True)
+
+    def break_off(self, chance: random.Random) -> None:
+        """Cut the streams, end them politely, or refuse the next ones for being too many."""
+        kind = chance.choice(("cut", "end", "refuse", "half_event"))
+        faults = self.server.faults
+        if kind == "refuse":
+            faults.refuse_streaming, faults.refusals = (429, {"Retry-After": "0.1"}), 1
+        faults.half_event = kind == "half_event"
+        self.server.disconnect(abruptly=kind != "end")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,11 +48,16 @@ class RedditPlatform:
     @property
     def disturbances(self) -> int:
         """How often a connection was broken, or made anew."""
-        return self.site.used.get("fault abort", 0)
+        return sum(times for what, times in self.site.used.items() if what.startswith("fault"))
 
     def disconnect(self) -> None:
         """Cut the next answer."""
         self.site.faults = ["abort"]
+
+    def break_off(self, chance: random.Random) -> None:
+        """Cut the next answer, refuse it, or answer with something else."""
+        kinds: list[int | str] = ["abort", "junk", 429, 500, 503]
+        self.site.faults = [chance.choice(kinds)]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ class RssPlatform:
         self.site = site
         site.window = 100_000
         self._numbers = itertools.count()
+        self._refused = 0
 
     def options(self) -> Mapping[str, Any]:
         """Return options that look at this site often."""
@@ -49,11 +51,26 @@ class RssPlatform:
     @property
     def disturbances(self) -> int:
         """How often a connection was broken, or made anew."""
-        return self.site.aborted
+        return self.site.aborted + self._refused
 
     def disconnect(self) -> None:
         """Cut the next answer in the middle."""
         self.site.aborts = 1
+
+    def break_off(self, chance: random.Random) -> None:
+        """Cut the next answer in the middle, or refuse it."""
+        status = chance.choice((None, 429, 500, 503))
+        if status is None:
+            self.disconnect()
+            return
+        path = "/feed/a"
+
+        def refuse(_: web.Request) -> web.Response:
+            del self.site.answers[path]
+            self._refused += 1
+            return web.Response(status=status, headers={"Retry-After": "0"})
+
+        self.site.answers[path] = refuse
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import random
 import socket
 import threading
 import time
@@ -39,6 +40,7 @@ class WebhookPlatform:
         self._ends = threading.Event()
         self.accepted = 0
         self._hung_up = 0
+        self._impatient = 0
         self._thread = threading.Thread(target=self._send_all, name="sender", daemon=True)
         self._thread.start()
 
@@ -74,6 +76,13 @@ class WebhookPlatform:
             line.sendall(b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
             self._hung_up += 1
 
+    def break_off(self, chance: random.Random) -> None:
+        """Hang up in the middle of a request, or after a whole one without hearing the answer."""
+        if chance.random() < 0.5:
+            self.disconnect()
+        else:
+            self._impatient = 1
+
     def close(self) -> None:
         """Stop sending."""
         self._ends.set()
@@ -90,8 +99,12 @@ class WebhookPlatform:
 
     def _send(self, key: str, body: Any) -> bool:
         """Send one request; tell whether it was taken, so that the next one may follow it."""
+        patience_s = 5.0
+        if self._impatient:
+            self._impatient, patience_s = 0, 0.001
+            self._hung_up += 1
         try:
-            answer = self._client.send(body, key, timeout_s=5.0)
+            answer = self._client.send(body, key, timeout_s=patience_s)
         except (OSError, http.client.HTTPException):
             return False
         if answer.status == 202:
