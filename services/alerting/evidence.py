@@ -30,8 +30,9 @@ _log = get_logger(__name__)
 
 LAST_RECORDS: Final = 5_000
 """Of each partition: the posts of a few minutes of a busy stream, of hours of a quiet one."""
-BEFORE_S: Final = 21_600
-"""What is compared with: so long before the change began."""
+BEFORE_S: Final = 86_400
+"""What is compared with: so long before the change began. A whole day: what is said at night is no
+measure of what is said at noon."""
 TIMEOUT_S: Final = 20.0
 MOST_TERMS: Final = 10
 _WORD: Final = re.compile(r"[#@]?\w{3,}")
