@@ -87,6 +87,11 @@ def abort(request: web.Request) -> None:
         transport.abort()
 
 
+def request_is_open(request: web.Request) -> bool:
+    """Tell whether somebody still waits for the answer."""
+    return request.transport is not None and not request.transport.is_closing()
+
+
 def wait_for(claim: Callable[[], bool], deadline_s: float = 10.0) -> None:
     """Return once `claim` is true.
 

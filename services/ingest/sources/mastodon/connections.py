@@ -62,8 +62,12 @@ async def read_sse(
         on_open()
         decoder = EventDecoder()
         async for chunk in answer.content.iter_any():
-            heard()
-            for event in decoder.feed(chunk):
+            shown = decoder.comments
+            found = decoder.feed(chunk)
+            # Bytes alone show nothing: a server may drip them into an event that never ends.
+            if found or decoder.comments > shown:
+                heard()
+            for event in found:
                 yield event
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 import json
 from bisect import bisect_right, insort
@@ -14,6 +15,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from services.ingest.sources.mastodon.fake_faults import Faults
 from services.ingest.sources.mastodon.fake_statuses import (
     Status,
     is_in,
@@ -21,30 +23,7 @@ from services.ingest.sources.mastodon.fake_statuses import (
     stamp,
     streams_of,
 )
-from services.ingest.sources.threaded_site import ThreadedSite, abort
-
-
-@dataclass
-class Faults:
-    """What goes wrong; every fault counts how often it was used in `FakeMastodon.used`.
-
-    Attributes:
-        refuse_streaming: (HTTP status, headers) of the next streaming requests.
-        refuse_rest: the same of timelines.
-        refusals: how many requests are refused; -1 means all.
-        stall: streams stay open and say nothing, not even a heartbeat.
-        half_event: streams end in the middle of the next event.
-        wrong_json: the next event carries broken JSON.
-        slow_bytes: streams send one byte at a time.
-    """
-
-    refuse_streaming: tuple[int, dict[str, str]] | None = None
-    refuse_rest: tuple[int, dict[str, str]] | None = None
-    refusals: int = 1
-    stall: bool = False
-    half_event: bool = False
-    wrong_json: bool = False
-    slow_bytes: bool = False
+from services.ingest.sources.threaded_site import ThreadedSite, abort, request_is_open
 
 
 @dataclass(eq=False)
@@ -202,6 +181,11 @@ class FakeMastodon:
         if not self._is_known(request):
             return web.json_response({"error": "token"}, status=401)
         self._count("pages")
+        if self.faults.bomb:
+            self.faults.bomb = False
+            self._count("bomb")
+            body = gzip.compress(b" " * 60_000_000, 1)
+            return web.Response(body=body, headers={"Content-Encoding": "gzip"})
         if self.on_page is not None:
             self.on_page()
         tag = request.match_info.get("tag")
@@ -276,6 +260,14 @@ class FakeMastodon:
                 await answer.write(wire[: len(wire) // 2])
                 await asyncio.sleep(0.05)
                 abort(client.request)
+                return
+            if self.faults.drip:
+                self.faults.drip = False
+                self._count("drip")
+                await answer.write(b"event: update\ndata: ")
+                while request_is_open(client.request):
+                    await answer.write(b" ")
+                    await asyncio.sleep(0.05)
                 return
             if self.faults.slow_bytes:
                 self._count("slow_bytes")

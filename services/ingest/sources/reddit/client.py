@@ -9,11 +9,36 @@ import aiohttp
 
 from core.errors import ConfigError
 from core.settings import Secret
+from services.ingest.sources.bounded_http import AnswerTooLarge, AnswerUnreadable, read_bounded
 from services.ingest.sources.live import SessionEnded
 from services.ingest.sources.reddit.options import RedditOptions
 
 PAGE_THINGS: Final = 100
+MAX_ANSWER_BYTES: Final = 16_777_216
 _PATHS: Final = {"posts": "new", "comments": "comments"}
+
+
+class _BoundedAnswer(aiohttp.ClientResponse):
+    """An answer that is not read beyond its bound, as small as it may be when compressed."""
+
+    async def read(self) -> bytes:
+        """Return the body.
+
+        Raises:
+            AnswerTooLarge, AnswerUnreadable: it cannot be held.
+        """
+        if self._body is None:
+            self._body = await read_bounded(self, MAX_ANSWER_BYTES)
+        return self._body
+
+
+def bounded_session(timeout_s: float) -> aiohttp.ClientSession:
+    """Return a session whose answers are bounded in size and, altogether, in time."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        response_class=_BoundedAnswer,
+        auto_decompress=False,
+    )
 
 
 class RedditClient:
@@ -36,9 +61,9 @@ class RedditClient:
             user_agent=options.user_agent,
             reddit_url=options.reddit_url,
             oauth_url=options.oauth_url,
-            timeout=max(1, round(options.request_timeout_s)),
             check_for_updates=False,
-            requestor_kwargs={"session": http},
+            requestor_class=_punctual_requestor(),
+            requestor_kwargs={"session": http, "timeout": options.request_timeout_s},
         )
 
     async def page(self, listing: str, after: str) -> Any:
@@ -69,6 +94,8 @@ class RedditClient:
             raise _refused() from error
         except exceptions.ResponseException as error:
             raise _ended(error) from error
+        except exceptions.RequestException as error:
+            raise _broken(error.original_exception) from error
         except exceptions.AsyncPrawcoreException as error:
             raise SessionEnded("network", type(error).__name__) from error
 
@@ -78,6 +105,28 @@ def _refused() -> ConfigError:
         "reddit: Reddit refused the application: expected the option `client_id` and the setting "
         "`ingest.source_secret` as registered"
     )
+
+
+def _punctual_requestor() -> Any:
+    """Return a requestor class that keeps to its own `timeout`, as nothing else is asked for.
+
+    asyncpraw's setting of that name reaches no request: each comes with a constant of 16 s.
+    """
+    from asyncprawcore import Requestor
+
+    class Punctual(Requestor):
+        def request(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+            return super().request(*args, timeout=self.timeout, **kwargs)
+
+    return Punctual
+
+
+def _broken(error: BaseException) -> SessionEnded:
+    if isinstance(error, AnswerTooLarge | AnswerUnreadable):
+        return SessionEnded("too_large", str(error))
+    if isinstance(error, TimeoutError):
+        return SessionEnded("stalled", "the answer did not come in time")
+    return SessionEnded("network", type(error).__name__)
 
 
 def _ended(error: Any) -> SessionEnded | ConfigError:

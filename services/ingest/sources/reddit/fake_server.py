@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import itertools
 import time
 from base64 import b64decode
@@ -9,9 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
-from services.ingest.sources.threaded_site import ThreadedSite, abort
+from services.ingest.sources.threaded_site import ThreadedSite, abort, request_is_open
 
 LISTED: int = 1_000
+BOMB_BYTES: int = 60_000_000
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _KINDS = {"new": "t3", "comments": "t1"}
 
@@ -24,7 +27,8 @@ class FakeReddit:
         bad: further children of listings, as they are.
         secret: of the application.
         remaining: what the rate-limit headers say is left; None leaves them out.
-        faults: statuses of the next answers ("abort" cuts the line, "junk" is no JSON).
+        faults: statuses of the next answers; "abort" cuts the line, "junk" is no JSON, "stall"
+            never comes, "drip" comes byte by byte and never ends, "bomb" unfolds to `BOMB_BYTES`.
         used: how often each path was asked, and each fault used.
     """
 
@@ -116,7 +120,7 @@ class FakeReddit:
         token = {"access_token": "t", "token_type": "bearer", "expires_in": 3600, "scope": "*"}
         return web.json_response(token)
 
-    def _fault(self, request: web.Request) -> web.Response | None:
+    async def _fault(self, request: web.Request) -> web.StreamResponse | None:
         if not self.faults:
             return None
         fault = self.faults.pop(0)
@@ -126,6 +130,13 @@ class FakeReddit:
             return web.Response()
         if fault == "junk":
             return web.Response(text="<html>", headers=self._limits())
+        if fault in ("stall", "drip"):
+            return await _never_end(request, is_dripping=fault == "drip")
+        if fault == "bomb":
+            body = gzip.compress(b" " * BOMB_BYTES, 1)
+            return web.Response(
+                body=body, content_type="application/json", headers={"Content-Encoding": "gzip"}
+            )
         headers = {"Retry-After": "0.1"} if fault == 429 else {}
         return web.json_response({"error": fault}, status=int(fault), headers=headers)
 
@@ -139,9 +150,9 @@ class FakeReddit:
             "x-ratelimit-reset": "1",
         }
 
-    async def _listing(self, request: web.Request) -> web.Response:
+    async def _listing(self, request: web.Request) -> web.StreamResponse:
         self._count("listing")
-        fault = self._fault(request)
+        fault = await self._fault(request)
         if fault is not None:
             return fault
         kind = _KINDS[request.match_info["listing"]]
@@ -158,15 +169,27 @@ class FakeReddit:
         tree = {"kind": "Listing", "data": {"children": children, "after": more}}
         return web.json_response(tree, headers=self._limits())
 
-    async def _info(self, request: web.Request) -> web.Response:
+    async def _info(self, request: web.Request) -> web.StreamResponse:
         self._count("info")
-        fault = self._fault(request)
+        fault = await self._fault(request)
         if fault is not None:
             return fault
         wanted = request.query.get("id", "").split(",")
         children = [self.things[name] for name in wanted if name in self.things]
         tree = {"kind": "Listing", "data": {"children": children, "after": None}}
         return web.json_response(tree, headers=self._limits())
+
+
+async def _never_end(request: web.Request, *, is_dripping: bool) -> web.StreamResponse:
+    """Answer as a server does that hangs, until the other side has enough."""
+    answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+    if is_dripping:
+        await answer.prepare(request)
+    while request_is_open(request):
+        await asyncio.sleep(0.05)
+        if is_dripping:
+            await answer.write(b" ")
+    raise ConnectionResetError("the other side has gone")
 
 
 def _password(header: str) -> str:

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import ClassVar, Final
 
-import aiohttp
-
 from core.authors import author_hasher
 from core.schemas import Post, PostEvent
 from core.settings import Secret
@@ -25,7 +23,11 @@ from services.ingest.sources.live import LiveSource, SessionEnded
 from services.ingest.sources.recent import Recent
 from services.ingest.sources.records import Skipped, edit_of
 from services.ingest.sources.reddit import parse
-from services.ingest.sources.reddit.client import PAGE_THINGS, RedditClient
+from services.ingest.sources.reddit.client import (
+    PAGE_THINGS,
+    RedditClient,
+    bounded_session,
+)
 from services.ingest.sources.reddit.options import RedditOptions
 from services.ingest.sources.reddit.parse import Thing, ThingMapper
 
@@ -91,8 +93,7 @@ class RedditSource(LiveSource[RedditOptions]):
 
     async def session(self) -> None:
         """Look at the listings in turn until something goes wrong."""
-        timeout = aiohttp.ClientTimeout(total=self.options.request_timeout_s)
-        async with aiohttp.ClientSession(timeout=timeout) as http, self._awake():
+        async with bounded_session(self.options.request_timeout_s) as http, self._awake():
             client = RedditClient(self.options, self.context.secret, http)
             while True:
                 for listing in self.options.listings:

@@ -237,6 +237,48 @@ def test_a_stream_that_stalls_without_closing_is_given_up(
     assert reader.metric("source_reconnects_total", cause="stalled") >= 1
 
 
+def test_a_stream_that_drips_into_an_event_without_end_is_given_up(
+    server: FakeMastodon, read: Reading
+) -> None:
+    reader = read(limits={"idle_min_s": 0.3, "idle_initial_s": 0.6, "idle_max_s": 1.0})
+    server.post("one")
+    reader.until_posts(1)
+    server.faults.drip = True
+    missed = server.post("never at its end")
+    reader.until(lambda: missed in {post.id for post in reader.posts})
+    assert server.used["drip"] == 1
+    assert reader.metric("source_reconnects_total", cause="stalled") >= 1
+
+
+def test_a_timeline_that_unfolds_to_megabytes_is_asked_for_again(
+    server: FakeMastodon, read: Reading
+) -> None:
+    reader = read()
+    server.post("one")
+    reader.until_posts(1)
+    server.faults.bomb = True
+    server.disconnect()
+    missed = server.site.do(lambda: server._post("missed", None, {}))
+    reader.until(lambda: missed in {post.id for post in reader.posts})
+    assert server.used["bomb"] == 1
+    assert not reader.gaps
+
+
+def test_events_out_of_order_come_all_and_once(server: FakeMastodon, read: Reading) -> None:
+    reader = read()
+    server.post("first")
+    reader.until_posts(1)
+    server.faults.stall = True  # nothing is streamed as it is posted
+    ids = server.post_many([f"status {n}" for n in range(20)])
+    wait_for(lambda: server.used.get("stall", 0) == 20)
+    server.faults.stall = False
+    for one in [*reversed(ids), *ids]:
+        server.stream_again(one)
+    last = server.post("last")
+    reader.until(lambda: last in {post.id for post in reader.posts})
+    assert sorted(post.id for post in reader.posts[1:-1]) == sorted(ids)
+
+
 @pytest.mark.parametrize("fault", ["half_event", "wrong_json", "slow_bytes"])
 def test_broken_events_are_kept_or_fetched_again(
     server: FakeMastodon, read: Reading, fault: str

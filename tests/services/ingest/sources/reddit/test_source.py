@@ -100,17 +100,21 @@ def test_more_than_reddit_shows_is_a_counted_gap(reddit: FakeReddit, read: Readi
     assert [gap.cause for gap in again.gaps] == ["listing_ended"]
 
 
-@pytest.mark.parametrize("fault", ["abort", "junk", 429, 403])
+@pytest.mark.parametrize("fault", ["abort", "junk", "stall", "drip", "bomb", 429, 403])
 def test_bad_answers_are_asked_for_again(
     reddit: FakeReddit, read: Reading, fault: int | str
 ) -> None:
-    reader = read(listings=["posts"], request_timeout_s=5.0)
+    patience_s = 1.0 if fault in ("stall", "drip") else 5.0
+    reader = read(listings=["posts"], request_timeout_s=patience_s)
     wait_for(lambda: reddit.used.get("listing", 0) > 0)
     reddit.faults = [fault]
     name = reddit.post("after the fault")
     reader.until(lambda: name in {post.id for post in reader.posts}, 20.0)
     assert reddit.used[f"fault {fault}"] == 1
     assert len(reader.posts) == 1
+    cause = {"bomb": "too_large", "stall": "stalled", "drip": "stalled"}.get(str(fault))
+    if cause:
+        assert reader.metric("source_reconnects_total", cause=cause) == 1
 
 
 def test_the_rate_limit_headers_are_kept(reddit: FakeReddit, read: Reading) -> None:
