@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import psutil
 
+from benchmarks.harness import say
 from benchmarks.lab import BenchFailed, Lab
 from benchmarks.outage_accounts import behind, compare, in_panes
 from benchmarks.outage_forms import FORMS, BreakingPlatform, Form
@@ -22,6 +23,8 @@ from services.local.paths import PROJECT_ROOT
 MAX_BEHIND: Final = 300
 """Posts published and not yet in Kafka: feeds show their newest entries only."""
 WAIT_S: Final = 60.0
+STILL_S: Final = 5.0
+"""A source that has told of a gap and delivers nothing for so long will not deliver the rest."""
 MOST_GROWTH: Final = 1.1
 """Of resident memory, from the first third of what is judged to its end."""
 WARM_POSTS: Final = 1_000
@@ -137,6 +140,7 @@ class Feed:
         self.source = form.source
         self.published: list[str] = []
         self.lives: list[list[int]] = []
+        self._missing, self._moved_at = 0, time.monotonic()
         options = self.home / "options.toml"
         chosen = {**platform.options(), **form.options}
         options.write_text("".join(f"{key} = {_toml(v)}\n" for key, v in chosen.items()))
@@ -176,8 +180,18 @@ class Feed:
         return bool(self.totals()["gaps"])
 
     def is_near(self, behind: int) -> bool:
-        """Tell whether at most so many posts are on their way, or will never come."""
-        return self.behind() <= behind or self.has_gaps()
+        """Tell whether at most so many posts are on their way, or the rest is a counted gap."""
+        missing = self.behind()
+        if missing != self._missing:
+            self._missing, self._moved_at = missing, time.monotonic()
+        is_still = time.monotonic() - self._moved_at > STILL_S
+        return missing <= behind or (self.has_gaps() and is_still)
+
+    def said(self, word: str) -> list[str]:
+        """Return the lines of all its lives that have this word."""
+        logs = sorted(self.home.glob("*.log"))
+        lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+        return [line for line in lines if word in line]
 
     def wait(self, claim: Callable[[], bool], what: str) -> None:
         """Wait until `claim`.
@@ -222,6 +236,8 @@ def bring(name: str, plan: Plan) -> Outcome:
             finally:
                 feed.child.stop(10)
             disturbances = platform.disturbances
+            for line in feed.said("missed"):
+                say(line)
         missing, twice = compare(lab, feed.published, removed)
         return Outcome(
             feed.totals(), events, len(feed.published), removed, in_panes(lab), missing, twice,

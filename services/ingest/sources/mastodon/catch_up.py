@@ -70,6 +70,19 @@ class CatchUp:
             if last:
                 await self._miss(cause, last)
 
+    async def fill_seam(self, stream: Stream) -> None:
+        """Fetch what fell between the timeline's end and the stream's beginning, if anything did.
+
+        A server answers before it has subscribed us everywhere. A crash before this was done
+        loses nothing: the next fill goes back further than this is late.
+        """
+        last = self._delivery.at.get(stream.name, "")
+        try:
+            if last:
+                await self._fill_from(stream, last)
+        except (Refused, Unanswered) as error:
+            self._log.info("the seam was not looked at", source=SOURCE, error=str(error))
+
     async def _newest(self, stream: Stream) -> str:
         page = await self._rest.timeline(stream, limit="1")
         ids = [text_of(one.get("id")) for one in page if isinstance(one, dict)]

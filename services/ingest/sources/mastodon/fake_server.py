@@ -41,6 +41,7 @@ class FakeMastodon:
         token: expected in the Authorization header; "" asks for none.
         heartbeat_s: between `:thump` lines.
         faults: what goes wrong.
+        deaf_posts: so many statuses of a stream just opened are lost: it is not subscribed yet.
         on_page: called before a page of a timeline is read.
         used: how often each fault, page and stream was used.
         statuses: by id, in order; deleted ones are gone.
@@ -48,6 +49,7 @@ class FakeMastodon:
 
     token: str = "token"  # noqa: S105 - of a fake
     heartbeat_s: float = 0.5
+    deaf_posts: int = 0
     faults: Faults = field(default_factory=Faults)
     used: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, Status] = field(default_factory=dict)
@@ -131,6 +133,9 @@ class FakeMastodon:
 
     def stream_raw(self, name: str, payload: str, status: Status) -> None:
         """Stream an event to whoever would be sent `status`; on the server's loop."""
+        if self._clients and self.deaf_posts:
+            self.deaf_posts -= 1
+            return
         for stream in streams_of(status):
             for client in self._clients:
                 if stream in client.streams:

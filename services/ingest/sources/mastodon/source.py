@@ -26,6 +26,8 @@ from services.ingest.sources.mastodon.rest import Rest
 from services.ingest.sources.mastodon.sse import ServerEvent
 
 _HELD_EVENTS: Final = 1_000
+_SEAM_AFTER_S: Final = 3.0
+"""By then a server that answered has subscribed us; half of what a fill goes back at most."""
 _ROOM_EVERY_S: Final = 0.02
 
 
@@ -206,11 +208,14 @@ class MastodonSource(LiveSource[MastodonOptions]):
     async def _catch_up(
         self, catch_up: CatchUp, is_open: asyncio.Event, is_filled: asyncio.Event
     ) -> None:
-        """Fill every stream, then look at the newest posts again; then there is no more to do."""
+        """Fill every stream, and its seam; then look at the newest posts again."""
         await is_open.wait()
         for stream in self._streams:
             await catch_up.fill(stream)
         is_filled.set()
+        await asyncio.sleep(min(_SEAM_AFTER_S, self.options.rewind_s / 2))
+        for stream in self._streams:
+            await catch_up.fill_seam(stream)
         if self._sessions_before:
             await catch_up.recheck()
         self._sessions_before += 1

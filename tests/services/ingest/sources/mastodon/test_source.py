@@ -250,6 +250,23 @@ def test_a_stream_that_drips_into_an_event_without_end_is_given_up(
     assert reader.metric("source_reconnects_total", cause="stalled") >= 1
 
 
+@pytest.mark.parametrize("transport", ["sse", "websocket"])
+def test_what_falls_between_the_timeline_and_a_stream_that_is_late_is_fetched(
+    server: FakeMastodon, read: Reading, transport: str
+) -> None:
+    reader = read(transport=transport, rewind_s=5.0)
+    server.post("one")
+    reader.until_posts(1)
+    before, pages = server.used["streams"], server.used["pages"]
+    server.disconnect()
+    wait_for(lambda: server.used["streams"] > before and server.subscriptions > 0)
+    wait_for(lambda: server.used["pages"] >= pages + 2)
+    server.deaf_posts = 3
+    ids = server.post_many([f"status {n}" for n in range(5)])
+    reader.until(lambda: set(ids) <= {post.id for post in reader.posts})
+    assert len(reader.posts) == 6
+
+
 def test_a_timeline_that_unfolds_to_megabytes_is_asked_for_again(
     server: FakeMastodon, read: Reading
 ) -> None:
