@@ -31,6 +31,7 @@ from models.encoder.model import (
     load_backbone,
     load_trained_state,
 )
+from models.encoder.refit import STRENGTH, fit_linear
 from models.encoder.schedule import TrainingSettings
 from models.encoder.soft import SoftLesson
 from models.encoder.tasks import SOURCE_WEIGHTS
@@ -43,6 +44,8 @@ TARGETS_FILE: Final = "teachers.safetensors"
 ALONE: Final = "sentiment"
 JOINT: Final = "joint"
 """The stages that teach: sentiment alone, and all tasks by their labels."""
+REFIT_POSTS: Final = 4_096
+"""Sentiment posts that the topics layer is fitted to, besides the labelled ones."""
 WEIGHTS: Final = {
     "sentiment": 1.0,
     "emotion": 0.5,
@@ -82,6 +85,30 @@ def ask(model: PostEncoder, embeddings: Tensor, head: str) -> Tensor:
 def _embed(model: PostEncoder, tasks: Sequence[TokenisedTask], is_bf16: bool) -> dict[str, Tensor]:
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_bf16):
         return {task.name: embed_all(model, task.token_ids) for task in tasks}
+
+
+def refit_topics(
+    model: PostEncoder,
+    bare: PostEncoder,
+    labelled: TokenisedTask,
+    others: Sequence[tuple[int, ...]],
+    is_bf16: bool,
+) -> None:
+    """Replace the topics layer by one fitted to labels and to the teacher's answers for `others`.
+
+    A convex problem on the frozen encoder, like `refit.refit`; nothing else of the model changes.
+    """
+    lesson = next(lesson for lesson in labelled.lessons if lesson.head == "topics")
+    tags = torch.tensor(lesson.targets).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_bf16):
+        teach = topic_teacher(embed_all(bare, labelled.token_ids), tags)
+        said = teach(embed_all(bare, others)).sigmoid()
+        embeddings = embed_all(model, (*others, *labelled.token_ids))
+    weight, bias = fit_linear(embeddings, torch.cat([said, tags]), STRENGTH["topics"])
+    layer = model.head("topics").linear
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
 
 
 def _level_targets(views: Mapping[str, Views], data_root: Path, fold: int) -> tuple[Tensor, Tensor]:

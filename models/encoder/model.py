@@ -47,6 +47,7 @@ class PostEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.width = width
         self.heads = nn.ModuleDict({name: HEADS.get(name)(width, dropout) for name in heads})
 
     def head(self, name: str) -> Head:

@@ -17,7 +17,7 @@ from torch import Tensor
 from models.backbone import Backbone
 from models.encoder.batches import TokenisedTask, in_length_order, pad, tokenise
 from models.encoder.checkpoints import resume
-from models.encoder.distil import taught
+from models.encoder.distil import REFIT_POSTS, refit_topics, taught
 from models.encoder.model import (
     ADAPTER_FILE,
     HEADS_FILE,
@@ -209,7 +209,13 @@ def finish_heads(run: Run) -> None:
         return
     chosen = run.out / CHOSEN
     load_trained_state(run.model, load_file(chosen / ADAPTER_FILE), load_file(chosen / HEADS_FILE))
-    for task in run.tasks:
-        if task.name in STRENGTH:
-            refit(run.model, task, task.name, STRENGTH[task.name])
+    tasks = {task.name: task for task in run.tasks}
+    if "topics" in tasks and "sentiment" in tasks:
+        ids = tasks["sentiment"].token_ids
+        drawn = np.random.default_rng((run.settings.seed, 3)).permutation(len(ids))[:REFIT_POSTS]
+        bare = PostEncoder(load_backbone(run.backbone.folder), run.model.width, ())
+        others = [ids[row] for row in sorted(drawn.tolist())]
+        refit_topics(run.model, bare, tasks["topics"], others, run.settings.bf16)
+    elif "topics" in tasks:
+        refit(run.model, tasks["topics"], "topics", STRENGTH["topics"])
     save_weights(run.model, chosen)

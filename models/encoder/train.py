@@ -1,9 +1,10 @@
 """Train the post encoder: LoRA on the backbone, LayerNorms, biases and the heads.
 
 Reads top to bottom: the stages, the loop of one, one after another; `models.encoder.run` has what a
-step does. The shipped weights come from three stages: sentiment alone, which has fourteen times the
-posts of the others together; all tasks at once from there by their labels; and again from sentiment
-alone all tasks at once, taught by both and by the bare backbone. Needs torch.
+step does. The shipped weights come from two stages: sentiment alone, which has fourteen times the
+posts of the others together, then all tasks at once from there, with some sentiment again so that
+it is not forgotten. `--distil` adds a third, taught by both and by the bare backbone; the model
+card says what it gave. Needs torch.
 
     python -m models.encoder.train --data ../shared/data --tasks sentiment,emotion
 """
@@ -27,6 +28,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from core.errors import ConfigError
 from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
 from models.encoder.checkpoints import save_checkpoint
 from models.encoder.distil import ALONE, JOINT, UNLABELLED
@@ -39,23 +41,24 @@ STAGES = (
     Stage(
         "joint", 4, 5e-4, {"sentiment": 0.085, "emotion": 1.0, "topics": 3.0, "participation": 1.0}
     ),
-    Stage(
-        "distil",
-        4,
-        5e-4,
-        {
-            "sentiment": 0.375,
-            "emotion": 1.0,
-            "topics": 1.0,
-            "participation": 0.75,
-            UNLABELLED: 0.5,
-        },
-        teachers=(ALONE, JOINT),
-        sentiment_posts=8_192,
-        unlabelled_posts=2_048,
-    ),
 )
 """After sentiment alone, from which each begins."""
+DISTIL = Stage(
+    "distil",
+    4,
+    5e-4,
+    {
+        "sentiment": 0.375,
+        "emotion": 1.0,
+        "topics": 1.0,
+        "participation": 0.75,
+        UNLABELLED: 0.5,
+    },
+    teachers=(ALONE, JOINT),
+    sentiment_posts=8_192,
+    unlabelled_posts=2_048,
+)
+"""Once more from sentiment alone, when asked for."""
 
 
 def train(
@@ -113,9 +116,17 @@ def _stage_of(start: Path | None) -> str:
     return start.parent.name if start.name == CHOSEN else start.name
 
 
-def stages_for(tasks: tuple[str, ...]) -> tuple[Stage, ...]:
-    """The stages after sentiment alone; teachers are there only where every task is trained."""
-    return tuple(stage for stage in STAGES if not stage.teachers or set(tasks) == set(TASKS))
+def stages_for(tasks: tuple[str, ...], is_distilled: bool) -> tuple[Stage, ...]:
+    """The stages after sentiment alone.
+
+    Raises:
+        ConfigError: distillation is asked for and a task is missing, so that a teacher would be.
+    """
+    if not is_distilled:
+        return STAGES
+    if set(tasks) != set(TASKS):
+        raise ConfigError("distillation needs every task: leave --tasks out")
+    return (*STAGES, DISTIL)
 
 
 def stage_settings(
@@ -144,8 +155,9 @@ def train_stages(
     common: TrainingSettings,
     backbone: Path | None,
     start: Path | None = None,
+    is_distilled: bool = False,
 ) -> None:
-    """Sentiment alone, then `STAGES` from there; the result is `out / "chosen"`.
+    """Sentiment alone, then the stages from there; the result is `out / "chosen"`.
 
     With `start`, a folder of sentiment weights, the first stage is left out. A stage that has left
     its record is finished and is not trained again.
@@ -159,7 +171,7 @@ def train_stages(
             alone = replace(common, tasks=("sentiment",), heads=("sentiment",))
             train(data_root, out / ALONE, alone, backbone)
     left: dict[str, Path] = {} if start is None else {ALONE: start}
-    stages = stages_for(tasks)
+    stages = stages_for(tasks, is_distilled)
     for stage in stages:
         folder = out if stage is stages[-1] else out / stage.name
         left[stage.name] = folder / CHOSEN
@@ -183,6 +195,7 @@ def main(
     bf16: Annotated[bool, typer.Option(help="Autocast to bfloat16.")] = False,
     max_steps: Annotated[int, typer.Option(min=0, help="Stop early; 0 trains fully.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
+    distil: Annotated[bool, typer.Option(help="A last stage that learns from teachers.")] = False,
 ) -> None:
     """Train the post encoder; run again to continue a run that was cut off."""
     names = tuple(tasks.split(","))
@@ -192,7 +205,7 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     settings = TrainingSettings(epochs=epochs, seed=seed, bf16=bf16, max_steps=max_steps)
-    train_stages(data, out, names, settings, backbone, start)
+    train_stages(data, out, names, settings, backbone, start, distil)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from core.errors import ConfigError
 from core.labels import TOPICS
 from models.encoder import anchors, distil, run
 from models.encoder import train as training
@@ -130,9 +131,12 @@ def test_chosen_posts_keep_their_labels_and_what_teachers_say_of_them() -> None:
     assert chosen.soft[0].weight == 0.5
 
 
-def test_teachers_are_there_only_where_every_task_is_trained() -> None:
-    assert [stage.name for stage in training.stages_for(tuple(TASKS))] == ["joint", "distil"]
-    assert [stage.name for stage in training.stages_for(("sentiment", "emotion"))] == ["joint"]
+def test_distillation_is_a_last_stage_that_needs_every_task() -> None:
+    names = [stage.name for stage in training.stages_for(tuple(TASKS), is_distilled=True)]
+    assert names == ["joint", "distil"]
+    assert training.DISTIL not in training.stages_for(tuple(TASKS), is_distilled=False)
+    with pytest.raises(ConfigError, match="every task"):
+        training.stages_for(("sentiment", "emotion"), is_distilled=True)
 
 
 def test_every_teacher_is_asked_about_posts_that_there_are() -> None:
@@ -146,16 +150,15 @@ def test_the_last_stage_learns_from_the_stages_before_and_asks_them_once(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = {name: 1.0 for name in TASKS}
-    stages = (
-        Stage("joint", 1, 5e-4, passes),
-        Stage(
-            "distil", 1, 5e-4, passes | {distil.UNLABELLED: 1.0},
-            ("sentiment", "joint"), sentiment_posts=12, unlabelled_posts=4,
-        ),
+    joint = Stage("joint", 1, 5e-4, passes)
+    last = Stage(
+        "distil", 1, 5e-4, passes | {distil.UNLABELLED: 1.0},
+        ("sentiment", "joint"), sentiment_posts=12, unlabelled_posts=4,
     )  # fmt: skip
-    monkeypatch.setattr(training, "STAGES", stages)
+    monkeypatch.setattr(training, "STAGES", (joint,))
+    monkeypatch.setattr(training, "DISTIL", last)
     settings = TrainingSettings(epochs=1, batch_posts=16, max_steps=1)
-    training.train_stages(data, tmp_path, tuple(TASKS), settings, None)
+    training.train_stages(data, tmp_path, tuple(TASKS), settings, None, is_distilled=True)
 
     record = json.loads((tmp_path / run.CHOSEN / run.RECORD_FILE).read_text())
     assert record["settings"]["start"] == "sentiment"
@@ -175,7 +178,7 @@ def test_the_last_stage_learns_from_the_stages_before_and_asks_them_once(
     monkeypatch.setattr(distil, "ask_teachers", nobody)
     finished = (tmp_path / "joint" / run.CHOSEN / run.HEADS_FILE).read_bytes()
     (tmp_path / run.CHOSEN / run.RECORD_FILE).unlink()
-    training.train_stages(data, tmp_path, tuple(TASKS), settings, None)
+    training.train_stages(data, tmp_path, tuple(TASKS), settings, None, is_distilled=True)
     assert (tmp_path / "joint" / run.CHOSEN / run.HEADS_FILE).read_bytes() == finished
     again = load_file(tmp_path / distil.TARGETS_FILE)
     assert all(np.array_equal(again[name], answers[name]) for name in answers)

@@ -80,7 +80,7 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 def test_every_head_that_is_trained_has_its_data() -> None:
     assert set(TrainingSettings().tasks) <= set(training.TASKS)
-    for stage in training.STAGES:
+    for stage in (*training.STAGES, training.DISTIL):
         assert set(stage.passes) - {training.UNLABELLED} == set(training.TASKS)
         assert (training.UNLABELLED in stage.passes) == bool(stage.teachers)
 
