@@ -67,9 +67,9 @@ TEACHES: Final = {
 def load_teacher(folder: Path, backbone: Backbone, settings: TrainingSettings) -> PostEncoder:
     """The encoder of an earlier stage, with the heads that it has; adapters merged, for speed."""
     heads = load_file(folder / HEADS_FILE)
-    body = load_backbone(backbone.folder)
     names = sorted({name.partition(".")[0] for name in heads})
-    model = PostEncoder(body, body.config.hidden_size, names)
+    width = int(heads[f"{names[0]}.linear.weight"].shape[1])
+    model = PostEncoder(load_backbone(backbone.folder), width, names)
     adapt(model, settings.lora_rank, settings.lora_alpha)
     load_trained_state(model, load_file(folder / ADAPTER_FILE), heads)
     merge(model.backbone)
