@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +46,19 @@ STREAMS: Final[dict[str, LabelledStream]] = {
 }
 
 Row = Mapping[str, str]
+ScoreOf = Callable[[Row], float | None]
+"""From a post to its sentiment, -1 to 1; None if it is not rated."""
+
+
+def by_people(row: Row) -> float:
+    """Return what people said of a post."""
+    return float(_SCORES[row["label"]])
+
+
+def by_model(rows: Sequence[Row], scores: Sequence[float | None]) -> ScoreOf:
+    """Return what `services.backtest.model_scores` wrote of the posts of a file."""
+    known = {id(row): score for row, score in zip(rows, scores, strict=True)}
+    return lambda row: known[id(row)]
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -60,13 +73,16 @@ def read_rows(path: Path) -> list[Row]:
         return [row for row in csv.DictReader(lines) if row["label"] in _SCORES]
 
 
-def replay(name: str, rows: Sequence[Row], settings: ShiftSettings) -> dict[str, Any]:
+def replay(
+    name: str, rows: Sequence[Row], settings: ShiftSettings, score_of: ScoreOf = by_people
+) -> dict[str, Any]:
     """Judge a labelled stream and return what was said.
 
     Args:
         name: of `STREAMS`.
         rows: of the file, any order.
         settings: thresholds; the warm-up is the stream's.
+        score_of: what stands for a post's sentiment.
     """
     from msgspec.structs import replace
 
@@ -75,7 +91,7 @@ def replay(name: str, rows: Sequence[Row], settings: ShiftSettings) -> dict[str,
     said: list[ShiftSignal] = []
     context = JudgeContext(model_version="people")
     begun: datetime | None = None
-    for windows in panes(rows, stream):
+    for windows in panes(rows, stream, score_of):
         begun = begun or windows[0].start
         said += judge.judge_many(windows, context)
         said += judge.judge_quiet(int(windows[0].start.timestamp()), context)
@@ -87,7 +103,9 @@ def replay(name: str, rows: Sequence[Row], settings: ShiftSettings) -> dict[str,
     }
 
 
-def panes(rows: Sequence[Row], stream: LabelledStream) -> Iterator[list[Window]]:
+def panes(
+    rows: Sequence[Row], stream: LabelledStream, score_of: ScoreOf = by_people
+) -> Iterator[list[Window]]:
     """Yield the windows of each pane in order, empty ones included for `all`."""
     by_pane: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
@@ -95,22 +113,27 @@ def panes(rows: Sequence[Row], stream: LabelledStream) -> Iterator[list[Window]]
         by_pane[at // stream.pane_s * stream.pane_s].append(row)
     for start_s in range(min(by_pane), max(by_pane) + stream.pane_s, stream.pane_s):
         inside = by_pane.get(start_s, [])
-        windows = [_window("all", start_s, stream.pane_s, inside)]
+        windows = [_window("all", start_s, stream.pane_s, inside, score_of)]
         if stream.by_topic:
             topics = sorted({row["topic"] for row in inside if row.get("topic")})
             for topic in topics:
                 own = [row for row in inside if row.get("topic") == topic]
-                windows.append(_window(topic, start_s, stream.pane_s, own))
+                windows.append(_window(topic, start_s, stream.pane_s, own, score_of))
         yield windows
 
 
-def _window(query: str, start_s: int, pane_s: int, rows: Sequence[Row]) -> Window:
+def _window(
+    query: str, start_s: int, pane_s: int, rows: Sequence[Row], score_of: ScoreOf
+) -> Window:
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for row in rows:
-        score = _SCORES[row["label"]]
+        score = score_of(row)
         stratum = sums[row.get("topic") or "none"]
-        for place, value in enumerate((1, 1, score * MICRO, score * score * MICRO)):
-            stratum[place] += value
+        stratum[0] += 1
+        if score is not None:
+            stratum[1] += 1
+            stratum[2] += round(score * MICRO)
+            stratum[3] += round(score * score * MICRO)
     start = datetime.fromtimestamp(start_s, UTC)
     total = [sum(stratum[place] for stratum in sums.values()) for place in range(4)]
     return Window(

@@ -147,9 +147,9 @@ def every(panes: int, length: int, number: int = 0) -> list[int]:
 
 RIVER_GRIDS: Final[dict[str, tuple[float, ...]]] = {
     # The loosest first, as everywhere: thresholds are read off from there.
-    "ADWIN": (2e-3, 1e-4, 1e-6, 1e-8, 1e-10, 1e-13, 1e-16, 1e-20, 1e-26),
-    "Page-Hinkley (river)": (10.0, 15.0, 20.0, 28.0, 40.0, 56.0, 80.0, 120.0, 200.0),
-    "KSWIN": (1e-5, 1e-7, 1e-9),
+    "ADWIN": (0.2, 0.05, 0.02, 0.01, 2e-3, 1e-4, 1e-6, 1e-8, 1e-10, 1e-13),
+    "Page-Hinkley (river)": (10.0, 15.0, 20.0, 28.0, 40.0, 56.0, 80.0, 120.0, 200.0, 400.0),
+    "KSWIN": (1e-5, 1e-7),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from core.settings import ShiftSettings
 from services.backtest.comparing import compare, compare_river
-from services.backtest.labelled import STREAMS, read_rows, replay
+from services.backtest.labelled import STREAMS, by_model, read_rows, replay
 from services.backtest.plan import (
     DAY,
     DAYS,
@@ -42,6 +43,7 @@ class BacktestOptions:
         quiet: streams without a shift that rivals are tuned on; 0 leaves rivals out.
         curve_streams: streams that the curve is made of; 0 leaves it out.
         data: folder of the labelled streams; None leaves them out.
+        model_scores: file of `services.backtest.model_scores`; None judges them by people only.
         seed: of the suite.
         processes: 0 means one a core.
         budget: false alarms per query and 30 days for the rivals.
@@ -53,6 +55,7 @@ class BacktestOptions:
     quiet: int = 32
     curve_streams: int = 30
     data: Path | None = None
+    model_scores: Path | None = None
     seed: int = SUITE_SEED
     processes: int = 0
     budget: float = 1.0
@@ -133,6 +136,8 @@ def report_on(
             report["rivals"] |= compare_river(*both, options.budget, rate, few)
     if options.data is not None:
         report["labelled"] = labelled(settings, options.data)
+        if options.model_scores is not None:
+            report["by_model"] = labelled_by_model(settings, options.data, options.model_scores)
     return finite(report)
 
 
@@ -147,6 +152,16 @@ def labelled(settings: ShiftSettings, data: Path) -> dict[str, Any]:
         name: replay(name, read_rows(data / "streams" / f"{name}.csv.gz"), settings)
         for name in STREAMS
     }
+
+
+def labelled_by_model(settings: ShiftSettings, data: Path, file: Path) -> dict[str, Any]:
+    """Return what is said of the real streams, by the scores of the model."""
+    scores = json.loads(file.read_text(encoding="utf-8"))
+    found: dict[str, Any] = {"model": scores["model"]}
+    for name, known in scores["streams"].items():
+        rows = read_rows(data / "streams" / f"{name}.csv.gz")
+        found[name] = replay(name, rows, settings, by_model(rows, known))
+    return found
 
 
 def tune_on_synthetic(

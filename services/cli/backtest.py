@@ -40,6 +40,12 @@ def backtest(
             metavar="FOLDER", envvar="GROUNDSWELL_DATA", help="Also replay the labelled streams."
         ),
     ] = None,
+    model_scores: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Judge them by the model, too: of services.backtest.model_scores."
+        ),
+    ] = None,
     river: Annotated[
         int, typer.Option(min=0, help="Streams that river's KSWIN runs on; 0: no river.")
     ] = 8,
@@ -54,7 +60,9 @@ def backtest(
 
     Example: groundswell backtest --streams 20 --rivals 0 --curve 0
     """
-    options = BacktestOptions(streams, rivals, curve, data, seed, processes, river_streams=river)
+    options = BacktestOptions(
+        streams, rivals, curve, data, model_scores, seed, processes, river_streams=river
+    )
     report = run_backtest(load_settings().shifts, options)
     if json_file is not None:
         json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

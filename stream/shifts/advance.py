@@ -220,6 +220,9 @@ def _decide(
             # Whoever makes a crowd larger is partly another crowd: that alone is no opinion.
             needed = needed + settings.loud_evidence * (core["firing"][:, _VOLUME] > 0)
         over = known[:, None, None] & (chart["score"] >= needed[:, None, None])
+        if kind in ("opinion", "mix"):
+            # What few accounts say is named, and is not judged as what the crowd says.
+            over &= (core["firing"][:, _BRIGADING] == 0)[:, None, None]
         if not over.any():
             continue
         effect = _effect(kind, chart["sums"])
@@ -299,6 +302,10 @@ def _resolve(
         over, accepted = slots.wane(core, kind, gain, valid & known, settings, ends)
         done = over | accepted
         cusum.clear(core[CHART_OF[kind]], done)
+        if kind == "brigading":
+            # What was summed up meanwhile was not the crowd's.
+            cusum.clear(core["opinion"], done)
+            cusum.clear(core["mix"], done)
         if kind == "volume":
             volume.drop_held(core, over)
             volume.settle(core, accepted, baseline.ACCEPTED_SHARE)

@@ -98,11 +98,13 @@ def not_repeated(effect: Floats, sums: Floats, settings: ShiftSettings) -> Flags
     usual = of(sums, "base") / np.maximum(of(sums, "rated"), 1.0)
     reach = np.where(effect > 0, 1 - usual, 1 + usual)
     explained = np.zeros_like(effect)
-    for name in ("repeats", "copies"):
+    # Who repeats himself has a first post in every pane, which is no repeat.
+    first = of(sums, "panes") / posts
+    for name, uncounted in (("repeats", first), ("copies", 0.0)):
         share = of(sums, name) / posts
         error = np.sqrt(of(sums, f"{name}_variance")) / posts
         sure = (share > _SURE * error) & (share >= _LEAST_SHARE)
-        explained = np.maximum(explained, np.where(sure, share + error, 0.0) * reach)
+        explained = np.maximum(explained, np.where(sure, share + uncounted + error, 0.0) * reach)
     left = np.abs(effect) - explained
     least = np.maximum(settings.min_opinion_effect, 0.5 * np.abs(effect))
     return (left >= least) | (explained <= 0)

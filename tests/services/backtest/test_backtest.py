@@ -18,7 +18,7 @@ from services.backtest.recorded import crowds_of, read_windows
 from services.backtest.run import tune_on_windows
 from services.backtest.running import Call, Judged, judge_streams
 from services.backtest.scoring import alarms_of, delay_figures, limit_of, tally
-from services.backtest.summary import finite, summarise
+from services.backtest.summary import AT_RATE, at_rate, finite, summarise
 from services.backtest.synthetic import SPREAD, make_crowd
 from services.backtest.tuning import as_toml, threshold_for
 from services.cli.main import run
@@ -151,6 +151,24 @@ def test_a_file_that_has_no_windows_is_refused(tmp_path: Path, content: bytes) -
     path.write_bytes(content)
     with pytest.raises(ConfigError):
         read_windows(path)
+
+
+def test_a_detector_is_read_off_where_it_has_as_many_false_alarms() -> None:
+    curve = [
+        {"false_per_query_and_day": rate} | dict.fromkeys(AT_RATE, delay)
+        for rate, delay in ((1.0, 2.0), (0.1, 10.0), (0.01, 20.0))
+    ]
+    found = at_rate(curve, 0.0316228)
+    assert found is not None
+    assert found["delay_mean_all_panes"] == pytest.approx(15.0, abs=0.01)
+    assert at_rate(curve, 2.0) is None
+    assert at_rate(curve, 0.001) is None
+
+
+def test_an_alarm_every_so_often_begins_at_another_time_in_every_stream() -> None:
+    found = [rivals.every(30 * DAY, 14 * DAY, number) for number in range(100)]
+    assert sum(map(len, found)) == pytest.approx(100 * 14 / 30, abs=2)
+    assert rivals.every(60, 180) == [59, 119, 179]
 
 
 def test_rivals_alarm_once_a_crossing_and_rest() -> None:

@@ -184,6 +184,16 @@ def test_one_author_is_named_and_raises_no_alert_of_opinion() -> None:
     assert not said[0].copies
 
 
+def test_one_author_among_few_posts_is_named_and_raises_no_alert_of_opinion() -> None:
+    few = {"s|en|a": (4, 0.3), "s|en|b": (3, -0.1)}
+    usual = [make_window(minute, few, authors=7) for minute in range(BEFORE)]
+    # Two posts a pane, of which one is a repeat: the other must not count as the crowd's.
+    brigade = few | {"s|en|c": (2, -1.0)}
+    loud = [make_window(BEFORE + minute, brigade, authors=8) for minute in range(240)]
+    said = judge_all(ShiftJudge(SETTINGS), usual + loud)
+    assert {one.kind for one in said} == {"brigading"}
+
+
 def test_copies_by_many_accounts_are_named_and_raise_no_alert_of_opinion() -> None:
     usual = [make_window(minute, USUAL, authors=48, copies=1) for minute in range(BEFORE)]
     bots = USUAL | {"s|en|c": (13, -1.0)}
