@@ -88,7 +88,8 @@ _BLUESKY: Final[Mapping[str, Any]] = {
     "start_s_ago": 86_000.0, "max_recent_events": 4_000, "max_held_posts": 2_000,
     "limits": {"backoff_first_s": 0.05, "backoff_max_s": 0.3, "idle_min_s": 1.0},
 }  # fmt: skip
-_MASTODON: Final[Mapping[str, Any]] = {"remember_posts": 5_000, "fill_max_posts": 20_000}
+_MASTODON: Final[Mapping[str, Any]] = {"remember_posts": 20_000, "fill_max_posts": 20_000}
+"""A thousand posts a second and more come here: seconds of them must fit, as minutes do there."""
 
 FORMS: Final[Mapping[str, Form]] = {
     "bluesky_v1": Form("bluesky", _bluesky, {**_BLUESKY, "protocol": "v1"}),
