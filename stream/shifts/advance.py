@@ -213,7 +213,8 @@ def _decide(
     """Resolve, then fire; return the rows whose new level was accepted."""
     ends = pane["start"] + pane_s
     accepted = _resolve(core, pane, seen, known, settings, ends)
-    for kind, rules, threshold in _charts(settings):
+    # Opinion last: what brigading and volume say of this very pane counts for it.
+    for kind, rules, threshold in reversed(_charts(settings)):
         chart = core[CHART_OF[kind]]
         needed = threshold + pane["extra"]
         if kind in ("opinion", "mix"):
