@@ -30,11 +30,14 @@ def _fed(kind: type) -> Any:
     stopped = asyncio.Event()
     taken: list[int] = []
 
-    async def getmany(timeout: float) -> Any:
+    async def getmany(timeout: float) -> Any:  # noqa: ASYNC109 Faust's name
         for run in range(RUNS):
             last = (run + 1) * RUN_RECORDS - 1
-            yield POSTS, ConsumerMessage(
-                *POSTS, last, 0.0, 0, [], None, b"", None, 0, 0, POSTS, generation_id=1
+            yield (
+                POSTS,
+                ConsumerMessage(
+                    *POSTS, last, 0.0, 0, [], None, b"", None, 0, 0, POSTS, generation_id=1
+                ),
             )
         stopped.set()
 
