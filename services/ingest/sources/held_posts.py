@@ -16,6 +16,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from services.ingest.sources.memory_file import open_memory
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS held (
     id TEXT PRIMARY KEY, author TEXT NOT NULL, version TEXT NOT NULL, seq INTEGER NOT NULL
@@ -60,16 +62,9 @@ class HeldPosts:
         self._pending: dict[str, Held] = {}
         self._order: deque[tuple[int, str, Held]] = deque()
         self._since_pruned = 0
-        self._file: sqlite3.Connection | None = None if is_fresh else self._open()
-
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-        file.execute("PRAGMA journal_mode=WAL")
-        # A crash of the process loses nothing; of the machine, the last moment: posts come twice.
-        file.execute("PRAGMA synchronous=OFF")
-        file.executescript(_SCHEMA)
-        return file
+        self._file: sqlite3.Connection | None = (
+            None if is_fresh else open_memory(self._path, _SCHEMA)
+        )
 
     def find(self, post_id: str) -> Held | None:
         """Return what is known of a post, None if it was not delivered lately."""
@@ -155,7 +150,7 @@ class HeldPosts:
             if not rows:
                 return
             if self._file is None:
-                self._file = self._open()
+                self._file = open_memory(self._path, _SCHEMA)
                 self._file.execute("DELETE FROM held")
             file = self._file
             file.execute("BEGIN")

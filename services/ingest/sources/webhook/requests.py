@@ -11,6 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from services.ingest.sources.memory_file import open_memory
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS answered (
     number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE NOT NULL, body BLOB NOT NULL,
@@ -68,15 +70,9 @@ class Requests:
         self._by_key: dict[str, Waiting] = {}
         self._order: deque[Waiting] = deque()
         self._since_pruned = 0
-        self._file: sqlite3.Connection | None = None if is_fresh else self._open()
-
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-        file.execute("PRAGMA journal_mode=WAL")
-        file.execute("PRAGMA synchronous=OFF")
-        file.executescript(_SCHEMA)
-        return file
+        self._file: sqlite3.Connection | None = (
+            None if is_fresh else open_memory(self._path, _SCHEMA)
+        )
 
     def find(self, key: str) -> Answered | None:
         """Return the answer that a request was given."""
@@ -108,7 +104,7 @@ class Requests:
             if not done:
                 return
             if self._file is None:
-                self._file = self._open()
+                self._file = open_memory(self._path, _SCHEMA)
                 self._file.execute("DELETE FROM answered")
             self._file.execute("BEGIN")
             self._file.executemany(
