@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -98,11 +99,13 @@ class WebhookSource(LiveSource[WebhookOptions]):
             keepalive_timeout=self.options.body_timeout_s,
         )  # fmt: skip
         await runner.setup()
+        site = web.TCPSite(
+            runner, self.options.host, self.port or self.options.port, reuse_address=True
+        )
+        starting = asyncio.ensure_future(site.start())
         try:
-            site = web.TCPSite(
-                runner, self.options.host, self.port or self.options.port, reuse_address=True
-            )
-            await site.start()
+            # Cancelled while it starts, asyncio would leave its socket open and unknown to us.
+            await asyncio.shield(starting)
             self._server = runner.server
             self.port = runner.addresses[0][1]
             self.connected()
@@ -112,6 +115,8 @@ class WebhookSource(LiveSource[WebhookOptions]):
                 self.idle.restart()
                 await asyncio.sleep(_TICK_S)
         finally:
+            with suppress(OSError):
+                await starting
             await runner.cleanup()
 
     # -- requests -----------------------------------------------------------------------------
