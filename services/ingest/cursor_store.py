@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,10 @@ class StoredCursor(msgspec.Struct, kw_only=True):
 class CursorStore:
     """Keeps the cursor of one source in a directory; one process per source and directory.
 
+    A save has two steps, `prepare` and `commit`, between which the source writes its own memory:
+    memory and cursor are then of the same moment whenever a crash comes (`settle`). Were they not,
+    what only the memory has would come again, be left out as known, and be in no total.
+
     Args:
         directory: made if it is not there.
         source: registered name, part of the file names.
@@ -77,6 +81,19 @@ class CursorStore:
         self._source = source
         self.cursor_path = directory / f"{source}.cursor.json"
         self.done_path = directory / f"{source}.done.json"
+        self.next_path = directory / f"{source}.cursor.next.json"
+
+    def settle(self, recalls: Callable[[Any], bool]) -> None:
+        """Finish a save that a crash cut short if the source recalls its cursor, else drop it.
+
+        Raises:
+            FatalError: the file is not one that this build wrote.
+        """
+        if self.next_path.exists():
+            if recalls(_read(self.next_path).cursor):
+                self.commit()
+            else:
+                self.next_path.unlink()
 
     def load(self, fingerprint: str = "") -> StoredCursor | None:
         """Return what is stored, None before the first run.
@@ -85,14 +102,9 @@ class CursorStore:
             ConfigError: the cursor was made with other options.
             FatalError: the file is not one that this build wrote.
         """
-        try:
-            raw = self.cursor_path.read_bytes()
-        except FileNotFoundError:
+        if not self.cursor_path.exists():
             return None
-        try:
-            stored = msgspec.json.decode(raw, type=StoredCursor)
-        except msgspec.MsgspecError as error:
-            raise FatalError(f"cursor file {self.cursor_path} is damaged: {error}") from error
+        stored = _read(self.cursor_path)
         if stored.fingerprint != fingerprint:
             raise ConfigError(
                 f"the cursor in {self.cursor_path} belongs to a run with other options "
@@ -101,17 +113,23 @@ class CursorStore:
             )
         return stored
 
-    def save(self, stored: StoredCursor) -> None:
+    def prepare(self, stored: StoredCursor) -> None:
+        """Write what `commit` will put in the place of the cursor."""
+        _write_whole(self.next_path, msgspec.json.encode(stored))
+
+    def commit(self) -> None:
         """Replace the file so that a crash leaves the old one or the new one, never a piece."""
-        _write_atomically(self.cursor_path, msgspec.json.encode(stored))
+        self.next_path.replace(self.cursor_path)
+        _sync_names(self._directory)
 
     def save_done(self, totals: Totals) -> None:
         """Write `<source>.done.json`: the totals of a source that came to its end."""
         tree = {"source": self._source, **msgspec.to_builtins(totals)}
-        _write_atomically(self.done_path, msgspec.json.format(msgspec.json.encode(tree)) + b"\n")
+        _write_whole(self.done_path, msgspec.json.format(msgspec.json.encode(tree)) + b"\n")
+        _sync_names(self._directory)
 
     def forget(self) -> None:
-        """Remove both files: the next run starts at the beginning."""
+        """Remove its files: the next run starts at the beginning."""
         for path in self._files():
             path.unlink(missing_ok=True)
 
@@ -120,11 +138,20 @@ class CursorStore:
         self.done_path.unlink(missing_ok=True)
 
     def _files(self) -> Iterator[Path]:
+        yield self.next_path
         yield self.cursor_path
         yield self.done_path
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def _read(path: Path) -> StoredCursor:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=StoredCursor)
+    except msgspec.MsgspecError as error:
+        raise FatalError(f"cursor file {path} is damaged: {error}") from error
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Put a file there in one moment; its name survives a power cut after `_sync_names`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -135,8 +162,10 @@ def _write_atomically(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    # The rename itself must survive a power cut, too.
-    directory = os.open(path.parent, os.O_RDONLY)
+
+
+def _sync_names(folder: Path) -> None:
+    directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:

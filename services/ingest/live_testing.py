@@ -21,7 +21,7 @@ from core.codec import post_decoder
 from core.registry import Registry
 from core.schemas import Post, PostEvent
 from core.settings import IngestSettings, Secret
-from services.ingest.cursor_store import CursorStore, Totals
+from services.ingest.cursor_store import CursorStore, StoredCursor, Totals
 from services.ingest.fake_kafka import FakeProducer, MemoryBroker
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.options import load_options
@@ -117,6 +117,41 @@ def take_until(source: Source, wanted: Sequence[str]) -> list[SourceItem]:
     return items
 
 
+class Killed(BaseException):
+    """The end of a process in the middle of what it did, as far as its files can tell."""
+
+
+class KilledStore(CursorStore):
+    """Writes nothing any more from a chosen step of its second save on."""
+
+    def __init__(self, directory: Path, source: str, step: str) -> None:
+        super().__init__(directory, source)
+        self._step = step
+        self.saves = 0
+        self.is_dead = False
+
+    def prepare(self, stored: StoredCursor) -> None:
+        """Write, or be killed after it."""
+        self._live()
+        super().prepare(stored)
+        self.saves += 1
+        self._die_at("prepare")
+
+    def commit(self) -> None:
+        """Be killed before it, or write."""
+        self._live()
+        self._die_at("commit")
+        super().commit()
+
+    def _live(self) -> None:
+        if self.is_dead:
+            raise Killed
+
+    def _die_at(self, step: str) -> None:
+        self.is_dead = step == self._step and self.saves >= 2
+        self._live()
+
+
 class LiveRig:
     """A runner in a thread of its own, on a fake broker that outlives it.
 
@@ -125,16 +160,22 @@ class LiveRig:
         directory: of the cursor.
         broker: shared by the rigs of one test, as the real one is by restarts.
         max_buffered_posts: bound of the outbox.
+        store: of the cursor; one in `directory` unless given.
     """
 
     def __init__(
-        self, source: Source, directory: Path, broker: MemoryBroker, max_buffered_posts: int = 5_000
+        self,
+        source: Source,
+        directory: Path,
+        broker: MemoryBroker,
+        max_buffered_posts: int = 5_000,
+        store: CursorStore | None = None,
     ) -> None:
         self.source = source
         self.broker = broker
         self.metrics = source.context.metrics
         self.totals: Totals | None = None
-        self.store = CursorStore(directory, source.name)
+        self.store = store or CursorStore(directory, source.name)
         self._stop = threading.Event()
         clock = SystemClock()
         settings = IngestSettings(max_buffered_posts=max_buffered_posts, stop_timeout_s=1.0)
@@ -146,7 +187,10 @@ class LiveRig:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
-        self.totals = self.runner.run()
+        try:
+            self.totals = self.runner.run()
+        except Killed:
+            self.source.close()
 
     def __enter__(self) -> LiveRig:
         """Start."""
@@ -232,6 +276,26 @@ def check_stopped_and_started_loses_nothing(name: str, directory: Path) -> None:
     assert rig.totals.gaps == 0
 
 
+def check_killed_in_a_save_its_totals_stay_exact(name: str, directory: Path) -> None:
+    """Wherever a kill cuts a save in two, each post is in Kafka, and once in the totals."""
+    for step in ("prepare", "commit"):
+        home, broker = directory / step, MemoryBroker()
+        home.mkdir()
+        with platform_of(name, home) as platform:
+            store = KilledStore(home, name, step)
+            with LiveRig(live_source(name, platform, home), home, broker, store=store) as rig:
+                wanted = list(platform.publish(40))
+                rig.wait_for(wanted)
+                wait_until(lambda store=store: store.saves > 0, "a cursor is saved")
+                wanted += platform.publish(40)
+                wait_until(lambda store=store: store.is_dead, "it is killed")
+            with LiveRig(live_source(name, platform, home), home, broker) as rig:
+                wanted += platform.publish(40)
+                rig.wait_for(wanted)
+        assert rig.totals is not None
+        assert rig.totals.posts_produced + rig.totals.duplicates_produced == len(wanted), step
+
+
 def check_live_times_are_utc(name: str, directory: Path) -> None:
     """Every time on a record is aware and in UTC."""
     with platform_of(name, directory) as platform:
@@ -293,6 +357,7 @@ LIVE_CHECKS: Final[tuple[Callable[[str, Path], None], ...]] = (
     check_ends_when_told,
     check_resumes_from_its_cursor,
     check_stopped_and_started_loses_nothing,
+    check_killed_in_a_save_its_totals_stay_exact,
     check_live_times_are_utc,
     check_bad_input_is_counted_and_kept,
     check_slow_kafka_fills_no_memory,

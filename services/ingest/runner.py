@@ -97,6 +97,7 @@ class IngestRunner:
             ConfigError: the source's options, or a cursor of other options.
             FatalError: the broker refuses this client for good, or the cursor file is damaged.
         """
+        self._store.settle(self._source.recalls)
         stored = self._store.load(self._source.fingerprint())
         if stored is not None and stored.done:
             self._log.info("source was already brought to its end", source=self._source.name)
@@ -302,8 +303,7 @@ class IngestRunner:
         cursor = self._saved_cursor if self._outbox.cursor is None else self._outbox.cursor
         if cursor == self._saved_cursor and not done:
             return
-        self._source.acknowledged(cursor)
-        self._store.save(
+        self._store.prepare(
             StoredCursor(
                 source=self._source.name,
                 cursor=cursor,
@@ -313,6 +313,8 @@ class IngestRunner:
                 done=done,
             )
         )
+        self._source.acknowledged(cursor)
+        self._store.commit()
         self._saved_cursor = cursor
 
     def _totals(self) -> Totals:

@@ -149,6 +149,15 @@ class Source(ABC, Generic[Options]):
         """Called before `cursor` is stored: everything up to it is safe in Kafka."""
         return
 
+    def recalls(self, cursor: Cursor) -> bool:
+        """Tell, before `open`, whether the last `acknowledged` was for `cursor` and was finished.
+
+        Asked after a crash in that moment. A source that keeps nothing then has nothing to lose;
+        one that keeps something answers for itself, or everything since its last cursor comes
+        again.
+        """
+        return type(self).acknowledged is Source.acknowledged
+
     def close(self) -> None:
         """Release what `open` took; must return within a second."""
         return

@@ -16,7 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.ingest.sources.memory_file import open_memory
+from services.ingest.sources.memory_file import note_reached, open_memory
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS held (
@@ -147,8 +147,6 @@ class HeldPosts:
                 rows.append((post_id, held.author, held.version, number))
                 if self._pending.get(post_id) is held:
                     del self._pending[post_id]
-            if not rows:
-                return
             if self._file is None:
                 self._file = open_memory(self._path, _SCHEMA)
                 self._file.execute("DELETE FROM held")
@@ -159,6 +157,7 @@ class HeldPosts:
                 "author = excluded.author, version = excluded.version, seq = excluded.seq",
                 rows,
             )
+            note_reached(file, seq)
             self._since_pruned += len(rows)
             if self._since_pruned >= _PRUNE_EVERY:
                 self._prune(file)

@@ -24,6 +24,7 @@ from services.ingest.sources.bluesky.position import Place, Renumbered, Resumpti
 from services.ingest.sources.bluesky.wire import PARSERS, Event, Frame, Malformed, Notice, Refusal
 from services.ingest.sources.held_posts import DELETED, HeldPosts
 from services.ingest.sources.live import LiveSource, SessionEnded
+from services.ingest.sources.memory_file import has_reached
 from services.ingest.sources.pacing import Hosts
 from services.ingest.sources.recent import Recent
 
@@ -46,6 +47,7 @@ class BlueskySource(LiveSource[BlueskyOptions]):
     def __init__(self, options: BlueskyOptions, context: SourceContext) -> None:
         options.check()
         super().__init__(options, context, options.limits)
+        self._memory = context.state_dir / "bluesky.posts.sqlite"
         self.hosts = Hosts(options.hosts)
         self.resumption = Resumption(options.rewind_s)
         key = context.author_key if options.authors == "hashed" else Secret()
@@ -69,7 +71,7 @@ class BlueskySource(LiveSource[BlueskyOptions]):
         last = self.resumption.last
         self._number = 0 if last is None else last.number
         self._held = HeldPosts(
-            self.context.state_dir / "bluesky.posts.sqlite",
+            self._memory,
             self.options.max_held_posts,
             is_fresh=last is None,
         )
@@ -78,6 +80,10 @@ class BlueskySource(LiveSource[BlueskyOptions]):
         """Keep the ids of the posts that Kafka has."""
         if self._held is not None and isinstance(cursor, Place):
             self._held.acknowledged(cursor.number)
+
+    def recalls(self, cursor: Cursor) -> bool:
+        """Tell whether the memory went as far as this cursor."""
+        return has_reached(self._memory, msgspec.convert(cursor, Place).number)
 
     def close(self) -> None:
         """Stop reading and close the file."""

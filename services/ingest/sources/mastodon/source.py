@@ -24,6 +24,7 @@ from services.ingest.sources.mastodon.options import MastodonOptions, Stream, ch
 from services.ingest.sources.mastodon.parse import SOURCE, Mapped, StatusMapper
 from services.ingest.sources.mastodon.rest import Rest
 from services.ingest.sources.mastodon.sse import ServerEvent
+from services.ingest.sources.memory_file import has_reached
 
 _HELD_EVENTS: Final = 1_000
 _SEAM_AFTER_S: Final = 3.0
@@ -47,6 +48,7 @@ class MastodonSource(LiveSource[MastodonOptions]):
     def __init__(self, options: MastodonOptions, context: SourceContext) -> None:
         options.check(context.secret)
         super().__init__(options, context, options.limits)
+        self._memory = context.state_dir / "mastodon.held.sqlite"
         self._streams = [stream_of(name) for name in dict.fromkeys(options.streams)]
         self._headers = {"User-Agent": USER_AGENT}
         if context.secret and not options.anonymous:
@@ -70,7 +72,7 @@ class MastodonSource(LiveSource[MastodonOptions]):
     def start_at(self, cursor: Cursor | None) -> None:
         """Take over the stored cursor."""
         self._held = HeldPosts(
-            self.context.state_dir / "mastodon.held.sqlite",
+            self._memory,
             self.options.remember_posts,
             is_fresh=cursor is None,
         )
@@ -83,6 +85,10 @@ class MastodonSource(LiveSource[MastodonOptions]):
         """Remember what Kafka has, so that it is left out when it comes again."""
         if self._held is not None:
             self._held.acknowledged(cursor["n"])
+
+    def recalls(self, cursor: Cursor) -> bool:
+        """Tell whether the memory went as far as this cursor."""
+        return has_reached(self._memory, cursor["n"])
 
     def close(self) -> None:
         """Stop reading and close the memory."""

@@ -20,6 +20,7 @@ from services.ingest.sources.base import (
 )
 from services.ingest.sources.held_posts import DELETED, Held, HeldPosts
 from services.ingest.sources.live import LiveSource, SessionEnded
+from services.ingest.sources.memory_file import has_reached
 from services.ingest.sources.recent import Recent
 from services.ingest.sources.records import Skipped, edit_of
 from services.ingest.sources.reddit import parse
@@ -57,6 +58,7 @@ class RedditSource(LiveSource[RedditOptions]):
     def __init__(self, options: RedditOptions, context: SourceContext) -> None:
         options.check(context.secret)
         super().__init__(options, context, options.limits)
+        self._memory = context.state_dir / "reddit.held.sqlite"
         key = context.author_key if options.authors == "hashed" else Secret()
         self._mapper = ThingMapper(author_hasher(key), context.clock.now)
         self._held: HeldPosts | None = None
@@ -72,7 +74,7 @@ class RedditSource(LiveSource[RedditOptions]):
         self._n = fields.get("n", 0)
         self._at = dict(fields.get("at", {}))
         self._held = HeldPosts(
-            self.context.state_dir / "reddit.held.sqlite",
+            self._memory,
             self.options.remember_posts,
             is_fresh=cursor is None,
         )
@@ -83,6 +85,10 @@ class RedditSource(LiveSource[RedditOptions]):
         """Remember what Kafka has."""
         if self._held is not None:
             self._held.acknowledged(cursor["n"])
+
+    def recalls(self, cursor: Cursor) -> bool:
+        """Tell whether the memory went as far as this cursor."""
+        return has_reached(self._memory, cursor["n"])
 
     def close(self) -> None:
         """Stop reading and close the memory."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.ingest.sources.memory_file import open_memory
+from services.ingest.sources.memory_file import note_reached, open_memory
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS answered (
@@ -101,8 +101,6 @@ class Requests:
             done: list[Waiting] = []
             while self._order and self._order[0].last <= number:
                 done.append(self._order.popleft())
-            if not done:
-                return
             if self._file is None:
                 self._file = open_memory(self._path, _SCHEMA)
                 self._file.execute("DELETE FROM answered")
@@ -111,6 +109,7 @@ class Requests:
                 "INSERT OR REPLACE INTO answered (key, body, accepted) VALUES (?, ?, ?)",
                 [(one.key, one.body_hash, one.accepted) for one in done],
             )
+            note_reached(self._file, number)
             self._since_pruned += len(done)
             if self._since_pruned >= _PRUNE_EVERY:
                 self._since_pruned = 0

@@ -15,6 +15,7 @@ from core.schemas import Post, PostEvent
 from core.settings import Secret
 from services.ingest.sources.base import Cursor, SourceContext, SourceItem, Unmappable
 from services.ingest.sources.live import LiveSource
+from services.ingest.sources.memory_file import has_reached
 from services.ingest.sources.webhook.options import WebhookOptions
 from services.ingest.sources.webhook.parse import (
     SOURCE,
@@ -54,6 +55,7 @@ class WebhookSource(LiveSource[WebhookOptions]):
     def __init__(self, options: WebhookOptions, context: SourceContext) -> None:
         options.check()
         super().__init__(options, context, options.limits)
+        self._memory = context.state_dir / "webhook.requests.sqlite"
         self._keys = options.keys(context.secret)
         key = context.author_key if options.authors == "hashed" else Secret()
         self._mapper = Mapper(author_hasher(key), context.clock.now)
@@ -69,7 +71,7 @@ class WebhookSource(LiveSource[WebhookOptions]):
         """Take over the stored cursor."""
         self._n = (cursor or {}).get("n", 0)
         self._requests = Requests(
-            self.context.state_dir / "webhook.requests.sqlite",
+            self._memory,
             self.options.remember_requests,
             is_fresh=cursor is None,
         )
@@ -78,6 +80,10 @@ class WebhookSource(LiveSource[WebhookOptions]):
         """Answer the requests that Kafka has."""
         if self._requests is not None:
             self._requests.acknowledged(cursor["n"], self._serving)
+
+    def recalls(self, cursor: Cursor) -> bool:
+        """Tell whether the memory went as far as this cursor."""
+        return has_reached(self._memory, cursor["n"])
 
     def close(self) -> None:
         """Stop listening; requests that wait are cut off and come again."""
