@@ -121,12 +121,12 @@ def main(
     """Rebuild the groups of the participation rows with the backbone's embeddings."""
     from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
     from models.encoder.batches import tokenise
-    from models.encoder.model import PostEncoder, embed_all, load_backbone
+    from models.encoder.model import PostEncoder, embed_all, load_backbone, width_of
 
     found = find_backbone(MINILM_ID, MINILM_SHA256, backbone)
     posts = participation_all(data)
     body = load_backbone(found.folder)
-    model = PostEncoder(body, int(body.config.hidden_size), ())  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue, reportCallIssue]
+    model = PostEncoder(body, width_of(body), ())
     embeddings = embed_all(model, tokenise(posts.texts, found.tokenizer, 128)).numpy()
     groups = group_rows(embeddings, posts)
     kept = {"rows_sha256": _fingerprint(posts), "groups": groups}

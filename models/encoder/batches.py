@@ -28,6 +28,8 @@ class TokenisedTask:
     lessons: tuple[Lesson, ...]
     soft: tuple[SoftLesson, ...] = ()
     """What teachers say of the same posts."""
+    embeddings: Tensor | None = None
+    """A teacher's embeddings (N, D) of the same posts, to be matched."""
 
     def select(self, rows: Sequence[int]) -> "TokenisedTask":
         """The posts of those row numbers, in that order, with all that is learned from them."""
@@ -40,7 +42,9 @@ class TokenisedTask:
             for one in self.lessons
         )
         soft = tuple(SoftLesson(one.head, one.logits[list(rows)], one.weight) for one in self.soft)
-        return TokenisedTask(self.name, tuple(self.token_ids[row] for row in rows), lessons, soft)
+        embeddings = None if self.embeddings is None else self.embeddings[list(rows)]
+        ids = tuple(self.token_ids[row] for row in rows)
+        return TokenisedTask(self.name, ids, lessons, soft, embeddings)
 
 
 def tokenise(

@@ -69,7 +69,10 @@ class HeadConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything but the weights. Lengths in tokens, `min_confidence` a probability."""
+    """Everything but the weights. Lengths in tokens, `min_confidence` a probability.
+
+    `layers` are those of the backbone that are kept, counted from 0; none named, all of them.
+    """
 
     version: str
     backbone: str
@@ -77,6 +80,7 @@ class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     normaliser_version: int
     max_tokens: int = 128
     embedding_size: int = 384
+    layers: tuple[int, ...] = ()
     lora_rank: int = 16
     lora_alpha: float = 16.0
     heads: tuple[HeadConfig, ...]

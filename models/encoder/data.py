@@ -206,6 +206,23 @@ def _reddit_texts(root: Path) -> list[str]:
     return [*(row["text"] for row in comments), *replies]
 
 
+def posts_unlabelled(root: Path, count: int, seed: int) -> tuple[str, ...]:
+    """`count` different posts and replies of several sites, drawn by `seed`: for text's own sake.
+
+    Raises:
+        ConfigError: the data is not there.
+    """
+    files = (
+        root / "engagement_accounts" / "posts.csv.gz",
+        root / "engagement_brand" / "posts.csv.gz",
+        root / "streams" / "boxing_unlabelled.csv.gz",
+    )
+    texts = {row["text"] for file in files for row in read_rows(file)} | set(_reddit_texts(root))
+    ordered = sorted(texts)
+    drawn = np.random.default_rng(seed).permutation(len(ordered))[:count]
+    return tuple(ordered[row] for row in drawn)
+
+
 def reddit_unlabelled(root: Path, count: int, seed: int) -> tuple[str, ...]:
     """`count` different texts from where participation was collected, drawn by `seed`.
 

@@ -160,7 +160,7 @@ def ask_teachers(
     return {name: logits.contiguous() for name, logits in found.items() if name in wanted}
 
 
-def _posts(
+def posts_to_learn(
     tasks: Sequence[TokenisedTask], data_root: Path, settings: TrainingSettings, tokenizer: Path
 ) -> list[TokenisedTask]:
     """The posts to learn from: some of sentiment, all of the other tasks, and unlabelled ones."""
@@ -194,7 +194,7 @@ def taught(
         teachers: Stage -> its weights; `sentiment` and `joint` are needed.
         folder: Of the run; the answers are kept in it, so that a continued run has the same.
     """
-    posts = _posts(tasks, data_root, settings, backbone.tokenizer)
+    posts = posts_to_learn(tasks, data_root, settings, backbone.tokenizer)
     kept = folder / TARGETS_FILE
     if not kept.is_file():
         folder.mkdir(parents=True, exist_ok=True)

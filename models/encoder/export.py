@@ -113,9 +113,11 @@ def strip_weights(graph: onnx.ModelProto, parameters: Sequence[str]) -> onnx.Mod
     return graph
 
 
-def export_skeleton(backbone: Path, width: int, heads: Sequence[str], out: Path) -> Path:
-    """Write the skeleton for a backbone and heads into the folder `out`."""
-    model = PostEncoder(load_backbone(backbone, attention="eager"), width, heads)
+def export_skeleton(
+    backbone: Path, width: int, heads: Sequence[str], out: Path, layers: Sequence[int] = ()
+) -> Path:
+    """Write the skeleton for a backbone (all of its layers, or these) and heads into `out`."""
+    model = PostEncoder(load_backbone(backbone, "eager", layers), width, heads)
     graph = fold_transposes(export_graph(model, heads))
     stripped = strip_weights(graph, [name for name, _ in model.named_parameters()])
     target = out / SKELETON_FILE

@@ -5,13 +5,14 @@ Shapes: `B` batch, `T` tokens, `D` embedding width, `C` classes of a head.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from core.errors import ConfigError
 from models.encoder.batches import pad
 from models.encoder.config import EncoderConfig
 from models.encoder.heads import HEADS
@@ -22,15 +23,52 @@ ADAPTER_FILE = "adapter_model.safetensors"
 HEADS_FILE = "heads.safetensors"
 
 
-def load_backbone(folder: Path, attention: str = "sdpa") -> nn.Module:
-    """Load any encoder checkpoint that `AutoModel` knows, in fp32."""
+def load_backbone(folder: Path, attention: str = "sdpa", layers: Sequence[int] = ()) -> nn.Module:
+    """Load any encoder checkpoint that `AutoModel` knows, in fp32.
+
+    `layers` are those to keep, counted from 0; none names all.
+
+    Raises:
+        ConfigError: the checkpoint lacks one of them.
+    """
     model = AutoModel.from_pretrained(
         folder, attn_implementation=attention, dtype=torch.float32, local_files_only=True
     )
     # The pooler is not used (the embedding is a mean), so it must not be trained or exported.
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
-    return cast(nn.Module, model)
+    body = cast(nn.Module, model)
+    if layers:
+        keep_layers(body, layers)
+    return body
+
+
+def width_of(backbone: nn.Module) -> int:
+    """D of a loaded checkpoint."""
+    return int(cast(Any, backbone).config.hidden_size)
+
+
+def keep_layers(backbone: nn.Module, layers: Sequence[int]) -> None:
+    """Drop every layer of a loaded checkpoint but these; those that stay keep their names.
+
+    So adapters, graph and the checkpoint's own file agree on what a tensor is called, whichever
+    layers are kept.
+
+    Raises:
+        ConfigError: one of them is not there.
+    """
+    many = int(cast(Any, backbone).config.num_hidden_layers)
+    stacks = [
+        module
+        for module in backbone.modules()
+        if isinstance(module, nn.ModuleList) and len(module) == many
+    ]
+    if len(stacks) != 1:
+        raise ConfigError("this kind of checkpoint has no one stack of layers to choose from")
+    if not set(layers) <= set(range(many)):
+        raise ConfigError(f"the backbone has layers 0 to {many - 1}, not {list(layers)}")
+    for number in set(range(many)) - set(layers):
+        delattr(stacks[0], str(number))
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -84,7 +122,13 @@ def embed_all(
 
 
 def adapt(model: PostEncoder, rank: int, alpha: float) -> None:
-    """Freeze the backbone but for LoRA on every linear layer, LayerNorms and biases."""
+    """Freeze the backbone but for LoRA on every linear layer, LayerNorms and biases.
+
+    Rank 0 frees all of it instead; what is saved then is a checkpoint under an adapter's names.
+    """
+    if rank == 0:
+        model.backbone.requires_grad_(True)
+        return
     model.backbone.requires_grad_(False)
     inject(model.backbone, rank, alpha)
     for module in model.backbone.modules():
@@ -115,8 +159,16 @@ def load_trained_state(
 
 
 def load_start(model: PostEncoder, folder: Path) -> None:
-    """Begin from trained weights: the adapter, and those heads that both have."""
-    load_adapter_state(model.backbone, load_file(folder / ADAPTER_FILE))
+    """Begin from trained weights: the adapter, and those heads that both have.
+
+    The file may be of more layers than `model` has; what it says of the others is left.
+
+    Raises:
+        KeyError: the file lacks a tensor that ours has.
+    """
+    ours = adapter_state(model.backbone)
+    found = load_file(folder / ADAPTER_FILE)
+    load_adapter_state(model.backbone, {name: found[name] for name in ours})
     own = model.heads.state_dict()
     known = {name: v for name, v in load_file(folder / HEADS_FILE).items() if name in own}
     model.heads.load_state_dict(own | known)
@@ -133,7 +185,7 @@ def load_trained(
     config: EncoderConfig, weights: Path, backbone: Path, attention: str = "sdpa"
 ) -> PostEncoder:
     """A trained encoder in evaluation mode, adapters not merged."""
-    body = load_backbone(backbone, attention)
+    body = load_backbone(backbone, attention, config.layers)
     model = PostEncoder(body, config.embedding_size, [head.name for head in config.heads])
     adapt(model, config.lora_rank, config.lora_alpha)
     load_trained_state(model, load_file(weights / ADAPTER_FILE), load_file(weights / HEADS_FILE))

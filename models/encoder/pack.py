@@ -56,6 +56,7 @@ def pack(trained: Path, weights: Path, min_confidence: float = MIN_CONFIDENCE) -
         backbone_sha256=record["backbone_sha256"],
         normaliser_version=NORMALISER_VERSION,
         max_tokens=settings["max_tokens"],
+        layers=tuple(settings.get("layers", ())),
         lora_rank=settings["lora_rank"],
         lora_alpha=settings["lora_alpha"],
         heads=heads,
@@ -81,7 +82,7 @@ def main(
 
         found = find_backbone(config.backbone, config.backbone_sha256, backbone)
         names = [head.name for head in config.heads]
-        export_skeleton(found.folder, config.embedding_size, names, weights)
+        export_skeleton(found.folder, config.embedding_size, names, weights, config.layers)
     typer.echo(f"{weights}: {config.version}; now calibrate it")
 
 

@@ -18,6 +18,7 @@ from models.backbone import Backbone
 from models.encoder.batches import TokenisedTask, in_length_order, pad, tokenise
 from models.encoder.checkpoints import resume
 from models.encoder.distil import REFIT_POSTS, refit_topics, taught
+from models.encoder.heads.exclusive import ExclusiveHead
 from models.encoder.model import (
     ADAPTER_FILE,
     HEADS_FILE,
@@ -28,11 +29,13 @@ from models.encoder.model import (
     load_trained_state,
     save_weights,
     trained_parameters,
+    width_of,
 )
 from models.encoder.refit import STRENGTH, refit
 from models.encoder.schedule import TrainingSettings, learning_rate_share, plan
 from models.encoder.selection import selection_figure
-from models.encoder.soft import begin_at_mean, divergence
+from models.encoder.soft import begin_at_mean, distance, divergence
+from models.encoder.student import WHOLE, taught_by_whole
 from models.encoder.tasks import TASKS
 
 RECORD_FILE = "training.json"
@@ -64,6 +67,8 @@ def batch_loss(model: PostEncoder, task: TokenisedTask, rows: list[int]) -> Tens
     for soft in task.soft:
         head = model.head(soft.head)
         losses.append(soft.weight * divergence(head.activation, head(embedding), soft.logits[rows]))
+    if task.embeddings is not None:
+        losses.append(distance(embedding, task.embeddings[rows]))
     return torch.stack(losses).sum()
 
 
@@ -91,7 +96,10 @@ def prepare(
         ):
             ids = tokenise(posts.texts, tokenizer, settings.max_tokens)
             into.append(TokenisedTask(name, ids, posts.lessons))
-        model.head(name).prepare(training[-1].lessons[0].targets)
+        head = model.head(name)
+        head.prepare(training[-1].lessons[0].targets)
+        if settings.label_smoothing is not None and isinstance(head, ExclusiveHead):
+            head.label_smoothing = settings.label_smoothing
     return training, validation
 
 
@@ -116,13 +124,18 @@ class Run:
         torch.manual_seed(settings.seed)
         self.out, self.settings, self.backbone, self.start = out, settings, backbone, start
         self.teachers = dict(teachers or {})
-        body = load_backbone(backbone.folder)
-        self.model = PostEncoder(body, body.config.hidden_size, settings.heads)
+        body = load_backbone(backbone.folder, layers=settings.layers)
+        self.model = PostEncoder(body, width_of(body), settings.heads)
         adapt(self.model, settings.lora_rank, settings.lora_alpha)
         if start is not None:
             load_start(self.model, start)
         self.tasks, self.validation = prepare(data_root, settings, self.model, backbone.tokenizer)
-        if self.teachers:
+        self.is_student = WHOLE in self.teachers
+        if self.is_student:
+            self.tasks = taught_by_whole(
+                self.tasks, data_root, settings, backbone, self.teachers[WHOLE], out
+            )
+        elif self.teachers:
             self.tasks = taught(self.tasks, data_root, settings, backbone, self.teachers, out)
             self.begin_new_heads()
         epochs = plan(self.tasks, settings)
@@ -146,7 +159,9 @@ class Run:
 
     def take_step(self, step: int) -> None:
         """One batch: loss, gradient, update."""
-        self.model.train()
+        # A teacher's numbers are exact, with nothing in them that dropout would keep from being
+        # learned by heart: it would only be noise to a student.
+        self.model.train(not self.is_student)
         number, rows = self.steps[step]
         share = learning_rate_share(step, len(self.steps), self.settings.warmup_share)
         for group in self.optimizer.param_groups:

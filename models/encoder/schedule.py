@@ -32,7 +32,12 @@ class TrainingSettings:
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
     lora_rank: int = 16
+    """0 trains every weight of the backbone instead of adapters."""
     lora_alpha: float = 16.0
+    label_smoothing: float | None = None
+    """Of heads whose classes exclude one another; None leaves each its own."""
+    layers: tuple[int, ...] = ()
+    """Layers of the backbone that are kept, counted from 0; none names all."""
     max_tokens: int = 128
     bf16: bool = False
     seed: int = 20171

@@ -3,7 +3,7 @@
 Logits of teacher and student are divided by one temperature before they are compared, so that the
 small answers count as well (Hinton et al. 2015, arXiv 1503.02531, section 2).
 
-Shapes: `N` posts, `B` batch, `L` logits of a head.
+Shapes: `N` posts, `B` batch, `L` logits of a head, `D` embedding width.
 """
 
 from dataclasses import dataclass
@@ -45,6 +45,16 @@ def divergence(
         own = functional.binary_cross_entropy_with_logits(wanted, yes, reduction="none")
         each = surprise - own
     return each.sum(1).mean() * temperature**2
+
+
+def distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """How far embeddings (B, D) are from a teacher's: 0 the same, 1 as far as their mean is.
+
+    Relative to the batch's spread, so that one weight serves encoders of any scale.
+    """
+    wanted = teacher.float()
+    spread = (wanted - wanted.mean(0)).square().sum(1).mean()
+    return (student.float() - wanted).square().sum(1).mean() / spread.clamp(min=1e-9)
 
 
 @torch.no_grad()

@@ -3,10 +3,12 @@
 Reads top to bottom: the stages, the loop of one, one after another; `models.encoder.run` has what a
 step does. The shipped weights come from two stages: sentiment alone, which has fourteen times the
 posts of the others together, then all tasks at once from there, with some sentiment again so that
-it is not forgotten. `--distil` adds a third, taught by both and by the bare backbone; the model
-card says what it gave. Needs torch.
+it is not forgotten. `--distil` adds a third, taught by both and by the bare backbone; `--layers`
+trains a student of fewer layers of the finished model instead. The model card says what each gave.
+Needs torch.
 
     python -m models.encoder.train --data ../shared/data --tasks sentiment,emotion
+    python -m models.encoder.train --data ../shared/data --layers 4 --out student
 """
 
 import json
@@ -32,9 +34,10 @@ from core.errors import ConfigError
 from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
 from models.encoder.checkpoints import save_checkpoint
 from models.encoder.distil import ALONE, JOINT, UNLABELLED
-from models.encoder.model import trained_parameters
+from models.encoder.model import HEADS_FILE, trained_parameters
 from models.encoder.run import CHOSEN, RECORD_FILE, Run, finish_heads
 from models.encoder.schedule import Stage, TrainingSettings
+from models.encoder.student import STUDENT, WHOLE, chosen_layers
 from models.encoder.tasks import TASKS, heads_of
 
 STAGES = (
@@ -60,6 +63,9 @@ DISTIL = Stage(
 )
 """Once more from sentiment alone, when asked for."""
 
+FINISHED = Path(__file__).parents[1] / "weights" / "post-encoder"
+"""Who teaches a student, unless other weights are named."""
+
 
 def train(
     data_root: Path,
@@ -76,11 +82,15 @@ def train(
     Returns the run's record: settings, parameter count, validation by epoch, seconds.
     """
     backbone = find_backbone(MINILM_ID, MINILM_SHA256, backbone_folder)
-    run = Run(data_root, out, settings, backbone, start, teachers)
+    return fit(Run(data_root, out, settings, backbone, start, teachers))
+
+
+def fit(run: Run) -> dict[str, Any]:
+    """Take every step that is left, validate at the ends of epochs, and write the record."""
     console = Console(stderr=True)
     console.print(
         f"{trained_parameters(run.model):,} trained parameters, {len(run.steps):,} steps of "
-        f"{settings.batch_posts} posts, {'continuing after' if run.done else 'from'} step "
+        f"{run.settings.batch_posts} posts, {'continuing after' if run.done else 'from'} step "
         f"{run.done:,}"
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -94,7 +104,7 @@ def train(
             is_end = step in run.epoch_ends or step == run.last
             if is_end:
                 run.validate(step, console.print)
-            if is_end or step % settings.checkpoint_every == 0:
+            if is_end or step % run.settings.checkpoint_every == 0:
                 elapsed = run.spent_s + time.monotonic() - started
                 kept = {
                     "step": step,
@@ -102,10 +112,10 @@ def train(
                     "best": run.best,
                     "spent_s": elapsed,
                 }
-                save_checkpoint(out, run.model, run.optimizer, kept)
+                save_checkpoint(run.out, run.model, run.optimizer, kept)
     finish_heads(run)
     record = run.record(run.spent_s + time.monotonic() - started)
-    (out / CHOSEN / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n")
+    (run.out / CHOSEN / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n")
     return record
 
 
@@ -182,13 +192,36 @@ def train_stages(
         train(data_root, folder, settings, backbone, start, teachers)
 
 
+def train_student(
+    data_root: Path,
+    out: Path,
+    wanted: str,
+    common: TrainingSettings,
+    backbone: Path | None,
+    teacher: Path,
+) -> None:
+    """A model of the layers that `wanted` names, taught by the finished one in `teacher`.
+
+    Raises:
+        ConfigError: there are no such layers, or no weights in `teacher`.
+    """
+    if not (teacher / HEADS_FILE).is_file():
+        raise ConfigError(f"{teacher} holds no weights for a student to learn from")
+    folder = find_backbone(MINILM_ID, MINILM_SHA256, backbone).folder
+    settings = stage_settings(STUDENT, tuple(TASKS), common, teacher)
+    settings = replace(settings, layers=chosen_layers(wanted, folder))
+    train(data_root, out, settings, backbone, teacher, {WHOLE: teacher})
+
+
 def main(
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
     out: Annotated[Path, typer.Option(help="Checkpoints and the chosen weights.")] = Path(
         ".groundswell/training/post-encoder"
     ),
     tasks: Annotated[str, typer.Option(help="Comma-separated tasks.")] = ",".join(TASKS),
-    start: Annotated[Path | None, typer.Option(help="Sentiment weights to begin from.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Sentiment weights to begin from; a student's teacher.")
+    ] = None,
     backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Of sentiment alone.")] = 2,
     seed: Annotated[int, typer.Option()] = 20171,
@@ -196,6 +229,9 @@ def main(
     max_steps: Annotated[int, typer.Option(min=0, help="Stop early; 0 trains fully.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
     distil: Annotated[bool, typer.Option(help="A last stage that learns from teachers.")] = False,
+    layers: Annotated[
+        str, typer.Option(help="A student instead: so many layers, or their numbers with commas.")
+    ] = "",
 ) -> None:
     """Train the post encoder; run again to continue a run that was cut off."""
     names = tuple(tasks.split(","))
@@ -205,6 +241,9 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     settings = TrainingSettings(epochs=epochs, seed=seed, bf16=bf16, max_steps=max_steps)
+    if layers:
+        train_student(data, out, layers, settings, backbone, start or FINISHED)
+        return
     train_stages(data, out, names, settings, backbone, start, distil)
 
 

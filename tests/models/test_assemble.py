@@ -88,6 +88,28 @@ def test_assembled_model_computes_what_torch_computes(
         np.testing.assert_allclose(found, logits[name].numpy(), atol=2e-5)
 
 
+def test_a_model_of_fewer_layers_is_assembled_from_the_whole_backbone(
+    folder: Path, batch: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    model = PostEncoder(load_backbone(folder / "backbone", layers=(1,)), WIDTH, ALL_HEADS).eval()
+    adapt(model, rank=4, alpha=8.0)
+    save_weights(model, tmp_path)
+    export_skeleton(folder / "backbone", WIDTH, ALL_HEADS, tmp_path, layers=(1,))
+    tensors = model_weights(
+        folder / "backbone" / "model.safetensors",
+        tmp_path / ADAPTER_FILE,
+        tmp_path / HEADS_FILE,
+        scaling=2.0,
+    )
+    graph = fill_skeleton(tmp_path / SKELETON_FILE, tensors)
+    names = {tensor.name for tensor in graph.graph.initializer}
+    assert any("layer.1." in name for name in names)
+    assert not any("layer.0." in name for name in names)
+    with torch.no_grad():
+        embedding, _ = model(*(torch.from_numpy(value) for value in batch.values()))
+    np.testing.assert_allclose(run(graph, batch)[0], embedding.numpy(), atol=2e-5)
+
+
 def test_onnx_runtime_engine_gives_every_text_its_own_row(
     folder: Path, trained: PostEncoder, tmp_path: Path
 ) -> None:

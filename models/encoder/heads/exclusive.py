@@ -1,7 +1,7 @@
 """Heads whose classes exclude one another: balanced cross-entropy, written once."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from models.encoder.heads.base import Head, balanced_class_weights, weighted_mea
 class ExclusiveHead(Head):
     """One of C classes, weighted inversely to their frequency in training."""
 
-    label_smoothing: ClassVar[float] = 0.0
+    label_smoothing: float = 0.0
 
     def __init__(self, width: int, dropout: float = 0.1) -> None:
         super().__init__(width, dropout)

@@ -2,6 +2,7 @@ import csv
 import gzip
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ from safetensors.torch import load_file
 
 from core.errors import ConfigError
 from core.labels import TOPICS
-from models.encoder import anchors, distil, run
+from models.encoder import anchors, distil, run, student
 from models.encoder import train as training
 from models.encoder.batches import TokenisedTask
 from models.encoder.data import ParticipationTexts, reddit_unlabelled
+from models.encoder.pack import pack
 from models.encoder.schedule import Stage, TrainingSettings
 from models.encoder.soft import SoftLesson
 from models.encoder.tasks import TASKS, Lesson
@@ -182,3 +184,29 @@ def test_the_last_stage_learns_from_the_stages_before_and_asks_them_once(
     assert (tmp_path / "joint" / run.CHOSEN / run.HEADS_FILE).read_bytes() == finished
     again = load_file(tmp_path / distil.TARGETS_FILE)
     assert all(np.array_equal(again[name], answers[name]) for name in answers)
+
+
+@pytest.mark.slow
+def test_a_student_keeps_its_layers_and_asks_its_teacher_once(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = replace(student.STUDENT, sentiment_posts=12, unlabelled_posts=4)
+    monkeypatch.setattr(training, "STUDENT", small)
+    settings = TrainingSettings(batch_posts=16, max_steps=1)
+    training.train_student(data, tmp_path, "0,5", settings, None, training.FINISHED)
+    chosen = tmp_path / run.CHOSEN
+    record = json.loads((chosen / run.RECORD_FILE).read_text())
+    assert record["settings"]["layers"] == [0, 5]
+    assert record["training_posts"]["unlabelled"] == 4
+    layers = {
+        name.split(".")[4] for name in load_file(chosen / run.ADAPTER_FILE) if ".layer." in name
+    }
+    assert layers == {"0", "5"}
+
+    def nobody(*_: object) -> torch.Tensor:
+        raise AssertionError("the teacher was asked twice")
+
+    monkeypatch.setattr(student, "embed_all", nobody)
+    training.train_student(data, tmp_path, "0,5", settings, None, training.FINISHED)
+    packed = pack(chosen, tmp_path / "weights")
+    assert packed.layers == (0, 5)

@@ -11,6 +11,7 @@ from transformers import (
     RobertaModel,
 )
 
+from core.errors import ConfigError
 from models.encoder.model import (
     PostEncoder,
     adapt,
@@ -93,6 +94,33 @@ def test_trained_state_carries_everything_that_was_trained(
     found = model(ids, torch.ones_like(ids))
     torch.testing.assert_close(found[0], expected[0], rtol=0, atol=0)
     torch.testing.assert_close(found[1], expected[1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert"])
+def test_dropping_layers_leaves_the_others_under_their_own_names(kind: str, tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path, kind)
+    whole, second = load_backbone(folder), load_backbone(folder, layers=(1,))
+    kept = dict(second.named_parameters())
+    assert any("layer.1." in name for name in kept)
+    assert not any("layer.0." in name for name in kept)
+    for name, value in whole.named_parameters():
+        if name in kept:
+            assert torch.equal(kept[name], value)
+    ids = torch.tensor([[5, 6, 7]])
+    mask = torch.ones_like(ids)
+    short = second.eval()(input_ids=ids, attention_mask=mask).last_hidden_state
+    long = whole.eval()(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+    assert not torch.allclose(short, long.last_hidden_state)
+    with pytest.raises(ConfigError, match="layers 0 to 1"):
+        load_backbone(folder, layers=(0, 2))
+
+
+def test_rank_nought_trains_the_whole_backbone(tmp_path: Path) -> None:
+    made = PostEncoder(load_backbone(save_tiny(tmp_path, "bert")), 16, ["sentiment"])
+    adapt(made, 0, 1.0)
+    assert trained_parameters(made) == sum(p.numel() for p in made.parameters())
+    adapter, _ = trained_state(made)
+    assert not any("lora" in name for name in adapter)
 
 
 def test_mean_pool_counts_real_tokens_only() -> None:
