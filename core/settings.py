@@ -103,6 +103,8 @@ class ScorerSettings(Struct, frozen=True, kw_only=True):
     """Model name on the server."""
     repository: str = ".groundswell/model_repository"
     """Built model repository, for `openvino`."""
+    weights: str = ""
+    """Folder of the weights that are built, such as a student's of fewer layers; empty: shipped."""
     timeout_s: Seconds = 30.0
     """A batch unanswered for so long counts as scorer down."""
     threads: NotNegative = 0

@@ -22,7 +22,9 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from core.config import load
 from core.errors import ConfigError
+from core.settings import Settings
 from models.backbone import Backbone, find_backbone
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
 from models.encoder.config import CONFIG_FILE, EncoderConfig, HeadConfig, load_config, save_config
@@ -217,10 +219,17 @@ def build(
     return Built(config.version, place, False, time.monotonic() - started, figures)
 
 
+def chosen_weights(settings: Settings) -> Path:
+    """The folder of weights that a deployment builds: the shipped ones unless it names others."""
+    return Path(settings.scorer.weights) if settings.scorer.weights else WEIGHTS
+
+
 def main(
     output: Annotated[Path, typer.Option(help="Model repository to write.")] = DEFAULT_OUTPUT,
     device: Annotated[str, typer.Option(help="cpu (OpenVINO int8) or gpu (ONNX fp16).")] = "cpu",
-    weights: Annotated[Path, typer.Option(help="Folder of the shipped weights.")] = WEIGHTS,
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder of weights; else the setting scorer.weights.")
+    ] = None,
     backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
     force: Annotated[bool, typer.Option(help="Build even if the result is there.")] = False,
 ) -> None:
@@ -228,7 +237,7 @@ def main(
     if device not in _TOOLS:
         raise typer.BadParameter(f"--device is cpu or gpu, not {device!r}")
     try:
-        built = build(output, device, weights, backbone, force=force)
+        built = build(output, device, weights or chosen_weights(load()), backbone, force=force)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error

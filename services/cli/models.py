@@ -47,29 +47,48 @@ def train(
     ] = "sentiment,emotion,topics,participation",
     out: Annotated[Path, typer.Option(help="Checkpoints and the chosen weights.")] = TRAINED,
     start: Annotated[
-        Path | None, typer.Option(help="Sentiment weights to begin from, not from the backbone.")
+        Path | None,
+        typer.Option(help="Sentiment weights to begin from, not from the backbone."),
+    ] = None,
+    distil: Annotated[
+        bool, typer.Option(help="A last stage that learns from the stages before (all tasks).")
+    ] = False,
+    layers: Annotated[
+        str | None,
+        typer.Option(help="A student instead, taught by the shipped model: 4, or 0,2,3,5."),
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Of sentiment alone, the first stage.")] = 2,
     seed: Annotated[int | None, typer.Option(help="Another seed than the shipped one.")] = None,
     bf16: Annotated[bool, typer.Option(help="Autocast to bfloat16 (faster with AVX-512).")] = True,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
-    pack: Annotated[bool, typer.Option(help="Put the result into the shipped weights.")] = False,
+    pack: Annotated[bool, typer.Option(help="Put the result into --weights.")] = False,
+    weights: Annotated[
+        Path, typer.Option(help="Folder of weights that --pack fills; the shipped ones.")
+    ] = WEIGHTS / "post-encoder",
     python: TrainPython = TRAIN_PYTHON,
 ) -> None:
-    """Train the post encoder (40 minutes on two cores); run again to continue a cut-off run.
+    """Train the post encoder (an hour on two cores); run again to continue a cut-off run.
+
+    A student of fewer layers takes ten minutes, and wants an --out and a --weights of its own.
 
     Example: groundswell models train encoder --tasks sentiment,emotion --data ../shared/data --pack
     """
     if model != "encoder":
         raise typer.BadParameter(f"there is no training of {model!r}; expected encoder")
+    if distil and layers:
+        raise typer.BadParameter("--distil is for all layers; a student is always taught")
+    if pack and layers and weights == WEIGHTS / "post-encoder":
+        raise typer.BadParameter("a student would replace its teacher: name another --weights")
     arguments = options(
         data=existing(data), tasks=tasks, out=out, start=start, epochs=epochs, seed=seed,
-        threads=threads or None,
+        threads=threads or None, layers=layers,
     )  # fmt: skip
     arguments.append("--bf16" if bf16 else "--no-bf16")
+    if distil:
+        arguments.append("--distil")
     run_module(python, "setup-train", "models.encoder.train", arguments)
     if pack:
-        target = options(weights=WEIGHTS / "post-encoder")
+        target = options(weights=weights)
         run_module(python, "setup-train", "models.encoder.pack", [out / "chosen", *target])
 
 
@@ -106,15 +125,18 @@ def calibrate(
 def build(
     output: Annotated[Path, typer.Option(help="Model repository to write.")] = REPOSITORY,
     device: Annotated[str, typer.Option(help="cpu (OpenVINO int8) or gpu (ONNX fp16).")] = "cpu",
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder of weights; else the setting scorer.weights.")
+    ] = None,
     backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
     force: Annotated[bool, typer.Option(help="Build even if it is up to date.")] = False,
     python: ServerPython = SERVER_PYTHON,
 ) -> None:
-    """Build the Triton model repository from the shipped weights; instant when up to date.
+    """Build the Triton model repository from the chosen weights; instant when up to date.
 
     Example: groundswell models build --device cpu
     """
-    arguments = options(output=output, device=device, backbone=backbone)
+    arguments = options(output=output, device=device, weights=weights, backbone=backbone)
     run_module(python, "setup", "models.build", [*arguments, *(["--force"] if force else [])])
 
 

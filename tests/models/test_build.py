@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from core.config import build as settings_of
 from core.errors import ConfigError
-from models.build import MODEL_NAME, WEIGHTS, build
+from models.build import MODEL_NAME, WEIGHTS, build, chosen_weights
 from models.encoder.config import load_config
 from models.quantise import Agreement
 
@@ -67,6 +68,12 @@ def test_a_wrong_backbone_is_refused(copy: Path, tmp_path: Path) -> None:
 def test_no_weights_says_to_train(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="models train"):
         build(tmp_path, weights=tmp_path)
+
+
+def test_a_deployment_may_choose_other_weights_than_the_shipped_ones() -> None:
+    assert chosen_weights(settings_of({})) == WEIGHTS
+    chosen = settings_of({"scorer": {"weights": "students/four"}})
+    assert chosen_weights(chosen) == Path("students/four")
 
 
 def test_gpu_build_leaves_half_precision_onnx(tmp_path: Path) -> None:

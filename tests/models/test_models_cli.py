@@ -94,6 +94,44 @@ def test_a_baseline_runs_where_its_packages_are(
     assert remedy in said.output
 
 
+def test_training_hands_on_that_it_is_distilled_or_of_fewer_layers(
+    recorder: Path, tmp_path: Path
+) -> None:
+    command = ["train", "encoder", "--data", str(tmp_path), "--python", str(recorder)]
+    assert RUNNER.invoke(app, [*command, "--distil"]).exit_code == 3
+    handed = arguments(recorder)
+    assert "--distil" in handed
+    assert "--layers" not in handed
+    assert RUNNER.invoke(app, [*command, "--layers", "4"]).exit_code == 3
+    handed = arguments(recorder)
+    assert handed[handed.index("--layers") + 1] == "4"
+    assert "--distil" not in handed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(["--distil", "--layers", "4"], "always taught"), (["--layers", "4", "--pack"], "teacher")],
+)
+def test_a_student_is_neither_distilled_in_stages_nor_put_in_its_teachers_place(
+    wrong: list[str], said: str, recorder: Path, tmp_path: Path
+) -> None:
+    command = ["train", "--data", str(tmp_path), "--python", str(recorder), *wrong]
+    found = RUNNER.invoke(app, command)
+    assert found.exit_code == 2
+    assert said in " ".join(found.output.split())
+    assert not (tmp_path / "arguments").exists()
+
+
+def test_building_uses_the_weights_that_are_named_or_leaves_it_to_the_settings(
+    recorder: Path, tmp_path: Path
+) -> None:
+    assert RUNNER.invoke(app, ["build", "--python", str(recorder)]).exit_code == 3
+    assert "--weights" not in arguments(recorder)
+    command = ["build", "--weights", str(tmp_path), "--python", str(recorder)]
+    assert RUNNER.invoke(app, command).exit_code == 3
+    assert arguments(recorder)[-1] == str(tmp_path)
+
+
 def test_missing_data_is_wrong_use(recorder: Path, tmp_path: Path) -> None:
     said = RUNNER.invoke(
         app, ["calibrate", "--data", str(tmp_path / "none"), "--python", str(recorder)]
