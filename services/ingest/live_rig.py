@@ -36,19 +36,18 @@ class Killed(BaseException):
 
 
 class KilledStore(CursorStore):
-    """Writes nothing any more from a chosen step of its second save on."""
+    """Writes nothing any more from a chosen step of a save on, once `is_armed`."""
 
     def __init__(self, directory: Path, source: str, step: str) -> None:
         super().__init__(directory, source)
         self._step = step
-        self.saves = 0
+        self.is_armed = False
         self.is_dead = False
 
     def prepare(self, stored: StoredCursor) -> None:
         """Write, or be killed after it."""
         self._live()
         super().prepare(stored)
-        self.saves += 1
         self._die_at("prepare")
 
     def commit(self) -> None:
@@ -62,7 +61,7 @@ class KilledStore(CursorStore):
             raise Killed
 
     def _die_at(self, step: str) -> None:
-        self.is_dead = step == self._step and self.saves >= 2
+        self.is_dead = self.is_armed and step == self._step
         self._live()
 
 

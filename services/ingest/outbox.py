@@ -34,7 +34,8 @@ class Letter(Struct):
 
     Attributes:
         topic: where it goes; "" if nothing is sent and only the cursor moves.
-        cursor: of the source, after the item that this record carries.
+        cursor: of the source, after the item that this record carries; the very object of the
+            letter before if the item does not move it.
         tally: field of `Totals` that counts it once acknowledged.
         acknowledgement: None until it was given to the producer.
     """
@@ -65,10 +66,16 @@ class Outbox:
         self._held_bytes = 0
         self.cursor: Cursor | None = None
         self.acknowledged: Counter[str] = Counter()
+        self._after_cursor: list[str] = []
 
     def __len__(self) -> int:
         """Return how many letters are unacknowledged."""
         return len(self._letters)
+
+    @property
+    def settled(self) -> Counter[str]:
+        """`acknowledged` up to `cursor`: what comes after it comes again after a crash."""
+        return self.acknowledged - Counter(self._after_cursor)
 
     @property
     def held_bytes(self) -> int:
@@ -131,7 +138,11 @@ class Outbox:
             letters.popleft()
             self._held_bytes -= len(letter.value)
             tallies[letter.tally] += 1
-            self.cursor = letter.cursor
+            if letter.cursor is self.cursor:
+                self._after_cursor.append(letter.tally)
+            else:
+                self.cursor = letter.cursor
+                self._after_cursor.clear()
             gone += 1
         return gone
 

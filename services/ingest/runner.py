@@ -105,7 +105,7 @@ class IngestRunner:
         self._store.clear_done()
         cursor = None if stored is None else stored.cursor
         self._base = Totals() if stored is None else stored.totals
-        self._saved_cursor = cursor
+        self._saved_cursor = self._outbox.cursor = cursor
         self._source.open(cursor)
         self._log.info("source opened", source=self._source.name, resumed=cursor is not None)
         # At 0 from the start: a counter that appears with its first event hides it from `rate`.
@@ -300,7 +300,7 @@ class IngestRunner:
             self._save(done=False)
 
     def _save(self, done: bool) -> None:
-        cursor = self._saved_cursor if self._outbox.cursor is None else self._outbox.cursor
+        cursor = self._outbox.cursor
         if cursor == self._saved_cursor and not done:
             return
         self._store.prepare(
@@ -319,7 +319,7 @@ class IngestRunner:
 
     def _totals(self) -> Totals:
         counts = msgspec.to_builtins(self._base)
-        for tally, number in self._outbox.acknowledged.items():
+        for tally, number in self._outbox.settled.items():
             counts[tally] += number
         counts["items_read"] = sum(n for tally, n in counts.items() if tally not in _NOT_ITEMS)
         return Totals(**counts)

@@ -67,7 +67,8 @@ class SourceItem(Struct, frozen=True, gc=False):
 
     Attributes:
         record: what it is.
-        cursor: from here the source goes on *after* this item.
+        cursor: from here the source goes on *after* this item. The very object of the item before
+            says that this one does not move it: after a crash it comes again, and is counted then.
         duplicate: the source knows that it delivered the same post before.
         due_s: for paced sources: seconds after the start of the run when it is to leave.
     """

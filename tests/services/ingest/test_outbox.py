@@ -38,6 +38,23 @@ def test_cursor_is_the_highest_with_nothing_unacknowledged_before_it(order: list
         assert outbox.acknowledged["posts_produced"] == contiguous
 
 
+def test_what_does_not_move_the_cursor_is_settled_by_what_does() -> None:
+    start, end = {"n": 0}, {"n": 5}
+    outbox = Outbox(FakeProducer(MemoryBroker()), 100, 10_000)
+    outbox.cursor = start
+    found = letters(7)
+    for letter, cursor in zip(found, [start, start, end, end, end, {"n": 6}, start], strict=True):
+        letter.cursor = cursor
+    settled = []
+    for letter in found:
+        outbox.add([letter])
+        outbox.transmit()
+        outbox.collect()
+        settled.append(outbox.settled.total())
+    assert settled == [0, 0, 3, 3, 3, 6, 7]
+    assert outbox.acknowledged.total() == 7
+
+
 def test_failed_record_is_sent_again_before_what_follows_it() -> None:
     broker = MemoryBroker()
     broker.holds_answers = True

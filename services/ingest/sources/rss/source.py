@@ -61,7 +61,7 @@ class RssSource(LiveSource[RssOptions]):
 
     A feed that has moved on so far that nothing in it is known any more is a counted gap.
 
-    Cursor: per feed its validators and the entries known, and `n`, the number of the last item.
+    Cursor: per feed its validators and the entries known. It moves after every few entries.
     """
 
     name: ClassVar[str] = SOURCE
@@ -74,7 +74,7 @@ class RssSource(LiveSource[RssOptions]):
         self._author = author_hasher(key)
         self._feeds = tuple(dict.fromkeys(options.feeds))
         self._states: dict[str, FeedState] = {}
-        self._n = 0
+        self._cursor: Cursor | None = None
         self._one_at_a_time = asyncio.Lock()
         self._due_s: dict[str, float] = {}
         self._backoffs: dict[str, Backoff] = {}
@@ -84,7 +84,7 @@ class RssSource(LiveSource[RssOptions]):
         """Take over what was known of the feeds; those no longer asked for are forgotten."""
         fields = cursor or {}
         known = fields.get("feeds", {})
-        self._n = fields.get("n", 0)
+        self._cursor = cursor
         self._states = {
             feed: msgspec.convert(known.get(feed, []), FeedState) for feed in self._feeds
         }
@@ -210,9 +210,12 @@ class RssSource(LiveSource[RssOptions]):
         seen: dict[str, str],
         fresh: list[Post | PostEvent | Unmappable | Ignored],
     ) -> FeedState:
-        """Deliver entries; only the last moves the cursor: each cursor holds all that is known."""
+        """Deliver entries; only the last moves the cursor: each cursor holds all that is known.
+
+        What Kafka has of them comes again after a crash, and is then counted for the first time.
+        """
         for record in fresh[:-1]:
-            await self._hand_on(feed, state, record, _ENTRY_BYTES)
+            await self.deliver([SourceItem(record, self._cursor)], _ENTRY_BYTES)
         if fresh:
             state = msgspec.structs.replace(state, seen=tuple(seen.items()))
             await self._hand_on(feed, state, fresh[-1], _ENTRY_BYTES)
@@ -239,8 +242,7 @@ class RssSource(LiveSource[RssOptions]):
         record: Post | PostEvent | Unmappable | Ignored | Gap,
         size_bytes: int,
     ) -> None:
-        self._n += 1
-        cursor = {"n": self._n, "feeds": {**self._states, feed: state}}
+        cursor = {"feeds": {**self._states, feed: state}}
         await self.deliver([SourceItem(record, cursor)], size_bytes)
         # Only now: cancelled while there was no room, the entry is looked at again.
-        self._states[feed] = state
+        self._states[feed], self._cursor = state, cursor

@@ -46,7 +46,8 @@ class WebhookSource(LiveSource[WebhookOptions]):
     A request is taken whole or not at all. It is put off (429) while the buffer is full, so nothing
     is lost that was accepted; one that comes again is answered as before.
 
-    Cursor: `n`, the number of the last item.
+    Cursor: `n`, the number of the last item; it moves with the last one of a request, since a
+    request of which Kafka has a part comes again as a whole.
     """
 
     name: ClassVar[str] = SOURCE
@@ -61,6 +62,7 @@ class WebhookSource(LiveSource[WebhookOptions]):
         self._mapper = Mapper(author_hasher(key), context.clock.now)
         self._requests: Requests | None = None
         self._n = 0
+        self._cursor: Cursor | None = None
         self._in_work = 0
         self._server: web.Server | None = None
         self._serving: asyncio.AbstractEventLoop | None = None
@@ -69,6 +71,7 @@ class WebhookSource(LiveSource[WebhookOptions]):
 
     def start_at(self, cursor: Cursor | None) -> None:
         """Take over the stored cursor."""
+        self._cursor = cursor
         self._n = (cursor or {}).get("n", 0)
         self._requests = Requests(
             self._memory,
@@ -213,10 +216,10 @@ class WebhookSource(LiveSource[WebhookOptions]):
         self, records: list[Post | PostEvent] | list[Unmappable], size_bytes: int
     ) -> None:
         """Deliver records; nothing is awaited before they are in the buffer, which had room."""
-        items = []
-        for record in records:
-            self._n += 1
-            items.append(SourceItem(record, {"n": self._n}))
+        items = [SourceItem(record, self._cursor) for record in records[:-1]]
+        self._n += len(records)
+        self._cursor = {"n": self._n}
+        items.append(SourceItem(records[-1], self._cursor))
         await self.deliver(items, size_bytes)
 
     async def _await_kafka(self, waiting: Waiting) -> web.Response:
