@@ -89,7 +89,7 @@ class SourceReader:
             if self.acknowledges:
                 self.source.acknowledged(self.cursor)
 
-    def until(self, claim: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    def until(self, claim: Callable[[], bool], deadline_s: float = 60.0) -> None:
         """Poll until `claim` is true.
 
         Raises:

@@ -92,7 +92,7 @@ def request_is_open(request: web.Request) -> bool:
     return request.transport is not None and not request.transport.is_closing()
 
 
-def wait_for(claim: Callable[[], bool], deadline_s: float = 10.0) -> None:
+def wait_for(claim: Callable[[], bool], deadline_s: float = 60.0) -> None:
     """Return once `claim` is true.
 
     Raises:
