@@ -31,6 +31,7 @@ _NEEDS = {
         "test_bench_bare.py",
         "test_bench_model.py",
         "evaluation/test_built_model.py",
+        "evaluation/test_frontier.py",
         "serving/test_batch_invariance.py",
         "serving/test_post_encoder.py",
         "scorers/test_openvino_scorer.py",
