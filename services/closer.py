@@ -182,7 +182,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     desk = AlertDesk(settings, store, clock, metrics)
     delivery = Delivery(settings.alerts, store.alerts, receiver, clock, metrics)
     try:
-        closer = Closer(settings.windows, store, publisher, clock, metrics, desk)
+        closer = Closer(
+            settings.windows, store, publisher, clock, metrics, desk, settings.kafka.partitions
+        )
         loop = _Loop(closer, member, clock, metrics)
         async with asyncio.TaskGroup() as group:
             group.create_task(loop.run(stop))

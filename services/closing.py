@@ -93,6 +93,7 @@ class Closer:
         clock: decides idleness and `closed_at`.
         metrics: counters of this process.
         judges: judge what is published; None judges nothing.
+        partitions: how many there are; at the beginning those not heard of are waited for.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Closer:
         clock: Clock,
         metrics: Metrics,
         judges: Judges | None = None,
+        partitions: int = 0,
     ) -> None:
         self._settings = windows
         self._judges = judges
@@ -112,7 +114,8 @@ class Closer:
         self._metrics = metrics
         self._epoch = -1
         self._partitions: set[int] = set()
-        self._watermark = GlobalWatermark(windows.idle_after_s)
+        self._expected = partitions
+        self._watermark = GlobalWatermark(windows.idle_after_s, expected=partitions)
         self._closed_s = -1
         self._panes_at_once = MAX_PANES
 
@@ -125,7 +128,9 @@ class Closer:
         self._epoch = await self._store.begin_closing()
         states = await self._states(await self._store.partitions())
         closed_s = max((state.closed_s for state in states.values()), default=-1)
-        self._watermark = GlobalWatermark(self._settings.idle_after_s, max(-1, closed_s * 1000))
+        self._watermark = GlobalWatermark(
+            self._settings.idle_after_s, max(-1, closed_s * 1000), self._expected
+        )
         self._partitions = set(states)
         self._closed_s = closed_s
         self._note(states)

@@ -54,11 +54,13 @@ class GlobalWatermark:
 
     A partition is idle when it counted no post for `idle_after_s`. When all are, nobody holds
     anybody back and the greatest watermark counts: so the end of a replay still closes what its
-    posts allow. A partition that never had a post has no say.
+    posts allow. A partition that never had a post has no say; only at the very beginning, where it
+    may just be slower than the others, it is waited for as long as for one that falls silent.
 
     Args:
         idle_after_s: seconds of the caller's clock.
         start_ms: where it had come to before, -1 for the beginning.
+        expected: how many partitions there are; 0 waits for none.
 
     Example:
         >>> watermark = GlobalWatermark(idle_after_s=30)
@@ -68,9 +70,11 @@ class GlobalWatermark:
         60000
     """
 
-    def __init__(self, idle_after_s: float, start_ms: int = -1) -> None:
+    def __init__(self, idle_after_s: float, start_ms: int = -1, expected: int = 0) -> None:
         self._idle_after_s = idle_after_s
         self._value_ms = start_ms
+        self._expected = expected
+        self._began_s: float | None = None
         self._partitions: dict[int, _Partition] = {}
 
     def observe(self, partition: int, watermark_ms: int, cursor: int, now_s: float) -> None:
@@ -84,6 +88,8 @@ class GlobalWatermark:
         """
         if watermark_ms < 0:
             return
+        if self._began_s is None:
+            self._began_s = now_s
         known = self._partitions.get(partition)
         if known is None:
             self._partitions[partition] = _Partition(watermark_ms, cursor, now_s)
@@ -99,7 +105,7 @@ class GlobalWatermark:
         Args:
             now_s: monotonic seconds; decides who is idle.
         """
-        if self._partitions:
+        if self._partitions and not self._waits_for_more(now_s):
             active = [p.watermark_ms for p in self._partitions.values() if self._moves(p, now_s)]
             everyone = [p.watermark_ms for p in self._partitions.values()]
             self._value_ms = max(self._value_ms, min(active) if active else max(everyone))
@@ -113,11 +119,22 @@ class GlobalWatermark:
         """Leave `delay_s` out of everybody's idle time: news could not arrive in it."""
         for partition in self._partitions.values():
             partition.moved_at_s += delay_s
+        if self._began_s is not None:
+            self._began_s += delay_s
 
     def cursor(self, partition: int) -> int:
         """Return the greatest cursor seen of a partition, -1 if none."""
         known = self._partitions.get(partition)
         return known.cursor if known else -1
+
+    def _waits_for_more(self, now_s: float) -> bool:
+        """Tell whether it is the very beginning and a partition was not heard of yet."""
+        return (
+            self._value_ms < 0
+            and len(self._partitions) < self._expected
+            and self._began_s is not None
+            and now_s - self._began_s < self._idle_after_s
+        )
 
     def _moves(self, partition: _Partition, now_s: float) -> bool:
         return now_s - partition.moved_at_s < self._idle_after_s

@@ -141,10 +141,10 @@ class House:
         self.feed = Feed(self.store)
         self.metrics = Metrics()
 
-    def closer(self, fate: Fate | None = None) -> Closer:
+    def closer(self, fate: Fate | None = None, partitions: int = 0) -> Closer:
         store: Any = self.store if fate is None else Mortal(self.store, fate)
         topic: Any = self.topic if fate is None else Mortal(self.topic, fate)
-        return Closer(WINDOWS, store, topic, self.clock, self.metrics)
+        return Closer(WINDOWS, store, topic, self.clock, self.metrics, partitions=partitions)
 
     async def settle(self, closer: Closer) -> None:
         """Publish until nothing is due."""
@@ -201,6 +201,26 @@ def test_partition_that_lags_holds_a_pane_open_until_it_is_idle(url: str) -> Non
         house.clock.advance(15)
         await house.settle(closer)
         assert [epoch_ms(w.start) // 1000 - START for w in house.topic.published] == [0, 120]
+
+    in_house(url, story)
+
+
+def test_first_panes_wait_for_partitions_that_were_not_heard_of(url: str) -> None:
+    """In a fast replay one partition may be days ahead before another has counted its first."""
+
+    async def story(house: House) -> None:
+        closer = house.closer(partitions=2)
+        await closer.take_over()
+        await house.feed.post(0, START)
+        await house.feed.post(0, START + 600)
+        closer.observe(house.feed.progress(0))
+        await house.settle(closer)
+        assert house.topic.published == []
+        await house.feed.post(1, START)
+        await house.feed.post(1, START + 60)
+        closer.observe(house.feed.progress(1))
+        await house.settle(closer)
+        assert [(w.revision, w.counters["posts"]) for w in house.topic.published] == [(0, 2)]
 
     in_house(url, story)
 

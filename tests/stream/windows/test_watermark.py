@@ -91,6 +91,27 @@ def test_partition_that_comes_back_does_not_pull_the_watermark_down() -> None:
     assert watermark.value_ms(now_s=41) == 90_000
 
 
+def test_at_the_beginning_partitions_not_heard_of_are_waited_for_like_silent_ones() -> None:
+    watermark = GlobalWatermark(idle_after_s=30, expected=2)
+    assert watermark.value_ms(now_s=0) == -1
+    watermark.observe(0, 90_000, cursor=1, now_s=100)
+    assert watermark.value_ms(now_s=101) == -1
+    watermark.observe(1, 60_000, cursor=1, now_s=110)
+    assert watermark.value_ms(now_s=110) == 60_000
+
+    alone = GlobalWatermark(idle_after_s=30, expected=2)
+    alone.observe(0, 90_000, cursor=1, now_s=100)
+    alone.excuse(5)
+    assert alone.value_ms(now_s=134) == -1
+    assert alone.value_ms(now_s=135) == 90_000
+
+
+def test_what_goes_on_from_before_waits_for_nobody_new() -> None:
+    watermark = GlobalWatermark(idle_after_s=30, start_ms=60_000, expected=2)
+    watermark.observe(0, 90_000, cursor=1, now_s=0)
+    assert watermark.value_ms(now_s=0) == 90_000
+
+
 def test_global_watermark_goes_on_from_what_was_closed_before() -> None:
     watermark = GlobalWatermark(idle_after_s=30, start_ms=120_000)
     assert watermark.value_ms(now_s=0) == 120_000
