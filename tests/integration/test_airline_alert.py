@@ -1,6 +1,5 @@
 """A recorded deterioration of opinion, from the file to a person, through every real part."""
 
-import asyncio
 import sys
 import time
 from collections.abc import Callable
@@ -11,7 +10,6 @@ import pytest
 
 from core.codec import alert_decoder
 from core.schemas import Alert
-from services.bootstrap import make_store
 from services.ingest.kafka_io import read_topic
 from services.local.child import Child, Command, run_to_end
 from services.local.ports import any_free_port
@@ -64,8 +62,6 @@ def test_the_deterioration_of_22_february_reaches_a_person_and_names_whose_it_is
             status, output = run_to_end(command(*replay), 120)
             assert status == 0, output
             stream.start_worker("w0")
-            # A closer that has not heard of a partition closes panes of days without its posts.
-            stream.wait_until(lambda: _begun(stream) == set(stream.partitions), 60, "counting")
             closer = Child(command("closer"), stream.directory / "closer.log")
             try:
                 found = _wait(stream, lambda: _worse(stream))
@@ -80,19 +76,6 @@ def test_the_deterioration_of_22_february_reaches_a_person_and_names_whose_it_is
     quiet = [one for one in _alerts(stream) if one.query == "all" and one.fired < DETERIORATION]
     said = [(one.fired, one.state, one.ended_as, one.sentence) for one in quiet]
     assert len({one.alert_id for one in quiet}) <= 1, said
-
-
-def _begun(stream) -> set[int]:
-    """Return the partitions of which something was counted."""
-
-    async def ask() -> set[int]:
-        store = make_store(stream.settings)
-        try:
-            return set(await store.partitions())
-        finally:
-            await store.close()
-
-    return asyncio.run(ask())
 
 
 def _alerts(stream) -> list[Alert]:
