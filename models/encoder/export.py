@@ -5,7 +5,6 @@ shape and on the heads, not on what was learned. `models.build` puts the weights
 torch. A placeholder is an initializer without data whose name is that of the parameter.
 """
 
-import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +43,6 @@ def export_graph(model: PostEncoder, heads: Sequence[str]) -> onnx.ModelProto:
     `logits_<head>` (B, C).
     """
     ids = torch.ones((2, 7), dtype=torch.long)
-    written = io.BytesIO()
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens", max=512)
     with warnings.catch_warnings():
         # The exporter warns that the two inputs share their axes, which is meant.
@@ -66,8 +64,7 @@ def export_graph(model: PostEncoder, heads: Sequence[str]) -> onnx.ModelProto:
         )
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
-    program.save(written)
-    return onnx.load_model_from_string(written.getvalue())
+    return program.model_proto
 
 
 def fold_transposes(graph: onnx.ModelProto) -> onnx.ModelProto:

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.errors import ConfigError
 from models.backbone import Backbone
 from models.encoder.batches import PAD_ID, pad, plan_epoch, tokenise
 from models.encoder.data import posts_unlabelled
@@ -25,6 +26,7 @@ from models.encoder.model import PostEncoder, adapt, load_backbone, save_weights
 from models.encoder.run import CHOSEN, RECORD_FILE
 from models.encoder.schedule import TrainingSettings, learning_rate_share
 
+MASK: Final = "[MASK]"
 GUESSED: Final = 0.15
 """Share of the tokens that are to be guessed."""
 HIDDEN: Final = 0.8
@@ -72,6 +74,9 @@ def pretrain(
     """Guess masked words for so many steps; returns the folder of the weights, `out / "chosen"`.
 
     Weights that are there already are taken as they are.
+
+    Raises:
+        ConfigError: the tokenizer has no word for what is hidden, or the data is not there.
     """
     chosen = out / CHOSEN
     if (chosen / RECORD_FILE).is_file():
@@ -79,7 +84,9 @@ def pretrain(
     torch.manual_seed(settings.seed)
     texts = posts_unlabelled(data_root, steps * settings.batch_posts, settings.seed)
     ids = tokenise(texts, backbone.tokenizer, settings.max_tokens)
-    mask_id = Tokenizer.from_file(str(backbone.tokenizer)).token_to_id("[MASK]")
+    mask_id = Tokenizer.from_file(str(backbone.tokenizer)).token_to_id(MASK)
+    if mask_id is None:
+        raise ConfigError(f"{backbone.tokenizer} has no {MASK}: it hides no words")
     body = load_backbone(backbone.folder)
     model = PostEncoder(body, width_of(body), ())
     adapt(model, settings.lora_rank, settings.lora_alpha)
