@@ -23,14 +23,8 @@ from services.ingest.sources.mastodon.fake_statuses import (
     stamp,
     streams_of,
 )
-from services.ingest.sources.threaded_site import ThreadedSite, abort, request_is_open
-
-
-@dataclass(eq=False)
-class _Client:
-    streams: set[str]
-    queue: asyncio.Queue[tuple[str, str, str] | bytes | None]
-    request: web.Request
+from services.ingest.sources.mastodon.fake_streams import Client, serve_sse, serve_websocket
+from services.ingest.sources.threaded_site import ThreadedSite, abort
 
 
 @dataclass
@@ -56,7 +50,7 @@ class FakeMastodon:
 
     def __post_init__(self) -> None:
         """Number the statuses from now on."""
-        self._clients: set[_Client] = set()
+        self._clients: set[Client] = set()
         self._ids: list[int] = []
         self.on_page: Callable[[], object] | None = None
         self._sequence = itertools.count()
@@ -118,7 +112,8 @@ class FakeMastodon:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _count(self, what: str) -> None:
+    def count(self, what: str) -> None:
+        """Note that a fault, page or stream was used."""
         self.used[what] = self.used.get(what, 0) + 1
 
     def _post(self, text: str, at: datetime | None, fields: dict[str, Any]) -> str:
@@ -170,7 +165,7 @@ class FakeMastodon:
         if refusal is None or self.faults.refusals == 0:
             return None
         self.faults.refusals -= 1
-        self._count(f"refused {what}")
+        self.count(f"refused {what}")
         return web.json_response({"error": "no"}, status=refusal[0], headers=refusal[1])
 
     def _is_known(self, request: web.Request) -> bool:
@@ -185,10 +180,10 @@ class FakeMastodon:
             return refusal
         if not self._is_known(request):
             return web.json_response({"error": "token"}, status=401)
-        self._count("pages")
+        self.count("pages")
         if self.faults.bomb:
             self.faults.bomb = False
-            self._count("bomb")
+            self.count("bomb")
             body = gzip.compress(b" " * 60_000_000, 1)
             return web.Response(body=body, headers={"Content-Encoding": "gzip"})
         if self.on_page is not None:
@@ -203,7 +198,7 @@ class FakeMastodon:
         return web.json_response(page[::-1] if is_rising else page)
 
     async def _lookup(self, request: web.Request) -> web.Response:
-        self._count("lookups")
+        self.count("lookups")
         wanted = request.query.getall("id[]", [])
         return web.json_response([self.statuses[one] for one in wanted if one in self.statuses])
 
@@ -213,10 +208,10 @@ class FakeMastodon:
             return web.json_response({"error": "Record not found"}, status=404)
         return web.json_response(status)
 
-    def _join(self, request: web.Request, streams: set[str]) -> _Client:
-        client = _Client(streams, asyncio.Queue(), request)
+    def _join(self, request: web.Request, streams: set[str]) -> Client:
+        client = Client(streams, asyncio.Queue(), request)
         self._clients.add(client)
-        self._count("streams")
+        self.count("streams")
         return client
 
     async def _sse(self, request: web.Request) -> web.StreamResponse:
@@ -233,61 +228,12 @@ class FakeMastodon:
         await answer.write(b":)\n")
         client = self._join(request, {name})
         try:
-            await self._serve_sse(client, answer)
+            await serve_sse(self, client, answer)
         except ConnectionError:
             pass
         finally:
             self._clients.discard(client)
         return answer
-
-    async def _serve_sse(self, client: _Client, answer: web.StreamResponse) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(self.heartbeat_s):
-                    event = await client.queue.get()
-            except TimeoutError:
-                if not self.faults.stall:
-                    await answer.write(b":thump\n")
-                continue
-            if event is None:
-                return
-            if isinstance(event, bytes):
-                await answer.write(event)
-                continue
-            if self.faults.stall:
-                self._count("stall")
-                continue
-            _, name, payload = event
-            wire = f"event: {name}\ndata: {self._spoiled(payload)}\n\n".encode()
-            if self.faults.half_event:
-                self.faults.half_event = False
-                self._count("half_event")
-                await answer.write(wire[: len(wire) // 2])
-                await asyncio.sleep(0.05)
-                abort(client.request)
-                return
-            if self.faults.drip:
-                self.faults.drip = False
-                self._count("drip")
-                await answer.write(b"event: update\ndata: ")
-                while request_is_open(client.request):
-                    await answer.write(b" ")
-                    await asyncio.sleep(0.05)
-                return
-            if self.faults.slow_bytes:
-                self._count("slow_bytes")
-                for place in range(0, len(wire), 97):
-                    await answer.write(wire[place : place + 97])
-                    await asyncio.sleep(0)
-                continue
-            await answer.write(wire)
-
-    def _spoiled(self, payload: str) -> str:
-        if not self.faults.wrong_json:
-            return payload
-        self.faults.wrong_json = False
-        self._count("wrong_json")
-        return payload[: len(payload) // 2]
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         refusal = self._refusal("streaming", self.faults.refuse_streaming)
@@ -295,10 +241,10 @@ class FakeMastodon:
             return refusal
         if not self._is_known(request):
             return web.json_response({"error": "Missing access token"}, status=401)
-        socket = web.WebSocketResponse(heartbeat=self.heartbeat_s)
+        socket = web.WebSocketResponse()
         await socket.prepare(request)
         client = self._join(request, set())
-        sender = asyncio.ensure_future(self._serve_websocket(client, socket))
+        sender = asyncio.ensure_future(serve_websocket(self, client, socket))
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
@@ -309,18 +255,3 @@ class FakeMastodon:
             self._clients.discard(client)
             sender.cancel()
         return socket
-
-    async def _serve_websocket(self, client: _Client, socket: web.WebSocketResponse) -> None:
-        while (event := await client.queue.get()) is not None:
-            if isinstance(event, bytes):
-                raise TypeError("bytes of server-sent events are for clients of these")
-            if self.faults.stall:
-                self._count("stall")
-                continue
-            stream, name, payload = event
-            kind, _, tag = (
-                stream.rpartition(":") if stream.startswith("hashtag") else (stream, "", "")
-            )
-            message = {"stream": [kind, tag] if tag else [kind], "event": name}
-            await socket.send_json({**message, "payload": self._spoiled(payload)})
-        await socket.close(code=1011)
