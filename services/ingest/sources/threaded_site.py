@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from services.ingest.sources.listener import Listener
+
 T = TypeVar("T")
 
 
@@ -24,7 +26,7 @@ class ThreadedSite:
         self._make = application
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
         self.port = 0
 
     @property
@@ -52,17 +54,19 @@ class ThreadedSite:
         return self
 
     async def _start(self) -> None:
-        self._runner = web.AppRunner(self._make(), shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        self._listener = Listener(self._make(), shutdown_timeout=0.1)
+        await self._listener.start("127.0.0.1", self.port)
+        self.port = self._listener.port
 
     def pause(self) -> None:
         """Close every connection and refuse new ones until `start`."""
-        if self._runner is not None:
-            self.call(self._runner.cleanup())
-            self._runner = None
+        self.call(self.end())
+
+    async def end(self) -> None:
+        """Do what `pause` does, on the server's loop."""
+        if self._listener is not None:
+            await self._listener.end()
+            self._listener = None
 
     def stop(self) -> None:
         """End the server and its thread."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -14,6 +13,7 @@ from core.authors import author_hasher
 from core.schemas import Post, PostEvent
 from core.settings import Secret
 from services.ingest.sources.base import Cursor, SourceContext, SourceItem, Unmappable
+from services.ingest.sources.listener import Listener
 from services.ingest.sources.live import LiveSource
 from services.ingest.sources.memory_file import has_reached
 from services.ingest.sources.webhook.options import WebhookOptions
@@ -64,7 +64,7 @@ class WebhookSource(LiveSource[WebhookOptions]):
         self._n = 0
         self._cursor: Cursor | None = None
         self._in_work = 0
-        self._server: web.Server | None = None
+        self._listener: Listener | None = None
         self._serving: asyncio.AbstractEventLoop | None = None
         self.port = 0
         """Where it listens, once it does."""
@@ -102,21 +102,14 @@ class WebhookSource(LiveSource[WebhookOptions]):
         app.router.add_post(POSTS_PATH, self._post)
         app.router.add_get(SCHEMA_PATH, self._schema)
         app.router.add_get("/healthz", self._health)
-        runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=0.2, auto_decompress=False,
+        self._listener = listener = Listener(
+            app, shutdown_timeout=0.2, auto_decompress=False,
             # Also the time for the first line and the headers: a drip of them ends here.
             keepalive_timeout=self.options.body_timeout_s,
         )  # fmt: skip
-        await runner.setup()
-        site = web.TCPSite(
-            runner, self.options.host, self.port or self.options.port, reuse_address=True
-        )
-        starting = asyncio.ensure_future(site.start())
         try:
-            # Cancelled while it starts, asyncio would leave its socket open and unknown to us.
-            await asyncio.shield(starting)
-            self._server = runner.server
-            self.port = runner.addresses[0][1]
+            await listener.start(self.options.host, self.port or self.options.port)
+            self.port = listener.port
             self.connected()
             self.log.info("webhook listens", host=self.options.host, port=self.port)
             while True:
@@ -124,9 +117,7 @@ class WebhookSource(LiveSource[WebhookOptions]):
                 self.idle.restart()
                 await asyncio.sleep(_TICK_S)
         finally:
-            with suppress(OSError):
-                await starting
-            await runner.cleanup()
+            await listener.end()
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -137,7 +128,7 @@ class WebhookSource(LiveSource[WebhookOptions]):
         return web.json_response(json_schema())
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        connections = 0 if self._server is None else len(self._server.connections)
+        connections = 0 if self._listener is None else self._listener.connections
         if self._in_work >= self.options.max_requests or connections > _MAX_CONNECTIONS:
             return self._put_off("too many requests at once")
         self._in_work += 1
