@@ -12,8 +12,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.encoder.lessons import Lesson
 from models.encoder.soft import SoftLesson
-from models.encoder.tasks import Lesson
 from models.serving.normalise import normalise
 
 PAD_ID = 0

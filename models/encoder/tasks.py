@@ -14,8 +14,7 @@ from core.labels import TOPICS
 from models.encoder import data as datasets
 from models.encoder.anchors import participation_split
 from models.encoder.data import CROWD, LabelledTexts, ParticipationTexts, TaggedTexts
-
-Target = int | tuple[float, ...]
+from models.encoder.lessons import Lesson, Target
 
 SOURCE_WEIGHTS: Final = {CROWD: 1.0, "extension": 0.3, "synthetic": 0.3}
 """How much a participation row counts by where its label comes from. Chosen by cross-validation
@@ -31,15 +30,6 @@ NONE_TARGET: Final = (0.15,)
 CERTAIN: Final = (1.0,)
 NO_PROBLEM: Final = (0.0,)
 NEWS: Final = TOPICS.index("news_&_social_concern")
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What one head learns from a task's posts: a target and a weight per post."""
-
-    head: str
-    targets: tuple[Target, ...]
-    weights: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ from models.encoder import anchors, distil, run, student
 from models.encoder import train as training
 from models.encoder.batches import TokenisedTask
 from models.encoder.data import ParticipationTexts, reddit_unlabelled
+from models.encoder.lessons import Lesson
 from models.encoder.pack import pack
 from models.encoder.schedule import Stage, TrainingSettings
 from models.encoder.soft import SoftLesson
-from models.encoder.tasks import TASKS, Lesson
+from models.encoder.tasks import TASKS
 
 pytestmark = pytest.mark.train
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from core.labels import TOPICS
 from models.encoder.batches import TokenisedTask
 from models.encoder.distil import refit_topics
+from models.encoder.lessons import Lesson
 from models.encoder.model import PostEncoder, embed_all
-from models.encoder.tasks import Lesson
 
 pytestmark = pytest.mark.train
 
