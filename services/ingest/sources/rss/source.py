@@ -61,7 +61,8 @@ class RssSource(LiveSource[RssOptions]):
 
     A feed that has moved on so far that nothing in it is known any more is a counted gap.
 
-    Cursor: per feed its validators and the entries known. It moves after every few entries.
+    Cursor: per feed its validators and the entries known, and `n`, how often it moved: after every
+    few entries, and with whatever else is told.
     """
 
     name: ClassVar[str] = SOURCE
@@ -74,6 +75,7 @@ class RssSource(LiveSource[RssOptions]):
         self._author = author_hasher(key)
         self._feeds = tuple(dict.fromkeys(options.feeds))
         self._states: dict[str, FeedState] = {}
+        self._n = 0
         self._cursor: Cursor | None = None
         self._one_at_a_time = asyncio.Lock()
         self._due_s: dict[str, float] = {}
@@ -85,6 +87,7 @@ class RssSource(LiveSource[RssOptions]):
         fields = cursor or {}
         known = fields.get("feeds", {})
         self._cursor = cursor
+        self._n = fields.get("n", 0)
         self._states = {
             feed: msgspec.convert(known.get(feed, []), FeedState) for feed in self._feeds
         }
@@ -242,7 +245,8 @@ class RssSource(LiveSource[RssOptions]):
         record: Post | PostEvent | Unmappable | Ignored | Gap,
         size_bytes: int,
     ) -> None:
-        cursor = {"feeds": {**self._states, feed: state}}
+        self._n += 1
+        cursor = {"n": self._n, "feeds": {**self._states, feed: state}}
         await self.deliver([SourceItem(record, cursor)], size_bytes)
         # Only now: cancelled while there was no room, the entry is looked at again.
         self._states[feed], self._cursor = state, cursor
