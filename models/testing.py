@@ -1,12 +1,15 @@
 # ruff: noqa: S101 -- a battery of checks: asserting is its trade
-"""The checks that every scorer must pass, wherever it computes.
+"""What tests of models share: the checks that every scorer must pass, and sets made up for a test.
 
 A test module collects `scorer_checks()` and runs each on each scorer; a new scorer is tested
 before its author writes a test.
 """
 
+import csv
+import gzip
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -110,3 +113,12 @@ def scorer_checks() -> list[Check]:
         abstains_on_languages_it_does_not_know,
         gives_a_text_the_same_bits_in_any_batch,
     ]
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write a set in the form of the real ones, which `models.encoder.data.read_rows` reads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt", encoding="utf-8", newline="") as opened:
+        writer = csv.DictWriter(opened, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -15,6 +15,7 @@ from models.encoder import ablate, masked
 from models.encoder import data as datasets
 from models.encoder.batches import pad
 from models.encoder.run import CHOSEN, record_of
+from models.testing import write_rows
 
 pytestmark = pytest.mark.train
 
@@ -24,16 +25,13 @@ LABELS = ("negative", "neutral", "positive")
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    (root / "sentiment").mkdir()
     for file, count in (("train", 80), ("tweeteval_val", 4)):
-        with gzip.open(root / "sentiment" / f"{file}.csv.gz", "wt", newline="") as opened:
-            writer = csv.DictWriter(opened, ["text", "label", "in_tweeteval_val"])
-            writer.writeheader()
-            for number in range(count):
-                for label in LABELS:
-                    writer.writerow(
-                        {"text": f"a {label} day {number}", "label": label, "in_tweeteval_val": 0}
-                    )
+        rows = [
+            {"text": f"a {label} day {number}", "label": label, "in_tweeteval_val": 0}
+            for number in range(count)
+            for label in LABELS
+        ]
+        write_rows(root / "sentiment" / f"{file}.csv.gz", rows)
     return root
 
 

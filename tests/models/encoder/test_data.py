@@ -1,23 +1,14 @@
-import csv
-import gzip
 from pathlib import Path
 
 import pytest
 
 from core.errors import ConfigError
 from models.encoder.data import read_rows, sentiment_test, sentiment_train
-
-
-def write(path: Path, rows: list[dict[str, str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt", encoding="utf-8", newline="") as opened:
-        writer = csv.DictWriter(opened, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+from models.testing import write_rows
 
 
 def test_posts_of_the_validation_split_are_not_trained_on(tmp_path: Path) -> None:
-    write(
+    write_rows(
         tmp_path / "sentiment" / "train.csv.gz",
         [
             {"text": "fine", "label": "positive", "in_tweeteval_val": "0"},
@@ -31,7 +22,7 @@ def test_posts_of_the_validation_split_are_not_trained_on(tmp_path: Path) -> Non
 
 
 def test_a_class_called_none_and_new_lines_inside_texts_survive(tmp_path: Path) -> None:
-    write(tmp_path / "x.csv.gz", [{"text": 'two\nlines, "quoted"', "label": "None"}])
+    write_rows(tmp_path / "x.csv.gz", [{"text": 'two\nlines, "quoted"', "label": "None"}])
     assert read_rows(tmp_path / "x.csv.gz") == [{"text": 'two\nlines, "quoted"', "label": "None"}]
 
 

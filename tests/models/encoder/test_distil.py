@@ -1,7 +1,5 @@
-import csv
 import gzip
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from models.encoder.pack import pack
 from models.encoder.schedule import Stage, TrainingSettings
 from models.encoder.soft import SoftLesson
 from models.encoder.tasks import TASKS
+from models.testing import write_rows
 
 pytestmark = pytest.mark.train
 
@@ -29,20 +28,12 @@ LONG = "the council wants to close our library and nobody in this town was asked
 UNKNOWN = {"original_text": "None", "augmentation": "None"}
 
 
-def write(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt", encoding="utf-8", newline="") as opened:
-        writer = csv.DictWriter(opened, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few made-up posts of every task, in the layout of the real files."""
     root = tmp_path_factory.mktemp("data")
     for file, count in (("train", 8), ("tweeteval_val", 2)):
-        write(
+        write_rows(
             root / "sentiment" / f"{file}.csv.gz",
             [
                 {"text": f"a {label} day {number}", "label": label, "in_tweeteval_val": 0}
@@ -51,14 +42,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ],
         )
     for file in ("train", "val"):
-        write(
+        write_rows(
             root / "emotion" / f"{file}.csv.gz",
             [
                 {"text": f"so much {label}", "label": label}
                 for label in ("anger", "joy", "optimism", "sadness")
             ],
         )
-    write(
+    write_rows(
         root / "topics" / "tweettopicxl_en.csv.gz",
         [
             {"split": split, "text": f"all about {topic}", "labels": topic}
@@ -66,7 +57,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for topic in TOPICS
         ],
     )
-    write(
+    write_rows(
         root / "participation" / "train.csv.gz",
         [
             {
@@ -79,7 +70,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for label in LEVELS
         ],
     )
-    write(
+    write_rows(
         root / "responses_reddit_scores" / "comments.csv.gz",
         [{"text": f"{LONG} {n}"} for n in range(4)] + [{"text": "too short"}],
     )

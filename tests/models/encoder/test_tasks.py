@@ -1,5 +1,3 @@
-import csv
-import gzip
 from pathlib import Path
 
 import pytest
@@ -9,14 +7,7 @@ from models.encoder.data import ParticipationTexts, TaggedTexts, emotion_train, 
 from models.encoder.tasks import SOURCE_WEIGHTS, TASKS, heads_of
 from models.encoder.tasks import _participation as participation_posts
 from models.encoder.tasks import _topics as topic_posts
-
-
-def write(path: Path, rows: list[dict[str, str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt", encoding="utf-8", newline="") as opened:
-        writer = csv.DictWriter(opened, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+from models.testing import write_rows
 
 
 def test_participation_teaches_problems_too_and_weighs_its_sources() -> None:
@@ -57,7 +48,7 @@ def test_heads_come_in_the_order_of_the_contract(
 
 
 def test_splits_are_kept_apart(tmp_path: Path) -> None:
-    write(
+    write_rows(
         tmp_path / "topics" / "tweettopicxl_en.csv.gz",
         [
             {"split": "train", "text": "a", "labels": "music|sports"},
@@ -67,5 +58,5 @@ def test_splits_are_kept_apart(tmp_path: Path) -> None:
     found = topics_train(tmp_path)
     assert found.texts == ("a",)
     assert sum(found.labels[0]) == 2
-    write(tmp_path / "emotion" / "train.csv.gz", [{"text": "a", "label": "optimism"}])
+    write_rows(tmp_path / "emotion" / "train.csv.gz", [{"text": "a", "label": "optimism"}])
     assert emotion_train(tmp_path).labels == (2,)

@@ -1,5 +1,3 @@
-import csv
-import gzip
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +10,7 @@ from models.encoder import train as training
 from models.encoder.batches import plan_epoch, plan_passes
 from models.encoder.schedule import TrainingSettings, learning_rate_share
 from models.encoder.train import CHOSEN, train
+from models.testing import write_rows
 
 pytestmark = pytest.mark.train
 
@@ -22,16 +21,13 @@ WORDS = {"positive": "lovely great thanks", "negative": "awful broken late", "ne
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few made-up posts per class in the layout of the real files."""
     root = tmp_path_factory.mktemp("data")
-    (root / "sentiment").mkdir()
     for file, count in (("train", 8), ("tweeteval_val", 4)):
-        with gzip.open(root / "sentiment" / f"{file}.csv.gz", "wt", newline="") as opened:
-            writer = csv.DictWriter(opened, ["text", "label", "in_tweeteval_val"])
-            writer.writeheader()
-            for number in range(count):
-                for label, words in WORDS.items():
-                    writer.writerow(
-                        {"text": f"{words} {number}", "label": label, "in_tweeteval_val": 0}
-                    )
+        rows = [
+            {"text": f"{words} {number}", "label": label, "in_tweeteval_val": 0}
+            for number in range(count)
+            for label, words in WORDS.items()
+        ]
+        write_rows(root / "sentiment" / f"{file}.csv.gz", rows)
     return root
 
 
@@ -102,13 +98,10 @@ def test_two_passes_show_every_post_twice_in_different_company() -> None:
 
 @pytest.fixture(scope="module")
 def emotions(data: Path) -> Path:
-    (data / "emotion").mkdir()
     for file in ("train", "val"):
-        with gzip.open(data / "emotion" / f"{file}.csv.gz", "wt", newline="") as opened:
-            writer = csv.DictWriter(opened, ["text", "label"])
-            writer.writeheader()
-            for label in ("anger", "joy", "optimism", "sadness"):
-                writer.writerow({"text": f"so much {label}", "label": label})
+        labels = ("anger", "joy", "optimism", "sadness")
+        rows = [{"text": f"so much {label}", "label": label} for label in labels]
+        write_rows(data / "emotion" / f"{file}.csv.gz", rows)
     return data
 
 

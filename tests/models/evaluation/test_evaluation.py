@@ -1,5 +1,3 @@
-import csv
-import gzip
 import json
 from pathlib import Path
 
@@ -16,14 +14,7 @@ from models.evaluation.decisions import layered, participating, unread_as, with_
 from models.evaluation.floors import constant_floor, kept, random_floor, shares_of
 from models.evaluation.scoring import CHUNK_POSTS, score_all
 from models.evaluation.single_label import measures
-
-
-def write_csv(file: Path, rows: list[dict[str, str]]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(file, "wt", encoding="utf-8", newline="") as opened:
-        writer = csv.DictWriter(opened, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+from models.testing import write_rows
 
 
 @pytest.fixture
@@ -35,7 +26,7 @@ def data(tmp_path: Path) -> Path:
          "labels": f"{TOPICS[n % 19]}|{TOPICS[n % 5]}"}
         for split in ("train", "validation", "test") for n in range(38)
     ]  # fmt: skip
-    write_csv(root / "topics" / "tweettopicxl_en.csv.gz", topics)
+    write_rows(root / "topics" / "tweettopicxl_en.csv.gz", topics)
     names = [(short, long) for long, short in LEVELS.items()]
     for split, count in (("train", 50), ("test", 60)):
         rows = [
@@ -43,7 +34,7 @@ def data(tmp_path: Path) -> Path:
              "label": names[n % 5][1], "augmentation": "None"}
             for n in range(count)
         ]  # fmt: skip
-        write_csv(root / "participation" / f"{split}.csv.gz", rows)
+        write_rows(root / "participation" / f"{split}.csv.gz", rows)
     for head in ("sentiment", "emotion"):
         rows = [
             {"text": f"{HEADS[head][n % len(HEADS[head])]} {n}",
@@ -51,7 +42,7 @@ def data(tmp_path: Path) -> Path:
             for n in range(60)
         ]  # fmt: skip
         for split in ("train", "test"):
-            write_csv(root / head / f"{split}.csv.gz", rows)
+            write_rows(root / head / f"{split}.csv.gz", rows)
     return root
 
 

@@ -1,5 +1,3 @@
-import csv
-import gzip
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from models.evaluation import frontier
 from models.evaluation.bootstrap import Measured, Rows
 from models.evaluation.frontier import Point, beside, good_enough, quality, speed
 from models.serving.post_encoder import Scored
+from models.testing import write_rows
 
 pytestmark = pytest.mark.server
 
@@ -46,21 +45,13 @@ def point(name: str, wrong: str = "") -> Point:
     return Point(name, Path(), ReadsTheFirstWord(wrong))  # pyright: ignore[reportArgumentType]
 
 
-def write(file: Path, rows: list[dict[str, str]]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(file, "wt", encoding="utf-8", newline="") as opened:
-        writer = csv.DictWriter(opened, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     for head, labels in (("sentiment", SENTIMENT), ("emotion", EMOTION)):
         rows = [{"text": f"{name} {n}", "label": name} for n in range(9) for name in labels]
-        write(tmp_path / head / "test.csv.gz", rows)
+        write_rows(tmp_path / head / "test.csv.gz", rows)
     levels = {"none": "None", "problem_solution": "Problem-Solution"}
-    write(
+    write_rows(
         tmp_path / "participation" / "test.csv.gz",
         [
             {"text": f"{short} {n}", "label": long, "original_text": "None", "augmentation": "None"}
@@ -68,7 +59,7 @@ def data(tmp_path: Path) -> Path:
             for short, long in levels.items()
         ],
     )
-    write(
+    write_rows(
         tmp_path / "topics" / "tweettopicxl_en.csv.gz",
         [
             {"split": "test", "text": f"{name} {n}", "labels": name}
