@@ -131,7 +131,7 @@ def train_arm(
         train_arm(teacher, data_root, out, backbone, passes, bf16)
     start = None
     if arm.is_pretrained:
-        steps = len(_batches(data_root, backbone, settings))
+        steps = len(_batches(_training_posts(data_root, backbone), settings))
         start = pretrain(data_root, out / "masked-words", settings, backbone, steps)
     run = Run(data_root, out / name, settings, backbone, start)
     if arm.teachers:
@@ -146,9 +146,9 @@ def _training_posts(data_root: Path, backbone: Backbone) -> TokenisedTask:
     return TokenisedTask(HEAD, ids, posts.lessons)
 
 
-def _batches(data_root: Path, backbone: Backbone, settings: TrainingSettings) -> list[list[int]]:
+def _batches(training: TokenisedTask, settings: TrainingSettings) -> list[list[int]]:
     """The rows of every step of an arm, as `schedule.plan` chooses them for one task."""
-    lengths = [len(ids) for ids in _training_posts(data_root, backbone).token_ids]
+    lengths = [len(ids) for ids in training.token_ids]
     return plan_passes(lengths, settings.batch_posts, settings.seed, 0, settings.passes[HEAD])
 
 
@@ -161,7 +161,7 @@ def held_out(data_root: Path, backbone: Backbone, passes: float) -> TokenisedTas
     seen = {
         row
         for arm in SEEDS
-        for rows in _batches(data_root, backbone, ARMS[arm].settings(passes, False))
+        for rows in _batches(training, ARMS[arm].settings(passes, False))
         for row in rows
     }
     unseen = [row for row in range(len(training.token_ids)) if row not in seen]
