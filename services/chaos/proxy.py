@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from core.listening import stop_accepting
 from services.local.ports import LOOPBACK
 
 _CHUNK_BYTES: Final = 262_144
@@ -47,6 +48,7 @@ class TcpProxy:
     async def stop(self) -> None:
         """Cut everything and stop listening."""
         if self._server is not None:
+            await stop_accepting(self._server.sockets)
             self._server.close()
         self.cut()
         for task in list(self._tasks):
@@ -64,9 +66,11 @@ class TcpProxy:
             return
         try:
             far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self.target_port)
-        except OSError:
+        except BaseException as error:  # a cut at this moment too
             writer.transport.abort()
-            return
+            if isinstance(error, OSError):
+                return
+            raise
         self.connections += 1
         self._open |= {writer, far_writer}
         try:

@@ -2,20 +2,25 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
+from core.listening import stop_accepting
 from services.chaos.proxy import ProxyThread, TcpProxy
 from services.local.ports import LOOPBACK
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
-        while chunk := await reader.read(1 << 16):
-            writer.write(chunk)
-            await writer.drain()
-    writer.close()
+        try:
+            while chunk := await reader.read(1 << 16):
+                writer.write(chunk)
+                await writer.drain()
+        finally:
+            writer.close()
 
 
 @pytest_asyncio.fixture
@@ -26,6 +31,7 @@ async def proxy() -> AsyncIterator[TcpProxy]:
     await made.start()
     yield made
     await made.stop()
+    await stop_accepting(server.sockets)
     server.close()
 
 
@@ -110,3 +116,20 @@ def test_proxies_on_a_thread_serve_a_driver_that_is_not_asynchronous():
         proxy = proxies.add()
         assert asyncio.run(talk(proxy.port)) == b"thread"
         proxies.cut(proxy)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_connection_that_is_being_led_through_at_the_end_is_closed(turns: int):
+    async with await asyncio.start_server(_echo, LOOPBACK, 0) as server:
+        proxy = TcpProxy(server.sockets[0].getsockname()[1])
+        await proxy.start()
+        with socket.socket() as line:
+            line.setblocking(False)
+            line.connect_ex((LOOPBACK, proxy.port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await proxy.stop()
+            with contextlib.suppress(ConnectionResetError):  # cut off, as it should be
+                heard = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(line, 1), 10)
+                assert heard == b""
+        await stop_accepting(server.sockets)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
-_TURNS: Final = 5
-"""Of the event loop; a connection that was accepted is the server's after three."""
+from core.listening import stop_accepting
 
 
 class Listener:
@@ -57,15 +56,11 @@ class Listener:
     async def end(self) -> None:
         """Accept nothing more, then close every connection; may be called at any time.
 
-        asyncio loses a connection that it has accepted when the server is closed before it is
-        made, and aiohttp forgets one that is made while it closes the others: both would stay
-        open. What is on its way is let in first.
+        aiohttp forgets a connection that is made while it closes the others, and it would stay
+        open: what is on its way is let in first.
         """
         listening, self._listening = self._listening, None
         if listening is not None:
-            for one in listening.sockets:
-                asyncio.get_running_loop().remove_reader(one.fileno())
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
+            await stop_accepting(listening.sockets)
             listening.close()
         await self._runner.cleanup()

@@ -294,10 +294,9 @@ class LiveSource(Source[Options]):
                     self.idle.gave_up()
                     return SessionEnded("stalled", detail)
         finally:
-            if not session.done():
-                session.cancel()
-                with suppress(BaseException):
-                    await session
+            session.cancel()
+            # Told to stop in the moment it failed: what it failed of is looked at all the same.
+            await asyncio.gather(session, return_exceptions=True)
 
 
 def _why(session: asyncio.Future[None]) -> SessionEnded:

@@ -15,6 +15,7 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
+from weakref import WeakSet
 
 import msgspec
 import zstandard
@@ -23,6 +24,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from core.listening import stop_accepting
 from services.ingest.sources.bluesky.connection import DICTIONARY_PATH, PATHS, SUBPROTOCOL
 from services.ingest.sources.bluesky.fake_journal import Entry, info, refusal
 
@@ -100,6 +102,7 @@ class FakeJetstream:
         self._thread: threading.Thread | None = None
         self._more: asyncio.Event | None = None
         self._open: set[ServerConnection] = set()
+        self._made: WeakSet[ServerConnection] = WeakSet()  # also those that still shake hands
 
     # -- from outside -------------------------------------------------------------------------
 
@@ -165,16 +168,13 @@ class FakeJetstream:
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
         await self._stopping.wait()
-        for connection in self._open:
-            connection.transport.abort()
+        await stop_accepting(server.sockets)
         server.close(close_connections=False)
+        for connection in self._made:
+            connection.transport.abort()
         # The closing is a task of its own: without its turn the port would stay ours.
         with suppress(TimeoutError):
             await asyncio.wait_for(server.wait_closed(), 1.0)
-        for _ in range(100):
-            if not self._open:
-                break
-            await asyncio.sleep(0.01)
 
     async def _listen(self) -> Server:
         """Listen; somebody else's connection may have borrowed the port while we were away."""
@@ -182,6 +182,7 @@ class FakeJetstream:
             try:
                 return await serve(
                     self._session, "127.0.0.1", self.port, process_request=self._before,
+                    create_connection=self._connection,  # type: ignore[arg-type]
                     subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
                     select_subprotocol=lambda _, offered: offered[0] if offered else None,
                     ping_interval=None, close_timeout=0.2, max_size=10_000_000,
@@ -189,6 +190,11 @@ class FakeJetstream:
             except OSError:
                 await asyncio.sleep(0.1)
         raise TimeoutError(f"port {self.port} stays taken")
+
+    def _connection(self, *arguments: Any, **options: Any) -> ServerConnection:
+        made = ServerConnection(*arguments, **options)
+        self._made.add(made)
+        return made
 
     def _before(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer what is no session; else keep the wish for `_session`."""
