@@ -125,7 +125,8 @@ class FakeJetstream:
         loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return
-        loop.call_soon_threadsafe(self._stopping.set)
+        with suppress(RuntimeError):  # it has ended by itself
+            loop.call_soon_threadsafe(self._stopping.set)
         thread.join(10)
         self._loop = None
 
