@@ -29,6 +29,9 @@ from services.ingest.sources.bluesky.connection import DICTIONARY_PATH, PATHS, S
 from services.ingest.sources.bluesky.fake_journal import Entry, info, refusal
 
 _TIME_CURSOR: Final = 1_000_000_000_000_000
+_PATIENCE_S: Final = 60.0
+"""For what comes at once, unless the machine is very busy."""
+_PORT_TRIES: Final = 500
 
 Kind = Literal[
     "abort", "going_away", "stall", "half_frame", "loris", "wrong_json", "binary", "repeat",
@@ -80,8 +83,9 @@ class FakeJetstream:
         packed: frame -> how it was recorded under `dictionary`, sent so instead of packed anew.
         numbers: False for an old server, which numbers nothing.
         time_cursor_early: a time cursor starts so many entries before.
-        requests: paths and queries asked for, for tests to look at.
-        sent: entries sent, over all sessions.
+        requests: paths and queries asked for, for tests to look at; a session's start is settled
+            when it is there.
+        sent: entries sent or about to be, over all sessions; whoever received one sees it counted.
     """
 
     entries: list[Entry] = field(default_factory=list[Entry])
@@ -101,7 +105,6 @@ class FakeJetstream:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._more: asyncio.Event | None = None
-        self._open: set[ServerConnection] = set()
         self._made: WeakSet[ServerConnection] = WeakSet()  # also those that still shake hands
 
     # -- from outside -------------------------------------------------------------------------
@@ -116,7 +119,7 @@ class FakeJetstream:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
-        if not ready.wait(20):
+        if not ready.wait(_PATIENCE_S):
             raise TimeoutError("the fake server did not start")
         return self
 
@@ -127,7 +130,7 @@ class FakeJetstream:
             return
         with suppress(RuntimeError):  # it has ended by itself
             loop.call_soon_threadsafe(self._stopping.set)
-        thread.join(10)
+        thread.join(_PATIENCE_S)
         self._loop = None
 
     def __enter__(self) -> FakeJetstream:
@@ -145,7 +148,25 @@ class FakeJetstream:
 
     def abort_all(self) -> None:
         """End every open session without a word (close code 1006)."""
-        self._on_loop(lambda: [connection.transport.abort() for connection in self._open])
+        self._on_loop(self._abort)
+
+    def while_away(self, change: Callable[[], object]) -> None:
+        """End every open session and make a change of which none of them hears; wait for it."""
+        loop = self._loop
+        if loop is None:
+            raise RuntimeError("the fake server does not run")
+
+        async def away() -> None:
+            self._abort()
+            change()
+
+        asyncio.run_coroutine_threadsafe(away(), loop).result(_PATIENCE_S)
+
+    def _abort(self) -> None:
+        for connection in self._made:
+            # One that was only just accepted has none yet, and has asked for nothing.
+            if hasattr(connection, "transport"):
+                connection.transport.abort()
 
     def _on_loop(self, call: Callable[[], Any]) -> None:
         if self._loop is not None:
@@ -171,15 +192,14 @@ class FakeJetstream:
         await self._stopping.wait()
         await stop_accepting(server.sockets)
         server.close(close_connections=False)
-        for connection in self._made:
-            connection.transport.abort()
+        self._abort()
         # The closing is a task of its own: without its turn the port would stay ours.
         with suppress(TimeoutError):
             await asyncio.wait_for(server.wait_closed(), 1.0)
 
     async def _listen(self) -> Server:
         """Listen; somebody else's connection may have borrowed the port while we were away."""
-        for _ in range(100):
+        for _ in range(_PORT_TRIES):
             try:
                 return await serve(
                     self._session, "127.0.0.1", self.port, process_request=self._before,
@@ -199,7 +219,12 @@ class FakeJetstream:
 
     def _before(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer what is no session; else keep the wish for `_session`."""
+        answer = self._answer(connection, request)
+        # Only now: who sees the request may append, and the session brings what comes from here on.
         self.requests.append(request.path)
+        return answer
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         parts = urlsplit(request.path)
         if parts.path == DICTIONARY_PATH:
             return self._dictionary_answer()
@@ -252,17 +277,12 @@ class FakeJetstream:
     async def _session(self, connection: ServerConnection) -> None:
         wish: _Wish = connection.wish  # type: ignore[attr-defined]
         fault = self.faults.popleft() if self.faults else None
-        self._open.add(connection)
-        try:
+        with suppress(ConnectionClosed):
             if wish.hello and not await _hello(connection, wish):
                 return
             if wish.is_v2 and wish.notice:
                 await self._send(connection, wish, wish.notice)
             await self._stream(connection, wish, fault)
-        except ConnectionClosed:
-            pass
-        finally:
-            self._open.discard(connection)
 
     async def _stream(self, connection: ServerConnection, wish: _Wish, fault: Fault | None) -> None:
         place, sent = wish.start, 0
@@ -279,9 +299,9 @@ class FakeJetstream:
                     ]
                     if await self._misbehave(connection, wish, fault.kind, near):
                         return
-                await self._send(connection, wish, entry.v2 if wish.is_v2 else entry.v1)
                 sent += 1
                 self.sent += 1
+                await self._send(connection, wish, entry.v2 if wish.is_v2 else entry.v1)
             if more is not None:
                 await more.wait()
 

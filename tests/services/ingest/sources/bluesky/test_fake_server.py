@@ -7,8 +7,9 @@ import socket
 from contextlib import suppress
 
 import pytest
+from websockets.sync.client import connect
 
-from services.ingest.sources.bluesky.fake_server import FakeJetstream
+from services.ingest.sources.bluesky.fake_server import FakeJetstream, _Wish
 
 
 @pytest.mark.parametrize("turns", range(8))
@@ -25,8 +26,20 @@ def test_a_connection_that_is_being_accepted_at_the_end_is_closed(turns: int) ->
                 await asyncio.sleep(0)
             server._stopping.set()
 
-        asyncio.run_coroutine_threadsafe(connect_and_stop(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(connect_and_stop(), loop).result(60)
         server.stop()
-        line.settimeout(10.0)
+        line.settimeout(60.0)
         with suppress(ConnectionResetError):  # cut off, as it should be
             assert line.recv(1) == b""
+
+
+def test_where_a_session_starts_is_settled_before_its_request_is_seen() -> None:
+    seen: list[list[str]] = []
+
+    class Watched(FakeJetstream):
+        def _place(self, wish: _Wish) -> None:
+            seen.append(list(self.requests))
+
+    with Watched() as server, connect(f"{server.host}/subscribe", open_timeout=60.0):
+        assert seen == [[]]
+        assert server.requests == ["/subscribe"]

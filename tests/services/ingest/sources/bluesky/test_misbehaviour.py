@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,16 @@ def ids(conversation: Conversation, start: int = 0) -> list[str]:
     return [f"at://{did}/{POST}/{rkey}" for did, rkey in conversation.posts[start:]]
 
 
+_made: list[BlueskySource] = []
+
+
+@pytest.fixture(autouse=True)
+def no_source_outlives_its_test() -> Iterator[None]:
+    yield
+    while _made:
+        _made.pop().close()
+
+
 def source_of(directory: Path, *servers: FakeJetstream, **options: Any) -> BlueskySource:
     limits = LiveLimits(**(IMPATIENT | options.pop("limits", {})))
     chosen = BlueskyOptions(
@@ -43,7 +54,8 @@ def source_of(directory: Path, *servers: FakeJetstream, **options: Any) -> Blues
         limits=limits,
         **({"start_s_ago": 3_600.0} | options),
     )
-    return BlueskySource(chosen, SourceContext(directory))
+    _made.append(BlueskySource(chosen, SourceContext(directory)))
+    return _made[-1]
 
 
 def counter(source: BlueskySource, name: str, **labels: str) -> float:
@@ -165,10 +177,12 @@ def test_a_cursor_that_is_too_old_is_a_counted_gap(protocol: str, tmp_path: Path
         source.open(None)
         posts = sum(1 for e in entries[:100] if e.collection == POST and b'"create"' in e.v1)
         take_until(source, ids(conversation)[:posts])
-        # While the connection is away, the server forgets what comes next.
-        server.entries.extend(entries[100:])
-        server.floor = 200
-        server.abort_all()
+
+        def forget() -> None:
+            server.entries.extend(entries[100:])
+            server.floor = 200
+
+        server.while_away(forget)
         kept = sum(1 for e in entries[:200] if e.collection == POST and b'"create"' in e.v1)
         items = take_until(source, ids(conversation)[kept:])
         source.close()
@@ -186,16 +200,16 @@ def test_a_server_set_up_anew_is_asked_by_time(protocol: str, tmp_path: Path) ->
         source = source_of(tmp_path, server, protocol=protocol)
         source.open(None)
         take_until(source, ids(conversation)[:posts])
-        server.entries[:] = [
+        anew = [
             commit(number, e.us, e.did, *_told(e)) for number, e in enumerate(entries, start=1)
         ]
-        server.abort_all()
+        server.while_away(lambda: server.entries.__setitem__(slice(None), anew))
         items = take_until(source, ids(conversation)[posts:])
         source.close()
     assert not [item for item in items if isinstance(item.record, Gap)]
     # An event below our number tells; silence where the last event should come again does, too.
     noticed = [counter(source, "reconnects", cause=cause) for cause in ("renumbered", "stalled")]
-    assert sum(noticed) == 1
+    assert sum(noticed) >= 1
 
 
 def _told(entry: Any) -> tuple[Any, ...]:
@@ -218,8 +232,7 @@ def test_a_server_that_lost_its_last_moments_and_takes_them_in_again_makes_no_ga
             replace(_renumbered(e, 5_000), us=e.us + 60_000_000, v1=_later(e, 60_000_000))
             for e in entries[100:]
         ]
-        server.entries[:] = entries[:100] + again
-        server.abort_all()
+        server.while_away(lambda: server.entries.__setitem__(slice(100, None), again))
         items = take_until(source, ids(conversation)[posts:])
         source.close()
     found = [item.record.id for item in items if isinstance(item.record, Post)]

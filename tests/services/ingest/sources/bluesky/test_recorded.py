@@ -6,6 +6,7 @@ import gzip
 import json
 import struct
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,6 @@ def through_the_source(tmp_path: Path, frames: list[bytes], **options: Any) -> l
             limits=LiveLimits(**IMPATIENT), **options,
         )  # fmt: skip
         source = BlueskySource(chosen, SourceContext(tmp_path, Secret("k")))
-        source.open(None)
         items: list[SourceItem] = []
 
         def all_came() -> bool:
@@ -94,8 +94,9 @@ def through_the_source(tmp_path: Path, frames: list[bytes], **options: Any) -> l
             # What a frame becomes comes after it was counted; its last item has its number.
             return bool(items) and items[-1].cursor.number == len(entries)
 
-        wait_until(all_came, "every frame was delivered")
-        source.close()
+        with closing(source):
+            source.open(None)
+            wait_until(all_came, "every frame was delivered")
         assert server.sent == len(entries)
     return items
 
