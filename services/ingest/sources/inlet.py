@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 
 from services.ingest.sources.base import SourceItem
@@ -76,7 +77,8 @@ class Inlet:
             self._items -= len(found)
             wake = self.is_waiting and self._has_room
         if wake and self._loop is not None and self._drained is not None:
-            self._loop.call_soon_threadsafe(self._drained.set)
+            with suppress(RuntimeError):  # the reader has ended since
+                self._loop.call_soon_threadsafe(self._drained.set)
         return found
 
     @property

@@ -280,13 +280,17 @@ class LiveSource(Source[Options]):
     async def _watched_session(self) -> SessionEnded:
         """Run one session beside the idle timer; return why it ended."""
         self.idle.restart()
+        monotonic = self.context.clock.monotonic
         session = asyncio.ensure_future(self.session())
         try:
             while True:
+                due_s = monotonic() + _TICK_S
                 done, _ = await asyncio.wait({session}, timeout=_TICK_S)
                 self._idle_limit.set(self.idle.limit_s)
                 if done:
                     return _why(session)
+                # Later than asked for, we were held up: what came meanwhile is still to be read.
+                self.idle.not_listening(max(0.0, monotonic() - due_s))
                 if self.inlet.is_waiting:
                     self.idle.restart()
                 elif self.idle.is_over:

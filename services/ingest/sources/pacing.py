@@ -40,6 +40,13 @@ class IdleTimer:
         """Silence begins now, without any having been observed: a new connection, back-pressure."""
         self._last_s = self._monotonic()
 
+    def not_listening(self, for_s: float) -> None:
+        """We were not there for so long, as a process that gets no processor: no silence of theirs.
+
+        Only the time of ours is left out, so that who listens little still finds a silence too long.
+        """
+        self._last_s = min(self._last_s + for_s, self._monotonic())
+
     def heard(self) -> None:
         """Something came."""
         now_s = self._monotonic()

@@ -145,7 +145,10 @@ class MastodonSource(LiveSource[MastodonOptions]):
             loop = asyncio.get_running_loop()
             connecting.reschedule(loop.time() + 2 * self.limits.connect_timeout_s)
             is_open_task = asyncio.ensure_future(is_open.wait())
-            is_open_task.add_done_callback(lambda _: connecting.reschedule(None))
+            # Out of time in this very moment, it is too late to take the limit away.
+            is_open_task.add_done_callback(
+                lambda _: None if connecting.expired() else connecting.reschedule(None)
+            )
             try:
                 await _first_failure(tasks)
             finally:

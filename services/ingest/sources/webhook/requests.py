@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -120,8 +121,9 @@ class Requests:
             self._file.execute("COMMIT")
             for one in done:
                 self._by_key.pop(one.key, None)
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(_wake, done)
+        if loop is not None:
+            with suppress(RuntimeError):  # the server has ended, perhaps in this moment
+                loop.call_soon_threadsafe(_wake, done)
 
     def close(self) -> None:
         """Close the file."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 from msgspec import Struct
 
-from core.clock import ManualClock
+from core.clock import Clock, ManualClock, SystemClock
 from core.errors import ConfigError, FatalError
 from services.ingest.live_testing import wait_until
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem
@@ -37,10 +37,24 @@ class Scripted(LiveSource[NoOptions]):
     name: ClassVar[str] = "scripted"
     Options = NoOptions
 
-    def __init__(self, play: Callable[[Scripted], object], directory: Path, **limits: float):
+    def __init__(
+        self,
+        play: Callable[[Scripted], object],
+        directory: Path,
+        clock: Clock | None = None,
+        **limits: float,
+    ):
         chosen = LiveLimits(**({"backoff_first_s": 0.01, "backoff_max_s": 0.02} | limits))
-        super().__init__(NoOptions(), SourceContext(directory), chosen)
+        context = SourceContext(directory, clock=clock or SystemClock())
+        super().__init__(NoOptions(), context, chosen)
         self._play = play
+
+    def __enter__(self) -> Scripted:
+        self.open(None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     async def session(self) -> None:
         await self._play(self)  # type: ignore[misc]
@@ -71,7 +85,7 @@ def test_a_reader_waits_for_room_and_loses_nothing() -> None:
         for number in range(500):
             await inlet.put(numbered(number), 1)
 
-    thread = threading.Thread(target=lambda: asyncio.run(read()))
+    thread = threading.Thread(target=lambda: asyncio.run(read()), daemon=True)
     thread.start()
     taken: list[int] = []
     while len(taken) < 500:
@@ -113,6 +127,16 @@ def test_a_silence_that_was_given_up_raises_the_limit_to_its_bound() -> None:
     assert limits[-1] == 100.0
 
 
+def test_time_in_which_we_did_not_listen_is_no_silence() -> None:
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    timer = IdleTimer(5.0, 600.0, 5.0, clock.monotonic)
+    clock.advance(60)
+    timer.not_listening(58.0)
+    assert timer.silent_s == 2.0
+    timer.not_listening(100.0)
+    assert timer.silent_s == 0.0
+
+
 def test_back_off_grows_with_jitter_and_starts_over() -> None:
     backoff = Backoff(1.0, 8.0, random.Random(1))
     waits = [backoff.next_s() for _ in range(6)]
@@ -144,15 +168,15 @@ def test_sessions_follow_each_other_until_it_is_closed(tmp_path: Path) -> None:
         await source.deliver(numbered(len(begun)), 1)
         raise (SessionEnded("closed"), OSError("reset"), TimeoutError())[len(begun) % 3]
 
-    source = Scripted(play, tmp_path)
-    source.open(None)
-    wait_until(lambda: len(begun) >= 7, "seven sessions")
-    source.close()
+    with Scripted(play, tmp_path) as source:
+        wait_until(lambda: len(begun) >= 7, "seven sessions")
+
+    def has_ended() -> bool:
+        return not any(t.name == "scripted-reader" for t in threading.enumerate())
+
+    wait_until(has_ended, "the reader's thread has ended")
     found = [item.cursor for item in source.poll(100, 0)]
-    assert found == list(range(1, len(found) + 1))
-    after = len(begun)
-    assert not [t for t in threading.enumerate() if t.name == "scripted-reader"]
-    assert len(begun) == after
+    assert found == list(range(1, len(begun) + 1))
 
 
 def test_a_silent_session_is_given_up(tmp_path: Path) -> None:
@@ -160,11 +184,30 @@ def test_a_silent_session_is_given_up(tmp_path: Path) -> None:
         source.connected()
         await asyncio.sleep(3_600)
 
-    source = Scripted(play, tmp_path, idle_min_s=0.05, idle_initial_s=0.05)
-    source.open(None)
+    with Scripted(play, tmp_path, idle_min_s=0.05, idle_initial_s=0.05) as source:
+        wait_until(lambda: stalls(source) >= 2, "two stalls")
+
+
+def stalls(source: Scripted) -> float:
     count = source.context.metrics.source_reconnects.labels(source="scripted", cause="stalled")
-    wait_until(lambda: count._value.get() >= 2, "two stalls")
-    source.close()
+    return count._value.get()
+
+
+def test_a_process_that_was_held_up_gives_up_no_session(tmp_path: Path) -> None:
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    held_up = threading.Event()
+
+    async def play(source: Scripted) -> None:
+        source.connected()
+        for _ in range(3):
+            clock.advance(100.0)  # between two looks at the idle timer
+            await asyncio.sleep(0.3)
+        held_up.set()
+        await asyncio.sleep(3_600)
+
+    with Scripted(play, tmp_path, clock, idle_min_s=5.0, idle_initial_s=5.0) as source:
+        assert held_up.wait(60)
+        assert stalls(source) == 0
 
 
 @pytest.mark.parametrize("error", [ConfigError("a wrong token"), ValueError("a mistake of ours")])
@@ -175,20 +218,18 @@ def test_what_no_retry_helps_ends_the_source_after_what_was_read(
         await source.deliver(numbered(1), 1)
         raise error
 
-    source = Scripted(play, tmp_path)
-    source.open(None)
-    assert [item.cursor for item in source.poll(10, 5.0)] == [1]
     wanted = ConfigError if isinstance(error, ConfigError) else FatalError
+    with Scripted(play, tmp_path) as source:
+        assert [item.cursor for item in source.poll(10, 60.0)] == [1]
 
-    def raised() -> bool:
-        try:
-            source.poll(10, 0.01)
-        except wanted:
-            return True
-        return False
+        def raised() -> bool:
+            try:
+                source.poll(10, 0.01)
+            except wanted:
+                return True
+            return False
 
-    wait_until(raised, "the failure comes out of poll")
-    source.close()
+        wait_until(raised, "the failure comes out of poll")
 
 
 def test_a_source_that_cannot_wait_counts_what_it_loses_and_says_so(tmp_path: Path) -> None:
@@ -203,20 +244,18 @@ def test_a_source_that_cannot_wait_counts_what_it_loses_and_says_so(tmp_path: Pa
         for number in range(30):
             await source.deliver(numbered(number), 1)
         done.set()
-        await asyncio.to_thread(taken.wait, 10)
+        await asyncio.to_thread(taken.wait, 60)
         await source.deliver(numbered(99), 1)
         await asyncio.sleep(3_600)
 
-    source = Hasty(play, tmp_path, max_buffered_items=10)
-    source.open(None)
-    assert done.wait(10)
-    kept = source.poll(20, 0)
-    taken.set()
-    assert [item.cursor for item in kept] == list(range(10))
     rest: list[SourceItem] = []
-    wait_until(
-        lambda: bool(rest.extend(source.poll(20, 0.05)) or len(rest) == 2), "the gap is told"
-    )
-    source.close()
+    with Hasty(play, tmp_path, max_buffered_items=10) as source:
+        assert done.wait(60)
+        kept = source.poll(20, 0)
+        taken.set()
+        assert [item.cursor for item in kept] == list(range(10))
+        wait_until(
+            lambda: bool(rest.extend(source.poll(20, 0.05)) or len(rest) == 2), "the gap is told"
+        )
     assert [type(item.record) for item in rest] == [Ignored, Gap]
     assert rest[1].record == Gap("buffer_full", items=20)
