@@ -16,7 +16,7 @@ from services.local.probes import kafka_answers
 from services.local.server import LocalServer, ServerFailed
 
 _TEMPLATE = deploy_file("kafka", "server.properties")
-_FORMAT_TIMEOUT_S = 60.0
+_FORMAT_TIMEOUT_S = 120.0
 # Serial collection suits a small heap on two cores; the rest silences warnings about what Kafka's
 # own libraries do on Java 25 and keeps files out of shared temporary folders.
 _JVM_FLAGS = (
@@ -49,7 +49,7 @@ class KafkaServer(LocalServer):
     """
 
     name = "kafka"
-    ready_timeout_s = 60.0
+    ready_timeout_s = 120.0
 
     def __init__(
         self,

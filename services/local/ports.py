@@ -1,9 +1,15 @@
 """Loopback TCP ports: is one free, and which to take when the usual one is not."""
 
+import random
 import socket
 from collections.abc import Collection
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+_GIVEN_OUT_BY_THE_KERNEL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST_PORT = 10_000  # below lie the ports that people know
+_TRIES = 100
+_CHANCE = random.SystemRandom()  # not seeded: programs that choose at once choose differently
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -22,13 +28,42 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def any_free_port(taken: Collection[int] = ()) -> int:
-    """Return a port that the kernel says is free and that is not in `taken`."""
+    """Return a port that is free and that is not in `taken`.
+
+    A server listens on it a moment later, and again after every restart. So it is, if possible, one
+    that the kernel gives nobody who did not ask for it by its number: neither the near end of an
+    outgoing connection nor a server on port 0 gets in between.
+    """
+    quiet = _quiet_ports()
+    for _ in range(_TRIES if quiet else 0):
+        port = _CHANCE.choice(quiet)
+        if port not in taken and _may_bind(port):
+            return port
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.bind((LOOPBACK, 0))
             port: int = probe.getsockname()[1]
         if port not in taken:
             return port
+
+
+def _quiet_ports() -> range:
+    """Return the ports that are only taken by number; none where that is not known."""
+    try:
+        lowest = int(_GIVEN_OUT_BY_THE_KERNEL.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return range(0)
+    return range(_FIRST_PORT, lowest)
+
+
+def _may_bind(port: int) -> bool:
+    """Tell whether nothing at all has the port, not even a connection that lingers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def pick_port(usual: int, taken: Collection[int] = ()) -> int:

@@ -61,6 +61,9 @@ def fetch(port: int, path: str, timeout_s: float = PROBE_TIMEOUT_S) -> bytes | N
         with _DIRECT.open(f"http://{LOOPBACK}:{port}{path}", timeout=timeout_s) as response:
             body: bytes = response.read()
             return body
+    except urllib.error.HTTPError as refused:
+        refused.close()  # it holds the connection
+        return None
     except (urllib.error.URLError, http.client.HTTPException, OSError):
         return None
 

@@ -41,7 +41,6 @@ class RedisServer(LocalServer):
     """
 
     name = "redis"
-    ready_timeout_s = 30.0
 
     def __init__(
         self, directory: Path, port: int | None = None, log_path: Path | None = None

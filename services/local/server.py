@@ -27,7 +27,7 @@ class LocalServer(ABC):
     """
 
     name: str
-    ready_timeout_s: float = 30.0
+    ready_timeout_s: float = 60.0
     stop_grace_s: float = 10.0
 
     def __init__(self, directory: Path, log_path: Path | None = None) -> None:
@@ -93,7 +93,8 @@ class LocalServer(ABC):
         """
         limit_s = self.ready_timeout_s if deadline_s is None else deadline_s
         give_up_at = time.monotonic() + limit_s
-        while not self.is_ready():
+        # One that has ended is not ready, whoever answers on its port.
+        while not (self.is_ready() and self.is_running):
             if not self.is_running:
                 raise ServerFailed(self.describe(f"ended with status {self.exit_status}"))
             if time.monotonic() > give_up_at:

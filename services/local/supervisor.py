@@ -201,7 +201,7 @@ class Supervisor:
     def _await_ready(self, part: Part) -> None:
         server = part.server
         give_up_at = self._clock() + server.ready_timeout_s
-        while not server.is_ready():
+        while not (server.is_ready() and server.is_running):
             self._refuse_if_stopping()
             if not server.is_running:
                 if part.may_end and server.exit_status == 0:
