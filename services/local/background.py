@@ -78,6 +78,7 @@ def stop_stack(paths: RuntimePaths, timeout_s: float = 60.0) -> Sequence[str]:
     if not run.supervisor.is_alive():
         ended = end_leftovers(run)
         paths.runfile.unlink(missing_ok=True)
+        _let_go_of_the_ended()
         return ended
     running = [part.name for part in run.parts if part.identity is not None]
     with contextlib.suppress(ProcessLookupError):
@@ -90,4 +91,9 @@ def stop_stack(paths: RuntimePaths, timeout_s: float = 60.0) -> Sequence[str]:
             os.kill(run.supervisor.pid, signal.SIGKILL)
         end_leftovers(load_run(paths.runfile) or run)
         paths.runfile.unlink(missing_ok=True)
+    _let_go_of_the_ended()
     return running
+
+
+def _let_go_of_the_ended() -> None:
+    _LEFT_RUNNING[:] = [supervisor for supervisor in _LEFT_RUNNING if supervisor.poll() is None]
