@@ -7,7 +7,7 @@ groups of its own. A test that kills a server starts its own (`services.local.te
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from services.local import testing
 from services.local.kafka_server import KafkaServer
@@ -15,7 +15,9 @@ from services.local.redis_server import RedisServer
 from services.local.triton_server import TritonServer
 
 # How long an example takes says nothing about the code on a machine that others share.
-settings.register_profile("house", deadline=None, print_blob=True)
+settings.register_profile(
+    "house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("house")
 
 

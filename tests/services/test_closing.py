@@ -130,11 +130,17 @@ class Feed:
         )
 
 
+def empty(url: str) -> None:
+    """Forget everything, as a store whose disk was lost."""
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+
+
 class House:
     """A store, a topic, a clock, and closers that come and go."""
 
     def __init__(self, url: str) -> None:
-        redis.Redis.from_url(url).flushdb()
+        empty(url)
         self.store = RedisStore(RedisSettings(url=url), Horizons(60, 172_800, 21_600, 86_400))
         self.topic = Topic()
         self.clock = ManualClock(NOON)
@@ -349,7 +355,7 @@ def test_store_that_was_emptied_is_published_anew(url: str) -> None:
         closer = house.closer()
         await closer.take_over()
         await house.settle(closer)
-        redis.Redis.from_url(url).flushdb()
+        empty(url)
         house.feed = Feed(house.store)
         await house.feed.post(0, START, count=5)
         await house.feed.post(0, START + 120)
@@ -370,7 +376,7 @@ def test_store_that_went_back_in_time_is_noticed_by_its_cursor(url: str) -> None
         for start_s in (START, START + 60, START + 600):
             await house.feed.post(0, start_s)
             closer.observe(house.feed.progress(0))
-        redis.Redis.from_url(url).flushdb()
+        empty(url)
         house.feed = Feed(house.store)
         await house.feed.post(0, START)
         await closer.resync()
@@ -387,7 +393,9 @@ steps = st.one_of(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(steps, min_size=2, max_size=14))
 def test_closers_that_die_anywhere_leave_every_window_right_in_the_end(

@@ -105,14 +105,16 @@ async def test_exporter_reads_the_store_again_and_again_and_waits_while_it_is_aw
     exporter = _Telling(bench.metrics, 200)
     settings = Settings(exporter=ExporterSettings(refresh_s=0.01))
     running = asyncio.create_task(refresh_until(stop, store, exporter, settings))
-    async with asyncio.timeout(30):
-        await exporter.exported.wait()
-    assert bench.value("partition_posts", partition="0", outcome="counted") == 4
-    assert store.refused == 1
-    assert bench.value("window_posts", query="all") == 4
-    stop.set()
-    await running
-    await store.close()
+    try:
+        async with asyncio.timeout(60):
+            await exporter.exported.wait()
+        assert bench.value("partition_posts", partition="0", outcome="counted") == 4
+        assert store.refused == 1
+        assert bench.value("window_posts", query="all") == 4
+    finally:
+        stop.set()
+        await running
+        await store.close()
 
 
 class _Telling(Exporter):

@@ -17,6 +17,8 @@ from services.local.session import StackAlreadyRuns
 pytestmark = pytest.mark.integration
 
 HERE = Path(__file__).parent
+DEADLINE_S = 60.0
+"""Far beyond what it takes; only a failing test waits so long."""
 
 
 def supervisor_in(folder: Path) -> Command:
@@ -39,12 +41,12 @@ def test_a_stack_in_the_background_is_ready_on_return_and_gone_after_it_is_stopp
     tmp_path: Path,
 ) -> None:
     paths = RuntimePaths(tmp_path / "run")
-    run = start_in_background(supervisor_in(tmp_path), paths, is_ready, timeout_s=30)
+    run = start_in_background(supervisor_in(tmp_path), paths, is_ready, timeout_s=DEADLINE_S)
     identities = [part.identity for part in run.parts if part.identity is not None]
     assert len(identities) == 2
     assert read_run(paths.runfile) == run
     with pytest.raises(StackAlreadyRuns, match="groundswell down"):
-        start_in_background(supervisor_in(tmp_path), paths, is_ready, timeout_s=30)
+        start_in_background(supervisor_in(tmp_path), paths, is_ready, timeout_s=DEADLINE_S)
     assert stop_stack(paths) == ["kafka", "worker-1"]
     assert not any(identity.is_alive() for identity in identities)
     assert stop_stack(paths) == []
@@ -54,14 +56,14 @@ def test_a_supervisor_that_does_not_come_up_is_reported_with_its_last_words(tmp_
     paths = RuntimePaths(tmp_path)
     broken = Command((sys.executable, "-c", "import sys; sys.exit('no room on the disk')"))
     with pytest.raises(NotStarted, match="no room on the disk"):
-        start_in_background(broken, paths, is_ready, timeout_s=30)
+        start_in_background(broken, paths, is_ready, timeout_s=DEADLINE_S)
 
 
 def test_stopping_after_a_crash_of_the_supervisor_clears_its_file(tmp_path: Path) -> None:
     paths = RuntimePaths(tmp_path / "run")
-    run = start_in_background(supervisor_in(tmp_path), paths, is_ready, timeout_s=30)
+    run = start_in_background(supervisor_in(tmp_path), paths, is_ready, timeout_s=DEADLINE_S)
     os.kill(run.supervisor.pid, signal.SIGKILL)
-    give_up_at = time.monotonic() + 20.0
+    give_up_at = time.monotonic() + DEADLINE_S
     while run.supervisor.is_alive() and time.monotonic() < give_up_at:
         time.sleep(0.02)
     stop_stack(paths)

@@ -1,12 +1,11 @@
 import time
 
-from prometheus_client import generate_latest
+from prometheus_client import generate_latest, start_http_server
 
 from core.errors import StoreUnavailable
 from core.metrics import Metrics
 from core.schemas import MICRO
 from services.local.collector import Collector, SnapshotMaker
-from services.local.ports import any_free_port
 from services.local.scrape import Page, parse_pages
 from services.local.snapshot import PartLine
 from services.windows_view import PaneView, WindowsView
@@ -83,14 +82,21 @@ def test_the_collector_looks_by_itself_and_outlives_a_store_that_is_away() -> No
     def away() -> WindowsView:
         raise StoreUnavailable("killed")
 
-    metrics, port = Metrics(), any_free_port()
+    metrics = Metrics()
     metrics.posts_acknowledged.labels(source="synthetic").inc(5)
     metrics.windows_closed.inc(3)
-    metrics.serve("127.0.0.1", port)
     maker = SnapshotMaker("synthetic", started_s=0.0)
-    collector = Collector(maker, [port], away, lambda: PARTS, lambda: "", every_s=0.01)
-    first = collector.latest
-    while collector.latest is first:
-        time.sleep(0.002)
-    collector.close()
+    server, thread = start_http_server(0, "127.0.0.1", metrics.registry)
+    ports = [server.server_port]
+    collector = Collector(maker, ports, away, lambda: PARTS, lambda: "", every_s=0.01)
+    give_up_at = time.monotonic() + 60.0
+    try:
+        # The first look may be too slow for its time-out and see nothing.
+        while not collector.latest.flows[0].posts and time.monotonic() < give_up_at:
+            time.sleep(0.002)
+    finally:
+        collector.close()
+        server.shutdown()
+        server.server_close()
+        thread.join()
     assert (collector.latest.flows[0].posts, collector.latest.windows_closed) == (5, 3)
