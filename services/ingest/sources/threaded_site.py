@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
 from services.ingest.sources.listener import Listener
 
 T = TypeVar("T")
+
+PATIENCE_S: Final = 60.0
+"""For what comes at once, unless the machine is very busy."""
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """Give a port on which nobody listens; who reuses addresses may, and no other is given it.
+
+    A socket that is bound and does not listen keeps the kernel from choosing the port for anybody.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 class ThreadedSite:
@@ -27,6 +44,7 @@ class ThreadedSite:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._listener: Listener | None = None
+        self._port_kept = ExitStack()
         self.port = 0
 
     @property
@@ -36,7 +54,7 @@ class ThreadedSite:
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the server's loop and return its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
     def do(self, work: Callable[[], T]) -> T:
         """Run a function on the server's loop and return its result."""
@@ -50,13 +68,13 @@ class ThreadedSite:
         """Serve; the port stays the same when started again."""
         if not self._thread.is_alive():
             self._thread.start()
+            self.port = self._port_kept.enter_context(reserved_port())
         self.call(self._start())
         return self
 
     async def _start(self) -> None:
         self._listener = Listener(self._make(), shutdown_timeout=0.1)
         await self._listener.start("127.0.0.1", self.port)
-        self.port = self._listener.port
 
     def pause(self) -> None:
         """Close every connection and refuse new ones until `start`."""
@@ -71,9 +89,11 @@ class ThreadedSite:
     def stop(self) -> None:
         """End the server and its thread."""
         self.pause()
+        self.call(_end_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
         self._loop.close()
+        self._port_kept.close()
 
     def __enter__(self) -> ThreadedSite:
         """Start."""
@@ -82,6 +102,15 @@ class ThreadedSite:
     def __exit__(self, *_: object) -> None:
         """Stop."""
         self.stop()
+
+
+async def _end_others() -> None:
+    """Cancel what still runs on this loop, and wait for it."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 def abort(request: web.Request) -> None:
@@ -96,7 +125,7 @@ def request_is_open(request: web.Request) -> bool:
     return request.transport is not None and not request.transport.is_closing()
 
 
-def wait_for(claim: Callable[[], bool], deadline_s: float = 60.0) -> None:
+def wait_for(claim: Callable[[], bool], deadline_s: float = PATIENCE_S) -> None:
     """Return once `claim` is true.
 
     Raises:

@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -27,11 +27,9 @@ from websockets.http11 import Request, Response
 from core.listening import stop_accepting
 from services.ingest.sources.bluesky.connection import DICTIONARY_PATH, PATHS, SUBPROTOCOL
 from services.ingest.sources.bluesky.fake_journal import Entry, info, refusal
+from services.ingest.sources.threaded_site import PATIENCE_S, reserved_port
 
 _TIME_CURSOR: Final = 1_000_000_000_000_000
-_PATIENCE_S: Final = 60.0
-"""For what comes at once, unless the machine is very busy."""
-_PORT_TRIES: Final = 500
 
 Kind = Literal[
     "abort", "going_away", "stall", "half_frame", "loris", "wrong_json", "binary", "repeat",
@@ -106,6 +104,7 @@ class FakeJetstream:
         self._thread: threading.Thread | None = None
         self._more: asyncio.Event | None = None
         self._made: WeakSet[ServerConnection] = WeakSet()  # also those that still shake hands
+        self._port_kept = ExitStack()
 
     # -- from outside -------------------------------------------------------------------------
 
@@ -119,7 +118,7 @@ class FakeJetstream:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
-        if not ready.wait(_PATIENCE_S):
+        if not ready.wait(PATIENCE_S):
             raise TimeoutError("the fake server did not start")
         return self
 
@@ -130,16 +129,18 @@ class FakeJetstream:
             return
         with suppress(RuntimeError):  # it has ended by itself
             loop.call_soon_threadsafe(self._stopping.set)
-        thread.join(_PATIENCE_S)
+        thread.join(PATIENCE_S)
         self._loop = None
 
     def __enter__(self) -> FakeJetstream:
-        """Start."""
+        """Start, on a port that stays ours while we are away."""
+        self.port = self._port_kept.enter_context(reserved_port())
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
         self.stop()
+        self._port_kept.close()
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Add to the journal; open sessions send it."""
@@ -160,7 +161,7 @@ class FakeJetstream:
             self._abort()
             change()
 
-        asyncio.run_coroutine_threadsafe(away(), loop).result(_PATIENCE_S)
+        asyncio.run_coroutine_threadsafe(away(), loop).result(PATIENCE_S)
 
     def _abort(self) -> None:
         for connection in self._made:
@@ -198,19 +199,13 @@ class FakeJetstream:
             await asyncio.wait_for(server.wait_closed(), 1.0)
 
     async def _listen(self) -> Server:
-        """Listen; somebody else's connection may have borrowed the port while we were away."""
-        for _ in range(_PORT_TRIES):
-            try:
-                return await serve(
-                    self._session, "127.0.0.1", self.port, process_request=self._before,
-                    create_connection=self._connection,  # type: ignore[arg-type]
-                    subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
-                    select_subprotocol=lambda _, offered: offered[0] if offered else None,
-                    ping_interval=None, close_timeout=0.2, max_size=10_000_000,
-                )  # fmt: skip
-            except OSError:
-                await asyncio.sleep(0.1)
-        raise TimeoutError(f"port {self.port} stays taken")
+        return await serve(
+            self._session, "127.0.0.1", self.port, process_request=self._before,
+            create_connection=self._connection,  # type: ignore[arg-type]
+            subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
+            select_subprotocol=lambda _, offered: offered[0] if offered else None,
+            ping_interval=None, close_timeout=0.2, max_size=10_000_000,
+        )  # fmt: skip
 
     def _connection(self, *arguments: Any, **options: Any) -> ServerConnection:
         made = ServerConnection(*arguments, **options)

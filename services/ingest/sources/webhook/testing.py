@@ -9,15 +9,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from core.settings import Secret
 from services.ingest.sources.reading import FAST_LIMITS
+from services.ingest.sources.threaded_site import reserved_port
 from services.ingest.sources.webhook.client import WebhookClient
 
 BATCH: Final = 50
+_HALF_A_REQUEST: Final = b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
+_PATIENCE_S: Final = 60.0
+"""For what comes at once, unless the machine is very busy."""
 
 
 class WebhookPlatform:
@@ -36,6 +40,7 @@ class WebhookPlatform:
         self._numbers = itertools.count()
         self._requests = itertools.count()
         self._waiting: dict[str, Any] = {}
+        self._taken: tuple[str, Any] | None = None
         self._lock = threading.Lock()
         self._ends = threading.Event()
         self.accepted = 0
@@ -71,10 +76,18 @@ class WebhookPlatform:
         return self._hung_up
 
     def disconnect(self) -> None:
-        """Hang up in the middle of a request."""
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0) as line:
-            line.sendall(b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
-            self._hung_up += 1
+        """Hang up in the middle of a request, as soon as somebody listens."""
+        give_up_s = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), _PATIENCE_S) as line:
+                    line.sendall(_HALF_A_REQUEST)
+                    self._hung_up += 1
+                    return
+            except OSError:  # killed, and not back yet
+                if time.monotonic() > give_up_s:
+                    raise
+                time.sleep(0.02)
 
     def break_off(self, chance: random.Random) -> None:
         """Hang up in the middle of a request, or after a whole one without hearing the answer."""
@@ -86,12 +99,14 @@ class WebhookPlatform:
     def close(self) -> None:
         """Stop sending."""
         self._ends.set()
-        self._thread.join(10)
+        self._thread.join(_PATIENCE_S)
 
     def _send_all(self) -> None:
         while not self._ends.is_set():
             with self._lock:
                 waiting = list(self._waiting.items())
+            if self._impatient and not waiting and self._taken is not None:
+                self._send(*self._taken)  # nothing else is there to hang up on
             for key, body in waiting:
                 if self._ends.is_set() or not self._send(key, body):
                     break
@@ -109,24 +124,19 @@ class WebhookPlatform:
             return False
         if answer.status == 202:
             with self._lock:
-                del self._waiting[key]
-            self.accepted += answer.tree["accepted"]
+                if self._waiting.pop(key, None) is not None:
+                    self.accepted += answer.tree["accepted"]
+            self._taken = (key, body)
             return True
         return answer.status == 503
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
 def webhook_platform(_directory: Path) -> Iterator[WebhookPlatform]:
     """Give a running platform."""
-    platform = WebhookPlatform(free_port())
-    try:
-        yield platform
-    finally:
-        platform.close()
+    with reserved_port() as port:
+        platform = WebhookPlatform(port)
+        try:
+            yield platform
+        finally:
+            platform.close()

@@ -18,7 +18,7 @@ import pytest
 from core.errors import ConfigError
 from core.settings import Secret
 from services.ingest.sources.reading import SourceReader
-from services.ingest.sources.threaded_site import wait_for
+from services.ingest.sources.threaded_site import reserved_port, wait_for
 from services.ingest.sources.webhook.client import Answer, WebhookClient
 from services.ingest.sources.webhook.source import WebhookSource
 
@@ -30,7 +30,8 @@ class Receiver:
     """A webhook that listens, its items polled in a thread as the runner would."""
 
     def __init__(self, directory: Path, cursor: Any, options: dict[str, Any]) -> None:
-        given = {"port": 0, "body_timeout_s": 0.5, "acknowledge_timeout_s": 5.0} | options
+        # Time-outs of the source are short only where they are what is tested.
+        given = {"port": 0, "body_timeout_s": 60.0, "acknowledge_timeout_s": 60.0} | options
         self.reader = SourceReader("webhook", given, directory, secret=KEY.reveal())
         self.reader.open(cursor)
         self.source = self.reader.source
@@ -39,15 +40,15 @@ class Receiver:
         wait_for(lambda: source.port > 0)
         self.port = source.port
         self.client = WebhookClient(f"http://127.0.0.1:{self.port}", KEY)
-        self.polls = threading.Event()
-        self.polls.set()
+        self.turn = threading.Lock()
+        """Whoever has it may poll."""
         self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._poll)
+        self._thread = threading.Thread(target=self._poll, daemon=True)
         self._thread.start()
 
     def _poll(self) -> None:
-        while not self._ends.is_set():
-            if self.polls.wait(0.05):
+        while not self._ends.wait(0.005):  # a moment in which the turn may be taken
+            with self.turn:
                 self.reader.poll()
 
     def close(self) -> None:
@@ -89,6 +90,7 @@ def test_no_answer_before_kafka_has_it(receive: Receiving) -> None:
     receiver.reader.acknowledges = False
     answer = receiver.client.send({"posts": [POST]}, "k1")
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    wait_for(lambda: len(receiver.reader.posts) == 1)
     receiver.reader.acknowledges = True
     receiver.source.acknowledged({"n": 1})
     assert receiver.client.send({"posts": [POST]}, "k1").status == 202
@@ -173,7 +175,7 @@ def test_what_is_not_signed_is_refused_and_not_kept(
 def test_five_minutes_of_skew_are_tolerated_and_no_more(receive: Receiving) -> None:
     receiver = receive()
     url = f"http://127.0.0.1:{receiver.port}"
-    for skew_s, status in ((-290, 202), (290, 202), (-310, 401), (310, 401)):
+    for skew_s, status in ((-240, 202), (240, 202), (-360, 401), (360, 401)):
         client = WebhookClient(url, KEY, lambda skew_s=skew_s: time.time() + skew_s)
         assert client.send({"posts": [POST | {"id": f"p{skew_s}"}]}).status == status
 
@@ -194,7 +196,7 @@ def test_too_large_and_compressed_bodies_are_refused_unread(receive: Receiving) 
     with socket.create_connection(("127.0.0.1", receiver.port)) as line:
         line.sendall(b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         line.sendall((b"200\r\n" + b"x" * 512 + b"\r\n") * 4)
-        line.settimeout(5)
+        line.settimeout(60)
         assert b" 413 " in line.recv(100)
 
 
@@ -207,16 +209,14 @@ def test_many_items_in_one_request_are_refused(receive: Receiving) -> None:
 
 def test_a_full_buffer_puts_requests_off_and_loses_nothing(receive: Receiving) -> None:
     receiver = receive(limits={"max_buffered_items": 20}, acknowledge_timeout_s=0.2)
-    receiver.polls.clear()
-    time.sleep(0.1)  # a poll that had begun takes what comes first
     answers: list[Answer] = []
-    for n in range(30):
-        answers.append(receiver.client.send({"posts": [POST | {"id": f"p{n}"}]}, f"k{n}"))
-        if answers[-1].status == 429:
-            break
+    with receiver.turn:  # nobody polls
+        for n in range(30):
+            answers.append(receiver.client.send({"posts": [POST | {"id": f"p{n}"}]}, f"k{n}"))
+            if answers[-1].status == 429:
+                break
     assert answers[-1].status == 429
     assert answers[-1].headers["retry-after"] == "1"
-    receiver.polls.set()
     for n in range(30):
         posts = {"posts": [POST | {"id": f"p{n}"}]}
         assert receiver.client.send_until_accepted(posts, f"k{n}").status == 202
@@ -229,18 +229,19 @@ def test_a_full_buffer_puts_requests_off_and_loses_nothing(receive: Receiving) -
     ids=["silence", "half a header", "half a body"],
 )
 def test_slow_senders_are_cut_off(receive: Receiving, beginning: bytes | None) -> None:
-    receiver = receive()
+    receiver = receive(body_timeout_s=0.5)
     if beginning is None:
         beginning = b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
     with socket.create_connection(("127.0.0.1", receiver.port)) as line:
+        line.settimeout(60)
         line.sendall(beginning)
-        line.settimeout(10)
         answer = b""
         while piece := line.recv(1_000):
             answer += piece
             if b"408" in answer:
                 break
-    assert receiver.client.send({"posts": [POST]}).status == 202
+    # Ourselves being slow, we may be cut off as well, and send again.
+    assert receiver.client.send_until_accepted({"posts": [POST]}, "k").status == 202
 
 
 def test_a_sender_that_hangs_up_half_way_does_no_harm(receive: Receiving) -> None:
@@ -256,9 +257,10 @@ def test_a_sender_that_hangs_up_half_way_does_no_harm(receive: Receiving) -> Non
 def test_cancelled_at_any_moment_of_its_start_it_leaves_no_socket_open(
     steps: int, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    with SourceReader("webhook", {"port": port}, tmp_path, secret=KEY.reveal()) as reader:
+    with (
+        reserved_port() as port,
+        SourceReader("webhook", {"port": port}, tmp_path, secret=KEY.reveal()) as reader,
+    ):
         source = reader.source
         assert isinstance(source, WebhookSource)
 
@@ -272,12 +274,13 @@ def test_cancelled_at_any_moment_of_its_start_it_leaves_no_socket_open(
 
         asyncio.run(begin_and_cancel())
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), 5.0)
+            socket.create_connection(("127.0.0.1", port), 60.0)
 
 
 def test_the_schema_is_served_and_derived_from_the_types(receive: Receiving) -> None:
     receiver = receive()
     with socket.create_connection(("127.0.0.1", receiver.port)) as line:
+        line.settimeout(60)
         line.sendall(b"GET /v1/schema HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = b""
         while piece := line.recv(10_000):
