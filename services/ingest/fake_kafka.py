@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -31,6 +32,8 @@ class FakeAcknowledgement:
 class MemoryBroker:
     """Topics that outlive their producers, with one partition per key's first byte modulo four.
 
+    A runner may send in its thread while the test releases in its own.
+
     Attributes:
         is_away: sending and reconnecting fail with `BrokerUnavailable`.
         holds_answers: records are kept back, unwritten and unanswered, until `release`.
@@ -44,6 +47,7 @@ class MemoryBroker:
         self.holds_answers = False
         self.max_value_bytes: int | None = None
         self._held: list[tuple[str, bytes, bytes, Headers, FakeAcknowledgement]] = []
+        self._lock = threading.Lock()
 
     @property
     def held(self) -> int:
@@ -53,27 +57,30 @@ class MemoryBroker:
     def take(self, topic: str, key: bytes, value: bytes, headers: Headers) -> FakeAcknowledgement:
         """Take a record and answer now or on `release`."""
         answer = FakeAcknowledgement()
-        if self.holds_answers:
-            self._held.append((topic, key, value, headers, answer))
-        else:
-            self._write(topic, key, value, headers, answer)
+        with self._lock:
+            if self.holds_answers:
+                self._held.append((topic, key, value, headers, answer))
+            else:
+                self._write(topic, key, value, headers, answer)
         return answer
 
     def release(self, wanted: Callable[[int], bool] = lambda partition: True) -> None:
         """Write and answer the records held, of the partitions wanted only."""
         kept = []
-        for held in self._held:
-            if wanted(self.partition(held[1])):
-                self._write(*held)
-            else:
-                kept.append(held)
-        self._held = kept
+        with self._lock:
+            for held in self._held:
+                if wanted(self.partition(held[1])):
+                    self._write(*held)
+                else:
+                    kept.append(held)
+            self._held = kept
 
     def lose(self) -> None:
         """Give up the records held, as a client does when its time is up."""
-        for *_, answer in self._held:
-            answer.settle(BrokerUnavailable("the record expired"))
-        self._held = []
+        with self._lock:
+            for *_, answer in self._held:
+                answer.settle(BrokerUnavailable("the record expired"))
+            self._held = []
 
     def partition(self, key: bytes) -> int:
         """Return where a key goes."""

@@ -91,7 +91,8 @@ class LiveRig:
         self.store = store or CursorStore(directory, source.name)
         self._stop = threading.Event()
         clock = SystemClock()
-        settings = IngestSettings(max_buffered_posts=max_buffered_posts, stop_timeout_s=1.0)
+        # Whoever stops has seen all of it in the broker: only the reading of answers is left.
+        settings = IngestSettings(max_buffered_posts=max_buffered_posts, stop_timeout_s=30.0)
         writer = LetterWriter(source.name, IngestTopics(), 1_048_576, clock)
         self.runner = IngestRunner(
             source, FakeProducer(broker), self.store, writer, settings, self.metrics, clock,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -108,11 +108,10 @@ def check_ends_when_told(name: str, directory: Path) -> None:
     before = set(threading.enumerate())
     with platform_of(name, directory) as platform:
         for has_posts in (True, False):
-            source = live_source(name, platform, directory)
-            source.open(None)
-            if has_posts:
-                take_until(source, platform.publish(20)[:5])
-            source.close()
+            with closing(live_source(name, platform, directory)) as source:
+                source.open(None)
+                if has_posts:
+                    take_until(source, platform.publish(20)[:5])
 
             def is_alone() -> bool:
                 return not any(name in t.name for t in set(threading.enumerate()) - before)
@@ -125,19 +124,17 @@ def check_resumes_from_its_cursor(name: str, directory: Path) -> None:
     with platform_of(name, directory) as platform:
         if not platform.can_replay:
             return
-        source = live_source(name, platform, directory)
-        source.open(None)
-        items = take_until(source, platform.publish(50))
-        place = len(items) // 2
-        if items[place].cursor is not None:
-            source.acknowledged(items[place].cursor)
-        source.close()
+        with closing(live_source(name, platform, directory)) as source:
+            source.open(None)
+            items = take_until(source, platform.publish(50))
+            place = len(items) // 2
+            if items[place].cursor is not None:
+                source.acknowledged(items[place].cursor)
         missed = platform.publish(20)
         rest = {i.record.id for i in items[place + 1 :] if isinstance(i.record, Post)}
-        again = live_source(name, platform, directory)
-        again.open(items[place].cursor)
-        take_until(again, [*rest, *missed])
-        again.close()
+        with closing(live_source(name, platform, directory)) as again:
+            again.open(items[place].cursor)
+            take_until(again, [*rest, *missed])
 
 
 def check_stopped_and_started_loses_nothing(name: str, directory: Path) -> None:
@@ -185,10 +182,9 @@ def check_killed_in_a_save_its_totals_stay_exact(name: str, directory: Path) -> 
 def check_live_times_are_utc(name: str, directory: Path) -> None:
     """Every time on a record is aware and in UTC."""
     with platform_of(name, directory) as platform:
-        source = live_source(name, platform, directory)
-        source.open(None)
-        items = take_until(source, platform.publish(20))
-        source.close()
+        with closing(live_source(name, platform, directory)) as source:
+            source.open(None)
+            items = take_until(source, platform.publish(20))
     for item in items:
         if isinstance(item.record, Post | PostEvent):
             for at in (item.record.ingested_at, item.record.claimed_at):
