@@ -79,13 +79,19 @@ class FakeMastodon:
     def edit(self, status_id: str, text: str) -> None:
         """Change the text of a status and stream it."""
 
-        def change() -> None:
-            status = self.statuses[status_id]
-            status["content"] = f"<p>{text}</p>"
-            status["edited_at"] = stamp(datetime.now(UTC))
-            self.stream_raw("status.update", json.dumps(status), status)
+        self.site.do(lambda: self._edit(status_id, text))
 
-        self.site.do(change)
+    def post_while_away(self, text: str, *, edited: str = "") -> str:
+        """Cut every stream and publish a status before anybody can be back; return its id."""
+
+        def cut_and_post() -> str:
+            self._end_streams(abruptly=True)
+            status_id = self._post(text, None, {})
+            if edited:
+                self._edit(status_id, edited)
+            return status_id
+
+        return self.site.do(cut_and_post)
 
     def delete(self, status_id: str) -> None:
         """Delete a status and stream it."""
@@ -125,6 +131,12 @@ class FakeMastodon:
         insort(self._ids, int(status_id))
         self.stream_raw("update", json.dumps(status), status)
         return status_id
+
+    def _edit(self, status_id: str, text: str) -> None:
+        status = self.statuses[status_id]
+        status["content"] = f"<p>{text}</p>"
+        status["edited_at"] = stamp(datetime.now(UTC))
+        self.stream_raw("status.update", json.dumps(status), status)
 
     def stream_raw(self, name: str, payload: str, status: Status) -> None:
         """Stream an event to whoever would be sent `status`; on the server's loop."""
@@ -224,10 +236,11 @@ class FakeMastodon:
         tag = request.query.get("tag", "")
         name = ":".join(part for part in (kind, local, tag) if part)
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await answer.prepare(request)
-        await answer.write(b":)\n")
+        # Before it is answered: whoever sees an open stream may post.
         client = self._join(request, {name})
         try:
+            await answer.prepare(request)
+            await answer.write(b":)\n")
             await serve_sse(self, client, answer)
         except ConnectionError:
             pass
@@ -254,4 +267,5 @@ class FakeMastodon:
         finally:
             self._clients.discard(client)
             sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
         return socket

@@ -30,7 +30,7 @@ class MastodonPlatform:
         """Let statuses appear; the very first once somebody listens: the past is nobody's."""
         server = self.server
         if not server.statuses:
-            wait_for(lambda: server.used.get("pages", 0) > 0 and server.subscriptions > 0, 30.0)
+            wait_for(lambda: server.used.get("pages", 0) > 0 and server.subscriptions > 0)
         return server.post_many([f"status {n}" for n in range(count)])
 
     def publish_bad(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigError
+from services.ingest.sources.mastodon import source
 from services.ingest.sources.mastodon.fake_server import FakeMastodon
 from services.ingest.sources.reading import SourceReader
 from services.ingest.sources.threaded_site import wait_for
@@ -43,6 +44,18 @@ def read(server: FakeMastodon, tmp_path: Path) -> Iterator[Reading]:
     yield make
     for reader in readers:
         reader.source.close()
+
+
+@pytest.fixture
+def no_seam(monkeypatch: pytest.MonkeyPatch) -> float:
+    """No timeline is looked at again in this test, however long it takes; give `rewind_s` for it."""
+    monkeypatch.setattr(source, "_SEAM_AFTER_S", 3_600.0)
+    return 7_200.0
+
+
+LIVELY: dict[str, float] = {"idle_min_s": 1.0, "idle_initial_s": 2.0, "idle_max_s": 2.0}
+"""Limits by which a stream with a sign of life every `LIVELY_HEARTBEAT_S` is soon found dead."""
+LIVELY_HEARTBEAT_S = 0.05
 
 
 @pytest.mark.parametrize("transport", ["sse", "websocket"])
@@ -107,15 +120,16 @@ def test_disconnected_twenty_times_nothing_is_missing_or_twice(
     ids: list[str] = []
     for turn in range(20):
         ids += server.post_many([f"{turn}-{n}" for n in range(20)])
+        before = server.used["streams"]
         assert server.disconnect(abruptly=turn % 2 == 0) <= 1
         ids += server.post_many([f"{turn}-{n} away" for n in range(20)])
         # The old client may still be counted: only a further stream is a new one.
-        wait_for(lambda turn=turn: server.used["streams"] == turn + 2 and server.clients == 1)
+        wait_for(lambda before=before: server.used["streams"] > before and server.clients == 1)
     reader.until_posts(len(ids))
     reader.poll()
     found = [post.id for post in reader.posts]
     assert sorted(found) == sorted(ids)
-    assert server.used["streams"] == 21
+    assert server.used["streams"] >= 21
     assert not reader.gaps
 
 
@@ -170,9 +184,7 @@ def test_an_edit_that_overtakes_its_post_does_not_hide_it(
     reader = read()
     status_id = server.post("one")
     reader.until_posts(1)
-    server.disconnect()
-    missed = server.site.do(lambda: server._post("missed", None, {}))
-    server.edit(missed, "missed, then edited")
+    missed = server.post_while_away("missed", edited="missed, then edited")
     reader.until_posts(2)
     assert [post.id for post in reader.posts] == [status_id, missed]
     assert reader.posts[1].text == "missed, then edited"
@@ -184,7 +196,8 @@ def test_rest_refused_after_a_reconnect_is_a_counted_gap(
     reader = read()
     server.post("one")
     reader.until_posts(1)
-    server.faults.refuse_rest, server.faults.refusals = (403, {}), -1
+    server.faults.refusals = -1
+    server.faults.refuse_rest = (403, {})
     server.disconnect()
     reader.until(lambda: bool(reader.gaps))
     server.post("two")
@@ -202,21 +215,23 @@ def test_a_gap_larger_than_is_to_be_fetched_is_counted(server: FakeMastodon, rea
     server.post_many([f"away {n}" for n in range(200)])
     again = read(reader.cursor, fill_max_posts=80)
     again.until(lambda: bool(again.gaps))
+    fetched = again.items[: [item.record for item in again.items].index(again.gaps[0])]
     last = server.post("live")
     again.until(lambda: last in {post.id for post in again.posts})
     assert again.gaps[0].cause == "fill_limit"
-    assert 80 <= len(again.posts) < 201
+    assert 80 <= len(fetched) < 200
 
 
 def test_rate_limits_are_kept(server: FakeMastodon, read: Reading) -> None:
     reader = read()
     server.post("one")
     reader.until_posts(1)
-    server.faults.refuse_rest, server.faults.refusals = (429, {"Retry-After": "0.2"}), 2
-    server.disconnect()
-    two = server.site.do(lambda: server._post("two", None, {}))
+    server.faults.refusals = 2
+    server.faults.refuse_rest = (429, {"Retry-After": "0.2"})
+    two = server.post_while_away("two")
     reader.until(lambda: two in {post.id for post in reader.posts})
     assert server.used["refused rest"] == 2
+    server.faults.refuse_rest = None  # the one refusal is for the stream
     server.faults.refuse_streaming, server.faults.refusals = (429, {"Retry-After": "0.1"}), 1
     server.disconnect()
     wait_for(lambda: server.used.get("refused streaming", 0) == 1)
@@ -227,10 +242,10 @@ def test_rate_limits_are_kept(server: FakeMastodon, read: Reading) -> None:
 
 @pytest.mark.parametrize("transport", ["sse", "websocket"])
 def test_a_stream_that_stalls_without_closing_is_given_up(
-    server: FakeMastodon, read: Reading, transport: str
+    server: FakeMastodon, read: Reading, transport: str, no_seam: float
 ) -> None:
-    limits = {"idle_min_s": 0.3, "idle_initial_s": 0.6, "idle_max_s": 1.0}
-    reader = read(transport=transport, limits=limits)
+    server.heartbeat_s = LIVELY_HEARTBEAT_S
+    reader = read(transport=transport, rewind_s=no_seam, limits=LIVELY)
     server.post("one")
     reader.until_posts(1)
     server.faults.stall = True
@@ -242,10 +257,10 @@ def test_a_stream_that_stalls_without_closing_is_given_up(
 
 @pytest.mark.parametrize("transport", ["sse", "websocket"])
 def test_a_stream_that_drips_into_an_event_without_end_is_given_up(
-    server: FakeMastodon, read: Reading, transport: str
+    server: FakeMastodon, read: Reading, transport: str, no_seam: float
 ) -> None:
-    limits = {"idle_min_s": 0.3, "idle_initial_s": 0.6, "idle_max_s": 1.0}
-    reader = read(transport=transport, limits=limits)
+    server.heartbeat_s = LIVELY_HEARTBEAT_S
+    reader = read(transport=transport, rewind_s=no_seam, limits=LIVELY)
     server.post("one")
     reader.until_posts(1)
     server.faults.drip = True
@@ -279,8 +294,7 @@ def test_a_timeline_that_unfolds_to_megabytes_is_asked_for_again(
     server.post("one")
     reader.until_posts(1)
     server.faults.bomb = True
-    server.disconnect()
-    missed = server.site.do(lambda: server._post("missed", None, {}))
+    missed = server.post_while_away("missed")
     reader.until(lambda: missed in {post.id for post in reader.posts})
     assert server.used["bomb"] == 1
     assert not reader.gaps
@@ -321,8 +335,10 @@ def test_broken_events_are_kept_or_fetched_again(
         assert not reader.unmappable
 
 
-def test_repeated_events_and_clock_skew_change_nothing(server: FakeMastodon, read: Reading) -> None:
-    reader = read()
+def test_repeated_events_and_clock_skew_change_nothing(
+    server: FakeMastodon, read: Reading, no_seam: float
+) -> None:
+    reader = read(rewind_s=no_seam)
     future = server.post("from the future", at=datetime.now(UTC) + timedelta(days=400))
     past = server.post("from 2011", at=datetime(2011, 1, 1, tzinfo=UTC))
     for _ in range(3):
@@ -339,7 +355,7 @@ def test_a_refused_token_ends_the_source_and_says_which_setting(
 ) -> None:
     reader = read(secret=f"not {TOKEN}")
     with pytest.raises(ConfigError, match=r"ingest\.source_secret"):
-        reader.until(lambda: False, 5.0)
+        reader.until(lambda: False)
 
 
 @pytest.mark.parametrize(
@@ -369,7 +385,7 @@ def test_the_token_is_in_no_query_and_in_no_log(
     server.post("one")
     reader.until_posts(1)
     server.disconnect()
-    wait_for(lambda: server.used["streams"] == 2)
+    wait_for(lambda: server.used["streams"] >= 2)
     shown = capsys.readouterr()
     assert "session ended" in shown.out + shown.err
     assert server.token not in shown.out + shown.err + repr(reader.source.options)
@@ -383,8 +399,10 @@ def test_what_had_no_room_when_a_stream_broke_off_comes_again(
     doomed = ids[30]
     server.delete(doomed)
     wait_for(lambda: reader.metric("source_reader_waits_total") > 0)
+    # A deletion that the stream breaks off before is in no timeline.
+    wait_for(lambda: reader.metric("source_messages_total") >= len(ids) + 1)
     server.disconnect()
-    wait_for(lambda: server.used["streams"] == 2)
+    wait_for(lambda: server.used["streams"] >= 2)
     reader.until(lambda: bool(reader.events))
     reader.until_posts(59)
     found = [post.id for post in reader.posts]
@@ -392,8 +410,10 @@ def test_what_had_no_room_when_a_stream_broke_off_comes_again(
     assert [event.post_id for event in reader.events] == ([doomed] if doomed in found else [])
 
 
-def test_a_busy_timeline_is_not_followed_for_ever(server: FakeMastodon, read: Reading) -> None:
-    reader = read()
+def test_a_busy_timeline_is_not_followed_for_ever(
+    server: FakeMastodon, read: Reading, no_seam: float
+) -> None:
+    reader = read(rewind_s=no_seam)
     ids = server.post_many(["one"])
     reader.until_posts(1)
     before = server.used["pages"]
