@@ -112,7 +112,7 @@ def test_records_come_back_whole_and_in_order_of_their_key(
         key = f"author{number % 13}".encode()
         sent[key].append(str(number).encode())
         producer.send(topic, key, str(number).encode(), [("n", str(number).encode())])
-    producer.flush(10)
+    producer.flush(60)
     producer.close()
     received: dict[bytes, list[bytes]] = defaultdict(list)
     for record in read_topic(settings, topic):
@@ -160,7 +160,7 @@ def test_every_compression_can_be_read(
     producer = RecordProducer(msgspec.structs.replace(settings, compression=compression))
     for number in range(50):
         producer.send(topic, b"a", b"the trains are late again %d" % number)
-    producer.flush(10)
+    producer.flush(60)
     producer.close()
     assert len(list(read_topic(settings, topic))) == 50
 
@@ -174,7 +174,7 @@ def test_record_over_the_topics_limit_fails_alone_with_its_reason(
     producer = RecordProducer(settings, linger_ms=0)
     try:
         refused = producer.send("small", b"a", b"x" * 50_000)
-        producer.flush(10)
+        producer.flush(60)
         assert refused.failed()
         failure = producer.failure(refused)
         assert isinstance(failure, DecodeError)
@@ -182,7 +182,7 @@ def test_record_over_the_topics_limit_fails_alone_with_its_reason(
         # The gap in the client's sequence may fail what follows; a fresh connection heals it.
         producer.reconnect()
         taken = producer.send("small", b"a", b"small enough")
-        producer.flush(10)
+        producer.flush(60)
         assert taken.is_done
         assert not taken.failed()
     finally:
@@ -196,7 +196,7 @@ def test_group_of_consumers_shares_partitions_and_goes_on_from_its_commit(
     producer = RecordProducer(settings)
     for number in range(100):
         producer.send(topic, f"k{number}".encode(), str(number).encode())
-    producer.flush(10)
+    producer.flush(60)
     producer.close()
     first = PartitionConsumer(settings, topic, "readers")
     records = _poll_until(first, 100)

@@ -15,6 +15,8 @@ from services.ingest.sources.threaded_site import ThreadedSite, abort, request_i
 
 LISTED: int = 1_000
 BOMB_BYTES: int = 60_000_000
+RESET_S: int = 1
+PLENTY: float = 500.0
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _KINDS = {"new": "t3", "comments": "t1"}
 
@@ -26,7 +28,8 @@ class FakeReddit:
         things: full name -> thing, oldest first.
         bad: further children of listings, as they are.
         secret: of the application.
-        remaining: what the rate-limit headers say is left; None leaves them out.
+        remaining: what the rate-limit headers say is left; None leaves them out. Once nothing is,
+            requests within `RESET_S` are counted as "too early"; then there is plenty again.
         faults: statuses of the next answers; "abort" cuts the line, "junk" is no JSON, "stall"
             never comes, "drip" comes byte by byte and never ends, "bomb" unfolds to `BOMB_BYTES`.
         used: how often each path was asked, and each fault used.
@@ -36,7 +39,8 @@ class FakeReddit:
         self.things: dict[str, dict[str, Any]] = {}
         self.bad: list[Any] = []
         self.secret = secret
-        self.remaining: float | None = 500.0
+        self.remaining: float | None = PLENTY
+        self._reset_at_s = 0.0
         self.faults: list[int | str] = []
         self.used: dict[str, int] = {}
         self._numbers = itertools.count(1_000_000)
@@ -143,11 +147,19 @@ class FakeReddit:
     def _limits(self) -> dict[str, str]:
         if self.remaining is None:
             return {}
+        now_s = time.monotonic()
+        if self.remaining == 0:
+            if now_s < self._reset_at_s:
+                self._count("too early")
+            self.remaining = PLENTY
         self.remaining = max(0.0, self.remaining - 1)
+        if self.remaining == 0:
+            self._count("spent")
+            self._reset_at_s = now_s + RESET_S
         return {
             "x-ratelimit-remaining": f"{self.remaining:.1f}",
             "x-ratelimit-used": "1",
-            "x-ratelimit-reset": "1",
+            "x-ratelimit-reset": str(RESET_S),
         }
 
     async def _listing(self, request: web.Request) -> web.StreamResponse:

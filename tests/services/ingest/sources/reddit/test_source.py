@@ -104,28 +104,27 @@ def test_more_than_reddit_shows_is_a_counted_gap(reddit: FakeReddit, read: Readi
 def test_bad_answers_are_asked_for_again(
     reddit: FakeReddit, read: Reading, fault: int | str
 ) -> None:
-    patience_s = 1.0 if fault in ("stall", "drip") else 5.0
+    patience_s = 1.0 if fault in ("stall", "drip") else 60.0
     reader = read(listings=["posts"], request_timeout_s=patience_s)
     wait_for(lambda: reddit.used.get("listing", 0) > 0)
     reddit.faults = [fault]
     name = reddit.post("after the fault")
-    reader.until(lambda: name in {post.id for post in reader.posts}, 20.0)
+    reader.until(lambda: name in {post.id for post in reader.posts})
     assert reddit.used[f"fault {fault}"] == 1
     assert len(reader.posts) == 1
     cause = {"bomb": "too_large", "stall": "stalled", "drip": "stalled"}.get(str(fault))
     if cause:
-        assert reader.metric("source_reconnects_total", cause=cause) == 1
+        # An honest answer that takes longer than the patience counts as well.
+        assert reader.metric("source_reconnects_total", cause=cause) >= 1
 
 
 def test_the_rate_limit_headers_are_kept(reddit: FakeReddit, read: Reading) -> None:
     reddit.remaining = 3.0
     reader = read(listings=["posts"], recheck_posts=0)
-    wait_for(lambda: reddit.remaining == 0)
-    asked = reddit.used["listing"]
-    reddit.remaining = 500.0
+    wait_for(lambda: "spent" in reddit.used)
     name = reddit.post("after the rest")
     reader.until(lambda: name in {post.id for post in reader.posts})
-    assert asked <= 3
+    assert "too early" not in reddit.used
 
 
 def test_bad_things_are_kept_once_and_advertisements_left_out(
@@ -145,19 +144,15 @@ def test_bad_things_are_kept_once_and_advertisements_left_out(
 
 
 def test_a_wrong_secret_ends_the_source_and_says_which_setting(
-    reddit: FakeReddit, read: Reading
+    reddit: FakeReddit, tmp_path: Path
 ) -> None:
     reddit.secret, given = "another", reddit.secret
     assert given
-    reader = SourceReader(
-        "reddit",
-        GIVEN | {"reddit_url": reddit.site.url, "oauth_url": reddit.site.url},
-        Path("unused"),
-        secret=given,
-    ).open()
-    with pytest.raises(ConfigError, match=r"ingest\.source_secret"):
-        reader.until(lambda: False)
-    reader.source.close()
+    where = {"reddit_url": reddit.site.url, "oauth_url": reddit.site.url}
+    with SourceReader("reddit", GIVEN | where, tmp_path, secret=given) as reader:
+        reader.open()
+        with pytest.raises(ConfigError, match=r"ingest\.source_secret"):
+            reader.until(lambda: False)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def read(site: FakeFeedSite, tmp_path: Path) -> Iterator[Reading]:
 
     def make(cursor: Any = None, **options: Any) -> SourceReader:
         given = {
-            "feeds": [site.feed()], "every_s": 0.05, "timeout_s": 2.0,
+            "feeds": [site.feed()], "every_s": 0.05, "timeout_s": 60.0,
             "allow_private_addresses": True,
         }  # fmt: skip
         readers.append(SourceReader("rss", given | options, tmp_path))
