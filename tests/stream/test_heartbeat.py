@@ -88,7 +88,7 @@ async def apply_all(store, posts, number):
     topics = {(POSTS, number): MemoryPartition([encode(post) for post in posts])}
     feeding = asyncio.create_task(feed(engine, topics, random.Random(3)))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await store.partition_state(number)).cursors[POSTS] < len(posts) - 1:
                 if feeding.done():
                     feeding.result()
@@ -96,7 +96,9 @@ async def apply_all(store, posts, number):
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-        await engine.drain(5)
+        # Progress is told after the apply that ended the wait.
+        has_ended = await engine.drain(60)
+    assert has_ended
     return sink
 
 

@@ -127,7 +127,7 @@ async def test_no_text_and_no_author_is_ever_in_redis_and_deletions_leave_the_pa
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-        await engine.drain(10)
+        await engine.drain(60)
     panes = await store.panes([0], await store.pane_starts([0]))
     await store.close()
     assert sum(pane["all"].counters[0] for pane in panes.values()) == POSTS_MADE // 2
