@@ -181,10 +181,12 @@ def check_killed_in_a_save_its_totals_stay_exact(name: str, directory: Path) -> 
 
 def check_live_times_are_utc(name: str, directory: Path) -> None:
     """Every time on a record is aware and in UTC."""
-    with platform_of(name, directory) as platform:
-        with closing(live_source(name, platform, directory)) as source:
-            source.open(None)
-            items = take_until(source, platform.publish(20))
+    with (
+        platform_of(name, directory) as platform,
+        closing(live_source(name, platform, directory)) as source,
+    ):
+        source.open(None)
+        items = take_until(source, platform.publish(20))
     for item in items:
         if isinstance(item.record, Post | PostEvent):
             for at in (item.record.ingested_at, item.record.claimed_at):

@@ -60,7 +60,7 @@ def ingest(
     try:
         yield totals
     finally:
-        child.stop(10)
+        child.stop(60)
 
 
 def posts_in_panes(stream: Any) -> int:

@@ -43,7 +43,7 @@ class IdleTimer:
     def not_listening(self, for_s: float) -> None:
         """We were not there for so long, as a process that gets no processor: no silence of theirs.
 
-        Only the time of ours is left out, so that who listens little still finds a silence too long.
+        Only that time is left out, so that who listens little still finds a silence too long.
         """
         self._last_s = min(self._last_s + for_s, self._monotonic())
 

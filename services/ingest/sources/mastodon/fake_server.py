@@ -78,7 +78,6 @@ class FakeMastodon:
 
     def edit(self, status_id: str, text: str) -> None:
         """Change the text of a status and stream it."""
-
         self.site.do(lambda: self._edit(status_id, text))
 
     def post_while_away(self, text: str, *, edited: str = "") -> str:

@@ -48,7 +48,7 @@ def read(server: FakeMastodon, tmp_path: Path) -> Iterator[Reading]:
 
 @pytest.fixture
 def no_seam(monkeypatch: pytest.MonkeyPatch) -> float:
-    """No timeline is looked at again in this test, however long it takes; give `rewind_s` for it."""
+    """Look at no timeline a second time, however long the test takes; give `rewind_s` for it."""
     monkeypatch.setattr(source, "_SEAM_AFTER_S", 3_600.0)
     return 7_200.0
 
