@@ -200,9 +200,7 @@ def test_a_server_set_up_anew_is_asked_by_time(protocol: str, tmp_path: Path) ->
         source = source_of(tmp_path, server, protocol=protocol)
         source.open(None)
         take_until(source, ids(conversation)[:posts])
-        anew = [
-            commit(number, e.us, e.did, *_told(e)) for number, e in enumerate(entries, start=1)
-        ]
+        anew = [commit(number, e.us, e.did, *_told(e)) for number, e in enumerate(entries, start=1)]
         server.while_away(lambda: server.entries.__setitem__(slice(None), anew))
         items = take_until(source, ids(conversation)[posts:])
         source.close()
