@@ -89,9 +89,13 @@ class _Gatherer:
         self.outputs: Outputs = {}
 
     def add(self, name: str, rows: Sequence[int], values: NDArray[np.float32]) -> None:
-        if name not in self.outputs:
-            self.outputs[name] = np.empty((self._texts, values.shape[1]), np.float32)
-        self.outputs[name][rows] = values
+        """Put in the rows of a run; any thread may, beside others."""
+        whole = self.outputs.get(name)
+        if whole is None:
+            # Of several first runs one brings the array that all of them fill.
+            made = np.empty((self._texts, values.shape[1]), np.float32)
+            whole = self.outputs.setdefault(name, made)
+        whole[rows] = values
 
 
 class OpenVinoEngine:
@@ -136,19 +140,21 @@ class OpenVinoEngine:
         compiled = core.compile_model(network, "CPU", settings)
         self._names = [output.get_any_name() for output in compiled.outputs]
         self._queue = openvino.AsyncInferQueue(compiled)
-        self._gatherer = _Gatherer(0)
         self._queue.set_callback(self._keep)
 
-    def _keep(self, request: Any, rows: Sequence[int]) -> None:
+    def _keep(self, request: Any, run: tuple[_Gatherer, Sequence[int]]) -> None:
+        """Take a run's outputs; OpenVINO calls this from threads of its own, several at once."""
+        gatherer, rows = run
         for index, name in enumerate(self._names):
-            self._gatherer.add(name, rows, request.get_output_tensor(index).data)
+            gatherer.add(name, rows, request.get_output_tensor(index).data)
 
     def infer(self, token_ids: Sequence[Sequence[int]]) -> Outputs:
         """See `Engine.infer`."""
-        self._gatherer = gatherer = _Gatherer(len(token_ids))
+        gatherer = _Gatherer(len(token_ids))
         for rows, length in plan_runs(token_ids):
             ids, mask = pad(token_ids, rows, length)
-            self._queue.start_async({"input_ids": ids, "attention_mask": mask}, rows)
+            # With its gatherer: a run may still be under way when a call has ended by an error.
+            self._queue.start_async({"input_ids": ids, "attention_mask": mask}, (gatherer, rows))
         self._queue.wait_all()
         return gatherer.outputs
 

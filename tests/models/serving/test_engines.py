@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ConfigError
+from models.serving import engines
 from models.serving.engines import TOKENS_PER_RUN, open_engine, pad, padded_length, plan_runs
 
 lengths = st.lists(st.integers(1, 128), max_size=300)
@@ -28,6 +30,28 @@ def test_padding_and_mask_mark_the_same_tokens() -> None:
     ids, mask = pad([[5, 6], [7], [8, 9, 10]], [2, 1], 4)
     np.testing.assert_array_equal(ids, [[8, 9, 10, 0], [7, 0, 0, 0]])
     np.testing.assert_array_equal(mask, (ids > 0).astype(int))
+
+
+def test_runs_that_end_at_once_lose_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    both, make = threading.Barrier(2), np.empty
+
+    def make_together(shape: tuple[int, int], dtype: type) -> np.ndarray:
+        both.wait(60)
+        return make(shape, dtype)
+
+    monkeypatch.setattr(engines.np, "empty", make_together)
+    gatherer = engines._Gatherer(2)
+    runs = [
+        threading.Thread(
+            target=gatherer.add, args=("x", [row], np.full((1, 3), row + 1.0, np.float32))
+        )
+        for row in range(2)
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    np.testing.assert_array_equal(gatherer.outputs["x"], [[1.0] * 3, [2.0] * 3])
 
 
 def test_a_folder_without_a_model_says_how_to_build_one(tmp_path: Path) -> None:
