@@ -40,7 +40,8 @@ def model_processes(server: int, proc: Path = Path("/proc")) -> dict[int, bool]:
     found: dict[int, bool] = {}
     for status in proc.glob("[0-9]*/stat"):
         try:
-            name, _, rest = status.read_text().rpartition(") ")
+            # A name is cut to 15 bytes, maybe inside a character.
+            name, _, rest = status.read_text(errors="replace").rpartition(") ")
         except OSError:  # it ended while we looked
             continue
         state, parent = rest.split()[:2]
@@ -51,20 +52,25 @@ def model_processes(server: int, proc: Path = Path("/proc")) -> dict[int, bool]:
 
 def main() -> int:
     """Run the command given as arguments; its exit status, or `MODEL_DIED`."""
-    # A group of its own: signals to the group of the launcher reach it once, through us.
-    server = subprocess.Popen(  # noqa: S603 -- the command line that triton_command made
-        sys.argv[1:], preexec_fn=_die_with_launcher, process_group=0
-    )
+    server: subprocess.Popen[bytes] | None = None
     is_stopping = False
 
     def pass_on(number: int, _: FrameType | None) -> None:
         nonlocal is_stopping
         if not is_stopping:
             is_stopping = True
-            server.send_signal(signal.SIGTERM)
+            if server is not None:
+                server.send_signal(signal.SIGTERM)
 
+    # Before there is a server: a signal in between would end us, and kill it by our death.
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, pass_on)
+    # A group of its own: signals to the group of the launcher reach it once, through us.
+    server = subprocess.Popen(  # noqa: S603 -- the command line that triton_command made
+        sys.argv[1:], preexec_fn=_die_with_launcher, process_group=0
+    )
+    if is_stopping:  # asked while it was started
+        server.send_signal(signal.SIGTERM)
     alive: set[int] = set()
     while (status := server.poll()) is None:
         models = model_processes(server.pid)

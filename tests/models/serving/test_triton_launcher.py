@@ -26,6 +26,18 @@ while True:
 """
 
 
+ASKED_TO_STOP_WHILE_STARTING = """
+import os, signal, subprocess
+from models.serving import triton_launcher
+start = subprocess.Popen
+def start_late(*arguments, **named):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return start(*arguments, **named)
+subprocess.Popen = start_late
+os._exit(triton_launcher.main())
+"""
+
+
 @pytest.fixture
 def stub(tmp_path: Path) -> Path:
     """A program that waits, under the name of Triton's model process."""
@@ -64,7 +76,7 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(") ")[2].split()[0] != "Z"
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline
@@ -75,7 +87,7 @@ def test_dead_model_process_ends_the_server(stub: Path) -> None:
     with launched(stub) as (launcher, server, model):
         wait_until(lambda: model_processes(server) == {model: True})
         os.kill(model, signal.SIGKILL)
-        assert launcher.wait(20) == MODEL_DIED
+        assert launcher.wait(60) == MODEL_DIED
         assert not is_alive(server)
 
 
@@ -83,12 +95,18 @@ def test_asked_to_stop_it_stops_the_server_and_says_all_is_well(stub: Path) -> N
     with launched(stub) as (launcher, server, model):
         wait_until(lambda: model_processes(server) == {model: True})
         launcher.send_signal(signal.SIGTERM)
-        assert launcher.wait(20) == 0
+        assert launcher.wait(60) == 0
         assert not is_alive(server)
+
+
+def test_asked_to_stop_before_there_is_a_server_it_stops_the_server() -> None:
+    code = [sys.executable, "-c", ASKED_TO_STOP_WHILE_STARTING]
+    asked = subprocess.run([*code, "/bin/sleep", "600"], check=False, timeout=60)
+    assert asked.returncode == 128 + signal.SIGTERM  # of the server; the launcher lived on
 
 
 def test_killed_launcher_takes_the_server_along(stub: Path) -> None:
     with launched(stub) as (launcher, server, _):
         launcher.kill()
-        launcher.wait(20)
+        launcher.wait(60)
         wait_until(lambda: not is_alive(server))
