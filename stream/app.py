@@ -108,9 +108,11 @@ async def run_app(app: Any, stop: asyncio.Event) -> None:
     try:
         stopping = asyncio.create_task(stop.wait())
         ended = asyncio.create_task(app.wait_until_stopped())
-        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        ended.cancel()
+        try:
+            await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            ended.cancel()
         if app.crashed:
             raise FatalError("the stream runtime crashed") from app.crash_reason
     finally:
@@ -145,6 +147,9 @@ class KafkaSink:
                 _log.warning("broker unavailable, waiting", error=str(error))
                 await producer.stop()
                 await asyncio.sleep(1.0)
+            except BaseException:
+                await producer.stop()  # cancelled half-way: it may hold a connection
+                raise
             else:
                 self._producer = producer
 

@@ -90,8 +90,10 @@ class PartitionFlow:
         self._draining = True
         idle = asyncio.create_task(self._idle.wait())
         ended = {idle} if self._runner is None else {idle, self._runner}
-        await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
-        idle.cancel()
+        try:
+            await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            idle.cancel()
 
     @property
     def cursor(self) -> int | None:
