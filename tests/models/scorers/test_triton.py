@@ -16,7 +16,6 @@ from models.scorers.triton import TritonScorer, translate
 from models.testing import EXAMPLES
 from services.bootstrap import make_live_scorer
 from services.local.paths import DEFAULT_PATHS
-from services.local.ports import any_free_port
 from services.local.triton_server import DEFAULT_SERVER_PYTHON, TritonServer
 from stream.shadow import ShadowScorer
 
@@ -42,13 +41,16 @@ def test_server_errors_tell_the_caller_what_to_do(
 
 
 async def test_no_server_is_unavailable_and_not_ready() -> None:
-    scorer = TritonScorer(f"127.0.0.1:{any_free_port()}", timeout_s=0.5)
-    try:
-        assert not await scorer.is_ready()
-        with pytest.raises(ScorerUnavailable):
-            await scorer.score_batch(["x"], [""])
-    finally:
-        await scorer.close()
+    # Bound and not listening: refused, and nobody else can come to listen there.
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        scorer = TritonScorer(f"127.0.0.1:{held.getsockname()[1]}", timeout_s=0.5)
+        try:
+            assert not await scorer.is_ready()
+            with pytest.raises(ScorerUnavailable):
+                await scorer.score_batch(["x"], [""])
+        finally:
+            await scorer.close()
 
 
 async def test_server_that_never_answers_is_unavailable() -> None:
@@ -57,7 +59,7 @@ async def test_server_that_never_answers_is_unavailable() -> None:
         scorer = TritonScorer(f"127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.3)
         try:
             with pytest.raises(ScorerUnavailable):
-                await asyncio.wait_for(scorer.score_batch(["x"], [""]), timeout=30)
+                await asyncio.wait_for(scorer.score_batch(["x"], [""]), timeout=60)
         finally:
             await scorer.close()
 
@@ -82,7 +84,7 @@ async def test_triton_and_the_model_in_process_give_the_same_numbers(
     server = await asyncio.to_thread(
         subprocess.run,
         [str(DEFAULT_SERVER_PYTHON), "-c", code, str(asked)],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     version, rated, heads = json.loads(server.stdout)
     scorer = TritonScorer(triton.grpc_address)
@@ -100,7 +102,7 @@ async def test_triton_and_the_model_in_process_give_the_same_numbers(
 
 @pytest.mark.integration
 async def test_batches_beyond_the_server_limit_go_in_pieces(triton: TritonServer) -> None:
-    scorer = TritonScorer(triton.grpc_address)
+    scorer = TritonScorer(triton.grpc_address, timeout_s=120.0)
     texts = [f"{EXAMPLES[i % 3]} {i % 50}" for i in range(2_500)]
     try:
         batch = await scorer.score_batch(texts, ["en"] * len(texts))
@@ -116,14 +118,14 @@ async def test_batches_beyond_the_server_limit_go_in_pieces(triton: TritonServer
 @pytest.mark.integration
 async def test_scorer_recovers_when_the_server_comes_back(tmp_path: Path) -> None:
     server = TritonServer(tmp_path)
-    scorer = TritonScorer(server.grpc_address, timeout_s=5.0)
+    scorer = TritonScorer(server.grpc_address, timeout_s=60.0)
     try:
         with server:
             before = await scorer.score_batch(list(EXAMPLES[:2]), ["", ""])
         with pytest.raises(ScorerUnavailable):
             await scorer.score_batch(list(EXAMPLES[:2]), ["", ""])
         with server:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not await scorer.is_ready():  # noqa: ASYNC110 -- no event of ours
                     await asyncio.sleep(0.1)
             after = await scorer.score_batch(list(EXAMPLES[:2]), ["", ""])
