@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.build import MODEL_NAME
@@ -38,9 +38,7 @@ def alone(service: PostEncoderService) -> list[tuple[bytes, bytes]]:
     return found
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(size=st.integers(1, 200), seed=st.integers(0, 2**32 - 1))
 def test_any_batch_gives_a_text_the_bits_it_has_alone(
     service: PostEncoderService, alone: list[tuple[bytes, bytes]], size: int, seed: int

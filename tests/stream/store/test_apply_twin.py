@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import CursorConflict
@@ -232,14 +232,12 @@ steps = st.lists(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url(redis_server: RedisServer) -> str:
     return redis_server.url.removesuffix("/0") + f"/{DATABASE}"
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150)
 @given(steps)
 def test_store_agrees_with_its_twin(url: str, history: list[tuple[str, int, Any]]) -> None:
     asyncio.run(_live(url, history))
