@@ -7,6 +7,7 @@ ones, mounted files and volumes folders. Everything else is taken from the file 
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from services.local.child import Child, Command, run_to_end
 from services.local.java import java_program
 from services.local.kafka_jars import fetch_jars
 from services.local.paths import DEFAULT_PATHS
-from services.local.ports import LOOPBACK, any_free_port
+from services.local.ports import LOOPBACK
 from services.local.prometheus_server import alertmanager_program, prometheus_program
 from services.local.redis_server import redis_program
 
@@ -47,11 +48,24 @@ class Machine:
         self.secrets = directory / "secrets"
         self.children = {}
         self.ports = {}
+        self.held = []
         for port in (9092, 9094, 6379, 9101, 9102, 9103, 9110, 9090, 9093):
-            self.ports[str(port)] = str(any_free_port({int(p) for p in self.ports.values()}))
+            self.ports[str(port)] = str(self.hold_port())
         script = str(root / "deploy/docker/make_secrets.sh")
-        made, output = run_to_end(Command(("sh", script, str(self.secrets))), 10)
+        made, output = run_to_end(Command(("sh", script, str(self.secrets))), 60)
         assert made == 0, output
+
+    def hold_port(self):
+        """Return a port that nobody takes before the service whose it is; some start late.
+
+        Bound and not listening: Linux gives it to a server that marks its address as reusable,
+        as all of these do, and neither to who asks for any port nor to a connection.
+        """
+        holding = socket.socket()
+        self.held.append(holding)
+        holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holding.bind((LOOPBACK, 0))
+        return holding.getsockname()[1]
 
     def here(self, service, text):
         """Turn a word or value of the file into what it means on this machine."""
@@ -97,10 +111,11 @@ class Machine:
         if words[0] == "http-answers":
             words[0] = str(self.root / "deploy/docker/http_answers.py")
         path = f"{redis_program().parent}:/usr/bin:/bin"
-        asked = subprocess.run(
-            words, env={"PATH": path}, capture_output=True, check=False, timeout=10
-        )
-        return asked.returncode == 0
+        try:
+            status, _ = run_to_end(Command(tuple(words), {"PATH": path}, inherits=False), 60)
+        except subprocess.TimeoutExpired:  # as Docker sees it: no answer in time is no health
+            return False
+        return status == 0
 
     def expect_healthy(self, name):
         def holds():
@@ -113,7 +128,7 @@ class Machine:
     def page(self, name):
         """Return the metrics page of a service."""
         port = self.command(name)[1]["GROUNDSWELL__METRICS__PORT"]
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=60) as answer:
             return answer.read().decode()
 
     def start_kafka(self):
@@ -153,6 +168,8 @@ class Machine:
     def stop(self):
         for child in reversed(self.children.values()):
             child.kill()  # what it was to show has been shown
+        for holding in self.held:
+            holding.close()
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +233,7 @@ def test_the_store_takes_no_command_without_the_password(machine):
     path = {"PATH": f"{redis_program().parent}:/usr/bin:/bin"}
     for secret, expected in (("secrets/redis_password", 0), ("wrong", 1)):
         words = ("sh", script, str(machine.directory / secret), port)
-        status, _ = run_to_end(Command(words, path, inherits=False), 10)
+        status, _ = run_to_end(Command(words, path, inherits=False), 60)
         assert status == expected
 
 
@@ -225,7 +242,7 @@ def test_the_store_keeps_an_append_only_file_and_evicts_nothing(machine):
     words = (str(redis_program().parent / "redis-cli"), "-p", machine.ports["6379"],
              "CONFIG", "GET", "*")  # fmt: skip
     variables = {"REDISCLI_AUTH": password}
-    _, output = run_to_end(Command(words, variables, inherits=False), 10)
+    _, output = run_to_end(Command(words, variables, inherits=False), 60)
     lines = output.splitlines()
     known = dict(zip(lines[::2], lines[1::2], strict=False))
     assert known["appendonly"] == "yes"

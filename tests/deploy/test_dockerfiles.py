@@ -149,7 +149,7 @@ def test_the_model_server_finds_its_packages_although_it_embeds_python_in_isolat
     # Python reads the file when it looks through its site folders, isolated (-I) or not.
     (tmp_path / "groundswell.pth").write_text(line)
     code = f"import site, sys; site.addsitedir({str(tmp_path)!r}); print(sys.path[:3])"
-    status, output = run_to_end(Command((sys.executable, "-I", "-c", code)), 30)
+    status, output = run_to_end(Command((sys.executable, "-I", "-c", code)), 60)
     assert status == 0, output
     found = ast.literal_eval(output)
     assert found == ["/opt/serving", "/opt/serving-gpu", "/app"]

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / "deploy" / "docker"
 
 
 def run(*words):
-    return run_to_end(Command(tuple(str(word) for word in words)), 10)
+    return run_to_end(Command(tuple(str(word) for word in words)), 60)
 
 
 def test_secrets_are_made_once_and_kept(tmp_path, compose):
