@@ -20,6 +20,7 @@ from models.encoder.config import load_config
 from models.report import versions_of, write_report
 from models.serving.engines import open_engine
 from models.serving.normalise import normalise
+from models.serving.place import built_model
 from models.serving.post_encoder import TOKENIZER_FILE
 from models.serving.tokenise import TextTokenizer
 
@@ -74,7 +75,7 @@ def main(
     """Measure the bare model on the posts of a file."""
     try:
         posts = texts.read_text(encoding="utf-8").splitlines()
-        folder = repository / "post_encoder" / "1"
+        folder = built_model(repository)
         if not folder.is_dir():
             raise ConfigError(f"{folder} does not exist: run `groundswell models build`")
         figures = bare_throughput(posts, folder, threads, repeats)

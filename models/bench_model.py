@@ -24,6 +24,7 @@ from models.report import versions_of, write_report
 from models.serving.cache import RecentCache, content_key
 from models.serving.engines import EMBEDDING, LOGITS_PREFIX, OPENVINO_FILE, OpenVinoEngine
 from models.serving.normalise import normalise
+from models.serving.place import built_model
 from models.serving.post_encoder import CACHED_TEXTS, TOKENIZER_FILE, PostEncoderService
 from models.serving.tokenise import TextTokenizer
 
@@ -248,7 +249,7 @@ def main(
     """Measure the built model on the posts of a file."""
     try:
         posts = texts.read_text(encoding="utf-8").splitlines()
-        folder = repository / "post_encoder" / "1"
+        folder = built_model(repository)
         figures = measure(posts, folder, threads, rounds, posts_a_round)
         if stream is not None:
             figures["cached_share"] = cached_share(stream.read_text("utf-8").splitlines())

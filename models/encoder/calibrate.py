@@ -37,6 +37,7 @@ from models.encoder.fitting import (
 from models.encoder.samples import Sample, held_out, read_sample
 from models.evaluation.metrics import calibration_gap, expected_calibration_error
 from models.serving.calibration import probabilities
+from models.serving.place import built_model
 
 METHODS: Final = tuple(FITTERS)
 FOLDS: Final = 5
@@ -200,7 +201,7 @@ def calibrate_weights(
     Raises:
         ConfigError: no weights, no such head, no data, or the server's packages are missing.
     """
-    from models.build import MODEL_NAME, build
+    from models.build import build
     from models.encoder.config import load_config, save_config
     from models.encoder.pack import with_version
     from models.serving.engines import LOGITS_PREFIX, open_engine
@@ -209,7 +210,7 @@ def calibrate_weights(
     from models.serving.tokenise import TextTokenizer
 
     build(repository, weights=weights)
-    folder = repository / MODEL_NAME / "1"
+    folder = built_model(repository)
     config = load_config(weights)
     engine = open_engine(folder)
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)

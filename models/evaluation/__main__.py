@@ -21,6 +21,7 @@ from models.evaluation.single_label import evaluate_emotion, evaluate_sentiment
 from models.evaluation.tables import Evaluation, markdown, print_section
 from models.evaluation.topics import evaluate_topics
 from models.report import versions_of, write_report
+from models.serving.place import built_model
 
 EVALUATIONS: Final[dict[str, Callable[[Context], Evaluation]]] = {
     "sentiment": evaluate_sentiment,
@@ -135,9 +136,9 @@ def main(
 
 
 def _served_config(repository: Path) -> EncoderConfig:
-    from models.build import MODEL_NAME, WEIGHTS
+    from models.build import WEIGHTS
 
-    built = repository / MODEL_NAME / "1"
+    built = built_model(repository)
     return load_config(built if (built / "config.json").is_file() else WEIGHTS)
 
 

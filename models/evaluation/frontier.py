@@ -32,6 +32,7 @@ from models.evaluation.decisions import layered, participating, unread_as
 from models.evaluation.metrics import average_precision, macro_f1, macro_recall, multilabel_f1
 from models.evaluation.scoring import score_all
 from models.report import versions_of, write_report
+from models.serving.place import built_model
 from models.serving.post_encoder import PostEncoderService, open_service
 
 JUDGED: Final = {
@@ -76,7 +77,7 @@ def open_point(spec: str) -> Point:
     name, has_folder, repository = spec.partition("=")
     if not has_folder:
         raise ConfigError(f"--model is NAME=REPOSITORY, not {spec!r}")
-    folder = Path(repository) / "post_encoder" / "1"
+    folder = built_model(repository)
     return Point(name, folder, open_service(folder, cached=0))
 
 

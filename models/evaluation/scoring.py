@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from core.ports import ScoreBatch
+from models.serving.place import built_model
 
 CHUNK_POSTS: Final = 1_024
 Score = Callable[[Sequence[str], Sequence[str]], ScoreBatch]
@@ -41,11 +42,11 @@ def in_process(repository: Path) -> Score:
     Raises:
         ConfigError: it cannot be built, or openvino is not installed here.
     """
-    from models.build import MODEL_NAME, WEIGHTS, build
+    from models.build import WEIGHTS, build
     from models.encoder.config import CONFIG_FILE, load_config
     from models.serving.post_encoder import open_service
 
-    folder = repository / MODEL_NAME / "1"
+    folder = built_model(repository)
     if not (folder / CONFIG_FILE).is_file():
         build(repository)
     service = open_service(folder)

@@ -6,16 +6,12 @@ Runs in the model server's environment (openvino, tokenizers).
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Final
 
 from core.errors import ScorerRefused, ScorerUnavailable
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings
+from models.serving.place import FIRST_VERSION, built_model
 from models.serving.post_encoder import PostEncoderService, open_service
-
-FIRST_VERSION: Final = "1"
-"""The folder that `groundswell models build` fills."""
 
 
 class OpenVinoScorer:
@@ -64,5 +60,6 @@ def from_settings(settings: ScorerSettings) -> OpenVinoScorer:
     Raises:
         ConfigError: it was not built, or openvino is not installed here.
     """
-    folder = Path(settings.repository) / settings.model / (settings.version or FIRST_VERSION)
+    version = settings.version or FIRST_VERSION
+    folder = built_model(settings.repository, settings.model, version)
     return OpenVinoScorer(open_service(folder, settings.threads), settings.timeout_s)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.encoder.config import EncoderConfig, load_config
+from models.serving.place import built_model
 from services.cli.model_environments import (
     DATA,
     REPOSITORY,
@@ -146,7 +147,7 @@ app.command()(baseline)
 
 
 def _built_version(folder: Path) -> str:
-    built = folder / "post_encoder" / "1"
+    built = built_model(folder)
     try:
         return load_config(built).version
     except (OSError, msgspec.DecodeError):
