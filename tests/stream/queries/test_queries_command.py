@@ -6,6 +6,8 @@ from typer.testing import CliRunner
 
 from services.cli.queries import app
 
+# As wide as what is asserted of: else a narrow terminal would break lines inside it.
+RUNNER = CliRunner(env={"COLUMNS": "120"})
 GOOD = """
 [queries.flood]
 title = "Flood [relief]"
@@ -32,13 +34,13 @@ def bad(tmp_path: Path) -> str:
 
 
 def test_check_of_a_good_catalog_exits_0(good: str) -> None:
-    outcome = CliRunner().invoke(app, ["check", good])
+    outcome = RUNNER.invoke(app, ["check", good])
     assert outcome.exit_code == 0
     assert "2 queries, version " in outcome.stdout
 
 
 def test_check_of_a_bad_catalog_shows_the_place_and_exits_1(bad: str) -> None:
-    outcome = CliRunner().invoke(app, ["check", bad])
+    outcome = RUNNER.invoke(app, ["check", bad])
     assert outcome.exit_code == 1
     assert "queries.flood.expression: column 9" in outcome.stdout
     assert "^" in outcome.stdout
@@ -56,7 +58,7 @@ def test_check_of_a_bad_catalog_shows_the_place_and_exits_1(bad: str) -> None:
 )
 def test_wrong_use_exits_2(good: str, arguments: list[str]) -> None:
     filled = [argument.format(good=good) for argument in arguments]
-    assert CliRunner().invoke(app, filled).exit_code == 2
+    assert RUNNER.invoke(app, filled).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -71,14 +73,14 @@ def test_wrong_use_exits_2(good: str, arguments: list[str]) -> None:
 def test_check_with_text_prints_the_matching_queries(
     good: str, options: list[str], names: list[str]
 ) -> None:
-    outcome = CliRunner().invoke(app, ["check", good, *options])
+    outcome = RUNNER.invoke(app, ["check", good, *options])
     assert outcome.exit_code == 0
     assert outcome.stdout.split() == names
 
 
 def test_list_shows_titles_as_they_are_and_writes_json(good: str, tmp_path: Path) -> None:
     report = tmp_path / "queries.json"
-    outcome = CliRunner().invoke(app, ["list", good, "--json", str(report)])
+    outcome = RUNNER.invoke(app, ["list", good, "--json", str(report)])
     assert outcome.exit_code == 0
     assert "[relief]" in outcome.stdout
     written = json.loads(report.read_bytes())
@@ -88,4 +90,4 @@ def test_list_shows_titles_as_they_are_and_writes_json(good: str, tmp_path: Path
 
 
 def test_list_of_a_bad_catalog_exits_1(bad: str) -> None:
-    assert CliRunner().invoke(app, ["list", bad]).exit_code == 1
+    assert RUNNER.invoke(app, ["list", bad]).exit_code == 1
