@@ -28,6 +28,8 @@ LEFT_FOR_LAST: Final = 0.03
 """The share of the posts beyond the last fault that may be made before it."""
 SETTLED_LOOKS: Final = 10
 SETTLE_TIMEOUT_S: Final = 60.0
+TAKEN_OVER_WITHIN_S: Final = 10.0
+"""A stopped worker sleeps for so much longer at most, until the others count in its place."""
 
 
 @dataclass(slots=True)
@@ -184,6 +186,8 @@ class Driver:
             how = FAULTS[active.injected.kind].how
             if active.ended_at is not None or now < active.injected.ends_at:
                 continue
+            if now < active.injected.ends_at + TAKEN_OVER_WITHIN_S and self._is_irreplaced(active):
+                continue
             active.injected.end()
             # A kill is over at once: the restart is part of the recovery. What was on its way is
             # left to arrive before it is noted what "counting again" has to exceed.
@@ -191,6 +195,17 @@ class Driver:
             active.fired.lasted_s = active.ended_at - active.begun_at
             last = self._last.applied if self._last is not None else active.before
             active.baseline = (0,) * len(last) if how == "empty" else last
+
+    def _is_irreplaced(self, active: _Active) -> bool:
+        """Tell whether a worker is stopped in whose place nobody has counted yet.
+
+        If it woke now, what it holds would still be true, and nothing would be tried.
+        """
+        fault = FAULTS[active.injected.kind]
+        if (fault.part, fault.how) != ("worker", "stop"):
+            return False
+        has_others = len(self._stack.parts_of("worker")) > 1
+        return has_others and self._last is not None and not self._moved(self._last, active.before)
 
     def _judge(self, look: Progress | None, now: float) -> None:
         """Note which faults have been recovered from; overlapping ones are judged together."""
@@ -216,10 +231,14 @@ class Driver:
         part = self._stack.part(active.injected.target)
         if part.state not in (PartState.READY, PartState.ENDED):
             return False
+        return self._moved(look, active.baseline)
+
+    def _moved(self, look: Progress, since: tuple[int, ...]) -> bool:
+        """Tell whether every partition has counted beyond `since`, or has nothing to count."""
         nothing_comes = self._ingest_ended or self._stack.is_holding
         return all(
             applied > before or (nothing_comes and applied >= end)
-            for applied, before, end in zip(look.applied, active.baseline, look.ends, strict=True)
+            for applied, before, end in zip(look.applied, since, look.ends, strict=True)
         )
 
     # -- the source and the end ---------------------------------------------------------------

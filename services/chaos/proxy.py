@@ -12,7 +12,7 @@ from core.listening import stop_accepting
 from services.local.ports import LOOPBACK
 
 _CHUNK_BYTES: Final = 262_144
-_START_TIMEOUT_S: Final = 10.0
+_START_TIMEOUT_S: Final = 60.0
 
 
 class TcpProxy:

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.integration
 PROTOCOL = {"worker-stopped": 2, "worker-killed": 1, "redis-emptied": 1}
 """What the mutations break under, every time: the stand-in thinks for so long about a batch that a
 worker holds several whenever it is stopped or killed, and an emptied store must be sought in."""
+PATIENCE_S = 90.0
 
 
 def _options(root: Path, wanted: dict[str, int], **changes: object) -> ChaosOptions:
@@ -24,7 +25,9 @@ def _options(root: Path, wanted: dict[str, int], **changes: object) -> ChaosOpti
         seed=4,
         wanted=wanted,
         scorer_delay_ms=600,
-        give_up_s=15,
+        # How fast it comes back is measured elsewhere, on a machine that does nothing else.
+        give_up_s=PATIENCE_S,
+        resume_limit_s=PATIENCE_S,
         root=root / "chaos",
         posts_per_s=90,
         settings={"kafka.session_timeout_s": 2, "scorer.timeout_s": 20},
@@ -137,6 +140,9 @@ def test_a_seek_left_out_is_caught(tmp_path: Path):
             ]
         },
     )
-    outcome = _run(_options(tmp_path, PROTOCOL, code=code))
+    # Nobody is stopped here: a worker that is only slow keeps its partitions, and needs no seek yet.
+    settings = {"kafka.session_timeout_s": 20, "scorer.timeout_s": 20}
+    wanted = {"redis-emptied": 1}
+    outcome = _run(_options(tmp_path, wanted, code=code, give_up_s=30, settings=settings))
     assert "counting did not go on" in outcome.run.stuck
-    assert outcome.run.fired[-1].planned.kind == "redis-emptied"
+    assert [fault.planned.kind for fault in outcome.run.fired] == ["redis-emptied"]

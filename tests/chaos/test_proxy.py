@@ -130,6 +130,6 @@ async def test_a_connection_that_is_being_led_through_at_the_end_is_closed(turns
                 await asyncio.sleep(0)
             await proxy.stop()
             with contextlib.suppress(ConnectionResetError):  # cut off, as it should be
-                heard = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(line, 1), 10)
+                heard = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(line, 1), 60)
                 assert heard == b""
         await stop_accepting(server.sockets)

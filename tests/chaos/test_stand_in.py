@@ -27,7 +27,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Child, SocketScorer]]:
         PROJECT_ROOT,
     )
     child = Child(command, tmp_path / "stand-in.log")
-    yield child, SocketScorer(f"127.0.0.1:{port}", timeout_s=5.0)
+    yield child, SocketScorer(f"127.0.0.1:{port}", timeout_s=60.0)
     child.kill()
 
 
