@@ -40,7 +40,7 @@ def bench(name: str, tmp_path: Path) -> dict:
             sys.executable, "-m", "services.cli.main", "bench", name, "--scale", "0.005",
             "--rounds", "1", "--json", str(report), "--plot", str(picture),
         ],
-        cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=240,
+        cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=540,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert ET.fromstring(picture.read_text()).tag.endswith("svg")  # noqa: S314 our own picture

@@ -24,7 +24,7 @@ def _replay(stream, path: Path, *options: str) -> int:
     } | {"GROUNDSWELL__INGEST__CURSOR_DIR": str(stream.directory / "cursors")}
     argv = (sys.executable, "-m", "services.cli.main", "ingest", "--source", "replay",
             "--path", str(path), "--lang", "en", *options)  # fmt: skip
-    status, output = run_to_end(Command(argv, env, cwd=Path(__file__).parents[2]), 120)
+    status, output = run_to_end(Command(argv, env, cwd=Path(__file__).parents[2]), 300)
     assert status == 0, output
     with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
         return sum(1 for _ in csv.DictReader(lines))
@@ -34,7 +34,7 @@ def _run(stream, path: Path, workers: list[dict], *options: str):
     rows = _replay(stream, path, *options)
     for number, changes in enumerate(workers):
         stream.start_worker(f"w{number}", **changes)
-    stream.wait_until(lambda: stream.accounted() >= rows, 180, "counting the whole replay")
+    stream.wait_until(lambda: stream.accounted() >= rows, 300, "counting the whole replay")
     stream.stop_workers()
     assert stream.totals()["counted"] == rows
     return stream.windows()
