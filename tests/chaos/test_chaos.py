@@ -140,7 +140,7 @@ def test_a_seek_left_out_is_caught(tmp_path: Path):
             ]
         },
     )
-    # Nobody is stopped here: a worker that is only slow keeps its partitions, and needs no seek yet.
+    # Nobody is stopped here: one that is only slow keeps its partitions, and needs no seek yet.
     settings = {"kafka.session_timeout_s": 20, "scorer.timeout_s": 20}
     wanted = {"redis-emptied": 1}
     outcome = _run(_options(tmp_path, wanted, code=code, give_up_s=30, settings=settings))
