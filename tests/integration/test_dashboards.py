@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ import pytest
 from msgspec import Struct
 
 from core.clock import SystemClock
+from core.errors import ScorerUnavailable
 from core.metrics import Metrics
 from core.schemas import Post
 from core.settings import IngestSettings, ScorerSettings
@@ -49,7 +50,8 @@ pytestmark = [
 ]
 
 DASHBOARDS = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards"
-DEADLINE_S = 75.0
+DEADLINE_S = 240.0
+"""Far beyond what it takes; only a failing test waits so long."""
 VARIABLES = {"$__rate_interval": "8s", "$query": "all"}
 SETTINGS = {
     "GROUNDSWELL__WINDOWS__PANE_S": "5",
@@ -114,7 +116,7 @@ def ask(prometheus: PrometheusServer, promql: str) -> list[dict[str, Any]]:
     query = urllib.parse.urlencode({"query": promql})
     try:
         url = f"{prometheus.url}/api/v1/query?{query}"
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - loopback
             samples = json.load(answer)["data"]["result"]
     except urllib.error.HTTPError as refused:
         pytest.fail(f"{promql}\n{refused.read().decode()}")
@@ -166,7 +168,7 @@ def network_source(directory: Path) -> Iterator[int]:
         yield port
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
 
 
 @contextmanager
@@ -177,12 +179,15 @@ def traffic(triton: TritonServer) -> Iterator[None]:
 
     async def send() -> None:
         number = 0
-        while not stop.is_set():
-            number += 1
-            texts = [f"the trains are late again, for the {number}th time"] * 2
-            await scorer.score_batch(texts, ["en"] * 2)
-            await asyncio.sleep(0.2)
-        await scorer.close()
+        try:
+            while not stop.is_set():
+                number += 1
+                texts = [f"the trains are late again, for the {number}th time"] * 2
+                with suppress(ScorerUnavailable):  # too slow this time
+                    await scorer.score_batch(texts, ["en"] * 2)
+                await asyncio.sleep(0.2)
+        finally:
+            await scorer.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(send()), name="traffic")
     thread.start()
@@ -190,7 +195,7 @@ def traffic(triton: TritonServer) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.fixture
@@ -231,10 +236,17 @@ def test_every_query_of_every_panel_returns_data(prometheus: PrometheusServer) -
         time.sleep(1)
         empty = [query for query in empty if not ask(prometheus, query.promql)]
     assert not empty, "no data in {} s:\n{}".format(DEADLINE_S, "\n".join(map(str, empty)))
-    # What must be so in a healthy stack, now that everything is there.
-    assert [
-        s["value"][1] for s in ask(prometheus, "sum(abs(groundswell_integrity_gap_posts))")
-    ] == ["0"]
-    assert ask(prometheus, "groundswell_heartbeat_age_seconds < 10")
-    assert not ask(prometheus, 'up{job="groundswell"} == 0')
+    # What comes to be so in a healthy stack; a single scrape may be too slow for its second.
+    healthy = (
+        "groundswell_heartbeat_age_seconds < 10",
+        'min(up{job="groundswell"}) == 1',
+        "sum(abs(groundswell_integrity_gap_posts)) == 0",
+    )
+    for promql in healthy:
+        while not ask(prometheus, promql):
+            assert time.monotonic() < give_up_at, promql
+            time.sleep(1)
+    # And what never is.
+    gap = "max_over_time(sum(abs(groundswell_integrity_gap_posts))[10m:1s])"
+    assert [sample["value"][1] for sample in ask(prometheus, gap)] == ["0"]
     assert not ask(prometheus, '{__name__=~"groundswell_window_.*", query="heartbeat"}')
