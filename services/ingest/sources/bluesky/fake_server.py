@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakSet
 
@@ -26,23 +26,11 @@ from websockets.http11 import Request, Response
 
 from core.listening import stop_accepting
 from services.ingest.sources.bluesky.connection import DICTIONARY_PATH, PATHS, SUBPROTOCOL
-from services.ingest.sources.bluesky.fake_journal import Entry, info, refusal
+from services.ingest.sources.bluesky.fake_journal import Entry, info
+from services.ingest.sources.bluesky.fake_sessions import Fault, Kind, Wish, misbehave, take_hello
 from services.ingest.sources.threaded_site import PATIENCE_S, reserved_port
 
 _TIME_CURSOR: Final = 1_000_000_000_000_000
-
-Kind = Literal[
-    "abort", "going_away", "stall", "half_frame", "loris", "wrong_json", "binary", "repeat",
-    "reorder", "bomb", "huge", "too_slow", "error",
-]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that goes wrong in one session, after `after` events of it."""
-
-    kind: Kind
-    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +40,6 @@ class Answer:
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(slots=True)
-class _Wish:
-    """What one session asked for."""
-
-    is_v2: bool
-    cursor: int
-    collections: set[str]
-    dids: set[str]
-    zstd: bool
-    hello: bool
-    notice: bytes = b""
-    start: int = 0
 
 
 @dataclass
@@ -229,7 +203,7 @@ class FakeJetstream:
             return Response(answer.status, HTTPStatus(answer.status).phrase, headers, answer.body)
         if parts.path not in PATHS.values():
             return _plain(404, "not found")
-        wish = _wish(parse_qs(parts.query), parts.path == PATHS["v2"])
+        wish = Wish.of(parse_qs(parts.query), parts.path == PATHS["v2"])
         offered = request.headers.get("Sec-WebSocket-Extensions", "")
         if not wish.is_v2 and wish.zstd and "permessage-deflate" in offered:
             return _plain(400, "choose one compression scheme")
@@ -246,7 +220,7 @@ class FakeJetstream:
         )
         return Response(200, "OK", headers, self.dictionary)
 
-    def _place(self, wish: _Wish) -> Response | None:
+    def _place(self, wish: Wish) -> Response | None:
         """Set where the session starts; return a refusal if it cannot start there."""
         entries, cursor = self.entries, wish.cursor
         wish.start = len(entries)
@@ -270,37 +244,46 @@ class FakeJetstream:
         return None
 
     async def _session(self, connection: ServerConnection) -> None:
-        wish: _Wish = connection.wish  # type: ignore[attr-defined]
+        wish: Wish = connection.wish  # type: ignore[attr-defined]
         fault = self.faults.popleft() if self.faults else None
         with suppress(ConnectionClosed):
-            if wish.hello and not await _hello(connection, wish):
+            if wish.hello and not await take_hello(connection, wish):
                 return
             if wish.is_v2 and wish.notice:
                 await self._send(connection, wish, wish.notice)
             await self._stream(connection, wish, fault)
 
-    async def _stream(self, connection: ServerConnection, wish: _Wish, fault: Fault | None) -> None:
+    async def _stream(self, connection: ServerConnection, wish: Wish, fault: Fault | None) -> None:
         place, sent = wish.start, 0
         while True:
             more = self._more
             while place < len(self.entries):
                 entry = self.entries[place]
                 place += 1
-                if not _wanted(entry, wish):
+                if not wish.includes(entry):
                     continue
-                if fault is not None and sent == fault.after:
-                    near = [
-                        e for e in self.entries[max(0, place - 6) : place + 4] if e is not entry
-                    ]
-                    if await self._misbehave(connection, wish, fault.kind, near):
-                        return
+                if (
+                    fault is not None
+                    and sent == fault.after
+                    and await self._misbehave(connection, wish, fault.kind, place)
+                ):
+                    return
                 sent += 1
                 self.sent += 1
-                await self._send(connection, wish, entry.v2 if wish.is_v2 else entry.v1)
+                await self._send(connection, wish, wish.frame_of(entry))
             if more is not None:
                 await more.wait()
 
-    async def _send(self, connection: ServerConnection, wish: _Wish, frame: bytes) -> None:
+    async def _misbehave(
+        self, connection: ServerConnection, wish: Wish, kind: Kind, place: int
+    ) -> bool:
+        """Do what a fault says before the event at `place - 1`; True ends the session."""
+        around = [*self.entries[max(0, place - 6) : place - 1], *self.entries[place : place + 4]]
+        near = [wish.frame_of(entry) for entry in around if wish.includes(entry)]
+        send = partial(self._send, connection, wish)
+        return await misbehave(connection, kind, near, send, lambda b: self._compressor.compress(b))
+
+    async def _send(self, connection: ServerConnection, wish: Wish, frame: bytes) -> None:
         if wish.zstd:
             await connection.send(self.packed.get(frame) or self._compressor.compress(frame))
         else:
@@ -311,79 +294,6 @@ class FakeJetstream:
         dictionary = zstandard.ZstdCompressionDict(self.dictionary)
         dictionary.precompute_compress(level=1)
         return zstandard.ZstdCompressor(level=1, dict_data=dictionary)
-
-    async def _misbehave(
-        self, connection: ServerConnection, wish: _Wish, kind: Kind, near: list[Entry]
-    ) -> bool:
-        """Do what the fault says; True ends the session."""
-        wanted = [e for e in near if _wanted(e, wish)]
-        frames = [e.v2 if wish.is_v2 else e.v1 for e in wanted]
-        if kind == "abort":
-            connection.transport.abort()
-            return True
-        if kind == "going_away":
-            await connection.close(1001, "server shutting down")
-            return True
-        if kind == "stall":
-            await connection.wait_closed()
-            return True
-        if kind in ("half_frame", "loris"):
-            # A text frame of 1,024 bytes is announced and never comes to its end.
-            connection.transport.write(b'\x81\x7e\x04\x00{"did":')
-            while kind == "loris" and not connection.transport.is_closing():
-                await asyncio.sleep(0.05)
-                connection.transport.write(b" ")
-            connection.transport.abort()
-            return True
-        if kind in ("too_slow", "error"):
-            name = "ConsumerTooSlow" if kind == "too_slow" else "InternalError"
-            await self._send(connection, wish, refusal(name, "reconnect"))
-            await connection.close(1008 if kind == "too_slow" else 1011, name)
-            return True
-        if kind == "wrong_json":
-            for frame in (b'{"did":', b"[]", b'{"did":1,"kind":"commit"}', b"null"):
-                await self._send(connection, wish, frame)
-        elif kind == "binary":
-            await connection.send(b"\x00\x01\x02", text=False)
-        elif kind in ("repeat", "reorder"):
-            for frame in reversed(frames) if kind == "reorder" else frames:
-                await self._send(connection, wish, frame)
-        elif kind == "bomb":
-            await connection.send(self._compressor.compress(bytes(50_000_000)), text=False)
-        elif kind == "huge":
-            await connection.send(b" " * 3_000_000, text=True)
-        return False
-
-
-def _wish(query: dict[str, list[str]], is_v2: bool) -> _Wish:
-    names = ("collections", "dids") if is_v2 else ("wantedCollections", "wantedDids")
-    return _Wish(
-        is_v2=is_v2,
-        cursor=int(query.get("cursor", ["0"])[0]),
-        collections=set(query.get(names[0], [])),
-        dids=set(query.get(names[1], [])),
-        zstd="zstdDictionary" in query if is_v2 else query.get("compress") == ["true"],
-        hello=query.get("requireHello") == ["true"],
-    )
-
-
-def _wanted(entry: Entry, wish: _Wish) -> bool:
-    if wish.dids and entry.did not in wish.dids:
-        return False
-    # Accounts and identities come whatever collections are asked for.
-    return not wish.collections or not entry.collection or entry.collection in wish.collections
-
-
-async def _hello(connection: ServerConnection, wish: _Wish) -> bool:
-    try:
-        told = msgspec.json.decode(await connection.recv())
-        payload = told["payload"] if told["type"] == "options_update" else {}
-        wish.collections = set(payload["wantedCollections"])
-        wish.dids = set(payload["wantedDids"])
-    except (msgspec.MsgspecError, KeyError, TypeError):
-        await connection.close(1008, "invalid options")
-        return False
-    return True
 
 
 def _plain(status: int, text: str) -> Response:

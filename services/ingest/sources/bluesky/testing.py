@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.ingest.sources.bluesky.fake_journal import Conversation, Entry, commit
-from services.ingest.sources.bluesky.fake_server import FakeJetstream, Fault
+from services.ingest.sources.bluesky.fake_server import FakeJetstream
+from services.ingest.sources.bluesky.fake_sessions import Fault
 from services.ingest.sources.bluesky.options import LIKE, POST
 
 IMPATIENT: Final[Mapping[str, Any]] = {

@@ -9,7 +9,8 @@ from contextlib import suppress
 import pytest
 from websockets.sync.client import connect
 
-from services.ingest.sources.bluesky.fake_server import FakeJetstream, _Wish
+from services.ingest.sources.bluesky.fake_server import FakeJetstream
+from services.ingest.sources.bluesky.fake_sessions import Wish
 
 
 @pytest.mark.parametrize("turns", range(8))
@@ -37,7 +38,7 @@ def test_where_a_session_starts_is_settled_before_its_request_is_seen() -> None:
     seen: list[list[str]] = []
 
     class Watched(FakeJetstream):
-        def _place(self, wish: _Wish) -> None:
+        def _place(self, wish: Wish) -> None:
             seen.append(list(self.requests))
 
     with Watched() as server, connect(f"{server.host}/subscribe", open_timeout=60.0):

@@ -19,7 +19,8 @@ from services.ingest.fake_kafka import MemoryBroker
 from services.ingest.live_testing import LiveRig, take_until, unmappable_of, wait_until
 from services.ingest.sources.base import Gap, SourceContext
 from services.ingest.sources.bluesky.fake_journal import Conversation, commit
-from services.ingest.sources.bluesky.fake_server import Answer, FakeJetstream, Fault
+from services.ingest.sources.bluesky.fake_server import Answer, FakeJetstream
+from services.ingest.sources.bluesky.fake_sessions import Fault
 from services.ingest.sources.bluesky.options import POST, BlueskyOptions
 from services.ingest.sources.bluesky.source import BlueskySource
 from services.ingest.sources.bluesky.testing import IMPATIENT
