@@ -215,6 +215,7 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 
 def test_accumulated_batches_move_weights_like_one_large_batch() -> None:
+    torch.manual_seed(2)
     x, y = torch.randn(6, 2), torch.randn(6, 1)
 
     def weight_after(size: int, accumulate: int) -> np.ndarray:
