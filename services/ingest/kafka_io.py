@@ -7,15 +7,18 @@ the same partition whoever wrote it. Errors of the client become ours where they
 from __future__ import annotations
 
 import logging
+import selectors
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakSet
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
+from kafka.net import KafkaNetSocket
 from kafka.partitioner import murmur2
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -68,6 +71,65 @@ def _ours(error: BaseException, doing: str) -> Exception:
     return BrokerUnavailable(found)
 
 
+class _ClosingSelector(selectors.DefaultSelector):
+    """Closes what its client leaves open.
+
+    kafka-python 3 closes no connection that has something to send in that moment, and forgets it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: WeakSet[Any] = WeakSet()
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """See `selectors.BaseSelector.register`; remembers the socket."""
+        if not isinstance(fileobj, int):
+            self._seen.add(fileobj)
+        return super().register(fileobj, events, data)
+
+    def close(self) -> None:
+        """Called by the client when it is closed; nothing of it is used any more."""
+        super().close()
+        for left in list(self._seen):
+            left.close()
+
+
+_library_connect = KafkaNetSocket.sock_connect
+
+
+async def _connect_or_close(
+    self: KafkaNetSocket, net: Any, sock: Any, sockaddr: Any, timeout_at: Any = None
+) -> Any:
+    """Close the socket of a connection that does not come about; kafka-python 3 just drops it."""
+    try:
+        return await _library_connect(self, net, sock, sockaddr, timeout_at=timeout_at)
+    except BaseException:  # its tasks are cancelled by GeneratorExit
+        sock.close()
+        raise
+
+
+KafkaNetSocket.sock_connect = _connect_or_close
+
+
+def _made(kind: type[Any], *topics: str, **options: Any) -> Any:
+    """Return a client of the library; its thread and sockets end if it cannot be made.
+
+    Left to itself kafka-python keeps them for as long as the process lives, each time.
+    """
+    opened: list[Any] = []
+
+    def open_network(**found: Any) -> Any:
+        opened.append(kind.DEFAULT_CONFIG["kafka_client"](**found))
+        return opened[-1]
+
+    try:
+        return kind(*topics, **options, kafka_client=open_network)
+    except BaseException:
+        for network in opened:
+            network.close()
+        raise
+
+
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
     """Return what every client needs: addresses, time-outs, TLS and SASL."""
     options: dict[str, Any] = {
@@ -76,6 +138,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         "request_timeout_ms": int(settings.request_timeout_s * 1000),
         "bootstrap_timeout_ms": CONNECT_TIMEOUT_MS,
         "reconnect_backoff_max_ms": RECONNECT_BACKOFF_MAX_MS,
+        "selector": _ClosingSelector,
     }
     if settings.security_protocol.startswith("SASL"):
         options |= {
@@ -123,7 +186,8 @@ class RecordProducer:
         request_timeout_ms = int(self._settings.request_timeout_s * 1000)
         compression = self._settings.compression
         with our_errors("connecting a producer"):
-            return KafkaProducer(
+            return _made(
+                KafkaProducer,
                 **client_options(self._settings),
                 metrics_enabled=False,
                 acks="all",
@@ -217,7 +281,8 @@ class PartitionConsumer:
     ) -> None:
         self._topic = topic
         with our_errors(f"joining {group} on {topic}"):
-            self._client = KafkaConsumer(
+            self._client: Any = _made(
+                KafkaConsumer,
                 topic,
                 **client_options(settings),
                 metrics_enabled=False,
@@ -296,8 +361,8 @@ def read_topic(
         BrokerUnavailable: no answer, or no such topic.
     """
     with our_errors(f"reading {topic}"):
-        client = KafkaConsumer(
-            **client_options(settings), group_id=None, enable_auto_commit=False,
+        client = _made(
+            KafkaConsumer, **client_options(settings), group_id=None, enable_auto_commit=False,
             allow_auto_create_topics=False, max_poll_records=2_000,
         )  # fmt: skip
     try:
@@ -350,8 +415,8 @@ class TopicProbe:
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         self._topic = topic
         with our_errors(f"looking at {topic}"):
-            self._client = KafkaConsumer(
-                **client_options(settings), metrics_enabled=False, group_id=None,
+            self._client: Any = _made(
+                KafkaConsumer, **client_options(settings), metrics_enabled=False, group_id=None,
                 enable_auto_commit=False, allow_auto_create_topics=False,
                 max_partition_fetch_bytes=1,  # the broker sends one batch of records all the same
             )  # fmt: skip
@@ -439,7 +504,7 @@ class TopicAdmin:
         self._settings = settings
         with our_errors("connecting an admin client"):
             # Any: published stubs describe an older client
-            self._client: Any = KafkaAdminClient(**client_options(settings))
+            self._client: Any = _made(KafkaAdminClient, **client_options(settings))
 
     def __enter__(self) -> TopicAdmin:
         """Return itself."""
@@ -499,7 +564,7 @@ class TopicAdmin:
             TopicPartition(name, number)
             for number in sorted(p["partition_index"] for p in found["partitions"])
         ]
-        client = KafkaConsumer(**client_options(self._settings), group_id=None)
+        client = _made(KafkaConsumer, **client_options(self._settings), group_id=None)
         try:
             starts, ends = client.beginning_offsets(partitions), client.end_offsets(partitions)
         finally:
