@@ -34,7 +34,9 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 LINGER_MS: Final = 20
 """How long a batch may wait for company: 20 ms costs little of the latency budget (500 ms)."""
 BATCH_BYTES: Final = 262_144
-CONNECT_TIMEOUT_MS: Final = 5_000
+CONNECT_TIMEOUT_MS: Final = 10_000
+MAX_BLOCK_MS: Final = 5_000
+"""How long sending may wait for the first word about a topic."""
 DELIVERY_TIMEOUT_MS: Final = 3_600_000
 """The client itself retries for an hour: giving up earlier would break the order of a key."""
 RECONNECT_BACKOFF_MAX_MS: Final = 2_000
@@ -199,7 +201,7 @@ class RecordProducer:
                 # Room for the key, headers and the batch around the largest message.
                 max_request_size=self._settings.max_message_bytes + 65_536,
                 delivery_timeout_ms=max(DELIVERY_TIMEOUT_MS, 2 * request_timeout_ms),
-                max_block_ms=CONNECT_TIMEOUT_MS,
+                max_block_ms=MAX_BLOCK_MS,
                 allow_auto_create_topics=False,
             )
 
