@@ -1,0 +1,22 @@
+"""Kafka, the only import of kafka-python: producing, reading, consuming in a group, topics.
+
+Every producer of the system keys by bytes and places them with Java's murmur2, so that a key is on
+the same partition whoever wrote it. Errors of the client become ours where they enter.
+"""
+
+from services.ingest.kafka_io.client import client_options, partition_of
+from services.ingest.kafka_io.consuming import PartitionConsumer, TopicProbe, read_topic
+from services.ingest.kafka_io.producing import RecordProducer
+from services.ingest.kafka_io.topics import TopicAdmin, TopicPlan, TopicState
+
+__all__ = [
+    "PartitionConsumer",
+    "RecordProducer",
+    "TopicAdmin",
+    "TopicPlan",
+    "TopicProbe",
+    "TopicState",
+    "client_options",
+    "partition_of",
+    "read_topic",
+]

@@ -1,0 +1,217 @@
+"""Reading: as a member of a group, a whole topic, or where a topic ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka import errors as kafka_errors
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from core.errors import BrokerUnavailable
+from core.settings import KafkaSettings
+from services.ingest.kafka_io.client import client_options, make_client, our_errors
+from services.ingest.messages import Record
+
+
+class PartitionConsumer:
+    """A member of a consumer group on one topic; Kafka gives it partitions and takes them away.
+
+    Offsets are committed only by `commit`. Not thread-safe; a group with a time-out needs `poll`
+    called often.
+
+    Args:
+        settings: where the broker is.
+        topic: what to read.
+        group: members of the same group share the partitions.
+        from_beginning: where to start on a partition without a committed offset.
+
+    Raises:
+        BrokerUnavailable: no broker answers within a few seconds.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, topic: str, group: str, from_beginning: bool = True
+    ) -> None:
+        self._topic = topic
+        with our_errors(f"joining {group} on {topic}"):
+            self._client: Any = make_client(
+                KafkaConsumer,
+                topic,
+                **client_options(settings),
+                metrics_enabled=False,
+                group_id=group,
+                auto_offset_reset="earliest" if from_beginning else "latest",
+                enable_auto_commit=False,
+                session_timeout_ms=int(settings.session_timeout_s * 1000),
+                heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 3),
+                allow_auto_create_topics=False,
+            )
+
+    def poll(self, timeout_s: float, max_records: int = 500) -> list[Record]:
+        """Return what is there, waiting up to `timeout_s` for the first record.
+
+        Raises:
+            BrokerUnavailable: the broker refuses or does not answer.
+        """
+        with our_errors(f"reading {self._topic}"):
+            fetched = self._client.poll(int(timeout_s * 1000), max_records=max_records)
+        return [_record(found) for records in fetched.values() for found in records]
+
+    def assignment(self) -> frozenset[int]:
+        """Return the partitions that this member owns now; it changes inside `poll`."""
+        return frozenset(owned.partition for owned in self._client.assignment())
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Read an owned partition from `offset` on."""
+        self._client.seek(TopicPartition(self._topic, partition), offset)
+
+    def end_offsets(self) -> dict[int, int]:
+        """Return the offset after the last record of each owned partition."""
+        with our_errors(f"asking for the end of {self._topic}"):
+            ends = self._client.end_offsets(list(self._client.assignment()))
+        return {owned.partition: offset for owned, offset in ends.items()}
+
+    def commit(self, next_offsets: Mapping[int, int]) -> None:
+        """Commit, per partition, the offset to start from next time.
+
+        Raises:
+            BrokerUnavailable: not committed, for example because the partition was taken away.
+        """
+        with our_errors(f"committing {self._topic}"):
+            self._client.commit(
+                {
+                    TopicPartition(self._topic, partition): OffsetAndMetadata(offset, "", -1)
+                    for partition, offset in next_offsets.items()
+                }
+            )
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        with suppress(kafka_errors.KafkaError):
+            self._client.close(timeout_ms=5_000)
+
+
+def read_topic(
+    settings: KafkaSettings,
+    topic: str,
+    *,
+    from_beginning: bool = True,
+    until_end: bool = True,
+    last: int | None = None,
+    poll_s: float = 0.5,
+) -> Iterator[Record]:
+    """Yield the records of a topic, every partition, without a group.
+
+    Args:
+        settings: where the broker is.
+        topic: what to read; partitions added later are not seen.
+        from_beginning: start at the oldest record, else at what is written from now on.
+        until_end: end where the topic ended when called, else go on for ever.
+        last: so many offsets before the end of each partition at most; None is all of them.
+        poll_s: longest wait for records at a time, in seconds.
+
+    Raises:
+        BrokerUnavailable: no answer, or no such topic.
+    """
+    with our_errors(f"reading {topic}"):
+        client = make_client(
+            KafkaConsumer, **client_options(settings), group_id=None, enable_auto_commit=False,
+            allow_auto_create_topics=False, max_poll_records=2_000,
+        )  # fmt: skip
+    try:
+        with our_errors(f"reading {topic}"):
+            found = client.partitions_for_topic(topic)
+            if not found:
+                raise BrokerUnavailable(f"reading {topic}: there is no such topic")
+            partitions = [TopicPartition(topic, number) for number in sorted(found)]
+            client.assign(partitions)
+            ends = client.end_offsets(partitions)
+            starts = client.beginning_offsets(partitions) if from_beginning else ends
+            if last is not None:
+                starts = {p: max(start, ends[p] - last) for p, start in starts.items()}
+        for partition in partitions:
+            client.seek(partition, starts[partition])
+        open_ended = {p for p in partitions if not until_end or starts[p] < ends[p]}
+        while open_ended:
+            with our_errors(f"reading {topic}"):
+                fetched = client.poll(int(poll_s * 1000))
+            for partition, records in fetched.items():
+                for record in records:
+                    if not until_end or record.offset < ends[partition]:
+                        yield _record(record)
+            if until_end:
+                open_ended = {p for p in open_ended if (client.position(p) or 0) < ends[p]}
+    finally:
+        client.close()
+
+
+def _record(found: Any) -> Record:
+    return Record(
+        partition=found.partition,
+        offset=found.offset,
+        key=found.key,
+        value=found.value,
+        headers=tuple(found.headers),
+        timestamp_ms=found.timestamp,
+    )
+
+
+class TopicProbe:
+    """Looks at one topic from outside: where its partitions end, when a record was written.
+
+    Not thread-safe.
+
+    Raises:
+        BrokerUnavailable: no broker answers within a few seconds.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        self._topic = topic
+        with our_errors(f"looking at {topic}"):
+            self._client: Any = make_client(
+                KafkaConsumer, **client_options(settings), metrics_enabled=False, group_id=None,
+                enable_auto_commit=False, allow_auto_create_topics=False,
+                max_partition_fetch_bytes=1,  # the broker sends one batch of records all the same
+            )  # fmt: skip
+
+    def ends(self) -> dict[int, int]:
+        """Return partition -> the offset after its last record; empty if there is no such topic.
+
+        Raises:
+            BrokerUnavailable: no answer.
+        """
+        with our_errors(f"asking for the end of {self._topic}"):
+            numbers = self._client.partitions_for_topic(self._topic) or ()
+            ends = self._client.end_offsets([TopicPartition(self._topic, n) for n in numbers])
+        return {partition.partition: offset for partition, offset in ends.items()}
+
+    def written_ms(self, offsets: Mapping[int, int], timeout_s: float = 2.0) -> dict[int, int]:
+        """Return partition -> when the record at its offset, or the next there is, was written.
+
+        In milliseconds since 1970. A partition that does not answer in time is absent.
+
+        Raises:
+            BrokerUnavailable: the broker refuses or does not answer.
+        """
+        wanted = {TopicPartition(self._topic, number): at for number, at in offsets.items()}
+        found: dict[int, int] = {}
+        give_up_at_s = time.monotonic() + timeout_s
+        with our_errors(f"reading {self._topic}"):
+            while wanted and (left_s := give_up_at_s - time.monotonic()) > 0:
+                self._client.assign(list(wanted))
+                for partition, offset in wanted.items():
+                    self._client.seek(partition, offset)
+                for partition, records in self._client.poll(int(left_s * 1000)).items():
+                    if records:
+                        found[partition.partition] = records[0].timestamp
+                        wanted.pop(partition, None)
+        return found
+
+    def close(self) -> None:
+        """Release the connection."""
+        with suppress(kafka_errors.KafkaError):
+            self._client.close()
