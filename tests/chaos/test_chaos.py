@@ -140,9 +140,11 @@ def test_a_seek_left_out_is_caught(tmp_path: Path):
             ]
         },
     )
-    # Nobody is stopped here: one that is only slow keeps its partitions, and needs no seek yet.
+    # One worker, and time for it: who takes over from another, at the start or from one that is
+    # only slow, needs the seek too, and the run would be stuck before the fault.
     settings = {"kafka.session_timeout_s": 20, "scorer.timeout_s": 20}
     wanted = {"redis-emptied": 1}
-    outcome = _run(_options(tmp_path, wanted, code=code, give_up_s=30, settings=settings))
+    options = _options(tmp_path, wanted, code=code, workers=1, give_up_s=30, settings=settings)
+    outcome = _run(options)
     assert "counting did not go on" in outcome.run.stuck
     assert [fault.planned.kind for fault in outcome.run.fired] == ["redis-emptied"]
