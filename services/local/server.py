@@ -82,6 +82,10 @@ class LocalServer(ABC):
         self.directory.mkdir(parents=True, exist_ok=True)
         self._child = Child(self.command(), self.log_path)
 
+    def is_up(self) -> bool:
+        """Tells whether it answers: one that has ended does not, whoever has its port now."""
+        return self.is_ready() and self.is_running
+
     def wait_ready(self, deadline_s: float | None = None) -> None:
         """Waits until the server answers.
 
@@ -93,8 +97,7 @@ class LocalServer(ABC):
         """
         limit_s = self.ready_timeout_s if deadline_s is None else deadline_s
         give_up_at = time.monotonic() + limit_s
-        # One that has ended is not ready, whoever answers on its port.
-        while not (self.is_ready() and self.is_running):
+        while not self.is_up():
             if not self.is_running:
                 raise ServerFailed(self.describe(f"ended with status {self.exit_status}"))
             if time.monotonic() > give_up_at:

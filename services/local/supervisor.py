@@ -149,7 +149,7 @@ class Supervisor:
                 self._start_again(part)
             elif part.state is PartState.STARTING and now >= part.next_step_at:
                 part.next_step_at = now + _ASK_AGAIN_S
-                if part.server.is_ready():
+                if part.server.is_up():
                     self._set(part, PartState.READY)
 
     def stop_parts(self, names: Sequence[str]) -> None:
@@ -201,7 +201,7 @@ class Supervisor:
     def _await_ready(self, part: Part) -> None:
         server = part.server
         give_up_at = self._clock() + server.ready_timeout_s
-        while not (server.is_ready() and server.is_running):
+        while not server.is_up():
             self._refuse_if_stopping()
             if not server.is_running:
                 if part.may_end and server.exit_status == 0:
