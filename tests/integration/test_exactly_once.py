@@ -70,9 +70,11 @@ def _asleep(workers: Iterable[Child]) -> Iterator[None]:
     """Let workers sleep meanwhile, by SIGSTOP."""
     for worker in workers:
         os.kill(worker.pid, signal.SIGSTOP)
-    yield
-    for worker in workers:
-        os.kill(worker.pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGCONT)
 
 
 def _expect_every_post_once(stream, records: list[tuple[bytes, bytes]]) -> None:
