@@ -2,7 +2,8 @@
 
 import random
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -64,6 +65,18 @@ def _may_bind(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """Give a port on which nobody listens; who reuses addresses may, and no other is given it.
+
+    A socket that is bound and does not listen keeps the kernel from choosing the port for anybody.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((LOOPBACK, 0))
+        yield holder.getsockname()[1]
 
 
 def pick_port(usual: int, taken: Collection[int] = ()) -> int:

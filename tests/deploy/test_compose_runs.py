@@ -7,12 +7,12 @@ ones, mounted files and volumes folders. Everything else is taken from the file 
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
 import urllib.parse
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from services.local.child import Child, Command, run_to_end
 from services.local.java import java_program
 from services.local.kafka_jars import fetch_jars
 from services.local.paths import DEFAULT_PATHS
-from services.local.ports import LOOPBACK
+from services.local.ports import LOOPBACK, reserved_port
 from services.local.prometheus_server import alertmanager_program, prometheus_program
 from services.local.redis_server import redis_program
 
@@ -48,24 +48,13 @@ class Machine:
         self.secrets = directory / "secrets"
         self.children = {}
         self.ports = {}
-        self.held = []
+        # Nobody takes one before the service whose it is: all of these reuse addresses.
+        self.held = ExitStack()
         for port in (9092, 9094, 6379, 9101, 9102, 9103, 9110, 9090, 9093):
-            self.ports[str(port)] = str(self.hold_port())
+            self.ports[str(port)] = str(self.held.enter_context(reserved_port()))
         script = str(root / "deploy/docker/make_secrets.sh")
         made, output = run_to_end(Command(("sh", script, str(self.secrets))), 60)
         assert made == 0, output
-
-    def hold_port(self):
-        """Return a port that nobody takes before the service whose it is; some start late.
-
-        Bound and not listening: Linux gives it to a server that marks its address as reusable,
-        as all of these do, and neither to who asks for any port nor to a connection.
-        """
-        holding = socket.socket()
-        self.held.append(holding)
-        holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holding.bind((LOOPBACK, 0))
-        return holding.getsockname()[1]
 
     def here(self, service, text):
         """Turn a word or value of the file into what it means on this machine."""
@@ -168,8 +157,7 @@ class Machine:
     def stop(self):
         for child in reversed(self.children.values()):
             child.kill()  # what it was to show has been shown
-        for holding in self.held:
-            holding.close()
+        self.held.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
 from services.ingest.sources.listener import Listener
+from services.local.ports import reserved_port
 
 T = TypeVar("T")
 
 PATIENCE_S: Final = 60.0
 """For what comes at once, unless the machine is very busy."""
-
-
-@contextmanager
-def reserved_port() -> Iterator[int]:
-    """Give a port on which nobody listens; who reuses addresses may, and no other is given it.
-
-    A socket that is bound and does not listen keeps the kernel from choosing the port for anybody.
-    """
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        yield holder.getsockname()[1]
 
 
 class ThreadedSite:

@@ -16,6 +16,7 @@ from models.scorers.triton import TritonScorer, translate
 from models.testing import EXAMPLES
 from services.bootstrap import make_live_scorer
 from services.local.paths import DEFAULT_PATHS
+from services.local.ports import reserved_port
 from services.local.triton_server import DEFAULT_SERVER_PYTHON, TritonServer
 from stream.shadow import ShadowScorer
 
@@ -41,10 +42,8 @@ def test_server_errors_tell_the_caller_what_to_do(
 
 
 async def test_no_server_is_unavailable_and_not_ready() -> None:
-    # Bound and not listening: refused, and nobody else can come to listen there.
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        scorer = TritonScorer(f"127.0.0.1:{held.getsockname()[1]}", timeout_s=0.5)
+    with reserved_port() as port:
+        scorer = TritonScorer(f"127.0.0.1:{port}", timeout_s=0.5)
         try:
             assert not await scorer.is_ready()
             with pytest.raises(ScorerUnavailable):

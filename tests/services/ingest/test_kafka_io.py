@@ -25,8 +25,8 @@ from services.ingest.kafka_io import (
     partition_of,
     read_topic,
 )
-from services.ingest.sources.threaded_site import reserved_port
 from services.local.kafka_server import KafkaServer
+from services.local.ports import reserved_port
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ from core.listening import stop_accepting
 from services.ingest.sources.bluesky.connection import DICTIONARY_PATH, PATHS, SUBPROTOCOL
 from services.ingest.sources.bluesky.fake_journal import Entry, info
 from services.ingest.sources.bluesky.fake_sessions import Fault, Kind, Wish, misbehave, take_hello
-from services.ingest.sources.threaded_site import PATIENCE_S, reserved_port
+from services.ingest.sources.threaded_site import PATIENCE_S
+from services.local.ports import reserved_port
 
 _TIME_CURSOR: Final = 1_000_000_000_000_000
 

@@ -15,13 +15,12 @@ from typing import Any, Final
 
 from core.settings import Secret
 from services.ingest.sources.reading import FAST_LIMITS
-from services.ingest.sources.threaded_site import reserved_port
+from services.ingest.sources.threaded_site import PATIENCE_S
 from services.ingest.sources.webhook.client import WebhookClient
+from services.local.ports import reserved_port
 
 BATCH: Final = 50
 _HALF_A_REQUEST: Final = b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
-_PATIENCE_S: Final = 60.0
-"""For what comes at once, unless the machine is very busy."""
 
 
 class WebhookPlatform:
@@ -77,10 +76,10 @@ class WebhookPlatform:
 
     def disconnect(self) -> None:
         """Hang up in the middle of a request, as soon as somebody listens."""
-        give_up_s = time.monotonic() + _PATIENCE_S
+        give_up_s = time.monotonic() + PATIENCE_S
         while True:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), _PATIENCE_S) as line:
+                with socket.create_connection(("127.0.0.1", self.port), PATIENCE_S) as line:
                     line.sendall(_HALF_A_REQUEST)
                     self._hung_up += 1
                     return
@@ -99,7 +98,7 @@ class WebhookPlatform:
     def close(self) -> None:
         """Stop sending."""
         self._ends.set()
-        self._thread.join(_PATIENCE_S)
+        self._thread.join(PATIENCE_S)
 
     def _send_all(self) -> None:
         while not self._ends.is_set():

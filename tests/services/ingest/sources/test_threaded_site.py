@@ -8,7 +8,7 @@ import socket
 import pytest
 from aiohttp import web
 
-from services.ingest.sources.threaded_site import ThreadedSite, reserved_port
+from services.ingest.sources.threaded_site import ThreadedSite
 
 
 @pytest.mark.parametrize("turns", range(8))
@@ -28,19 +28,6 @@ def test_a_connection_that_is_being_accepted_at_the_end_is_closed(turns: int) ->
             assert line.recv(1) == b""
         except ConnectionResetError:
             assert turns < 3  # it was never accepted
-
-
-def test_a_reserved_port_refuses_until_somebody_listens_and_after() -> None:
-    with reserved_port() as port:
-        for _ in range(2):
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port), 60.0)
-            with (
-                socket.create_server(("127.0.0.1", port)) as server,  # it reuses addresses
-                socket.create_connection(("127.0.0.1", port), 60.0) as line,
-            ):
-                server.accept()[0].close()
-                assert line.recv(1) == b""
 
 
 def test_what_an_answer_still_does_when_the_site_stops_is_ended() -> None:

@@ -18,9 +18,10 @@ import pytest
 from core.errors import ConfigError
 from core.settings import Secret
 from services.ingest.sources.reading import SourceReader
-from services.ingest.sources.threaded_site import reserved_port, wait_for
+from services.ingest.sources.threaded_site import wait_for
 from services.ingest.sources.webhook.client import Answer, WebhookClient
 from services.ingest.sources.webhook.source import WebhookSource
+from services.local.ports import reserved_port
 
 KEY = Secret("a-key-for-tests-only")
 POST = {"id": "p1", "author": "ana", "text": "hello", "created_at": "2026-03-01T13:00:00+01:00"}
