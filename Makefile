@@ -63,7 +63,7 @@ $(TRAIN)/.done: $(UV) requirements/train.txt pyproject.toml
 	@$(BIN)/python -m services.local.kafka_archive
 	@mkdir -p $(@D) && touch $@
 
-.groundswell/.model: $(SERVER)/.done $(wildcard models/weights/post-encoder/* models/build.py models/quantise.py)
+.groundswell/.model: $(SERVER)/.done $(wildcard models/weights/post-encoder/* models/build.py models/assemble.py models/quantise.py models/serving/place.py)
 	@$(SERVER)/bin/python -m models.build
 	@mkdir -p $(@D) && touch $@
 

@@ -48,7 +48,7 @@ def merge_adapters(
         if name.endswith(_LORA_A):
             layer = name.removesuffix(_LORA_A)
             target = f"{layer}.weight"
-            update = adapter[PEFT_PREFIX + layer + _LORA_B] @ value
+            update = _product(adapter[PEFT_PREFIX + layer + _LORA_B], value)
         else:
             target, update = name.replace(_BASE, "."), None
         if target not in merged:
@@ -58,6 +58,18 @@ def merge_adapters(
         else:
             merged[target] += np.float32(scaling) * update
     return merged
+
+
+def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`left @ right`, added up in one order everywhere.
+
+    A matrix product of a library adds in the order that suits the processor, and two builds of one
+    model would differ in some hundred weights by a last bit.
+    """
+    total = np.zeros((left.shape[0], right.shape[1]), np.float64)
+    for column, row in zip(left.T.astype(np.float64), right.astype(np.float64), strict=True):
+        total += column[:, None] * row
+    return total.astype(np.float32)
 
 
 def model_weights(backbone: Path, adapter: Path, heads: Path, scaling: float) -> Arrays:

@@ -30,6 +30,7 @@ from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
 from models.encoder.config import CONFIG_FILE, EncoderConfig, HeadConfig, load_config, save_config
 from models.serving.engines import ONNX_FILE, OPENVINO_FILE
 from models.serving.normalise import normalise
+from models.serving.place import bits_of
 from models.serving.post_encoder import TOKENIZER_FILE
 from models.serving.tokenise import TextTokenizer
 
@@ -48,7 +49,7 @@ CHECK_SEED: Final = 8
 _INPUTS: Final = (ADAPTER_FILE, HEADS_FILE, SKELETON_FILE, SENTENCES_FILE, CONFIG_FILE)
 # What turns those inputs into a model: a change of any of it must give another digest.
 _CODE: Final = ("build.py", "assemble.py", "quantise.py")
-_TOOLS: Final = {"cpu": ("openvino", "nncf", "onnx"), "gpu": ("onnx",)}
+_TOOLS: Final = {"cpu": ("openvino", "nncf", "onnx", "numpy"), "gpu": ("onnx", "numpy")}
 _PRECISION: Final = {"cpu": "int8", "gpu": "fp16"}
 
 
@@ -160,6 +161,11 @@ def current_record(place: Path) -> dict[str, Any]:
     return json.loads(record.read_text()) if record.is_file() else {}
 
 
+def _is_whole(place: Path, record: dict[str, Any]) -> bool:
+    """Whether the files of a build are still those that were built."""
+    return record["version"].endswith(f".{bits_of(place / '1')}")
+
+
 def build(
     output: Path = DEFAULT_OUTPUT,
     device: str = "cpu",
@@ -191,11 +197,10 @@ def build(
     digest = build_digest(backbone, weights, template, device)
     place = output / MODEL_NAME
     record = current_record(place)
-    if record.get("digest") == digest and not force:
+    if record.get("digest") == digest and _is_whole(place, record) and not force:
         elapsed = time.monotonic() - started
         return Built(record["version"], place, True, elapsed, record["agreement"])
 
-    config = msgspec.structs.replace(config, version=f"{config.version}.{_PRECISION[device]}")
     output.parent.mkdir(parents=True, exist_ok=True)
     # Beside the repository, not in it: Triton takes every folder in it for a model.
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}.") as scratch:
@@ -205,6 +210,9 @@ def build(
         figures = _write_model(backbone, weights, config, device, served)
         shutil.copyfile(backbone.tokenizer, served / TOKENIZER_FILE)
         shutil.copyfile(template / "1" / "model.py", served / "model.py")
+        # Scores of other bits are scores of another model, whoever built it from whatever.
+        built_version = f"{config.version}.{_PRECISION[device]}.{bits_of(served)}"
+        config = msgspec.structs.replace(config, version=built_version)
         save_config(config, served)
         _write_config(template, made, config, device)
         contents = {

@@ -85,6 +85,15 @@ def _head_products(model: Any) -> list[str]:
     return names
 
 
+def _name_by_place(model: Any) -> None:
+    """Number the nodes of a graph from one.
+
+    OpenVINO numbers them over the life of the process, and a second build would have other bytes.
+    """
+    for number, node in enumerate(model.get_ordered_ops(), start=1):
+        node.set_friendly_name(f"{node.get_type_name()}_{number}")
+
+
 def quantise(onnx_file: Path, token_ids: Sequence[Sequence[int]], folder: Path) -> None:
     """Write the int8 model as OpenVINO files into `folder`.
 
@@ -114,6 +123,7 @@ def quantise(onnx_file: Path, token_ids: Sequence[Sequence[int]], folder: Path) 
         ignored_scope=nncf.IgnoredScope(names=_head_products(model)),
         advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=smooth),
     )
+    _name_by_place(smaller)
     openvino.save_model(smaller, folder / OPENVINO_FILE, compress_to_fp16=False)
 
 

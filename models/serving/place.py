@@ -1,7 +1,10 @@
-"""Where a built model is in a model repository; for whoever opens one."""
+"""Where a built model is in a model repository, and which bits it has; for whoever opens one."""
 
+import hashlib
 from pathlib import Path
 from typing import Final
+
+from core.errors import ConfigError
 
 MODEL_NAME: Final = "post_encoder"
 FIRST_VERSION: Final = "1"
@@ -17,3 +20,31 @@ def built_model(
     'repository/post_encoder/1'
     """
     return Path(repository) / model / version
+
+
+def bits_of(folder: Path) -> str:
+    """The first 12 hex digits of the SHA-256 over what computes in a version folder.
+
+    Network and tokenizer: two builds that would score a text differently never share them. Part of
+    the model version, because the same inputs do not make the same bits everywhere: the quantiser
+    runs the network, and its sums depend on the processor and on the libraries.
+    """
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("model.*"), *folder.glob("tokenizer.json")]):
+        if path.suffix != ".py":  # what Triton imports: the program, not the model
+            digest.update(f"{path.name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def check_bits(folder: Path, version: str) -> None:
+    """Refuse a built model whose files are not those that its version names.
+
+    Raises:
+        ConfigError: a file was changed, cut short or swapped after the build.
+    """
+    found = bits_of(folder)
+    if version.rpartition(".")[2] != found:
+        raise ConfigError(
+            f"{folder}: the files have the bits {found}, version {version!r} names others: they "
+            "were changed after the build; `groundswell models build` makes them anew"
+        )

@@ -20,6 +20,7 @@ from models.serving.calibration import probabilities
 from models.serving.engines import EMBEDDING, LENGTH_STEP, LOGITS_PREFIX, Engine, open_engine
 from models.serving.language import LanguageGate, count_letters
 from models.serving.normalise import NORMALISER_VERSION, normalise
+from models.serving.place import check_bits
 from models.serving.tokenise import TextTokenizer
 
 TOKENIZER_FILE: Final = "tokenizer.json"
@@ -153,10 +154,12 @@ def open_service(folder: Path, threads: int = 0, cached: int = CACHED_TEXTS) -> 
     """Load a built model: one version folder of a model repository.
 
     Raises:
-        ConfigError: the folder holds no built model, or a runtime that it needs is missing.
+        ConfigError: the folder holds no built model or another than it names, or a runtime that
+            it needs is missing.
     """
     if not (folder / TOKENIZER_FILE).is_file():
         raise ConfigError(f"{folder} holds no built model: run `groundswell models build`")
     config = load_config(folder)
+    check_bits(folder, config.version)
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
     return PostEncoderService(config, tokenizer, open_engine(folder, threads), cached)

@@ -154,6 +154,19 @@ def test_weights_of_another_shape_are_refused(folder: Path, trained: PostEncoder
         fill_skeleton(folder / SKELETON_FILE, {})
 
 
+def test_merging_adds_in_one_order_whatever_the_library_does(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    base, a, b = (rng.standard_normal(shape, np.float32) for shape in ((6, 5), (3, 5), (6, 3)))
+    prefix = "base_model.model.layer"
+    adapter = {f"{prefix}.lora_A.weight": a, f"{prefix}.lora_B.weight": b}
+    found = merge_adapters({"layer.weight": base}, adapter, 0.5)["layer.weight"]
+    for row, column in np.ndindex(found.shape):
+        total = 0.0  # a plain program in double precision
+        for k in range(3):
+            total += float(b[row, k]) * float(a[k, column])
+        assert found[row, column] == base[row, column] + np.float32(0.5) * np.float32(total)
+
+
 def test_adapter_for_another_backbone_is_refused(tmp_path: Path) -> None:
     value = np.ones((2, 2), np.float32)
     save_file({"a.weight": value}, tmp_path / "b.safetensors")

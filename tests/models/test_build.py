@@ -9,6 +9,8 @@ from core.errors import ConfigError
 from models.build import MODEL_NAME, WEIGHTS, build, chosen_weights
 from models.encoder.config import load_config
 from models.quantise import Agreement
+from models.serving.place import bits_of
+from models.serving.post_encoder import open_service
 
 pytestmark = pytest.mark.server
 
@@ -80,11 +82,39 @@ def test_gpu_build_leaves_half_precision_onnx(tmp_path: Path) -> None:
     import onnx
 
     built = build(tmp_path / "gpu", device="gpu")
-    assert built.version.endswith(".fp16")
     served = tmp_path / "gpu" / MODEL_NAME / "1"
+    assert built.version.endswith(f".fp16.{bits_of(served)}")
     model = onnx.load_model(served / "model.onnx")
     assert onnx.TensorProto.FLOAT not in {t.data_type for t in model.graph.initializer}
     assert "KIND_GPU" in (tmp_path / "gpu" / MODEL_NAME / "config.pbtxt").read_text()
+
+
+@pytest.mark.parametrize("name", ["model.bin", "model.xml", "tokenizer.json"])
+def test_a_model_whose_files_were_changed_after_the_build_is_not_opened(
+    copy: Path, name: str
+) -> None:
+    file = copy / MODEL_NAME / "1" / name
+    changed = bytearray(file.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    file.write_bytes(changed)
+    with pytest.raises(ConfigError, match="changed after the build"):
+        open_service(copy / MODEL_NAME / "1")
+
+
+def test_a_build_that_was_damaged_is_built_again_with_the_same_bits(copy: Path) -> None:
+    version = load_config(copy / MODEL_NAME / "1").version
+    (copy / MODEL_NAME / "1" / "tokenizer.json").write_text("{}")
+    again = build(copy)
+    assert (again.was_current, again.version) == (False, version)
+    open_service(copy / MODEL_NAME / "1")
+
+
+def test_a_model_from_before_its_version_named_its_bits_is_not_opened(copy: Path) -> None:
+    config = copy / MODEL_NAME / "1" / "config.json"
+    version = load_config(config.parent).version
+    config.write_text(config.read_text().replace(version, version.rpartition(".")[0]))
+    with pytest.raises(ConfigError, match="models build"):
+        open_service(config.parent)
 
 
 def test_a_model_that_lost_too_much_is_refused() -> None:

@@ -8,6 +8,7 @@ from core.errors import ConfigError
 from models.build import MODEL_NAME
 from models.encoder.config import EncoderConfig, HeadCalibration, HeadConfig, load_config
 from models.serving.engines import Outputs
+from models.serving.place import bits_of
 from models.serving.post_encoder import PostEncoderService
 from models.serving.tokenise import TextTokenizer
 
@@ -117,7 +118,8 @@ def test_a_model_trained_with_another_normaliser_is_refused(
         PostEncoderService(config(normaliser_version=0), tokenizer, engine)
 
 
-def test_version_stands_for_weights_and_precision(built_repository: Path) -> None:
-    built = load_config(built_repository / MODEL_NAME / "1")
+def test_version_stands_for_weights_precision_and_bits(built_repository: Path) -> None:
+    folder = built_repository / MODEL_NAME / "1"
+    built = load_config(folder)
     assert built.version.startswith("post-encoder-1+")
-    assert built.version.endswith(".int8")
+    assert built.version.endswith(f".int8.{bits_of(folder)}")
