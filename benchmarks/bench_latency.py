@@ -27,7 +27,7 @@ from benchmarks.posts import author_of, posts, texts
 from core.clock import epoch_ms, from_epoch_ms
 from core.codec import encode, progress_decoder
 from core.schemas import Post
-from services.ingest.kafka_io import RecordProducer, read_topic
+from services.kafka_client import RecordProducer, read_topic
 from stream.topics import POSTS, PROGRESS
 
 SATURATION_POSTS: Final = 6_144

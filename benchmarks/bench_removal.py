@@ -27,7 +27,7 @@ from benchmarks.plot import lines
 from benchmarks.posts import author_of, posts, texts
 from core.codec import encode, progress_decoder
 from core.schemas import Post, PostEvent
-from services.ingest.kafka_io import RecordProducer, read_topic
+from services.kafka_client import RecordProducer, read_topic
 from stream.store import keys
 from stream.topics import POST_EVENTS, POSTS, PROGRESS
 

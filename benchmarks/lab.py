@@ -25,7 +25,7 @@ from benchmarks.posts import Keyed
 from core.config import build
 from core.errors import GroundswellError
 from services.cli.topics import topic_plans
-from services.ingest.kafka_io import TopicAdmin, partition_of
+from services.kafka_client import TopicAdmin, partition_of
 from services.local.child import Child, Command
 from services.local.kafka_server import KafkaServer
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT

@@ -8,7 +8,7 @@ from collections import Counter
 from benchmarks.lab import Lab
 from core.codec import scored_post_decoder
 from services.bootstrap import make_store
-from services.ingest.kafka_io import TopicAdmin, read_topic
+from services.kafka_client import TopicAdmin, read_topic
 from stream.topics import POST_EVENTS, POSTS, SCORED_POSTS
 from stream.windows.layout import named
 

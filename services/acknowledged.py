@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.settings import KafkaSettings
-from services.ingest.kafka_io import RecordProducer
+from services.kafka_client import RecordProducer
 
 LINGER_MS: Final = 5
 

@@ -24,8 +24,8 @@ from services.alerting.delivery import Delivery
 from services.alerting.desk import AlertDesk
 from services.bootstrap import make_store
 from services.closing import Closer, Superseded
-from services.ingest.kafka_io import PartitionConsumer
-from services.ingest.messages import Record
+from services.kafka_client import PartitionConsumer
+from services.kafka_client.messages import Record
 from services.stopping import until_signalled, wait
 from stream.scoring import pause_s
 from stream.topics import PROGRESS, WINDOWS

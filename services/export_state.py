@@ -17,7 +17,7 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from core.settings import KafkaSettings, Settings
 from services.heartbeat import HeartbeatWatch
-from services.ingest.kafka_io import TopicProbe
+from services.kafka_client import TopicProbe
 from services.stopping import wait
 from stream import heartbeat
 from stream.scoring import pause_s

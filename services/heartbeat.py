@@ -21,9 +21,9 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from core.schemas import Post
 from core.settings import KafkaSettings, Settings
-from services.ingest.kafka_io import TopicProbe, partition_of
 from services.ingest.launch import run_ingest
 from services.ingest.sources.base import Cursor, Source, SourceContext, SourceItem
+from services.kafka_client import TopicProbe, partition_of
 from stream import heartbeat
 from stream.pipeline import lookup
 from stream.store.redis_store import RedisStore

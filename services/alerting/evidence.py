@@ -20,8 +20,8 @@ from core.labels import HEADS
 from core.logs import get_logger
 from core.schemas import MICRO, Alert, ExamplePost, ScoredPost, Term
 from core.settings import KafkaSettings
-from services.ingest.kafka_io import read_topic
-from services.ingest.messages import Record
+from services.kafka_client import read_topic
+from services.kafka_client.messages import Record
 from stream.shifts.explanation import Candidate, choose_examples, telling_terms, to_alert
 from stream.shifts.signals import ShiftSignal
 from stream.topics import POSTS, SCORED_POSTS, SOURCE_OFFSET_HEADER

@@ -17,7 +17,7 @@ from core.metrics import Metrics
 from core.schemas import Alert
 from core.settings import KafkaSettings
 from services.acknowledged import AcknowledgedProducer, Outgoing
-from services.ingest.kafka_io import read_topic
+from services.kafka_client import read_topic
 from stream.store.alert_state import AlertState
 from stream.topics import ALERTS
 

@@ -9,7 +9,7 @@ import msgspec
 from services.chaos.books import Books, Letter, RawRecord
 from services.chaos.probes import RedisLine, Reply
 from services.chaos.stack import ChaosStack
-from services.ingest.kafka_io import read_topic
+from services.kafka_client import read_topic
 
 _ints = msgspec.msgpack.Decoder(list[int])
 _strata = msgspec.msgpack.Decoder(dict[str, list[int]])

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from core.settings import KafkaSettings
 from services.cli.settings import load_settings
-from services.ingest.kafka_io import TopicAdmin, TopicPlan, TopicState
+from services.kafka_client import TopicAdmin, TopicPlan, TopicState
 from stream.topics import TOPICS, TopicSpec
 
 _ROOM_BYTES = 65_536

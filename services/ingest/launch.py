@@ -20,13 +20,13 @@ from core.metrics import Metrics
 from core.settings import KafkaSettings, Settings
 from services.ingest.cursor_store import CursorStore
 from services.ingest.edge import Edge
-from services.ingest.kafka_io import RecordProducer
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.options import load_options
 from services.ingest.runner import IngestRunner
 from services.ingest.samples import SampleStore
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Source, SourceContext
+from services.kafka_client import RecordProducer
 
 NO_KEY: Final = (
     "ingest.author_key is empty: the source {name} hides its authors before they reach Kafka and "

@@ -14,10 +14,10 @@ from core.clock import SystemClock
 from core.codec import post_decoder
 from core.settings import IngestSettings
 from services.ingest.cursor_store import CursorStore, StoredCursor, Totals
-from services.ingest.fake_kafka import FakeProducer, MemoryBroker
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.runner import IngestRunner
 from services.ingest.sources.base import Source
+from services.kafka_client.fake_kafka import FakeProducer, MemoryBroker
 
 GIVE_UP_S: Final = 60.0
 """What has not come by then does not come: the machine may be very busy."""

@@ -19,11 +19,11 @@ from typing import Any, Final, Protocol
 from core.registry import Registry
 from core.schemas import Post, PostEvent
 from core.settings import Secret
-from services.ingest.fake_kafka import MemoryBroker
 from services.ingest.live_rig import GIVE_UP_S, KilledStore, LiveRig, wait_until
 from services.ingest.options import load_options
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Source, SourceContext, SourceItem, Unmappable
+from services.kafka_client.fake_kafka import MemoryBroker
 
 BUFFER_POSTS: Final = 60
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.ingest.messages import Acknowledgement, Producer
 from services.ingest.sources.base import Cursor
+from services.kafka_client.messages import Acknowledgement, Producer
 
 
 class _NothingSent:

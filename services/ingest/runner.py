@@ -25,9 +25,9 @@ from core.schemas import Post
 from core.settings import IngestSettings
 from services.ingest.cursor_store import CursorStore, StoredCursor, Totals
 from services.ingest.letters import LetterWriter
-from services.ingest.messages import Producer
 from services.ingest.outbox import Letter, Outbox
 from services.ingest.sources.base import Gap, Source, SourceItem, Unmappable
+from services.kafka_client.messages import Producer
 
 POLL_ITEMS: Final = 500
 POLL_TIMEOUT_S: Final = 0.05

@@ -20,12 +20,12 @@ from core.metrics import Metrics
 from core.schemas import Post, PostEvent
 from core.settings import IngestSettings
 from services.ingest.cursor_store import CursorStore, Totals
-from services.ingest.fake_kafka import FakeProducer, MemoryBroker
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.options import load_options
 from services.ingest.runner import IngestRunner
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Source, SourceContext, SourceItem, Unmappable
+from services.kafka_client.fake_kafka import FakeProducer, MemoryBroker
 
 START: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 STOP_TIMEOUT_S: Final = 0.5

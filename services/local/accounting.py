@@ -13,7 +13,7 @@ from core.codec import RecordDecoder
 from core.schemas import DeadPost, Window
 from core.settings import Settings
 from services.bootstrap import make_store
-from services.ingest.kafka_io import TopicAdmin, read_topic
+from services.kafka_client import TopicAdmin, read_topic
 from stream import heartbeat
 from stream.store.increments import PartitionState
 from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, WINDOWS

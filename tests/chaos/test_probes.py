@@ -4,7 +4,7 @@ import pytest
 
 from core.config import build
 from services.chaos.probes import NoAnswer, RedisLine, end_offsets
-from services.ingest.kafka_io import RecordProducer, TopicAdmin, TopicPlan
+from services.kafka_client import RecordProducer, TopicAdmin, TopicPlan
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer
 

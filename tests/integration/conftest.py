@@ -17,7 +17,7 @@ from core.schemas import DeadPost, ScoredPost
 from core.settings import Settings
 from services.bootstrap import make_store
 from services.cli.topics import topic_plans
-from services.ingest.kafka_io import RecordProducer, TopicAdmin, read_topic
+from services.kafka_client import RecordProducer, TopicAdmin, read_topic
 from services.local.child import Child, Command
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer

@@ -10,7 +10,7 @@ import pytest
 
 from core.codec import alert_decoder
 from core.schemas import Alert
-from services.ingest.kafka_io import read_topic
+from services.kafka_client import read_topic
 from services.local.child import Child, Command, run_to_end
 from services.local.ports import any_free_port
 from services.local.prometheus_server import alertmanager_program

@@ -12,7 +12,7 @@ import pytest
 from core.codec import alert_decoder, encode
 from core.config import build
 from core.schemas import Alert, Post
-from services.ingest.kafka_io import RecordProducer, read_topic
+from services.kafka_client import RecordProducer, read_topic
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions
 from services.local.paths import DEFAULT_PATHS, RuntimePaths

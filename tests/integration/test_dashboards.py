@@ -29,11 +29,11 @@ from core.settings import IngestSettings, ScorerSettings
 from models.scorers import SCORERS
 from services.ingest.cursor_store import CursorStore
 from services.ingest.edge import Edge
-from services.ingest.fake_kafka import FakeProducer, MemoryBroker
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.runner import IngestRunner
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem, Unmappable
 from services.ingest.sources.live import LiveLimits, LiveSource, SessionEnded
+from services.kafka_client.fake_kafka import FakeProducer, MemoryBroker
 from services.local.child import Command
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions

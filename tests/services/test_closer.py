@@ -17,7 +17,7 @@ from core.clock import from_epoch_ms
 from core.codec import encode, window_decoder
 from core.schemas import Progress, Window
 from core.settings import KafkaSettings, RedisSettings
-from services.ingest.kafka_io import RecordProducer, TopicAdmin, TopicPlan, read_topic
+from services.kafka_client import RecordProducer, TopicAdmin, TopicPlan, read_topic
 from services.local import testing
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer

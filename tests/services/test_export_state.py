@@ -10,7 +10,7 @@ from core.metrics import Metrics
 from core.settings import KafkaSettings, RedisSettings, WindowSettings, WorkerSettings
 from services.export_state import LagProbe, StateExporter, integrity_gap
 from services.heartbeat import HeartbeatWatch
-from services.ingest.kafka_io import (
+from services.kafka_client import (
     RecordProducer,
     TopicAdmin,
     TopicPlan,

@@ -10,8 +10,8 @@ from core.errors import StoreUnavailable
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
 from services.heartbeat import LOOK_BACK, HeartbeatOptions, HeartbeatSource, HeartbeatWatch, authors
-from services.ingest.kafka_io import partition_of
 from services.ingest.sources.base import SourceContext
+from services.kafka_client import partition_of
 from stream import heartbeat
 from stream.pipeline import lookup
 from stream.store.increments import ApplyBatch, Horizons

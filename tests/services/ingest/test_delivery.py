@@ -17,8 +17,8 @@ from core.codec import dead_post_decoder, post_decoder
 from core.errors import DecodeError
 from core.settings import KafkaSettings
 from services.cli.topics import topic_plans
-from services.ingest.kafka_io import TopicAdmin, read_topic
-from services.ingest.messages import Record
+from services.kafka_client import TopicAdmin, read_topic
+from services.kafka_client.messages import Record
 from services.local.kafka_server import KafkaServer
 from services.local.testing import kafka_server
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BrokerUnavailable
-from services.ingest.fake_kafka import FakeAcknowledgement, FakeProducer, MemoryBroker
 from services.ingest.outbox import Letter, Outbox
+from services.kafka_client.fake_kafka import FakeAcknowledgement, FakeProducer, MemoryBroker
 
 
 def letters(count: int) -> list[Letter]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.settings import KafkaSettings
-from services.ingest.kafka_io import RecordProducer, TopicAdmin, TopicPlan, read_topic
+from services.kafka_client import RecordProducer, TopicAdmin, TopicPlan, read_topic
 from services.local.kafka_server import KafkaServer
 from services.local.probes import fetch, http_answers, kafka_answers, redis_answers
 from services.local.prometheus_server import (

@@ -15,7 +15,6 @@ import zstandard
 
 from core.errors import ConfigError
 from core.schemas import Post
-from services.ingest.fake_kafka import MemoryBroker
 from services.ingest.live_testing import LiveRig, take_until, unmappable_of, wait_until
 from services.ingest.sources.base import Gap, SourceContext
 from services.ingest.sources.bluesky.fake_journal import Conversation, commit
@@ -25,6 +24,7 @@ from services.ingest.sources.bluesky.options import POST, BlueskyOptions
 from services.ingest.sources.bluesky.source import BlueskySource
 from services.ingest.sources.bluesky.testing import IMPATIENT
 from services.ingest.sources.live import LiveLimits
+from services.kafka_client.fake_kafka import MemoryBroker
 
 EVENTS = 400
 BOTH = pytest.mark.parametrize("protocol", ["v1", "v2"])

@@ -13,8 +13,8 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from core.errors import BrokerUnavailable
 from core.settings import KafkaSettings
-from services.ingest.kafka_io.client import client_options, make_client, our_errors
-from services.ingest.messages import Record
+from services.kafka_client.client import client_options, make_client, our_errors
+from services.kafka_client.messages import Record
 
 
 class PartitionConsumer:

@@ -12,7 +12,7 @@ from kafka import errors as kafka_errors
 from kafka.structs import TopicPartition
 
 from core.settings import KafkaSettings
-from services.ingest.kafka_io.client import client_options, make_client, our_errors
+from services.kafka_client.client import client_options, make_client, our_errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from kafka import errors as kafka_errors
 
 from core.errors import BrokerUnavailable
 from core.settings import KafkaSettings
-from services.ingest.kafka_io.client import (
+from services.kafka_client.client import (
     client_options,
     make_client,
     our_error,
     our_errors,
     partition_of,
 )
-from services.ingest.messages import Acknowledgement, Headers
+from services.kafka_client.messages import Acknowledgement, Headers
 
 LINGER_MS: Final = 20
 """How long a batch may wait for company: 20 ms costs little of the latency budget (500 ms)."""

@@ -16,7 +16,7 @@ from kafka.partitioner import DefaultPartitioner
 
 from core.errors import BrokerUnavailable, DecodeError
 from core.settings import KafkaSettings, Secret
-from services.ingest.kafka_io import (
+from services.kafka_client import (
     PartitionConsumer,
     RecordProducer,
     TopicAdmin,
@@ -230,7 +230,7 @@ def _poll_until(consumer: PartitionConsumer, count: int) -> list:
 
 
 def test_kafka_python_is_imported_in_one_package_only() -> None:
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[2]
     importers = {
         path.parent.relative_to(root).as_posix()
         for package in ("core", "stream", "models", "services")
@@ -240,7 +240,7 @@ def test_kafka_python_is_imported_in_one_package_only() -> None:
             for line in path.read_text().splitlines()
         )
     }
-    assert importers == {"services/ingest/kafka_io"}
+    assert importers == {"services/kafka_client"}
 
 
 @pytest.mark.integration
@@ -249,7 +249,7 @@ def test_topics_command_creates_describes_and_says_what_is_missing(
 ) -> None:
     environment = {
         "GROUNDSWELL__KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap, "PATH": "",
-        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
     }  # fmt: skip
 
     def groundswell(*arguments: str) -> subprocess.CompletedProcess[str]:

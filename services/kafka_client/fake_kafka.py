@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from core.errors import BrokerUnavailable, DecodeError
 from core.reasons import TOO_LARGE
-from services.ingest.messages import Acknowledgement, Headers, Record
+from services.kafka_client.messages import Acknowledgement, Headers, Record
 
 
 class FakeAcknowledgement:

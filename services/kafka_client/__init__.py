@@ -4,10 +4,10 @@ Every producer of the system keys by bytes and places them with Java's murmur2, 
 the same partition whoever wrote it. Errors of the client become ours where they enter.
 """
 
-from services.ingest.kafka_io.client import client_options, partition_of
-from services.ingest.kafka_io.consuming import PartitionConsumer, TopicProbe, read_topic
-from services.ingest.kafka_io.producing import RecordProducer
-from services.ingest.kafka_io.topics import TopicAdmin, TopicPlan, TopicState
+from services.kafka_client.client import client_options, partition_of
+from services.kafka_client.consuming import PartitionConsumer, TopicProbe, read_topic
+from services.kafka_client.producing import RecordProducer
+from services.kafka_client.topics import TopicAdmin, TopicPlan, TopicState
 
 __all__ = [
     "PartitionConsumer",
