@@ -9,8 +9,6 @@ from core.errors import ConfigError
 from core.metrics import Metrics
 from core.ports import Scorer
 from core.settings import Settings
-from models.scorers import SCORERS
-from stream.shadow import ShadowScorer
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
 
@@ -26,6 +24,8 @@ def make_scorer(settings: Settings) -> Scorer:
     Raises:
         ConfigError: no such scorer; the message has the nearest one.
     """
+    from models.scorers import SCORERS  # with numpy: closer's and exporter's stores need neither
+
     return SCORERS.get(settings.scorer.kind)(settings.scorer)
 
 
@@ -43,6 +43,8 @@ def make_live_scorer(settings: Settings, metrics: Metrics) -> Scorer:
             f"scorer.shadow_model = {asked.shadow_model!r}, scorer.shadow_version = "
             f"{asked.shadow_version!r}: that is the model that scores; name another"
         )
+    from stream.shadow import ShadowScorer
+
     second = replace(asked, model=asked.shadow_model, version=asked.shadow_version)
-    shadow = SCORERS.get(asked.kind)(second)
+    shadow = make_scorer(replace(settings, scorer=second))
     return ShadowScorer(scorer, shadow, asked.shadow_share, SystemClock(), metrics)

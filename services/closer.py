@@ -16,6 +16,7 @@ from core.codec import encode, progress_decoder
 from core.errors import BrokerUnavailable, DecodeError, TransientError
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
+from core.retry import pause_s
 from core.schemas import Window
 from core.settings import KafkaSettings, Settings
 from services.acknowledged import AcknowledgedProducer, Outgoing
@@ -27,7 +28,6 @@ from services.closing import Closer, Superseded
 from services.kafka_client import PartitionConsumer
 from services.kafka_client.messages import Record
 from services.stopping import until_signalled, wait
-from stream.scoring import pause_s
 from stream.topics import PROGRESS, WINDOWS
 
 _log = get_logger(__name__)

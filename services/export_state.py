@@ -15,12 +15,12 @@ from core.clock import Clock, epoch_ms
 from core.errors import BrokerUnavailable, StoreUnavailable
 from core.logs import get_logger
 from core.metrics import Metrics
+from core.retry import pause_s
 from core.settings import KafkaSettings, Settings
-from services.heartbeat import HeartbeatWatch
+from services.heartbeat_watch import HeartbeatWatch
 from services.kafka_client import TopicProbe
 from services.stopping import wait
 from stream import heartbeat
-from stream.scoring import pause_s
 from stream.store.health import StoreHealth
 from stream.store.increments import PartitionState
 from stream.store.redis_store import RedisStore

@@ -15,13 +15,13 @@ from core.clock import SystemClock
 from core.errors import StoreUnavailable
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
+from core.retry import pause_s
 from core.settings import Settings
 from services.bootstrap import make_store
 from services.export_state import LagProbe, StateExporter, watch_until
-from services.heartbeat import HeartbeatWatch
+from services.heartbeat_watch import HeartbeatWatch
 from services.stopping import until_signalled, wait
 from services.windows_view import PaneView, WindowsView, snapshot
-from stream.scoring import pause_s
 from stream.store.redis_store import RedisStore
 from stream.windows.layout import OTHER_STRATUM, cap_strata
 

@@ -1,38 +1,32 @@
-"""The heartbeat: a post of our own to every partition each few seconds, and the age of the last.
+"""The heartbeat: a post of our own to every partition each few seconds.
 
-The posts go through ingest's own loop, so they pass whatever a post passes. The exporter finds the
-last one that was counted by asking the store for the ids that they have: an id is remembered by
-the same step that adds its post to a pane. One heartbeat process is enough for a deployment.
+The posts go through ingest's own loop, so they pass whatever a post passes. The exporter says how
+old the last counted one is (`services.heartbeat_watch`). One heartbeat process is enough for a
+deployment.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import msgspec
 import stamina
 
-from core.clock import Clock, epoch_ms, from_epoch_ms
+from core.clock import epoch_ms, from_epoch_ms
 from core.errors import BrokerUnavailable
 from core.logs import get_logger
-from core.metrics import Metrics
 from core.schemas import Post
 from core.settings import KafkaSettings, Settings
 from services.ingest.launch import run_ingest
 from services.ingest.sources.base import Cursor, Source, SourceContext, SourceItem
 from services.kafka_client import TopicProbe, partition_of
 from stream import heartbeat
-from stream.pipeline import lookup
-from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
 
 _log = get_logger(__name__)
-
-LOOK_BACK: Final = 720
-"""Heartbeats asked for at most; at the default pace, those of an hour."""
 
 
 class HeartbeatOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,57 +107,6 @@ class HeartbeatSource(Source[HeartbeatOptions]):
                 lang="en",
             )
             yield SourceItem(record=post, cursor=at_s)
-
-
-class HeartbeatWatch:
-    """Finds the last heartbeat counted in each partition; its age is right at every scrape.
-
-    Args:
-        metrics: whose gauge is set.
-        clock: what time it is.
-        every_s: as the heartbeat process has it.
-    """
-
-    def __init__(self, metrics: Metrics, clock: Clock, every_s: int) -> None:
-        self._gauge = metrics.heartbeat_age_seconds
-        self._clock = clock
-        self._every_s = every_s
-        self._last_s: dict[int, int] = {}
-
-    async def look(self, store: RedisStore, partitions: Sequence[int]) -> None:
-        """Ask the store; a partition in which none was ever found has no age.
-
-        Raises:
-            StoreUnavailable: Redis does not answer; the ages grow on.
-        """
-        newest_s = int(self._now_s()) // self._every_s * self._every_s
-        for partition in partitions:
-            known_s = self._last_s.get(partition, 0)
-            oldest_s = max(known_s, newest_s - LOOK_BACK * self._every_s) + self._every_s
-            asked = range(oldest_s, newest_s + 1, self._every_s)
-            hashes = [heartbeat.hashed(heartbeat.post_id(partition, at_s)) for at_s in asked]
-            counted = await store.seen(
-                partition,
-                [lookup(h, (at_s // 3600,)) for h, at_s in zip(hashes, asked, strict=True)],
-            )
-            seen = [at_s for at_s, flag in zip(asked, counted, strict=True) if flag]
-            if seen:
-                self._found(partition, seen[-1])
-
-    def ages_s(self) -> dict[int, float]:
-        """Return partition -> age of its last heartbeat; those that never had one are absent."""
-        now_s = self._now_s()
-        return {partition: max(0.0, now_s - at_s) for partition, at_s in self._last_s.items()}
-
-    def _found(self, partition: int, at_s: int) -> None:
-        is_new = partition not in self._last_s
-        self._last_s[partition] = at_s
-        if is_new:
-            gauge = self._gauge.labels(partition=str(partition))
-            gauge.set_function(lambda: max(0.0, self._now_s() - self._last_s[partition]))
-
-    def _now_s(self) -> float:
-        return epoch_ms(self._clock.now()) / 1000
 
 
 def count_partitions(settings: KafkaSettings) -> int:

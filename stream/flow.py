@@ -20,10 +20,10 @@ from typing import Final, TypeVar
 from core.clock import epoch_ms
 from core.errors import BrokerUnavailable, CursorConflict, StoreUnavailable
 from core.logs import get_logger
+from core.retry import pause_s
 from stream.intake import RawRecord
 from stream.pipeline import Outcome
 from stream.ports import FlowParts, Prepared, Stage, Steering
-from stream.scoring import pause_s
 from stream.store.increments import Applied, ApplyBatch, PartitionState
 from stream.waiting import WaitingRecords
 from stream.windows.watermark import PartitionWatermark

@@ -20,8 +20,8 @@ from core.settings import WindowSettings
 from stream import heartbeat
 from stream.intake import AcceptedPosts, DeadLetter
 from stream.scoring import Scored
+from stream.store.ids import decimal, kept_shard, lookup, seen_shard
 from stream.store.increments import ApplyBatch, Contribution
-from stream.store.keys import KEPT_SHARDS, SEEN_SHARDS
 from stream.topics import POSTS
 from stream.windows.increments import MicroScores, counter_matrix, group_increments, to_micro
 from stream.windows.strata import LanguageFold, stratum
@@ -203,28 +203,9 @@ class Pipeline:
         """Put ids and contributions of the posts into `apply`, grouped by their shards."""
         for row, hashed in enumerate(run.id_hashes):
             hour = run.seen_hours[row][-1]
-            apply.seen.setdefault((hour, _seen_shard(hashed)), []).append(decimal(hashed))
+            apply.seen.setdefault((hour, seen_shard(hashed)), []).append(decimal(hashed))
             kept = Contribution(starts[row], strata[row], counters[row], query_names[row])
             apply.kept.setdefault(kept_shard(hashed), []).extend((hashed, kept.packed()))
-
-
-def decimal(hashed: bytes) -> str:
-    """Return an id hash as the signed decimal that a Redis set of integers packs."""
-    return str(int.from_bytes(hashed, "big", signed=True))
-
-
-def lookup(hashed: bytes, hours: tuple[int, ...]) -> tuple[str, int, tuple[int, ...]]:
-    """Return what to ask the store about an id that was counted in one of `hours`, if at all."""
-    return (decimal(hashed), _seen_shard(hashed), hours)
-
-
-def _seen_shard(hashed: bytes) -> int:
-    return (hashed[2] << 8 | hashed[3]) % SEEN_SHARDS
-
-
-def kept_shard(hashed: bytes) -> int:
-    """Return the shard of a contribution; `apply.lua` computes the same to find it again."""
-    return (hashed[0] << 8 | hashed[1]) % KEPT_SHARDS
 
 
 def _without_refused(

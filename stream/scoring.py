@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -18,20 +17,9 @@ from core.errors import ScorerRefused, ScorerUnavailable
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.ports import ScoreBatch, Scorer
+from core.retry import pause_s
 
 _log = get_logger(__name__)
-
-FIRST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 5.0
-
-
-def pause_s(attempt: int, chance: random.Random) -> float:
-    """Return how long to wait before try `attempt + 1`: exponential, with full jitter.
-
-    Full jitter spreads the workers that all lost the same server at the same moment.
-    """
-    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 10))
-    return chance.uniform(longest / 4, longest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
-
-import aiohttp
 
 from core.clock import epoch_ms, from_epoch_ms
 from core.errors import AlertmanagerUnavailable
@@ -16,6 +14,9 @@ from core.metrics import Metrics
 from core.schemas import Alert, Interval
 from core.settings import AlertSettings
 from services.alerting.opened import OpenAlert
+
+if TYPE_CHECKING:
+    import aiohttp
 
 ALERTNAME: Final = "GroundswellShift"
 LAYER: Final = "shift"
@@ -120,7 +121,7 @@ class Alertmanagers:
 
     def __init__(self, settings: AlertSettings, metrics: Metrics) -> None:
         self._urls = tuple(u.strip().rstrip("/") for u in settings.alertmanager_url.split(",") if u)
-        self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
+        self._timeout_s = settings.timeout_s
         self._metrics = metrics
         self._session: aiohttp.ClientSession | None = None
 
@@ -146,6 +147,8 @@ class Alertmanagers:
         self, session: aiohttp.ClientSession, url: str, alerts: Sequence[dict[str, Any]]
     ) -> str:
         """Tell one; return what went wrong, or nothing."""
+        import aiohttp  # here and below: most of what a closer without Alertmanager would import
+
         try:
             async with session.post(f"{url}/api/v2/alerts", json=list(alerts)) as answer:
                 if answer.status == _ACCEPTED:
@@ -170,6 +173,8 @@ class Alertmanagers:
         self, session: aiohttp.ClientSession, url: str
     ) -> tuple[frozenset[str]] | None:
         """Return the ids that one holds, alone in a tuple; None if it does not answer."""
+        import aiohttp
+
         query = {"filter": f'alertname="{ALERTNAME}"'}
         try:
             async with session.get(f"{url}/api/v2/alerts", params=query) as answer:
@@ -181,7 +186,10 @@ class Alertmanagers:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)
+            import aiohttp
+
+            timeout = aiohttp.ClientTimeout(total=self._timeout_s)
+            self._session = aiohttp.ClientSession(timeout=timeout)
         return self._session
 
     async def close(self) -> None:

@@ -16,11 +16,11 @@ from core.clock import Clock, epoch_ms
 from core.errors import TransientError
 from core.logs import get_logger
 from core.metrics import Metrics
+from core.retry import pause_s
 from core.settings import AlertSettings
 from services.alerting.alertmanager import ends_at, postable
 from services.alerting.opened import OpenAlert, opened_decoder
 from services.stopping import wait
-from stream.scoring import pause_s
 
 _log = get_logger(__name__)
 

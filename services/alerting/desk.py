@@ -14,7 +14,7 @@ from services.alerting.evidence import TextEvidence
 from services.alerting.judging import Judging
 from services.alerting.known import Judge
 from services.alerting.topic import AlertPublisher, KafkaTopic, Topic
-from services.heartbeat import HeartbeatWatch
+from services.heartbeat_watch import HeartbeatWatch
 from stream.shifts.judge import ShiftJudge
 from stream.shifts.signals import ShiftSignal
 from stream.store.redis_store import RedisStore

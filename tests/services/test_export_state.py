@@ -9,7 +9,7 @@ from core.clock import Clock, ManualClock, SystemClock, epoch_ms
 from core.metrics import Metrics
 from core.settings import KafkaSettings, RedisSettings, WindowSettings, WorkerSettings
 from services.export_state import LagProbe, StateExporter, integrity_gap
-from services.heartbeat import HeartbeatWatch
+from services.heartbeat_watch import HeartbeatWatch
 from services.kafka_client import (
     RecordProducer,
     TopicAdmin,

@@ -9,11 +9,12 @@ from core.clock import ManualClock, epoch_ms
 from core.errors import StoreUnavailable
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
-from services.heartbeat import LOOK_BACK, HeartbeatOptions, HeartbeatSource, HeartbeatWatch, authors
+from services.heartbeat import HeartbeatOptions, HeartbeatSource, authors
+from services.heartbeat_watch import LOOK_BACK, HeartbeatWatch
 from services.ingest.sources.base import SourceContext
 from services.kafka_client import partition_of
 from stream import heartbeat
-from stream.pipeline import lookup
+from stream.store.ids import lookup
 from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS

@@ -19,11 +19,12 @@ from stream.batching import BatchLimits, PostBudget
 from stream.engine import Engine
 from stream.intake import AcceptedPosts
 from stream.outlets import KafkaOutlets
-from stream.pipeline import Pipeline, lookup
+from stream.pipeline import Pipeline
 from stream.ports import FlowParts
 from stream.queries.matcher import Matcher
 from stream.scoring import PatientScorer
 from stream.stages import PostsStage, StageParts
+from stream.store.ids import lookup
 from stream.store.increments import Horizons, PartitionState
 from stream.store.redis_store import RedisStore
 from stream.testing import ListSink, MemoryPartition, count_plainly, decode_scored, feed

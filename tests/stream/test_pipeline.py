@@ -10,7 +10,8 @@ from core.settings import WindowSettings
 from core.testing.builders import NOON, make_post
 from stream import heartbeat
 from stream.intake import accept_posts
-from stream.pipeline import Pipeline, decimal, kept_shard
+from stream.pipeline import Pipeline
+from stream.store.ids import decimal, kept_shard
 from stream.testing import MemoryRecord
 from stream.windows.watermark import PartitionWatermark
 

@@ -6,7 +6,8 @@ from core.clock import ManualClock
 from core.errors import ScorerRefused, ScorerUnavailable
 from core.metrics import Metrics
 from core.ports import ScoreBatch
-from stream.scoring import LONGEST_PAUSE_S, PatientScorer
+from core.retry import LONGEST_PAUSE_S
+from stream.scoring import PatientScorer
 
 
 class Scripted:
