@@ -5,7 +5,7 @@ Plain data: how they are read is `core.config`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -14,6 +14,8 @@ NotNegative = Annotated[int, Meta(ge=0)]
 BatchPosts = Annotated[int, Meta(ge=1, le=4096)]
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+HOSTNAME: Final = "{hostname}"
+Instance = Annotated[str, Meta(pattern=r"^(\{hostname\}|[A-Za-z0-9._-]){0,249}$")]
 
 
 class Secret:
@@ -124,6 +126,10 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
     group: str = "groundswell-worker"
     """Consumer group; workers of one group share the partitions."""
+    instance: Instance = ""
+    """Name of this worker alone: back within its session it keeps its partitions. Empty: none."""
+    leave_at_end: bool = True
+    """A named worker hands over at SIGTERM; if not, its partitions wait out its session for it."""
     max_batch_posts: BatchPosts = 512
     """Posts in one batch at most; the store's script takes no more than 4,096 at once."""
     max_batch_bytes: Positive = 1_048_576

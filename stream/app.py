@@ -1,6 +1,6 @@
 """Faust at the rim: the app, its two agents and the producer.
 
-Beside `stream.transport` the only module that imports faust or aiokafka.
+Beside `stream.transport` and `stream.membership` the only module that imports faust or aiokafka.
 Faust gives the consumer group, rebalancing, fetching and the life of the process. Its tables,
 windows, `take()` and exactly-once mode are not used: state is in the store, behind the cursor.
 """
@@ -12,6 +12,7 @@ windows, `take()` and exactly-once mode are not used: state is in the store, beh
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from faust.types import TP
 
 from core.errors import BrokerUnavailable, FatalError
 from core.logs import get_logger
-from core.settings import KafkaSettings, Settings
+from core.settings import HOSTNAME, KafkaSettings, Settings, WorkerSettings
 from stream.engine import Engine
 from stream.outlets import OutRecord
 from stream.transport import RecordRunTransport, owned
@@ -62,6 +63,7 @@ def make_app(settings: Settings, engine: Engine) -> Any:
         broker_commit_interval=2.0,
         broker_max_poll_records=4 * worker.max_fetched_records,
         consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=instance_of(worker),
         consumer_max_fetch_size=4 * 1_048_576,
         consumer_metadata_max_age_ms=10_000,
         stream_wait_empty=False,  # flows throw away what is in flight; the cursor knows better
@@ -74,7 +76,7 @@ def make_app(settings: Settings, engine: Engine) -> Any:
         producer_acks=-1,
     )
     app.transport = RecordRunTransport(
-        app.conf.broker_consumer, app, engine=engine, max_fetched_records=worker.max_fetched_records
+        app.conf.broker_consumer, app, engine=engine, worker=worker
     )
     for topic in engine.topics:
         _add_agent(app, topic, engine)
@@ -85,6 +87,11 @@ def make_app(settings: Settings, engine: Engine) -> Any:
     signal: Any = app.on_partitions_revoked
     signal.connect(revoked, weak=False)
     return app
+
+
+def instance_of(worker: WorkerSettings) -> str | None:
+    """Return the instance id of this worker in its group, None for a dynamic member."""
+    return worker.instance.replace(HOSTNAME, socket.gethostname()) or None
 
 
 def _add_agent(app: Any, topic: str, engine: Engine) -> None:
@@ -114,7 +121,7 @@ async def run_app(app: Any, stop: asyncio.Event) -> None:
             stopping.cancel()
             ended.cancel()
         if app.crashed:
-            raise FatalError("the stream runtime crashed") from app.crash_reason
+            raise FatalError(f"the stream runtime crashed: {app.crash_reason}") from app.crash_reason
     finally:
         await app.stop()
 

@@ -29,9 +29,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from core.logs import get_logger
+from stream.membership import MemberThread, use_group_members
 from stream.ports import Steering
 
 if TYPE_CHECKING:
+    from core.settings import WorkerSettings
     from stream.engine import Engine
 
 _log = get_logger(__name__)
@@ -72,6 +74,10 @@ class RecordRunConsumer(driver.Consumer):
 
     engine: Engine
     max_fetched_records: int
+    leaves: bool
+
+    def _new_consumer_thread(self) -> MemberThread:
+        return MemberThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[Any]:  # noqa: ASYNC109 Faust's name
         """Yield `(tp, message)` with a run of consecutive records as the message's value."""
@@ -169,18 +175,20 @@ class RecordRunTransport(driver.Transport):
 
     Consumer: ClassVar[Any] = RecordRunConsumer
 
-    def __init__(self, *args: Any, engine: Engine, max_fetched_records: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, engine: Engine, worker: WorkerSettings, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # The fetcher takes the class from its module; every consumer of a worker is one of ours.
         fetcher.PartitionRecords = PlainRecords
+        use_group_members()
         self._engine = engine
-        self._max_fetched_records = max_fetched_records
+        self._worker = worker
 
     def create_consumer(self, callback: Any, **kwargs: Any) -> Any:
         """Return the consumer, with the engine it serves."""
         consumer = cast(Any, super()).create_consumer(callback, **kwargs)
         consumer.engine = self._engine
-        consumer.max_fetched_records = self._max_fetched_records
+        consumer.max_fetched_records = self._worker.max_fetched_records
+        consumer.leaves = self._worker.leave_at_end
         return consumer
 
 
