@@ -21,6 +21,7 @@ from typing import Any
 import faust
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from faust.tables import TableManager
 from faust.types import TP
 
 from core.errors import BrokerUnavailable, FatalError
@@ -49,6 +50,15 @@ class RecordRunSchema(faust.Schema):
         return decode
 
 
+class NoTables(TableManager):
+    """Faust's keeper of tables, without its second of waiting for tables that nobody makes here."""
+
+    async def on_start(self) -> None:
+        """Let the conductor subscribe; see `faust.tables.manager`."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
 def make_app(settings: Settings, engine: Engine) -> Any:
     """Return the Faust app that feeds `engine`; start it with `run_app`."""
     kafka, worker = settings.kafka, settings.worker
@@ -72,12 +82,11 @@ def make_app(settings: Settings, engine: Engine) -> Any:
         topic_disable_leader=True,
         web_enabled=False,
         store="memory://",
+        TableManager=NoTables,
         datadir=str(Path(worker.data_dir)),
         producer_acks=-1,
     )
-    app.transport = RecordRunTransport(
-        app.conf.broker_consumer, app, engine=engine, worker=worker
-    )
+    app.transport = RecordRunTransport(app.conf.broker_consumer, app, engine=engine, worker=worker)
     for topic in engine.topics:
         _add_agent(app, topic, engine)
 
@@ -121,7 +130,9 @@ async def run_app(app: Any, stop: asyncio.Event) -> None:
             stopping.cancel()
             ended.cancel()
         if app.crashed:
-            raise FatalError(f"the stream runtime crashed: {app.crash_reason}") from app.crash_reason
+            raise FatalError(
+                f"the stream runtime crashed: {app.crash_reason}"
+            ) from app.crash_reason
     finally:
         await app.stop()
 

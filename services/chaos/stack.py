@@ -210,7 +210,10 @@ class ChaosStack:
 
     def _worker(self, number: int) -> LocalServer:
         name = f"worker-{number}"
-        extra = {"GROUNDSWELL__WORKER__DATA_DIR": str(self.options.root / name)}
+        extra = {
+            "GROUNDSWELL__WORKER__DATA_DIR": str(self.options.root / name),
+            "GROUNDSWELL__WORKER__INSTANCE": name,
+        }
         return self._process(name, ("-m", "services.chaos.worker"), self.options.code, extra)
 
     def _ingest(self) -> LocalServer:

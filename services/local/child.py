@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _POLL_S = 0.02
@@ -44,7 +46,18 @@ class Command:
         if not self.inherits:
             return dict(self.env)
         kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        if self.cwd is not None and self.cwd.is_relative_to(PROJECT_ROOT):
+            _keep_bytecode(kept)
         return kept | dict(self.env)
+
+
+def _keep_bytecode(environment: dict[str, str]) -> None:
+    """Where Python is to write no bytecode beside the code, let it write to our own cache.
+
+    Else every start of every process compiles a thousand modules again, which is most of a start.
+    """
+    if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
+        environment.setdefault("PYTHONPYCACHEPREFIX", str(DEFAULT_PATHS.cache / "bytecode"))
 
 
 def _die_with_parent(parent_pid: int) -> None:

@@ -201,10 +201,11 @@ class _Planner:
         found: list[LocalServer] = [self._process("closer", ("closer",))]
         for number in range(self._options.workers):
             name = f"worker-{number + 1}"
-            data_dir = {"GROUNDSWELL__WORKER__DATA_DIR": str(self._paths.state / name)}
-            found.append(
-                self._process("worker", ("worker",), name, number, data_dir, _WORKER_GRACE_S)
-            )
+            own = {
+                "GROUNDSWELL__WORKER__DATA_DIR": str(self._paths.state / name),
+                "GROUNDSWELL__WORKER__INSTANCE": name,
+            }
+            found.append(self._process("worker", ("worker",), name, number, own, _WORKER_GRACE_S))
         found.append(self._process("exporter", ("exporter",)))
         if self._options.heartbeat:
             found.append(self._process(HEARTBEAT, (HEARTBEAT,)))

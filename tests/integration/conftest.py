@@ -66,7 +66,8 @@ class Stream:
     def start_worker(self, name: str, **changes: object) -> Child:
         """Start a worker process; `changes` are settings as `section__field`."""
         flat = {f"{s}__{f}": v for s, fields in self.tree.items() for f, v in fields.items()}
-        flat |= {"worker__data_dir": str(self.directory / name)} | changes
+        own = {"worker__data_dir": str(self.directory / name), "worker__instance": name}
+        flat |= own | changes
         env = {f"GROUNDSWELL__{key.upper()}": str(value) for key, value in flat.items()}
         argv = (sys.executable, "-m", "services.cli.main", "worker")
         command = Command(argv, env | {"PYTHONPATH": str(REPOSITORY)}, cwd=REPOSITORY)
