@@ -34,11 +34,13 @@ class Options:
         scale: multiplies the number of posts and the seconds of load; 1 is what is published.
         rounds: how often everything is repeated.
         seed: of texts and arrival times.
+        beside: another checkout that takes turns with this one, where a benchmark can do that.
     """
 
     scale: float = 1.0
     rounds: int = 3
     seed: int = 7
+    beside: Path | None = None
 
     def size(self, number: int, least: int = 1_000) -> int:
         """Return a number of posts after scaling."""
@@ -101,8 +103,9 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
         scale: Annotated[float, typer.Option(min=0.001, help="Multiplies sizes.")] = 1.0,
         rounds: Annotated[int, typer.Option(min=1, help="Repeats.")] = 3,
         seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 7,
+        beside: Annotated[Path | None, typer.Option(help="Another checkout.")] = None,
     ) -> None:
-        options = Options(scale, rounds, seed)
+        options = Options(scale, rounds, seed, beside)
         started, load = time.monotonic(), os.getloadavg()[0]
         try:
             measured = measure(options)

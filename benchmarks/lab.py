@@ -37,7 +37,7 @@ from stream.store import keys
 from stream.topics import POSTS
 
 POLL_S: Final = 0.02
-STALLED_S: Final = 60.0
+STALLED_S: Final = 180.0
 """A run in which nothing is applied for so long has failed."""
 READY_S: Final = 60.0
 _SEND_RECORDS: Final = 2_000

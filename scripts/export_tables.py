@@ -52,6 +52,10 @@ def _range(kind: Any) -> str:
     if kind is Secret:
         return "secret"
     found = msgspec.json.schema(kind)
+    if found.get("type") == "boolean":
+        return "`true`, `false`"
+    if "pattern" in found:
+        return f"`{found['pattern']}`".replace("|", "\\|")
     if "enum" in found:
         return ", ".join(f"`{value}`" for value in found["enum"])
     word = {"integer": "whole number", "number": "number", "array": "list of words"}
@@ -70,6 +74,8 @@ def _default(value: Any) -> str:
         return "empty"
     if isinstance(value, tuple):
         return ", ".join(value)
+    if isinstance(value, bool):
+        return f"`{value}`".lower()
     return f"`{value}`"
 
 

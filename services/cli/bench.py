@@ -19,7 +19,7 @@ BENCHMARKS: Final = PROJECT_ROOT / "benchmarks"
 
 BenchName = Literal[
     "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "shifts",
-    "sources", "removal", "model",
+    "sources", "removal", "model", "startup",
 ]  # fmt: skip
 
 
@@ -36,6 +36,12 @@ def bench(
     ] = 1.0,
     rounds: Annotated[int, typer.Option(min=1, help="How often everything is repeated.")] = 3,
     seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 7,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Another checkout that takes turns with this one (startup)."
+        ),
+    ] = None,
 ) -> None:
     """Measure one thing on servers of its own; progress goes to standard error.
 
@@ -46,11 +52,15 @@ def bench(
     if not (BENCHMARKS / f"bench_{name}.py").is_file():
         typer.echo(f"groundswell: {BENCHMARKS} is not there: run from a source tree", err=True)
         raise typer.Exit(2)
+    if beside is not None and (name != "startup" or not (beside / "services").is_dir()):
+        raise typer.BadParameter(f"--beside {beside}: expected a checkout, and the name startup")
     words = [f"--scale={scale}", f"--rounds={rounds}", f"--seed={seed}"]
     if json_file is not None:
         words.append(f"--json={json_file.resolve()}")
     if plot is not None:
         words.append(f"--plot={plot.resolve()}")
+    if beside is not None:
+        words.append(f"--beside={beside.resolve()}")
     argv = [sys.executable, "-m", f"benchmarks.bench_{name}", *words]
     ended = subprocess.run(argv, cwd=PROJECT_ROOT, check=False)  # noqa: S603 our own program
     if ended.returncode:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from core.config import build
-from core.settings import Secret, Settings
+from core.settings import HOSTNAME, Secret, Settings
 from services.cli.main import COMMANDS, load_command, run
 from services.local.child import Command, run_to_end
 from services.local.options import StackOptions
@@ -234,6 +234,7 @@ def test_workers_can_be_scaled(compose):
     # Nothing is shared between two of them but what is read.
     assert all(":ro" in volume for volume in worker.body["volumes"])
     assert settings_of(worker).worker.data_dir.startswith("/tmp/")
+    assert settings_of(worker).worker.instance == HOSTNAME  # a name of its own for each
 
 
 def test_triton_is_on_internal_networks_only_and_reached_by_workers_only(compose):
