@@ -20,6 +20,11 @@ FAKE_SCORED = {
     "memory": ("bytes_per_id", "bytes_per_contribution", "bytes_per_query_minute"),
     "matcher": ("thousands_silent_over_ten_ratio",),
     "removal": ("idle_p99_ms", "busy_p99_ms", "busy_samples"),
+    "startup": (
+        "import_worker_own_cpu_s",
+        "idle_unnamed_over_named_restart_ratio",
+        "busy_named_restart_s",
+    ),
     "sources": ("bluesky_v1_events_per_core_s", "steps_us_v2_parse"),
 }
 MODEL_SCORED = {
