@@ -53,7 +53,7 @@ class GroupMember(GroupCoordinator):
     async def _do_heartbeat(self) -> bool:
         # Between two generations there is nothing to keep alive, and the answer would make the
         # member forget its id before it has joined with it.
-        return self.generation >= 0 and await super()._do_heartbeat()
+        return self.generation < 0 or await super()._do_heartbeat()
 
     async def _do_commit_offsets(self, assignment: Any, offsets: Any) -> None:
         if self.generation < 0:
