@@ -241,10 +241,10 @@ def _row(figures: Figures, name: str) -> tuple[float, float, float]:
 def _import_ratios(figures: Figures, variants: list[Variant]) -> None:
     for role, variant in itertools.product(ROLES, variants):
         if variant.name != "own":
-            for what in ("cpu_s", "modules"):
-                name = f"import_{role}_{variant.name}_over_own_{what.partition('_')[0]}_ratio"
-                above = f"import_{role}_{variant.name}_{what}"
-                figures.take_ratio(name, above, f"import_{role}_own_{what}")
+            above = f"import_{role}_{variant.name}"
+            figures.take_ratio(
+                f"{above}_over_own_cpu_ratio", f"{above}_cpu_s", f"import_{role}_own_cpu_s"
+            )
 
 
 def _restart_ratios(figures: Figures, variants: list[Variant]) -> None:

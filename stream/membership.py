@@ -28,6 +28,10 @@ from faust.transport.drivers import aiokafka as driver
 
 from core.errors import FatalError
 
+FETCH_WAIT_MS: Final = 250
+"""How long the broker may hold a fetch that finds nothing; Faust has 1,500. What a rebalance or a
+pause has changed is not asked for before the fetch under way has come back."""
+
 FENCED_INSTANCE_ID: Final = 82
 """The broker's error code: another member has joined with our instance; aiokafka has no name."""
 
@@ -87,6 +91,11 @@ class GroupMember(GroupCoordinator):
 
 class MemberThread(driver.AIOKafkaConsumerThread):
     """Faust's thread around a consumer whose coordinator is a `GroupMember`."""
+
+    def _create_consumer(self, loop: Any) -> Any:
+        consumer: Any = super()._create_consumer(loop)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
 
     async def on_start(self) -> None:
         """Start the consumer; it joins when Faust subscribes it, which is later."""

@@ -1,16 +1,18 @@
 """What a member of the workers' group remembers when it is told that it is unknown."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import IllegalGenerationError, KafkaError
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
 from core.config import build
 from core.errors import ConfigError, FatalError
 from stream.app import instance_of
-from stream.membership import FENCED_INSTANCE_ID, GroupMember
+from stream.membership import FENCED_INSTANCE_ID, FETCH_WAIT_MS, GroupMember, MemberThread
 
 
 class Answer:
@@ -76,6 +78,14 @@ async def test_an_error_of_the_group_ends_the_worker(monkeypatch: pytest.MonkeyP
     assert "GROUP_AUTHORIZATION_FAILED" in str(refused)
     assert isinstance(fenced, FatalError)
     assert "worker.instance = 'w1'" in str(fenced)
+
+
+def test_a_fetch_that_finds_nothing_is_soon_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who gets a partition meanwhile waits for it: Faust's own wait is a second and a half."""
+    made = SimpleNamespace(_fetch_max_wait_ms=1_500)
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_create_consumer", lambda _self, _loop: made)
+    thread = MemberThread.__new__(MemberThread)
+    assert thread._create_consumer(None)._fetch_max_wait_ms == FETCH_WAIT_MS < 500
 
 
 @pytest.mark.parametrize("leaves", [True, False])
