@@ -8,7 +8,7 @@ Shapes: `B` posts, `D` embedding width, `C` classes of a head.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,11 @@ class PostEncoderService:
         """The model version that every score carries."""
         return self.config.version
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The names of the model's heads."""
+        return tuple(self._columns)
+
     def score(
         self, texts: Sequence[str], langs: Sequence[str], with_embedding: bool = False
     ) -> Scored:
@@ -123,7 +128,8 @@ class PostEncoderService:
         if not first_of:
             return
         new_rows = list(first_of.values())
-        fresh, vectors = self._infer([normalised[row] for row in new_rows])
+        encoded = self._tokenizer.encode([normalised[row] for row in new_rows])
+        fresh, vectors = self._probabilities(encoded)
         position = {key: index for index, key in enumerate(first_of)}
         for row in rows:
             index = position.get(keys[row])
@@ -132,22 +138,35 @@ class PostEncoderService:
             packed[row] = fresh[index]
             if embedding is not None:
                 embedding[row] = vectors[index]
+        # Nonsense is answered as it is, for whoever asks to refuse, and asked for anew next time.
+        sound: Any = ((fresh >= 0) & (fresh <= 1)).all(axis=1)  # of NaN neither holds
         for key, index in position.items():
-            # A copy: a view would keep the scores of the whole batch alive.
-            self._cache.put(key, fresh[index].copy())
+            if sound[index]:
+                # A copy: a view would keep the scores of the whole batch alive.
+                self._cache.put(key, fresh[index].copy())
 
-    def _infer(self, normalised: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        outputs = self._engine.infer(self._tokenizer.encode(normalised))
-        fresh = np.empty((len(normalised), self._width), np.float32)
+    def _probabilities(
+        self, token_ids: Sequence[Sequence[int]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run the network; return the probabilities of all heads side by side, and embeddings."""
+        outputs = self._engine.infer(token_ids)
+        fresh = np.empty((len(token_ids), self._width), np.float32)
         for head in self.config.heads:
             logits = outputs[LOGITS_PREFIX + head.name]
+            expected = (len(token_ids), len(head.calibration.scale))
+            if logits.shape != expected:  # a single row or column would be written to all of them
+                raise ValueError(f"{head.name} has shape {logits.shape}, expected {expected}")
             fresh[:, self._columns[head.name]] = probabilities(logits, head)
         return fresh, outputs[EMBEDDING]
 
     def warm_up(self) -> None:
-        """Read texts of every length once, so that no post waits for kernels to be made."""
+        """Read texts of every length once, so that no post waits for kernels to be made.
+
+        Raises:
+            ValueError: The network's outputs are not those of the configuration.
+        """
         lengths = range(LENGTH_STEP, self.config.max_tokens + 1, LENGTH_STEP)
-        self._engine.infer([[1] * length for length in lengths for _ in range(2)])
+        self._probabilities([[1] * length for length in lengths for _ in range(2)])
 
 
 def open_service(folder: Path, threads: int = 0, cached: int = CACHED_TEXTS) -> PostEncoderService:

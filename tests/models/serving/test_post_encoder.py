@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +123,45 @@ def test_version_stands_for_weights_precision_and_bits(built_repository: Path) -
     built = load_config(folder)
     assert built.version.startswith("post-encoder-1+")
     assert built.version.endswith(f".int8.{bits_of(folder)}")
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_nonsense_of_the_network_is_answered_once_and_not_kept(
+    number: float, tokenizer: TextTokenizer, engine: CountingEngine
+) -> None:
+    right = engine.infer
+    spoilt = [GOOD]
+
+    def infer(token_ids: Sequence[Sequence[int]]) -> Outputs:
+        outputs = right(token_ids)
+        if spoilt:
+            outputs["logits_sentiment"][0] = number
+        return outputs
+
+    engine.infer = infer  # type: ignore[method-assign]
+    service = PostEncoderService(config(), tokenizer, engine)
+    with np.errstate(invalid="ignore"):
+        first = service.score([GOOD, BAD], ["en"] * 2)
+    assert np.isnan(first.heads["sentiment"][0]).all()
+    assert np.isfinite(first.heads["sentiment"][1]).all()
+    spoilt.clear()
+    again = service.score([GOOD, BAD], ["en"] * 2)
+    assert np.isfinite(again.heads["sentiment"]).all()
+    assert engine.asked == [2, 1]  # the text that had numbers is not read again
+
+
+@pytest.mark.parametrize(
+    "change", [lambda logits: logits[:1], lambda logits: logits[:, :1], lambda logits: logits[:-1]]
+)
+def test_a_network_of_another_shape_does_not_even_warm_up(
+    change: Callable[[np.ndarray], np.ndarray], tokenizer: TextTokenizer, engine: CountingEngine
+) -> None:
+    right = engine.infer
+
+    def infer(token_ids: Sequence[Sequence[int]]) -> Outputs:
+        outputs = right(token_ids)
+        return {**outputs, "logits_sentiment": change(outputs["logits_sentiment"])}
+
+    engine.infer = infer  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="sentiment has shape"):
+        PostEncoderService(config(), tokenizer, engine).warm_up()
