@@ -10,6 +10,7 @@
     │   ├── AlertmanagerUnavailable
     │   ├── BrokerUnavailable
     │   ├── ScorerUnavailable
+    │   │   └── InvalidAnswer  it answers, and not with scores of what was asked
     │   └── StoreUnavailable
     └── FatalError             our own state is wrong: stop loudly, never guess
         └── CursorConflict     the store's cursor is not the one this writer expected
@@ -61,6 +62,13 @@ class BrokerUnavailable(TransientError):
 
 class ScorerUnavailable(TransientError):
     """The inference server is down, slow beyond its deadline, or its queue is full."""
+
+
+class InvalidAnswer(ScorerUnavailable):
+    """The scorer's answer as a whole cannot be used: rows, labels, types, outputs or version.
+
+    Not the fault of a post: halving the batch would make dead letters of posts that are well.
+    """
 
 
 class StoreUnavailable(TransientError):

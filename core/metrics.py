@@ -160,6 +160,9 @@ class Metrics:
         )
         self.scorer_up = self._gauge("scorer_up", "1 while the scorer answers")
         self.scorer_retries = self._counter("scorer_retries", "Batches sent to the scorer again")
+        self.scorer_invalid_answers = self._counter(
+            "scorer_invalid_answers", "Answers of the scorer that were refused as a whole"
+        )
         self.store_retries = self._counter("store_retries", "Store calls made again")
         self.count_latency_seconds = self._histogram(
             "count_latency_seconds", "From ingest time to counted in its pane", LATENCY_BUCKETS_S
@@ -194,7 +197,7 @@ class Metrics:
         )  # fmt: skip
         self.shadow_posts = self._counter("shadow_posts", "Posts that the shadow model scored too")
         self.shadow_skipped_posts = self._counter(
-            "shadow_skipped_posts", "Sampled posts that it did not score: busy or failed", "cause"
+            "shadow_skipped_posts", "Sampled posts not compared: busy, failed or invalid", "cause"
         )
         self.shadow_rating_disagreements = self._counter(
             "shadow_rating_disagreements", "Posts that one model rates and the other does not"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # numpy is the caller's; core itself stays without it
@@ -22,11 +22,14 @@ class ScoreBatch:
         rated: (B,) False where the model abstains (language, too little text, low confidence).
         heads: head name -> (B, C) calibrated probabilities in [0, 1]. A head that the model does
             not have is absent, which is not the same as zero.
+        wrong: row -> what is wrong with the answer for that post, never a word of it. Such a row is
+            zero and not rated, and must not be counted.
     """
 
     model_version: str
     rated: NDArray[np.bool_]
     heads: Mapping[str, NDArray[np.float32]]
+    wrong: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
 class Scorer(Protocol):
@@ -39,7 +42,8 @@ class Scorer(Protocol):
         compared to the last integer after a replay with other batch sizes.
 
         Raises:
-            ScorerUnavailable: down, too slow, or its queue is full; try again later.
+            ScorerUnavailable: down, too slow, its queue is full, or it answers with what cannot be
+                scores of this batch; try again later.
             ScorerRefused: up, but refuses this batch; halve it.
         """
         ...

@@ -21,6 +21,7 @@ TOO_LARGE: Final = "too_large"
 DUPLICATE: Final = "duplicate"
 DROPPED_LATE: Final = "dropped_late"
 SCORER_REFUSED: Final = "scorer_refused"
+INVALID_SCORE: Final = "invalid_score"
 UNMAPPABLE: Final = "unmappable"
 UNKNOWN_POST: Final = "unknown_post"
 
@@ -38,6 +39,7 @@ DEAD_REASONS: Final[dict[str, str]] = {
     DUPLICATE: "a post with this id was already counted inside the dedupe horizon",
     DROPPED_LATE: "the post's pane is older than `windows.retention_s` and can no longer change",
     SCORER_REFUSED: "the scorer fails on this post alone (found by halving its batch)",
+    INVALID_SCORE: "the scores of this post are not finite, outside [0, 1], or do not sum to one",
     UNMAPPABLE: "a source's item could not be mapped to a post",
     UNKNOWN_POST: "an edit or deletion names a post that cannot be corrected any more",
 }

@@ -12,9 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from core.errors import InvalidAnswer
 from core.labels import HEADS, INDEPENDENT
 from core.ports import ScoreBatch, Scorer
+from models.scorers.nonsense import ANSWER_KINDS, ROW_KINDS, Answer, spoil_rows
 
 EXAMPLES = (
     "What a lovely morning, thank you all!",
@@ -112,6 +115,52 @@ def scorer_checks() -> list[Check]:
         reports_its_model_version,
         abstains_on_languages_it_does_not_know,
         gives_a_text_the_same_bits_in_any_batch,
+    ]
+
+
+Answering = Callable[[Callable[[Answer], Answer]], Scorer]
+"""Makes a scorer whose model answers as the function changes its right answers."""
+_NONSENSE_TEXTS = tuple(f"{EXAMPLES[0]} {number}" for number in range(8))
+
+
+async def leaves_out_the_rows_that_are_wrong(kind: str, answering: Answering) -> None:
+    """Rows that are no probabilities are named; the others are what they would have been."""
+    spoilt = (1, 2, 6)
+    langs = _no_langs(_NONSENSE_TEXTS)
+    right = await answering(lambda answer: answer).score_batch(_NONSENSE_TEXTS, langs)
+    found = await answering(lambda answer: spoil_rows(kind, answer, spoilt)).score_batch(
+        _NONSENSE_TEXTS, langs
+    )
+    assert right.rated.all()
+    assert right.wrong == {}
+    assert tuple(found.wrong) == spoilt
+    _assert_well_formed(found, len(_NONSENSE_TEXTS))
+    kept = [row for row in range(len(_NONSENSE_TEXTS)) if row not in spoilt]
+    assert not found.rated[list(spoilt)].any()
+    assert found.rated[kept].all()
+    for name, values in found.heads.items():
+        assert values[kept].tobytes() == right.heads[name][kept].tobytes(), name
+        assert not values[list(spoilt)].any(), name
+    for detail in found.wrong.values():
+        assert any(detail.startswith(f"{head}: ") for head in HEADS)
+        assert EXAMPLES[0] not in detail
+
+
+async def is_unavailable_when_the_answer_is_wrong(kind: str, answering: Answering) -> None:
+    """An answer of another shape, type or version is nobody's scores."""
+    scorer = answering(ANSWER_KINDS[kind])
+    with pytest.raises(InvalidAnswer):
+        await scorer.score_batch(_NONSENSE_TEXTS, _no_langs(_NONSENSE_TEXTS))
+
+
+NonsenseCheck = Callable[[str, Answering], Awaitable[None]]
+
+
+def nonsense_checks() -> list[tuple[NonsenseCheck, str]]:
+    """Every kind of nonsense with the check that a scorer must pass when its model answers it."""
+    return [
+        *((leaves_out_the_rows_that_are_wrong, kind) for kind in ROW_KINDS),
+        *((is_unavailable_when_the_answer_is_wrong, kind) for kind in ANSWER_KINDS),
     ]
 
 

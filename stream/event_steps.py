@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core import reasons
 from core.clock import epoch_ms
 from core.codec import encode
 from core.schemas import ScoredPost
@@ -54,7 +53,7 @@ def events_outcome(
             edit_number += 1
             if blob is not None:
                 apply.operations.append((hashed, blob))
-    apply.totals["events"] = len(run.events) - len(scored.refused)
+    apply.totals["events"] = len(run.events) - len(scored.unscored)
     apply.totals[f"dead:{POST_EVENTS}"] = len(run.dead)
     return outcome
 
@@ -67,23 +66,20 @@ def _edits(
     outcome: Outcome,
     fold: LanguageFold,
 ) -> dict[int, bytes]:
-    """Return number of the edit -> its packed contribution; refused edits become letters."""
+    """Return number of the edit -> its packed contribution.
+
+    An edit without scores becomes a letter, and what its post added before stands.
+    """
     rows = [i for i, event in enumerate(run.events) if event.kind == "edit"]
-    for number in scored.refused:
-        event = run.events[rows[number]]
-        outcome.dead.append(
-            DeadLetter(
-                run.offsets[rows[number]],
-                reasons.SCORER_REFUSED,
-                "the scorer refuses the new text",
-                encode(event),
-            )
-        )
+    for number, (reason, detail) in scored.unscored.items():
+        row = rows[number]
+        letter = DeadLetter(run.offsets[row], reason, detail, encode(run.events[row]))
+        outcome.dead.append(letter)
     if scored.scores is None:
         return {}
     scores = to_micro(scored.scores)
     counters = counter_matrix(scores).tolist()
-    accepted = [number for number in range(len(rows)) if number not in set(scored.refused)]
+    accepted = [number for number in range(len(rows)) if number not in scored.unscored]
     blobs: dict[int, bytes] = {}
     for row, number in enumerate(accepted):
         event = run.events[rows[number]]

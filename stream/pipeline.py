@@ -8,7 +8,7 @@ they return. The steps of `post-events` are in `stream.event_steps`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from core.schemas import ScoredPost
 from core.settings import WindowSettings
 from stream import heartbeat
 from stream.intake import AcceptedPosts, DeadLetter
-from stream.scoring import Scored
+from stream.scoring import Scored, Unscored
 from stream.store.ids import decimal, kept_shard, lookup, seen_shard
 from stream.store.increments import ApplyBatch, Contribution
 from stream.topics import POSTS
@@ -159,8 +159,8 @@ class Pipeline:
         apply: ApplyBatch,
     ) -> Outcome:
         """Return what a run of posts does; fills `apply` with panes, ids and contributions."""
-        if scored.refused:
-            matches = _without_refused(run, matches, scored.refused)
+        if scored.unscored:
+            matches = _without_unscored(run, matches, scored.unscored)
         beats = heartbeat.count(run.posts)
         outcome = Outcome(
             apply,
@@ -208,21 +208,13 @@ class Pipeline:
             apply.kept.setdefault(kept_shard(hashed), []).extend((hashed, kept.packed()))
 
 
-def _without_refused(
-    run: AcceptedPosts, matches: Sequence[tuple[int, ...]], refused: Sequence[int]
+def _without_unscored(
+    run: AcceptedPosts, matches: Sequence[tuple[int, ...]], unscored: Mapping[int, Unscored]
 ) -> list[tuple[int, ...]]:
-    """Move refused posts to the dead; return the matches of those that stay."""
-    gone = set(refused)
-    for row in refused:
-        run.dead.append(
-            DeadLetter(
-                run.offsets[row],
-                reasons.SCORER_REFUSED,
-                "the scorer refuses this post alone",
-                encode(run.posts[row]),
-            )
-        )
-    kept = [row for row in range(len(run.posts)) if row not in gone]
+    """Move posts without scores to the dead; return the matches of those that stay."""
+    for row, (reason, detail) in unscored.items():
+        run.dead.append(DeadLetter(run.offsets[row], reason, detail, encode(run.posts[row])))
+    kept = [row for row in range(len(run.posts)) if row not in unscored]
     run.keep(kept)
     return [matches[row] for row in kept]
 

@@ -1,19 +1,22 @@
 """From accepted posts to scores: waits out a scorer that is down, halves a batch it refuses.
 
-A scorer that is away is not a bad post: the batch waits, with back-off, and nothing is skipped. A
-batch that the scorer refuses holds a post that it cannot take: halving finds it in log2(B) rounds.
+A scorer that is away is not a bad post: the batch waits, with back-off, and nothing is skipped. Nor
+is one whose answer as a whole is invalid. A batch that the scorer refuses holds a post that it
+cannot take: halving finds it in log2(B) rounds. A post whose scores are wrong is left out alone.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from core import reasons
 from core.clock import Clock
-from core.errors import ScorerRefused, ScorerUnavailable
+from core.errors import InvalidAnswer, ScorerRefused, ScorerUnavailable
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.ports import ScoreBatch, Scorer
@@ -22,17 +25,27 @@ from core.retry import pause_s
 _log = get_logger(__name__)
 
 
+class Unscored(NamedTuple):
+    """Why a post has no scores: a code of `core.reasons`, and what was found."""
+
+    reason: str
+    detail: str
+
+
+REFUSED: Final = Unscored(reasons.SCORER_REFUSED, "the scorer refuses this text alone")
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """Scores of the posts that could be scored, and the rows that could not.
 
     Attributes:
-        scores: rows in the order of the texts, without the refused ones; None if none is left.
-        refused: indices of the texts that alone make the scorer refuse.
+        scores: The rows in the order of the texts, without the unscored ones; None if none is left.
+        unscored: The index of each text without scores, in order, and why it has none.
     """
 
     scores: ScoreBatch | None
-    refused: tuple[int, ...]
+    unscored: Mapping[int, Unscored]
 
 
 class PatientScorer:
@@ -48,17 +61,17 @@ class PatientScorer:
     async def score(self, texts: Sequence[str], langs: Sequence[str]) -> Scored:
         """Score the texts, however long the scorer is away; cancel to give up."""
         if not texts:
-            return Scored(None, ())
+            return Scored(None, {})
         try:
-            return Scored(await self._wait_for_scores(texts, langs), ())
+            return _without_wrong(await self._wait_for_scores(texts, langs))
         except ScorerRefused:
             if len(texts) == 1:
-                return Scored(None, (0,))
+                return Scored(None, {0: REFUSED})
         middle = len(texts) // 2
         first = await self.score(texts[:middle], langs[:middle])
         second = await self.score(texts[middle:], langs[middle:])
-        refused = first.refused + tuple(row + middle for row in second.refused)
-        return Scored(_joined(first.scores, second.scores), refused)
+        late = {row + middle: why for row, why in second.unscored.items()}
+        return Scored(_joined(first.scores, second.scores), {**first.unscored, **late})
 
     async def _wait_for_scores(self, texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
         attempt = 0
@@ -69,6 +82,8 @@ class PatientScorer:
             except ScorerUnavailable as error:
                 self._metrics.scorer_up.set(0)
                 self._metrics.scorer_retries.inc()
+                if isinstance(error, InvalidAnswer):
+                    self._metrics.scorer_invalid_answers.inc()
                 if attempt in (0, 10) or attempt % 60 == 0:
                     _log.warning("scorer unavailable, waiting", error=str(error), tries=attempt + 1)
                 await self._clock.sleep(pause_s(attempt, self._chance))
@@ -85,6 +100,18 @@ class PatientScorer:
             self._metrics.model_info.clear()
             self._metrics.model_info.labels(model_version=version).set(1)
             self._model_version = version
+
+
+def _without_wrong(scores: ScoreBatch) -> Scored:
+    """Return the scores without the rows that the edge found wrong."""
+    if not scores.wrong:
+        return Scored(scores, {})
+    unscored = {row: Unscored(reasons.INVALID_SCORE, said) for row, said in scores.wrong.items()}
+    kept = [row for row in range(len(scores.rated)) if row not in unscored]
+    if not kept:
+        return Scored(None, unscored)
+    heads = {name: values[kept] for name, values in scores.heads.items()}
+    return Scored(ScoreBatch(scores.model_version, scores.rated[kept], heads), unscored)
 
 
 def _joined(first: ScoreBatch | None, second: ScoreBatch | None) -> ScoreBatch | None:

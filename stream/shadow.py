@@ -1,7 +1,8 @@
 """Shadow mode: a second model scores a sample of the live posts, and its disagreement is exported.
 
 The answer is always the first model's, given when it is there; the second runs beside it and
-whatever happens to it, late, failing or away, changes no score, no window and no order. Posts are
+whatever happens to it, late, failing, away or answering nonsense, changes no score, no window and
+no order. Posts are
 sampled by their text, so a text is in the sample of every worker and every replay, or in none.
 
 Shapes: `B` sampled posts, `C` classes of a head.
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import Clock
-from core.errors import GroundswellError
+from core.errors import GroundswellError, InvalidAnswer
 from core.labels import INDEPENDENT
 from core.logs import get_logger
 from core.metrics import Metrics
@@ -58,7 +59,11 @@ class ShadowScorer:
     async def score_batch(self, texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
         """See `Scorer.score_batch`; the scores are the first model's."""
         scores = await self._scorer.score_batch(texts, langs)
-        rows = [row for row, text in enumerate(texts) if _number(text) < self._limit]
+        rows = [
+            row
+            for row, text in enumerate(texts)
+            if _number(text) < self._limit and row not in scores.wrong
+        ]
         if rows:
             self._begin([texts[row] for row in rows], [langs[row] for row in rows], scores, rows)
         return scores
@@ -106,7 +111,8 @@ class ShadowScorer:
             elapsed_s = self._clock.monotonic() - sent
             self._note(first, second, elapsed_s)
         except Exception as error:  # of a second model nothing may reach the first
-            self._metrics.shadow_skipped_posts.labels(cause="failed").inc(len(texts))
+            cause = "invalid" if isinstance(error, InvalidAnswer) else "failed"
+            self._metrics.shadow_skipped_posts.labels(cause=cause).inc(len(texts))
             if not isinstance(error, GroundswellError):
                 _log.warning("the shadow model cannot be compared", error=type(error).__name__)
 
@@ -117,14 +123,15 @@ class ShadowScorer:
             metrics.shadow_info.clear()
             metrics.shadow_info.labels(model_version=versions[0], shadow_version=versions[1]).set(1)
             self._versions = versions
-        metrics.shadow_posts.inc(len(first.rated))
+        right = np.ones(len(first.rated), np.bool_)
+        right[list(second.wrong)] = False
+        metrics.shadow_skipped_posts.labels(cause="invalid").inc(len(second.wrong))
+        metrics.shadow_posts.inc(int(right.sum()))
         metrics.shadow_latency_seconds.observe(elapsed_s)
-        metrics.shadow_rating_disagreements.inc(int((first.rated != second.rated).sum()))
-        both = first.rated & second.rated
+        metrics.shadow_rating_disagreements.inc(int((first.rated != second.rated)[right].sum()))
+        both = first.rated & second.rated  # a wrong row is not rated
         for head in first.heads.keys() & second.heads.keys():
             one, other = first.heads[head][both], second.heads[head][both]
-            if one.shape != other.shape:
-                raise ValueError(f"{head}: {one.shape[1]} classes here, {other.shape[1]} there")
             apart = distances(head, one, other)
             metrics.shadow_compared_posts.labels(head=head).inc(len(apart))
             metrics.shadow_distance.labels(head=head).inc(float(apart.sum()))

@@ -52,7 +52,7 @@ class StageParts:
     async def score(self, texts: Sequence[str], langs: Sequence[str]) -> Scored:
         """Score inside the budget."""
         if not texts:
-            return Scored(None, ())
+            return Scored(None, {})
         held = await self.budget.acquire(len(texts))
         try:
             return await self.scorer.score(texts, langs)

@@ -5,7 +5,7 @@ told to fail the way real scorers fail.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
@@ -17,8 +17,11 @@ from core.errors import ScorerRefused, ScorerUnavailable
 from core.labels import HEADS, INDEPENDENT
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings
+from models.scorers.edge import Asked, checked
+from models.scorers.nonsense import RATED, VERSION, Answer
 
-VERSION: Final = "fake-1"
+_VERSION: Final = "fake-1"
+_HEADS: Final = tuple(HEADS)
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
@@ -33,18 +36,20 @@ class Faults:
         delay_s: every answer takes so long.
         is_down: every call finds the scorer away.
         timeout_s: a delay beyond this counts as scorer away; 0 waits for ever.
+        spoil: makes wrong answers of right ones, before the edge; None leaves them right.
     """
 
     refuse_marker: str = ""
     delay_s: float = 0.0
     is_down: bool = False
     timeout_s: float = 0.0
+    spoil: Callable[[Answer], Answer] | None = None
 
 
 class FakeScorer:
     """Satisfies `core.ports.Scorer`. Rates every non-empty text that claims English or nothing."""
 
-    def __init__(self, version: str = VERSION, faults: Faults | None = None) -> None:
+    def __init__(self, version: str = _VERSION, faults: Faults | None = None) -> None:
         self.version = version
         self.faults = faults or Faults()
         self.calls = 0
@@ -74,7 +79,12 @@ class FakeScorer:
             np.bool_,
             len(texts),
         )
-        return ScoreBatch(self.version, rated, heads)
+        asked = Asked("the fake scorer", len(texts), _HEADS, self.version)
+        if self.faults.spoil is None:
+            return checked(asked, self.version, rated, heads)
+        versions = np.full((len(texts), 1), self.version.encode(), np.object_)
+        spoilt = self.faults.spoil({RATED: rated.reshape(-1, 1), VERSION: versions, **heads})
+        return checked(asked, spoilt.pop(VERSION), spoilt.pop(RATED), spoilt)
 
     async def is_ready(self) -> bool:
         """Whether it was not told to be down."""

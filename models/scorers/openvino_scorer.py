@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from core.errors import ScorerRefused, ScorerUnavailable
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings
+from models.scorers.edge import Asked, checked
 from models.serving.place import FIRST_VERSION, built_model
 from models.serving.post_encoder import PostEncoderService, open_service
 
@@ -42,7 +43,8 @@ class OpenVinoScorer:
             raise ScorerRefused(
                 f"the in-process model failed with {type(error).__name__} on {len(texts)} posts"
             ) from error
-        return ScoreBatch(self._service.version, scored.rated, scored.heads)
+        asked = Asked("the in-process model", len(texts), self._service.heads)
+        return checked(asked, self._service.version, scored.rated, scored.heads)
 
     async def is_ready(self) -> bool:
         """Whether it was not closed; the model is loaded at construction."""

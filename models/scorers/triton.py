@@ -1,6 +1,7 @@
-"""The model on a Triton server over gRPC: the only module that imports tritonclient."""
+"""The model on a Triton server over gRPC; beside its fake the only one to import tritonclient."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -12,12 +13,19 @@ from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from core.errors import ScorerRefused, ScorerUnavailable
+from core.errors import InvalidAnswer, ScorerRefused, ScorerUnavailable
 from core.labels import HEADS
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings
+from models.scorers.edge import MAX_VERSION_CHARS, Asked, checked, joined, shown
 
 TEXT, LANG, RATED, VERSION = "TEXT", "LANG", "RATED", "MODEL_VERSION"
+_MAX_POSTS_ASKED: Final = 4_096
+"""In one request, whatever the server says that it takes; the worker's batches are no larger."""
+_MAX_ANSWER_BYTES: Final = 65_536 + _MAX_POSTS_ASKED * (
+    # The probabilities at their widest, RATED, and MODEL_VERSION with its length.
+    8 * sum(map(len, HEADS.values())) + 1 + 4 + 4 * MAX_VERSION_CHARS
+)
 _CHANNEL: Final = (
     # gRPC's own back-off grows to two minutes: a server that is back would be left alone so long.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -25,7 +33,8 @@ _CHANNEL: Final = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Batches are bounded by the worker; gRPC's 4 MB would refuse what the worker may send.
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
+    # What comes back is bounded by what is asked: nobody else's numbers fill our memory.
+    ("grpc.max_receive_message_length", _MAX_ANSWER_BYTES),
 )
 _READY_TIMEOUT_S: Final = 2.0
 _STATUS: Final = "StatusCode."
@@ -33,14 +42,23 @@ _STATUS: Final = "StatusCode."
 _REFUSALS: Final = frozenset({"INVALID_ARGUMENT", "INTERNAL", "RESOURCE_EXHAUSTED", "OUT_OF_RANGE"})
 # Triton reports a dead or restarting backend process as INTERNAL, which no batch is to blame for.
 _SERVER_TROUBLE: Final = ("stub process", "is not ready", "shared memory", "exit")
+# What gRPC on this side says of an answer that it cannot take, or that broke off.
+_ANSWER_TROUBLE: Final = ("client: ", "deserializing", "rst_stream")
 
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """What the server says of the model: asked once per connection."""
+    """What the server says of the model: asked once per connection.
+
+    Attributes:
+        heads: The heads among the model's outputs, in the order of `core.labels`.
+        max_batch: How many posts it takes in one request.
+        version: What MODEL_VERSION has to be; "" where the configuration does not tell.
+    """
 
     heads: tuple[str, ...]
     max_batch: int
+    version: str
 
 
 def _bytes_column(values: Sequence[str]) -> NDArray[np.object_]:
@@ -56,6 +74,8 @@ def translate(error: Exception, what: str) -> Exception:
         return ScorerUnavailable(f"{what}: {type(error).__name__}")
     status = str(error.status() or "").removeprefix(_STATUS)
     said = str(error.message() or "")
+    if any(sign in said.lower() for sign in _ANSWER_TROUBLE):
+        return InvalidAnswer(f"{what}: {status}: {said[:200]}")
     if status in _REFUSALS and not any(sign in said.lower() for sign in _SERVER_TROUBLE):
         return ScorerRefused(f"{what}: {status}: {said[:200]}")
     return ScorerUnavailable(f"{what}: {status or type(error).__name__}: {said[:200]}")
@@ -72,6 +92,7 @@ class TritonScorer:
         self, url: str, model: str = "post_encoder", timeout_s: float = 30.0, version: str = ""
     ) -> None:
         self._url = url
+        self._who = f"Triton at {url}"
         self._model = model
         self._version = version  # "" leaves the choice to the server's version policy
         self._timeout_s = timeout_s
@@ -83,28 +104,23 @@ class TritonScorer:
         """See `Scorer.score_batch`. Larger batches than the server takes go in pieces."""
         served = await self._learn()
         if not texts:
-            return await self._score(served, [""], [""], keep=0)
+            # The server wants a post at least; of its answer the widths are kept.
+            padded = await self._score(served, [""], [""])
+            return ScoreBatch(
+                padded.model_version,
+                padded.rated[:0],
+                {name: values[:0] for name, values in padded.heads.items()},
+            )
         step = served.max_batch
         if len(texts) <= step:
-            return await self._score(served, texts, langs, keep=len(texts))
+            return await self._score(served, texts, langs)
         pieces = await asyncio.gather(
             *(
-                self._score(served, texts[i : i + step], langs[i : i + step], keep=step)
+                self._score(served, texts[i : i + step], langs[i : i + step])
                 for i in range(0, len(texts), step)
             )
         )
-        versions = {piece.model_version for piece in pieces}
-        if len(versions) > 1:
-            # The model was replaced between two pieces: a batch has one version, so score again.
-            raise ScorerUnavailable(f"the model changed within a batch: {sorted(versions)}")
-        return ScoreBatch(
-            versions.pop(),
-            np.concatenate([piece.rated for piece in pieces]),
-            {
-                name: np.concatenate([piece.heads[name] for piece in pieces])
-                for name in served.heads
-            },
-        )
+        return joined(self._who, pieces)
 
     async def is_ready(self) -> bool:
         """Whether the server answers and has loaded the model."""
@@ -141,17 +157,28 @@ class TritonScorer:
             except (InferenceServerException, grpc.RpcError) as error:
                 # Whatever the status: without the model there is nothing to blame a batch for.
                 raise ScorerUnavailable(
-                    f"Triton at {self._url} has no model {self._model!r} now: "
+                    f"{self._who} has no model {self._model!r} now: "
                     f"{type(error).__name__}: {str(error)[:200]}"
                 ) from error
-            outputs = {output.name for output in answer.config.output}
+            if answer is None:
+                raise InvalidAnswer(f"{self._who} describes {self._model!r} by no message")
+            config = answer.config
+            outputs = {output.name for output in config.output}
             heads = tuple(name for name in HEADS if name in outputs)
-            self._served = _Served(heads, max(1, answer.config.max_batch_size))
+            if not heads:
+                raise InvalidAnswer(
+                    f"{self._who}: model {self._model!r} has outputs {shown(sorted(outputs))}, "
+                    f"expected some of {', '.join(HEADS)}"
+                )
+            told = config.parameters["model_version"].string_value if config.parameters else ""
+            most = min(max(1, config.max_batch_size), _MAX_POSTS_ASKED)
+            self._served = _Served(heads, most, told)
             return self._served
 
     async def _score(
-        self, served: _Served, texts: Sequence[str], langs: Sequence[str], keep: int
+        self, served: _Served, texts: Sequence[str], langs: Sequence[str]
     ) -> ScoreBatch:
+        """Ask once."""
         inputs = []
         for name, values in ((TEXT, texts), (LANG, langs)):
             tensor = InferInput(name, [len(values), 1], "BYTES")
@@ -166,25 +193,44 @@ class TritonScorer:
                 outputs=wanted,
                 client_timeout=self._timeout_s,
             )
+            return self._read(served, cast(InferResult, answer), len(texts))
         except (InferenceServerException, grpc.RpcError) as error:
-            translated = translate(error, f"Triton at {self._url}, {len(texts)} posts")
+            translated = translate(error, f"{self._who}, {len(texts)} posts")
             if isinstance(translated, ScorerUnavailable):
                 self._served = None
             raise translated from error
-        return self._columns(served, cast(InferResult, answer), keep)
+        except InvalidAnswer:
+            self._served = None  # perhaps another model is served by now
+            raise
 
-    def _columns(self, served: _Served, answer: InferResult, keep: int) -> ScoreBatch:
-        columns: dict[str, Any] = {
-            name: answer.as_numpy(name) for name in (RATED, VERSION, *served.heads)
-        }
-        absent = [name for name, column in columns.items() if column is None]
-        if absent:
-            raise ScorerRefused(f"Triton at {self._url} left out {', '.join(absent)}")
-        return ScoreBatch(
-            columns[VERSION][0, 0].decode(),
-            columns[RATED][:keep, 0],
-            {name: columns[name][:keep] for name in served.heads},
-        )
+    def _read(self, served: _Served, answer: InferResult, posts: int) -> ScoreBatch:
+        """Return the answer, checked; the protocol's own bounds come before ours."""
+        asked = Asked(self._who, posts, served.heads, served.version)
+        response: Any = answer.get_response()
+        if response is None:  # what gRPC makes of bytes that are no message
+            raise asked.invalid("bytes", "that are no message", "one of Triton's protocol")
+        names = Counter(output.name for output in response.outputs)
+        expected = Counter((RATED, VERSION, *served.heads))
+        for what, wrong in (
+            ("no output", expected - names),
+            ("a second or unknown output", names - expected),
+        ):
+            if wrong:
+                raise asked.invalid(what, ", ".join(sorted(wrong)), ", ".join(sorted(expected)))
+        if response.model_name != self._model:
+            raise asked.invalid("model", response.model_name, self._model)
+        if self._version and response.model_version != self._version:
+            raise asked.invalid("version", response.model_version, self._version)
+        columns: dict[str, Any] = {}
+        for name in expected:
+            try:
+                columns[name] = answer.as_numpy(name)
+            except Exception as error:  # whatever the bytes make of a reader that trusts them
+                raise asked.invalid(
+                    f"{name} that cannot be read:", type(error).__name__, "its own shape and type"
+                ) from error
+        heads = {name: columns[name] for name in served.heads}
+        return checked(asked, columns[VERSION], columns[RATED], heads)
 
 
 def from_settings(settings: ScorerSettings) -> TritonScorer:

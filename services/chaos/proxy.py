@@ -21,6 +21,7 @@ class TcpProxy:
     Attributes:
         target_port: where connections are led; may be changed.
         latency_s: every chunk waits so long, in either direction; may be changed at any time.
+        drip_s: what comes back passes byte by byte, one in so long, while it is not 0.
         is_refusing: new connections are closed at once while True.
         connections: how many were led through.
     """
@@ -28,6 +29,7 @@ class TcpProxy:
     def __init__(self, target_port: int = 0) -> None:
         self.target_port = target_port
         self.latency_s = 0.0
+        self.drip_s = 0.0
         self.is_refusing = False
         self.connections = 0
         self._open: set[asyncio.StreamWriter] = set()
@@ -74,18 +76,26 @@ class TcpProxy:
         self.connections += 1
         self._open |= {writer, far_writer}
         try:
-            await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
+            await asyncio.gather(
+                self._pass(reader, far_writer), self._pass(far_reader, writer, is_answer=True)
+            )
         finally:
             self._open -= {writer, far_writer}
             for side in (writer, far_writer):
                 side.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_answer: bool = False
+    ) -> None:
         """Pass one direction until it ends; the end of one is the end of both."""
         with suppress(OSError):
             while chunk := await reader.read(_CHUNK_BYTES):
                 if self.latency_s > 0:
                     await asyncio.sleep(self.latency_s)
+                while is_answer and self.drip_s > 0 and len(chunk) > 1:
+                    writer.write(chunk[:1])
+                    await asyncio.sleep(self.drip_s)
+                    chunk = chunk[1:]
                 writer.write(chunk)
                 await writer.drain()
         writer.transport.abort()

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import FatalError
 from core.labels import HEADS, TOPICS
 from core.ports import ScoreBatch
 from core.schemas import MICRO
@@ -48,13 +49,45 @@ class MicroScores:
 
 
 def to_micro(scores: ScoreBatch) -> MicroScores:
-    """Round probabilities to micro-units, once; everything later is integer arithmetic."""
+    """Round probabilities to micro-units, once; everything later is integer arithmetic.
+
+    The last gate before the store: the edge of the scorers refuses what is no probability, and a
+    number that got past it would spoil its pane for good.
+
+    Raises:
+        FatalError: There is a number that is no probability, or an array of another shape or type.
+    """
+    rated: Any = scores.rated
+    if _kind(rated) != "b" or rated.ndim != 1:
+        raise FatalError(f"`rated` of {scores.model_version} is no column of truth values")
+    if (rated.view(np.uint8) > 1).any():
+        raise FatalError(f"`rated` of {scores.model_version} has a byte that is neither 0 nor 1")
     heads = {
-        name: np.rint(scores.heads[name].astype(np.float64) * MICRO).astype(np.int64)
-        for name in HEADS
+        name: _micro(scores, name, len(labels))
+        for name, labels in HEADS.items()
         if name in scores.heads
     }
     return MicroScores(scores.model_version, scores.rated, heads, _topics(heads, scores.rated))
+
+
+def _micro(scores: ScoreBatch, name: str, classes: int) -> Ints:
+    """Return the probabilities of a head, (B, C), in micro-units."""
+    values: Any = scores.heads[name]
+    who = f"head {name} of {scores.model_version}"
+    if _kind(values) != "f":
+        raise FatalError(f"{who} holds no floating-point numbers")
+    expected = (len(scores.rated), classes)
+    if values.shape != expected:
+        raise FatalError(f"{who} has shape {values.shape}, expected {expected}")
+    wrong: Any = ~((values >= 0) & (values <= 1))  # of NaN neither holds
+    if wrong.any():
+        raise FatalError(f"{who} has {int(wrong.sum())} numbers outside [0, 1] past the edge")
+    return np.rint(values.astype(np.float64) * MICRO).astype(np.int64)
+
+
+def _kind(values: Any) -> str:
+    """Return numpy's letter for the type of an array's numbers, "" of what is no array."""
+    return getattr(getattr(values, "dtype", None), "kind", "")
 
 
 def _topics(heads: dict[str, Ints], rated: NDArray[np.bool_]) -> list[str]:

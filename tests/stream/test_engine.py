@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from core import reasons
 from core.clock import SystemClock
 from core.codec import dead_post_decoder, encode, progress_decoder
-from core.errors import CursorConflict, ScorerRefused, StoreUnavailable
+from core.errors import CursorConflict, FatalError, ScorerRefused, StoreUnavailable
 from core.labels import HEADS
 from core.metrics import Metrics
 from core.ports import ScoreBatch
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
 from core.testing.builders import NOON, make_event, make_post
+from models.scorers.fake import FakeScorer
+from models.scorers.nonsense import spoil_rows
 from stream.batching import BatchLimits, PostBudget
 from stream.engine import Engine
 from stream.outlets import KafkaOutlets
@@ -99,7 +101,7 @@ class FlakyStore:
         return applied
 
 
-def make_engine(store, sink, chance, worker=None, poison="", metrics=None):
+def make_engine(store, sink, chance, worker=None, poison="", metrics=None, scorer=None):
     """Return an engine on `store` with everything else in memory."""
     worker = worker or WorkerSettings(max_batch_posts=16, max_batch_age_ms=5)
     metrics = metrics or Metrics()
@@ -117,7 +119,7 @@ def make_engine(store, sink, chance, worker=None, poison="", metrics=None):
     stage_parts = StageParts(
         pipeline=Pipeline(WindowSettings()),
         store=store,
-        scorer=PatientScorer(HashScorer(chance, poison), clock, metrics),
+        scorer=PatientScorer(scorer or HashScorer(chance, poison), clock, metrics),
         budget=PostBudget(worker.max_in_flight_posts),
         matcher=lambda: MATCHER,
         max_message_bytes=worker.max_message_bytes,
@@ -461,6 +463,78 @@ async def test_a_post_that_the_scorer_cannot_take_is_found_and_kept_as_a_letter(
     dead = [dead_post_decoder.decode(value) for value in sink.values(DEAD_POSTS)]
     assert [(d.offset, d.reason) for d in dead] == [(23, reasons.SCORER_REFUSED)]
     assert (await store.partition_state(number)).totals["counted"] == 49
+
+
+class SpoilingScorer(FakeScorer):
+    """Spoils the rows whose texts say so, before the edge."""
+
+    async def score_batch(self, texts, langs):
+        rows = [row for row, text in enumerate(texts) if "SPOILT" in text]
+        self.faults.spoil = lambda answer: spoil_rows("nan", answer, rows)
+        return await super().score_batch(texts, langs)
+
+
+async def test_posts_and_edits_with_wrong_scores_are_letters_and_nothing_else_is(store):
+    chance = random.Random(5)
+    number, sink, metrics = next(_partitions), ListSink(), Metrics()
+    posts = [make_post(i, text="late again", lang="en") for i in range(50)]
+    for spoilt in (7, 23):
+        posts[spoilt] = make_post(spoilt, text="late SPOILT", lang="en")
+    events = [
+        make_event("edit", 1, text="on time, SPOILT", lang="en"),
+        make_event("edit", 2, text="on time", lang="en"),
+        make_event("like", 3),
+    ]
+    engine = make_engine(store, sink, chance, metrics=metrics, scorer=SpoilingScorer())
+    topics = {
+        (POSTS, number): MemoryPartition([encode(post) for post in posts]),
+        (POST_EVENTS, number): MemoryPartition([encode(event) for event in events]),
+    }
+    await run_until_applied(engine, store, topics, chance)
+    dead = [dead_post_decoder.decode(value) for value in sink.values(DEAD_POSTS)]
+    assert sorted((d.topic, d.offset, d.reason) for d in dead) == [
+        (POST_EVENTS, 0, reasons.INVALID_SCORE),
+        (POSTS, 7, reasons.INVALID_SCORE),
+        (POSTS, 23, reasons.INVALID_SCORE),
+    ]
+    for letter in dead:
+        assert "NaN, expected numbers in [0, 1]" in letter.detail
+        assert "SPOILT" not in letter.detail
+        assert b"SPOILT" in letter.payload
+    totals = (await store.partition_state(number)).totals
+    assert totals["counted"] == 48
+    assert totals["dead:posts"] == 2
+    assert totals["events"] == 2
+    assert totals["dead:post-events"] == 1
+    # The post of the edit that has no scores counts as it was: it still matches.
+    panes = await read_windows(store, number)
+    assert sum(counters["posts"] for (query, _), counters in panes.items() if query == "late") == 47
+    value = metrics.registry.get_sample_value
+    labels = {"reason": reasons.INVALID_SCORE, "stage": "worker"}
+    assert value("groundswell_dead_posts_total", labels) == 3
+
+
+async def test_a_number_that_got_past_the_edge_stops_the_worker_and_reaches_no_pane(store):
+    class Unchecked(HashScorer):
+        async def score_batch(self, texts, langs):
+            scores = await super().score_batch(texts, langs)
+            scores.heads["emotion"][0, 0] = np.nan
+            return scores
+
+    chance = random.Random(5)
+    number, sink = next(_partitions), ListSink()
+    engine = make_engine(store, sink, chance, scorer=Unchecked(chance))
+    topics = {(POSTS, number): MemoryPartition([encode(make_post(i)) for i in range(20)])}
+    feeding = asyncio.create_task(feed(engine, topics, chance))
+    with pytest.raises(FatalError) as stopped:
+        await feeding
+    found = stopped.value.__cause__
+    while isinstance(found, ExceptionGroup):
+        found = found.exceptions[0]
+    assert "head emotion of hash-1 has 1 numbers outside [0, 1]" in str(found)
+    await engine.drain(60)
+    assert await read_windows(store, number) == {}
+    assert sink.values(SCORED_POSTS) == []
 
 
 async def test_deletions_and_edits_reach_the_windows_in_any_order_of_topics(store):

@@ -12,6 +12,7 @@ from core.ports import ScoreBatch
 from core.settings import ScorerSettings, Settings
 from core.testing.builders import NOON
 from models.scorers.fake import FakeScorer, Faults
+from models.scorers.nonsense import ANSWER_KINDS, ROW_KINDS, spoil_rows
 from services.bootstrap import make_live_scorer
 from stream.shadow import MAX_BATCHES, ShadowScorer, distances, other_labels
 
@@ -120,6 +121,34 @@ async def test_a_second_model_that_fails_is_counted_and_nothing_else(faults: Fau
     assert bench.value("skipped_posts_total", cause="failed") == len(TEXTS)
     assert bench.value("posts_total") == 0
     assert await bench.scorer.is_ready()
+
+
+@pytest.mark.parametrize("kind", ANSWER_KINDS)
+async def test_an_invalid_answer_of_the_second_model_is_counted_and_nothing_else(kind: str) -> None:
+    bench = Bench(FakeScorer(faults=Faults(spoil=ANSWER_KINDS[kind])))
+    found = await bench.scorer.score_batch(TEXTS, LANGS)
+    assert same(found, await FakeScorer().score_batch(TEXTS, LANGS))
+    await bench.scorer.settle()
+    assert bench.value("skipped_posts_total", cause="invalid") == len(TEXTS)
+    assert bench.value("posts_total") == 0
+
+
+@pytest.mark.parametrize("kind", ROW_KINDS)
+async def test_wrong_rows_of_either_model_are_not_compared(kind: str) -> None:
+    def spoilt(*rows: int) -> FakeScorer:
+        return FakeScorer(faults=Faults(spoil=lambda answer: spoil_rows(kind, answer, rows)))
+
+    bench = Bench(spoilt(3, 9, 11))
+    bench.scorer._scorer = spoilt(1, 3)
+    found = await bench.scorer.score_batch(TEXTS, LANGS)
+    assert list(found.wrong) == [1, 3]
+    await bench.scorer.settle()
+    # Of the sample, which lacks the rows 1 and 3, the second model spoils three more.
+    assert bench.value("skipped_posts_total", cause="invalid") == 3
+    assert bench.value("posts_total") == len(TEXTS) - 5
+    for head in HEADS:
+        assert bench.value("compared_posts_total", head=head) == len(TEXTS) - 5
+        assert bench.value("distance_total", head=head) == 0
 
 
 async def test_a_slow_second_model_holds_nobody_up_and_a_bounded_number_of_posts() -> None:

@@ -1,16 +1,21 @@
+import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.errors import ConfigError, ScorerRefused, ScorerUnavailable
+from core.labels import HEADS
 from core.ports import Scorer
 from core.settings import ScorerSettings
 from models.scorers import SCORERS
+from models.scorers.fake import FakeScorer
+from models.scorers.nonsense import RATED, VERSION, Answer
 from models.scorers.openvino_scorer import OpenVinoScorer
 from models.serving.post_encoder import Scored
-from models.testing import Check, scorer_checks
+from models.testing import Check, NonsenseCheck, nonsense_checks, scorer_checks
 
 pytestmark = pytest.mark.server
 
@@ -57,6 +62,35 @@ class StuckService:
             self.released.wait(30)
             raise AssertionError("released")
         raise self.failure
+
+
+class SpoilingService:
+    """A model that answers the fake scorer's numbers as they are changed."""
+
+    version = "spoilt-1"
+    heads = tuple(HEADS)
+
+    def __init__(self, spoil: Callable[[Answer], Answer]) -> None:
+        self._spoil = spoil
+
+    def score(self, texts: Sequence[str], langs: Sequence[str]) -> Scored:
+        right = asyncio.run(FakeScorer().score_batch(texts, langs))
+        versions = np.full((len(texts), 1), self.version.encode(), np.object_)
+        answer = self._spoil({RATED: right.rated, VERSION: versions, **right.heads})
+        del answer[VERSION]  # in process it is the model's own
+        return Scored(answer.pop(RATED), answer, None)
+
+
+@pytest.mark.parametrize(
+    ("check", "kind"),
+    [(check, kind) for check, kind in nonsense_checks() if kind != "version"],
+    ids=lambda value: str(value)[:20],
+)
+async def test_openvino_keeps_nonsense_out(check: NonsenseCheck, kind: str) -> None:
+    def answering(spoil: Callable[[Answer], Answer]) -> Scorer:
+        return OpenVinoScorer(SpoilingService(spoil))  # type: ignore[arg-type]
+
+    await check(kind, answering)
 
 
 async def test_timeout_becomes_unavailable() -> None:

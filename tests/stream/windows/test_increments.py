@@ -1,9 +1,11 @@
 from collections import defaultdict
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.errors import FatalError
 from core.labels import HEADS
 from core.ports import ScoreBatch
 from stream.windows.increments import counter_matrix, group_increments, to_micro
@@ -45,6 +47,43 @@ def test_a_head_that_the_model_lacks_leaves_its_counters_at_zero():
     matrix = counter_matrix(to_micro(only))
     assert matrix[:, INDEX["emotion_posts"] :].sum() == 0
     assert to_micro(only).topics == ["none", "none"]
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e30, -3.0, 1.0000001, -1e-7])
+@pytest.mark.parametrize("is_rated", [True, False])
+def test_a_number_that_is_no_probability_never_becomes_an_increment(head, number, is_rated):
+    scores = _scores(3, 7, [True, is_rated, True])
+    scores.heads[head][1, -1] = number
+    with pytest.raises(FatalError, match=f"head {head} of fake-1 has 1 numbers outside"):
+        to_micro(scores)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.ones((3, 3), np.int64), "no floating-point"),
+        (np.full((3, 3), 0.3, object), "no floating-point"),
+        (np.full((2, 3), 0.3), r"shape \(2, 3\), expected \(3, 3\)"),
+        (np.full((4, 3), 0.3), r"shape \(4, 3\)"),
+        (np.full((3, 4), 0.3), r"shape \(3, 4\)"),
+        ([[0.3] * 3] * 3, "no floating-point"),
+    ],
+)
+def test_an_array_of_another_shape_or_type_never_becomes_an_increment(values, said):
+    scores = _scores(3, 7)
+    scores = ScoreBatch("m", scores.rated, {**scores.heads, "sentiment": values})
+    with pytest.raises(FatalError, match=f"head sentiment of m .*{said}"):
+        to_micro(scores)
+
+
+@pytest.mark.parametrize(
+    "rated",
+    [np.ones(3), np.ones((3, 1), bool), [True] * 3, np.array([1, 7, 0], np.uint8).view(bool)],
+)
+def test_rated_that_is_no_column_of_truth_values_never_multiplies(rated):
+    with pytest.raises(FatalError, match="`rated` of m"):
+        to_micro(ScoreBatch("m", rated, _scores(3, 7).heads))
 
 
 _rows = st.lists(
