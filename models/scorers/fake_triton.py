@@ -91,7 +91,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     async def start(self, port: int = 0) -> None:
         """Listen on a loopback port, a free one if 0."""
-        self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+        options = [
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.so_reuseport", 0),  # or two servers could share a port without a word
+        ]
+        self._server = grpc.aio.server(options=options)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         await self._server.start()

@@ -38,6 +38,7 @@ class Books:
     Attributes:
         pane_s: length of a pane.
         ledger: lines of the source's ledger.
+        wrong_answers: lines of the stand-in, one for each row that it answered wrongly.
         records: topic -> records in order of offset within each partition.
         scored: position of the source record -> every scoring of it, in order.
         letters: dead letters in order.
@@ -49,6 +50,7 @@ class Books:
 
     pane_s: int
     ledger: list[bytes] = field(default_factory=list[bytes])
+    wrong_answers: list[bytes] = field(default_factory=list[bytes])
     records: dict[str, list[RawRecord]] = field(default_factory=dict[str, list[RawRecord]])
     scored: dict[Where, list[bytes]] = field(default_factory=dict[Where, list[bytes]])
     letters: list[Letter] = field(default_factory=list[Letter])

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from core.errors import ConfigError
 from core.suggest import did_you_mean
 
-How = Literal["kill", "stop", "empty", "full", "slow", "cut", "errors"]
+How = Literal["kill", "stop", "empty", "full", "slow", "cut", "drip", "answers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,26 @@ FAULTS: Final[dict[str, Fault]] = {
     "scorer-stopped": Fault("scorer", "stop", "SIGSTOP beyond the scorer's time-out, SIGCONT"),
     "scorer-slow": Fault("scorer", "slow", "latency between workers and scorer"),
     "scorer-cut": Fault("scorer", "cut", "every connection to the scorer cut, new ones refused"),
-    "scorer-errors": Fault("scorer", "errors", "the scorer answers with errors"),
+    "scorer-drip": Fault("scorer", "drip", "answers come byte by byte, beyond the time-out"),
+    "scorer-errors": Fault("scorer", "answers", "the scorer answers with errors"),
+    "scorer-nan": Fault("scorer", "answers", "NaN in a third of the rows"),
+    "scorer-inf": Fault("scorer", "answers", "infinity in a third of the rows"),
+    "scorer-minus-inf": Fault("scorer", "answers", "minus infinity in a third of the rows"),
+    "scorer-huge": Fault("scorer", "answers", "1e30 in a third of the rows"),
+    "scorer-negative": Fault("scorer", "answers", "-3 in a third of the rows"),
+    "scorer-sum": Fault("scorer", "answers", "an exclusive head of zeros in a third of the rows"),
+    "scorer-row-more": Fault("scorer", "answers", "a row too many"),
+    "scorer-row-less": Fault("scorer", "answers", "a row too few"),
+    "scorer-label-more": Fault("scorer", "answers", "a label too many"),
+    "scorer-label-less": Fault("scorer", "answers", "a label too few"),
+    "scorer-type": Fault("scorer", "answers", "integers instead of probabilities"),
+    "scorer-version": Fault("scorer", "answers", "another version than the configuration says"),
+    "scorer-empty": Fault("scorer", "answers", "empty tensors"),
 }
 """Name on the command line -> kind."""
 
-STAND_IN_ONLY: Final = frozenset({"scorer-errors"})
-"""A real Triton cannot be told to answer with errors."""
+STAND_IN_ONLY: Final = frozenset(name for name, fault in FAULTS.items() if fault.how == "answers")
+"""A real Triton cannot be told to answer with errors, or nonsense."""
 
 
 def kinds_for(scorer: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Final
 from services.chaos.faults import FAULTS, Fault
 from services.chaos.probes import NoAnswer, RedisLine
 from services.chaos.stack import ChaosStack
-from services.chaos.stand_in import ERRORS_OFF, ERRORS_ON
+from services.chaos.stand_in import LOOK, MANNERS_FILE
 from services.local.supervisor import Part, PartState
 
 BEYOND_SESSION_S: Final = 2.5
@@ -22,7 +22,10 @@ LATENCY_S: Final = {"redis": 0.15, "kafka": 0.15, "scorer": 0.5}
 """Per chunk and direction: felt by every call, and below the time-outs."""
 DUST_S: Final = 0.3
 """After a kill, until what was on its way has arrived."""
-LASTS_S: Final = {"slow": 4.0, "cut": 2.0, "full": 4.0, "errors": 3.0}
+LASTS_S: Final = {"slow": 4.0, "cut": 2.0, "full": 4.0, "answers": 3.0}
+BEYOND_TIMEOUT_S: Final = 1.0
+DRIP_S: Final = 0.05
+"""Per byte: of an answer of kilobytes only its beginning has come at any time-out."""
 
 
 @dataclass(slots=True)
@@ -68,15 +71,20 @@ class Injector:
         if not free:
             return None
         part = random.Random(seed).choice(free)
-        undo = getattr(self, f"_{fault.how}")(part)
+        if fault.how == "answers":
+            undo = self._answers(part, kind.removeprefix("scorer-"))
+        else:
+            undo = getattr(self, f"_{fault.how}")(part)
         return Injected(
             kind, part.server.name, self._clock() + self._lasts_s(fault), undo or _nothing
         )
 
     def _lasts_s(self, fault: Fault) -> float:
+        settings, lasting_s = self._stack.settings, self._stack.options.lasting_s
+        if fault.how == "drip":
+            return max(lasting_s, settings.scorer.timeout_s + BEYOND_TIMEOUT_S)
         if fault.how != "stop":
-            return LASTS_S.get(fault.how, DUST_S)
-        settings = self._stack.settings
+            return (fault.how in LASTS_S and lasting_s) or LASTS_S.get(fault.how, DUST_S)
         return {
             "redis": settings.redis.timeout_s + 1.0,
             "scorer": settings.scorer.timeout_s + 1.0,
@@ -142,14 +150,27 @@ class Injector:
         finally:
             line.close()
 
-    def _errors(self, part: Part) -> Callable[[], None]:
-        pid = part.server.pid
-        os.kill(pid, ERRORS_ON)
+    def _drip(self, part: Part) -> Callable[[], None]:
+        proxy = self._stack.proxies[part.server.name]
+        proxy.drip_s = DRIP_S
+
+        def flow() -> None:
+            proxy.drip_s = 0.0
+
+        return flow
+
+    def _answers(self, part: Part, kind: str) -> Callable[[], None]:
+        pid, manners = part.server.pid, part.server.directory / MANNERS_FILE
+
+        def tell(word: str) -> None:
+            manners.write_text(word)
+            os.kill(pid, LOOK)
 
         def right() -> None:
             if part.server.is_running and part.server.pid == pid:
-                os.kill(pid, ERRORS_OFF)
+                tell("")
 
+        tell(kind)
         return right
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from services.chaos.books import Audit, Books, Letter, RawRecord, Where
-from services.chaos.produced import Produced
+from services.chaos.produced import INVALID, Produced
 from services.chaos.recount import read_event, read_json
 
 
@@ -31,7 +31,7 @@ class LettersAudit:
         lines, torn = _ledger(self._books.ledger)
         self._audit.figures |= {"ledger_items": len(lines), "ledger_lines_torn": torn}
         said = {line[1] for line in lines.values() if line[0] in ("post", "duplicate")}
-        have = {post_id for _, post_id in self._produced.accepted}
+        have = {post_id for _, post_id in self._produced.ids}
         self._audit.expect("every post of the ledger is in the topic", said - have)
         self._audit.expect("every post of the topic is in the ledger", have - said)
         events = {(line[1], line[5]) for line in lines.values() if line[0] == "event"}
@@ -75,27 +75,34 @@ class LettersAudit:
         )
 
     def _check_letters(self) -> None:
-        written: dict[Where, list[dict[str, Any]]] = {}
-        for letter in self._books.letters:
-            found = read_json(letter.value) or {}
-            where = (str(found.get("topic")), int(found["partition"]), int(found["offset"]))
-            if where[2] >= 0:
-                written.setdefault(where, []).append(found)
-        malformed_at = {("posts", r.partition, r.offset): r for r in self._produced.malformed}
-        due = self._produced.copies | malformed_at.keys()
+        produced = self._produced
+        written = produced.letters
+        malformed_at = {("posts", r.partition, r.offset): r for r in produced.malformed}
+        due = produced.copies | malformed_at.keys() | produced.unscored
+        # Scored both wrongly and rightly, its copies before or after: either is right.
+        unsure = {("posts", p, o) for places in produced.unsure.values() for p, o, _ in places}
+        unsure |= {where for edits in produced.edits.values() for where in edits}
+        unsure = {where for where in unsure if where in written}
         self._audit.expect(
-            "every record that is not counted has its dead letter", due - written.keys()
+            "every record that is not counted has its dead letter", due - unsure - written.keys()
         )
-        self._audit.expect("no record that is counted has a dead letter", written.keys() - due)
+        self._audit.expect(
+            "no record that is counted has a dead letter", written.keys() - due - unsure
+        )
         self._audit.expect(
             "a dead letter written again says the same",
-            (where for where, all_of in written.items() if len({d["reason"] for d in all_of}) > 1),
+            (
+                where
+                for where, all_of in written.items()
+                if len(found := {d["reason"] for d in all_of}) > 1
+                and not found <= {INVALID, "duplicate"}
+            ),
         )
         self._audit.expect(
             "the reason of a copy is `duplicate`",
             (
                 (where, found["reason"])
-                for where in self._produced.copies & written.keys()
+                for where in produced.copies & written.keys() - unsure
                 for found in written[where]
                 if found["reason"] != "duplicate"
             ),
@@ -111,6 +118,7 @@ class LettersAudit:
         )
         self._audit.expect("every reason is the one of the ledger", self._wrong_reasons(written))
         reasons = Counter(all_of[0]["reason"] for all_of in written.values())
+        self._audit.figures["scored_or_dead"] = len(unsure)
         self._audit.figures["dead_letters"] = len(written)
         self._audit.figures["dead_letters_again"] = sum(len(d) - 1 for d in written.values())
         self._audit.figures |= {f"dead.{name}": count for name, count in sorted(reasons.items())}

@@ -8,6 +8,7 @@ accepted post was scored, in which pane it belongs, and every sum, it works out 
 
 from __future__ import annotations
 
+from services.chaos.answers_audit import check_answers
 from services.chaos.books import Audit, Books
 from services.chaos.letters_audit import LettersAudit
 from services.chaos.produced import sort_produced
@@ -19,5 +20,6 @@ def recount(books: Books) -> Audit:
     audit = Audit()
     produced = sort_produced(books, audit)
     LettersAudit(books, produced, audit).check()
+    check_answers(books, produced, audit)
     SumsAudit(books, produced, audit).check()
     return audit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -23,7 +24,8 @@ def read_books(stack: ChaosStack) -> Books:
     """
     books = Books(
         pane_s=stack.settings.windows.pane_s,
-        ledger=stack.ledger.read_bytes().splitlines() if stack.ledger.exists() else [],
+        ledger=_lines(stack.ledger),
+        wrong_answers=_lines(stack.wrong_answers),
     )
     for topic in ("posts", "post-events"):
         books.records[topic] = [
@@ -44,6 +46,10 @@ def read_books(stack: ChaosStack) -> Books:
     books.windows = [r.value for r in read_topic(stack.settings.kafka, "windows") if r.value]
     _read_store(stack, books)
     return books
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.exists() else []
 
 
 def _read_store(stack: ChaosStack, books: Books) -> None:

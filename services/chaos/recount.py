@@ -146,6 +146,43 @@ def _counters(rated: bool, scores: dict[str, list[int]], copies: int) -> tuple[i
     return tuple(row)
 
 
+def is_probable(value: bytes) -> bool:
+    """Tell whether the scores of a scoring are micro-units of probabilities.
+
+    Example:
+        >>> is_probable(b'{"rated": true, "scores": {"sentiment": [0, 500000, 500000]}}')
+        True
+        >>> is_probable(b'{"rated": true, "scores": {"sentiment": [0, 500000, -3000000]}}')
+        False
+    """
+    found = json.loads(value)
+    for head, numbers in found["scores"].items():
+        if not all(type(number) is int and 0 <= number <= 1_000_000 for number in numbers):
+            return False
+        is_exclusive = head in ("sentiment", "emotion", "participation")
+        if found["rated"] and is_exclusive and abs(sum(numbers) - 1_000_000) > 1_010:
+            return False
+    return True
+
+
+def read_text(value: bytes) -> bytes:
+    r"""Return the text that the scorer is given of a post or an edit, as UTF-8.
+
+    Example:
+        >>> read_text(b'{"text": "two\\u0007words"}'), read_text(b'{"text": " \\n"}')
+        (b'two words', b'')
+    """
+    text = (read_json(value) or {}).get("text") or ""
+    kept = "".join(" " if is_control(char) else char for char in text)
+    return kept.encode("utf-8", "replace") if kept.strip() else b""
+
+
+def is_control(char: str) -> bool:
+    """Tell whether it is a C0 or C1 control character other than tab and line ends."""
+    number = ord(char)
+    return (number < 32 or 127 <= number < 160) and char not in "\t\n\r"
+
+
 def number_of_ms(text: str) -> int:
     """Return milliseconds since 1970 of an RFC 3339 time."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)

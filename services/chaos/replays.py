@@ -15,6 +15,7 @@ _COUNTED: Final = {
     "applies_refused": "groundswell_applies_refused_total",
     "store_retries": "groundswell_store_retries_total",
     "scorer_retries": "groundswell_scorer_retries_total",
+    "scorer_invalid_answers": "groundswell_scorer_invalid_answers_total",
     "records_fetched": "groundswell_records_fetched_total",
     "offset_gap_posts": "groundswell_offset_gap_posts_total",
 }

@@ -20,6 +20,7 @@ _TOTALS: Final = (
     ("dead_letters", "dead letters"),
     ("copies", "of them copies"),
     ("malformed", "of them no posts"),
+    ("posts_unscored", "posts that were answered with wrong scores"),
     ("posts_deleted", "posts deleted"),
     ("posts_edited", "posts edited"),
     ("posts_in_panes", "posts in panes"),
@@ -35,6 +36,7 @@ _REPLAYS: Final = (
     ("dead_letters_again", "dead letters repeated"),
     ("store_retries", "store calls repeated"),
     ("scorer_retries", "batches sent to the scorer again"),
+    ("scorer_invalid_answers", "of them for an answer that was none"),
 )
 
 
@@ -91,6 +93,7 @@ def write(outcome: Outcome, path: Path) -> None:
             "workers": options.workers,
             "scorer": options.scorer,
             "scorer_delay_ms": options.scorer_delay_ms if options.scorer == "fake" else None,
+            "lasting_s": options.lasting_s,
             "resume_limit_s": options.resume_limit_s,
             "redis_full_by": outcome.full_by,
         },

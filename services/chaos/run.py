@@ -41,6 +41,7 @@ class ChaosOptions:
         workers: worker processes.
         scorer: `fake` or `triton`.
         scorer_delay_ms: how long the stand-in thinks about a batch.
+        lasting_s: how long faults last that have no length of their own; 0 is a few seconds.
         resume_limit_s: longest time until counting again that passes.
         give_up_s: a run in which nothing moves for so long is stuck.
         root: where the files of the run go.
@@ -56,6 +57,7 @@ class ChaosOptions:
     workers: int = 2
     scorer: str = "fake"
     scorer_delay_ms: float = 20.0
+    lasting_s: float = 0.0
     resume_limit_s: float = RESUME_LIMIT_S
     give_up_s: float = 45.0
     root: Path = DEFAULT_PATHS.root / "chaos"
@@ -131,7 +133,7 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> Outcome:
     """
     schedule = make_schedule(options.wanted, options.events, options.seed)
     pace = options.posts_per_s or options.posts / (
-        SECONDS_BESIDE + SECONDS_PER_FAULT * len(schedule)
+        SECONDS_BESIDE + (SECONDS_PER_FAULT + options.lasting_s) * len(schedule)
     )
     stack_options = StackOptions(
         root=options.root,
@@ -141,12 +143,14 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> Outcome:
         workers=options.workers,
         scorer=options.scorer,
         scorer_delay_ms=options.scorer_delay_ms,
+        lasting_s=options.lasting_s,
         code=options.code,
         settings=dict(options.settings),
     )
     with ChaosStack(stack_options, say) as stack:
         full_by = Injector(stack).full_by
-        run = Driver(stack, schedule, options.give_up_s, say).run()
+        give_up_s = options.give_up_s + options.lasting_s
+        run = Driver(stack, schedule, give_up_s, say).run()
         audit = None
         if not run.stuck:  # the books of a stream that still flows, or stands, say nothing
             say("reading the books")

@@ -15,6 +15,7 @@ from core.config import build
 from core.settings import Settings
 from services.chaos.disk import SmallDisk
 from services.chaos.proxy import ProxyThread, TcpProxy
+from services.chaos.stand_in import WRONG_FILE
 from services.local.child import Command
 from services.local.kafka_server import KafkaServer
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
@@ -44,6 +45,7 @@ class StackOptions:
         workers: how many.
         scorer: `fake` (a stand-in process) or `triton`.
         scorer_delay_ms: how long the stand-in thinks about a batch.
+        lasting_s: how long faults last that have no length of their own; 0 is a few seconds.
         code: source tree that the workers run from.
         settings: further settings of every process, `section.field` -> value.
     """
@@ -55,6 +57,7 @@ class StackOptions:
     workers: int = 2
     scorer: str = "fake"
     scorer_delay_ms: float = 20.0
+    lasting_s: float = 0.0
     code: Path = PROJECT_ROOT
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -96,6 +99,7 @@ class ChaosStack:
         self._ports: set[int] = set()
         self.proxies: dict[str, TcpProxy] = {}
         self.ledger = options.root / "ledger.jsonl"
+        self.wrong_answers = options.root / "scorer" / WRONG_FILE
         self.disk = SmallDisk(options.root / "redis" / "stored")
         self._held_pid: int | None = None
 
@@ -166,7 +170,7 @@ class ChaosStack:
             },
             "redis": {"url": f"redis://{LOOPBACK}:{proxies['redis'].port}/0", "timeout_s": 3},
             "scorer": {
-                "kind": "stand-in" if stand_in else "triton",
+                "kind": "triton",
                 "url": f"{LOOPBACK}:{proxies['scorer'].port}",
                 "timeout_s": 4 if stand_in else 8,
             },
@@ -192,14 +196,14 @@ class ChaosStack:
             return triton
         port = self._port()
         self.proxies["scorer"].target_port = port
-        delay = str(self.options.scorer_delay_ms)
+        folder, delay = root / "scorer", str(self.options.scorer_delay_ms)
         command = Command(
-            (sys.executable, "-m", "services.chaos.stand_in", str(port), delay),
+            (sys.executable, "-m", "services.chaos.stand_in", str(folder), str(port), delay),
             {"PYTHONPATH": str(PROJECT_ROOT)},
             PROJECT_ROOT,
         )
         return Program(
-            "scorer", command, root / "scorer", ports={"scores": port},
+            "scorer", command, folder, ports={"scores": port},
             ready=lambda: not is_free(port),
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The worker as chaos starts it: the very same, with the stand-in among the scorers.
+"""The worker as chaos starts it: the very same, and it can be asked where it is.
 
 SIGUSR1 makes it write down what every task waits for: a worker that hangs is asked before it is
 taken down.
@@ -12,13 +12,10 @@ import sys
 from types import FrameType
 from typing import Final
 
-from models.scorers import SCORERS
 from services import worker
 from services.cli.settings import load_settings
 
 SAY_WHERE: Final = signal.SIGUSR1
-
-SCORERS.add("stand-in", "services.chaos.stand_in:from_settings")
 
 
 def _write_stacks(_number: int, _frame: FrameType | None) -> None:

@@ -39,6 +39,10 @@ def chaos(
     scorer_delay_ms: Annotated[
         float, typer.Option(min=0, help="How long the stand-in thinks about a batch.")
     ] = 20.0,
+    lasting_s: Annotated[
+        float,
+        typer.Option(min=0, help="How long slow, cut, full and answers last; 0: a few seconds."),
+    ] = 0.0,
     resume_limit_s: Annotated[
         float, typer.Option(min=1, help="Counting must go on within so long after each fault.")
     ] = RESUME_LIMIT_S,
@@ -57,6 +61,8 @@ def chaos(
     Example: groundswell chaos --posts 20000 --seed 1 --json chaos.json
 
     Example: groundswell chaos --posts 50000 --faults worker-killed:5,redis-emptied --events 20
+
+    Example: groundswell chaos --posts 20000 --faults scorer-nan,scorer-row-more --lasting-s 60
     """
     kind = _scorer_kind(scorer)
     options = ChaosOptions(
@@ -67,6 +73,7 @@ def chaos(
         workers=workers,
         scorer=kind,
         scorer_delay_ms=scorer_delay_ms,
+        lasting_s=lasting_s,
         resume_limit_s=resume_limit_s,
         root=directory or DEFAULT_PATHS.root / "chaos",
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.chaos.faults import never_fired
+from models.scorers.nonsense import ROW_KINDS
+from services.chaos.faults import FAULTS, never_fired
 from services.chaos.run import ChaosOptions, Outcome, run_chaos
 from services.local.paths import PROJECT_ROOT
 
@@ -79,6 +80,30 @@ def test_killed_servers_and_a_killed_source_lose_and_double_nothing(tmp_path: Pa
     wanted = dict.fromkeys(("broker-killed", "redis-killed", "scorer-killed", "ingest-killed"), 1)
     outcome = _run(_options(tmp_path, wanted, scorer_delay_ms=50.0, posts_per_s=110.0))
     assert outcome.faults == []
+
+
+NONSENSE = [kind for kind, fault in FAULTS.items() if fault.how in ("answers", "drip")]
+
+
+def test_every_kind_of_nonsense_of_the_scorer_spoils_its_rows_and_nothing_else(tmp_path: Path):
+    """Short of each; `groundswell chaos --lasting-s 60` has the long form."""
+    outcome = _run(
+        _options(
+            tmp_path,
+            dict.fromkeys(NONSENSE, 1),
+            posts=3_000,
+            scorer_delay_ms=5.0,
+            lasting_s=1.0,
+            settings={"scorer.timeout_s": 1},
+        )
+    )
+    assert outcome.faults == []
+    figures = outcome.figures()
+    for kind in ROW_KINDS:
+        assert figures[f"rows_answered_wrongly.{kind}"] > 0, kind
+        assert figures[f"letters_invalid_score.{kind}"] > 0, kind
+    assert figures["scorer_invalid_answers"] > 0
+    assert figures["dead.invalid_score"] > 0
 
 
 def test_apply_without_compare_is_caught(tmp_path: Path):

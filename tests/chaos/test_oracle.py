@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
@@ -44,8 +45,15 @@ def _scoring(number: int, **changes: object) -> bytes:
     return json.dumps(fields | changes).encode()
 
 
-def _letter(offset: int, reason: str, size: int) -> Letter:
-    fields = {"reason": reason, "topic": "posts", "partition": 0, "offset": offset, "size": size}
+def _letter(offset: int, reason: str, size: int, topic: str = "posts", detail: str = "") -> Letter:
+    fields = {
+        "reason": reason,
+        "detail": detail,
+        "topic": topic,
+        "partition": 0,
+        "offset": offset,
+        "size": size,
+    }
     return Letter(b"%d" % offset, json.dumps(fields).encode())
 
 
@@ -239,6 +247,149 @@ def test_posts_scored_again_with_other_scores_are_allowed_either():
     assert _audit(lambda b: score_again(b, 0)).faults == []
     assert _audit(lambda b: score_again(b, 1)).faults == []
     assert _audit(lambda b: (score_again(b, 1), _add(b, 1))).faults != []
+
+
+WRONG = sha256(b"late again").hexdigest()
+"""What the stand-in writes down of a post of these books; all have one text."""
+
+
+def _invalid(offset: int, topic: str = "posts") -> Letter:
+    detail = "emotion: NaN, expected numbers in [0, 1]"
+    return _letter(offset, "invalid_score", 9, topic, detail)
+
+
+def _spoil(books: Books) -> None:
+    """Let the first post have been answered with NaN."""
+    books.wrong_answers.append(json.dumps(["nan", WRONG]).encode())
+    books.letters.append(_invalid(0))
+    del books.scored["posts", 0, 0]
+    _add(books, -1)
+    books.strata[0, "all", START, "synthetic|en|none"] = _times(1)[:4]
+    books.totals[0] |= {"counted": 2, "dead:posts": 3}
+
+
+def _spoilt_audit(change: Callable[[Books], object] = lambda books: None) -> Audit:
+    def both(books: Books) -> None:
+        _spoil(books)
+        change(books)
+
+    return _audit(both)
+
+
+def test_a_post_that_was_answered_wrongly_is_a_letter_and_no_fault():
+    audit = _spoilt_audit()
+    assert audit.faults == []
+    assert audit.figures["posts_accepted"] == 2
+    assert audit.figures["posts_unscored"] == 1
+    assert audit.figures["dead.invalid_score"] == 1
+    assert audit.figures["rows_answered_wrongly.nan"] == 1
+    assert audit.figures["letters_invalid_score.nan"] == 1
+
+
+SPOILT: dict[str, tuple[Callable[[Books], object], str]] = {
+    "a letter of a row that was answered rightly": (
+        lambda b: b.wrong_answers.clear(),
+        "was answered wrongly",
+    ),
+    "a letter that names another kind": (
+        lambda b: b.wrong_answers.__setitem__(0, json.dumps(["inf", WRONG]).encode()),
+        "was answered wrongly",
+    ),
+    "two letters of one wrong answer": (
+        lambda b: b.letters.append(_invalid(0)),
+        "was answered wrongly",
+    ),
+    "a wrong row that was counted": (lambda b: _add(b, 0), "every counter of every pane"),
+    "a wrong row without a letter": (
+        lambda b: b.letters.pop(),
+        "every accepted post and edit is scored",
+    ),
+    "a wrong row in the running total": (
+        lambda b: b.totals[0].__setitem__("counted", 3),
+        "'counted' is 3, expected 2",
+    ),
+    "a record in neither running total": (
+        lambda b: b.totals[0].__setitem__("dead:posts", 2),
+        "2 dead, expected 5 together",
+    ),
+    "a right row that was scored with nonsense": (
+        lambda b: b.scored.__setitem__(
+            ("posts", 0, 1), [_scoring(1, scores={"sentiment": [-3_000_000, 0, 0]})]
+        ),
+        "every scoring is of probabilities",
+    ),
+    "an event in neither running total": (
+        lambda b: b.totals[0].__setitem__("events", 1),
+        "'events' is 1, expected 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_what_was_planted_beside_a_wrong_answer_is_found(what: str):
+    change, found = SPOILT[what]
+    assert any(found in fault for fault in _spoilt_audit(change).faults)
+
+
+def test_a_copy_of_a_post_that_was_answered_wrongly_counts_in_its_place():
+    def copy(books: Books) -> None:
+        books.records["posts"].append(RawRecord(0, 5, b"ann", _post(0)))
+        books.scored["posts", 0, 5] = [_scoring(0)]
+        _add(books, 0)
+        books.strata[0, "all", START, "synthetic|en|none"] = _times(2)[:4]
+        books.totals[0]["counted"] = 3
+
+    assert _spoilt_audit(copy).faults == []
+
+
+def test_a_copy_that_came_while_its_original_was_answered_wrongly_may_be_called_one():
+    def copy(books: Books) -> None:
+        books.records["posts"].append(RawRecord(0, 5, b"ann", _post(0)))
+        books.letters.append(_letter(5, "duplicate", 0))
+        books.totals[0]["dead:posts"] = 4
+
+    assert _spoilt_audit(copy).faults == []
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_of_a_post_answered_both_ways_either_stands_and_not_twice(is_counted: bool):
+    def both(books: Books, times: int) -> None:
+        books.scored["posts", 0, 0] = [_scoring(0)]
+        books.totals[0] |= {"counted": 2 + times, "dead:posts": 3 - times}
+        _add(books, times - 1)
+
+    assert _spoilt_audit(lambda b: both(b, int(is_counted))).faults == []
+    assert any("every counter" in f for f in _spoilt_audit(lambda b: both(b, 2)).faults)
+
+
+def _spoil_edit(books: Books) -> None:
+    books.records["post-events"][1] = RawRecord(
+        0,
+        1,
+        b"ann",
+        json.dumps(
+            {"kind": "edit", "post_id": "p1", "source": "synthetic", "text": "late again"}
+        ).encode(),
+    )
+    books.wrong_answers.append(json.dumps(["nan", WRONG]).encode())
+    books.letters.append(_invalid(1, "post-events"))
+    books.totals[0] |= {"events": 1, "dead:post-events": 1}
+
+
+def test_an_edit_that_was_answered_wrongly_leaves_its_post_as_it_was():
+    other = _scoring(1, pane_start=None, edit=True, scores={"sentiment": [0, 0, 1_000_000]})
+
+    def never_right(books: Books) -> None:
+        _spoil_edit(books)
+        del books.scored["post-events", 0, 1]
+
+    def both_ways(books: Books) -> None:
+        _spoil_edit(books)
+        books.scored["post-events", 0, 1] = [other]
+
+    assert _audit(never_right).faults == []
+    assert _audit(both_ways).faults == []
+    assert _audit(lambda b: (never_right(b), _add(b, 1))).faults != []
 
 
 @pytest.mark.parametrize(

@@ -1,66 +1,104 @@
-"""The stand-in scorer as a process: its scores are the fake's, its failures look like Triton's."""
+"""The stand-in as a process: the worker's own scorer asks it, its failures look like Triton's."""
 
+import asyncio
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core.errors import ScorerUnavailable
+from core.errors import InvalidAnswer, ScorerUnavailable
 from models.scorers.fake import FakeScorer
-from services.chaos.stand_in import ERRORS_OFF, ERRORS_ON, SocketScorer
+from models.scorers.fake_triton import ERRORS, NONSENSE
+from models.scorers.triton import TritonScorer
+from services.chaos.faults import FAULTS
+from services.chaos.stand_in import LOOK, MANNERS_FILE, PORT_FILE, WRONG_FILE
 from services.local.child import Child, Command
 from services.local.paths import PROJECT_ROOT
-from services.local.ports import any_free_port
 
-TEXTS, LANGS = ["late again", "", "tarde"], ["en", "en", "es"]
+TEXTS, LANGS = ["late again", "", "tarde", *(f"late {n}" for n in range(9))], ["en"] * 12
+
+
+class Served:
+    """A stand-in process and a scorer that asks it."""
+
+    def __init__(self, folder: Path) -> None:
+        command = Command(
+            (sys.executable, "-m", "services.chaos.stand_in", str(folder), "0", "1"),
+            {"PYTHONPATH": str(PROJECT_ROOT)},
+            PROJECT_ROOT,
+        )
+        self.folder = folder
+        self.child = Child(command, folder / "stand-in.log")
+
+    async def until_ready(self) -> None:
+        port = ""
+        while not port:  # made first and written then
+            await asyncio.sleep(0.01)
+            place = self.folder / PORT_FILE
+            port = place.read_text() if place.exists() else ""
+        self.scorer = TritonScorer(f"127.0.0.1:{port}", timeout_s=60.0)
+        assert await self.scorer.is_ready()
+
+    async def tell(self, kind: str) -> None:
+        """Change its manners, and wait until what it answers shows that it has looked."""
+        (self.folder / MANNERS_FILE).write_text(kind)
+        self.child._popen.send_signal(LOOK)
+        while await self.found() != kind:
+            pass
+
+    async def found(self) -> str:
+        """Return the kind by what comes back, as far as it can be told."""
+        try:
+            scores = await self.scorer.score_batch(TEXTS, LANGS)
+        except InvalidAnswer:
+            return "row-more"
+        except ScorerUnavailable:
+            return "errors"
+        return "nan" if scores.wrong else ""
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[Child, SocketScorer]]:
-    """A stand-in process and a scorer that asks it."""
-    port = any_free_port()
-    command = Command(
-        (sys.executable, "-m", "services.chaos.stand_in", str(port), "1"),
-        {"PYTHONPATH": str(PROJECT_ROOT)},
-        PROJECT_ROOT,
-    )
-    child = Child(command, tmp_path / "stand-in.log")
-    yield child, SocketScorer(f"127.0.0.1:{port}", timeout_s=60.0)
-    child.kill()
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    made = Served(tmp_path)
+    await made.until_ready()
+    yield made
+    await made.scorer.close()
+    await asyncio.to_thread(made.child.kill)
 
 
-async def _until(scorer: SocketScorer, ready: bool) -> None:
-    while await scorer.is_ready() is not ready:
-        pass
-
-
-async def test_scores_are_those_of_the_fake(served):
-    _child, scorer = served
-    await _until(scorer, ready=True)
+async def test_it_is_the_fake_until_told_to_fail_and_writes_down_each_wrong_row(served: Served):
     got, wanted = (
-        await scorer.score_batch(TEXTS, LANGS),
+        await served.scorer.score_batch(TEXTS, LANGS),
         await FakeScorer().score_batch(TEXTS, LANGS),
     )
     assert got.rated.tolist() == wanted.rated.tolist()
     assert all(np.array_equal(got.heads[name], wanted.heads[name]) for name in wanted.heads)
+    for kind in ("errors", "", "row-more", ""):
+        await served.tell(kind)
+    written = served.folder / WRONG_FILE
+    assert written.read_bytes() == b""
+    await served.tell("nan")
+    before = len(written.read_bytes().splitlines())
+    scores = await served.scorer.score_batch(TEXTS, LANGS)
+    lines = [json.loads(line) for line in written.read_bytes().splitlines()]
+    assert scores.wrong
+    assert lines[before:] == [
+        ["nan", sha256(TEXTS[row].encode()).hexdigest()] for row in scores.wrong
+    ]
+    await served.tell("")
+    assert len(written.read_bytes().splitlines()) == len(lines)
 
 
-async def test_told_to_fail_it_is_unavailable_until_told_otherwise(served):
-    child, scorer = served
-    await _until(scorer, ready=True)
-    child._popen.send_signal(ERRORS_ON)
-    await _until(scorer, ready=False)
-    with pytest.raises(ScorerUnavailable, match="error"):
-        await scorer.score_batch(TEXTS, LANGS)
-    child._popen.send_signal(ERRORS_OFF)
-    await _until(scorer, ready=True)
+async def test_killed_it_is_unavailable(served: Served):
+    await asyncio.to_thread(served.child.kill)
+    with pytest.raises(ScorerUnavailable):
+        await served.scorer.score_batch(TEXTS, LANGS)
 
 
-async def test_killed_it_is_unavailable(served):
-    child, scorer = served
-    await _until(scorer, ready=True)
-    child.kill()
-    with pytest.raises(ScorerUnavailable, match="does not answer"):
-        await scorer.score_batch(TEXTS, LANGS)
+def test_every_way_to_answer_is_a_way_of_the_fake_server():
+    words = {name.removeprefix("scorer-") for name, f in FAULTS.items() if f.how == "answers"}
+    assert words == {ERRORS, *NONSENSE}
