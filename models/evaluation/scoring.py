@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
+from core.errors import InvalidAnswer
 from core.ports import ScoreBatch
+from models.scorers.edge import Asked, checked, joined
 from models.serving.place import built_model
 
 CHUNK_POSTS: Final = 1_024
@@ -20,18 +20,26 @@ Score = Callable[[Sequence[str], Sequence[str]], ScoreBatch]
 
 
 def score_all(score: Score, texts: Sequence[str], lang: str = "en") -> ScoreBatch:
-    """Score in batches of `CHUNK_POSTS`, all tagged `lang`; needs at least one text."""
-    parts = [
-        score(part, [lang] * len(part))
-        for part in (
-            texts[start : start + CHUNK_POSTS] for start in range(0, len(texts), CHUNK_POSTS)
-        )
-    ]
-    return ScoreBatch(
-        parts[0].model_version,
-        np.concatenate([part.rated for part in parts]),
-        {head: np.concatenate([part.heads[head] for part in parts]) for head in parts[0].heads},
+    """Score in batches of `CHUNK_POSTS`, all tagged `lang`; needs at least one text.
+
+    Raises:
+        InvalidAnswer: A text was answered with what are no probabilities: nothing can be measured.
+    """
+    whole = joined(
+        "the model that is measured",
+        [
+            score(part, [lang] * len(part))
+            for part in (
+                texts[start : start + CHUNK_POSTS] for start in range(0, len(texts), CHUNK_POSTS)
+            )
+        ],
     )
+    if whole.wrong:
+        row, found = next(iter(whole.wrong.items()))
+        raise InvalidAnswer(
+            f"{len(whole.wrong)} of {len(texts)} posts have no probabilities, number {row}: {found}"
+        )
+    return whole
 
 
 def in_process(repository: Path) -> Score:
@@ -59,7 +67,8 @@ def in_process(repository: Path) -> Score:
 
     def score(texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
         scored = service.score(texts, langs)
-        return ScoreBatch(service.version, scored.rated, scored.heads)
+        asked = Asked("the built model", len(texts), service.heads)
+        return checked(asked, service.version, scored.rated, scored.heads)
 
     return score
 

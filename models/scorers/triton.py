@@ -53,7 +53,8 @@ class _Served:
     Attributes:
         heads: The heads among the model's outputs, in the order of `core.labels`.
         max_batch: How many posts it takes in one request.
-        version: What MODEL_VERSION has to be; "" where the configuration does not tell.
+        version: What MODEL_VERSION has to be; "" where the configuration does not tell. One
+            configuration serves all versions of a model, so of one that we choose it tells nothing.
     """
 
     heads: tuple[str, ...]
@@ -170,7 +171,7 @@ class TritonScorer:
                     f"{self._who}: model {self._model!r} has outputs {shown(sorted(outputs))}, "
                     f"expected some of {', '.join(HEADS)}"
                 )
-            told = config.parameters["model_version"].string_value if config.parameters else ""
+            told = "" if self._version else config.parameters["model_version"].string_value
             most = min(max(1, config.max_batch_size), _MAX_POSTS_ASKED)
             self._served = _Served(heads, most, told)
             return self._served

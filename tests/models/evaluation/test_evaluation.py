@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import ConfigError
+from core.errors import ConfigError, InvalidAnswer
 from core.labels import HEADS, PARTICIPATION, TOPICS
 from core.ports import ScoreBatch
 from models.encoder.data import LEVELS
@@ -113,6 +113,16 @@ def test_all_posts_are_scored_in_their_order() -> None:
     found = score_all(score, texts)
     assert found.heads["sentiment"][:, 0].tolist() == [float(text) for text in texts]
     assert sizes == [CHUNK_POSTS, CHUNK_POSTS, 3]
+
+
+def test_a_model_that_answers_nonsense_is_not_measured() -> None:
+    def score(part, langs) -> ScoreBatch:
+        heads = {"sentiment": np.full((len(part), 3), 1 / 3, np.float32)}
+        wrong = {1: "sentiment: NaN"} if len(part) < CHUNK_POSTS else {}
+        return ScoreBatch("v", np.ones(len(part), np.bool_), heads, wrong)
+
+    with pytest.raises(InvalidAnswer, match=r"1 of 1027 posts .* number 1025: sentiment: NaN"):
+        score_all(score, ["x"] * (CHUNK_POSTS + 3))
 
 
 def test_majority_floor_has_the_recall_of_chance() -> None:

@@ -208,6 +208,29 @@ async def test_another_version_than_the_one_asked_for_is_refused(bench: Bench):
         await scorer.score_batch(TEXTS, LANGS)
 
 
+async def test_a_model_that_is_replaced_is_asked_about_and_then_believed(bench: Bench):
+    scorer = bench.scorer()
+    await scorer.score_batch(TEXTS, LANGS)
+    bench.server._fake.version = "fake-2"
+    with pytest.raises(InvalidAnswer, match="fake-2, expected fake-1"):
+        await scorer.score_batch(TEXTS, LANGS)
+    assert (await scorer.score_batch(TEXTS, LANGS)).model_version == "fake-2"
+
+
+async def test_of_a_version_that_we_choose_the_configuration_tells_nothing(bench: Bench):
+    bench.server.manners.kind = "version"  # of the two in its folder it describes the other
+    found = await bench.scorer(version="1").score_batch(TEXTS, LANGS)
+    assert found.model_version == "another-9"
+
+
+async def test_a_model_without_any_of_our_heads_is_unavailable(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("models.scorers.fake_triton.HEADS", {"weather": ("rain",)})
+    with pytest.raises(InvalidAnswer, match=r"weather.*expected some of sentiment"):
+        await bench.scorer().score_batch(TEXTS, LANGS)
+
+
 async def test_bytes_that_are_no_message_are_refused_and_a_batch_too_large_is_halved():
     class Garbage(grpc.GenericRpcHandler):
         def service(self, details: Any) -> Any:
