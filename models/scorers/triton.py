@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from core.errors import InvalidAnswer, ScorerRefused, ScorerUnavailable
 from core.labels import HEADS
@@ -223,7 +223,10 @@ class TritonScorer:
         if self._version and response.model_version != self._version:
             raise asked.invalid("version", response.model_version, self._version)
         columns: dict[str, Any] = {}
-        for name in expected:
+        for output in response.outputs:
+            name, datatype = output.name, output.datatype
+            if triton_to_np_dtype(datatype) is None:  # `as_numpy` would take it for a double
+                raise asked.invalid(f"{name} of type", datatype, "one of Triton's")
             try:
                 columns[name] = answer.as_numpy(name)
             except Exception as error:  # whatever the bytes make of a reader that trusts them

@@ -7,16 +7,20 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tritonclient.grpc import InferResult
 
 from core.clock import ManualClock
 from core.errors import InvalidAnswer, ScorerRefused, ScorerUnavailable
+from core.labels import HEADS
 from core.metrics import Metrics
 from core.ports import Scorer
 from core.testing.builders import NOON
 from models.scorers.fake import FakeScorer
-from models.scorers.fake_triton import ERRORS, NONSENSE, FakeTriton
+from models.scorers.fake_triton import ERRORS, NONSENSE, FakeTriton, to_message
 from models.scorers.nonsense import RATED, VERSION, Answer
-from models.scorers.triton import TritonScorer
+from models.scorers.triton import TritonScorer, _Served
 from models.testing import (
     Check,
     NonsenseCheck,
@@ -165,7 +169,17 @@ WIRE = {
     ),
     "an unknown type": (
         _on_output("emotion", lambda m, at: setattr(m.outputs[at], "datatype", "FP4")),
-        "emotion that cannot be read",
+        "emotion of type FP4",
+    ),
+    "doubles of no type": (
+        _on_output(
+            "problem",
+            lambda m, at: (
+                setattr(m.outputs[at], "datatype", ""),
+                m.raw_output_contents.__setitem__(at, np.full(len(TEXTS), 0.5).tobytes()),
+            ),
+        ),
+        "problem of type",
     ),
     "doubles called floats": (
         _on_output("emotion", lambda m, at: setattr(m.outputs[at], "datatype", "FP64")),
@@ -196,6 +210,58 @@ async def test_a_message_that_is_no_answer_is_refused_by_name(what: str, bench: 
     assert TEXTS[0] not in str(refused.value)
     bench.server.manners.change = None
     assert (await scorer.score_batch(TEXTS, LANGS)).wrong == {}
+
+
+_OUTPUTS = (RATED, VERSION, *HEADS)
+_changes = st.lists(
+    st.tuples(
+        st.sampled_from(_OUTPUTS),
+        st.one_of(
+            st.tuples(
+                st.just("datatype"),
+                st.sampled_from(["", "BOOL", "INT8", "FP16", "FP32", "FP64", "BF16", "BYTES", "?"]),
+            ),
+            st.tuples(
+                st.just("shape"), st.lists(st.integers(-2, 2**62) | st.integers(-1, 6), max_size=3)
+            ),
+            st.tuples(st.just("raw"), st.binary(max_size=40)),
+        ),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(_changes)
+def test_whatever_message_comes_it_is_scores_or_no_answer(changes: Any):
+    rows = 3
+    right: Answer = {
+        RATED: np.ones((rows, 1), bool),
+        VERSION: np.full((rows, 1), b"m-1", object),
+        **{
+            name: np.full((rows, len(labels)), 1 / len(labels), np.float32)
+            for name, labels in HEADS.items()
+        },
+    }
+    message = to_message(right, "post_encoder", "1")
+    for name, (what, value) in changes:
+        at = _OUTPUTS.index(name)
+        if what == "raw":
+            message.raw_output_contents[at] = value
+        elif what == "shape":
+            del message.outputs[at].shape[:]
+            message.outputs[at].shape.extend(value)
+        else:
+            message.outputs[at].datatype = value
+    scorer = TritonScorer("127.0.0.1:1")
+    try:
+        batch = scorer._read(_Served(tuple(HEADS), 8, ""), InferResult(message), rows)
+    except InvalidAnswer:
+        return
+    assert batch.rated.shape == (rows,)
+    for name, values in batch.heads.items():
+        assert values.shape == (rows, len(HEADS[name]))
+        assert ((values >= 0) & (values <= 1)).all()
 
 
 async def test_another_version_than_the_one_asked_for_is_refused(bench: Bench):
