@@ -41,7 +41,8 @@ class Served:
             place = self.folder / PORT_FILE
             port = place.read_text() if place.exists() else ""
         self.scorer = TritonScorer(f"127.0.0.1:{port}", timeout_s=60.0)
-        assert await self.scorer.is_ready()
+        while not await self.scorer.is_ready():  # it may be too busy to say so at once
+            pass
 
     async def tell(self, kind: str) -> None:
         """Change its manners, and wait until what it answers shows that it has looked."""
