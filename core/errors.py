@@ -11,9 +11,11 @@
     │   ├── BrokerUnavailable
     │   ├── ScorerUnavailable
     │   │   └── InvalidAnswer  it answers, and not with scores of what was asked
+    │   ├── StateUnreadable    stored state that nobody can read: its partition waits for a repair
     │   └── StoreUnavailable
     └── FatalError             our own state is wrong: stop loudly, never guess
-        └── CursorConflict     the store's cursor is not the one this writer expected
+        ├── CursorConflict     the store's cursor is not the one this writer expected
+        └── IncrementRefused   a batch would add what is no integer
 """
 
 from __future__ import annotations
@@ -75,6 +77,22 @@ class StoreUnavailable(TransientError):
     """Redis does not answer, is loading, or refuses writes."""
 
 
+class StateUnreadable(TransientError):
+    """Something that is stored cannot be read, and nothing can be done about its partition.
+
+    Attributes:
+        key: The key in Redis; with a field of a hash after a blank.
+    """
+
+    def __init__(self, partition: int, key: str, found: str, expected: str) -> None:
+        super().__init__(
+            f"{key} holds {found}, expected {expected}: partition {partition} waits for "
+            f"`groundswell windows repair --partition {partition}`"
+        )
+        self.partition = partition
+        self.key = key
+
+
 class FatalError(GroundswellError):
     """Our own state contradicts itself; carrying on would corrupt windows."""
 
@@ -98,3 +116,15 @@ class CursorConflict(FatalError):
         self.topic = topic
         self.expected = expected
         self.stored = stored
+
+
+class IncrementRefused(FatalError):
+    """A batch would add what is no integer within 2^53, which is a defect of ours.
+
+    Nothing was written. The worker ends with it: the same batch would be refused for ever.
+    """
+
+    def __init__(self, partition: int, where: str, found: str) -> None:
+        super().__init__(
+            f"partition {partition}: {where} is {found}, expected an integer within 2^53"
+        )

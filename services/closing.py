@@ -17,8 +17,9 @@ from core.metrics import Metrics
 from core.schemas import Progress, Window
 from core.settings import WindowSettings
 from stream.heartbeat import activity
+from stream.store.closer_state import Marks
 from stream.store.increments import PartitionState, Published
-from stream.store.redis_store import Marks, RedisStore
+from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
 from stream.windows.closer import Publication, closable_through, publications
 from stream.windows.summary import to_window

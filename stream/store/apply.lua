@@ -1,6 +1,5 @@
 -- Apply one batch of one topic of one partition: all of it or nothing.
 --
--- KEYS[1]  {p}:cursor; every other key has the same hash tag.
 -- ARGV[1]  msgpack map, built by stream/store/increments.py:
 --   topic, expected, new     the cursor to compare and the one to set
 --   watermark                ms since 1970, or -1: never lowers the stored one
@@ -11,218 +10,196 @@
 --   operations               how many (id hash, blob) pairs of ARGV follow those of kept;
 --                            an empty blob deletes, another replaces
 --   totals                   map field -> increment
+--   released                 how many (field, value) pairs of the quarantine follow at the end: a
+--                            repair. It is applied if they are as they were read, and moves no
+--                            cursor of its own.
+--   now                      ms since 1970, for people
 --   pane_s, retention_s, kept_horizon_s, seen_horizon_s
 -- ARGV[2..] the pairs: Redis 6's cmsgpack reads no msgpack `bin`, and they are not UTF-8.
--- Returns {1, removed, edited} or {0, stored cursor}.
+-- Returns {1, removed, edited, set aside}, {0, stored cursor}, {2, key, field, found, expected} if
+-- the partition cannot be read, {3, where, found} if the batch itself is wrong, {4} if a repair
+-- comes too late, {5, set aside} if it is to be sent again: what stood in its way is set aside.
+--
+-- partition.lua, sums.lua and contributions.lua stand before it. First everything is read and worked
+-- out, then it is written: Redis takes nothing back when a script fails.
 
-local cursor_key = KEYS[1]
-local p = string.sub(cursor_key, 1, -7) -- "{p}:"
-local b = cmsgpack.unpack(ARGV[1])
-
-local stored = tonumber(redis.call('HGET', cursor_key, b.topic) or '-1')
+local stored = fields[b.topic] or -1
+local is_repair = b.released > 0
+for i = #ARGV - 2 * b.released + 1, #ARGV, 2 do
+  if redis.call('HGET', p .. 'quarantine', ARGV[i]) ~= ARGV[i + 1] then
+    return {4}
+  end
+end
+if is_repair then
+  b.expected, b.new = stored, stored
+end
 if stored ~= b.expected then
   return {0, stored}
 end
 
-local HOUR_MS = 3600000
-local watermark = tonumber(redis.call('HGET', cursor_key, 'watermark') or '-1')
-if b.watermark > watermark then
-  watermark = b.watermark
-end
-local closed = tonumber(redis.call('HGET', cursor_key, 'closed') or '-1')
-local hour = math.floor(math.max(watermark, 0) / HOUR_MS)
+local hour = math.floor(math.max(watermark, 0) / 3600000)
 
-local function add_array(into, values, sign)
-  for i = 1, #values do
-    into[i] = (into[i] or 0) + sign * values[i]
-  end
-end
-
--- The mark differs with every apply: the closer takes it off only if nothing changed since it read.
-local mark = b.topic .. ':' .. string.format('%d', b.new)
-local function touch(start)
-  if start < closed then
-    redis.call('HSET', p .. 'dirty', start, mark)
-  end
-end
-
--- Add counters and strata of one query to a pane. A pane is one value per query: a packed array of
--- integers costs a fifth of what a hash field per counter does.
-local function add_pane(start, query, counters, strata, sign)
-  local key = p .. 'pane:' .. start
-  local packed = redis.call('HGET', key, query)
-  local total = packed and cmsgpack.unpack(packed) or {}
-  add_array(total, counters, sign)
-  redis.call('HSET', key, query, cmsgpack.pack(total))
-
-  local strata_key = p .. 'strata:' .. start
-  packed = redis.call('HGET', strata_key, query)
-  local by_name = packed and cmsgpack.unpack(packed) or {}
-  for name, values in pairs(strata) do
-    local row = by_name[name] or {}
-    add_array(row, values, sign)
-    by_name[name] = row
-    if row[1] == 0 then
-      by_name[name] = nil
-    end
-  end
-  if next(by_name) then
-    redis.call('HSET', strata_key, query, cmsgpack.pack(by_name))
-  else
-    redis.call('HDEL', strata_key, query)
-  end
-end
-
--- A contribution is {start, stratum, counters, queries}: what one post added, to each of its queries.
-local function apply_contribution(c, sign)
-  for i = 1, #c[4] do
-    add_pane(c[1], c[4][i], c[3], {[c[2]] = {c[3][1], c[3][2], c[3][3], c[3][4]}}, sign)
-  end
-  touch(c[1])
-end
-
-local function shard_of(id)
-  return (string.byte(id, 1) * 256 + string.byte(id, 2)) % b.kept_shards
-end
-
-local function find_kept(id)
-  local hours = redis.call('ZRANGE', p .. 'kept-hours', 0, -1)
-  for i = #hours, 1, -1 do
-    local key = p .. 'kept:' .. hours[i] .. ':' .. shard_of(id)
-    local blob = redis.call('HGET', key, id)
-    if blob then
-      return key, blob
-    end
-  end
-end
-
-local function pane_exists(start)
-  return redis.call('ZSCORE', p .. 'starts', start)
-end
-
--- What came before its post is due by the clock of whoever said it: events are read faster than
--- posts, so while a store is filled again the watermark is unknown or far behind them.
-local said_hour = math.floor(math.max(watermark, b.told, 0) / HOUR_MS)
-local function put_ahead(id, blob)
-  -- A deletion stands: an edit that comes after it is of no consequence.
-  if blob == '' or redis.call('HGET', p .. 'ahead', id) ~= '' then
-    redis.call('HSET', p .. 'ahead', id, blob)
-    redis.call('ZADD', p .. 'ahead-due', said_hour, id)
-  end
-end
-
-local removed, edited = 0, 0
-
-local function remove(id)
-  local key, blob = find_kept(id)
-  if not key then
-    put_ahead(id, '')
-    return
-  end
-  redis.call('HDEL', key, id)
-  local c = cmsgpack.unpack(blob)
-  if pane_exists(c[1]) then
-    apply_contribution(c, -1)
-    removed = removed + 1
-  end
-end
-
-local function edit(id, blob)
-  local key, old_blob = find_kept(id)
-  if not key then
-    put_ahead(id, blob)
-    return
-  end
-  local old, new = cmsgpack.unpack(old_blob), cmsgpack.unpack(blob)
-  if not pane_exists(old[1]) then
-    return
-  end
-  -- The post keeps its own pane: an edit changes what was said, not when.
-  new[1] = old[1]
-  apply_contribution(old, -1)
-  apply_contribution(new, 1)
-  redis.call('HSET', key, id, cmsgpack.pack(new))
-  edited = edited + 1
-end
-
--- 1. panes
 for _, pane in ipairs(b.panes) do
-  local start = pane[1]
-  redis.call('ZADD', p .. 'starts', start, start)
-  touch(start)
+  touch(pane[1])
   for _, q in ipairs(pane[2]) do
-    add_pane(start, q[1], q[2], q[3], 1)
-    redis.call('PFADD', p .. 'authors:' .. start .. ':' .. q[1], unpack(q[4]))
+    add_pane(pane[1], q[1], q[2], q[3], 1)
   end
 end
 
--- 2. ids seen
+-- Contributions, and what overtook them.
+local pair = 2
+local has_ahead = #b.kept > 0 and redis.call('EXISTS', p .. 'ahead') == 1
+for _, group in ipairs(b.kept) do
+  local last = pair + 2 * group[2] - 1
+  for i = pair, has_ahead and last or 0, 2 do
+    local waiting = find_ahead(ARGV[i])
+    if waiting then
+      local c, id = contribution_of(ARGV[i + 1]), ARGV[i]
+      kept_now[id] = {key = p .. 'kept:' .. hour .. ':' .. group[1], blob = ARGV[i + 1], said = c}
+      ahead_now[id] = false
+      local said = waiting ~= '' and contribution_of(waiting)
+      if waiting == '' then
+        remove(id)
+      elseif said then
+        edit(id, waiting, said)
+      else
+        lose(note, 'ahead|' .. hex(id), 'bytes that are no contribution', 'an edit', waiting)
+        redis.call('HDEL', p .. 'ahead', id)
+      end
+    end
+  end
+  pair = last + 1
+end
+
+-- Deletions and edits, in the order they came.
+for i = pair, pair + 2 * b.operations - 1, 2 do
+  if ARGV[i + 1] == '' then
+    remove(ARGV[i])
+  else
+    local c = contribution_of(ARGV[i + 1])
+    refused = refused or not c and {3, 'an edit', hex(ARGV[i])}
+    if c then
+      edit(ARGV[i], ARGV[i + 1], c)
+    end
+  end
+end
+
+if refused then
+  return refused
+elseif aside > 0 then
+  return {5, aside}
+end
+
+-- From here on all is written, and no call can fail: those that meet a key of a wrong type set it
+-- aside.
+
+local mark = string.format('%s:%d', is_repair and 'repair' or b.topic, is_repair and b.now or b.new)
+local call, pack = redis.call, cmsgpack.pack
+for i = 1, #written do
+  local sum = written[i]
+  call('HSET', sum.of.key, sum.query, pack(sum.counters))
+  if next(sum.strata) then
+    call('HSET', sum.of.strata_key, sum.query, pack(sum.strata))
+  else
+    call('HDEL', sum.of.strata_key, sum.query)
+  end
+end
+for _, pane in ipairs(b.panes) do
+  redis.call('ZADD', p .. 'starts', pane[1], pane[1])
+  for _, q in ipairs(pane[2]) do
+    local key = p .. 'authors:' .. pane[1] .. ':' .. q[1]
+    if is_wrong(try('PFADD', key, unpack(q[4]))) then
+      lose(put_authors_aside, pane[1], q[1], 'no HyperLogLog')
+      redis.call('PFADD', key, unpack(q[4]))
+    end
+  end
+end
+for start in pairs(touched) do
+  redis.call('HSET', p .. 'dirty', start, mark)
+end
+
 local seen_hour
 for _, group in ipairs(b.seen) do
   if group[1] ~= seen_hour then -- nearly every id is a group: most of a batch are of one hour
     seen_hour = group[1]
     redis.call('ZADD', p .. 'seen-hours', seen_hour, seen_hour)
   end
-  redis.call('SADD', p .. 'seen:' .. group[1] .. ':' .. group[2], unpack(group, 3))
-end
-
--- 3. contributions, and what overtook them
-local pair = 2
-local function meet(id)
-  local waiting = redis.call('HGET', p .. 'ahead', id)
-  if not waiting then
-    return
-  end
-  redis.call('HDEL', p .. 'ahead', id)
-  redis.call('ZREM', p .. 'ahead-due', id)
-  if waiting == '' then
-    remove(id)
-  else
-    edit(id, waiting)
+  local key = p .. 'seen:' .. group[1] .. ':' .. group[2]
+  if is_wrong(try('SADD', key, unpack(group, 3))) then
+    lose(put_seen_aside, group[1], group[2])
+    redis.call('SADD', key, unpack(group, 3))
   end
 end
 
+pair = 2
 if #b.kept > 0 then
   redis.call('ZADD', p .. 'kept-hours', hour, hour)
-  local has_ahead = redis.call('EXISTS', p .. 'ahead') == 1
-  for _, group in ipairs(b.kept) do
-    local key = p .. 'kept:' .. hour .. ':' .. group[1]
-    local last = pair + 2 * group[2] - 1
+end
+for _, group in ipairs(b.kept) do
+  local key = p .. 'kept:' .. hour .. ':' .. group[1]
+  local last = pair + 2 * group[2] - 1
+  if is_wrong(try('HSET', key, unpack(ARGV, pair, last))) then
+    lose(put_kept_aside, key, nil, 'kept|' .. hour .. '|' .. group[1], WRONGTYPE)
     redis.call('HSET', key, unpack(ARGV, pair, last))
-    if has_ahead then
-      for i = pair, last, 2 do
-        meet(ARGV[i])
-      end
-    end
-    pair = last + 1
   end
+  pair = last + 1
 end
-
--- 4. deletions and edits, in the order they came
-for i = pair, pair + 2 * b.operations - 1, 2 do
-  if ARGV[i + 1] == '' then
-    remove(ARGV[i])
+for id, kept in pairs(kept_now) do
+  if kept.blob then
+    redis.call('HSET', kept.key, id, kept.blob)
   else
-    edit(ARGV[i], ARGV[i + 1])
+    redis.call('HDEL', kept.key, id)
   end
 end
 
--- 5. forget what is past its horizon; a few at a time, so that no apply is long. A pane that was
+-- What came before its post is due by the clock of whoever said it: events are read faster than
+-- posts, so while a store is filled again the watermark is unknown or far behind them.
+local said_hour = math.floor(math.max(watermark, b.told, 0) / 3600000)
+for id, blob in pairs(ahead_now) do
+  if blob then
+    redis.call('HSET', p .. 'ahead', id, blob)
+    redis.call('ZADD', p .. 'ahead-due', said_hour, id)
+  else
+    redis.call('HDEL', p .. 'ahead', id)
+    redis.call('ZREM', p .. 'ahead-due', id)
+  end
+end
+
+for i = #ARGV - 2 * b.released + 1, #ARGV, 2 do
+  redis.call('HDEL', p .. 'quarantine', ARGV[i])
+end
+local noted = redis.call('HKEYS', p .. 'quarantine')
+
+-- Forget what is past its horizon; a few at a time, so that no apply is long. A pane that was
 -- never published, or changed since, waits for the closer: in a fast replay one partition may be
 -- days of event time ahead of another.
+local expired = 0
+local function forget_noted(kinds, at)
+  for _, field in ipairs(noted) do
+    local kind, place = string.match(field, '^(%a+)|([^|]+)|')
+    if kinds[kind] and place == at then
+      expired = expired + redis.call('HDEL', p .. 'quarantine', field)
+    end
+  end
+end
+
 local watermark_s = math.floor(watermark / 1000)
 local old = redis.call('ZRANGEBYSCORE', p .. 'starts', '-inf',
   watermark_s - b.retention_s - b.pane_s, 'LIMIT', 0, 8)
 for _, start in ipairs(old) do
-  if tonumber(start) >= closed or redis.call('HEXISTS', p .. 'dirty', start) == 1 then
+  local at = tonumber(start)
+  if at and (at >= closed or redis.call('HEXISTS', p .. 'dirty', start) == 1) then
     break
   end
-  for _, query in ipairs(redis.call('HKEYS', p .. 'pane:' .. start)) do
+  for _, query in ipairs(try('HKEYS', p .. 'pane:' .. start)) do
     redis.call('UNLINK', p .. 'authors:' .. start .. ':' .. query)
   end
   redis.call('UNLINK', p .. 'pane:' .. start, p .. 'strata:' .. start)
   redis.call('ZREM', p .. 'starts', start)
-  redis.call('HSET', cursor_key, 'forgotten', start)
+  forget_noted({pane = true, authors = true}, start)
+  if at then
+    redis.call('HSET', cursor_key, 'forgotten', start)
+  end
 end
 
 local function forget_hours(index, name, shards, horizon_s)
@@ -233,6 +210,7 @@ local function forget_hours(index, name, shards, horizon_s)
       redis.call('UNLINK', p .. name .. ':' .. h .. ':' .. n)
     end
     redis.call('ZREM', p .. index, h)
+    forget_noted({[name] = true}, h)
   end
 end
 forget_hours('seen-hours', 'seen', b.seen_shards, b.seen_horizon_s)
@@ -245,7 +223,18 @@ for _, id in ipairs(due) do
   redis.call('ZREM', p .. 'ahead-due', id)
 end
 
--- 6. totals, watermark, cursor
+-- A partition that is counted anew says so until it has come to where it was.
+for _, field in ipairs(noted) do
+  local topic, upto = string.match(field, '^rebuild|([%a-]+)|(%d+)$')
+  if topic == b.topic and b.new + 1 >= tonumber(upto) then
+    redis.call('HDEL', p .. 'quarantine', field)
+    for _, start in ipairs(redis.call('ZRANGEBYSCORE', p .. 'starts', '-inf', '(' .. closed)) do
+      redis.call('HSET', p .. 'dirty', start, mark)
+    end
+  end
+end
+
+-- Totals, watermark, cursor.
 b.totals.removed = (b.totals.removed or 0) + removed
 b.totals.edited = (b.totals.edited or 0) + edited
 for field, increment in pairs(b.totals) do
@@ -253,5 +242,7 @@ for field, increment in pairs(b.totals) do
     redis.call('HINCRBY', cursor_key, field, increment)
   end
 end
-redis.call('HSET', cursor_key, b.topic, b.new, 'watermark', string.format('%d', watermark))
-return {1, removed, edited}
+if b.new >= 0 or not is_repair then
+  redis.call('HSET', cursor_key, b.topic, b.new, 'watermark', string.format('%d', watermark))
+end
+return {1, removed, edited, aside, expired}

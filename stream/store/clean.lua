@@ -4,7 +4,10 @@
 -- KEYS[1]  {p}:cursor
 -- ARGV     start, mark, start, mark, ...
 
-local dirty = string.sub(KEYS[1], 1, -7) .. 'dirty'
+local dirty = p .. 'dirty'
+if not read_cursor() then
+  return
+end
 for i = 1, #ARGV, 2 do
   if redis.call('HGET', dirty, ARGV[i]) == ARGV[i + 1] then
     redis.call('HDEL', dirty, ARGV[i])

@@ -2,12 +2,15 @@
 -- and from now on each change makes them due again. Never goes back, so a closer that comes late
 -- with an earlier time changes nothing.
 --
--- KEYS[1]  {p}:cursor
--- Returns how many panes were closed.
+-- Returns how many panes were closed, or {2, key, field, found, expected} if something of the
+-- partition cannot be read.
 
-local p = string.sub(KEYS[1], 1, -7)
-local closed = redis.call('HGET', KEYS[1], 'closed') or '-inf'
-if closed ~= '-inf' and tonumber(ARGV[1]) <= tonumber(closed) then
+local fields, unreadable = read_cursor()
+if not fields then
+  return unreadable
+end
+local closed = fields['closed'] or '-inf'
+if closed ~= '-inf' and tonumber(ARGV[1]) <= closed then
   return 0
 end
 local starts = redis.call('ZRANGEBYSCORE', p .. 'starts', closed, '(' .. ARGV[1])

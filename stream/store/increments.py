@@ -6,6 +6,7 @@ in plain Python for comparison.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +14,9 @@ import msgspec
 
 from core.settings import WindowSettings, WorkerSettings
 from stream.store.keys import KEPT_SHARDS, SEEN_SHARDS
+from stream.store.quarantine import MOST
 
+_INT: Final = frozenset({int})
 _encoder: Final = msgspec.msgpack.Encoder()
 
 DELETED: Final = b""
@@ -85,6 +88,8 @@ class ApplyBatch:
         kept: shard -> alternating id hash and packed contribution.
         operations: (id hash, packed contribution or `DELETED`), in the order they came.
         totals: field -> increment of the partition's running totals.
+        released: Entries of the quarantine (name, value) that the batch repairs. Such a batch
+            moves no cursor, and is applied only if the entries are still as they were read.
     """
 
     topic: str
@@ -97,9 +102,19 @@ class ApplyBatch:
     operations: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     totals: dict[str, int] = field(default_factory=dict[str, int])
     told_ms: int = -1
+    released: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
 
-    def arguments(self, horizons: Horizons) -> list[bytes]:
-        """Return the arguments of `apply.lua`."""
+    def arguments(self, horizons: Horizons, now_ms: int = 0) -> list[bytes]:
+        """Return the arguments of `apply.lua`.
+
+        Args:
+            horizons: How long the store remembers.
+            now_ms: Present time, ms since 1970, for people who read what was set aside.
+
+        Raises:
+            ValueError: A number is no integer within 2^53; the message says which and what it is.
+        """
+        self._check()
         message: dict[str, Any] = {
             "topic": self.topic,
             "expected": self.expected,
@@ -111,6 +126,8 @@ class ApplyBatch:
             "kept": [[shard, len(pairs) // 2] for shard, pairs in self.kept.items()],
             "operations": len(self.operations),
             "totals": self.totals,
+            "released": len(self.released),
+            "now": now_ms,
             "pane_s": horizons.pane_s,
             "retention_s": horizons.retention_s,
             "kept_horizon_s": horizons.kept_horizon_s,
@@ -123,7 +140,33 @@ class ApplyBatch:
             arguments.extend(pairs)
         for operation in self.operations:
             arguments.extend(operation)
+        for entry in self.released:
+            arguments.extend(entry)
         return arguments
+
+    def _check(self) -> None:
+        for name in ("expected", "new", "watermark_ms", "told_ms"):
+            _check_integers(name, (getattr(self, name),))
+        _check_integers("a total", tuple(self.totals.values()))
+        for start_s, increments in self.panes.items():
+            for query, counters, strata, _ in increments:
+                if _are_integers(counters) and all(map(_are_integers, strata.values())):
+                    continue
+                _check_integers(f"pane {start_s} of {query}, counter", counters)
+                for name, values in strata.items():
+                    _check_integers(f"pane {start_s} of {query}, stratum {name}, counter", values)
+
+
+def _are_integers(values: Sequence[int]) -> bool:
+    return set(map(type, values)) <= _INT and (
+        not values or (max(values) <= MOST and min(values) >= -MOST)
+    )
+
+
+def _check_integers(where: str, values: Sequence[int]) -> None:
+    for number, value in enumerate(values, start=1):
+        if not _are_integers((value,)):
+            raise ValueError(f"{where} {number} is {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +191,18 @@ class PartitionState:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply changed beyond adding: contributions removed and replaced."""
+    """What an apply changed beyond adding.
+
+    Attributes:
+        removed, edited: Contributions removed and replaced.
+        aside: Parts of the state that could not be read and were set aside.
+        expired: Entries of the quarantine that retention took before they were repaired.
+    """
 
     removed: int
     edited: int
+    aside: int = 0
+    expired: int = 0
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ key                        type     holds
 ``{p}:kept-hours``         zset     hours (of the watermark) that have a `kept`
 ``{p}:ahead``              hash     id hash -> "" (deleted) or contribution (edited) before its post
 ``{p}:ahead-due``          zset     id hash -> hour it was said in, or of the watermark if later
+``{p}:quarantine``         hash     what could not be read (`stream.store.quarantine`) -> when, why
+``{p}:aside:<key>``        any      a key of another type than it should have, under its old name
 ``{closer}:epoch``         string   number of the active closer; earlier ones are refused
 ``{closer}:rev:<start>``   hash     query -> revision:digest:state of what was last published
 ``{closer}:published``     zset     starts that have a `rev`
@@ -65,6 +67,11 @@ def prefix(partition: int) -> str:
 def cursor(partition: int) -> str:
     """Return the key of the partition's cursor hash."""
     return f"{{{partition}}}:cursor"
+
+
+def quarantine(partition: int) -> str:
+    """Return the key of what of the partition could not be read."""
+    return f"{{{partition}}}:quarantine"
 
 
 def pane(partition: int, start_s: int) -> str:

@@ -1,87 +1,51 @@
-"""The only import of redis: the state of partitions, and what the closer remembers.
-
-One `RedisStore` per process. Every failure that a later try may mend (away, loading, out of memory,
-disk full, read-only) becomes `StoreUnavailable`: the caller waits and tries again, nothing is
-skipped.
-"""
+"""The state of partitions, and what the closer remembers: one `RedisStore` per process."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, Final, cast
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
 
 import msgspec
-import redis.asyncio as aioredis
-from redis import exceptions as redis_errors
 
-from core.errors import CursorConflict, StoreUnavailable
+from core.errors import CursorConflict, IncrementRefused, StateUnreadable
 from core.settings import RedisSettings
-from stream import heartbeat
 from stream.store import keys
 from stream.store.alert_state import AlertState
+from stream.store.client import answers, connect, is_wrong_value, readable, redis_faults, script
+from stream.store.closer_state import CloserState
+from stream.store.healing import heal
 from stream.store.health import HORIZONS, StoreHealth, read_health
-from stream.store.increments import (
-    Applied,
-    ApplyBatch,
-    Horizons,
-    PaneSum,
-    PartitionState,
-    Published,
-)
+from stream.store.increments import Applied, ApplyBatch, Horizons, PaneSum, PartitionState
+from stream.store.pane_reader import PanesRead, read_panes, read_quarantine
+from stream.store.quarantine import Missing, SetAside, integer, is_integer
 from stream.topics import POST_EVENTS, POSTS
-from stream.windows.layout import add_into
 
-_HERE: Final = Path(__file__).parent
-_unpack_ints: Final = msgspec.msgpack.Decoder(list[int])
-_unpack_strata: Final = msgspec.msgpack.Decoder(dict[str, list[int]])
-_HEARTBEAT: Final = heartbeat.QUERY.encode()
 _pack: Final = msgspec.msgpack.Encoder()
 _NOT_TOTALS: Final = frozenset({POSTS, POST_EVENTS, "watermark", "closed", "forgotten"})
-
-# Answers of Redis that pass by themselves or by an operator's hand; everything else is our mistake.
-# A script's error has the answer inside its own words, with the dash of the protocol before it.
-_PASSING: Final = re.compile(
-    r"(?:^|[\s-])(?:OOM|MISCONF|LOADING|READONLY|BUSY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b"
-)
-
-# The client cuts the word off these before we see it.
-_PASSING_KINDS: Final = (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)
+_APPLIED, _REFUSED, _AGAIN = 1, 3, 5
+"""First number of the answers of `apply.lua`."""
 
 SeenLookup = tuple[str, int, Sequence[int]]
 """(id as decimal string, shard, hours in which it may have been counted)"""
 
-Marks = Mapping[int, Mapping[int, str]]
-"""start (s) -> partition -> mark of the change that made the pane dirty"""
 
-
-class RedisStore:
+class RedisStore(CloserState):
     """State of the partitions under `{p}:` and of the closer under `{closer}:`.
 
     Safe for concurrent calls of one event loop. `close` it when done.
     """
 
     def __init__(self, settings: RedisSettings, horizons: Horizons) -> None:
+        client = connect(settings)
+        super().__init__(client)
+        self._redis = client
         self._horizons = horizons
-        # redis-py's own types leave most returns unknown; this module is where they become ours.
-        self._redis: Any = cast(Any, aioredis.Redis).from_url(
-            settings.url,
-            username=settings.username or None,
-            password=settings.password.reveal() or None,
-            socket_timeout=settings.timeout_s,
-            socket_connect_timeout=settings.timeout_s,
-            # We retry ourselves: an apply that is tried again must be compared with the cursor.
-            retry=None,
-            protocol=2,
-        )
-        self._apply = self._redis.register_script((_HERE / "apply.lua").read_bytes())
-        self._seen = self._redis.register_script((_HERE / "seen.lua").read_bytes())
-        self._close = self._redis.register_script((_HERE / "close.lua").read_bytes())
-        self._clean = self._redis.register_script((_HERE / "clean.lua").read_bytes())
-        self._publish = self._redis.register_script((_HERE / "publish.lua").read_bytes())
-        self.alerts = AlertState(self._redis, _redis_faults)
+        self._apply = script(client, "partition", "sums", "contributions", "apply")
+        self._seen = script(client, "partition", "seen")
+        self._isolate = script(client, "partition", "isolate")
+        self.alerts = AlertState(client, redis_faults)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -89,45 +53,59 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless Redis answers."""
-        async with _redis_faults():
+        async with redis_faults():
             await self._redis.ping()
 
     async def health(self) -> StoreHealth:
         """Return what Redis says of itself."""
-        async with _redis_faults():
+        async with redis_faults():
             return read_health(await self._redis.info())
 
     async def horizon_entries(self, partitions: Iterable[int]) -> dict[str, int]:
         """Return horizon -> how many entries it keeps, over the partitions."""
         asked = [(partition, horizon) for partition in partitions for horizon in HORIZONS]
-        async with _redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            for partition, horizon in asked:
-                kind, name = HORIZONS[horizon]
-                size_of = pipe.zcard if kind == "zset" else pipe.hlen
-                size_of(f"{keys.prefix(partition)}{name}")
-            found = await pipe.execute()
+        pipe = self._redis.pipeline(transaction=False)
+        for partition, horizon in asked:
+            kind, name = HORIZONS[horizon]
+            size_of = pipe.zcard if kind == "zset" else pipe.hlen
+            size_of(f"{keys.prefix(partition)}{name}")
+        found = await answers(pipe)
         entries = dict.fromkeys(HORIZONS, 0)
         for (_, horizon), count in zip(asked, found, strict=True):
-            entries[horizon] += int(count)
+            entries[horizon] += 0 if is_wrong_value(count) else int(count)
         return entries
 
     async def partition_state(self, partition: int) -> PartitionState:
-        """Return the cursors, watermark and totals of a partition; zeros if it is new."""
-        async with _redis_faults():
-            stored = await self._redis.hgetall(keys.cursor(partition))
-        fields: dict[str, int] = {name.decode(): int(value) for name, value in stored.items()}
-        return PartitionState(
-            cursors={topic: fields.get(topic, -1) for topic in (POSTS, POST_EVENTS)},
-            watermark_ms=fields.get("watermark", -1),
-            closed_s=fields.get("closed", -1),
-            forgotten_s=fields.get("forgotten", -1),
-            totals={k: v for k, v in fields.items() if k not in _NOT_TOTALS},
-        )
+        """Return the cursors, watermark and totals of a partition; zeros if it is new.
+
+        Raises:
+            StateUnreadable: They cannot be read.
+        """
+        states, unreadable = await self.readable_states([partition])
+        for fault in unreadable.values():
+            raise fault
+        return states[partition]
+
+    async def readable_states(
+        self, partitions: Iterable[int]
+    ) -> tuple[dict[int, PartitionState], dict[int, StateUnreadable]]:
+        """Return partition -> its state, and of those that cannot be read what is wrong."""
+        listed = list(partitions)
+        pipe = self._redis.pipeline(transaction=False)
+        for partition in listed:
+            pipe.hgetall(keys.cursor(partition))
+        states: dict[int, PartitionState] = {}
+        unreadable: dict[int, StateUnreadable] = {}
+        for partition, stored in zip(listed, await answers(pipe), strict=True):
+            try:
+                states[partition] = _state_of(partition, stored)
+            except StateUnreadable as fault:
+                unreadable[partition] = fault
+        return states, unreadable
 
     async def partitions(self) -> list[int]:
         """Return the partitions that have state, without asking Kafka how many there are."""
-        async with _redis_faults():
+        async with redis_faults():
             pipe = self._redis.pipeline(transaction=False)
             for partition in range(keys.MAX_PARTITIONS):
                 pipe.exists(keys.cursor(partition))
@@ -157,8 +135,7 @@ class RedisStore:
             return []
         message = _pack.encode([[post_id, shard, *hours] for post_id, shard, hours in lookups])
         asker = "" if first is None else first
-        async with _redis_faults():
-            answer = await self._seen(keys=[keys.cursor(partition)], args=[message, asker, applied])
+        answer = await self._run(self._seen, partition, [message, asker, applied, _now_ms()])
         if isinstance(answer, int):
             raise CursorConflict(partition, POSTS, (first or 0) - 1, answer)
         return [flag == 1 for flag in answer]
@@ -168,26 +145,53 @@ class RedisStore:
 
         Raises:
             CursorConflict: another cursor is stored; nothing was written.
+            IncrementRefused: The batch has a number that is no integer; nothing was written.
+            StateUnreadable: The partition cannot be read; nothing was written.
             StoreUnavailable: Redis did not answer; it may or may not have applied the batch, which
                 the next try finds out by the cursor.
         """
-        arguments = batch.arguments(self._horizons)
-        async with _redis_faults():
-            answer = await self._apply(keys=[keys.cursor(partition)], args=arguments)
-        if answer[0] == 0:
-            raise CursorConflict(partition, batch.topic, batch.expected, int(answer[1]))
-        return Applied(removed=answer[1], edited=answer[2])
+        try:
+            arguments = batch.arguments(self._horizons, _now_ms())
+        except ValueError as error:
+            raise IncrementRefused(partition, "the batch", str(error)) from error
+        aside = 0
+        while True:
+            answer = await self._run(self._apply, partition, arguments)
+            if answer[0] != _AGAIN:
+                break
+            aside += answer[1]
+        if answer[0] == _REFUSED:
+            where, found = (part.decode(errors="backslashreplace") for part in answer[1:])
+            raise IncrementRefused(partition, where, found)
+        if answer[0] != _APPLIED:
+            stored = int(answer[1]) if answer[0] == 0 else batch.expected
+            raise CursorConflict(partition, batch.topic, batch.expected, stored)
+        return Applied(answer[1], answer[2], aside + answer[3], answer[4])
+
+    async def _run(self, of: Any, partition: int, arguments: Sequence[Any]) -> Any:
+        """Run a script of a partition; an index that cannot be read is made anew first.
+
+        Raises:
+            StateUnreadable: Something else of the partition cannot be read.
+        """
+        while True:
+            async with redis_faults():
+                answer = await of(keys=[keys.cursor(partition)], args=arguments)
+            try:
+                return readable(partition, answer)
+            except StateUnreadable as fault:
+                if not await heal(self._redis, partition, fault.key):
+                    raise
 
     # -- reading panes ------------------------------------------------------------------------
 
     async def pane_starts(self, partitions: Iterable[int]) -> list[int]:
         """Return the starts (s) of all panes of these partitions, in order."""
-        async with _redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            for partition in partitions:
-                pipe.zrange(f"{keys.prefix(partition)}starts", 0, -1)
-            found = await pipe.execute()
-        return sorted({int(start) for starts in found for start in starts})
+        pipe = self._redis.pipeline(transaction=False)
+        for partition in partitions:
+            pipe.zrange(f"{keys.prefix(partition)}starts", 0, -1)
+        found = [starts for starts in await answers(pipe) if not is_wrong_value(starts)]
+        return sorted({int(start) for starts in found for start in starts if is_integer(start)})
 
     async def pane(self, partitions: Sequence[int], start_s: int) -> dict[str, PaneSum]:
         """Return the pane that starts at `start_s`, by query, summed over the partitions."""
@@ -196,149 +200,63 @@ class RedisStore:
     async def panes(
         self, partitions: Sequence[int], starts: Sequence[int]
     ) -> dict[int, dict[str, PaneSum]]:
-        """Return start (s) -> query -> sum over the partitions, in two round trips.
+        """Return start (s) -> query -> sum, of the windows that can be read."""
+        return (await self.read_panes(partitions, starts)).panes
 
-        Every reader of panes reads here, so heartbeats are left out here: nobody is shown them.
-        """
-        asked = [(start_s, partition) for start_s in starts for partition in partitions]
-        async with _redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            for start_s, partition in asked:
-                pipe.hgetall(keys.pane(partition, start_s))
-                pipe.hgetall(keys.strata(partition, start_s))
-            found = await pipe.execute()
-        panes: dict[int, dict[str, PaneSum]] = {start_s: {} for start_s in starts}
-        owners: list[tuple[int, int, str]] = []
-        for (start_s, partition), counters, strata in zip(
-            asked, found[::2], found[1::2], strict=True
-        ):
-            sums = panes[start_s]
-            for raw_query, packed in counters.items():
-                if raw_query == _HEARTBEAT:
-                    continue
-                query = raw_query.decode()
-                add_into(sums.setdefault(query, PaneSum()).counters, _unpack_ints.decode(packed))
-                owners.append((partition, start_s, query))
-            for raw_query, packed in strata.items():
-                if raw_query == _HEARTBEAT:
-                    continue
-                into = sums.setdefault(raw_query.decode(), PaneSum()).strata
-                for name, values in _unpack_strata.decode(packed).items():
-                    add_into(into.setdefault(name, []), values)
-        await self._add_authors(panes, owners)
-        return panes
+    async def read_panes(self, partitions: Sequence[int], starts: Sequence[int]) -> PanesRead:
+        """Return panes summed over the partitions, and which windows are missing from them."""
+        return await read_panes(self._redis, partitions, starts)
 
-    async def _add_authors(
-        self, panes: dict[int, dict[str, PaneSum]], owners: list[tuple[int, int, str]]
-    ) -> None:
-        async with _redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            for partition, start_s, query in owners:
-                pipe.pfcount(keys.authors(partition, start_s, query))
-            counts = await pipe.execute()
-        for (_, start_s, query), count in zip(owners, counts, strict=True):
-            panes[start_s][query].authors += int(count)
+    # -- what could not be read ---------------------------------------------------------------
 
-    # -- the closer ---------------------------------------------------------------------------
+    async def quarantine(self, partitions: Sequence[int]) -> list[SetAside]:
+        """Return what is set aside of the partitions."""
+        return await read_quarantine(self._redis, partitions)
 
-    async def close_through(self, partitions: Iterable[int], start_s: int) -> int:
-        """Close the panes that start before `start_s`; they become dirty, that is to be published.
-
-        Each partition does both in one step, so that a pane is either published as it is or dirty,
-        wherever a closer dies. Closing never goes back, and a partition that appears late catches
-        up by the same call.
+    async def set_aside(self, missing: Iterable[Missing]) -> int:
+        """Set aside what a reader could not read, where it still stands as it was read.
 
         Returns:
-            How many panes this call closed, over the partitions.
+            How much was set aside; nothing of a partition whose cursor cannot be read.
         """
-        async with _redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            for partition in partitions:
-                await self._close(keys=[keys.cursor(partition)], args=[start_s], client=pipe)
-            return sum(await pipe.execute())
-
-    async def dirty(self, partitions: Iterable[int]) -> Marks:
-        """Return the closed panes not published as they are: start -> partition -> mark."""
-        listed = list(partitions)
-        async with _redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            for partition in listed:
-                pipe.hgetall(f"{keys.prefix(partition)}dirty")
-            found = await pipe.execute()
-        changed: dict[int, dict[int, str]] = {}
-        for partition, marks in zip(listed, found, strict=True):
-            for start, mark in marks.items():
-                changed.setdefault(int(start), {})[partition] = mark.decode()
-        return changed
-
-    async def clean(self, marks: Marks) -> None:
-        """Take panes off the dirty list, after they were published as they were under these marks.
-
-        One that changed since has another mark and stays.
-        """
-        by_partition: dict[int, list[str]] = {}
-        for start_s, partitions in marks.items():
-            for partition, mark in partitions.items():
-                by_partition.setdefault(partition, []).extend((str(start_s), mark))
-        async with _redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            for partition, pairs in by_partition.items():
-                await self._clean(keys=[keys.cursor(partition)], args=pairs, client=pipe)
-            await pipe.execute()
-
-    async def begin_closing(self) -> int:
-        """Return the epoch of a new active closer; every earlier one is refused from now on."""
-        async with _redis_faults():
-            return int(await self._redis.incr(keys.EPOCH))
-
-    async def revisions(self, starts: Sequence[int]) -> dict[int, dict[str, Published]]:
-        """Return start (s) -> query -> what was last published."""
-        async with _redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            for start_s in starts:
-                pipe.hgetall(keys.revisions(start_s))
-            found = await pipe.execute()
-        return {
-            start_s: {q.decode(): Published.unpacked(v.decode()) for q, v in stored.items()}
-            for start_s, stored in zip(starts, found, strict=True)
-        }
-
-    async def set_revisions(
-        self, epoch: int, published: Mapping[int, Mapping[str, Published]]
-    ) -> bool:
-        """Remember start (s) -> query -> what is published, all of it or nothing.
-
-        Returns:
-            False if another closer has begun since `epoch`; nothing was written then.
-        """
-        arguments: list[str | int] = [epoch]
-        for start_s, by_query in published.items():
-            for query, state in by_query.items():
-                arguments.extend((start_s, query, state.packed()))
-        async with _redis_faults():
-            return await self._publish(keys=[keys.EPOCH], args=arguments) == 1
-
-    async def forget_revisions(self, before_s: int, at_most: int = 100) -> None:
-        """Forget what was published of panes that start before `before_s`, a few at a time."""
-        async with _redis_faults():
-            old = await self._redis.zrangebyscore(
-                keys.PUBLISHED, "-inf", f"({before_s}", start=0, num=at_most
-            )
-            if old:
-                pipe = self._redis.pipeline(transaction=False)
-                pipe.unlink(*(keys.revisions(int(start_s)) for start_s in old))
-                pipe.zrem(keys.PUBLISHED, *old)
-                await pipe.execute()
+        by_partition: dict[int, list[Any]] = {}
+        for one in missing:
+            if one.raw is not None:
+                named = (one.start_s, one.query, one.why.partition(", expected")[0], *one.raw)
+                by_partition.setdefault(one.partition, []).extend(named)
+        done = 0
+        for partition, arguments in by_partition.items():
+            with suppress(StateUnreadable):
+                done += await self._run(self._isolate, partition, [_now_ms(), *arguments])
+        return done
 
 
-@asynccontextmanager
-async def _redis_faults() -> AsyncGenerator[None]:
-    """Turn what Redis and the network raise into our tree; our own mistakes pass unchanged."""
-    try:
-        yield
-    except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
-        raise StoreUnavailable(f"Redis does not answer: {error}") from error
-    except redis_errors.ResponseError as error:
-        if isinstance(error, _PASSING_KINDS) or _PASSING.search(str(error)):
-            raise StoreUnavailable(f"Redis refuses for now: {str(error)[:200]}") from error
-        raise
+def _state_of(partition: int, stored: Any) -> PartitionState:
+    """Return the state that a cursor's hash holds.
+
+    Raises:
+        StateUnreadable: It is no hash, or a field is no integer.
+    """
+    key = keys.cursor(partition)
+    if is_wrong_value(stored):
+        raise StateUnreadable(partition, key, "a key of another type (WRONGTYPE)", "a hash")
+    found: Mapping[bytes, bytes] = stored
+    fields: dict[str, int] = {}
+    for raw_name, value in found.items():
+        name = raw_name.decode(errors="backslashreplace")
+        try:
+            fields[name] = integer(value)
+        except ValueError as error:
+            raise StateUnreadable(partition, f"{key} {name}", str(error), "an integer") from error
+    return PartitionState(
+        cursors={topic: fields.get(topic, -1) for topic in (POSTS, POST_EVENTS)},
+        watermark_ms=fields.get("watermark", -1),
+        closed_s=fields.get("closed", -1),
+        forgotten_s=fields.get("forgotten", -1),
+        totals={k: v for k, v in fields.items() if k not in _NOT_TOTALS},
+    )
+
+
+def _now_ms() -> int:
+    """Return the present time for people; nothing is decided by it."""
+    return time.time_ns() // 1_000_000

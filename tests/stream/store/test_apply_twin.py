@@ -321,7 +321,7 @@ async def _assert_equal(store: RedisStore, twin: Twin, numbers: int) -> None:
     starts = await store.pane_starts([0])
     assert starts == sorted(twin.panes)
     assert await store.panes([0], starts) == {start: twin.pane(start) for start in starts}
-    dirty = {start: marks[0] for start, marks in (await store.dirty([0])).items()}
+    dirty = {start: marks[0].decode() for start, marks in (await store.dirty([0])).items()}
     assert dirty == twin.dirty
     hours = list(range(NOON // HOUR - 2, NOON // HOUR + 30))
     lookups = [(_decimal(n), _seen_shard(n), hours) for n in range(numbers + 1)]

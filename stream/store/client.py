@@ -1,0 +1,101 @@
+"""The only import of redis: the connection, its scripts, and its answers as our errors and values.
+
+Every failure that a later try may mend (away, loading, out of memory, disk full, read-only) is
+`StoreUnavailable`: the caller waits and tries again, nothing is skipped. A value that cannot be read
+is `StateUnreadable`, which only a repair mends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, cast
+
+import redis.asyncio as aioredis
+from redis import exceptions as redis_errors
+
+from core.errors import StateUnreadable, StoreUnavailable
+from core.settings import RedisSettings
+
+_HERE: Final = Path(__file__).parent
+
+# Answers of Redis that pass by themselves or by an operator's hand; everything else is our mistake.
+# A script's error has the answer inside its own words, with the dash of the protocol before it.
+_PASSING: Final = re.compile(
+    r"(?:^|[\s-])(?:OOM|MISCONF|LOADING|READONLY|BUSY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b"
+)
+
+# The client cuts the word off these before we see it.
+_PASSING_KINDS: Final = (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)
+
+_WRONG_VALUE: Final = re.compile(r"WRONGTYPE|INVALIDOBJ|not an integer|would overflow")
+UNREADABLE: Final = 2
+"""First number of a script's answer if it could not read the partition."""
+
+
+def connect(settings: RedisSettings) -> Any:
+    """Return a client; redis-py's own types leave most returns unknown, ours begin here."""
+    return cast(Any, aioredis.Redis).from_url(
+        settings.url,
+        username=settings.username or None,
+        password=settings.password.reveal() or None,
+        socket_timeout=settings.timeout_s,
+        socket_connect_timeout=settings.timeout_s,
+        # We retry ourselves: an apply that is tried again must be compared with the cursor.
+        retry=None,
+        protocol=2,
+    )
+
+
+def script(client: Any, *names: str) -> Any:
+    """Return a script made of the files `<name>.lua` here, one after the other."""
+    return client.register_script(b"\n".join((_HERE / f"{n}.lua").read_bytes() for n in names))
+
+
+@asynccontextmanager
+async def redis_faults() -> AsyncGenerator[None]:
+    """Turn what Redis and the network raise into our tree; our own mistakes pass unchanged."""
+    try:
+        yield
+    except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+        raise StoreUnavailable(f"Redis does not answer: {error}") from error
+    except redis_errors.ResponseError as error:
+        if isinstance(error, _PASSING_KINDS) or _PASSING.search(str(error)):
+            raise StoreUnavailable(f"Redis refuses for now: {str(error)[:200]}") from error
+        raise
+
+
+def is_wrong_value(answer: object) -> bool:
+    """Tell whether an answer is Redis's refusal of a value: of another type, or no number."""
+    return isinstance(answer, redis_errors.ResponseError) and bool(_WRONG_VALUE.search(str(answer)))
+
+
+async def answers(pipe: Any) -> list[Any]:
+    """Carry out a pipeline; what Redis refuses for its value stays in its place in the list.
+
+    Raises:
+        StoreUnavailable: Redis did not answer, or refuses for now.
+    """
+    async with redis_faults():
+        found: list[Any] = await pipe.execute(raise_on_error=False)
+        for answer in found:
+            if isinstance(answer, Exception) and not is_wrong_value(answer):
+                raise answer
+    return found
+
+
+def readable(partition: int, answer: Any) -> Any:
+    """Return a script's answer.
+
+    Raises:
+        StateUnreadable: It says that something of the partition cannot be read.
+    """
+    if isinstance(answer, list) and answer and answer[0] == UNREADABLE:
+        listed: list[Any] = answer
+        key, field, found, expected = (
+            part.decode(errors="backslashreplace") for part in listed[1:5]
+        )
+        raise StateUnreadable(partition, f"{key} {field}".strip(), found, expected)
+    return answer

@@ -1,0 +1,136 @@
+"""Reading panes: summed over partitions, without the windows of which something cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from stream import heartbeat
+from stream.store import keys
+from stream.store.client import answers, is_wrong_value
+from stream.store.increments import PaneSum
+from stream.store.quarantine import (
+    EVERY,
+    Missing,
+    SetAside,
+    counters_of,
+    missing_of,
+    read_entry,
+    strata_of,
+)
+from stream.windows.layout import add_into
+
+_HEARTBEAT: Final = heartbeat.QUERY.encode()
+_WRONGTYPE: Final = "a key of another type (WRONGTYPE), expected a hash"
+
+
+@dataclass(slots=True)
+class PanesRead:
+    """What a look at panes gives.
+
+    Attributes:
+        panes: Start (s) -> query -> the sum over the partitions.
+        missing: The windows that are left out, since a share of them is not known.
+    """
+
+    panes: dict[int, dict[str, PaneSum]]
+    missing: list[Missing] = field(default_factory=list[Missing])
+
+    def leave_out(self) -> None:
+        """Take the windows that are missing out of the panes."""
+        for one in self.missing:
+            for start_s in self.panes if one.start_s is None else (one.start_s,):
+                if one.query == EVERY:
+                    self.panes[start_s] = {}
+                else:
+                    self.panes.get(start_s, {}).pop(one.query, None)
+
+
+async def read_quarantine(client: Any, partitions: Sequence[int]) -> list[SetAside]:
+    """Return what is set aside of the partitions; a register of another type is an entry itself.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    pipe = client.pipeline(transaction=False)
+    for partition in partitions:
+        pipe.hgetall(keys.quarantine(partition))
+    found: list[SetAside] = []
+    for partition, stored in zip(partitions, await answers(pipe), strict=True):
+        entries = {b"": b""} if is_wrong_value(stored) else stored
+        found.extend(read_entry(partition, name, value) for name, value in sorted(entries.items()))
+    return found
+
+
+async def read_panes(client: Any, partitions: Sequence[int], starts: Sequence[int]) -> PanesRead:
+    """Return panes, in three round trips.
+
+    Every reader of panes reads here, so heartbeats are left out here: nobody is shown them.
+
+    Args:
+        client: The connection to Redis.
+        partitions: The partitions to sum.
+        starts: The starts of the panes, seconds since 1970.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    asked = [(start_s, partition) for start_s in starts for partition in partitions]
+    pipe = client.pipeline(transaction=False)
+    for start_s, partition in asked:
+        pipe.hgetall(keys.pane(partition, start_s))
+        pipe.hgetall(keys.strata(partition, start_s))
+    found = await answers(pipe)
+    read = PanesRead({start_s: {} for start_s in starts})
+    owners: list[tuple[int, int, str]] = []
+    for place, counters, strata in zip(asked, found[::2], found[1::2], strict=True):
+        if is_wrong_value(counters) or is_wrong_value(strata):
+            read.missing.append(Missing(place[1], place[0], EVERY, _WRONGTYPE, (b"", b"")))
+            continue
+        for raw_query in sorted({*counters, *strata} - {_HEARTBEAT}):
+            raw = (counters.get(raw_query, b""), strata.get(raw_query, b""))
+            query = raw_query.decode(errors="backslashreplace")
+            if _add_share(read, place, query, raw):
+                owners.append((place[1], place[0], query))
+    await _add_authors(client, read, owners)
+    # Last: what was set aside meanwhile is missing from what was read before.
+    asides = missing_of(await read_quarantine(client, partitions))
+    wanted = read.panes.keys()
+    read.missing += [one for one in asides if one.start_s is None or one.start_s in wanted]
+    read.leave_out()
+    return read
+
+
+def _add_share(
+    read: PanesRead, place: tuple[int, int], query: str, raw: tuple[bytes, bytes]
+) -> bool:
+    """Add the share of a partition; False if it cannot be read, and is noted as missing."""
+    start_s, partition = place
+    try:
+        if not raw[0]:
+            raise ValueError("strata without counters")
+        counters, strata = counters_of(raw[0]), strata_of(raw[1]) if raw[1] else {}
+    except ValueError as error:
+        why = f"{error}, expected integers within 2^53"
+        read.missing.append(Missing(partition, start_s, query, why, raw))
+        return False
+    into = read.panes[start_s].setdefault(query, PaneSum())
+    add_into(into.counters, counters)
+    for name, values in strata.items():
+        add_into(into.strata.setdefault(name, []), values)
+    return True
+
+
+async def _add_authors(
+    client: Any, read: PanesRead, listed: Sequence[tuple[int, int, str]]
+) -> None:
+    pipe = client.pipeline(transaction=False)
+    for partition, start_s, query in listed:
+        pipe.pfcount(keys.authors(partition, start_s, query))
+    for (partition, start_s, query), count in zip(listed, await answers(pipe), strict=True):
+        if is_wrong_value(count):
+            why = "no HyperLogLog of authors (WRONGTYPE)"
+            read.missing.append(Missing(partition, start_s, query, why, (b"", b"")))
+        else:
+            read.panes[start_s][query].authors += int(count)
