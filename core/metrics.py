@@ -69,6 +69,9 @@ class Metrics:
         self.dead_posts = self._counter(
             "dead_posts", "Messages that went to dead-posts", "reason", "stage"
         )
+        self.records_refused = self._counter(
+            "records_refused", "Records of our own topics that could not be used", "topic", "reason"
+        )
 
     def _ingest(self) -> None:
         self.posts_in = self._counter("posts_in", "Posts taken from a source", "source")
@@ -146,6 +149,16 @@ class Metrics:
         )
         self.posts_refused = self._counter(
             "applies_refused", "Applies refused because the cursor had moved", "partition"
+        )
+        self.state_set_aside = self._counter(
+            "state_set_aside", "Stored values that could not be read and were set aside",
+            "partition",
+        )  # fmt: skip
+        self.quarantine_expired = self._counter(
+            "quarantine_expired", "Entries of the quarantine that retention took unrepaired"
+        )
+        self.increments_refused = self._counter(
+            "increments_refused", "Batches refused, as they would add what is no integer"
         )
         self.posts_repaired = self._counter(
             "posts_repaired", "Posts accepted with a documented repair", "repair"
@@ -235,6 +248,10 @@ class Metrics:
         self.judge_seconds = self._histogram(
             "judge_seconds", "Judging the windows of a pane, all queries", LATENCY_BUCKETS_S
         )
+        self.alert_state_refused = self._counter(
+            "alert_state_refused", "Stored parts of what is known of alerts that could not be read",
+            "kind",
+        )  # fmt: skip
         self.judge_failures = self._counter(
             "judge_failures", "Windows that could not be judged; their query starts anew"
         )
@@ -336,6 +353,10 @@ class Metrics:
         self.store_log_ok = self._gauge(
             "store_log_ok", "1 while Redis writes its append-only file; 0: off, or the disk is full"
         )
+        self.quarantined = self._gauge(
+            "quarantined", "Stored values that cannot be read and wait for a repair, by kind",
+            "kind",
+        )  # fmt: skip
         self.store_entries = self._gauge(
             "store_entries", "Entries that a horizon keeps, over all partitions", "horizon"
         )

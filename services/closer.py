@@ -169,7 +169,8 @@ class _Loop:
         try:
             self._closer.observe(progress_decoder.decode(record.value or b""))
         except DecodeError as error:
-            # Nobody but workers writes here; the slow resync makes up for it.
+            # The slow resync makes up for it.
+            self._metrics.records_refused.labels(topic=PROGRESS, reason=error.reason).inc()
             _log.warning("unreadable progress", offset=record.offset, reason=error.reason)
 
 

@@ -7,20 +7,22 @@ sent, then the pane is clean. Whoever takes over finds how far it came and goes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from core.clock import Clock, epoch_ms
+from core import reasons
+from core.clock import Clock
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.schemas import Progress, Window
 from core.settings import WindowSettings
+from services.withheld import Contents, StoreReader
 from stream.heartbeat import activity
 from stream.store.closer_state import Marks
 from stream.store.increments import PartitionState, Published
 from stream.store.redis_store import RedisStore
-from stream.topics import POSTS
+from stream.topics import POSTS, PROGRESS
 from stream.windows.closer import Publication, closable_through, publications
 from stream.windows.summary import to_window
 from stream.windows.watermark import GlobalWatermark
@@ -63,8 +65,13 @@ class Judges(Protocol):
         """Look around, every few seconds."""
         ...
 
-    async def consider(self, windows: Sequence[Window], upto_s: int) -> bool:
-        """Judge windows; every pane before `upto_s` is closed. False: another closer is active."""
+    async def consider(
+        self, windows: Sequence[Window], upto_s: int, withheld: Collection[int] = ()
+    ) -> bool:
+        """Judge windows; every pane before `upto_s` is closed. False: another closer is active.
+
+        Of the panes that start at `withheld` windows are missing: they say nothing of a change.
+        """
         ...
 
     async def publish(self) -> None:
@@ -115,6 +122,9 @@ class Closer:
         self._metrics = metrics
         self._epoch = -1
         self._partitions: set[int] = set()
+        self._cursors: dict[int, int] = {}
+        self._heard: dict[int, Progress] = {}
+        self._reader = StoreReader(store)
         self._expected = partitions
         self._watermark = GlobalWatermark(windows.idle_after_s, expected=partitions)
         self._closed_s = -1
@@ -127,12 +137,13 @@ class Closer:
             StoreUnavailable: try again.
         """
         self._epoch = await self._store.begin_closing()
-        states = await self._states(await self._store.partitions())
+        states = await self._reader.states(await self._store.partitions())
         closed_s = max((state.closed_s for state in states.values()), default=-1)
         self._watermark = GlobalWatermark(
             self._settings.idle_after_s, max(-1, closed_s * 1000), self._expected
         )
-        self._partitions = set(states)
+        self._partitions = set(states) | self._reader.unreadable
+        self._cursors = {}
         self._closed_s = closed_s
         self._note(states)
         if closed_s >= 0:  # a predecessor may have died between two partitions
@@ -143,16 +154,8 @@ class Closer:
         _log.info("closing", epoch=self._epoch, partitions=len(states), closed_through_s=closed_s)
 
     def observe(self, progress: Progress) -> None:
-        """Take note of a partition's progress."""
-        self._partitions.add(progress.partition)
-        self._watermark.observe(
-            progress.partition,
-            -1 if progress.watermark is None else epoch_ms(progress.watermark),
-            progress.cursor,
-            self._clock.monotonic(),
-        )
-        if self._judges is not None:
-            self._judges.note(progress.partition, progress.cursor, progress.model_version)
+        """Take note that a partition has moved; how far, the next step asks the store."""
+        self._heard[progress.partition] = progress
 
     def excuse(self, delay_s: float) -> None:
         """Do not count `delay_s` as silence of the partitions: it was we who could not hear."""
@@ -164,10 +167,9 @@ class Closer:
         Raises:
             StoreUnavailable: try again.
         """
-        states = await self._states(await self._store.partitions())
-        if any(s.cursors[POSTS] < self._watermark.cursor(p) for p, s in states.items()) or (
-            self._partitions - set(states)
-        ):
+        states = await self._reader.states(await self._store.partitions())
+        went_back = any(s.cursors[POSTS] < self._cursors.get(p, -1) for p, s in states.items())
+        if went_back or self._partitions - set(states) - self._reader.unreadable:
             _log.warning("the store went back in time, starting again from what it holds")
             await self.take_over()
             return
@@ -190,6 +192,7 @@ class Closer:
             StoreUnavailable, BrokerUnavailable: try again; nothing is lost and nothing doubled.
             Superseded: another closer is active.
         """
+        await self._ask_of_heard()
         now_s = self._clock.monotonic()
         watermark_ms = self._watermark.value_ms(now_s)
         self._metrics.idle_partitions.set(len(self._watermark.idle(now_s)))
@@ -215,19 +218,23 @@ class Closer:
         return len(later) > 0
 
     async def _publish(self, partitions: Sequence[int], marks: Marks, upto_s: int) -> None:
-        """Publish these panes as they are now, judge them, then take their marks off."""
-        due = await self._decide(partitions, sorted(marks))
+        """Publish what is due of these dirty panes; those that did not change since are clean."""
+        found = await self._reader.contents(partitions, sorted(marks))
+        due = await self._decide(partitions, found)
+        windows = self._windows(due)
         if due:
             await self._remember(due, acknowledged=False)
-            windows = self._windows(due)
             await self._publisher.publish(windows)
+        if due or found.withheld:
             # Before it is remembered: whoever takes over from here publishes and judges it again.
-            await self._judge(windows, upto_s)
+            await self._judge(windows, upto_s, found.withheld)
+        if due:
             await self._remember(due, acknowledged=True)
             closed = sum(d.publication.revision == 0 for d in due)
             self._metrics.windows_closed.inc(closed)
             self._metrics.windows_corrected.inc(len(due) - closed)
-        await self._store.clean(marks)
+        # Of what is withheld nothing is due until a repair makes it dirty again.
+        await self._store.clean({s: m for s, m in marks.items() if s not in found.unsettled})
 
     def _windows(self, due: Iterable[_Due]) -> list[Window]:
         closed_at = self._clock.now()
@@ -243,41 +250,64 @@ class Closer:
             for d in due
         ]
 
-    async def _judge(self, windows: Sequence[Window], upto_s: int) -> None:
-        if self._judges is not None and not await self._judges.consider(windows, upto_s):
+    async def _judge(
+        self, windows: Sequence[Window], upto_s: int, withheld: Collection[int] = ()
+    ) -> None:
+        if self._judges is not None and not await self._judges.consider(windows, upto_s, withheld):
             raise Superseded
+
+    async def _ask_of_heard(self) -> None:
+        """Ask the store how far the partitions have come that told of progress.
+
+        Progress is a hint: whoever can write to the topic could close every pane by it. It follows
+        an apply, so what is ahead of the store, or of no partition, was not told by a worker.
+        """
+        heard, self._heard = self._heard, {}
+        states = await self._reader.states(heard)
+        for partition, progress in heard.items():
+            state = states.get(partition)
+            if state is not None and state.cursors[POSTS] >= progress.cursor and state.exists:
+                self._partitions.add(partition)
+                self._note({partition: state}, progress.model_version)
+            elif partition not in self._reader.unreadable:
+                self._metrics.records_refused.labels(
+                    topic=PROGRESS, reason=reasons.OUT_OF_RANGE
+                ).inc()
+                _log.warning(
+                    "progress is ahead of the store and left out",
+                    partition=partition,
+                    cursor=progress.cursor,
+                    stored=None if state is None else state.cursors[POSTS],
+                )
 
     async def _judge_again(self, starts: range) -> None:
         """Judge panes that a predecessor judged after it last saved all it knew of them."""
         if not starts:
             return
-        panes = await self._store.panes(sorted(self._partitions), starts)
-        published = await self._store.revisions(starts)
+        found = await self._reader.contents(sorted(self._partitions), starts)
         due = [
-            _Due(start_s, Publication(query, known.revision, known.digest, panes[start_s][query]))
-            for start_s in starts
-            for query, known in published[start_s].items()
-            if query in panes[start_s]
+            _Due(start_s, Publication(query, known.revision, known.digest, pane[query]))
+            for start_s, pane in found.panes.items()
+            for query, known in found.published[start_s].items()
+            if query in pane
         ]
-        await self._judge(self._windows(due), starts.stop)
+        await self._judge(self._windows(due), starts.stop, found.withheld)
 
-    async def _decide(self, partitions: Sequence[int], starts: Sequence[int]) -> list[_Due]:
-        panes = await self._store.panes(partitions, starts)
-        most = max((len(pane) for pane in panes.values()), default=0)
+    async def _decide(self, partitions: Sequence[int], found: Contents) -> list[_Due]:
+        most = max((len(pane) for pane in found.panes.values()), default=0)
         self._panes_at_once = max(1, min(MAX_PANES, MAX_WINDOWS // max(1, most)))
         # Asked after the panes were read: what was forgotten later was still whole.
-        states = await self._states(partitions)
+        states = await self._reader.states(partitions)
         forgotten_s = max((state.forgotten_s for state in states.values()), default=-1)
-        published = await self._store.revisions(starts)
         due: list[_Due] = []
-        for start_s in starts:
+        for start_s, pane in found.panes.items():
             if start_s <= forgotten_s:
                 # Some partition no longer has its share: a sum of the rest would be a lie.
                 self._metrics.windows_expired.inc()
                 _log.warning("changed pane is beyond retention", start_s=start_s)
                 continue
-            found = publications(panes[start_s], published[start_s])
-            due.extend(_Due(start_s, publication) for publication in found)
+            wanted = publications(pane, found.published[start_s])
+            due.extend(_Due(start_s, publication) for publication in wanted)
         return due
 
     async def _remember(self, due: Iterable[_Due], *, acknowledged: bool) -> None:
@@ -290,12 +320,10 @@ class Closer:
         if not await self._store.set_revisions(self._epoch, by_start):
             raise Superseded
 
-    async def _states(self, partitions: Iterable[int]) -> dict[int, PartitionState]:
-        return {p: await self._store.partition_state(p) for p in partitions}
-
-    def _note(self, states: Mapping[int, PartitionState]) -> None:
+    def _note(self, states: Mapping[int, PartitionState], model_version: str = "") -> None:
         now_s = self._clock.monotonic()
         for partition, state in states.items():
+            self._cursors[partition] = max(state.cursors[POSTS], self._cursors.get(partition, -1))
             self._watermark.observe(partition, state.watermark_ms, activity(state), now_s)
             if self._judges is not None:
-                self._judges.note(partition, state.cursors[POSTS])
+                self._judges.note(partition, state.cursors[POSTS], model_version)

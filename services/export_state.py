@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from core.clock import Clock, epoch_ms
@@ -23,6 +24,7 @@ from services.stopping import wait
 from stream import heartbeat
 from stream.store.health import StoreHealth
 from stream.store.increments import PartitionState
+from stream.store.quarantine import KINDS, SetAside
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
 
@@ -125,7 +127,8 @@ class StateExporter:
             partitions = await store.partitions()
             for horizon, entries in (await store.horizon_entries(partitions)).items():
                 self._metrics.store_entries.labels(horizon=horizon).set(entries)
-            states = {p: await store.partition_state(p) for p in partitions}
+            states, unreadable = await store.readable_states(partitions)
+            self._export_quarantine(await store.quarantine(partitions), len(unreadable))
             await self._beats.look(store, partitions)
         except StoreUnavailable:
             self._metrics.store_up.set(0)
@@ -136,6 +139,12 @@ class StateExporter:
                 gauge.set(integrity_gap(topic, state))
         # Last, as it is the broker's: the rest does not wait for one that is away.
         await self._lag.look(states)
+
+    def _export_quarantine(self, entries: Sequence[SetAside], unreadable: int) -> None:
+        counts = Counter(entry.kind for entry in entries)
+        for kind in KINDS:
+            self._metrics.quarantined.labels(kind=kind).set(counts[kind])
+        self._metrics.quarantined.labels(kind="partition").set(unreadable)
 
     def _export_health(self, health: StoreHealth) -> None:
         metrics = self._metrics

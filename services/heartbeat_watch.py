@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from core.clock import Clock, epoch_ms
+from core.errors import StateUnreadable
 from core.metrics import Metrics
 from stream import heartbeat
 from stream.store.ids import lookup
@@ -46,10 +47,13 @@ class HeartbeatWatch:
             oldest_s = max(known_s, newest_s - LOOK_BACK * self._every_s) + self._every_s
             asked = range(oldest_s, newest_s + 1, self._every_s)
             hashes = [heartbeat.hashed(heartbeat.post_id(partition, at_s)) for at_s in asked]
-            counted = await store.seen(
-                partition,
-                [lookup(h, (at_s // 3600,)) for h, at_s in zip(hashes, asked, strict=True)],
-            )
+            try:
+                counted = await store.seen(
+                    partition,
+                    [lookup(h, (at_s // 3600,)) for h, at_s in zip(hashes, asked, strict=True)],
+                )
+            except StateUnreadable:
+                continue  # it waits for a repair: its age grows on
             seen = [at_s for at_s, flag in zip(asked, counted, strict=True) if flag]
             if seen:
                 self._found(partition, seen[-1])

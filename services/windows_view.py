@@ -13,6 +13,7 @@ from typing import Final
 from core.settings import Settings
 from services.bootstrap import make_store
 from stream.store.increments import PaneSum, PartitionState
+from stream.store.quarantine import Missing
 from stream.store.redis_store import RedisStore
 from stream.windows.layout import named
 from stream.windows.summary import Summary, summarise
@@ -59,12 +60,14 @@ class WindowsView:
             `dead:posts`, `dead:post-events`.
         watermarks_s: partition -> watermark in seconds since 1970, of partitions that had posts.
         closed_s: panes that start before this are closed; -1 if none is.
+        missing: Windows that are not shown, since something of them cannot be read.
     """
 
     panes: list[PaneView] = field(default_factory=list[PaneView])
     totals: dict[int, dict[str, int]] = field(default_factory=dict[int, dict[str, int]])
     watermarks_s: dict[int, float] = field(default_factory=dict[int, float])
     closed_s: int = -1
+    missing: list[Missing] = field(default_factory=list[Missing])
 
     def total(self, name: str) -> int:
         """Return one of the totals over all partitions."""
@@ -97,43 +100,65 @@ async def snapshot(
         StoreUnavailable: Redis does not answer.
     """
     summed = await store.partitions() if partitions is None else list(partitions)
-    states = {p: await store.partition_state(p) for p in summed}
-    starts = (await _whole_starts(store, states))[-last:]
+    states, _ = await store.readable_states(summed)
+    starts = (await _whole_starts(store, summed, states))[-last:]
+    missing: list[Missing] = []
     return WindowsView(
-        panes=[pane async for pane in _panes(store, states, starts, pane_s)],
+        panes=[pane async for pane in _panes(store, summed, states, starts, pane_s, missing)],
         totals={p: state.totals for p, state in states.items()},
         watermarks_s={p: s.watermark_ms / 1000 for p, s in states.items() if s.watermark_ms >= 0},
         closed_s=_closed_s(states),
+        missing=missing,
     )
 
 
-async def all_panes(store: RedisStore, pane_s: int) -> AsyncGenerator[PaneView]:
+async def all_panes(
+    store: RedisStore, pane_s: int, missing: list[Missing] | None = None
+) -> AsyncGenerator[PaneView]:
     """Yield every pane that the store still holds in whole, by start, then query.
+
+    Args:
+        store: Where the state is.
+        pane_s: Length of a pane (`windows.pane_s`).
+        missing: Takes the windows that are left out, since something of them cannot be read.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    states = {p: await store.partition_state(p) for p in await store.partitions()}
-    starts = await _whole_starts(store, states)
-    async for pane in _panes(store, states, starts, pane_s):
+    partitions = await store.partitions()
+    states, _ = await store.readable_states(partitions)
+    starts = await _whole_starts(store, partitions, states)
+    left_out = missing if missing is not None else []
+    async for pane in _panes(store, partitions, states, starts, pane_s, left_out):
         yield pane
 
 
-async def _whole_starts(store: RedisStore, states: Mapping[int, PartitionState]) -> list[int]:
+async def _whole_starts(
+    store: RedisStore, partitions: Sequence[int], states: Mapping[int, PartitionState]
+) -> list[int]:
     """Return the starts that no partition has forgotten: the sum of the others would be too low."""
     forgotten_s = max((state.forgotten_s for state in states.values()), default=-1)
-    return [start for start in await store.pane_starts(states) if start > forgotten_s]
+    return [start for start in await store.pane_starts(partitions) if start > forgotten_s]
 
 
 async def _panes(
-    store: RedisStore, states: Mapping[int, PartitionState], starts: Sequence[int], pane_s: int
+    store: RedisStore,
+    partitions: Sequence[int],
+    states: Mapping[int, PartitionState],
+    starts: Sequence[int],
+    pane_s: int,
+    missing: list[Missing],
 ) -> AsyncGenerator[PaneView]:
-    partitions, closed_s = list(states), _closed_s(states)
+    closed_s = _closed_s(states)
     for at in range(0, len(starts), _PANES_AT_ONCE):
         some = starts[at : at + _PANES_AT_ONCE]
-        panes, published = await store.panes(partitions, some), await store.revisions(some)
+        read = await store.read_panes(partitions, some)
+        published, unknown = await store.read_revisions(some)
+        read.missing.extend(unknown)
+        read.leave_out()
+        missing.extend(one for one in read.missing if one not in missing)
         for start_s in some:
-            for query, content in sorted(panes[start_s].items()):
+            for query, content in sorted(read.panes[start_s].items()):
                 known = published[start_s].get(query)
                 if known is None and not any(content.counters):
                     continue  # every post was deleted before anybody saw the window

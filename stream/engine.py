@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from core.errors import FatalError
 from core.logs import get_logger
@@ -88,7 +89,8 @@ class Engine:
         """Raise `FatalError` if a flow ended by itself."""
         for key, flow in self._flows.items():
             if flow.failure is not None:
-                raise FatalError(f"flow of {key[0]}[{key[1]}] ended") from flow.failure
+                why = "; ".join(_reasons(flow.failure))
+                raise FatalError(f"flow of {key[0]}[{key[1]}] ended: {why}") from flow.failure
 
     async def look_after(self) -> None:
         """Called every few seconds: raise `FatalError` if a flow ended, wake one that stalled."""
@@ -108,3 +110,11 @@ class Engine:
             finished = False
         await self.revoke(tuple(self._flows))
         return finished
+
+
+def _reasons(failure: BaseException) -> list[str]:
+    """Return what the errors in a failure say."""
+    if isinstance(failure, BaseExceptionGroup):
+        exceptions = cast("tuple[BaseException, ...]", cast(Any, failure).exceptions)
+        return [reason for one in exceptions for reason in _reasons(one)]
+    return [str(failure) or type(failure).__name__]

@@ -18,7 +18,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from core.clock import epoch_ms
-from core.errors import BrokerUnavailable, CursorConflict, StoreUnavailable
+from core.errors import (
+    BrokerUnavailable,
+    CursorConflict,
+    IncrementRefused,
+    StateUnreadable,
+    StoreUnavailable,
+)
 from core.logs import get_logger
 from core.retry import pause_s
 from stream.intake import RawRecord
@@ -201,7 +207,12 @@ class PartitionFlow:
             await self._patiently(lambda: parts.outlets.send_dead(self.topic, partition, outcome))
         if outcome.scored:
             await self._patiently(lambda: parts.outlets.send_scored(self.topic, partition, outcome))
-        applied = await self._patiently(lambda: parts.store.apply(partition, apply))
+        try:
+            applied = await self._patiently(lambda: parts.store.apply(partition, apply))
+        except IncrementRefused as error:
+            parts.metrics.increments_refused.inc()
+            _log.error("a batch of ours is wrong, nothing of it was counted", reason=str(error))
+            raise
         self._cursor = apply.new
         self._observe(outcome, applied)
         if outcome.is_only_heartbeats:
@@ -222,6 +233,15 @@ class PartitionFlow:
             metrics.posts_applied.labels(partition=label).inc(outcome.counted)
         if outcome.scored:
             metrics.scored_posts_out.inc(len(outcome.scored))
+        if applied.aside:
+            metrics.state_set_aside.labels(partition=label).inc(applied.aside)
+            _log.error(
+                "stored values could not be read and were set aside",
+                partition=self.partition,
+                values=applied.aside,
+                repair=f"groundswell windows repair --partition {self.partition}",
+            )
+        metrics.quarantine_expired.inc(applied.expired)
         metrics.posts_unrated.inc(outcome.unrated)
         for letter in outcome.dead:
             metrics.dead_posts.labels(reason=letter.reason, stage="worker").inc()
@@ -241,6 +261,7 @@ class PartitionFlow:
         # A counter that appears with its first event hides that event from `rate`.
         self._parts.metrics.posts_refused.labels(partition=label)
         self._parts.metrics.offset_gap_posts.labels(partition=label)
+        self._parts.metrics.state_set_aside.labels(partition=label)
         if state.watermark_ms >= 0:
             self._parts.metrics.watermark_seconds.labels(partition=label).set(
                 state.watermark_ms / 1000
@@ -260,7 +281,7 @@ class PartitionFlow:
             raise asyncio.CancelledError
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until store and broker are back; nothing is skipped and nothing acknowledged."""
+        """Try until store and broker are back, and what they hold can be read; skip nothing."""
         tries = 0
         while True:
             self._heed_cancellation()
@@ -268,7 +289,7 @@ class PartitionFlow:
                 found = await attempt()
                 self._heed_cancellation()
                 return found
-            except (StoreUnavailable, BrokerUnavailable) as error:
+            except (StoreUnavailable, BrokerUnavailable, StateUnreadable) as error:
                 self._parts.metrics.store_retries.inc()
                 if tries in (0, 10) or tries % 60 == 0:
                     _log.warning(

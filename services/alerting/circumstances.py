@@ -21,6 +21,7 @@ from stream.windows.layout import OTHER_STRATUM
 ALL: Final = "all"
 
 INGEST_UNHEALTHY: Final = "ingest_unhealthy"
+WINDOWS_WITHHELD: Final = "windows_withheld"
 SOURCE_MISSING: Final = "source_missing"
 MODEL_CHANGED: Final = "model_changed"
 
@@ -113,19 +114,23 @@ class Circumstances:
             for partition, age_s in ages_s.items()
         )
 
-    def pane(self, start_s: int, window: Window | None, queries: int) -> JudgeContext:
+    def pane(
+        self, start_s: int, window: Window | None, queries: int, *, is_whole: bool = True
+    ) -> JudgeContext:
         """Return what the judge is told of the pane, after taking note of its sources.
 
         Args:
             start_s: its start.
             window: the window of `all` in it; None if nobody posted.
             queries: how many are watched.
+            is_whole: Whether no window of it is withheld.
         """
-        self._note_sources(start_s, posts_by_source(window))
+        if is_whole or window is not None:
+            self._note_sources(start_s, posts_by_source(window))
         self._note_version(start_s)
         return JudgeContext(
             queries=queries,
-            healthy=self.healthy,
+            healthy=self.healthy and is_whole,
             missing_sources=self.missing_sources,
             model_version=self.remembered.model_version,
         )
@@ -136,11 +141,12 @@ class Circumstances:
         sources = self.remembered.sources
         return frozenset(name for name, rate in sources.items() if rate.missed >= MISSED_POSTS)
 
-    def causes(self, start_s: int) -> dict[str, bool]:
+    def causes(self, start_s: int, *, is_whole: bool = True) -> dict[str, bool]:
         """Return cause -> whether it keeps shifts from being told in the pane."""
         since_s = self.remembered.model_since_s
         return {
             INGEST_UNHEALTHY: not self.healthy,
+            WINDOWS_WITHHELD: not is_whole,
             SOURCE_MISSING: bool(self.missing_sources),
             MODEL_CHANGED: since_s >= 0
             and start_s - since_s < self.settings.shifts.model_silence_s,

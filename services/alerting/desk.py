@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 
 from core.clock import Clock
@@ -79,9 +79,11 @@ class AlertDesk:
         await self._beats.look(self._store, partitions)
         self._circumstances.note_heartbeats(self._beats.ages_s(), self._clock.monotonic())
 
-    async def consider(self, windows: Sequence[Window], upto_s: int) -> bool:
+    async def consider(
+        self, windows: Sequence[Window], upto_s: int, withheld: Collection[int] = ()
+    ) -> bool:
         """See `Judging.consider`."""
-        return await self._judging.consider(windows, upto_s)
+        return await self._judging.consider(windows, upto_s, withheld)
 
     async def publish(self) -> None:
         """Publish what was decided, if anything may wait.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
 from zlib import crc32
@@ -107,12 +107,16 @@ class Judging:
         self._known.judged_s -= (self._known.every - 1) * self._pane_s
         return range(self._known.judged_s, end_s, self._pane_s)
 
-    async def consider(self, windows: Sequence[Window], upto_s: int) -> bool:
+    async def consider(
+        self, windows: Sequence[Window], upto_s: int, withheld: Collection[int] = ()
+    ) -> bool:
         """Judge windows, and tell of every pane that starts before `upto_s` that it closed.
 
         Args:
             windows: published together: any queries, any panes, corrections too.
             upto_s: every window of a pane before it was considered, now or earlier.
+            withheld: Starts of panes of which windows are missing: in them nothing is learnt or
+                said, as silence there is none of the public.
 
         Returns:
             False if the save was refused: another closer is active, or the store went back.
@@ -134,7 +138,7 @@ class Judging:
             said += self._judged([(group, self._context(at, group, False)) for at, group in known])
             corrected |= {window.query for _, group in known for window in group}
         for start_s, group in found.new:
-            context = self._context(start_s, group, True)
+            context = self._context(start_s, group, True, is_whole=start_s not in withheld)
             said += self._judged([(group, context)], start_s)
             corrected |= self._forget_unseen(start_s, group)
             touched.update(self._judge.queries())
@@ -183,7 +187,9 @@ class Judging:
             self._judge.forget(window.query)
             return []
 
-    def _context(self, start_s: int, group: list[Window], is_new: bool) -> JudgeContext:
+    def _context(
+        self, start_s: int, group: list[Window], is_new: bool, *, is_whole: bool = True
+    ) -> JudgeContext:
         contexts = self._known.contexts
         kept = next((one for one in contexts if one.start_s == start_s), None)
         if kept is None and not is_new:
@@ -193,8 +199,8 @@ class Judging:
         queries = len({*self._judge.queries(), *(window.query for window in group)})
         self._metrics.judged_queries.set(queries)
         everyone = next((window for window in group if window.query == ALL), None)
-        context = self.circumstances.pane(start_s, everyone, queries)
-        for cause, holds in self.circumstances.causes(start_s).items():
+        context = self.circumstances.pane(start_s, everyone, queries, is_whole=is_whole)
+        for cause, holds in self.circumstances.causes(start_s, is_whole=is_whole).items():
             self._metrics.shifts_suppressed.labels(cause=cause).set(holds)
         self._known.contexts = [*contexts[1 - KEPT_CONTEXTS :], PaneContext.of(start_s, context)]
         return context

@@ -23,6 +23,7 @@ from services.bootstrap import make_store
 from services.cli.settings import load_settings
 from services.windows_view import PaneView, all_panes
 from stream.store.increments import PaneSum
+from stream.store.quarantine import EVERY, Missing
 from stream.windows.layout import cap_strata, named
 from stream.windows.summary import Summary, sliding, summarise
 
@@ -93,7 +94,8 @@ def show(
     length_s = duration_s(window) if window else pane_s
     if length_s % pane_s:
         raise typer.BadParameter(f"--window {window}: expected a multiple of the pane, {pane_s} s")
-    panes = asyncio.run(_read(settings))
+    panes, missing = asyncio.run(_read(settings))
+    _say_missing(missing, query)
     mine = {pane.start_s: pane for pane in panes if pane.query == query}
     if not mine:
         known = sorted({pane.query for pane in panes})
@@ -104,12 +106,25 @@ def show(
     Console().print(_table(query, rows, head))
 
 
-async def _read(settings: Settings) -> list[PaneView]:
-    store = make_store(settings)
+async def _read(settings: Settings) -> tuple[list[PaneView], list[Missing]]:
+    store, missing = make_store(settings), list[Missing]()
     try:
-        return [pane async for pane in all_panes(store, settings.windows.pane_s)]
+        return [pane async for pane in all_panes(store, settings.windows.pane_s, missing)], missing
     finally:
         await store.close()
+
+
+def _say_missing(missing: Sequence[Missing], query: str | None) -> None:
+    """Say on standard error which windows are left out, and why."""
+    for one in missing:
+        if query is None or one.query in (query, EVERY):
+            at = "every pane"
+            if one.start_s is not None:
+                at = from_epoch_ms(one.start_s * 1000).strftime("%Y-%m-%d %H:%M:%S UTC")
+            of = "every query" if one.query == EVERY else one.query
+            typer.echo(f"groundswell: left out: {at}, {of}: {one}", err=True)
+    if missing:
+        typer.echo("groundswell: `groundswell windows repair` rebuilds what is left out", err=True)
 
 
 def _row(
@@ -183,9 +198,11 @@ async def _dump(settings: Settings, query: str | None, out: IO[bytes]) -> None:
     encoder = msgspec.json.Encoder()
     store = make_store(settings)
     try:
-        async for pane in all_panes(store, settings.windows.pane_s):
+        missing: list[Missing] = []
+        async for pane in all_panes(store, settings.windows.pane_s, missing):
             if query is None or pane.query == query:
                 out.write(encoder.encode(line_of(pane)) + b"\n")
+        _say_missing(missing, query)
     finally:
         await store.close()
 

@@ -6,10 +6,15 @@ counters of processes, which die with them.
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
 
 from core.codec import RecordDecoder
+from core.errors import DecodeError
+from core.logs import get_logger
 from core.schemas import DeadPost, Window
 from core.settings import Settings
 from services.bootstrap import make_store
@@ -17,6 +22,10 @@ from services.kafka_client import TopicAdmin, read_topic
 from stream import heartbeat
 from stream.store.increments import PartitionState
 from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, WINDOWS
+
+_log = get_logger(__name__)
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 ALL_POSTS = "all"
 """The implicit query that every counted post matches."""
@@ -135,7 +144,11 @@ def _total(states: tuple[PartitionState, ...], name: str) -> int:
 async def _states(settings: Settings, partitions: int) -> tuple[PartitionState, ...]:
     store = make_store(settings)
     try:
-        return tuple([await store.partition_state(number) for number in range(partitions)])
+        states, unreadable = await store.readable_states(range(partitions))
+        for fault in unreadable.values():
+            _log.error("the account leaves a partition out", reason=str(fault))
+        nothing = PartitionState({POSTS: -1, POST_EVENTS: -1}, -1, -1, {})
+        return tuple(states.get(number, nothing) for number in range(partitions))
     finally:
         await store.close()
 
@@ -156,11 +169,9 @@ async def _read_store(settings: Settings, partitions: int) -> _Store:
 
 def _dead_by_reason(settings: Settings) -> dict[str, int]:
     """Count letters once each: the worker writes them before the apply, so it may repeat one."""
-    decoder = RecordDecoder(DeadPost)
     seen: set[tuple[int, int]] = set()
     reasons: Counter[str] = Counter()
-    for record in read_topic(settings.kafka, DEAD_POSTS):
-        letter = decoder.decode(record.value or b"")
+    for letter in _read(settings, DEAD_POSTS, RecordDecoder(DeadPost)):
         where = (letter.partition, letter.offset)
         if letter.topic == POSTS and letter.offset >= 0 and where not in seen:
             seen.add(where)
@@ -169,12 +180,20 @@ def _dead_by_reason(settings: Settings) -> dict[str, int]:
 
 
 def _windows(settings: Settings) -> tuple[int, int]:
-    decoder = RecordDecoder(Window)
-    revisions: set[tuple[str, float, int]] = set()
-    for record in read_topic(settings.kafka, WINDOWS):
-        if record.value:
-            window = decoder.decode(record.value)
-            revisions.add((window.query, window.start.timestamp(), window.revision))
+    revisions: set[tuple[str, float, int]] = {
+        (window.query, window.start.timestamp(), window.revision)
+        for window in _read(settings, WINDOWS, RecordDecoder(Window))
+    }
     # The topic is compacted: of a corrected window the first revision may be gone.
     closed = {(query, start) for query, start, _revision in revisions}
     return len(closed), sum(revision > 0 for _query, _start, revision in revisions)
+
+
+def _read(settings: Settings, topic: str, decoder: RecordDecoder[T]) -> Iterator[T]:
+    """Yield the records of a topic; those that cannot be read are said and left out."""
+    for record in read_topic(settings.kafka, topic):
+        try:
+            if record.value:
+                yield decoder.decode(record.value)
+        except DecodeError as error:
+            _log.error("unreadable record", topic=topic, offset=record.offset, reason=str(error))

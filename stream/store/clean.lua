@@ -5,11 +5,8 @@
 -- ARGV     start, mark, start, mark, ...
 
 local dirty = p .. 'dirty'
-if not read_cursor() then
-  return
-end
 for i = 1, #ARGV, 2 do
-  if redis.call('HGET', dirty, ARGV[i]) == ARGV[i + 1] then
+  if try('HGET', dirty, ARGV[i]) == ARGV[i + 1] then
     redis.call('HDEL', dirty, ARGV[i])
   end
 end

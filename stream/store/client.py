@@ -1,13 +1,14 @@
 """The only import of redis: the connection, its scripts, and its answers as our errors and values.
 
-Every failure that a later try may mend (away, loading, out of memory, disk full, read-only) is
-`StoreUnavailable`: the caller waits and tries again, nothing is skipped. A value that cannot be read
-is `StateUnreadable`, which only a repair mends.
+Every failure that a later try may mend (away, loading, no memory, disk full, read-only) is
+`StoreUnavailable`: the caller waits and tries again, nothing is skipped. A value that cannot be
+read is `StateUnreadable`, which only a repair mends.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -86,16 +87,21 @@ async def answers(pipe: Any) -> list[Any]:
     return found
 
 
+def now_ms() -> int:
+    """Return the present time, ms since 1970: for people, and to know what lies far beyond it."""
+    return time.time_ns() // 1_000_000
+
+
 def readable(partition: int, answer: Any) -> Any:
     """Return a script's answer.
 
     Raises:
         StateUnreadable: It says that something of the partition cannot be read.
     """
-    if isinstance(answer, list) and answer and answer[0] == UNREADABLE:
-        listed: list[Any] = answer
+    listed = cast("list[Any]", answer) if isinstance(answer, list) else []
+    if listed and listed[0] == UNREADABLE:
         key, field, found, expected = (
             part.decode(errors="backslashreplace") for part in listed[1:5]
         )
         raise StateUnreadable(partition, f"{key} {field}".strip(), found, expected)
-    return answer
+    return cast(Any, answer)

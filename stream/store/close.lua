@@ -2,10 +2,11 @@
 -- and from now on each change makes them due again. Never goes back, so a closer that comes late
 -- with an earlier time changes nothing.
 --
+-- ARGV[2]  ms since 1970: what lies far beyond it cannot be read
 -- Returns how many panes were closed, or {2, key, field, found, expected} if something of the
 -- partition cannot be read.
 
-local fields, unreadable = read_cursor()
+local fields, unreadable = read_cursor(ARGV[2])
 if not fields then
   return unreadable
 end

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from core.errors import StateUnreadable
 from core.logs import get_logger
 from stream.store import keys
-from stream.store.client import answers, is_wrong_value, redis_faults, script
+from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
 from stream.store.healing import heal_published
 from stream.store.increments import Published
 from stream.store.quarantine import EVERY, Missing, is_integer
@@ -49,7 +48,9 @@ class CloserState:
         async with redis_faults():
             pipe = self._redis.pipeline(transaction=False)
             for partition in partitions:
-                await self._close(keys=[keys.cursor(partition)], args=[start_s], client=pipe)
+                await self._close(
+                    keys=[keys.cursor(partition)], args=[start_s, now_ms()], client=pipe
+                )
             # One that cannot be read catches up by the same call once it is repaired.
             return sum(closed for closed in await pipe.execute() if isinstance(closed, int))
 
@@ -61,7 +62,8 @@ class CloserState:
             pipe.hgetall(f"{keys.prefix(partition)}dirty")
         changed: dict[int, dict[int, bytes]] = {}
         for partition, marks in zip(listed, await answers(pipe), strict=True):
-            for start, mark in {} if is_wrong_value(marks) else marks.items():
+            stored: Mapping[bytes, bytes] = {} if is_wrong_value(marks) else marks
+            for start, mark in stored.items():
                 if is_integer(start):
                     changed.setdefault(int(start), {})[partition] = mark
         return changed
@@ -88,7 +90,7 @@ class CloserState:
         (epoch,) = await answers(pipe)
         if is_wrong_value(epoch):
             # Any number that no closer has is as good: they are only compared.
-            epoch = time.time_ns() // 1_000_000
+            epoch = now_ms()
             _log.error(
                 "the closers' epoch cannot be read and begins anew", key=keys.EPOCH,
                 expected="an integer", epoch=epoch,

@@ -188,6 +188,11 @@ class PartitionState:
     totals: dict[str, int]
     forgotten_s: int = -1
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever applied to the partition."""
+        return any(cursor >= 0 for cursor in self.cursors.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:

@@ -6,7 +6,7 @@
 -- Returns how many were set aside, or {2, key, field, found, expected} if the partition itself
 -- cannot be read.
 
-local fields, unreadable = read_cursor()
+local fields, unreadable = read_cursor(ARGV[1])
 if not fields then
   return unreadable
 end

@@ -6,6 +6,7 @@
 local cursor_key = KEYS[1]
 local p = string.sub(cursor_key, 1, -7) -- "{p}:"
 local MOST = 9007199254740992 -- 2^53: beyond it Lua's numbers leave integers out
+local DAY_MS = 86400000
 local RAW_BYTES, RAW_ENTRIES = 4096, 1024
 local WRONGTYPE = 'a key of another type (WRONGTYPE)'
 local type, pcall, try, unpack_message = type, pcall, redis.pcall, cmsgpack.unpack
@@ -52,9 +53,9 @@ local function put_key_aside(key)
   end
 end
 
--- The fields of the cursor, or {2, key, field, found, expected}: what of the partition's fixed keys
+-- The fields of the cursor at `now` (ms since 1970), or {2, key, field, found, expected}: what of the partition's fixed keys
 -- cannot be read, so that nothing can be done about the partition.
-local function read_cursor()
+local function read_cursor(now)
   for _, one in ipairs(FIXED) do
     if is_wrong(try(one[3], p .. one[1])) then
       local found = redis.call('TYPE', p .. one[1]).ok
@@ -69,8 +70,13 @@ local function read_cursor()
     end
     fields[flat[i]] = value
   end
+  for name, unit in pairs({watermark = 1, closed = 1000, forgotten = 1000}) do
+    if (fields[name] or 0) * unit > tonumber(now) + DAY_MS then
+      return nil, {2, cursor_key, name, fields[name] .. ', a time to come', 'one until tomorrow'}
+    end
+  end
   if is_wrong(try('HLEN', p .. 'ahead')) then
-    note(fields, 0, 'ahead|*', WRONGTYPE, 'a hash')
+    note(fields, now, 'ahead|*', WRONGTYPE, 'a hash')
     put_key_aside(p .. 'ahead')
   end
   return fields

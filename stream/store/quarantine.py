@@ -1,9 +1,10 @@
 """What of the stored state could not be read: found, set aside, and waiting for `windows repair`.
 
 The store may hold anything: a stranger wrote to it, a disk lied, a defect of ours. A share of a
-pane that cannot be read is set aside by the script that meets it, together with the cursors at which
-that was, and counted on from zero. So what is lost is exactly what the topics held up to these
-cursors, and a repair adds just that. Until then no reader is shown the window: it would be a wrong number.
+pane that cannot be read is set aside by the script that meets it, together with the cursors of that
+moment, and counted on from zero. So what is lost is exactly what the topics held up to these
+cursors, and a repair adds just that. Until then no reader is shown the window: it would be a wrong
+number.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+STRATUM_WIDTH: Final = 4
+STRATUM_BARS: Final = 2
+"""A stratum is called `source|language|topic` (`stream.windows.strata`) and has four counters."""
 MOST: Final = 2**53
 """Greatest size of a stored number: beyond it the store's Lua leaves integers out."""
 
@@ -159,7 +163,10 @@ def counters_of(packed: bytes) -> list[int]:
     Raises:
         ValueError: They are none; the message says what is wrong.
     """
-    return _within(_decoded(_ints, packed))
+    found: list[int] = _within(_decoded(_ints, packed))
+    if not found:
+        raise ValueError("no counters")
+    return found
 
 
 def strata_of(packed: bytes) -> dict[str, list[int]]:
@@ -169,8 +176,9 @@ def strata_of(packed: bytes) -> dict[str, list[int]]:
         ValueError: They are none; the message says what is wrong.
     """
     found: dict[str, list[int]] = _decoded(_strata, packed)
-    for values in found.values():
-        _within(values)
+    for name, values in found.items():
+        if len(_within(values)) != STRATUM_WIDTH or name.count("|") != STRATUM_BARS:
+            raise ValueError(f"a stratum {name[:64]!r} of {len(values)} numbers")
     return found
 
 

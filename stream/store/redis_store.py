@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -13,7 +12,15 @@ from core.errors import CursorConflict, IncrementRefused, StateUnreadable
 from core.settings import RedisSettings
 from stream.store import keys
 from stream.store.alert_state import AlertState
-from stream.store.client import answers, connect, is_wrong_value, readable, redis_faults, script
+from stream.store.client import (
+    answers,
+    connect,
+    is_wrong_value,
+    now_ms,
+    readable,
+    redis_faults,
+    script,
+)
 from stream.store.closer_state import CloserState
 from stream.store.healing import heal
 from stream.store.health import HORIZONS, StoreHealth, read_health
@@ -23,6 +30,8 @@ from stream.store.quarantine import Missing, SetAside, integer, is_integer
 from stream.topics import POST_EVENTS, POSTS
 
 _pack: Final = msgspec.msgpack.Encoder()
+_TIMES_MS: Final = {"watermark": 1, "closed": 1_000, "forgotten": 1_000}
+_DAY_MS: Final = 86_400_000
 _NOT_TOTALS: Final = frozenset({POSTS, POST_EVENTS, "watermark", "closed", "forgotten"})
 _APPLIED, _REFUSED, _AGAIN = 1, 3, 5
 """First number of the answers of `apply.lua`."""
@@ -108,7 +117,7 @@ class RedisStore(CloserState):
         async with redis_faults():
             pipe = self._redis.pipeline(transaction=False)
             for partition in range(keys.MAX_PARTITIONS):
-                pipe.exists(keys.cursor(partition))
+                pipe.exists(keys.cursor(partition), keys.quarantine(partition))
             found = await pipe.execute()
         return [partition for partition, exists in enumerate(found) if exists]
 
@@ -135,7 +144,7 @@ class RedisStore(CloserState):
             return []
         message = _pack.encode([[post_id, shard, *hours] for post_id, shard, hours in lookups])
         asker = "" if first is None else first
-        answer = await self._run(self._seen, partition, [message, asker, applied, _now_ms()])
+        answer = await self._run(self._seen, partition, [message, asker, applied, now_ms()])
         if isinstance(answer, int):
             raise CursorConflict(partition, POSTS, (first or 0) - 1, answer)
         return [flag == 1 for flag in answer]
@@ -151,7 +160,7 @@ class RedisStore(CloserState):
                 the next try finds out by the cursor.
         """
         try:
-            arguments = batch.arguments(self._horizons, _now_ms())
+            arguments = batch.arguments(self._horizons, now_ms())
         except ValueError as error:
             raise IncrementRefused(partition, "the batch", str(error)) from error
         aside = 0
@@ -227,7 +236,7 @@ class RedisStore(CloserState):
         done = 0
         for partition, arguments in by_partition.items():
             with suppress(StateUnreadable):
-                done += await self._run(self._isolate, partition, [_now_ms(), *arguments])
+                done += await self._run(self._isolate, partition, [now_ms(), *arguments])
         return done
 
 
@@ -248,6 +257,10 @@ def _state_of(partition: int, stored: Any) -> PartitionState:
             fields[name] = integer(value)
         except ValueError as error:
             raise StateUnreadable(partition, f"{key} {name}", str(error), "an integer") from error
+        if fields[name] * _TIMES_MS.get(name, 0) > now_ms() + _DAY_MS:
+            raise StateUnreadable(
+                partition, f"{key} {name}", f"{fields[name]}, a time to come", "one until tomorrow"
+            )
     return PartitionState(
         cursors={topic: fields.get(topic, -1) for topic in (POSTS, POST_EVENTS)},
         watermark_ms=fields.get("watermark", -1),
@@ -255,8 +268,3 @@ def _state_of(partition: int, stored: Any) -> PartitionState:
         forgotten_s=fields.get("forgotten", -1),
         totals={k: v for k, v in fields.items() if k not in _NOT_TOTALS},
     )
-
-
-def _now_ms() -> int:
-    """Return the present time for people; nothing is decided by it."""
-    return time.time_ns() // 1_000_000

@@ -9,7 +9,7 @@
 -- cursor was known to be further, the store went back in time, and copies would look like posts.
 -- {2, key, field, found, expected} if it cannot be told, since something cannot be read.
 
-local fields, unreadable = read_cursor()
+local fields, unreadable = read_cursor(ARGV[4])
 if not fields then
   return unreadable
 end

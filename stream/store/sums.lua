@@ -4,7 +4,7 @@
 -- number that can be read, and the batch is to be sent again.
 
 local b = unpack_message(ARGV[1])
-local fields, unreadable = read_cursor()
+local fields, unreadable = read_cursor(b.now)
 if not fields then
   return unreadable
 end
