@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated, Final, Literal, TypeAlias
 
@@ -15,19 +16,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core.clock import from_epoch_ms
+from core.clock import epoch_ms, from_epoch_ms
 from core.labels import HEADS, PARTICIPATION
 from core.settings import Settings
 from core.suggest import did_you_mean
 from services.bootstrap import make_store
 from services.cli.settings import load_settings
+from services.repair.run import Wanted, repair_now
 from services.windows_view import PaneView, all_panes
 from stream.store.increments import PaneSum
 from stream.store.quarantine import EVERY, Missing
 from stream.windows.layout import cap_strata, named
 from stream.windows.summary import Summary, sliding, summarise
 
-app = typer.Typer(name="windows", help="Show and dump windows.", no_args_is_help=True)
+app = typer.Typer(name="windows", help="Show, dump and repair windows.", no_args_is_help=True)
 
 Shares: TypeAlias = Literal["sentiment", "emotion", "participation", "problem", "mobilisation"]
 
@@ -205,6 +207,56 @@ async def _dump(settings: Settings, query: str | None, out: IO[bytes]) -> None:
         _say_missing(missing, query)
     finally:
         await store.close()
+
+
+@app.command()
+def repair(
+    partition: Annotated[
+        int | None,
+        typer.Option(min=0, help="Only this; counted again if its cursor cannot be read."),
+    ] = None,
+    start: Annotated[str, typer.Option(help="Only the pane that starts then (RFC 3339).")] = "",
+    query: Annotated[str | None, typer.Option(help="Only windows of this query.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is wrong.")] = False,
+) -> None:
+    """Rebuild from the topics what cannot be read in the store; the stack may run meanwhile.
+
+    What stands in the place of a share of a pane, of a contribution or of ids is set aside and made
+    anew from `scored-posts` and `post-events`, to the last integer; revisions come from `windows`.
+    A partition whose cursor cannot be read is forgotten and counted again by its worker, if it is
+    named. Exit status 1 if something is left.
+
+    Example: groundswell windows repair --dry-run
+
+    Example: groundswell windows repair --partition 2
+    """
+    settings = load_settings(find_stack=True)
+    wanted = Wanted(partition, _start_s(start), query, dry_run)
+    found = repair_now(settings, wanted)
+    for sentence in found.done:
+        typer.echo(f"repaired: {sentence}")
+    for sentence in found.left:
+        typer.echo(f"left: {sentence}")
+    if not found.done and not found.left:
+        typer.echo("everything can be read")
+    raise typer.Exit(1 if found.left else 0)
+
+
+def _start_s(text: str) -> int | None:
+    """Return the seconds since 1970 of a time.
+
+    Raises:
+        typer.BadParameter: it is none, or has no offset from UTC.
+    """
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise typer.BadParameter(f"--start {text}: expected a time such as 2026-03-01T12:00:00Z")
+    return epoch_ms(at) // 1000
 
 
 def line_of(pane: PaneView) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -102,6 +102,7 @@ def read_topic(
     from_beginning: bool = True,
     until_end: bool = True,
     last: int | None = None,
+    only: Collection[int] | None = None,
     poll_s: float = 0.5,
 ) -> Iterator[Record]:
     """Yield the records of a topic, every partition, without a group.
@@ -112,6 +113,7 @@ def read_topic(
         from_beginning: start at the oldest record, else at what is written from now on.
         until_end: end where the topic ended when called, else go on for ever.
         last: so many offsets before the end of each partition at most; None is all of them.
+        only: The partitions to read; None is all of them.
         poll_s: longest wait for records at a time, in seconds.
 
     Raises:
@@ -127,7 +129,8 @@ def read_topic(
             found = client.partitions_for_topic(topic)
             if not found:
                 raise BrokerUnavailable(f"reading {topic}: there is no such topic")
-            partitions = [TopicPartition(topic, number) for number in sorted(found)]
+            numbers = sorted(found if only is None else found & set(only))
+            partitions = [TopicPartition(topic, number) for number in numbers]
             client.assign(partitions)
             ends = client.end_offsets(partitions)
             starts = client.beginning_offsets(partitions) if from_beginning else ends

@@ -27,6 +27,7 @@ from stream.store.health import HORIZONS, StoreHealth, read_health
 from stream.store.increments import Applied, ApplyBatch, Horizons, PaneSum, PartitionState
 from stream.store.pane_reader import PanesRead, read_panes, read_quarantine
 from stream.store.quarantine import Missing, SetAside, integer, is_integer
+from stream.store.repairs import StateRepairs
 from stream.topics import POST_EVENTS, POSTS
 
 _pack: Final = msgspec.msgpack.Encoder()
@@ -55,6 +56,7 @@ class RedisStore(CloserState):
         self._seen = script(client, "partition", "seen")
         self._isolate = script(client, "partition", "isolate")
         self.alerts = AlertState(client, redis_faults)
+        self.repairs = StateRepairs(client)
 
     async def close(self) -> None:
         """Close the connections."""

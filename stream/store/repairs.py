@@ -1,0 +1,110 @@
+"""The part of the store that a repair changes, beyond what an apply does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from stream.store import keys
+from stream.store.client import answers, is_wrong_value, now_ms, redis_faults
+from stream.store.increments import Published
+
+_AT_ONCE: Final = 1_000
+
+
+class StateRepairs:
+    """Used by `groundswell windows repair`; safe while workers and closer run.
+
+    Args:
+        client: The connection.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._redis = client
+
+    async def kept_ids(self, partition: int, shard: int) -> set[bytes]:
+        """Return the ids of a shard whose contribution is stored, in any hour.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        prefix = keys.prefix(partition)
+        async with redis_faults():
+            hours = await self._redis.zrange(f"{prefix}kept-hours", 0, -1)
+        pipe = self._redis.pipeline(transaction=False)
+        for hour in hours:
+            pipe.hkeys(f"{prefix}kept:{hour.decode(errors='replace')}:{shard}")
+        found = await answers(pipe)
+        return {one for ids in found if not is_wrong_value(ids) for one in ids}
+
+    async def release(self, partition: int, field: bytes) -> None:
+        """Take an entry off the quarantine that stands for nothing."""
+        async with redis_faults():
+            await self._redis.hdel(keys.quarantine(partition), field)
+
+    async def reset_partition(self, partition: int, ends: Mapping[str, int]) -> None:
+        """Forget all of a partition, so that its worker counts it again from the topics.
+
+        Its windows are withheld until it has come to where the topics end now.
+
+        Args:
+            partition: The partition.
+            ends: Topic -> offset after the last record of the partition.
+
+        Raises:
+            StoreUnavailable: Redis does not answer; call again.
+        """
+        cursor, quarantine = keys.cursor(partition), keys.quarantine(partition)
+        async with redis_faults():
+            if await self._redis.type(cursor) in (b"hash", b"none"):
+                # Unreadable to everybody, so that nothing is counted while the rest is forgotten.
+                await self._redis.hset(cursor, "repair", "under way")
+            names: list[bytes] = []
+            async for key in self._redis.scan_iter(
+                match=f"{keys.prefix(partition)}*", count=_AT_ONCE
+            ):
+                if key not in (cursor.encode(), quarantine.encode()):
+                    names.append(key)
+            for first in range(0, len(names), _AT_ONCE):
+                await self._redis.unlink(*names[first : first + _AT_ONCE])
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.delete(quarantine, cursor)
+            entry = (
+                f'{{"at":{now_ms()},"posts":-1,"events":-1,"found":"a partition that is counted '
+                'again","expected":"one that has come to where it was"}'
+            )
+            for topic, end in ends.items():
+                if end > 0:
+                    pipe.hset(quarantine, f"rebuild|{topic}|{end}", entry)
+            await pipe.execute()
+
+    async def restore_revisions(
+        self, start_s: int, published: Mapping[str, Published | None]
+    ) -> None:
+        """Set what was last published of windows of a pane; None: nothing ever was.
+
+        Raises:
+            StoreUnavailable: Redis does not answer; call again.
+        """
+        key = keys.revisions(start_s)
+        async with redis_faults():
+            if await self._redis.type(key) not in (b"hash", b"none"):
+                await self._redis.rename(key, f"{keys.CLOSER}aside:rev:{start_s}")
+            pipe = self._redis.pipeline(transaction=True)
+            for query, state in published.items():
+                if state is None:
+                    pipe.hdel(key, query)
+                else:
+                    pipe.hset(key, query, state.packed())
+            pipe.zadd(keys.PUBLISHED, {str(start_s): start_s})
+            await pipe.execute()
+
+    async def look_again(self, partitions: Sequence[int], starts: Iterable[int]) -> None:
+        """Let the closer look at panes again."""
+        mark = f"repair:{now_ms()}"
+        marks = {str(start_s): mark for start_s in starts}
+        async with redis_faults():
+            pipe = self._redis.pipeline(transaction=False)
+            for partition in partitions if marks else ():
+                pipe.hset(f"{keys.prefix(partition)}dirty", mapping=marks)
+            await pipe.execute()
