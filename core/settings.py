@@ -5,6 +5,7 @@ Plain data: how they are read is `core.config`.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
@@ -79,6 +80,9 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     """Largest message ingest sends; a larger post goes to `dead-posts` cut short."""
     compression: Literal["none", "gzip", "lz4"] = "none"
     """Of what ingest sends; `lz4` needs the lz4 package here and cramjam in the workers."""
+
+
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 
 class RedisSettings(Struct, frozen=True, kw_only=True):
@@ -355,5 +359,11 @@ class Settings(Struct, frozen=True, kw_only=True):
             faults.append(
                 "kafka.sasl_password is empty: expected a secret with "
                 f"kafka.security_protocol = {self.kafka.security_protocol!r}"
+            )
+        if not self.redis.url.startswith(_REDIS_SCHEMES):
+            shown = re.sub("//[^/]*@", "//(hidden)@", self.redis.url)
+            faults.append(
+                f"redis.url = {shown!r}: expected an address that begins with "
+                f"{', '.join(_REDIS_SCHEMES)}"
             )
         return faults

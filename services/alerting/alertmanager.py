@@ -8,8 +8,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+import msgspec
+
 from core.clock import epoch_ms, from_epoch_ms
 from core.errors import AlertmanagerUnavailable
+from core.logs import get_logger
 from core.metrics import Metrics
 from core.schemas import Alert, Interval
 from core.settings import AlertSettings
@@ -25,6 +28,10 @@ MAX_STRATA: Final = 3
 _BEFORE: Final = timedelta(hours=6)
 _AFTER: Final = timedelta(hours=1)
 _ACCEPTED: Final = 200
+MAX_ERROR_BYTES: Final = 4_096
+MAX_BODY_BYTES: Final = 8 * 1_048_576
+"""Of what it knows: several thousand alerts."""
+_log = get_logger(__name__)
 
 
 def postable(opened: OpenAlert, ends_at: datetime, link: str) -> list[dict[str, Any]]:
@@ -111,6 +118,23 @@ def ends_at(opened: OpenAlert, now: datetime, hold_s: float, *, as_firing: bool)
     return min(from_epoch_ms(opened.changed_ms), now)
 
 
+class _Held(msgspec.Struct):
+    """An alert that an Alertmanager holds, as far as we care."""
+
+    labels: dict[str, str]
+
+
+_held_decoder: Final = msgspec.json.Decoder(list[_Held])
+
+
+async def _body(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return the first `most` bytes of a body; how long it takes, the session's time-out bounds."""
+    found = b""
+    while len(found) < most and (chunk := await answer.content.read(most - len(found))):
+        found += chunk
+    return found
+
+
 class Alertmanagers:
     """All Alertmanagers of the settings; each is told everything, as their clusters ask for.
 
@@ -150,10 +174,15 @@ class Alertmanagers:
         import aiohttp  # here and below: most of what a closer without Alertmanager would import
 
         try:
-            async with session.post(f"{url}/api/v2/alerts", json=list(alerts)) as answer:
-                if answer.status == _ACCEPTED:
+            async with session.post(
+                f"{url}/api/v2/alerts", json=list(alerts), allow_redirects=False
+            ) as answer:
+                body = await _body(answer, MAX_ERROR_BYTES)
+                # Taken is said by a status alone: whoever adds a page is somebody else.
+                if answer.status == _ACCEPTED and not body.strip():
                     return ""
-                return f"{url} answers {answer.status}: {(await answer.text())[:200]}"
+                said = body[:200].decode(errors="replace")
+                return f"{url} answers {answer.status}, expected 200 without a body: {said!r}"
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return f"{url} does not answer: {type(error).__name__} {error}"
 
@@ -177,12 +206,20 @@ class Alertmanagers:
 
         query = {"filter": f'alertname="{ALERTNAME}"'}
         try:
-            async with session.get(f"{url}/api/v2/alerts", params=query) as answer:
-                answer.raise_for_status()
-                held = await answer.json()
-        except (aiohttp.ClientError, TimeoutError, OSError):
+            async with session.get(
+                f"{url}/api/v2/alerts", params=query, allow_redirects=False
+            ) as answer:
+                if answer.status != _ACCEPTED:
+                    raise ValueError(f"status {answer.status}, expected {_ACCEPTED}")
+                body = await _body(answer, MAX_BODY_BYTES + 1)
+            if len(body) > MAX_BODY_BYTES:
+                raise ValueError(f"more than {MAX_BODY_BYTES} bytes")
+            held = _held_decoder.decode(body)
+        except (aiohttp.ClientError, TimeoutError, OSError, RecursionError, ValueError) as error:
+            # msgspec's errors are ValueErrors, too.
+            _log.warning("an Alertmanager does not say what it knows", url=url, reason=str(error))
             return None
-        return (frozenset(one["labels"].get("alert", "") for one in held),)
+        return (frozenset(one.labels.get("alert", "") for one in held),)
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from core.clock import Clock, epoch_ms
@@ -19,8 +20,9 @@ from core.metrics import Metrics
 from core.retry import pause_s
 from core.settings import AlertSettings
 from services.alerting.alertmanager import ends_at, postable
-from services.alerting.opened import OpenAlert, opened_decoder
+from services.alerting.opened import OpenAlert, read_opened
 from services.stopping import wait
+from stream.store.keys import OPEN
 
 _log = get_logger(__name__)
 
@@ -76,6 +78,15 @@ class OpenAlerts(Protocol):
         """Forget what is over and told."""
         ...
 
+    async def put_aside(self, key: str, fields: Sequence[str]) -> None:
+        """Set fields aside that nobody can read."""
+        ...
+
+    @property
+    def refused(self) -> Counter[str]:
+        """What was set aside since it was last emptied, by the name of its key."""
+        ...
+
 
 class Delivery:
     """One round after the other, while this closer is the active one.
@@ -129,7 +140,11 @@ class Delivery:
             AlertmanagerUnavailable, StoreUnavailable: try again later; nothing is lost.
         """
         found = await self._store.opened()
-        opened = {alert_id: opened_decoder.decode(packed) for alert_id, packed in found.items()}
+        opened, unreadable = read_opened(found)
+        await self._store.put_aside(OPEN, unreadable)
+        for kind, count in self._store.refused.items():
+            self._metrics.alert_state_refused.labels(kind=kind).inc(count)
+        self._store.refused.clear()
         told = await self._store.told() if opened else {}
         self._keep_only(opened)
         self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, told))

@@ -145,8 +145,8 @@ def _pane_s(post: ScoredPost) -> int:
 
 
 def _offset(record: Record) -> int:
-    headers = dict(record.headers)
-    return int(headers.get(SOURCE_OFFSET_HEADER, b"-1"))
+    found = dict(record.headers).get(SOURCE_OFFSET_HEADER, b"")
+    return int(found) if found.isdigit() else -1  # a stranger's: no post is at -1
 
 
 def _text(record: Record) -> str:
@@ -157,8 +157,10 @@ def _text(record: Record) -> str:
 
 
 def _sentiment(post: ScoredPost) -> float:
-    found = post.scores.get("sentiment")
-    return (found[_POSITIVE] - found[_NEGATIVE]) / MICRO if found and post.rated else 0.0
+    found = post.scores.get("sentiment", ())
+    if not post.rated or len(found) != len(HEADS["sentiment"]):
+        return 0.0
+    return (found[_POSITIVE] - found[_NEGATIVE]) / MICRO
 
 
 def _each(by_author: dict[str, set[str]]) -> Iterator[str]:

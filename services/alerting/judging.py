@@ -21,10 +21,11 @@ from core.metrics import Metrics
 from core.schemas import Alert, Window
 from services.alerting.circumstances import ALL, Circumstances
 from services.alerting.known import Judge, Known, PaneContext
-from services.alerting.opened import OpenAlert, opened_decoder
+from services.alerting.opened import OpenAlert, read_opened
 from services.alerting.panes import Pane, panes_of
 from stream.shifts.signals import JudgeContext, ShiftSignal
 from stream.store.alert_state import AlertState, JudgeSave, Said
+from stream.store.keys import JUDGE, OPEN, STATES
 
 _log = get_logger(__name__)
 
@@ -93,12 +94,13 @@ class Judging:
         stored = await self._store.load()
         self._judge, self._unsaved = self._make_judge(), []
         self._epoch, self._token = epoch, stored.token
-        self._known = Known.unpacked(stored.known)
+        self._known = await self._read_known(stored.known)
         self.circumstances.remembered = self._known.remembered
-        for query, state in stored.states.items():
-            if not self._judge.restore(query, state):
-                _log.warning("state of a judge cannot be used, it starts anew", query=query)
-        self._opened = {i: opened_decoder.decode(packed) for i, packed in stored.opened.items()}
+        unusable = [q for q, state in stored.states.items() if not self._restore(q, state)]
+        await self._store.put_aside(STATES, unusable)
+        self._opened, unreadable = read_opened(stored.opened)
+        await self._store.put_aside(OPEN, unreadable)
+        self._count_refused()
         self._show()
         self.has_said = True
         end_s = self._known.judged_s
@@ -146,6 +148,33 @@ class Judging:
         if touched or corrected:
             await self._prepare(said, touched, corrected, panes)
         return await self._save()
+
+    async def _read_known(self, stored: bytes) -> Known:
+        """Return what is known beside the queries; of rubbish nothing, and it is set aside."""
+        try:
+            known = Known.unpacked(stored)
+            limit_s = epoch_ms(self._clock.now()) // 1000 + 86_400
+            if known.judged_s > limit_s:
+                raise ValueError(f"judged_s {known.judged_s} is to come")
+        except ValueError as error:
+            _log.error("what the judge knew cannot be read, it begins anew", reason=str(error))
+            await self._store.put_aside(JUDGE, ["known"])
+            return Known()
+        return known
+
+    def _restore(self, query: str, state: bytes) -> bool:
+        """Bring the state of a query back; False if it cannot be used, whatever it is."""
+        try:
+            return self._judge.restore(query, state)
+        except Exception:
+            _log.exception("state of a judge cannot be used, it starts anew", query=query)
+            self._judge.forget(query)
+            return False
+
+    def _count_refused(self) -> None:
+        for kind, count in self._store.refused.items():
+            self._metrics.alert_state_refused.labels(kind=kind).inc(count)
+        self._store.refused.clear()
 
     def _forget_all(self) -> set[str]:
         """Start every query anew; return them."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from core.schemas import Window
 from services.alerting.circumstances import Remembered
 from stream.shifts.signals import JudgeContext, ShiftSignal
+
+MAX_TIME_S: Final = 253_402_300_800
+"""The year 10000: no pane starts later."""
 
 
 class Judge(Protocol):
@@ -86,5 +89,15 @@ class Known(msgspec.Struct):
 
     @classmethod
     def unpacked(cls, stored: bytes) -> Known:
-        """Return what `packed` made bytes of; b"" is the beginning."""
-        return msgspec.msgpack.decode(stored, type=Known) if stored else cls()
+        """Return what `packed` made bytes of; b"" is the beginning.
+
+        Raises:
+            ValueError: `packed` never made such bytes.
+        """
+        try:
+            known = msgspec.msgpack.decode(stored, type=Known) if stored else cls()
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(str(error)) from error
+        if known.every < 1 or known.judged_s < -1 or known.judged_s > MAX_TIME_S:
+            raise ValueError(f"judged_s {known.judged_s}, every {known.every}")
+        return known

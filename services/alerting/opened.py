@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -63,4 +64,16 @@ class OpenAlert(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self)
 
 
-opened_decoder: Final = msgspec.json.Decoder(OpenAlert)
+_decoder: Final = msgspec.json.Decoder(OpenAlert)
+
+
+def read_opened(found: Mapping[str, bytes]) -> tuple[dict[str, OpenAlert], list[str]]:
+    """Return alert id -> alert, and the ids of those that cannot be read."""
+    opened: dict[str, OpenAlert] = {}
+    unreadable: list[str] = []
+    for alert_id, packed in found.items():
+        try:
+            opened[alert_id] = _decoder.decode(packed)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            unreadable.append(alert_id)
+    return opened, unreadable

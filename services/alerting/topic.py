@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from core import reasons
 from core.codec import alert_decoder
 from core.errors import DecodeError
 from core.logs import get_logger
@@ -19,6 +20,7 @@ from core.settings import KafkaSettings
 from services.acknowledged import AcknowledgedProducer, Outgoing
 from services.kafka_client import read_topic
 from stream.store.alert_state import AlertState
+from stream.store.keys import OUTBOX
 from stream.topics import ALERTS
 
 _log = get_logger(__name__)
@@ -102,9 +104,13 @@ class AlertPublisher:
         while waiting := (await self._store.unpublished())[:AT_ONCE]:
             self._metrics.alerts_unpublished.set(len(waiting))
             # What cannot be read can be published to nobody: it must not hold up the rest.
+            wrong = [str(number) for number, record in waiting if _decoded(record) is None]
+            await self._store.put_aside(OUTBOX, wrong)
             alerts = [(a, record) for _, record in waiting if (a := _decoded(record)) is not None]
             if self._present is None:
-                self._present = {identity(a) for a in map(_decoded, await self._topic.read()) if a}
+                self._present = {
+                    identity(a) for a in map(self._present_in, await self._topic.read()) if a
+                }
             missing = [(a, record) for a, record in alerts if identity(a) not in self._present]
             try:
                 await self._topic.write([(a.query.encode(), record) for a, record in missing])
@@ -114,6 +120,13 @@ class AlertPublisher:
             self._present.update(identity(alert) for alert, _ in missing)
             await self._store.published([number for number, _ in waiting])
         self._metrics.alerts_unpublished.set(0)
+
+    def _present_in(self, record: bytes) -> Alert | None:
+        """Return an alert of the topic; what a stranger wrote there is counted and left out."""
+        found = _decoded(record)
+        if found is None:
+            self._metrics.records_refused.labels(topic=ALERTS, reason=reasons.WRONG_TYPE).inc()
+        return found
 
     async def close(self) -> None:
         """Release the connection to Kafka."""

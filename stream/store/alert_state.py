@@ -6,15 +6,19 @@ Whoever takes over finds both, or neither, and then judges the same windows on t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
+from core.logs import get_logger
 from stream.store import keys
+from stream.store.client import answers, is_wrong_value, redis_faults, script
+from stream.store.quarantine import is_integer
 
-_SCRIPT: Final = Path(__file__).parent / "judged.lua"
+_log = get_logger(__name__)
+
+_UNREADABLE: Final = 2
 
 MAX_STATES: Final = 64
 """Read at once; a state may have tens of kilobytes."""
@@ -82,30 +86,32 @@ class StoredJudge:
 class AlertState:
     """The part of the store that is about alerts; `RedisStore.alerts` makes it.
 
+    What of it cannot be read is set aside under `{closer}:aside:` and left out: the judge of a
+    query begins anew, an alert is told once more. Nothing of it stops the closer.
+
     Args:
         client: the store's connection.
-        faults: turns what it raises into our errors.
+
+    Attributes:
+        refused: Name of a key -> how many of its parts were set aside since it was last emptied.
     """
 
-    def __init__(
-        self, client: Any, faults: Callable[[], AbstractAsyncContextManager[None]]
-    ) -> None:
+    def __init__(self, client: Any) -> None:
         self._redis = client
-        self._faults = faults
-        self._save = client.register_script(_SCRIPT.read_bytes())
+        self._save = script(client, "judged")
+        self.refused: Counter[str] = Counter()
 
     async def load(self) -> StoredJudge:
         """Return all that was saved."""
-        async with self._faults():
-            fields = await self._redis.hmget(keys.JUDGE, "token", "known")
-            queries = await self._redis.hkeys(keys.STATES)
-            states: dict[str, bytes] = {}
-            for first in range(0, len(queries), MAX_STATES):
-                some = queries[first : first + MAX_STATES]
-                found = await self._redis.hmget(keys.STATES, some)
-                states |= {q.decode(): s for q, s in zip(some, found, strict=True) if s is not None}
-        opened = await self.opened()
-        return StoredJudge((fields[0] or b"").decode(), fields[1] or b"", states, opened)
+        fields, queries = await self._answers(
+            lambda pipe: (pipe.hmget(keys.JUDGE, "token", "known"), pipe.hkeys(keys.STATES))
+        )
+        states: dict[str, bytes] = {}
+        for first in range(0, len(queries), MAX_STATES):
+            some = queries[first : first + MAX_STATES]
+            (found,) = await self._answers(lambda pipe, some=some: pipe.hmget(keys.STATES, some))
+            states |= {_text(q): s for q, s in zip(some, found, strict=True) if s is not None}
+        return StoredJudge(_text(fields[0] or b""), fields[1] or b"", states, await self.opened())
 
     async def save(self, epoch: int, after: str, token: str, what: JudgeSave) -> bool:
         """Save all of it or nothing; the same token twice is the same save.
@@ -117,45 +123,87 @@ class AlertState:
             what: what to save.
 
         Returns:
-            False if refused: another closer has begun since `epoch`, or the store went back to
-            before `after`. Nothing was written then.
+            False if refused: another closer has begun since `epoch`, the store went back to
+            before `after`, or what is stored could not be read. Nothing was written then.
         """
         arguments = [epoch, after, token, *what.arguments()]
-        async with self._faults():
-            return await self._save(keys=[keys.EPOCH], args=arguments) == 1
+        async with redis_faults():
+            answer = await self._save(keys=[keys.EPOCH], args=arguments)
+        if answer == _UNREADABLE:
+            await self._put_keys_aside()
+        return answer == 1
 
     async def unpublished(self) -> list[tuple[int, bytes]]:
         """Return the records that `published` has not taken off yet, numbered, in order."""
-        async with self._faults():
-            found = await self._redis.hgetall(keys.OUTBOX)
-        return sorted((int(number), record) for number, record in found.items())
+        (found,) = await self._answers(lambda pipe: pipe.hgetall(keys.OUTBOX))
+        wrong = [number for number in found if not is_integer(number)]
+        await self.put_aside(keys.OUTBOX, wrong)
+        return sorted((int(n), record) for n, record in found.items() if n not in wrong)
 
     async def published(self, numbers: Iterable[int]) -> None:
         """Take records off the outbox: the topic has them."""
-        async with self._faults():
-            await self._redis.hdel(keys.OUTBOX, *numbers)
+        await self._answers(lambda pipe: pipe.hdel(keys.OUTBOX, *numbers))
 
     async def opened(self) -> dict[str, bytes]:
         """Return alert id -> what the delivery keeps of it."""
-        async with self._faults():
-            found = await self._redis.hgetall(keys.OPEN)
-        return {alert_id.decode(): packed for alert_id, packed in found.items()}
+        (found,) = await self._answers(lambda pipe: pipe.hgetall(keys.OPEN))
+        return {_text(alert_id): packed for alert_id, packed in found.items()}
 
     async def told(self) -> dict[str, str]:
         """Return alert id -> what Alertmanager was last told of it."""
-        async with self._faults():
-            found = await self._redis.hgetall(keys.TOLD)
-        return {alert_id.decode(): mark.decode() for alert_id, mark in found.items()}
+        (found,) = await self._answers(lambda pipe: pipe.hgetall(keys.TOLD))
+        return {_text(alert_id): _text(mark) for alert_id, mark in found.items()}
 
     async def mark_told(self, marks: Mapping[str, str]) -> None:
         """Remember what Alertmanager has taken."""
-        async with self._faults():
-            await self._redis.hset(keys.TOLD, mapping=dict(marks))
+        await self._answers(lambda pipe: pipe.hset(keys.TOLD, mapping=dict(marks)))
 
     async def drop(self, alert_ids: Sequence[str]) -> None:
         """Forget alerts that are over and told."""
-        async with self._faults():
-            pipe = self._redis.pipeline(transaction=True)
-            pipe.hdel(keys.OPEN, *alert_ids)
-            pipe.hdel(keys.TOLD, *alert_ids)
-            await pipe.execute()
+        await self._answers(
+            lambda pipe: (pipe.hdel(keys.OPEN, *alert_ids), pipe.hdel(keys.TOLD, *alert_ids))
+        )
+
+    async def put_aside(self, key: str, fields: Sequence[str | bytes]) -> None:
+        """Set fields aside that nobody can read; what they held is kept, the last of each name."""
+        kind = key.removeprefix(keys.CLOSER)
+        for name in fields:
+            self.refused[kind] += 1
+            _log.error(
+                "stored state of alerts cannot be read and is set aside", key=key,
+                field=name if isinstance(name, str) else _text(name),
+            )  # fmt: skip
+            async with redis_faults():
+                value = await self._redis.hget(key, name)
+                pipe = self._redis.pipeline(transaction=True)
+                if value is not None:
+                    pipe.hset(f"{keys.CLOSER}aside:{kind}:fields", name, value)
+                pipe.hdel(key, name)
+                await pipe.execute()
+
+    async def _answers(self, ask: Callable[[Any], object]) -> list[Any]:
+        """Carry out a pipeline; keys of another type are set aside, and it is carried out again."""
+        while True:
+            pipe = self._redis.pipeline(transaction=False)
+            ask(pipe)
+            found = await answers(pipe)
+            if not any(map(is_wrong_value, found)):
+                return found
+            await self._put_keys_aside()
+
+    async def _put_keys_aside(self) -> None:
+        for key in (keys.JUDGE, keys.STATES, keys.OUTBOX, keys.OPEN, keys.TOLD):
+            async with redis_faults():
+                kind = (await self._redis.type(key)).decode()
+                if kind in ("hash", "none"):
+                    continue
+                await self._redis.rename(key, f"{keys.CLOSER}aside:{key.removeprefix(keys.CLOSER)}")
+            self.refused[key.removeprefix(keys.CLOSER)] += 1
+            _log.error(
+                "a key of another type (WRONGTYPE) is set aside", key=key, found=kind,
+                expected="a hash",
+            )  # fmt: skip
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="backslashreplace")

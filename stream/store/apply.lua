@@ -187,7 +187,7 @@ local watermark_s = math.floor(watermark / 1000)
 local old = redis.call('ZRANGEBYSCORE', p .. 'starts', '-inf',
   watermark_s - b.retention_s - b.pane_s, 'LIMIT', 0, 8)
 for _, start in ipairs(old) do
-  local at = tonumber(start)
+  local at = string.find(start, '^%-?%d+$') and tonumber(start)
   if at and (at >= closed or redis.call('HEXISTS', p .. 'dirty', start) == 1) then
     break
   end

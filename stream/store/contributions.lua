@@ -2,15 +2,15 @@
 
 -- A contribution is {start, stratum, counters, queries}: what one post added, to each of its queries.
 local function contribution_of(blob)
-  local is_right, c = pcall(unpack_message, blob)
+  local is_right, c, more = pcall(unpack_message, blob)
   local function is_sound()
-    add_array({}, c[3], 1)
+    add_array({}, c[3], 1, 0)
     for i = 1, #c[4] do
       is_right = is_right and type(c[4][i]) == 'string'
     end
     return c[1] % 1 == 0 and #c == 4 and #c[3] > 0 and type(c[2]) == 'string'
   end
-  if is_right and type(c) == 'table' then
+  if is_right and type(c) == 'table' and more == nil then
     local raised, sound = pcall(is_sound)
     if raised and sound and is_right then
       return c

@@ -104,12 +104,12 @@ class ApplyBatch:
     told_ms: int = -1
     released: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
 
-    def arguments(self, horizons: Horizons, now_ms: int = 0) -> list[bytes]:
+    def arguments(self, horizons: Horizons, now_ms: int) -> list[bytes]:
         """Return the arguments of `apply.lua`.
 
         Args:
             horizons: How long the store remembers.
-            now_ms: Present time, ms since 1970, for people who read what was set aside.
+            now_ms: Present time, ms since 1970; a stored time far beyond it cannot be read.
 
         Raises:
             ValueError: A number is no integer within 2^53; the message says which and what it is.

@@ -7,12 +7,20 @@
 -- ARGV[5]  how many (query, state) pairs follow; then how many queries to forget, and these;
 --          then (alert id, open alert, record for the topic) of each alert, to the end
 -- Returns 1 if this save is stored, by this call or by one whose answer was lost; 0 if refused:
--- another closer has begun, or the store went back in time.
+-- another closer has begun, or the store went back in time; 2 if a key is of another type.
 
 local closer = string.sub(KEYS[1], 1, -6)
 local judge = closer .. 'judge'
+for _, name in ipairs({'judge', 'states', 'open', 'outbox'}) do
+  if type(redis.pcall('HLEN', closer .. name)) == 'table' then
+    return 2
+  end
+end
+if not string.find(redis.call('HGET', judge, 'said') or '0', '^%d+$') then
+  redis.call('HDEL', judge, 'said') -- numbers only order the outbox, which is emptied at once
+end
 local last = redis.call('HGET', judge, 'token') or ''
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
 if last == ARGV[3] then

@@ -5,7 +5,7 @@
 
 local cursor_key = KEYS[1]
 local p = string.sub(cursor_key, 1, -7) -- "{p}:"
-local MOST = 9007199254740992 -- 2^53: beyond it Lua's numbers leave integers out
+local MOST = 9007199254740991 -- from 2^53 on Lua's numbers leave integers out
 local DAY_MS = 86400000
 local RAW_BYTES, RAW_ENTRIES = 4096, 1024
 local WRONGTYPE = 'a key of another type (WRONGTYPE)'

@@ -6,7 +6,7 @@
 -- Returns 1, or 0 if refused: a closer that slept through its replacement must not number windows;
 -- or the name of a key that is of another type. Nothing was written then.
 
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
 local closer = string.sub(KEYS[1], 1, -6)

@@ -19,8 +19,8 @@ import msgspec
 STRATUM_WIDTH: Final = 4
 STRATUM_BARS: Final = 2
 """A stratum is called `source|language|topic` (`stream.windows.strata`) and has four counters."""
-MOST: Final = 2**53
-"""Greatest size of a stored number: beyond it the store's Lua leaves integers out."""
+MOST: Final = 2**53 - 1
+"""Greatest size of a stored number: from 2^53 on the store's Lua leaves integers out."""
 
 Kind = Literal["pane", "authors", "kept", "ahead", "seen", "rebuild", "unknown"]
 KINDS: Final[tuple[Kind, ...]] = (

@@ -55,7 +55,7 @@ class RedisStore(CloserState):
         self._apply = script(client, "partition", "sums", "contributions", "apply")
         self._seen = script(client, "partition", "seen")
         self._isolate = script(client, "partition", "isolate")
-        self.alerts = AlertState(client, redis_faults)
+        self.alerts = AlertState(client)
         self.repairs = StateRepairs(client)
 
     async def close(self) -> None:

@@ -18,8 +18,7 @@ local function lose(put_aside, ...)
 end
 
 local WRONG = {} -- raised where a number is no integer within 2^53
-local function add_array(into, values, sign)
-  local known = #into
+local function add_array(into, values, sign, known)
   for i = 1, #values do
     local old = into[i]
     if not old then
@@ -38,36 +37,43 @@ end
 
 local sums, written = {}, {} -- start -> query -> what is written; the same in order
 
-local function is_array(packed)
-  local first = string.byte(packed, 1)
-  return first and (first >= 0x90 and first <= 0x9f or first == 0xdc or first == 0xdd)
+-- How many values an array says that it has; nil if the bytes are no array.
+local function length_of(packed)
+  local first, second, third = string.byte(packed, 1, 3)
+  if first and first >= 0x90 and first <= 0x9f then
+    return first - 0x90
+  elseif first == 0xdc and third then
+    return second * 256 + third
+  end
 end
 
 local function is_map(packed)
   local first = string.byte(packed, 1)
-  return first and (first >= 0x80 and first <= 0x8f or first == 0xde or first == 0xdf)
+  return first and (first >= 0x80 and first <= 0x8f or first == 0xde)
 end
 
 local function read_pane(start, query, key, strata_key)
   local counters, strata = try('HGET', key, query), try('HGET', strata_key, query)
   if is_wrong(counters) or is_wrong(strata) then
     lose(put_pane_aside, start, '*', WRONGTYPE)
-    return {}, {}
+    return {}, {}, 0
   end
-  local is_right, found, by_name = true, {}, {}
+  local is_right, found, by_name, more = true, {}, {}, nil
+  local known = 0
   if counters then
-    is_right, found = pcall(unpack_message, counters)
-    is_right = is_right and is_array(counters)
+    known = length_of(counters) or 0
+    is_right, found, more = pcall(unpack_message, counters)
+    is_right = is_right and known > 0 and more == nil
   end
-  if is_right and strata then
-    is_right, by_name = pcall(unpack_message, strata)
-    is_right = is_right and is_map(strata)
+  if is_right and strata then -- never without counters
+    is_right, by_name, more = pcall(unpack_message, strata)
+    is_right = is_right and counters and is_map(strata) and more == nil
   end
   if not is_right then
     lose(put_pane_aside, start, query, 'bytes that are no counters')
-    return {}, {}
+    return {}, {}, 0
   end
-  return found, by_name
+  return found, by_name, known
 end
 
 local function sum_of(start, query)
@@ -81,21 +87,22 @@ local function sum_of(start, query)
     sum = {of = of_start, query = query}
     of_start.by_query[query] = sum
     written[#written + 1] = sum
-    sum.counters, sum.strata = read_pane(start, query, of_start.key, of_start.strata_key)
+    sum.counters, sum.strata, sum.known =
+      read_pane(start, query, of_start.key, of_start.strata_key)
   end
   return sum
 end
 
 local function add_all(sum, counters, strata, sign)
-  add_array(sum.counters, counters, sign)
+  add_array(sum.counters, counters, sign, sum.known)
   local by_name = sum.strata
   for name, values in pairs(strata) do
-    local row = by_name[name]
+    local row, width = by_name[name], 4
     if not row then
-      row = {}
+      row, width = {}, 0
       by_name[name] = row
     end
-    add_array(row, values, sign)
+    add_array(row, values, sign, width)
     -- All four: where the pane was set aside, what is left of it may add up to no posts.
     if row[1] == 0 and row[2] == 0 and row[3] == 0 and row[4] == 0 then
       by_name[name] = nil
@@ -126,7 +133,7 @@ local function add_pane(start, query, counters, strata, sign)
   if not pcall(add_all, sum, counters, strata, sign)
     and not refuse('pane ' .. start .. ' of ' .. query, counters, strata) then
     lose(put_pane_aside, start, query, 'numbers that are no integers within 2^53')
-    sum.counters, sum.strata = {}, {}
+    sum.counters, sum.strata, sum.known = {}, {}, 0
   end
 end
 

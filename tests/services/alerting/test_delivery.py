@@ -12,7 +12,7 @@ from core.schemas import Alert, Interval
 from core.settings import AlertSettings
 from services.alerting.alertmanager import evidence, link_to, postable
 from services.alerting.delivery import RESOLVED_KEPT_S, Delivery
-from services.alerting.opened import OpenAlert, band_of, opened_decoder
+from services.alerting.opened import OpenAlert, band_of, read_opened
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SETTINGS = AlertSettings(resend_s=60.0, hold_s=900.0, notice_s=30.0, link="")
@@ -98,7 +98,7 @@ class Office:
 
     def say(self, said: Alert) -> None:
         stored = self.store.open.get(said.alert_id)
-        before = opened_decoder.decode(stored) if stored else None
+        before = read_opened({"a": stored})[0]["a"] if stored else None
         after = OpenAlert.after(before, said, epoch_ms(self.clock.now()))
         self.store.open[said.alert_id] = after.packed()
 
