@@ -179,6 +179,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     metrics, clock = Metrics(role="closer"), SystemClock()
     metrics.serve(settings.metrics.address, settings.metrics.port)
     store, publisher = make_store(settings), KafkaPublisher(settings.kafka)
+    store.alerts.on_refused = lambda kind: metrics.alert_state_refused.labels(kind=kind).inc()
     member, receiver = _Member(settings), Alertmanagers(settings.alerts, metrics)
     desk = AlertDesk(settings, store, clock, metrics)
     delivery = Delivery(settings.alerts, store.alerts, receiver, clock, metrics)

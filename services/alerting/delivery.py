@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -82,11 +81,6 @@ class OpenAlerts(Protocol):
         """Set fields aside that nobody can read."""
         ...
 
-    @property
-    def refused(self) -> Counter[str]:
-        """What was set aside since it was last emptied, by the name of its key."""
-        ...
-
 
 class Delivery:
     """One round after the other, while this closer is the active one.
@@ -142,9 +136,6 @@ class Delivery:
         found = await self._store.opened()
         opened, unreadable = read_opened(found)
         await self._store.put_aside(OPEN, unreadable)
-        for kind, count in self._store.refused.items():
-            self._metrics.alert_state_refused.labels(kind=kind).inc(count)
-        self._store.refused.clear()
         told = await self._store.told() if opened else {}
         self._keep_only(opened)
         self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, told))

@@ -100,7 +100,6 @@ class Judging:
         await self._store.put_aside(STATES, unusable)
         self._opened, unreadable = read_opened(stored.opened)
         await self._store.put_aside(OPEN, unreadable)
-        self._count_refused()
         self._show()
         self.has_said = True
         end_s = self._known.judged_s
@@ -170,11 +169,6 @@ class Judging:
             _log.exception("state of a judge cannot be used, it starts anew", query=query)
             self._judge.forget(query)
             return False
-
-    def _count_refused(self) -> None:
-        for kind, count in self._store.refused.items():
-            self._metrics.alert_state_refused.labels(kind=kind).inc(count)
-        self._store.refused.clear()
 
     def _forget_all(self) -> set[str]:
         """Start every query anew; return them."""

@@ -22,6 +22,8 @@ from services.local.supervisor import PartState
 
 LOOK_EVERY_S: Final = 0.1
 SCRAPE_EVERY_S: Final = 0.5
+COUNTED_AGAIN: Final = ("empty", "rubbish")
+"""After these a partition is counted from its beginning."""
 AHEAD_FAULTS: Final = 2
 """The source may be ahead of counting by the way to the fault after the next."""
 LEFT_FOR_LAST: Final = 0.03
@@ -194,7 +196,7 @@ class Driver:
             active.ended_at = active.begun_at if how in ("kill", "empty") else time.monotonic()
             active.fired.lasted_s = active.ended_at - active.begun_at
             last = self._last.applied if self._last is not None else active.before
-            active.baseline = (0,) * len(last) if how == "empty" else last
+            active.baseline = (0,) * len(last) if how in COUNTED_AGAIN else last
 
     def _is_irreplaced(self, active: _Active) -> bool:
         """Tell whether a worker is stopped in whose place nobody has counted yet.
@@ -217,7 +219,7 @@ class Driver:
                 active.fired.resumed_s = now - ended_at
             if active.fired.resumed_s is None:
                 continue
-            is_empty = FAULTS[active.injected.kind].how == "empty"
+            is_empty = FAULTS[active.injected.kind].how in COUNTED_AGAIN
             if is_empty and not all(
                 a >= b for a, b in zip(look.applied, active.before, strict=True)
             ):

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from core.errors import ConfigError
 from core.suggest import did_you_mean
 
-How = Literal["kill", "stop", "empty", "full", "slow", "cut", "drip", "answers"]
+How = Literal["kill", "stop", "empty", "full", "slow", "cut", "drip", "answers", "rubbish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "redis-stopped": Fault("redis", "stop", "SIGSTOP beyond the store's time-out, then SIGCONT"),
     "redis-full": Fault("redis", "full", "no room to write: a full disk, or maxmemory reached"),
     "redis-slow": Fault("redis", "slow", "latency between everybody and Redis"),
+    "redis-rubbish": Fault("redis", "rubbish", "a pane, a contribution and a cursor overwritten"),
     "redis-cut": Fault("redis", "cut", "every connection to Redis cut, new ones refused"),
     "scorer-killed": Fault("scorer", "kill", "SIGKILL to the scorer"),
     "scorer-stopped": Fault("scorer", "stop", "SIGSTOP beyond the scorer's time-out, SIGCONT"),

@@ -13,6 +13,7 @@ from typing import Final
 
 from services.chaos.faults import FAULTS, Fault
 from services.chaos.probes import NoAnswer, RedisLine
+from services.chaos.rubbish import Rubbish
 from services.chaos.stack import ChaosStack
 from services.chaos.stand_in import LOOK, MANNERS_FILE
 from services.local.supervisor import Part, PartState
@@ -22,7 +23,7 @@ LATENCY_S: Final = {"redis": 0.15, "kafka": 0.15, "scorer": 0.5}
 """Per chunk and direction: felt by every call, and below the time-outs."""
 DUST_S: Final = 0.3
 """After a kill, until what was on its way has arrived."""
-LASTS_S: Final = {"slow": 4.0, "cut": 2.0, "full": 4.0, "answers": 3.0}
+LASTS_S: Final = {"slow": 4.0, "cut": 2.0, "full": 4.0, "answers": 3.0, "rubbish": 3.0}
 BEYOND_TIMEOUT_S: Final = 1.0
 DRIP_S: Final = 0.05
 """Per byte: of an answer of kilobytes only its beginning has come at any time-out."""
@@ -73,6 +74,8 @@ class Injector:
         part = random.Random(seed).choice(free)
         if fault.how == "answers":
             undo = self._answers(part, kind.removeprefix("scorer-"))
+        elif fault.how == "rubbish":
+            undo = self._rubbish(seed)
         else:
             undo = getattr(self, f"_{fault.how}")(part)
         return Injected(
@@ -149,6 +152,11 @@ class Injector:
             return  # killed meanwhile: it comes back without a limit
         finally:
             line.close()
+
+    def _rubbish(self, seed: int) -> Callable[[], None]:
+        rubbish = Rubbish(self._stack.redis.port, self._stack.settings, seed, self._stack.say)
+        rubbish.spread()
+        return rubbish.repair
 
     def _drip(self, part: Part) -> Callable[[], None]:
         proxy = self._stack.proxies[part.server.name]

@@ -54,7 +54,7 @@ class ProgressProbe:
             )
         except NoAnswer:
             return None
-        next_offsets = [int(c) + 1 if isinstance(c, bytes) else 0 for c in cursors]
+        next_offsets = [int(c) + 1 if isinstance(c, bytes) and c.isdigit() else 0 for c in cursors]
         return Progress(
             tuple(ends), tuple(next_offsets[:count]), sum(event_ends) - sum(next_offsets[count:])
         )

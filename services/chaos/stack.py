@@ -94,7 +94,7 @@ class ChaosStack:
 
     def __init__(self, options: StackOptions, say: Callable[[str], None]) -> None:
         self.options = options
-        self._say = say
+        self.say = say
         self._threads = ProxyThread()
         self._ports: set[int] = set()
         self.proxies: dict[str, TcpProxy] = {}
@@ -155,7 +155,7 @@ class ChaosStack:
                 Stage(tuple(Part(process) for process in own)),
                 Stage((Part(self._ingest(), may_end=True),)),
             ],
-            say=self._say,
+            say=self.say,
         )
 
     def _tree(self) -> dict[str, dict[str, Any]]:

@@ -110,6 +110,9 @@ class Repair:
             missing = (await self._store.read_panes(chosen, some)).missing
             await self._set_aside([one for one in missing if one.raw is not None])
             await self._revisions(some, every)
+        for partition in chosen:
+            if partition not in faults and wanted.has(None, EVERY):
+                await self._contributions(partition)
         entries = await self._store.quarantine(chosen)
         for partition in chosen:
             of_it = [one for one in entries if one.partition == partition]
@@ -124,6 +127,15 @@ class Repair:
             self._found.left.extend(f"{one}: would be rebuilt" for one in missing)
         else:
             await self._store.set_aside(missing)
+
+    async def _contributions(self, partition: int) -> None:
+        is_dry = self._wanted.is_dry
+        found = await self._store.repairs.set_contributions_aside(partition, is_dry=is_dry)
+        if is_dry and found:
+            self._found.left.append(
+                f"partition {partition}: {found} contributions of posts or sets of ids cannot be "
+                "read: would be rebuilt"
+            )
 
     async def _reset(self, partition: int, fault: StateUnreadable | None) -> None:
         why = str(fault) if fault else f"the quarantine of partition {partition} cannot be read"

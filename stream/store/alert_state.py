@@ -6,7 +6,6 @@ Whoever takes over finds both, or neither, and then judges the same windows on t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -93,13 +92,13 @@ class AlertState:
         client: the store's connection.
 
     Attributes:
-        refused: Name of a key -> how many of its parts were set aside since it was last emptied.
+        on_refused: Called with the name of a key when something of it is set aside.
     """
 
     def __init__(self, client: Any) -> None:
         self._redis = client
         self._save = script(client, "judged")
-        self.refused: Counter[str] = Counter()
+        self.on_refused: Callable[[str], object] = lambda _: None
 
     async def load(self) -> StoredJudge:
         """Return all that was saved."""
@@ -168,7 +167,7 @@ class AlertState:
         """Set fields aside that nobody can read; what they held is kept, the last of each name."""
         kind = key.removeprefix(keys.CLOSER)
         for name in fields:
-            self.refused[kind] += 1
+            self.on_refused(kind)
             _log.error(
                 "stored state of alerts cannot be read and is set aside", key=key,
                 field=name if isinstance(name, str) else _text(name),
@@ -198,7 +197,7 @@ class AlertState:
                 if kind in ("hash", "none"):
                     continue
                 await self._redis.rename(key, f"{keys.CLOSER}aside:{key.removeprefix(keys.CLOSER)}")
-            self.refused[key.removeprefix(keys.CLOSER)] += 1
+            self.on_refused(key.removeprefix(keys.CLOSER))
             _log.error(
                 "a key of another type (WRONGTYPE) is set aside", key=key, found=kind,
                 expected="a hash",

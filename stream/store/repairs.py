@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from stream.store import keys
-from stream.store.client import answers, is_wrong_value, now_ms, redis_faults
-from stream.store.increments import Published
+from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
+from stream.store.increments import Contribution, Published
+from stream.store.quarantine import MOST
 
 _AT_ONCE: Final = 1_000
+_contribution: Final = msgspec.msgpack.Decoder(Contribution)
 
 
 class StateRepairs:
@@ -21,6 +25,45 @@ class StateRepairs:
 
     def __init__(self, client: Any) -> None:
         self._redis = client
+        self._isolate = script(client, "partition", "isolate_kept")
+
+    async def set_contributions_aside(self, partition: int, *, is_dry: bool) -> int:
+        """Look at every contribution and set of ids, and set aside what cannot be read.
+
+        Only this looks at all of them: what nobody asks of is not read by anybody else.
+
+        Returns:
+            How many were found.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        prefix = keys.prefix(partition)
+        names = [b"ahead"]
+        async with redis_faults():
+            for kind in ("kept", "seen"):
+                async for key in self._redis.scan_iter(
+                    match=f"{prefix}{kind}:[0-9]*", count=_AT_ONCE
+                ):
+                    names.append(key.removeprefix(prefix.encode()))
+        wrong: list[bytes] = []
+        for first in range(0, len(names), _AT_ONCE):
+            some = names[first : first + _AT_ONCE]
+            pipe = self._redis.pipeline(transaction=False)
+            for name in some:
+                key = prefix.encode() + name
+                pipe.scard(key) if name.startswith(b"seen") else pipe.hgetall(key)
+            for name, found in zip(some, await answers(pipe), strict=True):
+                if is_wrong_value(found):
+                    wrong.extend((name, b"", b""))
+                elif not isinstance(found, int):
+                    for one, blob in found.items():
+                        if not _is_contribution(blob, may_be_empty=name == b"ahead"):
+                            wrong.extend((name, one, blob))
+        if wrong and not is_dry:
+            async with redis_faults():
+                await self._isolate(keys=[keys.cursor(partition)], args=[now_ms(), *wrong])
+        return len(wrong) // 3
 
     async def kept_ids(self, partition: int, shard: int) -> set[bytes]:
         """Return the ids of a shard whose contribution is stored, in any hour.
@@ -108,3 +151,13 @@ class StateRepairs:
             for partition in partitions if marks else ():
                 pipe.hset(f"{keys.prefix(partition)}dirty", mapping=marks)
             await pipe.execute()
+
+
+def _is_contribution(blob: bytes, *, may_be_empty: bool) -> bool:
+    if not blob:
+        return may_be_empty
+    try:
+        found = _contribution.decode(blob)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return bool(found.counters) and max(map(abs, found.counters)) <= MOST

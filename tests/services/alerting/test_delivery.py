@@ -13,6 +13,7 @@ from core.settings import AlertSettings
 from services.alerting.alertmanager import evidence, link_to, postable
 from services.alerting.delivery import RESOLVED_KEPT_S, Delivery
 from services.alerting.opened import OpenAlert, band_of, read_opened
+from stream.store.keys import OPEN
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SETTINGS = AlertSettings(resend_s=60.0, hold_s=900.0, notice_s=30.0, link="")
@@ -37,6 +38,7 @@ class Store:
     def __init__(self) -> None:
         self.open: dict[str, bytes] = {}
         self.marks: dict[str, str] = {}
+        self.aside: dict[str, bytes] = {}
 
     async def opened(self) -> dict[str, bytes]:
         return dict(self.open)
@@ -46,6 +48,11 @@ class Store:
 
     async def mark_told(self, marks: Any) -> None:
         self.marks.update(marks)
+
+    async def put_aside(self, key: str, fields: list[str]) -> None:
+        assert key == OPEN
+        for alert_id in fields:
+            self.aside[alert_id] = self.open.pop(alert_id)
 
     async def drop(self, alert_ids: list[str]) -> None:
         for alert_id in alert_ids:
@@ -263,3 +270,11 @@ def test_every_severity_has_a_label_and_more_is_never_less() -> None:
     places = [order.index(band_of(severity)) for severity in range(1, 11)]
     assert places == sorted(places)
     assert set(places) == {0, 1, 2}
+
+
+async def test_open_alert_that_cannot_be_read_is_set_aside_and_the_others_are_told() -> None:
+    office = Office()
+    office.say(alert())
+    office.store.open["rubbish"] = b"\x91\xcb"
+    assert await office.after(0) == ["firing"]
+    assert office.store.aside == {"rubbish": b"\x91\xcb"}
