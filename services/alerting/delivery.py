@@ -135,7 +135,8 @@ class Delivery:
         """
         found = await self._store.opened()
         opened, unreadable = read_opened(found)
-        await self._store.put_aside(OPEN, unreadable)
+        if unreadable:
+            await self._store.put_aside(OPEN, unreadable)
         told = await self._store.told() if opened else {}
         self._keep_only(opened)
         self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, told))

@@ -97,9 +97,11 @@ class Judging:
         self._known = await self._read_known(stored.known)
         self.circumstances.remembered = self._known.remembered
         unusable = [q for q, state in stored.states.items() if not self._restore(q, state)]
-        await self._store.put_aside(STATES, unusable)
+        if unusable:
+            await self._store.put_aside(STATES, unusable)
         self._opened, unreadable = read_opened(stored.opened)
-        await self._store.put_aside(OPEN, unreadable)
+        if unreadable:
+            await self._store.put_aside(OPEN, unreadable)
         self._show()
         self.has_said = True
         end_s = self._known.judged_s

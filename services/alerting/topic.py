@@ -105,7 +105,8 @@ class AlertPublisher:
             self._metrics.alerts_unpublished.set(len(waiting))
             # What cannot be read can be published to nobody: it must not hold up the rest.
             wrong = [str(number) for number, record in waiting if _decoded(record) is None]
-            await self._store.put_aside(OUTBOX, wrong)
+            if wrong:
+                await self._store.put_aside(OUTBOX, wrong)
             alerts = [(a, record) for _, record in waiting if (a := _decoded(record)) is not None]
             if self._present is None:
                 self._present = {

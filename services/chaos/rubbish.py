@@ -1,4 +1,4 @@
-"""Overwrites stored state by hand with what nobody can read, and repairs it as an operator would."""
+"""Overwrites stored state with what nobody can read, and repairs it as an operator would."""
 
 from __future__ import annotations
 

@@ -106,6 +106,15 @@ def test_every_kind_of_nonsense_of_the_scorer_spoils_its_rows_and_nothing_else(t
     assert figures["dead.invalid_score"] > 0
 
 
+def test_overwritten_state_is_named_set_aside_and_repaired(tmp_path: Path):
+    """A pane, a contribution and a cursor, twice, while posts flow."""
+    wanted = {"redis-rubbish": 2}
+    outcome = _run(_options(tmp_path, wanted, scorer_delay_ms=50.0, posts_per_s=110.0))
+    assert outcome.faults == []
+    logs = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*.log"))
+    assert "groundswell windows repair" in logs
+
+
 def test_apply_without_compare_is_caught(tmp_path: Path):
     """A worker that wakes up applies what its successor has applied: posts are counted twice."""
     code = _mutated(
