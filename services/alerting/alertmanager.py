@@ -179,7 +179,7 @@ class Alertmanagers:
             ) as answer:
                 body = await _body(answer, MAX_ERROR_BYTES)
                 # Taken is said by a status alone: whoever adds a page is somebody else.
-                if answer.status == _ACCEPTED and not body.strip():
+                if answer.status == _ACCEPTED and not body:
                     return ""
                 said = body[:200].decode(errors="replace")
                 return f"{url} answers {answer.status}, expected 200 without a body: {said!r}"

@@ -96,6 +96,57 @@ def test_dump_of_one_query_into_a_file(
     assert line["query"] == "rail"
 
 
+def test_window_that_cannot_be_read_is_left_out_and_said(
+    url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with redis.Redis.from_url(url) as client:
+        client.delete(f"{{1}}:pane:{START + 60}")
+        client.lpush(f"{{1}}:pane:{START + 60}", "x")
+        client.hset(f"{{0}}:pane:{START}", "rail", b"\x91\xcb")
+    assert run(["windows", "dump"]) == 0
+    captured = capfd.readouterr()
+    places = [(line["start"], line["query"]) for line in _lines(captured.out)]
+    assert places == [("2026-03-01T12:00:00Z", "all"), ("2026-03-01T12:02:00Z", "all")]
+    assert f"{{1}}:pane:{START + 60}" in captured.err
+    assert "WRONGTYPE" in captured.err
+    assert "2026-03-01 12:00:00 UTC, rail" in captured.err
+    assert "groundswell windows repair" in captured.err
+    assert run(["windows", "show", "all"]) == 0
+    captured = capfd.readouterr()
+    assert "12:01:00" not in captured.out
+    assert "12:01:00" in captured.err
+
+
+async def test_snapshot_goes_on_without_what_cannot_be_read(url: str) -> None:
+    with redis.Redis.from_url(url) as client:
+        client.hset(f"{{0}}:pane:{START + 60}", "all", b"\xca")
+        client.set("{1}:starts", "x")
+        client.hset("{1}:cursor", "counted", "many")
+    store = RedisStore(RedisSettings(url=url), Horizons(60, 172_800, 21_600, 86_400))
+    try:
+        view = await snapshot(store)
+    finally:
+        await store.close()
+    assert [(pane.start_s - START, pane.query) for pane in view.panes] == [
+        (0, "all"), (0, "rail"), (120, "all"),
+    ]  # fmt: skip
+    assert list(view.totals) == [0]
+    assert [(one.partition, one.start_s, one.query) for one in view.missing] == [
+        (0, START + 60, "all")
+    ]
+
+
+def test_address_of_no_redis_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runfile, "read_run", lambda: None)
+    monkeypatch.setenv("GROUNDSWELL__REDIS__URL", "http://us:secret@127.0.0.1:6379/0")
+    assert run(["windows", "dump"]) == 2
+    said = capfd.readouterr().err
+    assert "redis.url = 'http://(hidden)@127.0.0.1:6379/0'" in said
+    assert "redis://" in said
+
+
 def test_show_draws_the_windows_of_a_query(
     url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
