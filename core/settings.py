@@ -78,8 +78,8 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     """A request unanswered for so long has failed."""
     max_message_bytes: Positive = 1_048_576
     """Largest message ingest sends; a larger post goes to `dead-posts` cut short."""
-    compression: Literal["none", "gzip", "lz4"] = "none"
-    """Of what ingest sends; `lz4` needs the lz4 package here and cramjam in the workers."""
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
+    """Of what ingest sends; whatever a topic is compressed with can be read."""
 
 
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")

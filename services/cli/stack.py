@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core import config
+from core.errors import ConfigError
 from core.settings import Settings
 from services.cli.settings import config_file
 from services.local.options import StackOptions
@@ -20,7 +21,8 @@ from services.local.supervisor import StopRequested
 
 SourceName = Annotated[str, typer.Option(help="Source to stream; '' starts none.")]
 DataFile = Annotated[
-    Path | None, typer.Option(help="File that the replay source reads.", exists=True)
+    Path | None,
+    typer.Option(help="File that the replay source reads.", exists=True, dir_okay=False),
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
 Partitions = Annotated[int, typer.Option(min=1, help="Partitions of the topics.")]
@@ -80,7 +82,7 @@ def up(
     """
     from services.local.runner import run_in_background, run_in_foreground
 
-    _check_source(source, source_options, set_)
+    _check_source(source, data, rate, speed, source_options, set_)
     arguments = _ingest_arguments(data, rate, speed, source_options, set_)
     options = _options(source, arguments, workers, partitions, scorer, metrics=metrics, fresh=fresh)
     if detach:
@@ -141,7 +143,7 @@ def demo(
     from services.local.demo import DEMO_SETTINGS, Demo
     from services.local.summary import render_summary
 
-    _check_source(source, source_options, set_)
+    _check_source(source, data, rate, speed, source_options, set_)
     if source == "synthetic" and rate is None and source_options is None:
         rate = _DEMO_POSTS_PER_S
     shown = {name: value for name, value in DEMO_SETTINGS.items() if name not in os.environ}
@@ -201,12 +203,36 @@ def _settings_of(environment: Mapping[str, str]) -> Settings:
     return config.load(config_file.get(), environ=os.environ | dict(environment))
 
 
-def _check_source(source: str, source_options: Path | None, further: list[str] | None) -> None:
-    """Refuse a source that lacks an option or a secret before a broker is started for it."""
-    from services.cli.ingest import parse_assignments
-    from services.ingest.launch import check_live_source
+def _check_source(
+    source: str,
+    data: Path | None,
+    rate: float | None,
+    speed: float | None,
+    source_options: Path | None,
+    further: list[str] | None,
+) -> None:
+    """Refuse a source that could not start before a broker is started for it; '' is none.
 
-    check_live_source(_settings_of({}), source, source_options, parse_assignments(further or []))
+    Raises:
+        ConfigError: an option, a file or a secret is missing or wrong.
+        typer.BadParameter: an option that the source does not have.
+    """
+    from services.cli.ingest import chosen_options, parse_assignments
+    from services.ingest.launch import check_source
+
+    words = {"path": None if data is None else str(data), "rate": rate, "speed": speed}
+    assigned = parse_assignments(further or [])
+    if not source:
+        if assigned or source_options or any(word is not None for word in words.values()):
+            raise typer.BadParameter("--source '' starts no source: it takes no options of one")
+        return
+    if data is not None and source != "replay":
+        raise typer.BadParameter(f"--data is for the source 'replay', not for {source!r}")
+    settings = _settings_of({})
+    elsewhere = source_options or settings.ingest.source_options or "path" in assigned
+    if source == "replay" and data is None and not elsewhere:
+        raise ConfigError("--source replay needs a file to read: --data FILE")
+    check_source(settings, source, source_options, chosen_options(source, words) | assigned)
 
 
 def _ingest_arguments(

@@ -74,28 +74,27 @@ def make_source(
     return kind(options, context)
 
 
-def check_live_source(
+def check_source(
     settings: Settings,
     name: str,
     options_path: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> None:
-    """Refuse a live source that could not start, before anything else is started for it.
+    """Refuse a source that could not start, before anything else is started for it.
 
     Nothing is connected or written. The key of the authors is left out of it: a local stack makes
     one.
 
     Raises:
-        ConfigError: no such source, or an option or secret that is missing or wrong.
+        ConfigError: no such source, an option or secret that is missing or wrong, or a file that
+            cannot be read.
     """
     kind: type[Source] = SOURCES.get(name)
-    if not kind.is_live:
-        return
     if options_path is None and settings.ingest.source_options:
         options_path = Path(settings.ingest.source_options)
     options = load_options(kind.Options, options_path, overrides)
     state_dir = Path(settings.ingest.cursor_dir)
-    kind(options, SourceContext(state_dir, secret=settings.ingest.source_secret))
+    kind(options, SourceContext(state_dir, secret=settings.ingest.source_secret)).check_input()
 
 
 def run_ingest(

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+import stamina
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka import errors as kafka_errors
 from kafka.structs import TopicPartition
 
+from core.errors import BrokerUnavailable
 from core.settings import KafkaSettings
 from services.kafka_client.client import client_options, make_client, our_errors
+
+PATIENCE_S: Final = 30.0
+"""How long what passes by itself may keep one topic from being created."""
+_PASSES: Final = (
+    kafka_errors.RetriableError,
+    # A broker that answers before it is registered counts none, so that one copy is one too many.
+    kafka_errors.InvalidReplicationFactorError,
+    OSError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,32 +87,41 @@ class TopicAdmin:
             The names that this call created.
 
         Raises:
-            BrokerUnavailable: no answer, or no leader for a new topic in time.
+            BrokerUnavailable: no answer, no leader for a new topic in time, or what would pass by
+                itself (no broker registered, no controller) has not within `PATIENCE_S`.
         """
         with our_errors("listing topics"):
             existing = set(self._client.list_topics())
         created = [plan for plan in plans if plan.name not in existing]
-        made: list[str] = []
-        for plan in created:
-            with (
-                our_errors(f"creating topic {plan.name}"),
-                suppress(
-                    kafka_errors.TopicAlreadyExistsError  # another process was faster
-                ),
-            ):
-                self._client.create_topics(
-                    {
-                        plan.name: {
-                            "num_partitions": plan.partitions,
-                            "replication_factor": plan.replication,
-                            "configs": plan.configuration(),
-                        }
-                    }
-                )
-                made.append(plan.name)
+        made = [plan.name for plan in created if self._create_one(plan)]
         with our_errors("waiting for topics"):
             self._client.wait_for_topics([plan.name for plan in plans])
         return made
+
+    def _create_one(self, plan: TopicPlan) -> bool:
+        """Create a topic; return False if another process was faster."""
+        asked = {
+            "num_partitions": plan.partitions,
+            "replication_factor": plan.replication,
+            "configs": plan.configuration(),
+        }
+        with (
+            our_errors(f"creating topic {plan.name}"),
+            suppress(kafka_errors.TopicAlreadyExistsError),
+        ):
+            try:
+                for attempt in stamina.retry_context(
+                    on=_PASSES, attempts=None, timeout=PATIENCE_S, wait_initial=0.1, wait_max=2.0
+                ):
+                    with attempt:
+                        self._client.create_topics({plan.name: asked})
+            except kafka_errors.InvalidReplicationFactorError as error:
+                raise BrokerUnavailable(
+                    f"creating topic {plan.name}: kafka.replication = {plan.replication}: expected "
+                    "at most as many as there are brokers, and fewer have registered"
+                ) from error
+            return True
+        return False
 
     def describe(self, names: Sequence[str] | None = None) -> list[TopicState]:
         """Return the topics named that exist, or all but Kafka's own."""

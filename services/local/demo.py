@@ -165,8 +165,9 @@ class Demo:
         return self._duration_s is not None and time.monotonic() - began_s >= self._duration_s
 
     def _source_has_ended(self, session: Session) -> bool:
+        """Tell whether there is a source, and it has ended: without one there is none to wait for."""
         sources = [part for part in session.supervisor.parts if part.server.name == INGEST]
-        return all(part.state is PartState.ENDED for part in sources)
+        return bool(sources) and all(part.state is PartState.ENDED for part in sources)
 
     def _drain(self, session: Session, settings: Settings, turn: Turn, began_s: float) -> float:
         """Stop the source and wait until everything it sent is counted; return seconds streamed."""

@@ -12,9 +12,12 @@ from typing import Any
 
 import msgspec
 import pytest
+import stamina
+from aiokafka import AIOKafkaConsumer
+from kafka import errors as kafka_errors
 from kafka.partitioner import DefaultPartitioner
 
-from core.errors import BrokerUnavailable, DecodeError
+from core.errors import BrokerUnavailable, DecodeError, FatalError
 from core.settings import KafkaSettings, Secret
 from services.kafka_client import (
     PartitionConsumer,
@@ -109,6 +112,61 @@ def test_topics_are_created_once_and_left_alone_after(settings: KafkaSettings) -
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(
+    "passing",
+    [
+        kafka_errors.InvalidReplicationFactorError,  # the broker is not registered yet
+        kafka_errors.NotControllerError,
+        kafka_errors.LeaderNotAvailableError,
+        kafka_errors.KafkaTimeoutError,
+    ],
+)
+def test_a_topic_is_created_once_what_was_in_the_way_has_passed(
+    settings: KafkaSettings, passing: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"after-{passing.__name__}"
+    with TopicAdmin(settings) as admin, stamina.set_testing(True, attempts=3):
+        create, in_the_way = admin._client.create_topics, [passing("first"), passing("second")]
+
+        def refuse_at_first(asked: dict[str, Any]) -> Any:
+            if in_the_way:
+                raise in_the_way.pop()
+            return create(asked)
+
+        monkeypatch.setattr(admin._client, "create_topics", refuse_at_first)
+        assert admin.create([TopicPlan(name, partitions=1, replication=1)]) == [name]
+        assert not in_the_way
+
+
+@pytest.mark.integration
+def test_a_topic_that_will_never_be_created_is_not_tried_again(
+    settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TopicAdmin(settings) as admin, stamina.set_testing(True, attempts=3):
+        tries = 0
+
+        def refuse(_asked: dict[str, Any]) -> Any:
+            nonlocal tries
+            tries += 1
+            raise kafka_errors.InvalidTopicError("its name")
+
+        monkeypatch.setattr(admin._client, "create_topics", refuse)
+        with pytest.raises(FatalError, match=r"creating topic a:b: InvalidTopicError"):
+            admin.create([TopicPlan("a:b", partitions=1, replication=1)])
+        assert tries == 1
+
+
+@pytest.mark.integration
+def test_more_copies_than_brokers_is_said_once_patience_has_ended(settings: KafkaSettings) -> None:
+    with (
+        TopicAdmin(settings) as admin,
+        stamina.set_testing(True, attempts=3),
+        pytest.raises(BrokerUnavailable, match=r"three-copies: kafka.replication = 3: .* fewer"),
+    ):
+        admin.create([TopicPlan("three-copies", partitions=1, replication=3)])
+
+
+@pytest.mark.integration
 def test_records_come_back_whole_and_in_order_of_their_key(
     settings: KafkaSettings, topic: str
 ) -> None:
@@ -159,8 +217,8 @@ def test_reading_an_empty_topic_ends_and_a_missing_one_is_an_error(
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("compression", ["none", "gzip", "lz4"])
-def test_every_compression_can_be_read(
+@pytest.mark.parametrize("compression", ["none", "gzip", "lz4", "snappy", "zstd"])
+async def test_every_compression_can_be_read_by_every_client(
     settings: KafkaSettings, topic: str, compression: str
 ) -> None:
     producer = RecordProducer(msgspec.structs.replace(settings, compression=compression))
@@ -169,6 +227,12 @@ def test_every_compression_can_be_read(
     producer.flush(60)
     producer.close()
     assert len(list(read_topic(settings, topic))) == 50
+    # The workers' client is another one, with codecs of its own.
+    async with AIOKafkaConsumer(
+        topic, bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest"
+    ) as consumer:
+        values = [(await anext(consumer)).value for _ in range(50)]
+    assert values[0] == b"the trains are late again 0"
 
 
 @pytest.mark.integration

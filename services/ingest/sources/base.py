@@ -122,6 +122,13 @@ class Source(ABC, Generic[Options]):
         self.options = options
         self.context = context
 
+    def check_input(self) -> None:
+        """Refuse input that cannot be read, before a stack is started for it; connects to nothing.
+
+        Raises:
+            ConfigError: the options name something that cannot be read.
+        """
+
     @abstractmethod
     def open(self, cursor: Cursor | None) -> None:
         """Make ready to deliver what comes after `cursor`; None means from the beginning.

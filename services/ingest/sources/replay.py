@@ -63,9 +63,13 @@ class ReplaySource(PacedSource[ReplayOptions]):
         self._path = Path(options.path)
         self._mapper = RowMapper(options, self._path.name.split(".")[0], context.author_key)
 
+    def check_input(self) -> None:
+        """Refuse a file that cannot be opened; see `Source.check_input`."""
+        row_files.open_bytes(self._path).close()
+
     def open(self, cursor: Cursor | None) -> None:
         """Check that the file can be read, and start after `cursor`."""
-        row_files.open_bytes(self._path).close()
+        self.check_input()
         super().open(cursor)
 
     def fingerprint(self) -> str:

@@ -12,7 +12,7 @@ from msgspec.structs import fields
 
 from core.errors import ConfigError
 from core.settings import IngestSettings, Secret, Settings
-from services.ingest.launch import check_live_source
+from services.ingest.launch import check_source
 from services.ingest.sources import SOURCES
 
 REPOSITORY = Path(__file__).parents[4]
@@ -23,7 +23,7 @@ NETWORK = ("mastodon", "reddit", "rss", "webhook")
 @pytest.mark.parametrize("name", NETWORK)
 def test_the_example_options_are_accepted(name: str) -> None:
     settings = Settings(ingest=IngestSettings(source_secret=Secret("of-sixteen-characters")))
-    check_live_source(settings, name, REPOSITORY / "configs" / "sources" / f"{name}.toml")
+    check_source(settings, name, REPOSITORY / "configs" / "sources" / f"{name}.toml")
 
 
 @pytest.mark.parametrize("name", NETWORK)
@@ -44,7 +44,7 @@ def test_every_option_is_documented(name: str) -> None:
 )
 def test_what_is_missing_is_named_before_anything_starts(name: str, missing: str) -> None:
     with pytest.raises(ConfigError, match=missing):
-        check_live_source(Settings(), name)
+        check_source(Settings(), name)
 
 
 def test_up_ends_with_status_2_and_leaves_nothing_behind(tmp_path: Path) -> None:
