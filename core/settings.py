@@ -58,6 +58,8 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
 
     bootstrap_servers: str = "127.0.0.1:9092"
     """Comma-separated host:port."""
+    cluster_id: str = ""
+    """Id of the cluster that is meant; a broker of another is refused. Empty: whichever answers."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """Transport security towards the broker."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"

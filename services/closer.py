@@ -25,9 +25,11 @@ from services.alerting.delivery import Delivery
 from services.alerting.desk import AlertDesk
 from services.bootstrap import make_store
 from services.closing import Closer, Superseded
-from services.kafka_client import PartitionConsumer
+from services.kafka_client import PartitionConsumer, TopicAdmin
 from services.kafka_client.messages import Record
 from services.stopping import until_signalled, wait
+from stream.cluster import group_in
+from stream.store.identity import StoreIdentity
 from stream.topics import PROGRESS, WINDOWS
 
 _log = get_logger(__name__)
@@ -65,11 +67,16 @@ def window_key(window: Window) -> bytes:
 
 
 class _Member:
-    """Membership of the closers' group: who holds `progress` is active."""
+    """Membership of the closers' group: who holds `progress` is active.
+
+    Attributes:
+        cluster_id: of the broker to which it last connected, "" before.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._consumer: PartitionConsumer | None = None
+        self.cluster_id = ""
 
     async def poll(self) -> tuple[bool, list[Record]]:
         """Return whether this closer is active, and the progress since the last call.
@@ -88,8 +95,11 @@ class _Member:
     def _poll(self) -> tuple[bool, list[Record]]:
         if self._consumer is None:
             # From now on only: where the partitions are, the store says.
+            with TopicAdmin(self._settings.kafka) as admin:
+                self.cluster_id = admin.cluster_id()
+            group = group_in(self._settings.closer.group, self.cluster_id)
             self._consumer = PartitionConsumer(
-                self._settings.kafka, PROGRESS, self._settings.closer.group, from_beginning=False
+                self._settings.kafka, PROGRESS, group, from_beginning=False
             )
         records = self._consumer.poll(self._settings.closer.tick_s)
         return bool(self._consumer.assignment()), records
@@ -108,9 +118,17 @@ class _Loop:
         is_active: this closer closes; the others of its group stand by.
     """
 
-    def __init__(self, closer: Closer, member: _Member, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        closer: Closer,
+        member: _Member,
+        identity: StoreIdentity,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
         self._closer = closer
         self._member = member
+        self._identity = identity
         self._clock = clock
         self._metrics = metrics
         self.is_active = False
@@ -153,11 +171,13 @@ class _Loop:
             self.is_active = False
             return
         if not self.is_active:
+            await self._identity.claim(self._member.cluster_id)
             await self._closer.take_over()
             self.is_active, self._synced_at_s = True, now_s
         for record in records:
             self._observe(record)
         if now_s - self._synced_at_s >= RESYNC_S:
+            await self._identity.claim(self._member.cluster_id)
             await self._closer.resync()
             self._synced_at_s = now_s
         give_way_at_s = now_s + RESYNC_S
@@ -187,7 +207,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         closer = Closer(
             settings.windows, store, publisher, clock, metrics, desk, settings.kafka.partitions
         )
-        loop = _Loop(closer, member, clock, metrics)
+        loop = _Loop(closer, member, store.identity, clock, metrics)
         async with asyncio.TaskGroup() as group:
             group.create_task(loop.run(stop))
             group.create_task(delivery.run(stop, lambda: loop.is_active))

@@ -6,14 +6,27 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 
+from core.errors import ConfigError
+
 
 async def until_signalled(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run `work` with an event that SIGTERM and SIGINT set; `work` returns soon after it is set."""
+    """Run `work` with an event that SIGTERM and SIGINT set; `work` returns soon after it is set.
+
+    Raises:
+        ConfigError: a task of `work` found the settings wrong.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await work(stop)
+    try:
+        await work(stop)
+    except ExceptionGroup as failed:
+        # One task's wrong settings are what is wrong, not that several tasks were at work.
+        wrong = failed.subgroup(ConfigError)
+        if wrong is None:
+            raise
+        raise wrong.exceptions[0] from failed
 
 
 async def wait(stop: asyncio.Event, delay_s: float) -> None:

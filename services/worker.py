@@ -13,6 +13,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from core.authors import author_hasher
 from core.clock import SystemClock
 from core.logs import get_logger, set_up
@@ -21,8 +23,10 @@ from core.ports import Scorer
 from core.reasons import DEAD_REASONS
 from core.settings import Secret, Settings
 from services.bootstrap import make_live_scorer, make_store
+from services.cluster_guard import ClusterGuard
 from stream.app import KafkaSink, make_app, run_app
 from stream.batching import BatchLimits, PostBudget
+from stream.cluster import group_in
 from stream.engine import Engine
 from stream.outlets import KafkaOutlets
 from stream.pipeline import Pipeline
@@ -120,7 +124,29 @@ async def run(settings: Settings) -> None:
         make_live_scorer(settings, metrics),
         KafkaSink(settings.kafka),
     )
-    await sink.start()
+    try:
+        await sink.start()
+        await _stream(settings, store, scorer, sink, matcher, metrics, stop)
+    finally:
+        await sink.stop()
+        await scorer.close()
+        await store.close()
+
+
+async def _stream(
+    settings: Settings,
+    store: RedisStore,
+    scorer: Scorer,
+    sink: KafkaSink,
+    matcher: LiveMatcher,
+    metrics: Metrics,
+    stop: asyncio.Event,
+) -> None:
+    """Take partitions and count until `stop` is set, of one cluster only."""
+    guard = ClusterGuard(settings.kafka, sink, store.identity)
+    await guard.settle(stop)
+    group = group_in(settings.worker.group, guard.cluster_id)
+    settings = replace(settings, worker=replace(settings.worker, group=group))
     engine = make_engine(settings, store, scorer, sink, matcher, metrics)
     app = make_app(settings, engine)
     drained = asyncio.Event()
@@ -137,18 +163,18 @@ async def run(settings: Settings) -> None:
             matcher.look()
             await engine.look_after()
 
-    draining, looking = asyncio.create_task(drain_on_stop()), asyncio.create_task(look_after())
-    looking.add_done_callback(lambda _: drained.set())
+    draining = asyncio.create_task(drain_on_stop())
+    looking = [asyncio.create_task(look_after()), asyncio.create_task(guard.watch())]
+    for task in looking:
+        task.add_done_callback(lambda _: drained.set())
     try:
         await run_app(app, drained)
-        if looking.done() and not looking.cancelled():
-            looking.result()
+        for task in looking:
+            if task.done() and not task.cancelled():
+                task.result()
     finally:
-        draining.cancel()
-        looking.cancel()
-        await sink.stop()
-        await scorer.close()
-        await store.close()
+        for task in (draining, *looking):
+            task.cancel()
 
 
 def main(settings: Settings) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import faust
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 from faust.tables import TableManager
 from faust.types import TP
 
@@ -176,6 +177,21 @@ class KafkaSink:
         if self._producer is not None:
             await self._producer.stop()
             self._producer = None
+
+    async def cluster_id(self) -> str:
+        """Return the id of the cluster that the broker is of, "" if it does not tell.
+
+        Raises:
+            BrokerUnavailable: no answer.
+        """
+        if self._producer is None:
+            raise BrokerUnavailable("the producer is not connected")
+        client: Any = self._producer.client
+        try:
+            answer = await client.send(client.get_random_node(), MetadataRequest([]))
+        except (KafkaError, OSError) as error:
+            raise BrokerUnavailable(f"the broker does not say who it is: {error}") from error
+        return getattr(answer, "cluster_id", None) or ""
 
     async def send(self, topic: str, partition: int, records: Sequence[OutRecord]) -> None:
         """Produce the records in order and return once Kafka has acknowledged them all."""

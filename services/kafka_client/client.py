@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 from weakref import WeakSet
 
+from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.net import KafkaNetSocket
 from kafka.partitioner import murmur2
@@ -17,6 +18,7 @@ from kafka.partitioner import murmur2
 from core import reasons
 from core.errors import BrokerUnavailable, ConfigError, DecodeError, FatalError
 from core.settings import KafkaSettings
+from stream.cluster import check_cluster
 
 # The client reports every failed connection of a broker that is away as an error of its own;
 # we say it once, in our words, and retry.
@@ -97,10 +99,13 @@ async def _connect_or_close(
 KafkaNetSocket.sock_connect = _connect_or_close
 
 
-def make_client(kind: type[Any], *topics: str, **options: Any) -> Any:
+def make_client(kind: type[Any], *topics: str, cluster_id: str = "", **options: Any) -> Any:
     """Return a client of the library; its thread and sockets end if it cannot be made.
 
     Left to itself kafka-python keeps them for as long as the process lives, each time.
+
+    Raises:
+        ConfigError: the broker is of another cluster than `cluster_id`, if that is known.
     """
     opened: list[Any] = []
 
@@ -109,11 +114,24 @@ def make_client(kind: type[Any], *topics: str, **options: Any) -> Any:
         return opened[-1]
 
     try:
-        return kind(*topics, **options, kafka_client=open_network)
+        client = kind(*topics, **options, kafka_client=open_network)
     except BaseException:
         for network in opened:
             network.close()
         raise
+    try:
+        check_cluster(cluster_of(client), cluster_id)
+    except ConfigError:
+        client.close()
+        raise
+    return client
+
+
+def cluster_of(client: Any) -> str:
+    """Return the id of the cluster that a client is connected to, "" if it was not told."""
+    is_producer = isinstance(client, KafkaProducer)
+    found: Any = client
+    return (found._metadata if is_producer else found._manager.cluster).cluster_id or ""
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -125,6 +143,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap_timeout_ms": CONNECT_TIMEOUT_MS,
         "reconnect_backoff_max_ms": RECONNECT_BACKOFF_MAX_MS,
         "selector": _ClosingSelector,
+        "cluster_id": settings.cluster_id,
     }
     if settings.security_protocol.startswith("SASL"):
         options |= {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import stamina
 from kafka import KafkaAdminClient, KafkaConsumer
@@ -14,12 +14,12 @@ from kafka.structs import TopicPartition
 
 from core.errors import BrokerUnavailable
 from core.settings import KafkaSettings
-from services.kafka_client.client import client_options, make_client, our_errors
+from services.kafka_client.client import client_options, cluster_of, make_client, our_errors
 
 PATIENCE_S: Final = 30.0
 """How long what passes by itself may keep one topic from being created."""
 _PASSES: Final = (
-    kafka_errors.RetriableError,
+    cast(Any, kafka_errors).RetriableError,  # published stubs describe an older client
     # A broker that answers before it is registered counts none, so that one copy is one too many.
     kafka_errors.InvalidReplicationFactorError,
     OSError,
@@ -79,6 +79,10 @@ class TopicAdmin:
     def __exit__(self, *_: object) -> None:
         """Disconnect."""
         self._client.close()
+
+    def cluster_id(self) -> str:
+        """Return the id of the cluster that the broker is of, "" if it does not tell."""
+        return cluster_of(self._client)
 
     def create(self, plans: Sequence[TopicPlan]) -> list[str]:
         """Create what is missing and leave the rest alone; safe to call by several at once.

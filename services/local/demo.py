@@ -165,7 +165,7 @@ class Demo:
         return self._duration_s is not None and time.monotonic() - began_s >= self._duration_s
 
     def _source_has_ended(self, session: Session) -> bool:
-        """Tell whether there is a source, and it has ended: without one there is none to wait for."""
+        """Tell whether there is a source and it has ended; without one none can."""
         sources = [part for part in session.supervisor.parts if part.server.name == INGEST]
         return bool(sources) and all(part.state is PartState.ENDED for part in sources)
 

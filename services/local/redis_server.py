@@ -9,7 +9,7 @@ from string import Template
 from services.local.child import Command
 from services.local.paths import deploy_file
 from services.local.ports import LOOPBACK, any_free_port
-from services.local.probes import redis_answers
+from services.local.probes import redis_process
 from services.local.server import LocalServer, ServerFailed
 
 _TEMPLATE = deploy_file("redis", "redis.conf")
@@ -66,8 +66,8 @@ class RedisServer(LocalServer):
         return {"redis": self.port}
 
     def is_ready(self) -> bool:
-        """Redis answers PING, so its append-only file has been loaded."""
-        return redis_answers(self.port)
+        """Redis answers PING, so its append-only file has been loaded; and it is this process."""
+        return redis_process(self.port) == self.pid
 
     def command(self) -> Command:
         """Writes `redis.conf` and returns the server's command.

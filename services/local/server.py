@@ -9,13 +9,29 @@ from typing import Self
 
 from core.errors import GroundswellError
 from services.local.child import Child, Command
+from services.local.ports import is_free, listening_ports
 
 _READY_POLL_S = 0.05
 _LOG_TAIL_LINES = 15
+_OWN = "groundswell: "  # before each line of an error that our commands end with
 
 
 class ServerFailed(GroundswellError):
     """A server ended by itself or was not ready in time; the message carries its last output."""
+
+
+class PortLost(ServerFailed):
+    """Another program listens on a port that a server was to have.
+
+    Attributes:
+        server: the name of the server.
+        port: the number of the port.
+    """
+
+    def __init__(self, server: str, port: int) -> None:
+        super().__init__(f"port {port} of {server} is taken by another program")
+        self.server = server
+        self.port = port
 
 
 class LocalServer(ABC):
@@ -28,6 +44,8 @@ class LocalServer(ABC):
 
     name: str
     ready_timeout_s: float = 60.0
+    wrong_use_status: int | None = None
+    """The exit status by which it says that starting it again would change nothing."""
     stop_grace_s: float = 10.0
 
     def __init__(self, directory: Path, log_path: Path | None = None) -> None:
@@ -83,8 +101,25 @@ class LocalServer(ABC):
         self._child = Child(self.command(), self.log_path)
 
     def is_up(self) -> bool:
-        """Tells whether it answers: one that has ended does not, whoever has its port now."""
-        return self.is_ready() and self.is_running
+        """Tells whether it is this very process that answers, on all of its ports.
+
+        What answers there may be another's server, which nobody else would notice: clients would
+        be told its address for ours.
+        """
+        if not (self.is_running and self.is_ready()):
+            return False
+        return self.is_running and set(self.ports.values()) <= listening_ports(self.pid)
+
+    def lost_port(self) -> int | None:
+        """Return a port of this server that another program listens on, None if there is none."""
+        taken = [port for port in self.ports.values() if not is_free(port)]
+        own = listening_ports(self.pid) if taken and self.is_running else set[int]()
+        # Asked once more: what ended in between was our own.
+        return next((port for port in taken if port not in own and not is_free(port)), None)
+
+    def is_planned_as(self, other: "LocalServer") -> bool:
+        """Tells whether it would be started in the same way as another server of its name."""
+        return self.ports == other.ports
 
     def wait_ready(self, deadline_s: float | None = None) -> None:
         """Waits until the server answers.
@@ -131,6 +166,12 @@ class LocalServer(ABC):
             return ""
         text = self.log_path.read_text(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
+
+    def last_words(self) -> str:
+        """Return why the server says that it ended: our own lines of errors, else its last ones."""
+        said = self.log_tail().splitlines()
+        errors = [line.removeprefix(_OWN) for line in said if line.startswith(_OWN)]
+        return "\n".join(f"{self.name}: {line}" for line in errors or said)
 
     def describe(self, what: str) -> str:
         """Return a message for people: what happened to the server, and its last output."""

@@ -26,7 +26,7 @@ from services.local.paths import RuntimePaths
 from services.local.runfile import PartRun, Run, end_leftovers, identity_of, load_run, write_run
 from services.local.server import ServerFailed
 from services.local.stack import Stack, plan_stack
-from services.local.supervisor import PartState, Supervisor
+from services.local.supervisor import PartState, Steps, Supervisor
 from services.local.triton_server import build_model_repository
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -75,7 +75,7 @@ class Session:
     While it is open SIGINT, SIGTERM and SIGHUP ask it to stop; a second signal kills.
 
     Attributes:
-        stack: the parts; there from entry on.
+        stack: the parts; there from entry on, another one once a port was lost.
         supervisor: keeps them running; there from entry on.
         signals_seen: how often it was asked to stop.
     """
@@ -126,6 +126,7 @@ class Session:
             self.stack = self._plan(self._options)
             self.supervisor = Supervisor(
                 self.stack.steps,
+                replan=self._replan if self.stack.ports else None,
                 on_change=self._write_run,
                 on_tick=self._on_tick,
                 say=self._say,
@@ -149,6 +150,8 @@ class Session:
         try:
             self.supervisor.take_down()
         finally:
+            if self.stack.ports is not None:
+                self.stack.ports.close()
             for number, handler in self._former_handlers.items():
                 signal.signal(number, handler)
             self._options.paths.runfile.unlink(missing_ok=True)
@@ -159,6 +162,11 @@ class Session:
         self.supervisor.bring_up()
         self._state = "ready"
         self._write_run()
+
+    def _replan(self, lost_port: int) -> Steps:
+        """Lay the stack out again, without a port that another program listens on."""
+        self.stack = self.stack.without(lost_port)
+        return self.stack.steps
 
     def _take_lock(self) -> None:
         paths = self._options.paths

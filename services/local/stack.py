@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from core import config
@@ -12,7 +12,8 @@ from services.local.child import Command
 from services.local.kafka_server import KafkaServer
 from services.local.options import StackOptions
 from services.local.paths import PROJECT_ROOT
-from services.local.ports import LOOPBACK, pick_port
+from services.local.port_book import PortBook
+from services.local.ports import LOOPBACK
 from services.local.program import Program
 from services.local.prometheus_server import (
     AlertmanagerServer,
@@ -30,36 +31,6 @@ INGEST = "ingest"
 HEARTBEAT = "heartbeat"
 _WORKER_GRACE_S = 25.0  # above worker.drain_timeout_s: batches in flight may finish
 
-# Where people expect things to be; another port is taken when one of these is.
-USUAL_PORTS = {
-    "kafka": 9092,
-    "kafka controller": 9094,
-    "redis": 6379,
-    "triton http": 8000,
-    "triton grpc": 8001,
-    "triton metrics": 8002,
-    "prometheus": 9090,
-    "alertmanager": 9093,
-    "ingest": 9101,
-    "closer": 9102,
-    "exporter": 9103,
-    "heartbeat": 9104,
-    "worker": 9110,
-}
-
-
-@dataclass(slots=True)
-class _PortBook:
-    """Hands out ports, none twice; `usual` False takes free ones only (tests)."""
-
-    usual: bool = True
-    taken: set[int] = field(default_factory=set[int])
-
-    def take(self, use: str, offset: int = 0) -> int:
-        port = pick_port(USUAL_PORTS[use] + offset if self.usual else 0, self.taken)
-        self.taken.add(port)
-        return port
-
 
 @dataclass(frozen=True, slots=True)
 class Stack:
@@ -70,12 +41,21 @@ class Stack:
         steps: for the supervisor.
         environment: the `GROUNDSWELL__…` variables that lead any command to this stack.
         urls: part -> where people or clients reach it.
+        ports: which its parts have; None if they have no choice.
     """
 
     options: StackOptions
     steps: tuple[Stage | Task, ...]
     environment: dict[str, str]
     urls: dict[str, str]
+    ports: PortBook | None = None
+
+    def without(self, port: int) -> "Stack":
+        """Return the stack as it is without a port that another program listens on."""
+        if self.ports is None:
+            raise ValueError("a stack without a book of ports cannot be laid out again")
+        self.ports.lose(port)
+        return plan_stack(self.options, ports=self.ports)
 
     @property
     def servers(self) -> list[LocalServer]:
@@ -95,14 +75,18 @@ def groundswell_command(
     )
 
 
-def plan_stack(options: StackOptions, *, usual_ports: bool = True) -> Stack:
+def plan_stack(
+    options: StackOptions, *, usual_ports: bool = True, ports: PortBook | None = None
+) -> Stack:
     """Choose ports and lay out all parts; nothing is started or written.
 
     Args:
         options: what was asked for.
         usual_ports: False takes free ports only, so that stacks can run side by side.
+        ports: the book of a stack that is laid out again; None opens one.
     """
-    planner = _Planner(options, _PortBook(usual_ports))
+    book = ports or PortBook(usual_ports)
+    planner = _Planner(options, book)
     servers = planner.backing_servers()
     processes = planner.processes()
     watchers = planner.watchers([*servers, *processes]) if options.metrics_stack else []
@@ -115,7 +99,7 @@ def plan_stack(options: StackOptions, *, usual_ports: bool = True) -> Stack:
         Stage(tuple(Part(p, may_end=True) for p in processes if p.name == INGEST)),
     ]
     kept = [step for step in steps if isinstance(step, Task) or step.parts]
-    return Stack(options, tuple(kept), planner.environment, planner.urls)
+    return Stack(options, tuple(kept), planner.environment, planner.urls, book)
 
 
 def _has_author_key(options: StackOptions) -> bool:
@@ -129,7 +113,7 @@ def _has_author_key(options: StackOptions) -> bool:
 class _Planner:
     """Collects addresses while the parts are laid out: each needs those before it."""
 
-    def __init__(self, options: StackOptions, book: _PortBook) -> None:
+    def __init__(self, options: StackOptions, book: PortBook) -> None:
         self._options = options
         self._book = book
         self._paths = options.paths
@@ -161,6 +145,8 @@ class _Planner:
         self.urls |= {"kafka": kafka.bootstrap, "redis": redis.url}
         self.environment |= {
             "GROUNDSWELL__KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap,
+            # Whoever answers there later, it is this one that is meant.
+            "GROUNDSWELL__KAFKA__CLUSTER_ID": kafka.cluster_id,
             "GROUNDSWELL__REDIS__URL": redis.url,
         }
         servers: list[LocalServer] = [kafka, redis]

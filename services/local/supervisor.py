@@ -11,67 +11,19 @@ One thread, no signals handled here: `request_stop` may be called from a signal 
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 
-from services.local.backoff import Backoff
-from services.local.child import Command, run_to_end
-from services.local.server import LocalServer, ServerFailed
+from core.errors import ConfigError
+from services.local.child import run_to_end
+from services.local.parts import UP, Part, PartState, Stage, Steps, Task, merged
+from services.local.server import PortLost, ServerFailed
 
 _TICK_S = 0.1
 _ASK_AGAIN_S = 0.5
+_MOST_LOST_PORTS = 20  # more at one start is no bad luck
 
 
-class PartState(StrEnum):
-    """Where a part is in its life."""
-
-    NEW = "new"
-    STARTING = "starting"
-    READY = "ready"
-    WAITING = "waiting"
-    ENDED = "ended"
-
-
-@dataclass(slots=True)
-class Part:
-    """A server with its fate.
-
-    Attributes:
-        server: what is started.
-        may_end: a part that ends with status 0 is done and stays down (a source that is read).
-        state: see `PartState`.
-        restarts: how often it was started again.
-    """
-
-    server: LocalServer
-    may_end: bool = False
-    state: PartState = PartState.NEW
-    restarts: int = 0
-    backoff: Backoff = field(default_factory=Backoff)
-    started_at: float = 0.0
-    next_step_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Parts that may start together once all earlier stages are ready."""
-
-    parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A command that must end well before the next stage starts.
-
-    Attributes:
-        name: for messages.
-        command: what is executed.
-        timeout_s: how long it may take.
-    """
-
-    name: str
-    command: Command
-    timeout_s: float = 60.0
+class PartRefused(ConfigError):
+    """A part ended because of wrong use or wrong settings: starting it again changes nothing."""
 
 
 class StopRequested(Exception):
@@ -83,8 +35,9 @@ class Supervisor:
 
     def __init__(
         self,
-        steps: Sequence[Stage | Task],
+        steps: Steps,
         *,
+        replan: Callable[[int], Steps] | None = None,
         on_change: Callable[[], None] = lambda: None,
         on_tick: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = lambda _text: None,
@@ -94,23 +47,29 @@ class Supervisor:
         """Only remember; nothing is started yet.
 
         Args:
-            steps: stages and tasks in the order in which they are brought up.
+            steps: what is brought up, and in which order.
+            replan: lays all parts out again, without a port that another program listens on; with
+                None such a port is an error.
             on_change: called after every start and end of a part, to write the run file.
             on_tick: called in every turn of the loop, to show logs.
             say: takes a message for people.
             clock: seconds, monotonic.
             sleep: waits for seconds.
         """
-        self._steps = tuple(steps)
-        self.parts = tuple(
-            part for step in self._steps if isinstance(step, Stage) for part in step.parts
-        )
+        self._take(steps)
+        self._replan = replan
         self._on_change = on_change
         self._on_tick = on_tick
         self._say = say
         self._clock = clock
         self._sleep = sleep
         self.is_stopping = False
+
+    def _take(self, steps: Steps) -> None:
+        self._steps = tuple(steps)
+        self.parts = tuple(
+            part for step in self._steps if isinstance(step, Stage) for part in step.parts
+        )
 
     def request_stop(self) -> None:
         """Make `bring_up` and `watch` end soon; safe in a signal handler."""
@@ -120,17 +79,51 @@ class Supervisor:
         """Start every stage and wait for it.
 
         Raises:
+            PartRefused: a part says that its options or settings are wrong.
             ServerFailed: a part ended or was not ready in time, or a task failed.
             StopRequested: `request_stop` was called meanwhile.
         """
+        for _ in range(_MOST_LOST_PORTS):
+            try:
+                self._bring_up_once()
+            except PortLost as lost:
+                self._lay_out_again(lost)
+            else:
+                return
+        raise ServerFailed(f"{_MOST_LOST_PORTS} ports were taken one after the other: giving up")
+
+    def _bring_up_once(self) -> None:
         for step in self._steps:
             if isinstance(step, Task):
                 self._perform(step)
                 continue
-            for part in step.parts:
+            waiting = [part for part in step.parts if part.state not in UP]
+            for part in waiting:
                 self._start(part)
-            for part in step.parts:
+            for part in waiting:
                 self._await_ready(part)
+
+    def _lay_out_again(self, lost: PortLost) -> None:
+        """Stop the part that lost its port and all that were told of it; they start elsewhere."""
+        if self._replan is None:
+            raise lost
+        self._say(f"{lost}: it gets another port, and all that use it are told")
+        former = {part.server.name: part for part in self.parts}
+        steps: list[Stage | Task] = []
+        for step in self._replan(lost.port):
+            steps.append(step if isinstance(step, Task) else Stage(merged(step.parts, former)))
+        self._stop_all_but(steps)
+        self._take(steps)
+        self._on_change()
+
+    def _stop_all_but(self, kept: Steps) -> None:
+        """Stop what runs and does not go on in the new steps, all at once."""
+        go_on = {id(part) for step in kept if isinstance(step, Stage) for part in step.parts}
+        ending = [part.server for part in self.parts if id(part) not in go_on]
+        for server in reversed(ending):
+            server.ask_to_stop()
+        for server in reversed(ending):
+            server.stop()
 
     def watch(self, is_done: Callable[[], bool] = lambda: False) -> None:
         """Keep all parts running until `request_stop` is called or `is_done` says so."""
@@ -139,18 +132,31 @@ class Supervisor:
             self._turn()
 
     def look_after(self) -> None:
-        """One round: notice the dead, start those whose wait is over, ask the starting ones."""
+        """One round: notice the dead, start those whose wait is over, ask the starting ones.
+
+        Raises:
+            PartRefused: a part says that its options or settings are wrong.
+        """
         now = self._clock()
-        for part in self.parts:
-            if part.state in (PartState.STARTING, PartState.READY) and not part.server.is_running:
-                self._note_end(part, now)
-            elif part.state is PartState.WAITING and now >= part.next_step_at:
-                part.restarts += 1
-                self._start_again(part)
-            elif part.state is PartState.STARTING and now >= part.next_step_at:
-                part.next_step_at = now + _ASK_AGAIN_S
-                if part.server.is_up():
-                    self._set(part, PartState.READY)
+        try:
+            for part in self.parts:
+                self._look_after(part, now)
+        except PortLost as lost:
+            self._lay_out_again(lost)
+            for part in self.parts:
+                if part.state is PartState.NEW:
+                    part.next_step_at = now
+                    part.state = PartState.WAITING
+
+    def _look_after(self, part: Part, now: float) -> None:
+        if part.state in (PartState.STARTING, PartState.READY) and not part.server.is_running:
+            self._note_end(part, now)
+        elif part.state is PartState.WAITING and now >= part.next_step_at:
+            self._start_again(part)
+        elif part.state is PartState.STARTING and now >= part.next_step_at:
+            part.next_step_at = now + _ASK_AGAIN_S
+            if part.server.is_up():
+                self._set(part, PartState.READY)
 
     def stop_parts(self, names: Sequence[str]) -> None:
         """Stop some parts for good, all at once; they are not started again."""
@@ -171,12 +177,15 @@ class Supervisor:
 
     def _start(self, part: Part) -> None:
         self._refuse_if_stopping()
+        self._refuse_lost_port(part)
         part.server.start()
         part.started_at = self._clock()
         self._set(part, PartState.STARTING)
 
     def _start_again(self, part: Part) -> None:
         part.server.kill()  # the leader is gone; its process group may not be
+        self._refuse_lost_port(part)
+        part.restarts += 1
         try:
             part.server.start()
         except (ServerFailed, OSError) as error:
@@ -193,6 +202,7 @@ class Supervisor:
             self._say(f"{part.server.name} has finished")
             self._set(part, PartState.ENDED)
             return
+        self._refuse_wrong_use(part)
         wait_s = part.backoff.next_wait_s(now - part.started_at)
         part.next_step_at = now + wait_s
         self._say(f"{part.server.name} ended with status {status}; again in {wait_s:.1f} s")
@@ -207,6 +217,8 @@ class Supervisor:
                 if part.may_end and server.exit_status == 0:
                     self._set(part, PartState.ENDED)
                     return
+                self._refuse_lost_port(part)
+                self._refuse_wrong_use(part)
                 raise ServerFailed(server.describe(f"ended with status {server.exit_status}"))
             if self._clock() > give_up_at:
                 raise ServerFailed(server.describe("did not become ready in time"))
@@ -225,6 +237,22 @@ class Supervisor:
     def _refuse_if_stopping(self) -> None:
         if self.is_stopping:
             raise StopRequested
+
+    def _refuse_lost_port(self, part: Part) -> None:
+        """Raise `PortLost` if another program has a port of a part that does not run."""
+        port = part.server.lost_port() if self._replan is not None else None
+        if port is not None:
+            raise PortLost(part.server.name, port)
+
+    def _refuse_wrong_use(self, part: Part) -> None:
+        """Raise `PartRefused` if a part ended because of what it was told, not of what happened."""
+        if part.server.exit_status != part.server.wrong_use_status:
+            return
+        for other in self.parts:  # it may have met a stranger who has the port of one that is down
+            is_down = other.state not in (PartState.NEW, PartState.ENDED)
+            if is_down and not other.server.is_running:
+                self._refuse_lost_port(other)
+        raise PartRefused(part.server.last_words())
 
     def _set(self, part: Part, state: PartState) -> None:
         part.state = state

@@ -1,12 +1,13 @@
 """NVIDIA Triton on this machine: the real `tritonserver`, serving the built model repository."""
 
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 from services.local.child import Command, run_to_end
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from services.local.ports import LOOPBACK, any_free_port
-from services.local.probes import http_answers
+from services.local.probes import fetch, http_answers
 from services.local.server import LocalServer, ServerFailed
 
 DEFAULT_SERVER_PYTHON = PROJECT_ROOT / ".venv-server" / "bin" / "python"
@@ -76,6 +77,8 @@ class TritonServer(LocalServer):
         self.http_port = http_port or any_free_port()
         self.grpc_port = grpc_port or any_free_port({self.http_port})
         self.metrics_port = metrics_port or any_free_port({self.http_port, self.grpc_port})
+        # By this name the server answers to questions of who it is.
+        self._server_id = f"groundswell-{uuid.uuid4()}"
         self._server_python = server_python
         self._repository = repository
 
@@ -95,8 +98,10 @@ class TritonServer(LocalServer):
         return {"http": self.http_port, "grpc": self.grpc_port, "metrics": self.metrics_port}
 
     def is_ready(self) -> bool:
-        """Triton says that it and every model of the repository are ready."""
-        return http_answers(self.http_port, "/v2/health/ready")
+        """Triton says that it and every model of the repository are ready, and that it is ours."""
+        if not http_answers(self.http_port, "/v2/health/ready"):
+            return False
+        return self._server_id.encode() in (fetch(self.http_port, "/v2") or b"")
 
     def command(self) -> Command:
         """Return the server's command; its library path stays in its own environment.
@@ -117,5 +122,6 @@ class TritonServer(LocalServer):
             http_port=self.http_port,
             grpc_port=self.grpc_port,
             metrics_port=self.metrics_port,
+            server_id=self._server_id,
         )
         return Command(tuple(started.argv), started.env, self.directory, inherits=False)

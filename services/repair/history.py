@@ -18,7 +18,7 @@ from core.codec import post_event_decoder, scored_post_decoder
 from core.errors import DecodeError
 from core.labels import HEADS
 from core.schemas import PostEvent, ScoredPost
-from services.ingest.messages import Record
+from services.kafka_client.messages import Record
 from stream.intake import id_hash
 from stream.store.increments import Contribution
 from stream.topics import POST_EVENTS, POSTS, SOURCE_OFFSET_HEADER, SOURCE_TOPIC_HEADER

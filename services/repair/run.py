@@ -19,8 +19,8 @@ from core.codec import window_decoder
 from core.errors import CursorConflict, DecodeError, StateUnreadable
 from core.settings import Settings
 from services.bootstrap import make_store
-from services.ingest.kafka_io import TopicProbe, read_topic
-from services.ingest.messages import Record
+from services.kafka_client import TopicProbe, read_topic
+from services.kafka_client.messages import Record
 from services.repair.history import History
 from services.repair.rebuild import NotRecoverable, batch_for, wanted_by
 from stream.store.increments import PaneSum, Published

@@ -21,6 +21,7 @@ key                        type     holds
 ``{closer}:epoch``         string   number of the active closer; earlier ones are refused
 ``{closer}:rev:<start>``   hash     query -> revision:digest:state of what was last published
 ``{closer}:published``     zset     starts that have a `rev`
+``{closer}:cluster``       string   id of the Kafka cluster whose offsets the cursors are
 ``{closer}:judge``         hash     token of the last save, what is known beside the queries, count
                                     of alerts said
 ``{closer}:states``        hash     query -> what the judge of shifts knows of it
@@ -43,6 +44,7 @@ KEPT_SHARDS: Final = 4096
 CLOSER: Final = "{closer}:"
 EPOCH: Final = f"{CLOSER}epoch"
 PUBLISHED: Final = f"{CLOSER}published"
+CLUSTER: Final = f"{CLOSER}cluster"
 JUDGE: Final = f"{CLOSER}judge"
 STATES: Final = f"{CLOSER}states"
 OUTBOX: Final = f"{CLOSER}outbox"

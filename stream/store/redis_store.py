@@ -24,6 +24,7 @@ from stream.store.client import (
 from stream.store.closer_state import CloserState
 from stream.store.healing import heal
 from stream.store.health import HORIZONS, StoreHealth, read_health
+from stream.store.identity import StoreIdentity
 from stream.store.increments import Applied, ApplyBatch, Horizons, PaneSum, PartitionState
 from stream.store.pane_reader import PanesRead, read_panes, read_quarantine
 from stream.store.quarantine import Missing, SetAside, integer, is_integer
@@ -56,6 +57,7 @@ class RedisStore(CloserState):
         self._seen = script(client, "partition", "seen")
         self._isolate = script(client, "partition", "isolate")
         self.alerts = AlertState(client)
+        self.identity = StoreIdentity(client)
         self.repairs = StateRepairs(client)
 
     async def close(self) -> None:

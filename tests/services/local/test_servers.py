@@ -11,7 +11,7 @@ import pytest
 from core.settings import KafkaSettings
 from services.kafka_client import RecordProducer, TopicAdmin, TopicPlan, read_topic
 from services.local.kafka_server import KafkaServer
-from services.local.probes import fetch, http_answers, kafka_answers, redis_answers
+from services.local.probes import fetch, http_answers, kafka_cluster, redis_process
 from services.local.prometheus_server import (
     AlertmanagerServer,
     PrometheusServer,
@@ -50,7 +50,7 @@ def test_kafka_keeps_its_records_over_a_kill_and_a_restart(tmp_path: Path) -> No
         producer.close()
         port, first = kafka.port, kafka.pid
         kafka.kill()
-        assert not kafka_answers(port)
+        assert not kafka_cluster(port)
         kafka.start()
         kafka.wait_ready()
         assert (kafka.port, kafka.pid != first) == (port, True)
@@ -70,14 +70,14 @@ def test_kafka_starts_without_java_and_maven_on_the_path(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Dsuch.options=must-not-leak -XX:NoSuchFlag")
     with KafkaServer(tmp_path / "kafka") as kafka:
-        assert kafka_answers(kafka.port)
+        assert kafka_cluster(kafka.port) == kafka.cluster_id
 
 
 def test_redis_keeps_what_it_synced_over_a_kill_and_all_over_a_stop(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as redis:
         assert redis_says(redis, "SET", "a", "1") == b"+OK\r\n"
         redis.stop()
-        assert not redis_answers(redis.port)
+        assert not redis_process(redis.port)
         redis.start()
         redis.wait_ready()
         assert redis_says(redis, "GET", "a") == b"$1\r\n1\r\n"

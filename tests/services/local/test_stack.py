@@ -5,8 +5,9 @@ import pytest
 
 from services.local.options import StackOptions
 from services.local.paths import RuntimePaths
+from services.local.port_book import USUAL_PORTS
 from services.local.prometheus_server import AlertmanagerServer, alertmanager_program
-from services.local.stack import USUAL_PORTS, plan_stack
+from services.local.stack import plan_stack
 from services.local.supervisor import Stage, Task
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -11,10 +12,19 @@ import pytest
 
 from services.local.backoff import Backoff
 from services.local.child import Command
+from services.local.ports import any_free_port, is_free
 from services.local.program import Program
 from services.local.runfile import start_time_of
 from services.local.server import ServerFailed
-from services.local.supervisor import Part, PartState, Stage, StopRequested, Supervisor, Task
+from services.local.supervisor import (
+    Part,
+    PartRefused,
+    PartState,
+    Stage,
+    StopRequested,
+    Supervisor,
+    Task,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -163,3 +173,188 @@ def test_children_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
         assert start_time_of(grandchild) is None
     finally:
         parent.kill()
+
+
+LISTENS = (
+    "import socket, sys, time\n"
+    "server = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+    "while True: time.sleep(0.05)"
+)
+
+
+def listener(tmp_path: Path, name: str, port: int, *told: int) -> Part:
+    """Return a part that listens on a port, and is told of others as words of its command."""
+    words = (sys.executable, "-S", "-c", LISTENS, str(port), *map(str, told))
+    server = Program(
+        name, Command(words), tmp_path / name, ports={"p": port}, ready=lambda: not is_free(port)
+    )
+    return quick_part(server)
+
+
+class Planner:
+    """Lays out a server, one who is told of its port, and a third; gives the server other ports."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.tmp_path = tmp_path
+        self.ports = {name: any_free_port() for name in ("server", "client", "third")}
+        self.lost: list[int] = []
+
+    def steps(self) -> list[Stage]:
+        server, client, third = self.ports.values()
+        return [
+            Stage((listener(self.tmp_path, "server", server),)),
+            Stage((listener(self.tmp_path, "client", client, server),)),
+            Stage((listener(self.tmp_path, "third", third),)),
+        ]
+
+    def replan(self, lost: int) -> list[Stage]:
+        self.lost.append(lost)
+        name = next(name for name, port in self.ports.items() if port == lost)
+        self.ports[name] = any_free_port()
+        return self.steps()
+
+
+def pids(supervisor: Supervisor) -> dict[str, int]:
+    return {part.server.name: part.server.pid for part in supervisor.parts}
+
+
+def test_a_port_that_is_lost_before_the_bring_up_leads_to_another(tmp_path: Path) -> None:
+    planner, said = Planner(tmp_path), list[str]()
+    lost = planner.ports["server"]
+    with socket.create_server(("127.0.0.1", lost)):
+        supervisor = Supervisor(planner.steps(), replan=planner.replan, say=said.append)
+        try:
+            supervisor.bring_up()
+            assert planner.lost == [lost]
+            assert all(part.server.is_up() for part in supervisor.parts)
+            assert [line for line in said if str(lost) in line] == [
+                f"port {lost} of server is taken by another program: it gets another port, and all "
+                "that use it are told"
+            ]
+        finally:
+            supervisor.take_down()
+
+
+def test_a_port_that_is_lost_between_start_and_bind_leads_to_another(tmp_path: Path) -> None:
+    planner = Planner(tmp_path)
+    steps = planner.steps()
+    port = planner.ports["client"]
+    (part,) = steps[1].parts
+    start = part.server.start
+    with socket.socket() as stranger:
+
+        def start_too_late() -> None:
+            stranger.bind(("127.0.0.1", port))
+            stranger.listen()
+            start()
+
+        part.server.start = start_too_late  # type: ignore[method-assign]
+        supervisor = Supervisor(steps, replan=planner.replan)
+        try:
+            supervisor.bring_up()
+            assert planner.lost == [port]
+            assert all(part.server.is_up() for part in supervisor.parts)
+            assert "already in use" in part.server.log_tail()  # it did try
+        finally:
+            supervisor.take_down()
+
+
+def test_a_port_that_is_lost_while_a_part_is_down_moves_it_and_whoever_was_told_of_it(
+    tmp_path: Path,
+) -> None:
+    planner = Planner(tmp_path)
+    supervisor = Supervisor(planner.steps(), replan=planner.replan)
+    try:
+        supervisor.bring_up()
+        first, lost = pids(supervisor), planner.ports["server"]
+        supervisor.parts[0].server.kill()
+        with socket.create_server(("127.0.0.1", lost)):
+            watch_until(
+                supervisor,
+                lambda: (
+                    all(part.state is PartState.READY for part in supervisor.parts)
+                    and planner.lost == [lost]
+                ),
+            )
+        second = pids(supervisor)
+        assert {name for name in first if first[name] != second[name]} == {"server", "client"}
+        assert supervisor.parts[1].server.command().argv[-1] == str(planner.ports["server"])
+        assert [part.restarts for part in supervisor.parts] == [1, 1, 0]
+    finally:
+        supervisor.take_down()
+    assert all(start_time_of(pid) is None for pid in (*first.values(), *second.values()))
+
+
+def test_a_stranger_who_answers_on_the_port_is_not_taken_for_the_part(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        sleeper = Program(
+            "sleeper", Command((sys.executable, "-S", "-c", SLEEPS)), tmp_path,
+            ports={"p": port}, ready=lambda: True,
+        )  # fmt: skip
+        sleeper.start()
+        try:
+            assert sleeper.is_ready()
+            assert sleeper.is_running
+            assert not sleeper.is_up()
+            assert sleeper.lost_port() == port
+        finally:
+            sleeper.kill()
+
+
+def test_without_a_planner_a_lost_port_is_an_error_with_the_parts_own_words(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        part = listener(tmp_path, "server", stranger.getsockname()[1])
+        with pytest.raises(ServerFailed, match=r"(?s)server ended with status 1.*in use"):
+            Supervisor([Stage((part,))]).bring_up()
+
+
+REFUSES = (
+    "import sys; sys.stderr.write('groundswell: worker.group = 7: expected text\\n'); sys.exit(2)"
+)
+
+
+@pytest.mark.parametrize("name", ["exporter", "ingest"])
+@pytest.mark.parametrize("may_end", [False, True])
+def test_wrong_use_ends_the_stack_with_its_message(
+    tmp_path: Path, name: str, may_end: bool
+) -> None:
+    part = quick_part(program(tmp_path, name, REFUSES, ready=lambda: False), may_end=may_end)
+    with pytest.raises(PartRefused, match=rf"^{name}: worker.group = 7: expected text$"):
+        Supervisor([Stage((part,))]).bring_up()
+
+
+def test_wrong_use_later_ends_the_stack_too_and_nothing_is_started_again(tmp_path: Path) -> None:
+    flag = tmp_path / "changed"
+    code = f"import os, time\nwhile not os.path.exists({str(flag)!r}): time.sleep(0.02)\n" + REFUSES
+    part = quick_part(program(tmp_path, "closer", code))
+    supervisor = Supervisor([Stage((part,))])
+    supervisor.bring_up()
+    flag.touch()
+    with pytest.raises(PartRefused, match="expected text"):
+        supervisor.watch()
+    assert part.restarts == 0
+
+
+def test_wrong_use_of_one_who_was_told_of_a_stranger_is_the_strangers_fault(tmp_path: Path) -> None:
+    planner = Planner(tmp_path)
+    supervisor = Supervisor(planner.steps(), replan=planner.replan)
+    try:
+        supervisor.bring_up()
+        server, client = supervisor.parts[:2]
+        lost = planner.ports["server"]
+        server.server.kill()
+        client.server._command = Command((sys.executable, "-S", "-c", REFUSES))  # type: ignore[attr-defined]
+        client.server.kill()
+        client.server.start()
+        server.state, server.next_step_at = PartState.WAITING, float("inf")  # its wait is long
+        with socket.create_server(("127.0.0.1", lost)):
+            watch_until(
+                supervisor,
+                lambda: (
+                    planner.lost == [lost]
+                    and all(part.state is PartState.READY for part in supervisor.parts)
+                ),
+            )
+    finally:
+        supervisor.take_down()

@@ -16,7 +16,7 @@ from core.codec import encode
 from core.labels import HEADS
 from core.schemas import PostEvent, ScoredPost
 from core.settings import Settings
-from services.ingest.messages import Record
+from services.kafka_client.messages import Record
 from services.repair.history import contributions
 from services.repair.run import Repair, Repaired, Wanted
 from stream.intake import id_hash
