@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,9 +15,13 @@ from core import config
 from core.errors import ConfigError
 from core.settings import Settings
 from services.cli.settings import config_file
-from services.local.options import StackOptions
+from services.local.options import MOST_UNCOUNTED, StackOptions
 from services.local.paths import DEFAULT_PATHS
 from services.local.supervisor import StopRequested
+
+if TYPE_CHECKING:
+    from services.local.runfile import Run
+    from services.local.summary import Summary
 
 SourceName = Annotated[str, typer.Option(help="Source to stream; '' starts none.")]
 DataFile = Annotated[
@@ -38,6 +42,10 @@ Further = Annotated[
 ]
 ScorerName = Annotated[Literal["triton", "openvino", "fake"], typer.Option(help="What scores.")]
 Metrics = Annotated[bool, typer.Option(help="Prometheus and Alertmanager, if installed.")]
+MaxUncounted = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Largest share of posts not counted that is a success."),
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result here.")]
 
 _DEMO_POSTS_PER_S = 200.0
@@ -70,32 +78,61 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach/--foreground", help="Return once the stack is ready.")
     ] = False,
+    max_uncounted: MaxUncounted = MOST_UNCOUNTED,
 ) -> None:
     """Start Kafka, Redis, Triton and every process, and keep them running until Ctrl-C.
 
     Whatever dies is started again. Addresses are in .groundswell/run.json, logs in
     .groundswell/logs.
 
-    Exit status: 0 ended as asked, 1 something could not be started, 2 wrong use.
+    With --until-idle it ends with what became of the posts.
+
+    Exit status: 0 ended as asked, 1 something could not be started or the posts do not add up, 2
+    wrong use.
 
     Example: groundswell up --source replay --data posts.csv.gz --workers 2 --fresh --until-idle
     """
-    from services.local.runner import run_in_background, run_in_foreground
+    from services.local.runner import run_in_background, run_in_foreground, sum_up
 
     _check_source(source, data, rate, speed, source_options, set_)
     arguments = _ingest_arguments(data, rate, speed, source_options, set_)
     options = _options(source, arguments, workers, partitions, scorer, metrics=metrics, fresh=fresh)
+    summary = None
     if detach:
         run = run_in_background(options, _settings_of, until_idle)
-        table = Table("part", "where", "log", box=None, header_style="dim")
-        for part in run.parts:
-            table.add_row(part.name, part.url, part.log)
-        Console().print(table)
-        return
-    try:
-        run_in_foreground(options, _settings_of, until_idle, duration)
-    except StopRequested:
-        raise typer.Exit(1) from None
+        _list_parts(run)
+        if until_idle:
+            summary = sum_up(run, _settings_of, max_uncounted)
+    else:
+        try:
+            summary = run_in_foreground(options, _settings_of, until_idle, duration, max_uncounted)
+        except StopRequested:
+            raise typer.Exit(1) from None
+    if summary is not None:
+        _end_with(summary, is_up=detach)
+
+
+def _list_parts(run: Run) -> None:
+    """Print where each part and its log is, a line each, never broken: a path is to be copied."""
+    for part in run.parts:
+        log = Path(part.log)
+        shown = log.relative_to(Path.cwd()) if log.is_relative_to(Path.cwd()) else log
+        typer.echo(f"{part.name:12} {part.url:30} {shown}".rstrip())
+
+
+def _end_with(summary: Summary, *, is_up: bool) -> None:
+    """Print what became of the posts and how to look at the windows.
+
+    Raises:
+        typer.Exit: status 1, something is wrong.
+    """
+    from services.local.summary import render_summary
+
+    Console().print(render_summary(summary))
+    start = "" if is_up else "groundswell up --detach --source '' && "
+    typer.echo(f"the windows: {start}groundswell windows show all")
+    if summary.faults():
+        raise typer.Exit(1)
 
 
 def down() -> None:
@@ -133,6 +170,7 @@ def demo(
     picture: Annotated[
         Path | None, typer.Option(metavar="SVG", help="Save the last view as a picture.")
     ] = None,
+    max_uncounted: MaxUncounted = MOST_UNCOUNTED,
 ) -> None:
     """Start a fresh stack, watch posts become windows, and check the books at the end.
 
@@ -159,7 +197,9 @@ def demo(
     )
     console = Console()
     try:
-        summary = Demo(options, _settings_of, console, duration, picture=picture).run()
+        summary = Demo(
+            options, _settings_of, console, duration, picture=picture, most_uncounted=max_uncounted
+        ).run()
     except StopRequested:
         raise typer.Exit(1) from None
     console.print(render_summary(summary))

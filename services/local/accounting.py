@@ -15,10 +15,12 @@ import msgspec
 from core.codec import RecordDecoder
 from core.errors import DecodeError
 from core.logs import get_logger
+from core.reasons import DUPLICATE
 from core.schemas import DeadPost, Window
 from core.settings import Settings
 from services.bootstrap import make_store
 from services.kafka_client import TopicAdmin, read_topic
+from services.local.options import MOST_UNCOUNTED
 from stream import heartbeat
 from stream.store.increments import PartitionState
 from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, WINDOWS
@@ -27,6 +29,7 @@ _log = get_logger(__name__)
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_MOST_DUPLICATES = 0.5  # more are no copies: the ids of different posts are the same
 ALL_POSTS = "all"
 """The implicit query that every counted post matches."""
 
@@ -57,7 +60,33 @@ class Accounting:
     windows_closed: int = 0
     corrections: int = 0
 
-    def faults(self) -> list[str]:
+    @property
+    def uncounted_share(self) -> float:
+        """Share of the records that became dead letters; of a copy the original is counted."""
+        letters = sum(n for reason, n in self.dead_by_reason.items() if reason != DUPLICATE)
+        return letters / self.accepted if self.accepted else 0.0
+
+    def faults(self, most_uncounted: float = MOST_UNCOUNTED) -> list[str]:
+        """Return what keeps the run from being good, a sentence each.
+
+        Args:
+            most_uncounted: Largest share of dead letters that is no fault.
+        """
+        found = self.errors()
+        if self.uncounted_share > most_uncounted:
+            reasons = ", ".join(f"{n:,} {r}" for r, n in self.dead_by_reason.items())
+            found.append(
+                f"{self.uncounted_share:.1%} of the posts were not counted ({reasons}); up to "
+                f"{most_uncounted:.1%} would pass (--max-uncounted)"
+            )
+        copies = self.dead_by_reason.get(DUPLICATE, 0)
+        if copies > _MOST_DUPLICATES * self.accepted:
+            found.append(
+                f"{copies:,} of {self.accepted:,} posts have an id that another has: are they ids?"
+            )
+        return found
+
+    def errors(self) -> list[str]:
         """Return what does not add up, a sentence each; empty when nothing was lost or doubled."""
         if not self.accepted:
             return ["nothing was accepted"]
@@ -80,8 +109,6 @@ class Accounting:
                 f"the store knows {self.dead:,} dead letters of posts, "
                 f"the topic {DEAD_POSTS} holds {lettered:,}"
             )
-        if not self.windows_closed:
-            found.append("no window has closed")
         return found
 
 

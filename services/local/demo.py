@@ -13,7 +13,8 @@ from core.settings import Settings
 from services.local.accounting import Accounting, take_stock, unread_records
 from services.local.collector import Collector, SnapshotMaker
 from services.local.cpu_meter import CpuMeter
-from services.local.options import StackOptions
+from services.local.ending import stop_counting
+from services.local.options import MOST_UNCOUNTED, StackOptions
 from services.local.screen import Screen, save_picture
 from services.local.session import Session
 from services.local.snapshot import PartLine, Snapshot
@@ -68,6 +69,7 @@ class Demo:
         duration_s: float | None = None,
         plan: Callable[[StackOptions], Stack] = plan_stack,
         picture: Path | None = None,
+        most_uncounted: float = MOST_UNCOUNTED,
     ) -> None:
         """Only remember.
 
@@ -77,6 +79,7 @@ class Demo:
             console: where to draw.
             duration_s: when to end by itself; None ends with the source, or when asked to.
             plan: lays out the parts.
+            most_uncounted: the largest share of posts not counted that is a success.
             picture: where to save the view of the last moment of streaming, as SVG.
         """
         self._options = options
@@ -85,6 +88,7 @@ class Demo:
         self._duration_s = duration_s
         self._plan = plan
         self._picture = picture
+        self._most_uncounted = most_uncounted
         self._words = _Words(console)
         self._meter = CpuMeter()
 
@@ -97,24 +101,29 @@ class Demo:
         """
         with Session(self._options, say=self._words.say, plan=self._plan) as session:
             session.bring_up()
-            settings = self._settings_of(session.stack.environment)
             self._meter.begin(self._pids(session))
             began_s = time.monotonic()
             maker = SnapshotMaker(self._describe(), began_s)
-            with self._looking(session, maker, settings) as turn:
+            with self._looking(session, maker) as turn:
                 shown = turn()
                 while not self._is_over(session, began_s):
                     shown = turn()
                 if self._picture is not None:
                     save_picture(shown, self._picture)
-                streamed_s = self._drain(session, settings, turn, began_s)
+                streamed_s = self._drain(session, turn, began_s)
                 cores = self._meter.cores(self._pids(session))
                 self._await_windows(turn)
             restarts = {part.server.name: part.restarts for part in session.supervisor.parts}
-            trouble = self._stop_counting(session)
-            books = self._books(settings)
+            trouble = stop_counting(session.supervisor)
+            books = self._books(self._settings(session))
         p50_s, p95_s = maker.latencies()
-        return Summary(books, streamed_s, p50_s, p95_s, cores, restarts, trouble)
+        return Summary(
+            books, streamed_s, p50_s, p95_s, cores, restarts, trouble, self._most_uncounted
+        )
+
+    def _settings(self, session: Session) -> Settings:
+        """Return where things are now: a part that lost its port is elsewhere since."""
+        return self._settings_of(session.stack.environment)
 
     def _describe(self) -> str:
         workers = f"{self._options.workers} worker{'s' if self._options.workers > 1 else ''}"
@@ -127,16 +136,17 @@ class Demo:
             if part.server.is_running
         }
 
+    def _metrics_ports(self, session: Session) -> list[int]:
+        return [port for server in session.stack.servers if (port := server.ports.get("metrics"))]
+
     @contextmanager
-    def _looking(
-        self, session: Session, maker: SnapshotMaker, settings: Settings
-    ) -> Iterator[Turn]:
+    def _looking(self, session: Session, maker: SnapshotMaker) -> Iterator[Turn]:
         """Show the view; gives the function that keeps it going."""
         supervisor = session.supervisor
-        ports = [port for server in session.stack.servers if (port := server.ports.get("metrics"))]
+        ports = self._metrics_ports(session)
 
         def windows() -> WindowsView:
-            return snapshot_now(settings, last=_WINDOWS_SHOWN)
+            return snapshot_now(self._settings(session), last=_WINDOWS_SHOWN)
 
         def parts() -> list[PartLine]:
             return [PartLine(p.server.name, p.state, p.restarts) for p in supervisor.parts]
@@ -147,6 +157,7 @@ class Demo:
             if session.signals_seen > 1:
                 raise _Killed("killed by a second signal")
             supervisor.look_after()
+            ports[:] = self._metrics_ports(session)
             screen.show(collector.latest)
             time.sleep(_TICK_S)
             return collector.latest
@@ -169,7 +180,7 @@ class Demo:
         sources = [part for part in session.supervisor.parts if part.server.name == INGEST]
         return bool(sources) and all(part.state is PartState.ENDED for part in sources)
 
-    def _drain(self, session: Session, settings: Settings, turn: Turn, began_s: float) -> float:
+    def _drain(self, session: Session, turn: Turn, began_s: float) -> float:
         """Stop the source and wait until everything it sent is counted; return seconds streamed."""
         self._words.say("ending: the source stops, what it sent is counted")
         session.supervisor.stop_parts([INGEST, HEARTBEAT])
@@ -177,7 +188,7 @@ class Demo:
         ask_at = 0.0
         while time.monotonic() < give_up_at:
             if time.monotonic() >= ask_at:
-                if self._is_drained(settings):
+                if self._is_drained(self._settings(session)):
                     break
                 ask_at = time.monotonic() + _ASK_BOOKS_EVERY_S
             turn()
@@ -195,21 +206,6 @@ class Demo:
         give_up_at = time.monotonic() + _CLOSE_TIMEOUT_S
         while not turn().windows_closed and time.monotonic() < give_up_at:
             pass
-
-    def _stop_counting(self, session: Session) -> tuple[str, ...]:
-        """Stop the workers and the closer, so that the books stand still while they are read."""
-        counting = [
-            part.server.name
-            for part in session.supervisor.parts
-            if part.server.name.startswith("worker") or part.server.name == "closer"
-        ]
-        missing = [
-            f"{part.server.name} was down at the end"
-            for part in session.supervisor.parts
-            if part.state is PartState.WAITING
-        ]
-        session.supervisor.stop_parts(counting)
-        return tuple(missing)
 
     def _books(self, settings: Settings) -> Accounting:
         self._words.say("taking stock")

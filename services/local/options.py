@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from services.local.paths import DEFAULT_PATHS, RuntimePaths
+
+MOST_UNCOUNTED: Final = 0.02
+"""Share of the records that may become dead letters in a run that is called good."""
 
 
 @dataclass(frozen=True, slots=True)

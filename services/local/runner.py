@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from core.errors import TransientError
 from core.settings import Settings
-from services.local.accounting import unread_records
+from services.local.accounting import Accounting, take_stock, unread_records
 from services.local.background import start_in_background
+from services.local.ending import await_published, steady_stock, stop_counting
 from services.local.log_follower import LogFollower
-from services.local.options import StackOptions
+from services.local.options import MOST_UNCOUNTED, StackOptions
 from services.local.runfile import Run
 from services.local.session import Session
 from services.local.stack import INGEST, groundswell_command
+from services.local.summary import Summary
 from services.local.supervisor import PartState
 
 SettingsOf = Callable[[Mapping[str, str]], Settings]
@@ -24,9 +27,9 @@ _ASK_EVERY_S = 1.0
 class IdleCheck:
     """Says whether everything in Kafka has been counted; asks at most once a second."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Ask nothing yet."""
-        self._settings = settings
+    def __init__(self, settings_now: Callable[[], Settings]) -> None:
+        """Ask nothing yet; `settings_now` tells where broker and store are by then."""
+        self._settings_now = settings_now
         self._ask_at = 0.0
         self._is_idle = False
 
@@ -34,7 +37,7 @@ class IdleCheck:
         """Return the last answer; a broker or store that is away means no."""
         if time.monotonic() >= self._ask_at:
             try:
-                self._is_idle = unread_records(self._settings) == 0
+                self._is_idle = unread_records(self._settings_now()) == 0
             except TransientError:
                 self._is_idle = False
             self._ask_at = time.monotonic() + _ASK_EVERY_S
@@ -46,7 +49,8 @@ def run_in_foreground(
     settings_of: SettingsOf,
     until_idle: bool = False,
     duration_s: float | None = None,
-) -> None:
+    most_uncounted: float = MOST_UNCOUNTED,
+) -> Summary | None:
     """Keep a stack running, its logs on the terminal, until it is over or asked to stop.
 
     Args:
@@ -54,9 +58,13 @@ def run_in_foreground(
         settings_of: to ask the broker and the store.
         until_idle: end once the source has ended and all it sent is counted.
         duration_s: end after so many seconds of streaming.
+        most_uncounted: The largest share of posts not counted that is a success.
+
+    Returns:
+        The summary of a run that ended because it was idle, else None.
 
     Raises:
-        GroundswellError: it could not be brought up.
+        GroundswellError: it could not be brought up, or a part said that it is used wrongly.
         StopRequested: it was asked to stop before it was up.
     """
     follower = LogFollower()
@@ -66,16 +74,42 @@ def run_in_foreground(
         session.bring_up()
         for name, url in session.stack.urls.items():
             follower.say(f"{name}: {url}")
-        sources = [part for part in session.supervisor.parts if part.server.name == INGEST]
-        ends_at = float("inf") if duration_s is None else time.monotonic() + duration_s
-        is_idle = IdleCheck(settings_of(session.stack.environment))
+        began_s = time.monotonic()
+        ends_at = float("inf") if duration_s is None else began_s + duration_s
+        is_idle = IdleCheck(lambda: settings_of(session.stack.environment))
 
-        def is_done() -> bool:
-            has_ended = all(source.state is PartState.ENDED for source in sources)
-            return time.monotonic() >= ends_at or (until_idle and has_ended and is_idle())
+        def has_ended() -> bool:
+            sources = [part for part in session.supervisor.parts if part.server.name == INGEST]
+            return until_idle and all(source.state is PartState.ENDED for source in sources)
 
-        session.supervisor.watch(is_done)
+        session.supervisor.watch(lambda: time.monotonic() >= ends_at or (has_ended() and is_idle()))
+        streamed_s = time.monotonic() - began_s
+        summary = None
+        if not session.supervisor.is_stopping and has_ended() and is_idle():
+            settings = settings_of(session.stack.environment)
+            follower.say("all is counted: waiting for windows to close, taking stock")
+            await_published(settings, session.supervisor.turn)
+            trouble = stop_counting(session.supervisor)
+            summary = _summary(take_stock(settings), streamed_s, trouble, most_uncounted)
         follower.say("stopping")
+    return summary
+
+
+def _summary(
+    books: Accounting, streamed_s: float, trouble: tuple[str, ...], most_uncounted: float
+) -> Summary:
+    """Return a summary; the windows of a short file stay open, which is no fault."""
+    return Summary(
+        books, streamed_s, trouble=trouble, most_uncounted=most_uncounted, must_close=False
+    )
+
+
+def sum_up(run: Run, settings_of: SettingsOf, most_uncounted: float) -> Summary:
+    """Return the summary of a stack in the background that has counted everything and stays up."""
+    books = steady_stock(settings_of(run.environment))
+    began = datetime.fromisoformat(run.started_at)
+    streamed_s = (datetime.now(UTC) - began).total_seconds()
+    return _summary(books, streamed_s, (), most_uncounted)
 
 
 def run_in_background(
@@ -92,16 +126,17 @@ def run_in_background(
     Raises:
         GroundswellError: it could not be brought up.
     """
-    is_idle: IdleCheck | None = None
+    where: Mapping[str, str] = {}
+    is_idle = IdleCheck(lambda: settings_of(where))
 
     def is_up(run: Run) -> bool:
-        nonlocal is_idle
+        nonlocal where
         if run.state != "ready" or not until_idle:
             return run.state == "ready"
         source = run.part(INGEST)
         if source is not None and source.state != PartState.ENDED:
             return False
-        is_idle = is_idle or IdleCheck(settings_of(run.environment))
+        where = run.environment
         return is_idle()
 
     command = groundswell_command(_arguments(options), {}, options.config)

@@ -10,6 +10,7 @@ from rich.text import Text
 from core.reasons import DUPLICATE
 from services.local.accounting import Accounting
 from services.local.cpu_meter import bottleneck
+from services.local.options import MOST_UNCOUNTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +24,19 @@ class Summary:
         cores: part -> processor cores it used on average.
         restarts: part -> how often it was started again.
         trouble: what kept the run from ending as it should, a sentence each.
+        most_uncounted: the largest share of posts not counted that is a success.
+        must_close: a run in which no window has closed is none.
     """
 
     books: Accounting
     streamed_s: float
-    latency_p50_s: float | None
-    latency_p95_s: float | None
+    latency_p50_s: float | None = None
+    latency_p95_s: float | None = None
     cores: Mapping[str, float] = field(default_factory=dict[str, float])
     restarts: Mapping[str, int] = field(default_factory=dict[str, int])
     trouble: tuple[str, ...] = ()
+    most_uncounted: float = MOST_UNCOUNTED
+    must_close: bool = True
 
     @property
     def posts_per_s(self) -> float:
@@ -40,7 +45,10 @@ class Summary:
 
     def faults(self) -> list[str]:
         """Return everything that is wrong; empty means exit status 0."""
-        return [*self.trouble, *self.books.faults()]
+        found = [*self.trouble, *self.books.faults(self.most_uncounted)]
+        if self.must_close and self.books.accepted and not self.books.windows_closed:
+            found.append("no window has closed")
+        return found
 
     def figures(self) -> dict[str, float]:
         """Return the figures for `--json`, flat."""
@@ -53,6 +61,7 @@ class Summary:
             "in_panes": books.in_panes,
             "dead_letters": books.dead,
             "unread": books.unread,
+            "uncounted_share": round(books.uncounted_share, 6),
             "windows_closed": books.windows_closed,
             "corrections": books.corrections,
             "streamed_s": round(self.streamed_s, 3),
@@ -80,14 +89,17 @@ def render_summary(summary: Summary) -> RenderableType:
     )
     table.add_row("duplicates", f"{books.dead_by_reason.get(DUPLICATE, 0):,}", "dropped")
     table.add_row("dead letters", f"{sum(letters.values()):,}", by_reason)
+    table.add_row("not counted", f"{books.uncounted_share:.1%}", "of the records")
     table.add_row("windows closed", f"{books.windows_closed:,}", f"{books.corrections:,} corrected")
     table.add_row("speed", f"{summary.posts_per_s:,.0f}", "posts/s counted")
-    table.add_row("latency p50 / p95", _latencies(summary), "from ingest to counted")
+    if summary.latency_p50_s is not None or summary.cores:
+        table.add_row("latency p50 / p95", _latencies(summary), "from ingest to counted")
     used = ", ".join(
         f"{part} {cores:.2f}" for part, cores in summary.cores.items() if cores >= 0.01
     )
-    table.add_row("bottleneck", "", bottleneck(summary.cores))
-    table.add_row("cores", "", used)
+    if summary.cores:
+        table.add_row("bottleneck", "", bottleneck(summary.cores))
+        table.add_row("cores", "", used)
     restarts = ", ".join(f"{part} {count}" for part, count in summary.restarts.items() if count)
     if restarts:
         table.add_row("started again", "", restarts)

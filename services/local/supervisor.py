@@ -128,8 +128,12 @@ class Supervisor:
     def watch(self, is_done: Callable[[], bool] = lambda: False) -> None:
         """Keep all parts running until `request_stop` is called or `is_done` says so."""
         while not self.is_stopping and not is_done():
-            self.look_after()
-            self._turn()
+            self.turn()
+
+    def turn(self) -> None:
+        """Look after all parts once, show their logs, and wait a little."""
+        self.look_after()
+        self._turn()
 
     def look_after(self) -> None:
         """One round: notice the dead, start those whose wait is over, ask the starting ones.

@@ -35,7 +35,15 @@ def test_books_that_balance_have_no_fault() -> None:
         ({"unread": 5}, "5 records were not read"),
         ({"in_panes": 881}, "the panes hold 881"),
         ({"dead_by_reason": {"duplicate": 99}}, "the topic dead-posts holds 99"),
-        ({"windows_closed": 0}, "no window has closed"),
+        (
+            {"dead_by_reason": {"duplicate": 79, "not_json": 21}},
+            "2.1% of the posts were not counted",
+        ),
+        ({"dead_by_reason": {"dropped_late": 100}}, "(100 dropped_late); up to 2.0% would pass"),
+        (
+            {"counted": 300, "in_panes": 280, "dead": 700, "dead_by_reason": {"duplicate": 700}},
+            "700 of 1,000 posts have an id that another has",
+        ),
     ],
 )
 def test_books_that_do_not_balance_say_why(wrong: dict[str, object], words: str) -> None:
@@ -46,6 +54,19 @@ def test_books_that_do_not_balance_say_why(wrong: dict[str, object], words: str)
 
 def test_what_kept_the_run_from_ending_well_counts_as_a_fault() -> None:
     assert replace(SUMMARY, trouble=("worker-1 was down",)).faults() == ["worker-1 was down"]
+
+
+def test_the_share_that_may_be_lost_is_the_callers_choice() -> None:
+    lost = replace(BOOKS, dead_by_reason={"duplicate": 50, "dropped_late": 50})
+    assert lost.uncounted_share == 0.05
+    assert replace(SUMMARY, books=lost, most_uncounted=0.05).faults() == []
+    assert len(replace(SUMMARY, books=lost, most_uncounted=0.049).faults()) == 1
+
+
+def test_a_run_without_a_closed_window_is_none_unless_it_may_be_as_short_as_that() -> None:
+    short = replace(SUMMARY, books=replace(BOOKS, windows_closed=0))
+    assert short.faults() == ["no window has closed"]
+    assert replace(short, must_close=False).faults() == []
 
 
 def test_an_empty_run_is_no_success() -> None:
