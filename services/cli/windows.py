@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -14,14 +14,17 @@ from typing import IO, Annotated, Final, Literal, TypeAlias
 import msgspec
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from core.clock import epoch_ms, from_epoch_ms
+from core.errors import StoreUnavailable
 from core.labels import HEADS, PARTICIPATION
 from core.settings import Settings
 from core.suggest import did_you_mean
 from services.bootstrap import make_store
 from services.cli.settings import load_settings
+from services.local import runfile
 from services.repair.run import Wanted, repair_now
 from services.windows_view import PaneView, all_panes
 from stream.store.increments import PaneSum
@@ -105,15 +108,33 @@ def show(
         raise typer.Exit(1)
     windows = sliding({s: pane.content for s, pane in mine.items()}, pane_s, length_s)[-last:]
     rows = [_row(start_s, length_s, content, mine) for start_s, content in windows]
-    Console().print(_table(query, rows, head))
+    _print_table(query, rows, length_s, head)
+
+
+async def _panes(settings: Settings, missing: list[Missing]) -> AsyncGenerator[PaneView]:
+    """Yield every pane in the store; what is left out goes to `missing`.
+
+    Raises:
+        StoreUnavailable: Redis does not answer; also says how to start a stack, if none runs.
+    """
+    store = make_store(settings)
+    try:
+        async for pane in all_panes(store, settings.windows.pane_s, missing):
+            yield pane
+    except StoreUnavailable as error:
+        if runfile.read_run() is not None:
+            raise
+        raise StoreUnavailable(
+            f"{error}\nno stack runs here: `groundswell up --detach --source ''` starts it with "
+            "what it has counted"
+        ) from error
+    finally:
+        await store.close()
 
 
 async def _read(settings: Settings) -> tuple[list[PaneView], list[Missing]]:
-    store, missing = make_store(settings), list[Missing]()
-    try:
-        return [pane async for pane in all_panes(store, settings.windows.pane_s, missing)], missing
-    finally:
-        await store.close()
+    missing = list[Missing]()
+    return [pane async for pane in _panes(settings, missing)], missing
 
 
 def _say_missing(missing: Sequence[Missing], query: str | None) -> None:
@@ -146,29 +167,38 @@ def _labels(head: str) -> tuple[str, ...]:
     return PARTICIPATION[1:] if head == "mobilisation" else HEADS[head]
 
 
-def _table(query: str, rows: Sequence[tuple[int, int, Summary, str]], head: str) -> Table:
+def _print_table(
+    query: str, rows: Sequence[tuple[int, int, Summary, str]], length_s: int, head: str
+) -> None:
+    """Print windows a line each, within 80 columns for counts under 100,000; never broken."""
     trend = sparkline([summary.sentiment for _, _, summary, _ in rows])
-    title = query.replace("[", r"\[")
-    table = Table(title=f"{title}  sentiment {trend}  (▁ -1, █ +1)", title_justify="left")
-    table.add_column("start (UTC)")
-    for name in ("length", "posts", "rated", "authors", "sentiment", "± stderr"):
-        table.add_column(name, justify="right")
-    table.add_column(" · ".join(label.replace("_", " ") for label in _labels(head)))
-    table.add_column("revision", justify="right")
-    for start_s, length_s, summary, state in rows:
+    typer.echo(f"{query}, windows of {length_s} s; sentiment {trend} (▁ -1, █ +1)")
+    typer.echo(f"shares: {' · '.join(label.replace('_', ' ') for label in _labels(head))}")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("start (UTC)", no_wrap=True)
+    for name in ("posts", "rated", "authors", "mean", "± err"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("shares", no_wrap=True)
+    table.add_column("revision", no_wrap=True)
+    to_minutes = all(start_s % 60 == 0 for start_s, _, _, _ in rows)
+    form = "%Y-%m-%d %H:%M" if to_minutes else "%Y-%m-%d %H:%M:%S"
+    for start_s, _, summary, state in rows:
         shares = summary.mobilisation if head == "mobilisation" else summary.shares.get(head, {})
         table.add_row(
-            from_epoch_ms(start_s * 1000).strftime("%Y-%m-%d %H:%M:%S"),
-            f"{length_s} s",
+            from_epoch_ms(start_s * 1000).strftime(form),
             f"{summary.posts:,}",
             f"{summary.rated:,}",
             f"{summary.authors:,}",
             "–" if summary.sentiment is None else f"{summary.sentiment:+.3f}",
             "–" if summary.stderr is None else f"{summary.stderr:.3f}",
-            " · ".join(f"{share:4.0%}" for share in shares.values()),
+            " ".join(f"{share:4.0%}" for share in shares.values()),
             state,
         )
-    return table
+    console = Console()
+    # A terminal that is narrower breaks lines itself; cut off figures would be lost.
+    needed = Measurement.get(console, console.options.update(max_width=1_000), table).maximum
+    console.width = max(console.width, needed)
+    console.print(table)
 
 
 @app.command()
@@ -198,15 +228,11 @@ def dump(
 
 async def _dump(settings: Settings, query: str | None, out: IO[bytes]) -> None:
     encoder = msgspec.json.Encoder()
-    store = make_store(settings)
-    try:
-        missing: list[Missing] = []
-        async for pane in all_panes(store, settings.windows.pane_s, missing):
-            if query is None or pane.query == query:
-                out.write(encoder.encode(line_of(pane)) + b"\n")
-        _say_missing(missing, query)
-    finally:
-        await store.close()
+    missing = list[Missing]()
+    async for pane in _panes(settings, missing):
+        if query is None or pane.query == query:
+            out.write(encoder.encode(line_of(pane)) + b"\n")
+    _say_missing(missing, query)
 
 
 @app.command()

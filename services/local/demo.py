@@ -137,7 +137,8 @@ class Demo:
         }
 
     def _metrics_ports(self, session: Session) -> list[int]:
-        return [port for server in session.stack.servers if (port := server.ports.get("metrics"))]
+        servers = [part.server for part in session.supervisor.parts]
+        return [port for server in servers if (port := server.ports.get("metrics"))]
 
     @contextmanager
     def _looking(self, session: Session, maker: SnapshotMaker) -> Iterator[Turn]:

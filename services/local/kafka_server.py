@@ -1,6 +1,7 @@
 """Apache Kafka on this machine: one node, KRaft, on the bundled Java runtime."""
 
 import base64
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -60,6 +61,7 @@ class KafkaServer(LocalServer):
 
     name = "kafka"
     ready_timeout_s = 120.0
+    unshown = re.compile(r"\s+at [\w.$/]+\(|\s+\.\.\. \d+ more")  # where in Kafka's own code
 
     def __init__(
         self,

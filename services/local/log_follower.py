@@ -4,6 +4,7 @@ Parts write to files and nobody reads along in between, so a part never blocks o
 its last words are kept when the supervisor dies. The look of the lines is honcho's.
 """
 
+import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,12 @@ class _Followed:
     path: Path
     colour: str
     offset: int
+    unshown: re.Pattern[str] | None
     unfinished: bytes = b""
+
+
+def _matches(pattern: re.Pattern[str] | None, line: str) -> bool:
+    return pattern is not None and pattern.match(line) is not None
 
 
 class LogFollower:
@@ -34,10 +40,16 @@ class LogFollower:
         self._next_colour = colour.get_colours()
         self._files: list[_Followed] = []
 
-    def follow(self, name: str, path: Path) -> None:
-        """Show what is appended to `path` from now on, under `name`."""
+    def follow(self, name: str, path: Path, unshown: re.Pattern[str] | None = None) -> None:
+        """Show what is appended to `path` from now on, under `name`.
+
+        Args:
+            name: The part whose log it is.
+            path: The log file; it need not exist yet.
+            unshown: What a line begins with that stays in the file and is shown to nobody.
+        """
         offset = path.stat().st_size if path.exists() else 0
-        self._files.append(_Followed(name, path, next(self._next_colour), offset))
+        self._files.append(_Followed(name, path, next(self._next_colour), offset, unshown))
 
     def show_new_lines(self) -> None:
         """Print every line completed since the last call, file by file."""
@@ -52,7 +64,10 @@ class LogFollower:
             complete, newline, rest = (followed.unfinished + fresh).rpartition(b"\n")
             followed.unfinished = rest
             if newline:
-                self._print(followed.name, complete.decode(errors="replace"), followed.colour)
+                lines = complete.decode(errors="replace").split("\n")
+                shown = [line for line in lines if not _matches(followed.unshown, line)]
+                if shown:
+                    self._print(followed.name, "\n".join(shown), followed.colour)
 
     def say(self, text: str) -> None:
         """Print a line of the supervisor itself."""

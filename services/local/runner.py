@@ -70,7 +70,7 @@ def run_in_foreground(
     follower = LogFollower()
     with Session(options, say=follower.say, on_tick=follower.show_new_lines) as session:
         for server in session.stack.servers:
-            follower.follow(server.name, server.log_path)
+            follower.follow(server.name, server.log_path, server.unshown)
         session.bring_up()
         for name, url in session.stack.urls.items():
             follower.say(f"{name}: {url}")

@@ -1,5 +1,6 @@
 """What every server of the local stack can do: start, be ready, be killed, start again."""
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -47,6 +48,8 @@ class LocalServer(ABC):
     wrong_use_status: int | None = None
     """The exit status by which it says that starting it again would change nothing."""
     stop_grace_s: float = 10.0
+    unshown: re.Pattern[str] | None = None
+    """How the lines of its log begin that tell a person nothing; they stay in the file."""
 
     def __init__(self, directory: Path, log_path: Path | None = None) -> None:
         """Only remembers; nothing is started or written yet.

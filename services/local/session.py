@@ -75,7 +75,7 @@ class Session:
     While it is open SIGINT, SIGTERM and SIGHUP ask it to stop; a second signal kills.
 
     Attributes:
-        stack: the parts; there from entry on, another one once a port was lost.
+        stack: how the parts were laid out; there from entry on, another once a port was lost.
         supervisor: keeps them running; there from entry on.
         signals_seen: how often it was asked to stop.
     """

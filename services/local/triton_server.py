@@ -1,5 +1,6 @@
 """NVIDIA Triton on this machine: the real `tritonserver`, serving the built model repository."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,6 +52,12 @@ class TritonServer(LocalServer):
     name = "triton"
     ready_timeout_s = 120.0  # loading and compiling the model takes the larger part
     stop_grace_s = 15.0
+    # It looks for a GPU and tells that there is none as a warning and an error; the model it
+    # serves here runs on the CPU.
+    unshown = re.compile(
+        r'E\d{4} .* "CudaDriverHelper has not been initialized\."$'
+        r'|W\d{4} .* "Unable to allocate pinned system memory, pinned memory pool will not be '
+    )
 
     def __init__(
         self,

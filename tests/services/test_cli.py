@@ -83,6 +83,7 @@ def test_store_that_is_away_makes_the_answer_no(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("groundswell: Redis does not answer")
+    assert "groundswell up --detach --source ''" in captured.err
 
 
 def _stack(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:

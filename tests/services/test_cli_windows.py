@@ -7,12 +7,13 @@ import pytest
 import redis
 
 from core.settings import RedisSettings
+from services.cli import windows
 from services.cli.main import run
 from services.cli.windows import duration_s, sparkline
 from services.local import runfile
 from services.local.redis_server import RedisServer
-from services.windows_view import snapshot
-from stream.store.increments import ApplyBatch, Horizons, Published
+from services.windows_view import PaneView, snapshot
+from stream.store.increments import ApplyBatch, Horizons, PaneSum, Published
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
 from stream.windows.layout import COUNTERS
@@ -153,7 +154,7 @@ def test_show_draws_the_windows_of_a_query(
     monkeypatch.setenv("COLUMNS", "140")
     assert run(["windows", "show", "all"]) == 0
     shown = capfd.readouterr().out
-    assert "2026-03-01 12:00:00" in shown
+    assert "2026-03-01 12:00 " in shown
     assert "+0.500" in shown
     assert "open" in shown
     assert "▆▆ " in shown  # the last pane has no rated post
@@ -170,6 +171,33 @@ def test_show_adds_panes_up_to_longer_windows(
     assert " 10 " in shown
 
 
+@pytest.mark.parametrize("head", ["sentiment", "emotion", "participation", "mobilisation"])
+@pytest.mark.parametrize("width", ["80", "40"])
+def test_show_prints_a_window_on_one_line_of_80_columns_and_cuts_nothing_off(
+    url: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    head: str,
+    width: str,
+) -> None:
+    busy = {name: 99_999 if name in ("posts", "rated") else 20_000_000_000 for name in COUNTERS}
+
+    async def panes(*_: Any) -> list[PaneView]:
+        sums = PaneSum([busy[name] for name in COUNTERS], authors=99_999)
+        return [PaneView("all", START + n, START + n + 60, False, -1, sums) for n in (0, 60)]
+
+    monkeypatch.setattr(windows, "_read", panes)
+    monkeypatch.setenv("COLUMNS", width)
+    assert run(["windows", "show", "all", "--head", head]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 2 + 1 + 2
+    assert all(len(line) <= 80 and "…" not in line for line in lines[2:])
+    assert lines[2].split() == [
+        "start", "(UTC)", "posts", "rated", "authors", "mean", "±", "err", "shares", "revision",
+    ]  # fmt: skip
+    assert all("99,999" in line and line.rstrip().endswith("open") for line in lines[3:])
+
+
 @pytest.mark.parametrize("head", ["participation", "mobilisation", "problem"])
 def test_show_says_nothing_of_taking_part_in_groups_that_are_too_small(
     url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, head: str
@@ -177,7 +205,7 @@ def test_show_says_nothing_of_taking_part_in_groups_that_are_too_small(
     monkeypatch.setenv("COLUMNS", "180")
     assert run(["windows", "show", "all", "--head", head]) == 0
     shown = capfd.readouterr().out
-    assert "2026-03-01 12:00:00" in shown
+    assert "2026-03-01 12:00 " in shown
     assert "%" not in shown
 
 

@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient
 
 from core.settings import KafkaSettings
 from services.cli.topics import topic_plans
-from services.ingest.kafka_io import TopicAdmin
+from services.kafka_client import TopicAdmin
 from services.local.child import Child, Command
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer

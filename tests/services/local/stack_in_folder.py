@@ -62,7 +62,8 @@ def run(asked: StackOptions) -> None:
         session.supervisor.watch(
             lambda: session.supervisor.parts[-1].state is PartState.ENDED and is_idle()
         )
-        ports = [port for server in session.stack.servers for port in server.ports.values()]
+        servers = [part.server for part in session.supervisor.parts]
+        ports = [port for server in servers for port in server.ports.values()]
         say(
             cluster_id=settings.kafka.cluster_id,
             ports=ports,

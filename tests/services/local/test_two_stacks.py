@@ -16,7 +16,7 @@ import pytest
 
 from core import config
 from core.settings import KafkaSettings
-from services.ingest.kafka_io import TopicAdmin
+from services.kafka_client import TopicAdmin
 from services.local.kafka_server import KafkaServer
 from services.local.options import StackOptions
 from services.local.paths import DEFAULT_PATHS, RuntimePaths
@@ -132,7 +132,7 @@ def test_strangers_who_take_the_ports_in_between_are_left_alone_and_the_stack_co
         with Session(options, say=said.append, plan=strangers.plan) as session:
             session.bring_up()
             settings = config.load(environ=session.stack.environment).kafka
-            ours = {server.name: server for server in session.stack.servers}
+            ours = {part.server.name: part.server for part in session.supervisor.parts}
             assert all(server.is_up() for server in ours.values())
             assert settings.bootstrap_servers == ours["kafka"].bootstrap  # type: ignore[attr-defined]
             with TopicAdmin(settings) as admin:  # by the address that the broker itself tells
