@@ -4,6 +4,7 @@ Static: every scale is fixed at build time from sentences of ours, so a post's n
 depend on its batch (dynamic quantisation would take the scale of an activation from the batch).
 """
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,6 +112,8 @@ def quantise(onnx_file: Path, token_ids: Sequence[Sequence[int]], folder: Path) 
             f"building for CPU needs nncf and openvino ({error.name} is missing): run it with "
             ".venv-server/bin/python, which `make setup` makes"
         ) from error
+    # Which nodes it leaves as they are is what we asked for, and nothing to act on.
+    nncf.set_log_level(logging.WARNING)
     batches = _batches(token_ids)
     model: Any = openvino.Core().read_model(onnx_file)
     smooth = nncf.AdvancedSmoothQuantParameters(matmul=SMOOTH_ALPHA)

@@ -170,7 +170,10 @@ def _labels(head: str) -> tuple[str, ...]:
 def _print_table(
     query: str, rows: Sequence[tuple[int, int, Summary, str]], length_s: int, head: str
 ) -> None:
-    """Print windows a line each, within 80 columns for counts under 100,000; never broken."""
+    """Print windows a line each, within 80 columns for counts under 100,000; never broken.
+
+    The state is the revision, `closing` before the first, or `open`.
+    """
     trend = sparkline([summary.sentiment for _, _, summary, _ in rows])
     typer.echo(f"{query}, windows of {length_s} s; sentiment {trend} (▁ -1, █ +1)")
     typer.echo(f"shares: {' · '.join(label.replace('_', ' ') for label in _labels(head))}")
@@ -179,7 +182,7 @@ def _print_table(
     for name in ("posts", "rated", "authors", "mean", "± err"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("shares", no_wrap=True)
-    table.add_column("revision", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     to_minutes = all(start_s % 60 == 0 for start_s, _, _, _ in rows)
     form = "%Y-%m-%d %H:%M" if to_minutes else "%Y-%m-%d %H:%M:%S"
     for start_s, _, summary, state in rows:
@@ -191,7 +194,7 @@ def _print_table(
             f"{summary.authors:,}",
             "–" if summary.sentiment is None else f"{summary.sentiment:+.3f}",
             "–" if summary.stderr is None else f"{summary.stderr:.3f}",
-            " ".join(f"{share:4.0%}" for share in shares.values()),
+            "".join(f"{share:4.0%}" for share in shares.values()),
             state,
         )
     console = Console()

@@ -191,9 +191,9 @@ def test_show_prints_a_window_on_one_line_of_80_columns_and_cuts_nothing_off(
     assert run(["windows", "show", "all", "--head", head]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert len(lines) == 2 + 1 + 2
-    assert all(len(line) <= 80 and "…" not in line for line in lines[2:])
+    assert all(len(line.rstrip()) <= 80 and "…" not in line for line in lines[2:])
     assert lines[2].split() == [
-        "start", "(UTC)", "posts", "rated", "authors", "mean", "±", "err", "shares", "revision",
+        "start", "(UTC)", "posts", "rated", "authors", "mean", "±", "err", "shares", "state",
     ]  # fmt: skip
     assert all("99,999" in line and line.rstrip().endswith("open") for line in lines[3:])
 
