@@ -131,7 +131,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     """Batching, bounds and horizons of the worker."""
 
     group: str = "groundswell-worker"
-    """Consumer group; workers of one group share the partitions."""
+    """Consumer group, followed by the cluster's id; workers of one group share the partitions."""
     instance: Instance = ""
     """Name of this worker alone: back within its session it keeps its partitions. Empty: none."""
     leave_at_end: bool = True
@@ -217,7 +217,7 @@ class CloserSettings(Struct, frozen=True, kw_only=True):
     """The process that closes panes."""
 
     group: str = "groundswell-closer"
-    """Consumer group on `progress`; one member is active, the others stand by."""
+    """Consumer group on `progress`, followed by the cluster's id; one member is active."""
     tick_s: Seconds = 0.5
     """How often panes are checked."""
 
