@@ -114,7 +114,7 @@ def triton_command(
     http_port: int,
     grpc_port: int,
     metrics_port: int,
-    server_id: str = "triton",
+    server_id: str = "",
 ) -> TritonCommand:
     """The command line and environment that serve a built model repository.
 
@@ -131,7 +131,7 @@ def triton_command(
         http_port: Health and readiness.
         grpc_port: Inference.
         metrics_port: Triton's own Prometheus endpoint.
-        server_id: The name that the server gives in its metadata, `/v2`.
+        server_id: The name that the server gives in its metadata, `/v2`; Triton's own if empty.
 
     Raises:
         ConfigError: the environment lacks the wheel or a fitting Python, or there is no model.
@@ -153,7 +153,7 @@ def triton_command(
         f"--backend-directory={backends}",
         f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(grpc_port)}",
         "--disable-auto-complete-config",
-        f"--id={server_id}",
+        *([f"--id={server_id}"] if server_id else []),
         f"--http-address={loopback}", f"--http-port={http_port}",
         f"--grpc-address={loopback}", f"--grpc-port={grpc_port}",
         f"--metrics-address={loopback}", f"--metrics-port={metrics_port}",

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -179,3 +180,66 @@ def scraped_parts(prometheus: PrometheusServer) -> dict[str, str]:
     answer = json.loads(fetch(prometheus.port, "/api/v1/targets") or b"{}")
     targets = answer.get("data", {}).get("activeTargets", ())
     return {t["labels"]["part"]: t["health"] for t in targets if t["health"] != "unknown"}
+
+
+def test_a_stranger_on_the_port_is_not_taken_for_the_server(
+    tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    # Strangers that speak the very same protocol, on the ports that ours were to have.
+    for server in (
+        KafkaServer(tmp_path / "kafka", port=kafka.port),
+        RedisServer(tmp_path / "redis", port=redis_server.port),
+    ):
+        server.start()
+        try:
+            assert not server.is_ready()
+            assert not server.is_up()
+            assert server.lost_port() in (kafka.port, redis_server.port)
+            with pytest.raises(ServerFailed, match=rf"{server.name} ended with status 1"):
+                server.wait_ready()
+        finally:
+            server.kill()
+    assert kafka.is_up()
+    assert redis_server.is_up()
+    assert (kafka.lost_port(), redis_server.lost_port()) == (None, None)
+
+
+def test_what_answers_in_another_protocol_is_nobody(
+    kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    assert kafka_cluster(redis_server.port) == ""
+    assert redis_process(kafka.port) == 0
+    assert redis_process(redis_server.port) == redis_server.pid
+
+
+def test_a_broker_has_its_cluster_for_good_and_a_new_one_another(tmp_path: Path) -> None:
+    with KafkaServer(tmp_path / "one") as kafka:
+        assert kafka_cluster(kafka.port) == kafka.cluster_id
+    assert KafkaServer(tmp_path / "one").cluster_id == kafka.cluster_id
+    assert KafkaServer(tmp_path / "two").cluster_id != kafka.cluster_id
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x00\x00\x00\x08\x00\x00\x00\x07\x00\x00\x00\x00",  # no broker is registered
+        b"\x00\x00\x00\x0a\x00\x00\x00\x07\x00\x00\x00\x01\x00\x00",  # cut off
+        b"\x00\x00\x00\x0e\x00\x00\x00\x07\x00\x00\x00\x01\x00\x00\x00\x01\x7f\xff",
+        b"\x7f\xff\xff\xff" + b"\x00" * 64,
+    ],
+)
+def test_any_answer_but_that_of_a_registered_broker_is_nobody(reply: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+
+        def answer() -> None:
+            line, _ = stranger.accept()
+            with line:
+                line.recv(4096)
+                line.sendall(reply)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert kafka_cluster(stranger.getsockname()[1]) == ""
+        thread.join()
