@@ -22,6 +22,8 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
+from core.errors import ConfigError
+
 LATENCY_BUCKETS_S: Final = (
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 )  # fmt: skip
@@ -378,9 +380,17 @@ class Metrics:
         """Serve `/metrics`, with CPU and memory of this process; port 0 serves nothing.
 
         On a thread of its own.
+
+        Raises:
+            ConfigError: it cannot listen there.
         """
         if port:
             # When each series began is more series than it is worth.
             disable_created_metrics()
             ProcessCollector(registry=self.registry)
-            start_http_server(port, addr=address, registry=self.registry)
+            try:
+                start_http_server(port, addr=address, registry=self.registry)
+            except OSError as error:
+                raise ConfigError(
+                    f"metrics.port = {port}: cannot listen on {address}: {error.strerror}"
+                ) from error

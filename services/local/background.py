@@ -7,10 +7,11 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-from core.errors import GroundswellError
+from core.errors import ConfigError, GroundswellError
 from services.local.child import Command
 from services.local.paths import RuntimePaths
 from services.local.runfile import Run, end_leftovers, load_run, read_run
+from services.local.server import OWN, WRONG_USE
 from services.local.session import SUPERVISOR_LOG, StackAlreadyRuns
 
 _POLL_S = 0.1
@@ -35,6 +36,7 @@ def start_in_background(
         timeout_s: when to give up; the first start fetches and builds.
 
     Raises:
+        ConfigError: it says that it, or a part of it, is used wrongly.
         StackAlreadyRuns: there is one in this folder; its log is left alone.
         NotStarted: with the last it said.
     """
@@ -57,6 +59,9 @@ def start_in_background(
     while time.monotonic() < give_up_at:
         if supervisor.poll() is not None:
             lines = log_path.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+            refused = [line.removeprefix(OWN) for line in lines if line.startswith(OWN)]
+            if supervisor.returncode == WRONG_USE and refused:
+                raise ConfigError("\n".join(refused))
             raise NotStarted("\n".join(["the stack did not start; its last words:", *lines]))
         run = read_run(paths.runfile)
         if run is not None and run.supervisor.pid == supervisor.pid and is_up(run):

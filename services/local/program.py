@@ -5,13 +5,13 @@ from pathlib import Path
 
 from services.local.child import Command
 from services.local.probes import http_answers
-from services.local.server import LocalServer
+from services.local.server import WRONG_USE, LocalServer
 
 
 class Program(LocalServer):
     """A part without a class of its own: one of Groundswell's processes, or a test's."""
 
-    wrong_use_status = 2
+    wrong_use_status = WRONG_USE
 
     def __init__(
         self,

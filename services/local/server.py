@@ -14,7 +14,10 @@ from services.local.ports import is_free, listening_ports
 
 _READY_POLL_S = 0.05
 _LOG_TAIL_LINES = 15
-_OWN = "groundswell: "  # before each line of an error that our commands end with
+OWN = "groundswell: "
+"""Before each line of an error with which one of our commands ends."""
+WRONG_USE = 2
+"""The exit status of our commands for wrong use and wrong settings."""
 
 
 class ServerFailed(GroundswellError):
@@ -173,7 +176,7 @@ class LocalServer(ABC):
     def last_words(self) -> str:
         """Return why the server says that it ended: our own lines of errors, else its last ones."""
         said = self.log_tail().splitlines()
-        errors = [line.removeprefix(_OWN) for line in said if line.startswith(_OWN)]
+        errors = [line.removeprefix(OWN) for line in said if line.startswith(OWN)]
         return "\n".join(f"{self.name}: {line}" for line in errors or said)
 
     def describe(self, what: str) -> str:

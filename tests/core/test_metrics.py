@@ -1,6 +1,9 @@
+import socket
+
 import pytest
 from prometheus_client import generate_latest
 
+from core.errors import ConfigError
 from core.metrics import Metrics
 
 UNLABELLED = {
@@ -31,3 +34,10 @@ def test_every_role_together_is_every_metric() -> None:
         return {family.name for family in metrics.registry.collect()}
 
     assert set().union(*(names(Metrics(role=role)) for role in UNLABELLED)) == names(Metrics())
+
+
+def test_a_page_that_cannot_be_served_names_the_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"metrics.port = {port}: .*in use"):
+            Metrics(role="closer").serve("127.0.0.1", port)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import ConfigError
 from services.local.background import NotStarted, start_in_background, stop_stack
 from services.local.child import Command
 from services.local.paths import RuntimePaths
@@ -57,6 +58,14 @@ def test_a_supervisor_that_does_not_come_up_is_reported_with_its_last_words(tmp_
     broken = Command((sys.executable, "-c", "import sys; sys.exit('no room on the disk')"))
     with pytest.raises(NotStarted, match="no room on the disk"):
         start_in_background(broken, paths, is_ready, timeout_s=DEADLINE_S)
+
+
+def test_a_part_that_is_used_wrongly_is_wrong_use_of_the_stack_too(tmp_path: Path) -> None:
+    refuses = "import sys; print('groundswell: ingest: no such column', flush=True); sys.exit(2)"
+    with pytest.raises(ConfigError, match=r"^ingest: no such column$"):
+        start_in_background(
+            Command((sys.executable, "-c", refuses)), RuntimePaths(tmp_path), is_ready, DEADLINE_S
+        )
 
 
 def test_stopping_after_a_crash_of_the_supervisor_clears_its_file(tmp_path: Path) -> None:
