@@ -187,8 +187,11 @@ class KafkaSink:
         if self._producer is None:
             raise BrokerUnavailable("the producer is not connected")
         client: Any = self._producer.client
+        node = client.get_random_node()
+        if node is None:
+            raise BrokerUnavailable("no broker is known")
         try:
-            answer = await client.send(client.get_random_node(), MetadataRequest([]))
+            answer = await client.send(node, MetadataRequest([]))
         except (KafkaError, OSError) as error:
             raise BrokerUnavailable(f"the broker does not say who it is: {error}") from error
         return getattr(answer, "cluster_id", None) or ""
