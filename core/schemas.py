@@ -185,6 +185,8 @@ class DeadPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
         size: length of the whole message in bytes.
         payload: the message itself, the first 64 KiB of it (base64 on the wire); empty for
             duplicates, whose original was counted.
+        sealed_by: id of the author key that `payload` is encrypted under (`core.sealing`); "" if
+            it is plain, because there is no key.
     """
 
     reason: str
@@ -195,6 +197,7 @@ class DeadPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
     size: int
     dead_at: Time
     payload: bytes = b""
+    sealed_by: str = ""
 
 
 class Interval(Struct, frozen=True, array_like=True):

@@ -21,6 +21,7 @@ from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.ports import Scorer
 from core.reasons import DEAD_REASONS
+from core.sealing import Sealer
 from core.settings import Secret, Settings
 from services.bootstrap import make_live_scorer, make_store
 from services.cluster_guard import ClusterGuard
@@ -84,7 +85,7 @@ def make_engine(
     worker, clock = settings.worker, SystemClock()
     parts = FlowParts(
         store=store,
-        outlets=KafkaOutlets(sink, clock),
+        outlets=KafkaOutlets(sink, clock, Sealer(settings.ingest.author_key)),
         clock=clock,
         metrics=metrics,
         limits=BatchLimits.of(worker),

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from core.clock import Clock, from_epoch_ms
 from core.codec import encode
 from core.schemas import DeadPost, Progress
+from core.sealing import PLAIN, Sealer
 from stream.pipeline import Outcome
 from stream.store.increments import PartitionState
 from stream.topics import (
@@ -52,8 +53,9 @@ class RecordSink(Protocol):
 class KafkaOutlets:
     """Builds the records of the three topics; satisfies `stream.ports.Outlets`."""
 
-    def __init__(self, sink: RecordSink, clock: Clock) -> None:
+    def __init__(self, sink: RecordSink, clock: Clock, sealer: Sealer = PLAIN) -> None:
         self._sink = sink
+        self._sealer = sealer
         self._clock = clock
         self._cursors: dict[int, dict[str, int]] = {}
         self._model_version = ""
@@ -72,7 +74,10 @@ class KafkaOutlets:
         await self._sink.send(SCORED_POSTS, partition, records)
 
     async def send_dead(self, topic: str, partition: int, outcome: Outcome) -> None:
-        """Produce dead letters, each with its bytes (cut at 64 KiB), place and reason."""
+        """Produce dead letters, each with its bytes (cut at 64 KiB), place and reason.
+
+        The bytes are sealed: whoever else writes to `posts` need not hide authors as ingest does.
+        """
         now = self._clock.now()
         records = [
             OutRecord(
@@ -86,7 +91,8 @@ class KafkaOutlets:
                         offset=letter.offset,
                         size=len(letter.value),
                         dead_at=now,
-                        payload=letter.value[:MAX_DEAD_PAYLOAD_BYTES],
+                        payload=self._sealer.seal(letter.value[:MAX_DEAD_PAYLOAD_BYTES]),
+                        sealed_by=self._sealer.key_id,
                     )
                 ),
             )

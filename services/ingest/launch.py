@@ -17,6 +17,7 @@ from core.clock import SystemClock
 from core.errors import BrokerUnavailable, ConfigError
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
+from core.sealing import Sealer
 from core.settings import KafkaSettings, Settings
 from services.ingest.cursor_store import CursorStore
 from services.ingest.edge import Edge
@@ -118,12 +119,16 @@ def run_ingest(
         producer = _connect(settings.kafka, stop)
         if producer is None:
             return 0
-        writer = LetterWriter(source.name, IngestTopics(), settings.kafka.max_message_bytes, clock)
+        sealer = Sealer(settings.ingest.author_key)
+        writer = LetterWriter(
+            source.name, IngestTopics(), settings.kafka.max_message_bytes, clock, sealer
+        )
+        state_dir = Path(settings.ingest.cursor_dir)
         try:
             IngestRunner(
                 source, producer, store, writer, settings.ingest, metrics, clock, stop,
                 edge=Edge(source, settings.ingest, metrics),
-                keep_sample=SampleStore(Path(settings.ingest.cursor_dir), source.name, clock).keep,
+                samples=SampleStore(state_dir, source.name, clock, sealer),
             ).run()  # fmt: skip
         finally:
             producer.close(timeout_s=1.0)

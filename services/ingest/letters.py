@@ -9,6 +9,7 @@ import msgspec
 from core import codec, reasons
 from core.clock import Clock
 from core.schemas import DeadPost, Post
+from core.sealing import PLAIN, Sealer
 from services.ingest.outbox import Letter
 from services.ingest.sources.base import Gap, Ignored, RawRecord, SourceItem, Unmappable
 
@@ -33,15 +34,22 @@ class LetterWriter:
         topics: where letters go.
         max_message_bytes: a larger value becomes a dead letter, reason `too_large`.
         clock: for the time on dead letters.
+        sealer: Encrypts what dead letters carry; without one it stays plain, as authors do.
     """
 
     def __init__(
-        self, source: str, topics: IngestTopics, max_message_bytes: int, clock: Clock
+        self,
+        source: str,
+        topics: IngestTopics,
+        max_message_bytes: int,
+        clock: Clock,
+        sealer: Sealer = PLAIN,
     ) -> None:
         self._source = source
         self._topics = topics
         self._max_message_bytes = max_message_bytes
         self._clock = clock
+        self._sealer = sealer
 
     def letter(self, item: SourceItem) -> Letter:
         """Return the record that carries `item`; never raises for what the item holds."""
@@ -78,7 +86,8 @@ class LetterWriter:
             offset=-1,
             size=len(raw),
             dead_at=self._clock.now(),
-            payload=raw[:DEAD_PAYLOAD_BYTES],
+            payload=self._sealer.seal(raw[:DEAD_PAYLOAD_BYTES]),
+            sealed_by=self._sealer.key_id,
         )
         # The cursor makes the key the same when the item is sent again after a crash.
         place = msgspec.json.encode(cursor).decode()

@@ -26,6 +26,7 @@ from core.settings import IngestSettings
 from services.ingest.cursor_store import CursorStore, StoredCursor, Totals
 from services.ingest.letters import LetterWriter
 from services.ingest.outbox import Letter, Outbox
+from services.ingest.samples import SampleStore
 from services.ingest.sources.base import Gap, Source, SourceItem, Unmappable
 from services.kafka_client.messages import Producer
 
@@ -54,7 +55,7 @@ class IngestRunner:
         stop: set by a signal handler; the runner stops within `settings.stop_timeout_s`.
         wait: blocks for so many seconds.
         edge: what is done to items before they become records; None is nothing.
-        keep_sample: given each unmappable item and what is wrong with it; None keeps none.
+        samples: Where some of the unmappable items are kept for a while; None keeps none.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class IngestRunner:
         stop: threading.Event,
         wait: Callable[[float], None] = time.sleep,
         edge: Callable[[Sequence[SourceItem]], Sequence[SourceItem]] | None = None,
-        keep_sample: Callable[[bytes, str], object] | None = None,
+        samples: SampleStore | None = None,
     ) -> None:
         self._source = source
         self._producer = producer
@@ -81,7 +82,7 @@ class IngestRunner:
         self._stop = stop
         self._wait = wait
         self._edge = edge
-        self._keep_sample = keep_sample
+        self._samples = samples
         self._outbox = Outbox(producer, settings.max_buffered_posts, settings.max_buffered_bytes)
         self._largest_bytes = 1
         self._next_save_s = 0.0
@@ -180,8 +181,8 @@ class IngestRunner:
         for item, letter in zip(items, letters, strict=True):
             if letter.topic:
                 sent += 1
-                if self._keep_sample is not None and isinstance(item.record, Unmappable):
-                    self._keep_sample(item.record.raw, item.record.detail)
+                if self._samples is not None and isinstance(item.record, Unmappable):
+                    self._samples.keep(item.record.raw, item.record.detail)
             elif isinstance(item.record, Gap):
                 self._count_gap(item.record)
             else:
@@ -294,6 +295,8 @@ class IngestRunner:
                 self._wait(min(left_s, POLL_TIMEOUT_S))
 
     def _save_when_due(self) -> None:
+        if self._samples is not None:
+            self._samples.expire_when_due()
         now_s = self._clock.monotonic()
         if now_s >= self._next_save_s:
             self._next_save_s = now_s + CURSOR_EVERY_S

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from core.clock import ManualClock
+from core.sealing import Sealer
+from core.settings import Secret
 from services.ingest.samples import EVERY_S, MAX_AGE_S, MAX_BYTES, MAX_SAMPLES, SampleStore
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -35,15 +38,49 @@ def test_samples_are_bounded_in_number_and_size_also_over_restarts(tmp_path: Pat
     assert all(len(s.payload) == MAX_BYTES and s.size == 100_000 for s in samples)
 
 
-def test_old_samples_are_forgotten(tmp_path: Path) -> None:
+def test_a_sample_is_deleted_in_mid_run_once_it_is_a_week_old(tmp_path: Path) -> None:
     clock = ManualClock(START)
-    SampleStore(tmp_path, "bluesky", clock).keep(b"old", "kind")
-    (old,) = (tmp_path / "bluesky.samples").iterdir()
-    os.utime(old, (START.timestamp(), START.timestamp()))
-    clock.advance(MAX_AGE_S + 1)
     store = SampleStore(tmp_path, "bluesky", clock)
+    store.keep(b"old", "kind")
+    clock.advance(MAX_AGE_S - EVERY_S)
     store.keep(b"new", "kind")
+    store.expire_when_due()
+    assert [s.payload for s in store.samples()] == [b"new", b"old"]
+    clock.advance(EVERY_S + 1)
+    store.expire_when_due()
     assert [s.payload for s in store.samples()] == [b"new"]
+
+
+def test_samples_of_a_source_that_runs_no_more_are_deleted_by_another(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    SampleStore(tmp_path, "mastodon", clock).keep(b"old", "kind")
+    clock.advance(MAX_AGE_S + 1)
+    SampleStore(tmp_path, "bluesky", clock).expire_when_due()
+    assert not list((tmp_path / "mastodon.samples").iterdir())
+
+
+def test_with_a_key_samples_are_sealed_and_plain_ones_of_before_are_deleted(tmp_path: Path) -> None:
+    clock, sealer = ManualClock(START), Sealer(Secret("key"))
+    SampleStore(tmp_path, "bluesky", clock).keep(b"plain", "kind")
+    store = SampleStore(tmp_path, "bluesky", clock, sealer)
+    clock.advance(EVERY_S)
+    store.keep(b"said by ana", "kind")
+    store.expire_when_due()
+    (sample,) = store.samples()
+    assert b"ana" not in sample.payload
+    assert sealer.open(sample.payload, sample.sealed_by) == b"said by ana"
+    (file,) = (tmp_path / "bluesky.samples").iterdir()
+    assert file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"at": "yesterday"}'])
+def test_a_file_that_is_no_sample_is_deleted(tmp_path: Path, content: bytes) -> None:
+    store = SampleStore(tmp_path, "bluesky", ManualClock(START))
+    (tmp_path / "bluesky.samples").mkdir()
+    (tmp_path / "bluesky.samples" / "007.json").write_bytes(content)
+    assert store.samples() == []
+    store.expire_when_due()
+    assert not list((tmp_path / "bluesky.samples").iterdir())
 
 
 def test_a_place_that_cannot_be_written_costs_the_sample_only(tmp_path: Path) -> None:
