@@ -100,6 +100,6 @@ FORMS: Final[Mapping[str, Form]] = {
     ),
     "reddit": Form("reddit", _shared("reddit"), {"remember_posts": 5_000}),
     "rss": Form("rss", _rss, {"remember_entries": 2 * FEED_WINDOW}),
-    "webhook": Form("webhook", _shared("webhook"), {"remember_requests": 500}),
+    "webhook": Form("webhook", _shared("webhook"), {"remember_requests": 4_000}),
 }
 """Name -> form."""

@@ -5,6 +5,7 @@ Decoding validates once, here; inside the house the types are trusted.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
@@ -15,6 +16,7 @@ from core.schemas import Alert, DeadPost, Post, PostEvent, Progress, ScoredPost,
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_QUOTED: Final = re.compile(r"'.*'", re.DOTALL)
 _encoder: Final = msgspec.json.Encoder()
 _any_decoder: Final = msgspec.json.Decoder()
 
@@ -63,7 +65,7 @@ def _diagnose(raw: bytes, error: Exception) -> DecodeError:
     except RecursionError:
         return DecodeError(reasons.TOO_DEEP, "nested deeper than the decoder follows")
     except msgspec.MsgspecError as not_json:
-        return DecodeError(reasons.NOT_JSON, str(not_json))
+        return DecodeError(reasons.NOT_JSON, without_values(str(not_json)))
     if not isinstance(value, dict):
         return DecodeError(
             reasons.NOT_OBJECT, f"expected an object, got a JSON {type(value).__name__}"
@@ -71,7 +73,7 @@ def _diagnose(raw: bytes, error: Exception) -> DecodeError:
     version = cast("dict[str, Any]", value).get("v", 1)
     if type(version) is not int or version != 1:  # `true` equals 1
         return DecodeError(reasons.UNKNOWN_VERSION, "expected version 1 in `v`")
-    return DecodeError(_field_reason(str(error)), _without_values(str(error)))
+    return DecodeError(_field_reason(str(error)), without_values(str(error)))
 
 
 def _field_reason(message: str) -> str:
@@ -85,9 +87,19 @@ def _field_reason(message: str) -> str:
     return reasons.OUT_OF_RANGE
 
 
-def _without_values(message: str) -> str:
-    """Cut an error message to a length that is safe in a log line."""
-    return message[:300]
+def without_values(message: str) -> str:
+    """Return a message of msgspec's without the values and the unknown names that it quotes.
+
+    Example:
+        >>> without_values("Invalid enum value 'ana' - at `$.kind`")
+        'Invalid enum value (not shown) - at `$.kind`'
+        >>> without_values("Object contains unknown field `ana` - at `$.posts[0]`")
+        'Object contains an unknown field'
+    """
+    # A name may look like the path behind it: after one nothing is certain.
+    if "unknown field" in message:
+        return "Object contains an unknown field"
+    return _QUOTED.sub("(not shown)", message)[:300]
 
 
 post_decoder: Final = RecordDecoder(Post)

@@ -116,6 +116,10 @@ class Metrics:
         self.source_duplicates = self._counter(
             "source_duplicates", "Messages that came again and were left out", "source"
         )
+        self.webhook_requests = self._counter(
+            "webhook_requests", "Requests to the webhook, by what signs them and what became of it",
+            "scheme", "outcome",
+        )  # fmt: skip
         self.source_gaps = self._counter(
             "source_gaps", "Times that items were missed for good", "source", "cause"
         )

@@ -1,4 +1,6 @@
-"""What is done to every post at the edge, before Kafka: its language is found, copies are marked.
+"""What is done to every post at the edge, before Kafka.
+
+The address of a hidden author's post is left out, its language is found, copies are marked.
 
 Here and not in the workers, because here all authors of a source pass one place in one order, and
 because what is written into the record is the same for whoever reads it, whenever, in whatever
@@ -31,7 +33,7 @@ MIN_LETTERS: Final = 12
 
 
 class Edge:
-    """Finds languages and marks copies in what a source delivers, in order.
+    """Takes addresses off, finds languages and marks copies in what a source delivers, in order.
 
     Args:
         source: whose items they are.
@@ -41,6 +43,8 @@ class Edge:
 
     def __init__(self, source: Source, settings: IngestSettings, metrics: Metrics) -> None:
         name = source.name
+        # The address of a post names its author on most platforms.
+        self._hides_addresses = bool(settings.author_key) and not is_public(source.options)
         self._copies: NearDuplicates | None = None
         self._detector: LanguageDetector | None = None
         if _is_for(settings.mark_copies, source) and settings.copies_remembered:
@@ -57,7 +61,9 @@ class Edge:
         }
 
     def __call__(self, items: Sequence[SourceItem]) -> Sequence[SourceItem]:
-        """Return the items with their languages and marks."""
+        """Return the items with their languages and marks, without what names a hidden author."""
+        if self._hides_addresses:
+            items = [_without_address(item) for item in items]
         if self._detector is not None:
             items = [self._with_language(item) for item in items]
         if self._copies is not None:
@@ -101,6 +107,18 @@ class Edge:
                 record = msgspec.structs.replace(post, near_duplicate=True)
                 marked[row] = msgspec.structs.replace(items[row], record=record)
         return marked
+
+
+def is_public(options: msgspec.Struct) -> bool:
+    """Tell whether a source's options say that its authors are public figures only."""
+    return getattr(options, "authors", "") == "public"
+
+
+def _without_address(item: SourceItem) -> SourceItem:
+    record = item.record
+    if not isinstance(record, Post) or record.url is None:
+        return item
+    return msgspec.structs.replace(item, record=msgspec.structs.replace(record, url=None))
 
 
 def _is_for(which: Literal["live", "all", "none"], source: Source) -> bool:

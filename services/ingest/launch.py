@@ -10,7 +10,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-import msgspec
 import stamina
 
 from core.clock import SystemClock
@@ -20,7 +19,7 @@ from core.metrics import Metrics
 from core.sealing import Sealer
 from core.settings import KafkaSettings, Settings
 from services.ingest.cursor_store import CursorStore
-from services.ingest.edge import Edge
+from services.ingest.edge import Edge, is_public
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.options import load_options
 from services.ingest.runner import IngestRunner
@@ -34,11 +33,6 @@ NO_KEY: Final = (
     "needs a key to do so. `groundswell up` makes one; else set "
     "GROUNDSWELL__INGEST__AUTHOR_KEY_FILE to a file with a random line, for workers too"
 )
-
-
-def is_public(options: msgspec.Struct) -> bool:
-    """Tell whether a source's options say that its authors are public figures only."""
-    return getattr(options, "authors", "") == "public"
 
 
 def make_source(

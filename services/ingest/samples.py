@@ -50,9 +50,7 @@ class SampleStore:
         sealer: Encrypts the items; without one they stay plain, as authors do.
     """
 
-    def __init__(
-        self, directory: Path, source: str, clock: Clock, sealer: Sealer = PLAIN
-    ) -> None:
+    def __init__(self, directory: Path, source: str, clock: Clock, sealer: Sealer = PLAIN) -> None:
         self._directory = directory
         self._folder = directory / f"{source}.samples"
         self._clock = clock

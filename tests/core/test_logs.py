@@ -1,10 +1,14 @@
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
 
+from core.errors import ConfigError
 from core.logs import get_logger, set_up
 from core.settings import LogSettings, Secret
 
@@ -13,7 +17,9 @@ from core.settings import LogSettings, Secret
 def _as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -63,3 +69,55 @@ def test_lines_for_people_have_the_event_and_its_values(capsys: pytest.CaptureFi
     shown = capsys.readouterr().err
     assert "applied" in shown
     assert "posts=3" in shown
+
+
+class _Failing:
+    """Fails in the ways in which code that holds somebody's words fails."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def key(self) -> None:
+        held = self.words
+        {}[held]
+
+    def number(self) -> None:
+        int(self.words)
+
+    def caused(self) -> None:
+        try:
+            self.key()
+        except KeyError as error:
+            raise ValueError(self.words) from error
+
+    def group(self) -> None:
+        raise ExceptionGroup(self.words, [ValueError(self.words)])
+
+
+@pytest.mark.parametrize("way", ["key", "number", "caused", "group"])
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_what_an_exception_quotes_is_in_no_log_whoever_logs_it(
+    way: str, form: Literal["console", "json"], capsys: pytest.CaptureFixture[str]
+):
+    set_up(LogSettings(format=form), "worker")
+    try:
+        getattr(_Failing("can" + "ary words"), way)()  # the line itself is shown
+    except Exception as error:
+        get_logger("ours").exception("ours failed")
+        logging.getLogger("library").exception("library failed: %r", error)
+        logging.getLogger("asyncio").error(f"lost\nfuture: {error!r}", exc_info=error)
+        sys.excepthook(type(error), error, error.__traceback__)
+    shown = capsys.readouterr().err
+    for line in ("ours failed", "library failed", "lost", "ended by an error nobody caught"):
+        assert line in shown
+    assert f"in {way}" in shown
+    assert "canary" not in shown
+
+
+def test_errors_of_ours_and_of_the_system_keep_their_messages(capsys: pytest.CaptureFixture[str]):
+    set_up(LogSettings(), "worker")
+    for error in (ConfigError("port = 0"), ConnectionResetError(104, "reset by peer")):
+        logging.getLogger("library").error("failed: %s", error, exc_info=error)
+    shown = capsys.readouterr().err
+    assert shown.count("port = 0") == 2
+    assert shown.count("reset by peer") == 2

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final, Literal, TypeAlias
 
 import msgspec
 
+from core.codec import without_values
 from core.errors import ConfigError
 from services.ingest.replay.options import FIELDS
 
@@ -146,7 +147,7 @@ def read_jsonl(path: Path, wanted: Mapping[str, str]) -> Iterator[Fields | BadRo
         try:
             tree = decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            yield BadRow(line, f"not a JSON object: {str(error)[:200]}")
+            yield BadRow(line, f"not a JSON object: {without_values(str(error))}")
             continue
         if paths is None:
             plain = {field: key for field, key in wanted.items() if "." not in key}

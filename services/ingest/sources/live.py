@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from msgspec import Struct
 
 from core.errors import ConfigError, FatalError, TransientError
-from core.logs import get_logger
+from core.logs import describe_error, describe_traceback, get_logger
 from services.ingest.sources.base import (
     Cursor,
     Gap,
@@ -253,7 +253,7 @@ class LiveSource(Source[Options]):
         except (ConfigError, FatalError) as error:
             self._failure = error
         except BaseException as error:  # a thread has nobody else to tell
-            self._failure = FatalError(f"reader of {self.name} failed: {error!r}")
+            self._failure = FatalError(f"reader of {self.name} failed: {describe_traceback(error)}")
             self._failure.__cause__ = error
         finally:
             self._connected.set(0)
@@ -314,7 +314,7 @@ def _why(session: asyncio.Future[None]) -> SessionEnded:
     except SessionEnded as ended:
         return ended
     except TimeoutError as error:
-        return SessionEnded("timeout", str(error))
+        return SessionEnded("timeout", describe_error(error))
     except OSError as error:
-        return SessionEnded("network", f"{type(error).__name__}: {error}")
+        return SessionEnded("network", describe_error(error))
     return SessionEnded("closed")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from core.clock import Clock, SystemClock
 from core.metrics import Metrics
 from core.schemas import Post, PostEvent
 from core.settings import Secret
@@ -42,6 +43,8 @@ class SourceReader:
         directory: its state.
         secret: of the source.
         acknowledges: False keeps back what the runner would say.
+        clock: What the time is; the machine's unless given.
+        author_key: Of the author hashes; "" leaves authors plain.
 
     Attributes:
         items: all that was delivered so far.
@@ -56,11 +59,19 @@ class SourceReader:
         *,
         secret: str = "",
         acknowledges: bool = True,
+        clock: Clock | None = None,
+        author_key: str = "",
     ) -> None:
         kind: type[Source] = SOURCES.get(name)
         limits = FAST_LIMITS | options.get("limits", {})
         self.metrics = Metrics(role="ingest")
-        context = SourceContext(directory, metrics=self.metrics, secret=Secret(secret))
+        context = SourceContext(
+            directory,
+            Secret(author_key),
+            clock or SystemClock(),
+            metrics=self.metrics,
+            secret=Secret(secret),
+        )
         self.source = kind(load_options(kind.Options, None, options | {"limits": limits}), context)
         self.items: list[SourceItem] = []
         self.cursor: Cursor | None = None

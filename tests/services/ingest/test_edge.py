@@ -153,3 +153,14 @@ def test_every_registered_source_that_is_live_refuses_to_start_without_a_key():
         with pytest.raises(ConfigError):
             make_source(Settings(), name)
     assert not {"replay", "synthetic"} & set(live)
+
+
+@pytest.mark.parametrize(
+    ("key", "authors", "kept"),
+    [("k", "hashed", False), ("k", "public", True), ("", "hashed", True)],
+)
+def test_the_address_of_a_hidden_authors_post_is_left_out(key: str, authors: str, kept: bool):
+    source = LiveStub(Options(authors), SourceContext(state_dir=None))  # type: ignore[arg-type]
+    edge = Edge(source, IngestSettings(author_key=Secret(key)), Metrics())
+    (post,) = posts_of(list(edge(items_of(make_post(1, url="https://a.example/@ana/1")))))
+    assert (post.url is not None) == kept

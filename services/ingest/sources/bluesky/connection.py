@@ -23,7 +23,7 @@ from websockets.exceptions import (
     WebSocketException,
 )
 
-from core.logs import get_logger
+from core.logs import describe_error, get_logger
 from services.ingest.sources.bluesky.options import BlueskyOptions, base_url
 from services.ingest.sources.live import SessionEnded
 
@@ -38,6 +38,12 @@ MAX_QUEUED_FRAMES: Final = 64
 _CLOSE_TIMEOUT_S: Final = 0.3
 _MESSAGE_TOO_BIG: Final = 1009
 _POLICY_VIOLATION: Final = 1008
+_KNOWN_NAMES: Final = frozenset(
+    (
+        "ConsumerTooSlow", "CursorTooOld", "FutureCursor", "InvalidCursor", "InvalidRequest",
+        "OutdatedCursor", "UnknownZstdDictionary",
+    )
+)  # fmt: skip
 
 
 class Unpacker:
@@ -70,8 +76,8 @@ class Unpacker:
                 if size > 0:
                     return f"{size} bytes once decompressed, expected at most {self._max_bytes}"
             return self._zstd.decompress(frame, max_output_size=self._max_bytes)
-        except (zstandard.ZstdError, MemoryError, ValueError) as error:
-            return f"not a zstd frame of this dictionary: {str(error)[:100]}"
+        except (zstandard.ZstdError, MemoryError, ValueError):
+            return "not a zstd frame of this dictionary"
 
 
 def subscribe_url(
@@ -178,7 +184,9 @@ class Dictionaries:
                     if len(content) > MAX_DICTIONARY_BYTES:
                         break
         except aiohttp.ClientError as error:
-            raise SessionEnded("network", f"fetching the dictionary: {error}") from error
+            raise SessionEnded(
+                "network", f"fetching the dictionary: {describe_error(error)}"
+            ) from error
         if len(content) > MAX_DICTIONARY_BYTES:
             raise SessionEnded("refused", f"the dictionary is over {MAX_DICTIONARY_BYTES} bytes")
         return Unpacker(content, self._options.max_message_bytes)
@@ -219,9 +227,9 @@ async def open_socket(
         answer = error.response
         raise _refused(answer.status_code, answer.headers, bytes(answer.body or b"")) from error
     except InvalidHandshake as error:
-        raise SessionEnded("handshake", f"{type(error).__name__}: {error}") from error
+        raise SessionEnded("handshake", describe_error(error)) from error
     except WebSocketException as error:
-        raise SessionEnded("protocol", f"{type(error).__name__}: {error}") from error
+        raise SessionEnded("protocol", describe_error(error)) from error
 
 
 def closed(error: ConnectionClosed) -> SessionEnded:
@@ -231,8 +239,8 @@ def closed(error: ConnectionClosed) -> SessionEnded:
         return SessionEnded("too_large", "a message over max_message_bytes")
     if received is None:
         return SessionEnded("network", "closed without a word")
-    said = f"{received.code} {received.reason[:200]}".strip()
-    return SessionEnded("refused" if received.code == _POLICY_VIOLATION else "closed", said)
+    cause = "refused" if received.code == _POLICY_VIOLATION else "closed"
+    return SessionEnded(cause, f"code {received.code}")
 
 
 class Refused(SessionEnded):
@@ -241,13 +249,29 @@ class Refused(SessionEnded):
     Attributes:
         status: of HTTP.
         name: what a v2 server calls it, such as `CursorTooOld`; "" if it does not say.
+        words: What the server wrote beside it. Shown only where it can speak of our own options.
+        is_about_cursor: The server's words speak of the cursor.
     """
 
     def __init__(self, status: int, name: str, detail: str, retry_after_s: float | None) -> None:
         cause = "busy" if status in (429, 503) else "refused"
-        super().__init__(cause, f"HTTP {status} {name} {detail}", retry_after_s=retry_after_s)
+        super().__init__(
+            cause, f"HTTP {status} {shown_name(name)}".strip(), retry_after_s=retry_after_s
+        )
         self.status = status
         self.name = name
+        self.words = detail
+        self.is_about_cursor = name == "CursorTooOld" or (
+            status == 400 and "cursor" in f"{name} {detail}".lower()
+        )
+
+
+def shown_name(name: str) -> str:
+    """Return what a server calls its error or notice, if it is one that is known.
+
+    Anything else that it writes may name the account it speaks of, and logs name nobody.
+    """
+    return name if name in _KNOWN_NAMES else ""
 
 
 class _Said(msgspec.Struct):

@@ -76,7 +76,7 @@ class Mapper:
             return (self._event("delete", post_id, author, now, at_us(event.us)),)
         record = event.record
         if record is None:
-            return (Unmappable(raw, f"a {event.operation[:10]!r} of a post without its record"),)
+            return (Unmappable(raw, "a post that is created or updated without its record"),)
         lang = _cached_language(record.langs[0]) if record.langs else ""
         if event.operation == "update":
             return (
@@ -86,7 +86,7 @@ class Mapper:
                 ),
             )  # fmt: skip
         if event.operation != "create":
-            return (Unmappable(raw, f"operation {event.operation[:20]!r} of a post"),)
+            return (Unmappable(raw, "an operation on a post that is none of the three known ones"),)
         return self._new_post(event, record, post_id, author, lang, now)
 
     def _new_post(

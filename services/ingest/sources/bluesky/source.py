@@ -17,6 +17,7 @@ from services.ingest.sources.bluesky.connection import (
     Refused,
     Unpacker,
     open_socket,
+    shown_name,
 )
 from services.ingest.sources.bluesky.mapping import Mapper
 from services.ingest.sources.bluesky.options import BlueskyOptions
@@ -192,8 +193,8 @@ class BlueskySource(LiveSource[BlueskyOptions]):
     def _told(self, frame: Notice | Refusal) -> None:
         if isinstance(frame, Refusal):
             cause = _CAUSE_OF.get(frame.error, "server_error")
-            raise SessionEnded(cause, f"{frame.error[:60]} {frame.message[:200]}")
-        self.log.warning("server notice", notice=frame.name[:60], message=frame.message[:200])
+            raise SessionEnded(cause, shown_name(frame.error))
+        self.log.warning("server notice", notice=shown_name(frame.name) or "another")
         if frame.name == _FUTURE and self.resumption.is_by_number:
             self.resumption.distrust_numbers()
             raise SessionEnded("renumbered", "our number is of the future there", at_once=True)
@@ -219,7 +220,9 @@ class BlueskySource(LiveSource[BlueskyOptions]):
         if error.cause == "refused" and not self._has_received:
             self._refusals += 1
             if self._refusals >= _ROUNDS_REFUSED * len(self.hosts):
-                raise ConfigError(f"bluesky: the server refuses the options: {error}")
+                # Nothing was received from anybody yet: these words are about our options.
+                words = error.words if isinstance(error, Refused) else ""
+                raise ConfigError(f"bluesky: the server refuses the options: {error} {words}")
         if not self._is_open or error.cause in ("stalled", "too_slow"):
             self.hosts.rotate()
 
@@ -228,10 +231,7 @@ class BlueskySource(LiveSource[BlueskyOptions]):
         if refusal.name == "UnknownZstdDictionary":
             self._dictionaries.forget(self.hosts.current)
             return True
-        is_about_cursor = refusal.name == "CursorTooOld" or (
-            refusal.status == 400 and "cursor" in str(refusal).lower()
-        )
-        if is_about_cursor and self.resumption.can_ask_otherwise:
+        if refusal.is_about_cursor and self.resumption.can_ask_otherwise:
             self.resumption.refused()
             refusal.at_once = True
             return True

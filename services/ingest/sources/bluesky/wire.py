@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core.clock import EPOCH
+from core.codec import without_values
 from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
 
 Position64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -258,4 +259,4 @@ def _us(at: datetime) -> int:
 
 def _said(error: Exception) -> str:
     """Return the decoder's words: types and paths, never values."""
-    return f"{type(error).__name__}: {error}"[:200]
+    return f"{type(error).__name__}: {without_values(str(error))}"[:200]

@@ -10,14 +10,13 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from core.errors import ConfigError
+from core.logs import describe_error
 from services.ingest.sources.base import Unmappable
 from services.ingest.sources.bounded_http import asked_wait_s
 from services.ingest.sources.live import SessionEnded
 from services.ingest.sources.mastodon.options import Stream
 from services.ingest.sources.mastodon.sse import MAX_EVENT_BYTES, EventDecoder, ServerEvent
 from services.ingest.sources.records import decode_json, text_of
-
-SHOWN_REASON_CHARS = 200
 
 
 def refusal(status: int, headers: Any, now: datetime, has_token: bool) -> Exception:
@@ -147,6 +146,5 @@ def _is_of(stream: Stream, words: list[str]) -> bool:
 
 def _why_closed(socket: aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage) -> str:
     if message.type is aiohttp.WSMsgType.ERROR:
-        return f"{message.data!r}"[:SHOWN_REASON_CHARS]
-    reason = str(message.extra or "")[:SHOWN_REASON_CHARS]
-    return f"code {socket.close_code} {reason}".strip()
+        return describe_error(message.data)
+    return f"code {socket.close_code}"

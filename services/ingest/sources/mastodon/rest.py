@@ -10,6 +10,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
+from core.logs import describe_error
 from services.ingest.sources.base import Unmappable
 from services.ingest.sources.bounded_http import (
     AnswerTooLarge,
@@ -127,7 +128,7 @@ class Rest:
                     else:
                         fault = f"HTTP {answer.status}"
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                fault, rest_s = f"{type(error).__name__}: {error}", None
+                fault, rest_s = describe_error(error), None
             except (AnswerTooLarge, AnswerUnreadable) as error:
                 fault, rest_s = str(error), None
             if attempt + 1 < _ATTEMPTS:

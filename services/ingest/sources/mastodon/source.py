@@ -12,6 +12,7 @@ import aiohttp
 
 from core.authors import author_hasher
 from core.errors import ConfigError, FatalError
+from core.logs import describe_error
 from core.settings import Secret
 from services.ingest.sources.base import Cursor, SourceContext, Unmappable
 from services.ingest.sources.bounded_http import USER_AGENT
@@ -108,7 +109,7 @@ class MastodonSource(LiveSource[MastodonOptions]):
                 )  # fmt: skip
                 await self._stream_all(http, rest)
         except (aiohttp.ClientError, asyncio.IncompleteReadError) as error:
-            raise SessionEnded("network", f"{type(error).__name__}: {error}") from error
+            raise SessionEnded("network", describe_error(error)) from error
 
     async def _stream_all(self, http: aiohttp.ClientSession, rest: Rest) -> None:
         held, delivery = self._held, self._delivery
@@ -163,7 +164,9 @@ class MastodonSource(LiveSource[MastodonOptions]):
             try:
                 check_url("streaming_url", found, ("https", "http", "wss", "ws"))
             except ConfigError as error:
-                raise SessionEnded("protocol", str(error)) from error
+                raise SessionEnded(
+                    "protocol", "the server names no streaming address that can be used"
+                ) from error
             self._streaming_url = found
         return self._streaming_url
 

@@ -18,6 +18,7 @@ from services.ingest.sources.bounded_http import (
 from services.ingest.sources.public_web import NotPublic, check_target
 from services.ingest.sources.rss.options import RssOptions
 
+_NOT_PUBLIC = "NotPublic: it leads to an address that is not public, or to no http or https"
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -71,12 +72,13 @@ async def fetch(
                     continue
                 return await _read(answer, options.max_feed_bytes, now)
         return Fetched(0, fault=f"over {options.max_redirects} redirects")
-    except NotPublic as error:
-        return Fetched(0, fault=str(error))
+    except NotPublic:
+        return Fetched(0, fault=_NOT_PUBLIC)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # A refusal of the resolver comes wrapped by the connector.
-        cause = error.__cause__ if isinstance(error.__cause__, NotPublic) else error
-        return Fetched(0, fault=f"{type(cause).__name__}: {cause}"[:300])
+        is_refused = isinstance(error.__cause__, NotPublic)
+        # Without its message: it quotes where a redirect led.
+        return Fetched(0, fault=_NOT_PUBLIC if is_refused else type(error).__name__)
 
 
 async def _read(answer: aiohttp.ClientResponse, max_bytes: int, now: datetime) -> Fetched:

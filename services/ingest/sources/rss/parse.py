@@ -51,6 +51,7 @@ def parse_feed(
     now: datetime,
     author: Callable[[str], str] = str,
     content_type: str = "",
+    hides_ids: bool = False,
 ) -> list[Entry] | Unmappable:
     """Return the entries of a feed, oldest first, or why this is none.
 
@@ -60,6 +61,7 @@ def parse_feed(
         now: the ingest time.
         author: hides an author's name.
         content_type: header of the answer; its character set counts.
+        hides_ids: Make ids hashes: entries are named by their addresses, and those name people.
     """
     try:
         tree = _read(body, content_type)
@@ -70,7 +72,7 @@ def parse_feed(
     feed = tree.get("feed")
     feed = feed if isinstance(feed, Mapping) else {}
     return [
-        _entry(entry, feed, url, now, author)
+        _entry(entry, feed, url, now, author, hides_ids)
         for entry in reversed(tree.get("entries", [])[:MAX_ENTRIES])
         if isinstance(entry, Mapping)
     ]
@@ -100,6 +102,7 @@ def _entry(
     url: str,
     now: datetime,
     author: Callable[[str], str],
+    hides_ids: bool,
 ) -> Entry:
     title = _plain(entry.get("title_detail"), entry.get("title"))
     text = _body(entry)
@@ -113,7 +116,7 @@ def _entry(
         record = make_post(
             raw,
             source=SOURCE,
-            post_id=identity,
+            post_id=_hidden_id(identity, author) if hides_ids else identity,
             author=author(_author(entry, feed, url)),
             ingested_at=now,
             text=said,
@@ -132,8 +135,17 @@ def _identity(entry: Mapping[str, Any], link: str, url: str, said: str) -> str:
     if not _URI.match(found):
         found = f"{_short_hash(url)}:{found}"
     if len(found) > MAX_ID_CHARS or not found.isprintable():
-        return f"{_short_hash(url)}:{hashlib.sha256(found.encode('utf-8', 'replace')).hexdigest()}"
+        return f"{_short_hash(url)}:{_digest(found)}"
     return found
+
+
+def _hidden_id(identity: str, author: Callable[[str], str]) -> str:
+    # Hashed before it is hidden: names are the same in either case, ids are not.
+    return f"entry:{author(_digest(identity))}"
+
+
+def _digest(identity: str) -> str:
+    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()
 
 
 def _author(entry: Mapping[str, Any], feed: Mapping[str, Any], url: str) -> str:

@@ -73,6 +73,7 @@ class RssSource(LiveSource[RssOptions]):
         super().__init__(options, context, options.limits)
         key = context.author_key if options.authors == "hashed" else Secret()
         self._author = author_hasher(key)
+        self._hides_ids = bool(key)
         self._feeds = tuple(dict.fromkeys(options.feeds))
         self._states: dict[str, FeedState] = {}
         self._n = 0
@@ -167,7 +168,7 @@ class RssSource(LiveSource[RssOptions]):
         # In a thread: the parser takes seconds for megabytes of bad markup.
         entries = await asyncio.to_thread(
             parse_feed, found.body, feed, self.context.clock.now(), self._author,
-            found.content_type,
+            found.content_type, self._hides_ids,
         )  # fmt: skip
         async with self._one_at_a_time:
             if isinstance(entries, Unmappable):

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
 
 from core.settings import Secret
-from services.ingest.sources.webhook.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
-from services.ingest.sources.webhook.source import KEY_HEADER, POSTS_PATH
+from services.ingest.sources.webhook.signature import sign
+from services.ingest.sources.webhook.source import POSTS_PATH
 
 
 class Answer(Struct, frozen=True):
@@ -35,7 +36,7 @@ class WebhookClient:
 
     Args:
         url: of the webhook, without a path.
-        key: shared with it.
+        key: Shared with it: a `whsec_` one, or one of the scheme of before.
         now_s: seconds since 1970, signed with each request.
     """
 
@@ -45,23 +46,19 @@ class WebhookClient:
         self._now_s = now_s
 
     def send(
-        self, body: Any, idempotency_key: str = "", *, headers: dict[str, str] | None = None,
+        self, body: Any, request_id: str = "", *, headers: dict[str, str] | None = None,
         timeout_s: float = 30.0,
     ) -> Answer:  # fmt: skip
         """Send one request; `body` is encoded unless it is bytes.
+
+        Give the same `request_id` with each attempt; without one it is a request of its own.
 
         Raises:
             OSError, http.client.HTTPException: no answer came.
         """
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        at = int(self._now_s())
-        sent = {
-            "Content-Type": "application/json",
-            TIMESTAMP_HEADER: str(at),
-            SIGNATURE_HEADER: sign(self._key, at, raw),
-        }
-        if idempotency_key:
-            sent[KEY_HEADER] = idempotency_key
+        sent = {"Content-Type": "application/json"}
+        sent |= sign(self._key, request_id or uuid4().hex, int(self._now_s()), raw)
         connection = http.client.HTTPConnection(self._host, timeout=timeout_s)
         try:
             connection.request("POST", POSTS_PATH, raw, sent | (headers or {}))
@@ -72,9 +69,7 @@ class WebhookClient:
         finally:
             connection.close()
 
-    def send_until_accepted(
-        self, body: Any, idempotency_key: str, deadline_s: float = 60.0
-    ) -> Answer:
+    def send_until_accepted(self, body: Any, request_id: str, deadline_s: float = 60.0) -> Answer:
         """Send again until the request is accepted, as a sender that means it does.
 
         Raises:
@@ -83,7 +78,7 @@ class WebhookClient:
         give_up_s = time.monotonic() + deadline_s
         while time.monotonic() < give_up_s:
             try:
-                answer = self.send(body, idempotency_key, timeout_s=5.0)
+                answer = self.send(body, request_id, timeout_s=5.0)
             except (OSError, http.client.HTTPException):
                 time.sleep(0.05)
                 continue

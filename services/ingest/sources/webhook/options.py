@@ -10,8 +10,8 @@ from msgspec import Struct
 from core.errors import ConfigError
 from core.settings import Secret
 from services.ingest.sources.live import LiveLimits
+from services.ingest.sources.webhook.signature import Keys, read_keys
 
-MIN_KEY_CHARS: Final = 16
 _POSITIVE: Final = (
     "max_body_bytes", "max_items", "max_requests", "tolerance_s", "body_timeout_s",
     "acknowledge_timeout_s", "remember_requests", "retry_after_s",
@@ -26,6 +26,8 @@ class WebhookOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         port: 0 takes a free one.
         secret_file: file with the signing key, instead of the setting `ingest.source_secret`.
             Several keys, one a line, all count: so a key is changed without a pause.
+        old_signatures: Take requests that are signed by the scheme of before, too; this goes with
+            the next release.
         tolerance_s: how far the time of a signature may be from ours.
         max_body_bytes: a larger request is refused (413).
         max_items: posts and events of one request at most.
@@ -33,7 +35,8 @@ class WebhookOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         retry_after_s: what a request that is put off is told.
         body_timeout_s: for the whole body, and between requests of a connection.
         acknowledge_timeout_s: how long a request waits for Kafka (then 503: ask again).
-        remember_requests: answers kept for requests that come again.
+        remember_requests: Requests remembered, so that one that comes again counts once. With
+            that many inside the tolerance, further ones are put off.
         authors: `public`: never hashed.
         limits: bounds and times.
     """
@@ -41,6 +44,7 @@ class WebhookOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: str = "127.0.0.1"
     port: int = 8_095
     secret_file: str = ""
+    old_signatures: bool = True
     tolerance_s: float = 300.0
     max_body_bytes: int = 1_048_576
     max_items: int = 1_000
@@ -64,11 +68,11 @@ class WebhookOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if getattr(self, name) <= 0:
                 raise ConfigError(f"webhook: {name} = {getattr(self, name)}: expected more than 0")
 
-    def keys(self, secret: Secret) -> tuple[Secret, ...]:
+    def keys(self, secret: Secret) -> Keys:
         """Return the signing keys.
 
         Raises:
-            ConfigError: there is none, or one is too short to be one.
+            ConfigError: there is none, or one cannot be one.
         """
         text = secret.reveal()
         if self.secret_file:
@@ -78,13 +82,16 @@ class WebhookOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ConfigError(
                     f"webhook: secret_file = {self.secret_file!r}: {error}"
                 ) from error
-        keys = text.split()
-        if not keys:
+        keys = read_keys(text)
+        if keys.old and not self.old_signatures:
+            raise ConfigError(
+                "webhook: old_signatures = false, but a signing key is none of Standard Webhooks: "
+                "expected whsec_ and base64 of 24 to 64 bytes"
+            )
+        if not keys.standard and not keys.old:
             raise ConfigError(
                 "webhook: the setting `ingest.source_secret` is missing: expected the key that "
                 "signs requests in GROUNDSWELL__INGEST__SOURCE_SECRET (or its ..._FILE), or the "
                 "option secret_file"
             )
-        if any(len(key) < MIN_KEY_CHARS for key in keys):
-            raise ConfigError(f"webhook: the signing key has under {MIN_KEY_CHARS} characters")
-        return tuple(Secret(key) for key in keys)
+        return keys

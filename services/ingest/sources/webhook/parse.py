@@ -92,6 +92,12 @@ class Refusal(Struct, frozen=True):
     expected: str
 
 
+_WORDS: Final = re.compile(r"[^.\[\]]+")
+_FIELDS: Final = frozenset(
+    name
+    for kind in (GivenItems, GivenPost, GivenEvent)
+    for name in (field.encode_name for field in msgspec.structs.fields(kind))
+)
 _decoder: Final = msgspec.json.Decoder(GivenItems)
 
 
@@ -192,8 +198,18 @@ def _utc(at: datetime | None) -> datetime | None:
 
 
 def unmappable(body: bytes, refusal: Refusal) -> Unmappable:
-    """Return a refused body as it is kept; what was expected may quote it, the field does not."""
-    return Unmappable(body[:_KEPT_BYTES], f"refused at {refusal.field or 'the whole body'}"[:300])
+    """Return a refused body as it is kept; its sender is told more than what is kept beside it.
+
+    What was expected may quote a value, and the name of a field may be any text.
+    """
+    words = _WORDS.findall(refusal.field)
+    if not words:
+        place = "the whole body"
+    elif all(word.isdigit() or word in _FIELDS for word in words):
+        place = refusal.field
+    else:
+        place = "a field that is not known"
+    return Unmappable(body[:_KEPT_BYTES], f"refused at {place}")
 
 
 def parse(body: bytes) -> list[SourceItem]:

@@ -1,55 +1,223 @@
-"""Signatures of requests: HMAC-SHA-256 over the time and the bytes as they were sent. Pure."""
+"""Who signed a request, and what the signature covers. Pure.
+
+Standard Webhooks (https://www.standardwebhooks.com): the id, the time and the body are signed, by
+the library `standardwebhooks`. Its `verify` is not used: it asks the wall clock, its tolerance is
+fixed, it reads `1e9` as a time, ignores what is no base64 and raises whatever a malformed header
+makes it raise. What is here reads the headers strictly, with our clock, and leaves the signing to
+it.
+
+The scheme of before signed the time and the body only. It goes with the next release.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import hmac
-from collections.abc import Iterable
-from typing import Final
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, Literal, TypeAlias
 
+from msgspec import Struct
+from standardwebhooks import Webhook
+
+from core.errors import ConfigError
 from core.settings import Secret
 
-TIMESTAMP_HEADER: Final = "X-Groundswell-Timestamp"
-SIGNATURE_HEADER: Final = "X-Groundswell-Signature"
-_SCHEME: Final = "sha256="
-_MAX_SIGNATURES: Final = 4
+ID_HEADER: Final = "webhook-id"
+TIMESTAMP_HEADER: Final = "webhook-timestamp"
+SIGNATURE_HEADER: Final = "webhook-signature"
+OLD_ID_HEADER: Final = "Idempotency-Key"
+OLD_TIMESTAMP_HEADER: Final = "X-Groundswell-Timestamp"
+OLD_SIGNATURE_HEADER: Final = "X-Groundswell-Signature"
+
+STANDARD_PREFIX: Final = "whsec_"
+_STANDARD_KEY_BYTES: Final = range(24, 65)
+MIN_OLD_KEY_CHARS: Final = 16
+_MAX_SIGNATURES: Final = 8
+# No full stop: it is what divides the parts that are signed, and another id and time would have
+# the same signature.
+_ID: Final = re.compile(r"[!-\-/-~]{1,200}")
+_TIME: Final = re.compile(r"[0-9]{1,11}")
+_OLD_SCHEME: Final = "sha256="
+
+Scheme: TypeAlias = Literal["standard", "old"]
+AllOf: TypeAlias = Callable[[str], Sequence[str]]
+"""Header -> all its values."""
 
 
-def sign(key: Secret, timestamp: int, body: bytes) -> str:
-    """Return the value of the signature header.
+class Fault(Struct, frozen=True):
+    """Why a request is not to be trusted; says nothing of what it carries."""
+
+    expected: str
+    field: str
+
+
+class Claim(Struct, frozen=True):
+    """What a request's headers say of it; nothing of it is true before `is_signed`.
+
+    Attributes:
+        scheme: Which one signed it.
+        id: The sender's id of the request; signed by the standard scheme only, "" if there is none.
+        at_s: When it was signed, seconds since 1970.
+        signatures: Any good one of them will do: a sender that changes its key sends two.
+    """
+
+    scheme: Scheme
+    id: str
+    at_s: int
+    signatures: tuple[str, ...]
+
+
+class Keys(Struct, frozen=True):
+    """The keys that requests may be signed by; a key serves one scheme and no other."""
+
+    standard: tuple[Webhook, ...]
+    old: tuple[Secret, ...]
+
+
+def read_keys(text: str) -> Keys:
+    """Return the keys of a text that has one a line.
+
+    Raises:
+        ConfigError: One of them is no key; which one is not said by its content.
+    """
+    standard: list[Webhook] = []
+    old: list[Secret] = []
+    for place, key in enumerate(text.split(), start=1):
+        if key.startswith(STANDARD_PREFIX):
+            standard.append(Webhook(_standard_key(key, place)))
+        elif len(key) < MIN_OLD_KEY_CHARS:
+            raise ConfigError(
+                f"webhook: signing key {place} is no whsec_ key and has under {MIN_OLD_KEY_CHARS} "
+                "characters"
+            )
+        else:
+            old.append(Secret(key))
+    return Keys(tuple(standard), tuple(old))
+
+
+def _standard_key(key: str, place: int) -> bytes:
+    """Return the bytes of a `whsec_` key; the library would take any text for one."""
+    encoded = key.removeprefix(STANDARD_PREFIX).rstrip("=")
+    try:
+        found = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        found = b""
+    if len(found) not in _STANDARD_KEY_BYTES:
+        raise ConfigError(
+            f"webhook: signing key {place}: expected whsec_ and base64 of 24 to 64 bytes, such as "
+            '"whsec_$(head -c 32 /dev/urandom | base64)"'
+        )
+    return found
+
+
+def sign(key: Secret, request_id: str, at_s: int, body: bytes) -> dict[str, str]:
+    """Return the headers that sign a request, by the scheme that the key is of.
 
     Args:
-        key: shared with the sender.
-        timestamp: seconds since 1970; sent beside it.
-        body: the request's body, before anything reads it.
+        key: Shared with the receiver.
+        request_id: The same for every attempt at one request; may be "" with a key of before.
+        at_s: Seconds since 1970.
+        body: The request's body; UTF-8 where the scheme is the standard one.
 
     Example:
-        >>> sign(Secret("k"), 0, b"{}")[:15]
-        'sha256=c847cd2c'
+        >>> sign(Secret("whsec_" + 32 * "A"), "r1", 0, b"{}")["webhook-signature"][:14]
+        'v1,wcl3I7kd/yc'
     """
-    signed = b"%d." % timestamp + body
-    return _SCHEME + hmac.digest(key.reveal().encode(), signed, "sha256").hex()
+    text = key.reveal()
+    if text.startswith(STANDARD_PREFIX):
+        return {
+            ID_HEADER: request_id,
+            TIMESTAMP_HEADER: str(at_s),
+            SIGNATURE_HEADER: _signed(Webhook(_standard_key(text, 1)), request_id, at_s, body),
+        }
+    headers = {OLD_TIMESTAMP_HEADER: str(at_s), OLD_SIGNATURE_HEADER: _old_signed(key, at_s, body)}
+    return headers | ({OLD_ID_HEADER: request_id} if request_id else {})
 
 
-def fault_of(
-    keys: Iterable[Secret],
-    timestamp: str,
-    signature: str,
-    body: bytes,
-    now_s: float,
-    tolerance_s: float,
-) -> str:
-    """Return why a request is not to be trusted, "" if it is.
+def read_claim(all_of: AllOf) -> Claim | Fault:
+    """Return what the headers say; a header that stands there twice says nothing."""
+    if any(all_of(name) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)):
+        return _read(
+            "standard", all_of, (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER), " ", needs_id=True
+        )
+    old = (OLD_ID_HEADER, OLD_TIMESTAMP_HEADER, OLD_SIGNATURE_HEADER)
+    if all_of(OLD_TIMESTAMP_HEADER) or all_of(OLD_SIGNATURE_HEADER):
+        return _read("old", all_of, old, ",", needs_id=False)
+    return Fault("expected a signed request", SIGNATURE_HEADER)
 
-    Compares in constant time, and says of a wrong signature nothing but that it is wrong.
-    """
-    if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
-        return f"{TIMESTAMP_HEADER}: expected seconds since 1970"
-    if abs(now_s - int(timestamp)) > tolerance_s:
-        return f"{TIMESTAMP_HEADER}: over {tolerance_s:g} s from now"
-    given = [one.strip() for one in signature.split(",")][:_MAX_SIGNATURES]
+
+def _read(
+    scheme: Scheme, all_of: AllOf, names: tuple[str, str, str], divider: str, *, needs_id: bool
+) -> Claim | Fault:
+    values: list[str] = []
+    for name in names:
+        found = all_of(name)
+        is_needed = needs_id or name != names[0]
+        if len(found) > 1 or (is_needed and not found):
+            return Fault("expected this header once", name)
+        values.append(found[0] if found else "")
+    request_id, at, signatures = values
+    if needs_id and not _ID.fullmatch(request_id):
+        return Fault("expected 1 to 200 visible ASCII characters and no full stop", names[0])
+    if len(request_id) > 200 or not request_id.isprintable():
+        return Fault("expected at most 200 printable characters", names[0])
+    if not _TIME.fullmatch(at):
+        return Fault("expected seconds since 1970", names[1])
+    given = tuple(one.strip() for one in signatures.split(divider) if one.strip())
+    if not 0 < len(given) <= _MAX_SIGNATURES:
+        return Fault(f"expected 1 to {_MAX_SIGNATURES} signatures", names[2])
+    return Claim(scheme, request_id, int(at), given)
+
+
+def is_signed(claim: Claim, body: bytes, keys: Keys) -> bool:
+    """Tell whether one of the keys signed this; compares in constant time."""
+    if claim.scheme == "standard":
+        try:
+            body.decode()
+        except UnicodeDecodeError:  # it cannot be signed by the library, nor be JSON
+            return False
+        wanted = [_signed(key, claim.id, claim.at_s, body) for key in keys.standard]
+    else:
+        wanted = [_old_signed(key, claim.at_s, body) for key in keys.old]
     is_good = False
-    for key in keys:
-        expected = sign(key, int(timestamp), body).encode()
-        for one in given:
-            is_good |= hmac.compare_digest(expected, one.encode("utf-8", "replace"))
-    return "" if is_good else f"{SIGNATURE_HEADER}: does not sign this body"
+    for expected in wanted:
+        for one in claim.signatures:
+            is_good |= hmac.compare_digest(expected.encode(), one.encode("utf-8", "replace"))
+    return is_good
+
+
+def names_of(claim: Claim, body: bytes) -> tuple[bytes, ...]:
+    """Return what a request is known by when it comes again, whatever its unsigned headers say.
+
+    The first of them is signed. Of the standard scheme it is the id. Of the one before it is the
+    time and the body; the second is the key, by which an honest sender means the same request
+    signed anew. Hashes, because senders may put anything into an id.
+    """
+    if claim.scheme == "standard":
+        return (_name(b"standard", claim.id.encode()),)
+    return (
+        _name(b"old", b"%d." % claim.at_s + body),
+        old_key_name(claim.id or f"body:{hashlib.sha256(body).hexdigest()}"),
+    )
+
+
+def old_key_name(key: str) -> bytes:
+    """Return the name that an idempotency key gives a request of the scheme of before."""
+    return _name(b"key", key.encode("utf-8", "replace"))
+
+
+def _name(kind: bytes, content: bytes) -> bytes:
+    return hashlib.sha256(kind + b"\0" + content).digest()
+
+
+def _signed(key: Webhook, request_id: str, at_s: int, body: bytes) -> str:
+    return key.sign(request_id, datetime.fromtimestamp(at_s, UTC), body.decode())
+
+
+def _old_signed(key: Secret, at_s: int, body: bytes) -> str:
+    digest = hmac.digest(key.reveal().encode(), b"%d." % at_s + body, "sha256")
+    return _OLD_SCHEME + digest.hex()

@@ -16,6 +16,7 @@ from services.ingest.sources.base import Cursor, SourceContext, SourceItem, Unma
 from services.ingest.sources.listener import Listener
 from services.ingest.sources.live import LiveSource
 from services.ingest.sources.memory_file import has_reached
+from services.ingest.sources.webhook.body import RequestRefused, pass_over, read_body
 from services.ingest.sources.webhook.options import WebhookOptions
 from services.ingest.sources.webhook.parse import (
     SOURCE,
@@ -25,17 +26,23 @@ from services.ingest.sources.webhook.parse import (
     parse_body,
     unmappable,
 )
-from services.ingest.sources.webhook.requests import Requests, Waiting
+from services.ingest.sources.webhook.requests import Answered, Requests, Waiting
 from services.ingest.sources.webhook.signature import (
+    ID_HEADER,
+    OLD_ID_HEADER,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
-    fault_of,
+    Claim,
+    Fault,
+    is_signed,
+    names_of,
+    read_claim,
 )
 
 POSTS_PATH: Final = "/v1/posts"
 SCHEMA_PATH: Final = "/v1/schema"
-KEY_HEADER: Final = "Idempotency-Key"
-MAX_KEY_CHARS: Final = 200
+_SIGNED: Final = "a signature of this body by a known key"
+_WARN_EVERY_S: Final = 60.0
 _TICK_S: Final = 0.25
 _MAX_CONNECTIONS: Final = 512
 
@@ -64,6 +71,7 @@ class WebhookSource(LiveSource[WebhookOptions]):
         self._n = 0
         self._cursor: Cursor | None = None
         self._in_work = 0
+        self._next_warning_s = context.clock.monotonic()
         self._listener: Listener | None = None
         self._serving: asyncio.AbstractEventLoop | None = None
         self.port = 0
@@ -76,6 +84,8 @@ class WebhookSource(LiveSource[WebhookOptions]):
         self._requests = Requests(
             self._memory,
             self.options.remember_requests,
+            self.options.tolerance_s,
+            self.context.clock.now().timestamp(),
             is_fresh=cursor is None,
         )
 
@@ -98,12 +108,15 @@ class WebhookSource(LiveSource[WebhookOptions]):
     async def session(self) -> None:
         """Listen until cancelled."""
         self._serving = asyncio.get_running_loop()
-        app = web.Application(client_max_size=self.options.max_body_bytes)
+        app = web.Application()
         app.router.add_post(POSTS_PATH, self._post)
         app.router.add_get(SCHEMA_PATH, self._schema)
         app.router.add_get("/healthz", self._health)
         self._listener = listener = Listener(
             app, shutdown_timeout=0.2, auto_decompress=False,
+            # What is left of a body when the answer is there is nobody's business: the connection
+            # is closed. By itself the library would read on for ten seconds, whatever comes.
+            lingering_time=0.0,
             # Also the time for the first line and the headers: a drip of them ends here.
             keepalive_timeout=self.options.body_timeout_s,
         )  # fmt: skip
@@ -112,6 +125,12 @@ class WebhookSource(LiveSource[WebhookOptions]):
             self.port = listener.port
             self.connected()
             self.log.info("webhook listens", host=self.options.host, port=self.port)
+            if self._keys.old:
+                self.log.warning(
+                    "requests signed by X-Groundswell-Signature are taken until the next release: "
+                    "give the sender a whsec_ key (Standard Webhooks), then set old_signatures = "
+                    "false", source=self.name,
+                )  # fmt: skip
             while True:
                 # Nobody need push anything: silence says nothing.
                 self.idle.restart()
@@ -130,7 +149,7 @@ class WebhookSource(LiveSource[WebhookOptions]):
     async def _post(self, request: web.Request) -> web.StreamResponse:
         connections = 0 if self._listener is None else self._listener.connections
         if self._in_work >= self.options.max_requests or connections > _MAX_CONNECTIONS:
-            return self._put_off("too many requests at once")
+            return self._put_off("none", "too many requests at once")
         self._in_work += 1
         try:
             return await self._answer(request)
@@ -138,57 +157,54 @@ class WebhookSource(LiveSource[WebhookOptions]):
             self._in_work -= 1
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        body = await self._body(request)
-        if isinstance(body, web.StreamResponse):
-            return body
-        self.received()
-        fault = fault_of(
-            self._keys,
-            request.headers.get(TIMESTAMP_HEADER, ""),
-            request.headers.get(SIGNATURE_HEADER, ""),
-            body,
-            self.context.clock.now().timestamp(),
-            self.options.tolerance_s,
-        )
-        if fault:
-            return _error(401, "unauthorized", fault)
-        body_hash = hashlib.sha256(body).digest()
-        key = request.headers.get(KEY_HEADER, "") or f"body:{body_hash.hex()}"
-        if len(key) > MAX_KEY_CHARS or not key.isprintable():
-            return _error(
-                400, "invalid", f"expected at most {MAX_KEY_CHARS} characters", KEY_HEADER
-            )
-        return await self._take(key, body, body_hash)
+        """Answer a request; nothing of it is looked into before its signature is known to be good.
 
-    async def _body(self, request: web.Request) -> bytes | web.Response:
-        """Return the body as it was sent, or why it is not read."""
-        limit = self.options.max_body_bytes
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            return _error(415, "unsupported", "expected a body that is not compressed")
-        if request.content_length is not None and request.content_length > limit:
-            return _error(413, "too_large", f"expected at most {limit} bytes")
+        What its headers cannot make good is not read either, but for so much as keeps an honest
+        sender from losing the answer.
+        """
+        options = self.options
+        claim = read_claim(lambda name: request.headers.getall(name, ()))
+        scheme = "none" if isinstance(claim, Fault) else claim.scheme
         try:
-            async with asyncio.timeout(self.options.body_timeout_s):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return _error(413, "too_large", f"expected at most {limit} bytes")
-        except TimeoutError:
-            return _error(408, "timeout", "the body did not come in time")
+            if isinstance(claim, Fault):
+                raise RequestRefused(401, "unauthorized", claim.expected, claim.field)
+            self._check_time(claim)
+            body = await read_body(request, options.max_body_bytes, options.body_timeout_s)
+            self.received()
+            if not is_signed(claim, body, self._keys):
+                raise RequestRefused(401, "unauthorized", _SIGNED, SIGNATURE_HEADER)
+        except RequestRefused as refused:
+            self._count(scheme, refused.code)
+            answer = _error(refused.status, refused.code, refused.expected, refused.field)
+            answer.force_close()
+            # Before the rest is read: its sender may be waiting to hear whether to go on.
+            await answer.prepare(request)
+            await answer.write_eof()
+            await pass_over(request, options.max_body_bytes, options.body_timeout_s)
+            return answer
+        return await self._take(claim, body)
 
-    async def _take(self, key: str, body: bytes, body_hash: bytes) -> web.Response:
+    def _check_time(self, claim: Claim) -> None:
+        tolerance_s = self.options.tolerance_s
+        if abs(self.context.clock.now().timestamp() - claim.at_s) > tolerance_s:
+            expected = f"signed within {tolerance_s:g} s of now"
+            raise RequestRefused(401, "unauthorized", expected, TIMESTAMP_HEADER)
+
+    async def _take(self, claim: Claim, body: bytes) -> web.Response:
         """Deliver a request that is to be trusted, unless it was here before."""
-        if self._requests is None:
-            return self._put_off("stopping")
-        known = self._requests.find(key) or self._requests.waiting(key)
+        requests, scheme = self._requests, claim.scheme
+        if requests is None:
+            return self._put_off(scheme, "stopping")
+        names, body_hash = names_of(claim, body), hashlib.sha256(body).digest()
+        known = requests.find(names)
         if known is not None:
-            self.repeated()
-            if known.body_hash != body_hash:
-                return _error(422, "key_reused", "this key came with another body", KEY_HEADER)
-            if isinstance(known, Waiting):
-                return await self._await_kafka(known)
-            return _accepted(known.accepted)
+            return await self._answer_again(known, claim, names[0], body_hash, requests)
+        if requests.was_forgotten(claim.at_s):
+            self._count(scheme, "forgotten")
+            return _error(401, "unauthorized", "too old to be told from a repeat", TIMESTAMP_HEADER)
         given = parse_body(body, self.options.max_items)
         if isinstance(given, Refusal):
+            self._count(scheme, "invalid")
             if not self.inlet.is_full:
                 await self._hand_on([unmappable(body, given)], len(body))
             return _error(400, "invalid", given.expected, given.field)
@@ -196,12 +212,40 @@ class WebhookSource(LiveSource[WebhookOptions]):
         if self.inlet.is_full or (
             len(self.inlet) and len(self.inlet) + len(records) > self.limits.max_buffered_items
         ):
-            return self._put_off("the buffer is full")
+            return self._put_off(scheme, "the buffer is full")
+        if not requests.has_room(self.context.clock.now().timestamp()):
+            self._count(scheme, "memory_full")
+            self._say_full()
+            return self._later("as many requests as can be remembered came in a short time")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(key, body_hash, len(records), self._n + len(records), done)
-        self._requests.add(waiting)
+        waiting = Waiting(
+            list(names), body_hash, len(records), claim.at_s, self._n + len(records), done
+        )
+        requests.add(waiting)
         await self._hand_on(records, len(body))
-        return await self._await_kafka(waiting)
+        return await self._await_kafka(waiting, scheme, "accepted")
+
+    async def _answer_again(
+        self,
+        known: Answered | Waiting,
+        claim: Claim,
+        signed_name: bytes,
+        body_hash: bytes,
+        requests: Requests,
+    ) -> web.Response:
+        """Answer a request that was here before as before; none of it is delivered."""
+        self.repeated()
+        if known.body_hash != body_hash:
+            self._count(claim.scheme, "id_reused")
+            field = ID_HEADER if claim.scheme == "standard" else OLD_ID_HEADER
+            return _error(422, "id_reused", "this id came with another body", field)
+        # Signed anew it is an honest sender's; to the letter the same it may be anybody's.
+        outcome = "repeated" if claim.at_s > known.at_s else "replayed"
+        requests.came_again(known, signed_name, claim.at_s)
+        if isinstance(known, Waiting):
+            return await self._await_kafka(known, claim.scheme, outcome)
+        self._count(claim.scheme, outcome)
+        return _accepted(known.accepted)
 
     async def _hand_on(
         self, records: list[Post | PostEvent] | list[Unmappable], size_bytes: int
@@ -213,18 +257,36 @@ class WebhookSource(LiveSource[WebhookOptions]):
         items.append(SourceItem(records[-1], self._cursor))
         await self.deliver(items, size_bytes)
 
-    async def _await_kafka(self, waiting: Waiting) -> web.Response:
+    async def _await_kafka(self, waiting: Waiting, scheme: str, outcome: str) -> web.Response:
         try:
             async with asyncio.timeout(self.options.acknowledge_timeout_s):
                 await asyncio.shield(waiting.done)
         except TimeoutError:
-            return self._put_off("Kafka has not acknowledged yet: send it again", 503)
+            self._count(scheme, "unacknowledged")
+            return self._later("Kafka has not acknowledged yet: send it again", 503)
+        self._count(scheme, outcome)
         return _accepted(waiting.accepted)
 
-    def _put_off(self, why: str, status: int = 429) -> web.Response:
+    def _put_off(self, scheme: str, why: str) -> web.Response:
+        self._count(scheme, "put_off")
+        return self._later(why)
+
+    def _later(self, why: str, status: int = 429) -> web.Response:
         answer = _error(status, "later", why)
         answer.headers["Retry-After"] = str(self.options.retry_after_s)
         return answer
+
+    def _count(self, scheme: str, outcome: str) -> None:
+        self.context.metrics.webhook_requests.labels(scheme=scheme, outcome=outcome).inc()
+
+    def _say_full(self) -> None:
+        now_s = self.context.clock.monotonic()
+        if now_s >= self._next_warning_s:
+            self._next_warning_s = now_s + _WARN_EVERY_S
+            self.log.warning(
+                "requests are put off: all that are remembered may still be replayed",
+                source=self.name, remember_requests=self.options.remember_requests,
+            )  # fmt: skip
 
 
 def _accepted(count: int) -> web.Response:

@@ -8,18 +8,22 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from core.clock import Clock, SystemClock
 from core.settings import Secret
-from services.ingest.sources.reading import FAST_LIMITS
-from services.ingest.sources.threaded_site import PATIENCE_S
+from services.ingest.sources.reading import FAST_LIMITS, SourceReader
+from services.ingest.sources.threaded_site import PATIENCE_S, wait_for
 from services.ingest.sources.webhook.client import WebhookClient
+from services.ingest.sources.webhook.source import WebhookSource
 from services.local.ports import reserved_port
 
 BATCH: Final = 50
+STANDARD_KEY: Final = Secret("whsec_" + "A" * 32)
+OLD_KEY: Final = Secret("a-key-for-tests-only")
 _HALF_A_REQUEST: Final = b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
 
 
@@ -34,7 +38,7 @@ class WebhookPlatform:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.secret = "a-key-for-tests-only"  # noqa: S105 - of a test
+        self.secret = STANDARD_KEY.reveal()
         self._client = WebhookClient(f"http://127.0.0.1:{port}", Secret(self.secret))
         self._numbers = itertools.count()
         self._requests = itertools.count()
@@ -139,3 +143,66 @@ def webhook_platform(_directory: Path) -> Iterator[WebhookPlatform]:
             yield platform
         finally:
             platform.close()
+
+
+class Receiver:
+    """A webhook that listens, its items polled in a thread as the runner would.
+
+    Args:
+        directory: Its state.
+        cursor: Where it goes on.
+        secret: The keys it knows, one a line.
+        clock: What its time is, and that of the senders.
+        options: Further ones of the source.
+    """
+
+    def __init__(
+        self, directory: Path, cursor: Any = None, *, secret: str = STANDARD_KEY.reveal(),
+        clock: Clock | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        self.clock = clock or SystemClock()
+        # Time-outs of the source are short only where they are what is tested.
+        given = {"port": 0, "body_timeout_s": 60.0, "acknowledge_timeout_s": 60.0} | options
+        self.reader = SourceReader("webhook", given, directory, secret=secret, clock=self.clock)
+        self.reader.open(cursor)
+        source = self.reader.source
+        if not isinstance(source, WebhookSource):
+            raise TypeError("the source webhook is another one")
+        self.source = source
+        wait_for(lambda: source.port > 0)
+        self.port = source.port
+        self.client = self.sender(Secret(secret.split()[0]))
+        self.turn = threading.Lock()
+        """Whoever has it may poll."""
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._poll, daemon=True)
+        self._thread.start()
+
+    def sender(self, key: Secret, skew_s: float = 0.0) -> WebhookClient:
+        """Return a sender whose clock is so far ahead."""
+        url = f"http://127.0.0.1:{self.port}"
+        return WebhookClient(url, key, lambda: self.clock.now().timestamp() + skew_s)
+
+    def outcomes(self, scheme: str = "standard") -> Mapping[str, float]:
+        """Return how many requests came to what."""
+        return {
+            sample.labels["outcome"]: sample.value
+            for family in self.reader.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == "groundswell_webhook_requests_total"
+            and sample.labels["scheme"] == scheme
+        }
+
+    def _poll(self) -> None:
+        while not self._ends.wait(0.005):  # a moment in which the turn may be taken
+            with self.turn:
+                self.reader.poll()
+
+    def close(self) -> None:
+        """Stop listening and polling."""
+        self._ends.set()
+        self._thread.join()
+        self.source.close()
+
+
+Receiving: TypeAlias = Callable[..., Receiver]
