@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import stamina
 
-from core.clock import SystemClock
+from core.clock import Clock, SystemClock
 from core.errors import BrokerUnavailable, ConfigError
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
@@ -21,6 +21,7 @@ from core.settings import KafkaSettings, Settings
 from services.ingest.cursor_store import CursorStore
 from services.ingest.edge import Edge, is_public
 from services.ingest.letters import IngestTopics, LetterWriter
+from services.ingest.messages import Producer
 from services.ingest.options import load_options
 from services.ingest.runner import IngestRunner
 from services.ingest.samples import SampleStore
@@ -113,20 +114,32 @@ def run_ingest(
         producer = _connect(settings.kafka, stop)
         if producer is None:
             return 0
-        sealer = Sealer(settings.ingest.author_key)
-        writer = LetterWriter(
-            source.name, IngestTopics(), settings.kafka.max_message_bytes, clock, sealer
-        )
-        state_dir = Path(settings.ingest.cursor_dir)
         try:
-            IngestRunner(
-                source, producer, store, writer, settings.ingest, metrics, clock, stop,
-                edge=Edge(source, settings.ingest, metrics),
-                samples=SampleStore(state_dir, source.name, clock, sealer),
-            ).run()  # fmt: skip
+            make_runner(settings, source, producer, store, metrics, clock, stop).run()
         finally:
             producer.close(timeout_s=1.0)
     return 0
+
+
+def make_runner(
+    settings: Settings,
+    source: Source,
+    producer: Producer,
+    store: CursorStore,
+    metrics: Metrics,
+    clock: Clock,
+    stop: threading.Event,
+) -> IngestRunner:
+    """Join the parts of ingest: everything of a source passes the edge, what fails is sealed."""
+    sealer = Sealer(settings.ingest.author_key)
+    max_bytes = settings.kafka.max_message_bytes
+    writer = LetterWriter(source.name, IngestTopics(), max_bytes, clock, sealer)
+    samples = SampleStore(Path(settings.ingest.cursor_dir), source.name, clock, sealer)
+    edge = Edge(source, settings.ingest, metrics)
+    return IngestRunner(
+        source, producer, store, writer, settings.ingest, metrics, clock, stop,
+        edge=edge, samples=samples,
+    )  # fmt: skip
 
 
 def _connect(settings: KafkaSettings, stop: threading.Event) -> RecordProducer | None:

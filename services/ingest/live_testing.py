@@ -52,6 +52,14 @@ class Platform(Protocol):
         """Let things appear that are no posts; return how many are to be kept as unmappable."""
         ...
 
+    def publish_failures(self, author: str, text: str) -> int:
+        """Let things of `author` that say `text` appear: good ones, and one of each way to fail.
+
+        Nothing was published before. Every failing one holds both words. Return how many are to be
+        in `dead-posts`, where a post of over 60,000 bytes is too large.
+        """
+        ...
+
     def disconnect(self) -> None:
         """End the connections without a word."""
         ...

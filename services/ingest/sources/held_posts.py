@@ -74,9 +74,12 @@ class HeldPosts:
                 return held
             if self._file is None:
                 return None
-            row = self._file.execute(
-                "SELECT author, version FROM held WHERE id = ?", (post_id,)
-            ).fetchone()
+            try:
+                row = self._file.execute(
+                    "SELECT author, version FROM held WHERE id = ?", (post_id,)
+                ).fetchone()
+            except UnicodeEncodeError:  # a lone surrogate: no record can carry such an id
+                return None
         return None if row is None else Held(*row)
 
     def author_of(self, post_id: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from services.ingest.sources.bluesky.fake_journal import Conversation, Entry, commit
 from services.ingest.sources.bluesky.fake_server import FakeJetstream
 from services.ingest.sources.bluesky.fake_sessions import Fault
-from services.ingest.sources.bluesky.options import LIKE, POST
+from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
 
 IMPATIENT: Final[Mapping[str, Any]] = {
     "backoff_first_s": 0.05,
@@ -53,6 +53,58 @@ class BlueskyPlatform:
             commit(last.seq, last.us, "did:plc:a", "create", LIKE, "k", {"subject": "did:x"}).v1,
         ]  # fmt: skip
         self.server.append(Entry(last.seq, last.us, "did:plc:a", "", frame, frame) for frame in bad)
+        return len(bad)
+
+    def publish_failures(self, author: str, text: str) -> int:
+        """See `Platform`: posts, reactions and frames of one account."""
+        self.publish(1)
+        did, said = f"did:plc:{author}", {"text": text}
+        uri = {"uri": f"at://{did}/{POST}/one"}
+
+        def frame(
+            operation: str, record: object = None, *, collection: str = POST, rkey: str = "k",
+            account: str = did,
+        ) -> bytes:  # fmt: skip
+            last = self.server.entries[-1]
+            made: Any = record
+            return commit(last.seq, last.us, account, operation, collection, rkey, made).v1
+
+        whole = frame("create", said, rkey="whole")
+        good = [
+            frame("create", said, rkey="one"),
+            frame("update", said, rkey="one"),
+            frame("create", said | {"reply": {"parent": uri}}, rkey="two"),
+            frame("create", {"subject": uri}, collection=LIKE, rkey="three"),
+            frame("delete", rkey="two"),
+        ]
+        bad = [
+            whole[:-9],
+            b"\xff" + whole,
+            b"[" + whole + b"]",
+            whole.replace(b'"did":"', b'"did":7,"was":"'),
+            b'{"x":' * 5_000 + whole + b"}" * 5_000,
+            frame("create", {"text": [said]}),
+            frame("create", said | {"langs": said}),
+            frame("create", said | {"createdAt": 7}),
+            frame("create", rkey=f"k{text}"),
+            frame("update", rkey=f"u{text}"),
+            frame(f"{author} {text}", said),
+            frame("create", said, rkey=f"{author}/{text}"),
+            frame("create", said, rkey=text * 600),
+            frame("create", said, account=author),
+            frame("create", said, account=f"{did}/{text}"),
+            frame("create", {"subject": f"{did} {text}"}, collection=LIKE),
+            frame(
+                "create", {"subject": {"uri": f"x{did}/{POST}/{text}"}}, collection=LIKE, rkey="l"
+            ),
+            frame("create", {"subject": [did, text]}, collection=REPOST),
+            whole.replace(b'"commit":{', b'"commit":null,"was":{'),
+            frame("create", said | {"text": text * 20_000}, rkey="large"),
+        ]
+        last = self.server.entries[-1]
+        self.server.append(
+            Entry(last.seq, last.us, did, "", one, one) for one in (*good, *bad, whole)
+        )
         return len(bad)
 
     def disconnect(self) -> None:

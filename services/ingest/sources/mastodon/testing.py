@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,42 @@ class MastodonPlatform:
         bad = ["{", "[]", '{"id":"1","visibility":"public"}', '{"id":"1","content":"","account":7}']
         server.site.do(lambda: [server.stream_raw("update", one, status) for one in bad])
         return len(bad)
+
+    def publish_failures(self, author: str, text: str) -> int:
+        """See `Platform`: statuses, boosts and events of one account."""
+        server, account = self.server, {"acct": author, "url": f"https://x.test/@{author}"}
+        self.publish(1)
+        server.edit(server.post_many([text], account=account)[0], f"{text} again")
+        status = next(iter(server.statuses.values())) | {
+            "account": account, "content": f"<p>{text}</p>", "id": "7",
+            "url": f"https://x.test/@{author}/7",
+        }  # fmt: skip
+        whole = json.dumps(status)
+
+        def other(**fields: Any) -> str:
+            return json.dumps(status | fields)
+
+        bad = [
+            whole[:-9],
+            json.dumps([status]),
+            json.dumps(f"{author} {text}"),
+            '{"x":' * 5_000 + whole + "}" * 5_000,
+            other(account=f"{author} {text}"),
+            other(account={"name": author}),
+            other(content=[author, text]),
+            other(reblog=f"{author} {text}"),
+            other(reblog=status | {"id": None}),
+            other(reblog=status | {"account": author}),
+            other(id=None),
+            other(id=f"{author} {text}" * 50),
+            other(id=f"8{author}\ud800"),
+            other(id="9", content=text * 20_000),
+        ]
+        events = [("update", one) for one in bad]
+        events += [("status.update", other(id=None)), ("delete", f"\0{author} {text}")]
+        events += [("update", other(content=text * 200_000))]  # longer than an event may be
+        server.site.do(lambda: [server.stream_raw(name, one, status) for name, one in events])
+        return len(events)
 
     @property
     def disturbances(self) -> int:

@@ -45,6 +45,23 @@ class RedditPlatform:
         self.site.bad = [7, {"kind": "t9", "data": {}}, {"kind": "t3", "data": {"author": "x"}}]
         return len(self.site.bad)
 
+    def publish_failures(self, author: str, text: str) -> int:
+        """See `Platform`: posts and things that are none of one account."""
+        named = {"author": author, "title": text, "selftext": text}
+        link = f"/user/{author}/comments/1/"
+        self.site.post(text, text, author=author, permalink=link)
+        self.site.post(text, text * 20_000, author=author)
+        self.site.bad = [
+            f"{author} {text}",
+            [author, text],
+            {"kind": f"{author}", "data": named},
+            {"kind": "t3", "data": f"{author} {text}"},
+            {"kind": "t3", "data": named},
+            {"kind": "t3", "data": named | {"name": f"t3_{author}{text}" * 50}},
+            {"kind": "t3", "data": named | {"name": f"t3_{author}\ud800"}},
+        ]
+        return len(self.site.bad) + 1
+
     @property
     def disturbances(self) -> int:
         """How often a connection was broken, or made anew."""

@@ -48,6 +48,37 @@ class RssPlatform:
         self.site.answers["/feed/bad"] = lambda request: web.Response(body=b"<html>closed</html>")
         return 1
 
+    def publish_failures(self, author: str, text: str) -> int:
+        """See `Platform`: one document after the other where a feed should be, then a feed."""
+
+        def document(items: str) -> bytes:
+            return (
+                f"<?xml version='1.0'?><rss version='2.0'><channel><title>{author}</title>"
+                f"<link>https://{author}.test/</link>{items}</channel></rss>"
+            ).encode()
+
+        link = f"https://{author}.test/@{author}"
+        entry = f"<item><link>{link}/1</link><author>{author}</author><title>{text}</title></item>"
+        entity = f"<!DOCTYPE x [<!ENTITY e '{author} {text}'>]>".encode()
+        bad = [
+            f"<html>{author} says {text}</html>".encode(),
+            b"<?xml version='1.0'?>" + entity + document(entry),
+            f'{{"{author}": "{text}"}}'.encode(),
+            b"\xff\xfe" + f"{author} {text}".encode(),
+        ]
+        empty = f"<item><author>{author}</author><category>{text}</category></item>"
+        large = f"<item><link>{link}/2</link><title>{text * 20_000}</title></item>"
+        shown = iter([*bad, document(entry), document(entry + empty + large)])
+        last = b""
+
+        def show(_: web.Request) -> web.Response:
+            nonlocal last
+            last = next(shown, last)
+            return web.Response(body=last, headers={"ETag": ""})
+
+        self.site.answers["/feed/bad"] = show
+        return len(bad) + 2
+
     @property
     def disturbances(self) -> int:
         """How often a connection was broken, or made anew."""

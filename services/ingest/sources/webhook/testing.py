@@ -9,9 +9,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from core.clock import Clock, SystemClock
 from core.settings import Secret
@@ -72,6 +74,50 @@ class WebhookPlatform:
             while self._client.send(body).status != 400:
                 time.sleep(0.01)
         return len(bad)
+
+    def publish_failures(self, author: str, text: str) -> int:
+        """See `Platform`: bodies of one account; the ids of requests name it, too."""
+        post = {"id": "p1", "author": author, "text": text, "url": f"https://x.test/@{author}"}
+        like = {"kind": "like", "post_id": "p1", "author": author}
+        whole = {"posts": [post]}
+        encoded = msgspec.json.encode(whole)
+
+        def in_place_of_a_post(**fields: Any) -> Any:
+            return {"posts": [post | fields]}
+
+        bad: list[Any] = [
+            encoded[:-3],
+            b"[" + encoded + b"]",
+            b'{"x":' * 5_000 + encoded + b"}" * 5_000,
+            {author: text},
+            {"posts": f"{author} {text}"},
+            in_place_of_a_post(**{f"{author} - at `$.{text}`": text}),
+            in_place_of_a_post(text=[text]),
+            in_place_of_a_post(author={author: text}),
+            in_place_of_a_post(id=f"{author} {text}" * 50),
+            in_place_of_a_post(created_at=f"{author} {text}"),
+            {"events": [like | {"kind": f"{author} {text}"}]},
+            {"events": [like | {"kind": "edit", "lang": f"{author} {text}"[:35]}]},
+            {"events": [like | {"likes": f"{author} {text}"}]},
+            {"posts": [post] * 1_001},
+        ]
+        too_large = in_place_of_a_post(id="p2", text=text + "\u00e9" * 60_000)
+        good: list[Any] = [whole, {"events": [like, like | {"kind": "edit", "text": text}]}]
+        for place, body in enumerate([*good, too_large, *bad]):
+            status = 202 if place <= len(good) else 400
+            self._send_until(status, body, f"{author}-{place}")
+        unsigned = {"webhook-signature": f"v1,{author}", "webhook-timestamp": f"{text}"}
+        self._client.send(whole, author, headers=unsigned)
+        self._client.send(encoded, author, headers={"Content-Encoding": author})
+        return len(bad) + 1
+
+    def _send_until(self, status: int, body: Any, request_id: str) -> None:
+        """Send again until the answer is `status`; at first nobody may listen."""
+        while not self._ends.is_set():
+            with suppress(OSError, http.client.HTTPException):
+                if self._client.send(body, request_id).status == status:
+                    return
+            self._ends.wait(0.02)
 
     @property
     def disturbances(self) -> int:
