@@ -110,8 +110,8 @@ def describe_traceback(error: BaseException) -> str:
         seen.add(id(link))
         stack = "".join(traceback.format_tb(link.__traceback__))
         parts.append(f"{stack}{describe_error(link)}")
-        if isinstance(link, BaseExceptionGroup):
-            parts[-1] += "".join(f"\n  of it: {describe_traceback(one)}" for one in link.exceptions)
+        grouped: tuple[BaseException, ...] = getattr(link, "exceptions", ())
+        parts[-1] += "".join(f"\n  of it: {describe_traceback(one)}" for one in grouped)
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return "\n\nled to\n\n".join(reversed(parts))
 
@@ -130,8 +130,8 @@ def quiet_about_errors(record: logging.LogRecord) -> bool:
     return True
 
 
-def _rendered(info: Any) -> str:
-    return "" if info is None or info[1] is None else describe_traceback(info[1])
+def _rendered(exc_info: Any) -> str:
+    return "" if exc_info is None or exc_info[1] is None else describe_traceback(exc_info[1])
 
 
 def _log_the_end(

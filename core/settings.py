@@ -200,7 +200,7 @@ class IngestSettings(Struct, frozen=True, kw_only=True):
     stop_timeout_s: Seconds = 10.0
     """After SIGTERM, how long Kafka may take to acknowledge what was sent."""
     author_key: Secret = Secret()
-    """Secret. Key of the author hashes (HMAC-SHA-256); empty means that authors stay plain."""
+    """Secret. Hides authors (HMAC-SHA-256), seals what failed; empty: both stay plain."""
     source_secret: Secret = Secret()
     """Secret. The source's own: Mastodon's token, Reddit's client secret, the webhook's key."""
     source_options: str = ""

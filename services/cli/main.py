@@ -59,6 +59,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "tune": Place("services.cli.backtest:tune", "Set the thresholds of the alerts.", _LOOKING),
     "bench": Place("services.cli.bench:bench", "Measure speed, memory and peers.", _LOOKING),
     "topics": Place("services.cli.topics:app", "Create and describe Kafka topics.", _LOOKING),
+    "dead-posts": Place(
+        "services.cli.dead_posts:app", "Show messages that could not be used.", _LOOKING
+    ),
     "queries": Place("services.cli.queries:app", "Check and list what is watched.", _LOOKING),
     "sources": Place("services.cli.sources:app", "List, check and tail sources.", _LOOKING),
     "windows": Place("services.cli.windows:app", "Show and dump windows.", _LOOKING),

@@ -154,3 +154,15 @@ def test_unknown_kind_of_event_is_out_of_range() -> None:
 def test_version_is_always_written() -> None:
     assert all(json.loads(encode(record))["v"] == 1 for record in (make_post(), make_event("like")))
     assert isinstance(make_event("like"), PostEvent)
+
+
+@pytest.mark.parametrize("kind", ["ana", "it's ana", "ana` - at `$.kind", "ana\nben"])
+def test_what_a_message_says_is_not_in_why_it_was_refused(kind: str) -> None:
+    raw = msgspec.json.encode(
+        {"v": 1, "kind": kind, "post_id": "1", "source": "s", "author": "a", "ingested_at": "x"}
+    )
+    for value in (raw, raw.replace(b'"v":1', b'"v":"ana"'), raw[:-1] + b', "ana"'):
+        with pytest.raises(DecodeError) as raised:
+            post_event_decoder.decode(value)
+        assert "ana" not in str(raised.value)
+        assert "ben" not in str(raised.value)

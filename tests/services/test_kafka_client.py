@@ -334,3 +334,10 @@ def test_topics_command_creates_describes_and_says_what_is_missing(
     assert report["figures"]["posts.partitions"] == 4
     assert report["figures"]["progress.partitions"] == 1
     assert set(report) >= {"figures", "machine", "versions", "seed", "settings"}
+
+
+def test_records_of_a_quiet_topic_live_a_tenth_longer_at_most():
+    day_ms = 86_400_000
+    kept = TopicPlan("t", 1, 1, retention_ms=30 * day_ms).configuration()
+    assert (kept["retention.ms"], kept["segment.ms"]) == (str(30 * day_ms), str(3 * day_ms))
+    assert "segment.ms" not in TopicPlan("t", 1, 1, -1, compacted=True).configuration()

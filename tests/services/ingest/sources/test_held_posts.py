@@ -77,3 +77,9 @@ def test_what_was_not_handed_on_after_all_is_taken_back(tmp_path: Path) -> None:
     assert held.find("p") == Held("ana", "v1")
     held.take_back(1)
     assert held.find("p") is None
+
+
+def test_an_id_that_no_record_can_carry_is_not_known(tmp_path: Path) -> None:
+    held = HeldPosts(tmp_path / "held.sqlite", 10, is_fresh=False)
+    assert held.find("t3_\ud800") is None
+    held.close()

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.authors import author_hasher
 from core.codec import encode, post_decoder
 from core.schemas import Post
+from core.settings import Secret
 from services.ingest.sources.base import Unmappable
 from services.ingest.sources.public_web import is_public
 from services.ingest.sources.rss.fake_site import rss_document
@@ -131,3 +133,17 @@ def test_any_bytes_can_be_parsed(body: bytes) -> None:
 )  # fmt: skip
 def test_only_addresses_of_the_internet_are_public(address: str, public: bool) -> None:
     assert is_public(address) is public
+
+
+def test_ids_of_hidden_authors_are_keyed_hashes_that_tell_entries_apart() -> None:
+    def ids(key: str) -> list[str]:
+        document = rss_document([(f"https://ana.test/{one}", "t", "", NOW) for one in "aAb"])
+        hide = author_hasher(Secret(key))
+        found = parse_feed(document, URL, NOW, hide, hides_ids=True)
+        assert isinstance(found, list)
+        return [one.record.id for one in found if isinstance(one.record, Post)]
+
+    assert len(set(ids("k"))) == 3
+    assert ids("k") == ids("k")
+    assert not set(ids("k")) & set(ids("another"))
+    assert not any("ana" in one for one in ids("k"))

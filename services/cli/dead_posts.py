@@ -1,0 +1,116 @@
+"""``groundswell dead-posts``: what could not be used, and why; opened for whoever has the key.
+
+What `--unseal` shows may name people: it is for the terminal of an operator and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec import Struct
+
+from core.clock import SystemClock
+from core.codec import dead_post_decoder
+from core.errors import ConfigError, DecodeError
+from core.sealing import Sealer
+from services.cli.settings import load_settings
+from services.ingest.kafka_io import read_topic
+from services.ingest.samples import SampleStore
+from stream.topics import DEAD_POSTS
+
+app = typer.Typer(
+    name="dead-posts", help="Show messages that could not be used.", no_args_is_help=True
+)
+
+Count = Annotated[int, typer.Option("-n", "--count", min=1, help="How many, newest last.")]
+Unseal = Annotated[
+    bool,
+    typer.Option("--unseal", help="Also show the messages; sealed ones need ingest.author_key."),
+]
+
+
+class _Line(Struct, frozen=True):
+    """What is shown of a message, wherever it is kept."""
+
+    at: datetime
+    what: str
+    size: int
+    payload: bytes
+    sealed_by: str
+
+
+@app.command()
+def show(
+    count: Count = 20,
+    unseal: Unseal = False,
+    reason: Annotated[str, typer.Option(help="Only of this reason, such as unmappable.")] = "",
+) -> None:
+    """Show the newest records of the topic `dead-posts`: when, why, where from, how large.
+
+    Messages may name people. They are encrypted under `ingest.author_key` where there is one, and
+    shown with `--unseal` only, by whoever has that key.
+
+    Exit status: 0 shown, 1 there are none or the broker does not answer, 2 wrong settings or
+    another key.
+
+    Example: groundswell dead-posts show -n 5 --reason unmappable --unseal
+    """
+    settings = load_settings(find_stack=True)
+    lines: list[_Line] = []
+    for record in read_topic(settings.kafka, DEAD_POSTS):
+        try:
+            letter = dead_post_decoder.decode(record.value or b"")
+        except DecodeError as error:
+            typer.echo(f"offset {record.offset} is no dead letter: {error.reason}", err=True)
+            continue
+        if reason in ("", letter.reason):
+            place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+            what = f"{letter.reason}  {letter.detail}  {'' if letter.offset < 0 else place}"
+            lines.append(
+                _Line(letter.dead_at, what.strip(), letter.size, letter.payload, letter.sealed_by)
+            )
+            del lines[:-count]
+    _print(lines, Sealer(settings.ingest.author_key), unseal)
+
+
+@app.command()
+def samples(
+    source: Annotated[str, typer.Argument(help="Registered name of the source.")],
+    count: Count = 20,
+    unseal: Unseal = False,
+) -> None:
+    """Show the samples that ingest keeps of a source's items that could not become posts.
+
+    Exit status: 0 shown, 1 there are none, 2 wrong settings or another key.
+
+    Example: groundswell dead-posts samples bluesky --unseal
+    """
+    ingest = load_settings().ingest
+    store = SampleStore(Path(ingest.cursor_dir), source, SystemClock())
+    kept = reversed(store.samples()[:count])
+    lines = [_Line(one.at, one.detail, one.size, one.payload, one.sealed_by) for one in kept]
+    _print(lines, Sealer(ingest.author_key), unseal)
+
+
+def _print(lines: Iterable[_Line], sealer: Sealer, unseal: bool) -> None:
+    is_any, fault = False, ""
+    for line in lines:
+        is_any = True
+        sealed = f"  sealed by {line.sealed_by}" if line.sealed_by and line.payload else ""
+        typer.echo(f"{line.at:%Y-%m-%d %H:%M:%S}  {line.what}  {line.size:,} bytes{sealed}")
+        if unseal and line.payload:
+            try:
+                # As its escapes: what came may hold what a terminal obeys.
+                typer.echo(f"    {sealer.open(line.payload, line.sealed_by)!a}")
+            except ConfigError as error:
+                fault = str(error)
+                typer.echo("    not opened")
+    if fault:
+        raise ConfigError(fault)
+    if not is_any:
+        typer.echo("none", err=True)
+        raise typer.Exit(1)
