@@ -16,7 +16,8 @@ from core.schemas import Alert, DeadPost, Post, PostEvent, Progress, ScoredPost,
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_QUOTED: Final = re.compile(r"'.*'", re.DOTALL)
+# As `repr` quotes: the first quotation mark is the one that ends it, too.
+_QUOTED: Final = re.compile(r"""(['"]).*\1""", re.DOTALL)
 _encoder: Final = msgspec.json.Encoder()
 _any_decoder: Final = msgspec.json.Decoder()
 

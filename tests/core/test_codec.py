@@ -156,7 +156,9 @@ def test_version_is_always_written() -> None:
     assert isinstance(make_event("like"), PostEvent)
 
 
-@pytest.mark.parametrize("kind", ["ana", "it's ana", "ana` - at `$.kind", "ana\nben"])
+@pytest.mark.parametrize(
+    "kind", ["ana", "it's ana", 'it\'s "ana"', "ana` - at `$.kind", "ana\nben"]
+)
 def test_what_a_message_says_is_not_in_why_it_was_refused(kind: str) -> None:
     raw = msgspec.json.encode(
         {"v": 1, "kind": kind, "post_id": "1", "source": "s", "author": "a", "ingested_at": "x"}
