@@ -125,7 +125,7 @@ def sign(key: Secret, request_id: str, at_s: int, body: bytes) -> dict[str, str]
 
     Example:
         >>> sign(Secret("whsec_" + 32 * "A"), "r1", 0, b"{}")["webhook-signature"][:14]
-        'v1,wcl3I7kd/yc'
+        'v1,pRBUKcXxHPL'
     """
     text = key.reveal()
     if text.startswith(STANDARD_PREFIX):
