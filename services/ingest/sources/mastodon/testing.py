@@ -46,7 +46,8 @@ class MastodonPlatform:
         """See `Platform`: statuses, boosts and events of one account."""
         server, account = self.server, {"acct": author, "url": f"https://x.test/@{author}"}
         self.publish(1)
-        server.edit(server.post_many([text], account=account)[0], f"{text} again")
+        good = server.post_many([text], account=account, url=f"https://x.test/@{author}/1")
+        server.edit(good[0], f"{text} again")
         status = next(iter(server.statuses.values())) | {
             "account": account, "content": f"<p>{text}</p>", "id": "7",
             "url": f"https://x.test/@{author}/7",
