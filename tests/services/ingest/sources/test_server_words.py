@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 import pytest
+from aiohttp.http_exceptions import BadStatusLine
 from websockets.exceptions import ConnectionClosedError, InvalidHeader, InvalidMessage
 from websockets.frames import Close
 
@@ -44,7 +45,7 @@ def test_names_that_are_known_are_shown() -> None:
     [
         InvalidHeader("Upgrade", WORDS),
         InvalidMessage(WORDS),
-        aiohttp.http.BadStatusLine(WORDS),
+        BadStatusLine(WORDS),
         aiohttp.ClientPayloadError(WORDS),
         aiohttp.InvalidURL(f"http://{WORDS}"),
     ],
