@@ -18,8 +18,8 @@ from core.codec import dead_post_decoder
 from core.errors import ConfigError, DecodeError
 from core.sealing import Sealer
 from services.cli.settings import load_settings
-from services.ingest.kafka_io import read_topic
 from services.ingest.samples import SampleStore
+from services.kafka_client import read_topic
 from stream.topics import DEAD_POSTS
 
 app = typer.Typer(

@@ -21,13 +21,13 @@ from core.settings import KafkaSettings, Settings
 from services.ingest.cursor_store import CursorStore
 from services.ingest.edge import Edge, is_public
 from services.ingest.letters import IngestTopics, LetterWriter
-from services.ingest.messages import Producer
 from services.ingest.options import load_options
 from services.ingest.runner import IngestRunner
 from services.ingest.samples import SampleStore
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Source, SourceContext
 from services.kafka_client import RecordProducer
+from services.kafka_client.messages import Producer
 
 NO_KEY: Final = (
     "ingest.author_key is empty: the source {name} hides its authors before they reach Kafka and "

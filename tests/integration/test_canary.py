@@ -31,10 +31,10 @@ from core.settings import LogSettings, Settings
 from core.testing.builders import make_event, make_post
 from services.ingest.canary import AUTHOR, NOBODY, RECORDED, TEXT, failing, forms, traces
 from services.ingest.cursor_store import CursorStore
-from services.ingest.kafka_io import RecordProducer, TopicAdmin, read_topic
 from services.ingest.launch import make_runner, make_source
 from services.ingest.live_testing import PLATFORMS
 from services.ingest.sources import SOURCES
+from services.kafka_client import RecordProducer, TopicAdmin, read_topic
 from services.local.ports import reserved_port
 from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, TOPICS
 

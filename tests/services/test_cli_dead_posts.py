@@ -14,8 +14,8 @@ from core.sealing import Sealer
 from core.settings import Secret
 from services.cli import dead_posts
 from services.cli.main import run
-from services.ingest.messages import Record
 from services.ingest.samples import SampleStore
+from services.kafka_client.messages import Record
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SEALER = Sealer(Secret("key"))

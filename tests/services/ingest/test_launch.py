@@ -6,11 +6,12 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+from services.ingest.fake_kafka import FakeProducer, MemoryBroker
+
 from core.clock import ManualClock
 from core.metrics import Metrics
 from core.settings import IngestSettings, Settings
 from services.ingest.cursor_store import CursorStore
-from services.ingest.fake_kafka import FakeProducer, MemoryBroker
 from services.ingest.launch import make_runner
 from services.ingest.samples import SampleStore
 from services.ingest.testing import START, make_source, sample_of
