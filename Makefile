@@ -129,7 +129,7 @@ docs: $(VENV)/.dev ## settings, metrics, topics and schemas are documented
 	$(BIN)/python -m pytest -q tests/docs tests/core/test_schemas.py
 	$(BIN)/python scripts/generate_dashboards.py --check
 
-.PHONY: dashboards chaos bench fuzz
+.PHONY: dashboards chaos bench fuzz mutate
 dashboards: $(VENV)/.dev ## write deploy/grafana/dashboards anew
 	$(BIN)/python scripts/generate_dashboards.py
 
@@ -142,6 +142,9 @@ bench: setup ## a benchmark (ARGS="throughput --json figures.json")
 fuzz: $(VENV)/.dev ## the parsers of what platforms send, five minutes each (ARGS="rss --seconds 60")
 	$(UV) pip install --quiet --python $(BIN)/python "atheris>=3"
 	$(BIN)/python scripts/fuzz_parsers.py $(ARGS)
+
+mutate: setup $(VENV)/.dev ## small faults one by one: do the tests notice? (ARGS="store --number 50")
+	@$(BIN)/python scripts/mutate.py $(ARGS)
 
 .PHONY: clean
 clean: ## stop the stack and remove what was built, environments included
