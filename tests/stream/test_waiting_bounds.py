@@ -64,6 +64,8 @@ async def test_a_partition_is_paused_at_sixteen_full_batches_and_resumed_at_eigh
     assert bench.partition.paused
     bench.waiting.cut()
     assert not bench.partition.paused
+    await bench.offer(FULL, FULL // 2)
+    assert bench.partition.paused, "and again when it is full again"
 
 
 async def test_a_partition_is_paused_and_resumed_by_bytes_too(bench: Bench) -> None:
@@ -91,8 +93,13 @@ async def test_a_flow_that_forgets_gives_a_paused_partition_back(bench: Bench) -
     await bench.offer(FULL, 1)
     assert bench.taken() == [], "nothing is taken before the next seek"
     await bench.waiting.seek(0, "refused")
-    await bench.offer(0, FULL - 1, 9)
+    assert bench.waiting.wait_s(1) is None
+    await bench.offer(0, MAX_WAITING_BATCHES - 1, BYTES)
+    await bench.offer(MAX_WAITING_BATCHES - 1, 1, BYTES - 1)
     assert not bench.partition.paused, "what was forgotten weighs nothing"
+    assert len(bench.waiting.cut()) == 1, "and has no size"
+    await bench.offer(MAX_WAITING_BATCHES, 1, BYTES + 1)
+    assert bench.partition.paused
 
 
 async def test_only_records_that_were_not_taken_before_are_taken_and_counted(
@@ -120,6 +127,7 @@ async def test_a_run_from_before_a_seek_is_left_out_and_asks_for_no_other_seek(
     assert bench.value("seeks", cause="gap") == 1
     await bench.offer(5, 2)
     assert bench.seeks == [0, 0], "one seek is enough for all that were on their way"
+    assert bench.value("offset_gap_posts", partition="3") is None, "nothing is missing"
     assert bench.taken() == []
 
 
@@ -210,6 +218,7 @@ async def test_a_batch_ages_from_its_first_record_and_the_rest_from_the_cut(
     bench: Bench,
 ) -> None:
     assert bench.waiting.wait_s(1) is None
+    bench.clock.advance(9.0)
     await bench.offer(0, 1)
     bench.clock.advance(0.02)
     await bench.offer(1, 1)
