@@ -35,6 +35,7 @@ class FakeCloser:
         self.excused_s: list[float] = []
         self.failures: list[Exception] = []
         self.steps_due = 0
+        self.superseded = False
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def take_over(self) -> None:
@@ -47,6 +48,8 @@ class FakeCloser:
 
     async def step(self) -> bool:
         self.calls.append("step")
+        if self.superseded:
+            raise Superseded
         self.meanwhile()
         self.steps_due -= 1
         return self.steps_due > 0
@@ -104,6 +107,8 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
         made.waits_s.append(delay_s)
 
     monkeypatch.setattr(closing_process, "wait", at_once)
+    # What is waited is then the number of the try; how long that is, `stream.scoring` says.
+    monkeypatch.setattr(closing_process, "pause_s", lambda attempt, chance: attempt)
     return made
 
 
@@ -181,24 +186,24 @@ async def test_a_store_that_is_away_is_tried_again_later_and_later_until_it_is_t
     await rig.turns(*[HELD] * 7)
     assert rig.closer.calls == ["take over"] * 7 + ["step"]
     assert rig.metric("closer_retries_total") == 6
-    waits_s = rig.waits_s
-    # Each is a quarter to the whole of twice the one before it.
-    assert all(0.025 * 2**n <= wait_s <= 0.1 * 2**n for n, wait_s in enumerate(waits_s))
+    assert rig.waits_s == [0, 1, 2, 3, 4, 5]
     rig.closer.failures = [StoreUnavailable("away")]
     rig.loop.is_active = False
     await rig.turns(HELD, HELD)
-    assert waits_s[6] <= 0.1, "after a good turn the waits begin anew"
+    assert rig.waits_s[6:] == [0], "after a good turn the waits begin anew"
 
 
 async def test_a_superseded_closer_is_active_no_more_and_asks_the_store_who_it_is(
     rig: Rig,
 ) -> None:
-    rig.closer.failures = [Superseded()]
+    await rig.turns(HELD)
+    rig.closer.superseded = True
     await rig.turns(HELD)
     assert not rig.loop.is_active
     assert rig.metric("closer_retries_total") == 0
+    rig.closer.superseded = False
     await rig.turns(HELD)
-    assert rig.closer.calls == ["take over", "take over", "step"]
+    assert rig.closer.calls == ["take over", "step", "step", "take over", "step"]
 
 
 async def test_steps_follow_each_other_while_more_is_due_until_progress_must_be_read(

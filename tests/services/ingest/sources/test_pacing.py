@@ -108,11 +108,38 @@ def test_waits_double_up_to_the_longest_and_start_over_after_a_good_attempt(seed
 
 
 def test_what_the_other_side_asks_for_is_kept_up_to_ten_times_the_longest() -> None:
-    backoff = Backoff(1.0, 1.0, random.Random(1))
-    assert 5.5 <= backoff.next_s(5.0) <= 6.0
-    assert 10.5 <= backoff.next_s(11.0) <= 11.0
-    assert 0.5 <= backoff.next_s(-3.0) <= 1.0
-    assert 0.5 <= backoff.next_s(0.0) <= 1.0
+    backoff = Backoff(2.0, 2.0, random.Random(1))
+    assert 6.0 <= backoff.next_s(5.0) <= 7.0
+    assert 21.0 <= backoff.next_s(21.0) <= 22.0
+    assert 1.0 <= backoff.next_s(-3.0) <= 2.0
+    assert 1.0 <= backoff.next_s(0.0) <= 2.0
+
+
+def test_waits_are_spread_over_the_upper_half() -> None:
+    waits_s = [Backoff(4.0, 4.0, random.Random(seed)).next_s() for seed in range(100)]
+    assert min(waits_s) < 2.3
+    assert max(waits_s) > 3.7
+
+
+def test_a_stream_that_showed_nothing_yet_has_the_limits_it_was_given() -> None:
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    timer = IdleTimer(0.01, 600.0, 2.0, clock.monotonic)
+    assert timer.limit_s == 2.0
+    for _ in range(200):
+        clock.advance(0.01)
+        timer.heard()
+    assert timer.limit_s == pytest.approx(0.25)
+
+
+def test_a_quick_stretch_sets_the_limit_by_its_own_pauses() -> None:
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    timer = IdleTimer(0.01, 600.0, 2.0, clock.monotonic)
+    for _ in range(int(STRETCH_S / 0.1) + 1):
+        clock.advance(0.1)
+        timer.heard()
+    clock.advance(0.1)
+    timer.heard()
+    assert timer.limit_s == pytest.approx(2.5, rel=0.01)
 
 
 def test_waits_of_many_attempts_stay_numbers() -> None:

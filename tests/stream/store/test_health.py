@@ -1,0 +1,25 @@
+"""What is made of Redis's own words, also of those that it leaves out."""
+
+from stream.store.health import StoreHealth, read_health
+
+INFO = {
+    "used_memory": 11, "maxmemory": 12, "total_commands_processed": 13, "connected_clients": 14,
+    "evicted_keys": 15, "db0": {"keys": 16}, "aof_enabled": 1, "aof_last_write_status": "ok",
+}  # fmt: skip
+
+
+def test_every_word_is_read_into_its_own_field() -> None:
+    assert read_health(INFO) == StoreHealth(
+        memory_bytes=11, memory_limit_bytes=12, commands=13, clients=14, keys=16, evicted_keys=15,
+        log_ok=True,
+    )  # fmt: skip
+
+
+def test_what_a_server_leaves_out_is_zero_and_its_log_not_in_order() -> None:
+    assert read_health({}) == StoreHealth(0, 0, 0, 0, 0, 0, log_ok=False)
+    assert read_health({"db0": {}}).keys == 0
+
+
+def test_a_log_is_in_order_only_when_it_is_kept_and_was_written() -> None:
+    assert not read_health(INFO | {"aof_enabled": 0}).log_ok
+    assert not read_health(INFO | {"aof_last_write_status": "err"}).log_ok
