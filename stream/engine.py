@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from core.errors import FatalError
@@ -20,14 +19,6 @@ _log = get_logger(__name__)
 
 FlowKey = tuple[str, int]
 """(topic, partition)"""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A flow that ended by itself, and why."""
-
-    key: FlowKey
-    error: BaseException
 
 
 class Engine:
