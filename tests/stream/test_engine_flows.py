@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -48,10 +47,10 @@ class FakeFlow:
 
 
 @pytest.fixture
-def flows(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeFlow]]:
+def flows(monkeypatch: pytest.MonkeyPatch) -> list[FakeFlow]:
     FakeFlow.made = []
     monkeypatch.setattr(engine_module, "PartitionFlow", FakeFlow)
-    yield FakeFlow.made
+    return FakeFlow.made
 
 
 @pytest.fixture
