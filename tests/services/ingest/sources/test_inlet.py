@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from services.ingest.sources.base import Ignored, SourceItem
 from services.ingest.sources.inlet import Inlet
 
@@ -57,6 +59,26 @@ def test_nothing_is_no_message() -> None:
     assert inlet.offer([], 10)
     assert not inlet.is_full
     assert _taken(inlet, 5) == []
+
+
+def test_who_takes_waits_for_the_first_item_as_long_as_it_may_and_for_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inlet = Inlet(100, 100)
+    waits_s: list[float] = []
+
+    def wait(timeout_s: float) -> None:
+        waits_s.append(timeout_s)
+        inlet.offer(_items(7), 1)
+
+    monkeypatch.setattr(inlet._filled, "wait", wait)
+    assert inlet.take(5, 0) == []
+    assert waits_s == []
+    assert [item.cursor for item in inlet.take(5, 4.5)] == [7]
+    assert waits_s == [4.5]
+    inlet.offer(_items(8), 1)
+    assert [item.cursor for item in inlet.take(5, 4.5)] == [8]
+    assert waits_s == [4.5], "what is there is not waited for"
 
 
 async def _put_while_full(inlet: Inlet, takes: list[int]) -> list[bool]:
