@@ -74,7 +74,7 @@ def run_mutants(
     """
     preload()
     os.environ.setdefault("GROUNDSWELL_DATA", str(root.parent / "shared" / "data"))
-    limits: dict[tuple[str, ...], float] = {}
+    limits: dict[frozenset[str], float] = {}
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
         tree = Path(folder) / "tree"
@@ -84,10 +84,11 @@ def run_mutants(
             if time.monotonic() > until_s:
                 break
             chosen = tests_in(tree, tests[mutant.path])
-            if chosen not in limits:
-                limits[chosen] = _limit_s(tree, chosen)
+            known = frozenset(chosen)
+            if known not in limits:
+                limits[known] = _limit_s(tree, chosen)
             with planted(tree / mutant.path, mutant.source()):
-                run = run_tests(tree, chosen, limits[chosen])
+                run = run_tests(tree, chosen, limits[known])
             results.append(Result(mutant, not run.passed, run.timed_out, run.took_s))
             _say(f"{len(results)}/{len(mutants)} {results[-1]}")
     return results

@@ -105,7 +105,7 @@ def again(
         found: The figures of its survivors, run again.
         plan: The names of the groups.
     """
-    joined = {**before, "mutants": found["mutants"]}
+    joined = dict(before)
     for name in ("killed", "timed_out", *(f"killed.{group}" for group in plan)):
         if name in found:
             joined[name] = before[name] + found[name]

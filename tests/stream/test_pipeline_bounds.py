@@ -146,6 +146,17 @@ def test_what_was_seen_or_is_in_flight_is_a_copy_and_what_stays_is_in_flight() -
     assert pending == {hashes[1], hashes[2]}
 
 
+@pytest.mark.parametrize(("late_ms", "kept"), [(0, 1), (1, 2)])
+def test_a_post_before_it_in_the_batch_makes_one_late_less_the_allowed_lateness(
+    late_ms: int, kept: int
+) -> None:
+    seconds = WINDOWS.pane_s + WINDOWS.retention_s + WINDOWS.allowed_lateness_s
+    ahead = NOON + timedelta(seconds=seconds) - timedelta(milliseconds=late_ms)
+    run = _accepted(_at(1, ahead), _at(2, NOON))
+    Pipeline(WINDOWS).drop_unwanted(run, [False, False], set(), NOON_MS)
+    assert len(run.posts) == kept
+
+
 def test_only_posts_move_the_time_by_which_others_are_late() -> None:
     far = NOON + timedelta(seconds=WINDOWS.retention_s + 120)
     for source, kept in ((heartbeat.SOURCE, 2), ("synthetic", 1)):
