@@ -19,7 +19,7 @@ from services import closer as closing_process
 from services.acknowledged import Outgoing
 from services.closer import RESYNC_S, KafkaPublisher, _Loop, _Member, window_key
 from services.closing import Superseded
-from services.ingest.messages import Record
+from services.kafka_client.messages import Record
 from stream.topics import PROGRESS, WINDOWS
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

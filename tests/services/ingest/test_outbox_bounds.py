@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from services.ingest.fake_kafka import FakeProducer, MemoryBroker
+
 from services.ingest.outbox import Letter, Outbox
 
 
