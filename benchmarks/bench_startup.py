@@ -68,9 +68,11 @@ class Figures:
 # -- imports ----------------------------------------------------------------------------------
 
 
-def measure_imports(figures: Figures, variants: list[Variant], caches: Path) -> None:
+def measure_imports(
+    figures: Figures, roles: list[str], variants: list[Variant], caches: Path
+) -> None:
     """Start each role once in every variant."""
-    for role, variant in itertools.product(ROLES, variants):
+    for role, variant in itertools.product(roles, variants):
         wall_s, cpu_s, modules = start_role(role, variant, caches)
         figures.take(f"import_{role}_{variant.name}_wall_s", wall_s)
         figures.take(f"import_{role}_{variant.name}_cpu_s", cpu_s)
@@ -201,7 +203,7 @@ def _variants(beside: Path | None) -> tuple[list[Variant], list[Variant]]:
 def measure(options: Options) -> Measured:
     """Take turns over all variants, `rounds` times."""
     imports, restarts = _variants(options.beside)
-    figures = Figures()
+    figures, roles = Figures(), list(ROLES)[: max(1, round(len(ROLES) * options.scale))]
     tables = {
         "queries": {"path": str(PROJECT_ROOT / "configs/queries.toml")},
         "kafka": {"session_timeout_s": max(2.0, SESSION_S * options.scale)},
@@ -209,10 +211,10 @@ def measure(options: Options) -> Measured:
     with Lab("startup", tables) as lab:
         with tempfile.TemporaryDirectory(dir=lab.directory) as folder:
             warming = Figures()
-            measure_imports(warming, [v for v in imports if v.bytecode], Path(folder))
+            measure_imports(warming, roles, [v for v in imports if v.bytecode], Path(folder))
             for number in range(options.rounds):
-                measure_imports(figures, imports, Path(folder))
-                _import_ratios(figures, imports)
+                measure_imports(figures, roles, imports, Path(folder))
+                _import_ratios(figures, roles, imports)
                 say(f"imports, round {number + 1}")
         for number in range(options.rounds):
             measure_restarts(figures, restarts, lab, options.seed + number)
@@ -238,8 +240,8 @@ def _row(figures: Figures, name: str) -> tuple[float, float, float]:
     return summed[name], summed[f"{name}_least"], summed[f"{name}_most"]
 
 
-def _import_ratios(figures: Figures, variants: list[Variant]) -> None:
-    for role, variant in itertools.product(ROLES, variants):
+def _import_ratios(figures: Figures, roles: list[str], variants: list[Variant]) -> None:
+    for role, variant in itertools.product(roles, variants):
         if variant.name != "own":
             above = f"import_{role}_{variant.name}"
             figures.take_ratio(

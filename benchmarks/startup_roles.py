@@ -15,14 +15,14 @@ from benchmarks.lab import BenchFailed
 from services.local.paths import PROJECT_ROOT
 
 ROLES: Final = {
-    "help": "import sys; sys.argv[1:] = ['--help']; from services.cli.main import main; main()",
     "worker": "import services.worker, faust; faust.App",
     "closer": "import services.closer",
     "exporter": "import services.exporter",
     "heartbeat": "import services.heartbeat",
     "ingest": "import services.cli.ingest",
+    "help": "import sys; sys.argv[1:] = ['--help']; from services.cli.main import main; main()",
 }
-"""Role -> what its process executes before it knows its settings."""
+"""Role -> what its process executes before it knows its settings; a small scale takes the first."""
 
 
 @dataclass(frozen=True, slots=True)
