@@ -234,11 +234,11 @@ class PartitionFlow:
         if outcome.scored:
             metrics.scored_posts_out.inc(len(outcome.scored))
         if applied.aside:
-            metrics.state_set_aside.labels(partition=label).inc(applied.aside)
+            metrics.state_set_aside.labels(partition=label).inc(len(applied.aside))
             _log.error(
                 "stored values could not be read and were set aside",
                 partition=self.partition,
-                values=applied.aside,
+                quarantined=applied.aside,
                 repair=f"groundswell windows repair --partition {self.partition}",
             )
         metrics.quarantine_expired.inc(applied.expired)

@@ -86,8 +86,8 @@ end
 
 if refused then
   return refused
-elseif aside > 0 then
-  return {5, aside}
+elseif #noted > 0 then
+  return {5, noted}
 end
 
 -- From here on all is written, and no call can fail: those that meet a key of a wrong type set it
@@ -168,14 +168,14 @@ end
 for i = #ARGV - 2 * b.released + 1, #ARGV, 2 do
   redis.call('HDEL', p .. 'quarantine', ARGV[i])
 end
-local noted = redis.call('HKEYS', p .. 'quarantine')
+local entries = redis.call('HKEYS', p .. 'quarantine')
 
 -- Forget what is past its horizon; a few at a time, so that no apply is long. A pane that was
 -- never published, or changed since, waits for the closer: in a fast replay one partition may be
 -- days of event time ahead of another.
 local expired = 0
 local function forget_noted(kinds, at)
-  for _, field in ipairs(noted) do
+  for _, field in ipairs(entries) do
     local kind, place = string.match(field, '^(%a+)|([^|]+)|')
     if kinds[kind] and place == at then
       expired = expired + redis.call('HDEL', p .. 'quarantine', field)
@@ -224,7 +224,7 @@ for _, id in ipairs(due) do
 end
 
 -- A partition that is counted anew says so until it has come to where it was.
-for _, field in ipairs(noted) do
+for _, field in ipairs(entries) do
   local topic, upto = string.match(field, '^rebuild|([%a-]+)|(%d+)$')
   if topic == b.topic and b.new + 1 >= tonumber(upto) then
     redis.call('HDEL', p .. 'quarantine', field)
@@ -245,4 +245,4 @@ end
 if b.new >= 0 or not is_repair then
   redis.call('HSET', cursor_key, b.topic, b.new, 'watermark', string.format('%d', watermark))
 end
-return {1, removed, edited, aside, expired}
+return {1, removed, edited, noted, expired}

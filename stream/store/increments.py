@@ -200,13 +200,13 @@ class Applied:
 
     Attributes:
         removed, edited: Contributions removed and replaced.
-        aside: Parts of the state that could not be read and were set aside.
+        aside: Names in the quarantine of what could not be read and was set aside.
         expired: Entries of the quarantine that retention took before they were repaired.
     """
 
     removed: int
     edited: int
-    aside: int = 0
+    aside: tuple[str, ...] = ()
     expired: int = 0
 
 

@@ -35,7 +35,9 @@ end
 
 -- Note under `field` of the quarantine what is set aside, and the cursors up to which the rest of
 -- the state had been counted: whoever rebuilds it adds exactly what these cursors had brought.
+local noted = {} -- names of what this call has set aside
 local function note(fields, now, field, found, expected, raw)
+  noted[#noted + 1] = field
   local quarantine = p .. 'quarantine'
   if raw and redis.call('HLEN', quarantine) >= RAW_ENTRIES then
     raw = ''

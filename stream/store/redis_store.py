@@ -167,7 +167,7 @@ class RedisStore(CloserState):
             arguments = batch.arguments(self._horizons, now_ms())
         except ValueError as error:
             raise IncrementRefused(partition, "the batch", str(error)) from error
-        aside = 0
+        aside: list[bytes] = []
         while True:
             answer = await self._run(self._apply, partition, arguments)
             if answer[0] != _AGAIN:
@@ -179,7 +179,8 @@ class RedisStore(CloserState):
         if answer[0] != _APPLIED:
             stored = int(answer[1]) if answer[0] == 0 else batch.expected
             raise CursorConflict(partition, batch.topic, batch.expected, stored)
-        return Applied(answer[1], answer[2], aside + answer[3], answer[4])
+        names = tuple(name.decode(errors="backslashreplace") for name in [*aside, *answer[3]])
+        return Applied(answer[1], answer[2], names, answer[4])
 
     async def _run(self, of: Any, partition: int, arguments: Sequence[Any]) -> Any:
         """Run a script of a partition; an index that cannot be read is made anew first.

@@ -11,10 +11,8 @@ end
 local watermark = math.max(fields['watermark'] or -1, b.watermark)
 local closed = fields['closed'] or -1
 
-local aside = 0 -- how much could not be read and was set aside, each by a call of its own
 local function lose(put_aside, ...)
   put_aside(fields, b.now, ...)
-  aside = aside + 1
 end
 
 local WRONG = {} -- raised where a number is no integer within 2^53

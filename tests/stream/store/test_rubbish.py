@@ -334,7 +334,7 @@ async def test_sum_never_leaves_the_integers_in_silence(url: str, client: Client
         applied = await store.apply(
             0, ApplyBatch(POSTS, 11, 12, panes={START_S: [("all", [2], {}, ["a"])]})
         )
-        assert applied.aside == 1
+        assert applied.aside == (f"pane|{START_S}|all",)
         (entry,) = await store.quarantine([0])
         assert (entry.kind, entry.place) == ("pane", (str(START_S), "all"))
         assert (entry.posts, entry.events) == (11, 2)
