@@ -22,6 +22,9 @@ from core.schemas import Post, PostEvent
 MAX_FUTURE_MS: Final = 60_000
 MAX_PAST_MS: Final = 24 * 3_600_000
 HOUR_MS: Final = 3_600_000
+MAX_AHEAD_MS: Final = 12 * HOUR_MS
+"""A record that was ingested so far in the future was not: event time would never come back."""
+NO_LIMIT_MS: Final = 2**62
 
 # C0 and C1 controls except tab and line ends: they carry no words and break terminals and logs.
 _CONTROLS: Final = {
@@ -151,13 +154,29 @@ def clean_text(text: str) -> tuple[str, str | None]:
     return cleaned, reasons.CONTROL_CHARACTERS if cleaned != text else None
 
 
-def accept_posts(records: Sequence[RawRecord], decoder: RecordDecoder[Post]) -> AcceptedPosts:
-    """Decode and repair the records of one run of `posts`."""
+def _check_ingested(ingested_at: datetime, now_ms: int) -> None:
+    if epoch_ms(ingested_at) > now_ms + MAX_AHEAD_MS:
+        raise DecodeError(
+            reasons.OUT_OF_RANGE, f"ingested at {ingested_at.isoformat()}, which is yet to come"
+        )
+
+
+def accept_posts(
+    records: Sequence[RawRecord], decoder: RecordDecoder[Post], now_ms: int = NO_LIMIT_MS
+) -> AcceptedPosts:
+    """Decode and repair the records of one run of `posts`.
+
+    Args:
+        records: The run.
+        decoder: Decodes a record.
+        now_ms: Present time, ms since 1970; what was ingested long after it is a dead letter.
+    """
     run = AcceptedPosts()
     for record in records:
         raw = record.value or b""
         try:
             post = decoder.decode(raw)
+            _check_ingested(post.ingested_at, now_ms)
         except DecodeError as error:
             run.dead.append(DeadLetter(record.offset, error.reason, error.detail, raw))
             continue
@@ -189,14 +208,15 @@ class AcceptedEvents:
 
 
 def accept_events(
-    records: Sequence[RawRecord], decoder: RecordDecoder[PostEvent]
+    records: Sequence[RawRecord], decoder: RecordDecoder[PostEvent], now_ms: int = NO_LIMIT_MS
 ) -> AcceptedEvents:
-    """Decode the records of one run of `post-events`."""
+    """Decode the records of one run of `post-events`; see `accept_posts`."""
     run = AcceptedEvents()
     for record in records:
         raw = record.value or b""
         try:
             event = decoder.decode(raw)
+            _check_ingested(event.ingested_at, now_ms)
             if event.kind == "edit" and event.text is None:
                 raise DecodeError(reasons.MISSING_FIELD, "an edit needs `text`")
         except DecodeError as error:

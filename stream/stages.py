@@ -7,8 +7,9 @@ memory of ids. `prepare` runs in order, one batch at a time; `finish` runs besid
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from core.clock import Clock, SystemClock, epoch_ms
 from core.codec import RecordDecoder
 from core.schemas import Post, PostEvent
 from stream import heartbeat
@@ -40,6 +41,7 @@ class StageParts:
         budget: how many posts may be in scoring at once.
         matcher: returns the matcher in use now; queries may be reloaded between batches.
         max_message_bytes: larger messages are dead-lettered unread.
+        clock: Present time: what was ingested long after it is a dead letter.
     """
 
     pipeline: Pipeline
@@ -48,6 +50,7 @@ class StageParts:
     budget: PostBudget
     matcher: Callable[[], Matcher]
     max_message_bytes: int
+    clock: Clock = field(default_factory=SystemClock)
 
     async def score(self, texts: Sequence[str], langs: Sequence[str]) -> Scored:
         """Score inside the budget."""
@@ -82,7 +85,7 @@ class PostsStage:
     ) -> Prepared:
         """Decode and look ids up; changes nothing of its own before the store has answered."""
         parts, pending = self._parts, self._pending
-        run = accept_posts(records, self._decoder)
+        run = accept_posts(records, self._decoder, epoch_ms(parts.clock.now()))
         # A worker that lost the partition without knowing may hold records that its successor has
         # counted, and a store that went back in time does not know what was. It is refused here:
         # its apply would be too, but only after posts had been called copies in dead letters, or
@@ -142,7 +145,8 @@ class EventsStage:
     ) -> Prepared:
         """Decode; events move no watermark, as an event is not a post."""
         del partition, watermark, applied
-        run = accept_events(records, self._decoder)
+        now_ms = epoch_ms(self._parts.clock.now())
+        run = accept_events(records, self._decoder, now_ms)
         matcher = self._parts.matcher()
         return Prepared(
             first=records[0].offset,

@@ -3,11 +3,12 @@
 import asyncio
 import itertools
 import random
+from datetime import UTC, datetime
 
 import pytest
 import redis
 
-from core.codec import encode
+from core.codec import dead_post_decoder, encode
 from core.errors import FatalError, StateUnreadable
 from core.metrics import Metrics
 from core.testing.builders import make_post
@@ -81,6 +82,27 @@ async def test_partition_that_cannot_be_read_waits_and_goes_on_when_repaired(
         for (query, _), counters in count_plainly(posts).items():
             found = {k: v for k, v in named(pane[query].counters).items() if v}
             assert found == {k: v for k, v in counters.items() if v}
+
+
+async def test_post_from_a_year_to_come_is_a_dead_letter_and_moves_no_watermark(store):
+    number, sink = next(_partitions), ListSink()
+    right = _topic(number, 3)
+    year = datetime(9999, 1, 1, tzinfo=UTC)
+    wrong = encode(make_post(id=f"{number}-x", claimed_at=year, ingested_at=year))
+    topic = MemoryPartition([wrong, *(record.value or b"" for record in right.records)])
+    engine = make_engine(store, sink, random.Random(1))
+    feeding = asyncio.create_task(feed(engine, {(POSTS, number): topic}, random.Random(2)))
+    try:
+        await _until(store, number, 3, feeding)
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+        await engine.drain(60)
+    state = await store.partition_state(number)
+    assert state.totals == {"counted": 3, "dead:posts": 1}
+    (letter,) = map(dead_post_decoder.decode, sink.values("dead-posts"))
+    assert letter.reason == "out_of_range"
+    assert "yet to come" in letter.detail
 
 
 async def test_batch_that_is_no_sum_of_integers_ends_the_worker_by_name(store, monkeypatch):
