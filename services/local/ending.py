@@ -37,9 +37,8 @@ def _is_published(settings: Settings) -> bool:
     except TransientError:
         return False
     watermark_s = min(view.watermarks_s.values(), default=0.0)
-    through_s = watermark_s // settings.windows.pane_s * settings.windows.pane_s
-    return view.closed_s >= through_s and all(
-        pane.revision >= 0 for pane in view.panes if pane.closed
+    return all(
+        pane.revision >= 0 for pane in view.panes if pane.closed or pane.end_s <= watermark_s
     )
 
 
