@@ -40,7 +40,7 @@ class World:
         holds: batches, by their first offset, that wait for the event before they are scored.
     """
 
-    def __init__(self, records: int = 6, batch: int = 2, in_flight: int = 2) -> None:
+    def __init__(self, max_age_s: float = 0.0) -> None:
         self.done: list[str] = []
         self.fails: dict[str, list[Exception]] = {}
         self.changes: dict[int, Change] = {}
@@ -52,10 +52,10 @@ class World:
         self.known: list[int] = []
         self._happened = asyncio.Condition()
         self.clock, self.metrics = ManualClock(NOON), Metrics()
-        self.partition = MemoryPartition([b"x"] * records)
+        self.partition = MemoryPartition([b"x"] * 6)
         parts = FlowParts(
             store=self, outlets=self, clock=self.clock, metrics=self.metrics,
-            limits=BatchLimits(batch, 1_000, 0.0), max_in_flight_batches=in_flight,
+            limits=BatchLimits(2, 1_000, max_age_s), max_in_flight_batches=2,
             allowed_lateness_s=30, chance=random.Random(1),
         )  # fmt: skip
         self.flow = PartitionFlow(POSTS, 3, parts, self, self.partition.steering())
@@ -199,6 +199,23 @@ async def test_no_more_batches_are_prepared_than_may_be_in_flight(world: World) 
     assert "prepare 3" not in world.done
     world.holds[0].set()
     await world.until("prepare 3")
+
+
+async def test_a_batch_that_is_not_full_waits_for_more_while_another_is_in_flight() -> None:
+    world = World(max_age_s=0.9)
+    world.holds[0] = asyncio.Event()
+    try:
+        await world.start()
+        await world.feed(1)
+        await world.until("prepare 0")
+        await world.feed(1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert "prepare 1" not in world.done
+        await world.feed(1)
+        await world.until("prepare 1")
+    finally:
+        await world.flow.stop()
 
 
 async def test_what_is_told_of_a_batch_is_what_it_did(world: World) -> None:
