@@ -26,7 +26,7 @@ from typing import Final
 
 from mutation.lua_mutants import lua_mutants
 from mutation.mutants import Mutant, drawn
-from mutation.plan import PLAN, tests_in
+from mutation.plan import PLAN, expand_patterns
 from mutation.python_mutants import python_mutants
 from mutation.results import Result, again, figures, known_equivalents, table
 from mutation.running import copy_tree, planted, preload, run_tests
@@ -84,7 +84,7 @@ def run_mutants(
         for mutant in mutants:
             if time.monotonic() > until_s:
                 break
-            chosen = tests_in(tree, tests[mutant.path])
+            chosen = expand_patterns(tree, tests[mutant.path])
             known = frozenset(chosen)
             if not chosen:
                 results.append(Result(mutant, killed=False, timed_out=False, took_s=0.0))

@@ -96,7 +96,7 @@ PLAN: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 """Group -> file -> patterns of what pytest is given."""
 
 
-def tests_in(tree: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+def expand_patterns(tree: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Return what the patterns find in a tree, each once, the slow ones last."""
     found = dict.fromkeys(
         str(path.relative_to(tree)) for pattern in patterns for path in sorted(tree.glob(pattern))

@@ -17,7 +17,7 @@ from mutate import ROOT as MUTATED  # noqa: E402
 from mutate import main, mutants_of  # noqa: E402
 from mutation.lua_mutants import lua_mutants  # noqa: E402
 from mutation.mutants import Mutant, drawn  # noqa: E402
-from mutation.plan import PLAN, tests_in  # noqa: E402
+from mutation.plan import PLAN, expand_patterns  # noqa: E402
 from mutation.python_mutants import python_mutants  # noqa: E402
 from mutation.results import Result, again, figures, interval, known_equivalents  # noqa: E402
 
@@ -206,7 +206,7 @@ def test_every_file_of_the_plan_is_there_and_has_tests() -> None:
     for files in PLAN.values():
         for path, patterns in files.items():
             assert (MUTATED / path).is_file()
-            assert tests_in(MUTATED, patterns)
+            assert expand_patterns(MUTATED, patterns)
 
 
 def test_every_equivalent_mutant_is_one_and_has_a_reason() -> None:
