@@ -145,8 +145,7 @@ def test_a_cursor_that_moves_before_its_batch_is_caught(tmp_path: Path):
                 (
                     "    async def apply(self,",
                     "    async def commit(self, partition, topic, last):\n"
-                    "        async with _redis_faults():\n"
-                    "            await self._redis.hset(keys.cursor(partition), topic, last)\n\n"
+                    "        await self._redis.hset(keys.cursor(partition), topic, last)\n\n"
                     "    async def apply(self,",
                 )
             ],

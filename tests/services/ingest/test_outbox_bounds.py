@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from services.ingest.fake_kafka import FakeProducer, MemoryBroker
 
 from services.ingest.outbox import Letter, Outbox
+from services.kafka_client.fake_kafka import FakeProducer, MemoryBroker
 
 
 def _letter(number: int, size: int = 1, topic: str = "posts") -> Letter:

@@ -11,9 +11,10 @@ from core.errors import CursorConflict, StoreUnavailable
 from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
 from stream import heartbeat
+from stream.store.client import redis_faults
 from stream.store.health import HORIZONS
 from stream.store.increments import ApplyBatch, Contribution, Horizons, PaneSum, Published
-from stream.store.redis_store import RedisStore, _redis_faults
+from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
 
 DATABASE = 14
@@ -42,7 +43,7 @@ async def test_what_passes_by_itself_or_by_an_operators_hand_is_unavailable(
     error: Exception,
 ) -> None:
     with pytest.raises(StoreUnavailable) as raised:
-        async with _redis_faults():
+        async with redis_faults():
             raise error
     assert raised.value.__cause__ is error
     assert str(error) in str(raised.value)
@@ -59,14 +60,14 @@ async def test_what_passes_by_itself_or_by_an_operators_hand_is_unavailable(
 )
 async def test_a_mistake_of_ours_passes_unchanged(error: Exception) -> None:
     with pytest.raises(type(error)) as raised:
-        async with _redis_faults():
+        async with redis_faults():
             raise error
     assert raised.value is error
 
 
 async def test_a_long_answer_is_told_in_short() -> None:
     with pytest.raises(StoreUnavailable) as raised:
-        async with _redis_faults():
+        async with redis_faults():
             raise redis_errors.ResponseError("OOM " + "x" * 5_000)
     assert len(str(raised.value)) < 300
 
