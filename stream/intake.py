@@ -18,6 +18,7 @@ from core.clock import epoch_ms, from_epoch_ms
 from core.codec import RecordDecoder
 from core.errors import DecodeError
 from core.schemas import Post, PostEvent
+from core.text import clean_text
 
 MAX_FUTURE_MS: Final = 60_000
 MAX_PAST_MS: Final = 24 * 3_600_000
@@ -25,11 +26,6 @@ HOUR_MS: Final = 3_600_000
 MAX_AHEAD_MS: Final = 12 * HOUR_MS
 """A record that was ingested so far in the future was not: event time would never come back."""
 NO_LIMIT_MS: Final = 2**62
-
-# C0 and C1 controls except tab and line ends: they carry no words and break terminals and logs.
-_CONTROLS: Final = {
-    code: " " for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code not in (9, 10, 13)
-}
 
 
 class RawRecord(Protocol):
@@ -142,16 +138,6 @@ def seen_hours(event_ms: int, ingested_ms: int, repair: str | None) -> tuple[int
         return (event_ms // HOUR_MS,)
     last = ingested_ms // HOUR_MS
     return tuple(range(last - 24, last + 1))
-
-
-def clean_text(text: str) -> tuple[str, str | None]:
-    """Return the text without control characters, and the repair that it took, if any."""
-    if text.isprintable():
-        return (text, None) if text and not text.isspace() else ("", reasons.EMPTY_TEXT)
-    cleaned = text.translate(_CONTROLS)
-    if not cleaned.strip():
-        return "", reasons.EMPTY_TEXT
-    return cleaned, reasons.CONTROL_CHARACTERS if cleaned != text else None
 
 
 def _check_ingested(ingested_at: datetime, now_ms: int) -> None:

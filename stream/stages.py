@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from core.clock import Clock, SystemClock, epoch_ms
 from core.codec import RecordDecoder
 from core.schemas import Post, PostEvent
+from core.text import clean_text
 from stream import heartbeat
 from stream.batching import PostBudget
 from stream.event_steps import events_outcome
@@ -21,7 +22,6 @@ from stream.intake import (
     RawRecord,
     accept_events,
     accept_posts,
-    clean_text,
 )
 from stream.pipeline import Matcher, Outcome, Pipeline
 from stream.ports import Prepared, Store

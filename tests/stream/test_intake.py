@@ -10,7 +10,8 @@ from core.clock import epoch_ms
 from core.codec import RecordDecoder, encode
 from core.schemas import Post, PostEvent
 from core.testing.builders import NOON, make_event, make_post
-from stream.intake import accept_events, accept_posts, clean_text, event_time, seen_hours
+from core.text import clean_text
+from stream.intake import accept_events, accept_posts, event_time, seen_hours
 from stream.testing import MemoryRecord
 
 DECODER = RecordDecoder(Post, 200_000)

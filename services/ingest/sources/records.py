@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
 
-from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post, PostEvent
+from core.languages import language_tag
+from core.schemas import (
+    MAX_AUTHOR_CHARS,
+    MAX_ID_CHARS,
+    MAX_PIECE_CHARS,
+    MAX_PIECES,
+    Attached,
+    Post,
+    PostEvent,
+)
+from core.text import plain_text
 from services.ingest.sources.base import Unmappable
 
 MAX_URL_CHARS: Final = 2048
 MAX_COUNT: Final = 2**53 - 1
-_LANGUAGE: Final = re.compile(r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}$")
+_NOTHING: Final = Attached()
 _decoder: Final = msgspec.json.Decoder()
 
 
@@ -68,16 +78,51 @@ def time_of(value: Any) -> datetime | None:
 
 
 def language_of(value: Any) -> str:
-    """Return a BCP-47 tag, or "" for what is none: then the language is detected.
+    """Return a BCP-47 tag, or "" for what names no language: then the language is detected.
 
     Example:
         >>> language_of("pt_BR"), language_of("und"), language_of("English")
-        ('pt-BR', '', '')
+        ('pt-BR', '', 'en')
     """
-    if not isinstance(value, str) or not _LANGUAGE.match(value):
-        return ""
-    tag = value.replace("_", "-")
-    return "" if tag.lower() in ("und", "mul", "zxx", "mis") else tag
+    return language_tag(value) if isinstance(value, str) else ""
+
+
+def attached_of(
+    *,
+    tags: Iterable[Any] = (),
+    links: Iterable[Any] = (),
+    cards: Iterable[Any] = (),
+    alts: Iterable[Any] = (),
+    polls: Iterable[Any] = (),
+) -> Attached | None:
+    """Return what a post says beside its text, or None for nothing.
+
+    What is no string, or an empty one, is left out, as are pieces beyond the bounds of the schema;
+    entities are undone. Pieces that are HTML have to be given as text.
+
+    Example:
+        >>> attached_of(tags=["#flood", "flood", None], alts=["a road &amp; water"]).tags
+        ('flood',)
+    """
+    found = Attached(
+        tags=_pieces(one.lstrip("#＃") if isinstance(one, str) else one for one in tags),
+        links=_pieces(links),
+        cards=_pieces(cards),
+        alts=_pieces(alts),
+        polls=_pieces(polls),
+    )
+    return None if found == _NOTHING else found
+
+
+def _pieces(values: Iterable[Any]) -> tuple[str, ...]:
+    """Return distinct pieces of text, at most as many and as long as the schema has them."""
+    found: dict[str, None] = {}
+    for value in values:
+        if isinstance(value, str) and (piece := _encodable(plain_text(value)).strip()):
+            found[piece[:MAX_PIECE_CHARS]] = None
+            if len(found) == MAX_PIECES:
+                break
+    return tuple(found)
 
 
 def make_post(
@@ -93,8 +138,12 @@ def make_post(
     reply_to: str = "",
     repost_of: str = "",
     url: str = "",
+    attached: Attached | None = None,
 ) -> Post | Unmappable:
-    """Return a post, or why these fields cannot be one; `raw` is kept then."""
+    """Return a post, or why these fields cannot be one; `raw` is kept then.
+
+    The text is one that readers see (`core.text`): it is taken as it is.
+    """
     fault = _fault(post_id, author)
     if fault:
         return Unmappable(raw, fault)
@@ -109,6 +158,7 @@ def make_post(
         reply_to=reply_to if 0 < len(reply_to) <= MAX_ID_CHARS else None,
         repost_of=repost_of if 0 < len(repost_of) <= MAX_ID_CHARS else None,
         url=_encodable(url) if 0 < len(url) <= MAX_URL_CHARS else None,
+        attached=attached,
     )
 
 
@@ -127,6 +177,7 @@ def make_event(
     replies: int | None = None,
     reposts: int | None = None,
     quotes: int | None = None,
+    attached: Attached | None = None,
 ) -> PostEvent | Unmappable:
     """Return an event of a post, or why these fields cannot be one."""
     fault = _fault(post_id, author)
@@ -145,6 +196,7 @@ def make_event(
         replies=replies,
         reposts=reposts,
         quotes=quotes,
+        attached=attached,
     )
 
 
@@ -158,6 +210,7 @@ def edit_of(post: Post) -> PostEvent:
         ingested_at=post.ingested_at,
         text=post.text,
         lang=post.lang,
+        attached=post.attached,
     )
 
 

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from core.clock import EPOCH
 from core.schemas import Post, PostEvent
+from core.text import html_text
 from services.ingest.sources.base import Ignored, SourceItem, Unmappable
-from services.ingest.sources.html_text import html_text
 from services.ingest.sources.mastodon.sse import EventDecoder
 from services.ingest.sources.records import (
     Skipped,

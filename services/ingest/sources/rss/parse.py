@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from core.clock import EPOCH
 from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post
+from core.text import html_text
 from services.ingest.sources.base import SourceItem, Unmappable
-from services.ingest.sources.html_text import html_text
 from services.ingest.sources.records import language_of, make_post, text_of
 
 SOURCE: Final = "rss"
