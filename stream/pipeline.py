@@ -15,7 +15,7 @@ from typing import Protocol
 from core import reasons
 from core.clock import from_epoch_ms
 from core.codec import encode
-from core.schemas import ScoredPost
+from core.schemas import Attached, ScoredPost
 from core.settings import WindowSettings
 from stream import heartbeat
 from stream.intake import AcceptedPosts, DeadLetter
@@ -41,6 +41,7 @@ class Matcher(Protocol):
         authors: Sequence[str],
         langs: Sequence[str],
         sources: Sequence[str],
+        attached: Sequence[Attached | None] | None = None,
     ) -> list[tuple[int, ...]]:
         """Return for each post the sorted indices of the queries it matches."""
         ...

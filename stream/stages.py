@@ -119,6 +119,7 @@ class PostsStage:
             [post.author for post in run.posts],
             langs,
             [post.source for post in run.posts],
+            [post.attached for post in run.posts],
         )
         names = matcher.names
         if beats:
@@ -168,6 +169,7 @@ class EventsStage:
                 [event.author for event in edits],
                 langs,
                 [event.source for event in edits],
+                [event.attached for event in edits],
             )
             if edits
             else []

@@ -6,6 +6,7 @@
     title = "Flood relief"                       # optional, default: the name
     expression = 'flood* AND (relief OR #help)'
     labels = { team = "civil-protection" }       # optional, copied to alerts
+    parts = ["text", "tags"]                     # optional, default: all of a post
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import msgspec
 
 from core.errors import ConfigError
 from core.suggest import did_you_mean
-from stream.queries.expression import Node
+from stream.queries.expression import Node, look_in
 from stream.queries.grammar import QuerySyntaxError, parse
+from stream.queries.parts import ALL_PARTS, PART_NAMES, Part, names_of, parts_named
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LABEL = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -31,7 +33,7 @@ _RESERVED = {
     "all": "the query that every post matches",
     "heartbeat": "the query of the stream's own heartbeats",
 }
-_KEYS = ("expression", "title", "labels")
+_KEYS = ("expression", "title", "labels", "parts")
 # Modification time in ns, size in bytes, inode.
 _Stamp: TypeAlias = tuple[int, int, int]
 _MAX_TITLE_CHARACTERS = 120
@@ -60,15 +62,19 @@ class Query:
 
     Attributes:
         name: key of its windows; ``[a-z0-9][a-z0-9-]{0,62}``, never ``all`` or ``heartbeat``.
-        expression: the parsed expression.
+        expression: the parsed expression; its terms know the parts that they are looked for in.
         title: for people.
         labels: copied to its alerts, for routing.
+        parts: the parts of a post that it looks in.
+        written: the expression as it stands in the file.
     """
 
     name: str
     expression: Node
     title: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    parts: Part = ALL_PARTS
+    written: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,12 @@ def _read(path: Path) -> bytes:
 
 
 def _version_of(queries: tuple[Query, ...]) -> str:
-    meaning = [(q.name, str(q.expression), q.title, sorted(q.labels.items())) for q in queries]
+    meaning = [
+        (q.name, str(q.expression), q.title, sorted(q.labels.items()))
+        # As it was before there were parts, where all are meant.
+        + (() if q.parts == ALL_PARTS else names_of(q.parts))
+        for q in queries
+    ]
     return hashlib.sha256(msgspec.json.encode(meaning)).hexdigest()[:16]
 
 
@@ -188,7 +199,20 @@ class _CatalogReader:
             title = self._text(f"{key}.title", table["title"], _MAX_TITLE_CHARACTERS)
         labels = self._labels(f"{key}.labels", table.get("labels", {}))
         expression = self._expression(f"{key}.expression", table.get("expression"))
-        return None if expression is None else Query(name, expression, title, labels)
+        parts = self._parts(f"{key}.parts", table["parts"]) if "parts" in table else ALL_PARTS
+        if expression is None:
+            return None
+        written = cast("str", table["expression"])
+        return Query(name, look_in(expression, parts), title, labels, parts, written)
+
+    def _parts(self, key: str, value: object) -> Part:
+        names = cast("list[object]", value) if isinstance(value, list) else []
+        if names and all(name in PART_NAMES for name in names):
+            return parts_named([str(name) for name in names])
+        wrong = next((name for name in names if name not in PART_NAMES), value)
+        near = did_you_mean(str(wrong), PART_NAMES)
+        self._complain(key, wrong, f"a list of some of {', '.join(PART_NAMES)}{near}")
+        return ALL_PARTS
 
     def _text(self, key: str, value: object, most: int) -> str:
         if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():

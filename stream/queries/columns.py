@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from core.languages import language_tag
 from stream.queries.expression import AuthorTerm, LangTerm, SourceTerm
-from stream.queries.folding import fold
+from stream.queries.folding import fold_form
 from stream.queries.plan import Plan
 
 # Distinct languages and sources are few; the bound is against a source that writes rubbish.
@@ -19,16 +21,16 @@ class Columns:
         self, plan: Plan, author_key: Callable[[str], str] | None, *, plain_authors: bool
     ) -> None:
         """Index the literals of `plan`; see `stream.queries.matcher.Matcher` for the rest."""
-        self._keyed_authors: dict[str, int] = {}
-        self._plain_authors: dict[str, int] = {}
+        self._keyed_authors: defaultdict[str, list[int]] = defaultdict(list)
+        self._plain_authors: defaultdict[str, list[int]] = defaultdict(list)
         self._langs: dict[str, int] = {}
         self._sources: dict[str, int] = {}
         for literal, term in enumerate(plan.literals):
             if isinstance(term, AuthorTerm):
                 if author_key is not None:
-                    self._keyed_authors[author_key(term.handle)] = literal
+                    self._keyed_authors[author_key(term.handle)].append(literal)
                 if plain_authors:
-                    self._plain_authors[term.handle] = literal
+                    self._plain_authors[term.handle].append(literal)
             elif isinstance(term, LangTerm):
                 self._langs[term.tag] = literal
             elif isinstance(term, SourceTerm):
@@ -50,10 +52,15 @@ class Columns:
         found: list[tuple[int, int]] = []
         for literals, keys in (
             (self._keyed_authors, authors),
-            (self._plain_authors, map(fold, authors)),
+            (self._plain_authors, [a.lower() if a.isascii() else fold_form(a) for a in authors]),
         ):
             if literals:
-                found += [(i, literals[key]) for i, key in enumerate(keys) if key in literals]
+                found += [
+                    (i, literal)
+                    for i, key in enumerate(keys)
+                    if key in literals
+                    for literal in literals[key]
+                ]
         if self._reaching_langs:
             for i, lang in enumerate(langs):
                 found += [(i, n) for n in self.of_lang(lang) & self._reaching_langs]
@@ -66,7 +73,7 @@ class Columns:
         """Return the literals that hold for a language: its tag and all the tag's beginnings."""
         known = self._remembered_langs.get(lang)
         if known is None:
-            parts = lang.lower().replace("_", "-").split("-")
+            parts = (language_tag(lang) or lang).lower().replace("_", "-").split("-")
             tags = ["-".join(parts[: n + 1]) for n in range(len(parts))]
             known = frozenset(self._langs[tag] for tag in tags if tag in self._langs)
             _remember(self._remembered_langs, lang, known)

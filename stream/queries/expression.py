@@ -7,8 +7,10 @@ Trees compare equal when they mean the same words in the same structure, whateve
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
+
+from stream.queries.parts import ALL_PARTS, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +21,14 @@ class TextTerm:
         words: folded, at least one; see `stream.queries.folding`.
         is_hashtag: the first word must follow a ``#`` in the text.
         is_prefix: the last word may go on (``climat*``).
+        parts: the parts of a post that it is looked for in; not part of how it is written.
         spelling: as it was written; ignored when comparing.
     """
 
     words: tuple[str, ...]
     is_hashtag: bool = False
     is_prefix: bool = False
+    parts: Part = ALL_PARTS
     spelling: str = field(default="", compare=False)
 
     def __str__(self) -> str:
@@ -37,13 +41,14 @@ class AuthorTerm:
     """The author of the post, or a mention of that handle in its text.
 
     Attributes:
-        handle: the whole handle, folded, without ``@``; compared with the author of the post.
-        words: the words of the handle; a mention begins with them.
+        handle: the whole handle, folded, without ``@``; a mention is that handle or begins with it
+            up to a sign between its words.
+        parts: of them only whether the text, where people are mentioned, is among them.
         spelling: as it was written; ignored when comparing.
     """
 
     handle: str
-    words: tuple[str, ...]
+    parts: Part = ALL_PARTS
     spelling: str = field(default="", compare=False)
 
     def __str__(self) -> str:
@@ -133,6 +138,19 @@ def disjoin(children: list[Node]) -> Node:
     for child in children:
         flat.extend(child.children if isinstance(child, Or) else (child,))
     return flat[0] if len(flat) == 1 else Or(tuple(flat))
+
+
+def look_in(node: Node, parts: Part) -> Node:
+    """Return the tree with all its terms looked for in these parts of a post only."""
+    if isinstance(node, And):
+        return And(tuple(look_in(child, parts) for child in node.children))
+    if isinstance(node, Or):
+        return Or(tuple(look_in(child, parts) for child in node.children))
+    if isinstance(node, Not):
+        return Not(look_in(node.child, parts), node.position)
+    if isinstance(node, TextTerm | AuthorTerm):
+        return replace(node, parts=parts)
+    return node
 
 
 def push_negations_down(node: Node) -> Node:

@@ -10,7 +10,7 @@ from unicodedata import east_asian_width, normalize
 from core.errors import ConfigError
 from core.suggest import did_you_mean
 from stream.queries.expression import AuthorTerm, LangTerm, SourceTerm, Term, TextTerm
-from stream.queries.folding import fold, is_unspaced, split_words
+from stream.queries.folding import fold, fold_form, is_unspaced, split_words
 
 LexemeKind = Literal["(", ")", "AND", "OR", "NOT", "term", "end"]
 
@@ -180,18 +180,17 @@ class _RunReader:
                 f"expected at least {_MIN_PREFIX_CHARACTERS} characters before '*', "
                 f"found {stem!r}: it would match most posts",
             )
-        return TextTerm(words, is_hashtag, is_prefix, self._run)
+        return TextTerm(words, is_hashtag, is_prefix, spelling=self._run)
 
     def _author(self) -> AuthorTerm:
         body = self._run[1:]
         if "*" in body:
             self._fail(1 + body.index("*"), "'*' is not allowed in an author's handle")
-        words = split_words(body)
-        if not words:
+        if not split_words(body):
             self._fail(1, "expected an author's handle after '@'")
         if not _HANDLE.fullmatch(body):
             self._fail(1, f"expected a handle such as united or ann@social.example, found {body!r}")
-        return AuthorTerm(fold(body), words, self._run)
+        return AuthorTerm(fold_form(body), spelling=self._run)
 
     def _field(self, name: str, value: str) -> Term:
         if name not in _FIELDS:

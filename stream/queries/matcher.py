@@ -2,7 +2,8 @@
 
 Letters: B posts in a batch, H hits of patterns in it, Q queries with `all`.
 
-1. `stream.queries.alphabet` turns the batch into one byte string.
+1. `stream.queries.parts` takes the addresses out of the texts and puts what else posts say beside
+   them; `stream.queries.alphabet` turns all of it into one byte string.
 2. An Aho-Corasick automaton over the words of all queries finds every hit in it (Rust
    `aho-corasick` through ahocorasick-rs: two to three times as fast as pyahocorasick here).
 3. Hits become (post, literal) pairs, and those reach queries by the plan of
@@ -22,17 +23,21 @@ import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 from numpy.typing import NDArray
 
+from core.schemas import Attached
 from stream.queries.alphabet import Alphabet
 from stream.queries.columns import Columns
 from stream.queries.expression import AuthorTerm, Node, TextTerm
+from stream.queries.folding import fold, split_words
+from stream.queries.mentions import mentioned
+from stream.queries.parts import ALL_PARTS, Part, Pieces, divide
 from stream.queries.plan import Plan, make_plan
 
 ALL = "all"
 """Name of the implicit query that every post matches; its index is 0."""
 
 _ONLY_ALL = (0,)
-_SIGILS = 3
-_HASH, _AT = 1, 2
+_SIGILS = 2
+_HASH = 1
 # The full automaton takes 1 MB per thousand patterns: an eighth faster than the compact form
 # while it fits the processor's cache, up to a third slower at 8,000 patterns that all occur.
 _MAX_DFA_PATTERNS = 1000
@@ -95,19 +100,29 @@ class Matcher:
         self._index_patterns(plan)
 
     def _index_patterns(self, plan: Plan) -> None:
+        self._handles = [
+            fold(term.handle) if isinstance(term, AuthorTerm) else "" for term in plan.literals
+        ]
+        self._is_author = np.array([bool(handle) for handle in self._handles], np.bool_)
+        self._parts = np.array([getattr(t, "parts", ALL_PARTS) for t in plan.literals], np.int64)
+        self._looks_everywhere = bool((self._parts == ALL_PARTS).all())
+        # A mention begins with the words of its handle, or is none.
         terms = [
-            (i, t) for i, t in enumerate(plan.literals) if isinstance(t, TextTerm | AuthorTerm)
+            (i, TextTerm(split_words(term.handle), is_prefix=True))
+            if isinstance(term, AuthorTerm)
+            else (i, term)
+            for i, term in enumerate(plan.literals)
+            if isinstance(term, TextTerm | AuthorTerm)
         ]
         self._alphabet = Alphabet(word for _, term in terms for word in term.words)
         number_of: dict[bytes, int] = {}
         literals_by_key: list[list[int]] = []
         for literal, term in terms:
-            is_prefix = isinstance(term, TextTerm) and term.is_prefix
-            pattern = self._alphabet.encode_words(term.words, is_prefix)
+            pattern = self._alphabet.encode_words(term.words, term.is_prefix)
             number = number_of.setdefault(pattern, len(number_of))
             if number * _SIGILS == len(literals_by_key):
                 literals_by_key.extend([] for _ in range(_SIGILS))
-            for sigil in _sigils_of(term):
+            for sigil in (_HASH,) if term.is_hashtag else range(_SIGILS):
                 literals_by_key[number * _SIGILS + sigil].append(literal)
         self._literals_of_key = _Table(literals_by_key)
         is_small = len(number_of) <= _MAX_DFA_PATTERNS
@@ -121,6 +136,7 @@ class Matcher:
         authors: Sequence[str],
         langs: Sequence[str],
         sources: Sequence[str],
+        attached: Sequence[Attached | None] | None = None,
     ) -> list[tuple[int, ...]]:
         """Return, for each post, the ascending indices (into `names`) of the queries it matches.
 
@@ -131,18 +147,21 @@ class Matcher:
             authors: handles, or what `author_key` makes of them.
             langs: BCP-47 tags, "" for unknown.
             sources: names of sources.
+            attached: what the posts say beside their texts; None if none of them does.
 
         Raises:
-            ValueError: the four do not have the same length.
+            ValueError: they do not have the same length.
         """
-        if not len(texts) == len(authors) == len(langs) == len(sources):
+        lengths = [len(column) for column in (texts, authors, langs, sources)]
+        lengths.append(len(texts) if attached is None else len(attached))
+        if len(set(lengths)) > 1:
             raise ValueError(
-                "texts, authors, langs and sources must have one entry per post, found "
-                f"{len(texts)}, {len(authors)}, {len(langs)}, {len(sources)}"
+                "texts, authors, langs, sources and attached must have one entry per post, found "
+                + ", ".join(map(str, lengths))
             )
         if not self._tests or not texts:
             return [_ONLY_ALL] * len(texts)
-        posts, literals = self._find_literals(texts, authors, langs, sources)
+        posts, literals = self._find_literals(texts, authors, langs, sources, attached)
         if not len(literals):
             return [_ONLY_ALL] * len(texts)
         rows, queries = self._direct.expand(literals)
@@ -158,12 +177,14 @@ class Matcher:
         authors: Sequence[str],
         langs: Sequence[str],
         sources: Sequence[str],
+        attached: Sequence[Attached | None] | None,
     ) -> tuple[Integers, Integers]:
         """Return (post, literal) pairs, ascending by post; pairs may repeat.
 
         Languages and sources are among them only where they trigger a query by themselves.
         """
-        posts, literals = self._find_in_texts(texts)
+        pieces = divide(texts, attached, by_part=not self._looks_everywhere)
+        posts, literals = self._find_in_pieces(pieces)
         more = self._columns.find(authors, langs, sources)
         if not more:
             return posts, literals
@@ -172,10 +193,10 @@ class Matcher:
         order = np.argsort(posts, kind="stable")
         return posts[order], np.concatenate((literals, pairs[:, 1]))[order]
 
-    def _find_in_texts(self, texts: Sequence[str]) -> tuple[Integers, Integers]:
+    def _find_in_pieces(self, pieces: Pieces) -> tuple[Integers, Integers]:
         if self._automaton is None:
             return _NO_INTEGERS, _NO_INTEGERS
-        encoded = self._alphabet.encode_posts(texts)
+        encoded = self._alphabet.encode_texts(pieces.texts)
         hits = self._automaton.find_matches_as_indexes(encoded.haystack, overlapping=True)
         if not hits:
             return _NO_INTEGERS, _NO_INTEGERS
@@ -187,7 +208,31 @@ class Matcher:
         starts = found[:, 1] // width
         keys = found[:, 0] * _SIGILS + encoded.sigils[starts]
         rows, literals = self._literals_of_key.expand(keys)
-        return np.searchsorted(encoded.marks, starts[rows]) - 1, literals
+        where = np.searchsorted(encoded.marks, starts[rows]) - 1
+        if not self._looks_everywhere or self._is_author[literals].any():
+            is_held = self._hold(pieces, where, literals)
+            where, literals = where[is_held], literals[is_held]
+        if pieces.posts is None:
+            return where, literals
+        posts = pieces.posts[where]
+        order = np.argsort(posts, kind="stable")
+        return posts[order], literals[order]
+
+    def _hold(self, pieces: Pieces, where: Integers, literals: Integers) -> NDArray[np.bool_]:
+        """Tell which literals are wanted where they were found and, if of authors, are mentions."""
+        is_held = np.ones(len(where), dtype=np.bool_)
+        handles = np.flatnonzero(self._is_author[literals])
+        if pieces.parts is not None:
+            parts = pieces.parts[where]
+            is_held &= (self._parts[literals] & parts) != 0
+            is_held[handles] &= parts[handles] == Part.TEXT
+        names: dict[int, frozenset[str]] = {}
+        for row in handles[is_held[handles]].tolist():
+            piece = int(where[row])
+            if piece not in names:
+                names[piece] = mentioned(pieces.texts[piece])
+            is_held[row] = self._handles[literals[row]] in names[piece]
+        return is_held
 
     def _test_candidates(
         self,
@@ -231,13 +276,6 @@ class Matcher:
         for post, begin, end in zip(posts[begins].tolist(), begins.tolist(), ends, strict=True):
             result[post] = (0, *indices[begin:end])
         return result
-
-
-def _sigils_of(term: TextTerm | AuthorTerm) -> tuple[int, ...]:
-    """Return the sigils before the first word of the text with which the term holds."""
-    if isinstance(term, AuthorTerm):
-        return (_AT,)
-    return (_HASH,) if term.is_hashtag else (0, _HASH, _AT)
 
 
 class _Table:
