@@ -12,8 +12,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.text import readable_text
+from services.ingest.sources import SOURCES
+from services.ingest.sources.records import attached_of
 from stream.queries import CatalogError, Matcher, QueryCatalog, load_catalog
 from stream.queries.expression import iterate_terms
+from stream.queries.hints import hints
+from stream.queries.parts import names_of
 
 DEFAULT_CATALOG = Path("configs/queries.toml")
 
@@ -37,21 +42,39 @@ def check(
     author: Annotated[str, typer.Option(help="Author of that post.")] = "",
     lang: Annotated[str, typer.Option(help="Language of that post, such as en.")] = "",
     source: Annotated[str, typer.Option(help="Source of that post, such as bluesky.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="Tag beside that text; repeatable.")] = None,
+    link: Annotated[
+        list[str] | None, typer.Option(help="Address beside that text; repeatable.")
+    ] = None,
+    card: Annotated[list[str] | None, typer.Option(help="Title of its link card.")] = None,
+    alt: Annotated[list[str] | None, typer.Option(help="Description of a picture of it.")] = None,
+    poll: Annotated[list[str] | None, typer.Option(help="Option of its poll; repeatable.")] = None,
 ) -> None:
     """Check a query catalog; with --text also try it on a post.
 
-    Exit status: 0 the catalog is good, 1 it is not, 2 wrong use (no such file).
+    What may not mean what was meant is said as a hint on standard error, also of a good catalog.
+
+    Exit status: 0 the catalog is good, 2 it is refused, or wrong use (no such file).
 
     Example: groundswell queries check --text "Floods again #floodrelief" --lang en
     """
-    if text is None and (author or lang or source):
-        raise typer.BadParameter("--author, --lang and --source describe the post of --text")
+    attached = attached_of(
+        tags=tag or (), links=link or (), cards=card or (), alts=alt or (), polls=poll or ()
+    )
+    if text is None and (author or lang or source or attached):
+        raise typer.BadParameter(
+            "--author, --lang, --source, --tag, --link, --card, --alt and --poll describe the post "
+            "of --text"
+        )
     catalog = _load_or_exit(file)
+    for line in _hints(catalog):
+        typer.echo(line, err=True)
     if text is None:
         _print_line(f"{file}: {len(catalog.queries)} queries, version {catalog.version}")
         return
     matcher = Matcher(catalog.queries)
-    (found,) = matcher.match_batch([text], [author], [lang], [source])
+    columns = ([readable_text(text)], [author], [lang], [source])
+    (found,) = matcher.match_batch(*columns, [attached])
     for index in found:
         _print_line(matcher.names[index])
 
@@ -65,7 +88,7 @@ def list_queries(
 ) -> None:
     """List the queries of a catalog.
 
-    Exit status: 0 listed, 1 the catalog is not good, 2 wrong use (no such file).
+    Exit status: 0 listed, 2 the catalog is refused, or wrong use (no such file).
 
     Example: groundswell queries list --json queries.json
     """
@@ -88,8 +111,16 @@ def _load_or_exit(file: Path) -> QueryCatalog:
     try:
         return load_catalog(file)
     except CatalogError as error:
-        _print_line(str(error))
-        raise typer.Exit(1) from error
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+
+
+def _hints(catalog: QueryCatalog) -> list[str]:
+    return [
+        f"hint: queries.{query.name}: column {hint.column}: {hint.text}"
+        for query in catalog.queries
+        for hint in hints(query.written, query.expression, SOURCES.names())
+    ]
 
 
 def _print_line(line: str) -> None:
@@ -110,6 +141,7 @@ def _report(file: Path, catalog: QueryCatalog) -> dict[str, object]:
                 "title": query.title,
                 "expression": str(query.expression),
                 "labels": dict(query.labels),
+                "parts": names_of(query.parts),
             }
             for query in catalog.queries
         ],

@@ -206,12 +206,13 @@ class _CatalogReader:
         return Query(name, look_in(expression, parts), title, labels, parts, written)
 
     def _parts(self, key: str, value: object) -> Part:
-        names = cast("list[object]", value) if isinstance(value, list) else []
-        if names and all(name in PART_NAMES for name in names):
+        names = cast("list[object]", value if isinstance(value, list) else [])
+        wrong = [name for name in names if name not in PART_NAMES]
+        if names and not wrong:
             return parts_named([str(name) for name in names])
-        wrong = next((name for name in names if name not in PART_NAMES), value)
-        near = did_you_mean(str(wrong), PART_NAMES)
-        self._complain(key, wrong, f"a list of some of {', '.join(PART_NAMES)}{near}")
+        found = wrong[0] if wrong else cast("object", value)
+        near = did_you_mean(str(found), PART_NAMES)
+        self._complain(key, found, f"a list of some of {', '.join(PART_NAMES)}{near}")
         return ALL_PARTS
 
     def _text(self, key: str, value: object, most: int) -> str:

@@ -5,32 +5,34 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Literal, NoReturn
-from unicodedata import east_asian_width, normalize
+from unicodedata import east_asian_width
 
 from core.errors import ConfigError
+from core.languages import language_tag, near_language
 from core.suggest import did_you_mean
 from stream.queries.expression import AuthorTerm, LangTerm, SourceTerm, Term, TextTerm
 from stream.queries.folding import fold, fold_form, is_unspaced, split_words
+from stream.queries.foreign import OPERATORS, field_hint, misplaced
 
 LexemeKind = Literal["(", ")", "AND", "OR", "NOT", "term", "end"]
 
 _FIELDS = ("lang", "source")
-_QUOTES = '"“”„'
-_RUN = re.compile(rf"[^\s(){_QUOTES}]+")
+_QUOTES = '"“”„‟«»‹›「」『』〝〞〟＂'
+# A phrase may stand in these, too, when both are there: an apostrophe is none.
+_SINGLE_QUOTED = re.compile(r"['‘‚‛＇](?=\S)((?:[^'‘’＇\n]|['’＇](?![\s)]|$))+)['‘’＇](?=[\s()]|$)")
+# Typed or pasted without being seen; inside words some of them are.
+_UNSEEN = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+_UNSEEN_SIGNS = re.compile(f"[{_UNSEEN}]+")
+_BLANKS = re.compile(rf"[\s{_UNSEEN}]+")
+_BRACKETS = {"(": "(", ")": ")", "（": "(", "）": ")"}
+_RUN = re.compile(rf"[^\s()（）{_QUOTES}]+")
+_FULL_WIDTH = {0xFF01 + place: 0x21 + place for place in range(94)}
 _FIELD = re.compile(r"([^\W\d]\w*):(.*)", re.DOTALL)
-_LANG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*")
+_LANG = re.compile(r"[a-z]{2,3}([_-][a-z0-9]{1,8})*")
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Of any platform: united, ann.example.org, ann@social.example, did:plc:abc.
 _HANDLE = re.compile(r"\w([\w.:@-]*\w)?")
 _MIN_PREFIX_CHARACTERS = 2
-# What people try, coming from search engines and programming languages.
-_OPERATOR_HINTS = {
-    "-": "write NOT to exclude a word",
-    "!": "write NOT to exclude a word",
-    "+": "every word is required unless OR stands between; leave out the '+'",
-    "|": "write OR",
-    "&": "write AND, or nothing",
-}
 
 
 class QuerySyntaxError(ConfigError):
@@ -94,13 +96,18 @@ def lex(expression: str) -> list[Lexeme]:
     position = 0
     while position < len(expression):
         character = expression[position]
-        if character.isspace():
-            position += 1
+        blanks = _BLANKS.match(expression, position)
+        if blanks is not None:
+            position = blanks.end()
             continue
-        if character == "(" or character == ")":
-            lexeme = Lexeme("(" if character == "(" else ")", position, character)
+        bracket = _BRACKETS.get(character)
+        single = _SINGLE_QUOTED.match(expression, position)
+        if bracket == "(" or bracket == ")":
+            lexeme = Lexeme(bracket, position, character)
         elif character in _QUOTES:
             lexeme = _lex_phrase(expression, position)
+        elif single is not None:
+            lexeme = _lex_single_quoted(expression, single)
         else:
             lexeme = _lex_run(expression, position)
         lexemes.append(lexeme)
@@ -115,7 +122,18 @@ def _lex_phrase(expression: str, start: int) -> Lexeme:
         end += 1
     if end == len(expression):
         raise QuerySyntaxError(expression, start, "this quotation mark is never closed")
-    inside = expression[start + 1 : end]
+    return _phrase(expression, start, expression[start + 1 : end])
+
+
+def _lex_single_quoted(expression: str, quoted: re.Match[str]) -> Lexeme:
+    inside = quoted.group(1)
+    if any(word in ("AND", "OR", "NOT") for word in inside.split()):
+        problem = "an operator between single quotes; expected double quotes around a phrase"
+        raise QuerySyntaxError(expression, quoted.start(), problem)
+    return _phrase(expression, quoted.start(), inside)
+
+
+def _phrase(expression: str, start: int, inside: str) -> Lexeme:
     if "*" in inside:
         raise QuerySyntaxError(
             expression,
@@ -125,17 +143,21 @@ def _lex_phrase(expression: str, start: int) -> Lexeme:
     words = split_words(inside)
     if not words:
         raise QuerySyntaxError(expression, start, "expected at least one word in the phrase")
-    text = expression[start : end + 1]
-    return Lexeme("term", start, text, TextTerm(words, spelling=f'"{inside}"'))
+    text = expression[start : start + len(inside) + 2]
+    spelling = "".join(" " if sign in _QUOTES else sign for sign in inside)
+    return Lexeme("term", start, text, TextTerm(words, spelling=f'"{spelling}"'))
 
 
 def _lex_run(expression: str, start: int) -> Lexeme:
     found = _RUN.match(expression, start)
     assert found is not None  # noqa: S101 - the caller stands on a character of a run
     run = found.group()
-    if run == "AND" or run == "OR" or run == "NOT":
-        return Lexeme(run, start, run)
-    return Lexeme("term", start, run, _RunReader(expression, start, run).read())
+    plain = run.translate(_FULL_WIDTH)
+    operator = _UNSEEN_SIGNS.sub("", plain)
+    if operator == "AND" or operator == "OR" or operator == "NOT":
+        return Lexeme(operator, start, run)
+    shown = re.sub(rf"[{_UNSEEN}]+\Z", "", plain)
+    return Lexeme("term", start, run, _RunReader(expression, start, shown).read())
 
 
 class _RunReader:
@@ -147,14 +169,13 @@ class _RunReader:
         self._run = run
 
     def read(self) -> Term:
-        # NFKC also turns the full-width number sign and at sign into the plain ones.
-        sigil = normalize("NFKC", self._run[0])
+        sigil = self._run[0]
         if sigil == "@":
             return self._author()
         if sigil == "#":
             return self._text(self._run[1:], offset=1)
-        if sigil in _OPERATOR_HINTS:
-            self._fail(0, f"{self._run[0]!r} is not an operator; {_OPERATOR_HINTS[sigil]}")
+        if sigil in OPERATORS:
+            self._fail(0, f"{self._run[0]!r} is not an operator; {OPERATORS[sigil]}")
         named = _FIELD.fullmatch(self._run)
         if named is not None:
             return self._field(named.group(1), named.group(2))
@@ -165,6 +186,9 @@ class _RunReader:
 
     def _text(self, body: str, offset: int) -> TextTerm:
         is_hashtag = offset == 1
+        foreign = misplaced(body)
+        if foreign is not None:
+            self._fail(offset + foreign[0], foreign[1])
         is_prefix = body.endswith("*")
         stem = body.removesuffix("*")
         if "*" in stem:
@@ -194,16 +218,21 @@ class _RunReader:
 
     def _field(self, name: str, value: str) -> Term:
         if name not in _FIELDS:
+            hint = field_hint(name) or did_you_mean(name, _FIELDS)
             self._fail(
                 0,
-                f"unknown field {name!r}{did_you_mean(name, _FIELDS)}; expected "
+                f"unknown field {name!r}{hint}; expected "
                 f"'lang:' or 'source:' (put quotes around it to search for the text)",
             )
         folded = fold(value)
         if name == "lang":
             if not _LANG.fullmatch(folded):
-                self._fail(5, f"expected a language code such as en or pt-br, found {value!r}")
-            return LangTerm(folded)
+                near = near_language(value)
+                meant = f" (did you mean {near!r}?)" if near else ""
+                self._fail(
+                    5, f"expected a language code such as en or pt-br, found {value!r}{meant}"
+                )
+            return LangTerm((language_tag(folded) or folded).lower().replace("_", "-"))
         if not _SOURCE.fullmatch(folded):
             self._fail(7, f"expected the name of a source such as bluesky, found {value!r}")
         return SourceTerm(folded)

@@ -54,6 +54,17 @@ def text_of(value: Any) -> str:
     return ""
 
 
+def dict_of(value: Any) -> dict[str, Any]:
+    """Return an object of JSON, an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def dicts_of(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in a list of JSON; none for anything else."""
+    found = value if isinstance(value, list) else ()
+    return [one for one in found if isinstance(one, dict)]
+
+
 def count_of(value: Any) -> int | None:
     """Return a count, 0 for a negative one, None for what is none."""
     if isinstance(value, bool) or not isinstance(value, int):

@@ -39,11 +39,12 @@ def test_check_of_a_good_catalog_exits_0(good: str) -> None:
     assert "2 queries, version " in outcome.stdout
 
 
-def test_check_of_a_bad_catalog_shows_the_place_and_exits_1(bad: str) -> None:
+def test_check_of_a_bad_catalog_shows_the_place_on_standard_error_and_exits_2(bad: str) -> None:
     outcome = RUNNER.invoke(app, ["check", bad])
-    assert outcome.exit_code == 1
-    assert "queries.flood.expression: column 9" in outcome.stdout
-    assert "^" in outcome.stdout
+    assert outcome.exit_code == 2
+    assert "queries.flood.expression: column 9" in outcome.stderr
+    assert "^" in outcome.stderr
+    assert outcome.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -89,5 +90,5 @@ def test_list_shows_titles_as_they_are_and_writes_json(good: str, tmp_path: Path
     assert {"machine", "versions", "seed", "settings"} <= set(written)
 
 
-def test_list_of_a_bad_catalog_exits_1(bad: str) -> None:
-    assert RUNNER.invoke(app, ["list", bad]).exit_code == 1
+def test_list_of_a_bad_catalog_exits_2(bad: str) -> None:
+    assert RUNNER.invoke(app, ["list", bad]).exit_code == 2

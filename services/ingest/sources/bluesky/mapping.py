@@ -11,7 +11,9 @@ from core.authors import author_hasher
 from core.clock import EPOCH
 from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post, PostEvent
 from core.settings import Secret
+from core.text import plain_text
 from services.ingest.sources.base import Ignored, Unmappable
+from services.ingest.sources.bluesky.attached import attached_to
 from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
 from services.ingest.sources.bluesky.wire import Event, Record, Reference
 from services.ingest.sources.records import language_of
@@ -82,7 +84,8 @@ class Mapper:
             return (
                 PostEvent(
                     kind="edit", post_id=post_id, source=SOURCE, author=author, ingested_at=now,
-                    claimed_at=at_us(event.us), text=record.text, lang=lang,
+                    claimed_at=at_us(event.us), text=plain_text(record.text), lang=lang,
+                    attached=attached_to(record),
                 ),
             )  # fmt: skip
         if event.operation != "create":
@@ -99,10 +102,11 @@ class Mapper:
             source=SOURCE,
             author=author,
             ingested_at=now,
-            text=record.text,
+            text=plain_text(record.text),
             claimed_at=claimed_at,
             lang=lang,
             reply_to=parent[0] if parent else None,
+            attached=attached_to(record),
             # The address names the account: it is for accounts that are not hidden only.
             url=None if self._is_hidden else f"https://bsky.app/profile/{author}/post/{event.rkey}",
         )

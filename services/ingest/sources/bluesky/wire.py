@@ -19,6 +19,7 @@ from core.codec import without_values
 from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
 
 Position64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+NOTHING: Final = msgspec.Raw(b"null")
 _OURS: Final = frozenset((POST, LIKE, REPOST))
 
 
@@ -35,13 +36,21 @@ class Reply(Struct, frozen=True, gc=False):
 
 
 class Record(Struct, frozen=True, gc=False, rename={"created_at": "createdAt"}):
-    """What is used of posts, likes and reposts."""
+    """What is used of posts, likes and reposts.
+
+    Attributes:
+        facets, tags, embed: what a post says beside its text, in JSON; not looked at here, so that
+            no post is refused for it.
+    """
 
     text: str = ""
     created_at: str | None = None
     langs: list[str] | None = None
     reply: Reply | None = None
     subject: Reference | str | None = None
+    facets: msgspec.Raw = NOTHING
+    tags: msgspec.Raw = NOTHING
+    embed: msgspec.Raw = NOTHING
 
 
 class Account(Struct, frozen=True, gc=False):

@@ -13,14 +13,17 @@ from typing import Any, Final
 from msgspec import Struct
 
 from core.clock import EPOCH
-from core.schemas import Post, PostEvent
-from core.text import html_text
+from core.schemas import Attached, Post, PostEvent
+from core.text import html_text, plain_text, read_html
 from services.ingest.sources.base import Ignored, SourceItem, Unmappable
 from services.ingest.sources.mastodon.sse import EventDecoder
 from services.ingest.sources.records import (
     Skipped,
+    attached_of,
     count_of,
     decode_json,
+    dict_of,
+    dicts_of,
     language_of,
     make_event,
     make_post,
@@ -103,6 +106,7 @@ class StatusMapper:
             reply_to=text_of(tree.get("in_reply_to_id")),
             repost_of=original_id,
             url=text_of(shown.get("url")) or text_of(shown.get("uri")),
+            attached=_attached(shown),
         )
         return _mapped(record, shown)
 
@@ -122,6 +126,7 @@ class StatusMapper:
             claimed_at=time_of(shown.get("edited_at")),
             text=_text(shown),
             lang=language_of(shown.get("language")),
+            attached=_attached(shown),
         )
         return _mapped(record, shown)
 
@@ -220,9 +225,22 @@ def _mapped(record: Post | PostEvent | Unmappable, shown: dict[str, Any]) -> Map
 
 def _text(status: dict[str, Any]) -> str:
     """Return what people read: the warning above a post, and the post."""
-    warning = text_of(status.get("spoiler_text")).strip()
+    warning = plain_text(text_of(status.get("spoiler_text"))).strip()
     text = html_text(status["content"])
     return f"{warning}\n\n{text}" if warning and text else warning or text
+
+
+def _attached(status: dict[str, Any]) -> Attached | None:
+    """Return what a status says beside its text; the addresses of its links stand cut in it."""
+    card, poll = dict_of(status.get("card")), dict_of(status.get("poll"))
+    _, links = read_html(status["content"])
+    return attached_of(
+        tags=[tag.get("name") for tag in dicts_of(status.get("tags"))],
+        links=[*links, card.get("url")],
+        cards=[card.get("title"), card.get("description")],
+        alts=[media.get("description") for media in dicts_of(status.get("media_attachments"))],
+        polls=[option.get("title") for option in dicts_of(poll.get("options"))],
+    )
 
 
 def parse(body: bytes) -> list[SourceItem]:

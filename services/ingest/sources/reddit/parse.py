@@ -10,12 +10,16 @@ import msgspec
 from msgspec import Struct
 
 from core.clock import EPOCH
-from core.schemas import Post, PostEvent
+from core.schemas import Attached, Post, PostEvent
+from core.text import plain_text
 from services.ingest.sources.base import Ignored, SourceItem, Unmappable
 from services.ingest.sources.records import (
     Skipped,
+    attached_of,
     count_of,
     decode_json,
+    dict_of,
+    dicts_of,
     make_event,
     make_post,
     text_of,
@@ -117,6 +121,7 @@ class ThingMapper:
             reply_to=text_of(fields.get("parent_id")) if kind == COMMENT_KIND else "",
             repost_of=text_of(fields.get("crosspost_parent")),
             url=f"{_SITE}{link}" if link.startswith("/") else "",
+            attached=_attached(fields),
         )
 
     def deletion(self, thing_id: str, author: str) -> PostEvent | Unmappable:
@@ -153,10 +158,27 @@ def is_gone(fields: dict[str, Any], kind: str) -> bool:
 
 
 def _text(fields: dict[str, Any], kind: str) -> str:
+    # Markdown, which has entities; Reddit's own escapes are not asked for (`raw_json`).
+    return plain_text(_written(fields, kind))
+
+
+def _written(fields: dict[str, Any], kind: str) -> str:
     if kind == COMMENT_KIND:
         return text_of(fields.get("body")).strip()
     title, body = text_of(fields.get("title")).strip(), text_of(fields.get("selftext")).strip()
     return f"{title}\n\n{body}" if title and body else title or body
+
+
+def _attached(fields: dict[str, Any]) -> Attached | None:
+    """Return where a post leads, what is said of its pictures, and what its poll asks."""
+    address = text_of(fields.get("url_overridden_by_dest"))
+    pictures = dicts_of(dict_of(fields.get("gallery_data")).get("items"))
+    options = dicts_of(dict_of(fields.get("poll_data")).get("options"))
+    return attached_of(
+        links=[address] if address.startswith(("http://", "https://")) else (),
+        alts=[picture.get("caption") for picture in pictures],
+        polls=[option.get("text") for option in options],
+    )
 
 
 def _seconds(value: Any) -> float:

@@ -5,30 +5,33 @@ Entities that a document declares are not expanded: a document that declares any
 
 from __future__ import annotations
 
-import calendar
 import hashlib
 import io
 import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import feedparser
-from feedparser.encodings import convert_to_utf8
 from msgspec import Struct
 
 from core.clock import EPOCH
 from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post
-from core.text import html_text
+from core.text import read_html
 from services.ingest.sources.base import SourceItem, Unmappable
-from services.ingest.sources.records import language_of, make_post, text_of
+from services.ingest.sources.records import attached_of, language_of, make_post, text_of
+from services.ingest.sources.rss.dates import date_of
+from services.ingest.sources.rss.document import read_document
 
 SOURCE: Final = "rss"
 MAX_ENTRIES: Final = 5_000
 _KEPT_BYTES: Final = 65_536
 _URI: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$")
 _NAME_CHARS: Final = 120
+# What generators write where they have no id.
+_NO_IDS: Final = frozenset(("", "0", "-1", "null", "none", "undefined", "#", "/"))
 
 
 class Entry(Struct, frozen=True):
@@ -71,22 +74,24 @@ def parse_feed(
         return Unmappable(body[:_KEPT_BYTES], tree)
     feed = tree.get("feed")
     feed = feed if isinstance(feed, Mapping) else {}
-    return [
-        _entry(entry, feed, url, now, author, hides_ids)
+    entries = [
+        entry
         for entry in reversed(tree.get("entries", [])[:MAX_ENTRIES])
         if isinstance(entry, Mapping)
     ]
+    shared = _shared_ids(entries)
+    return [_entry(entry, feed, url, now, author, shared, hides_ids) for entry in entries]
 
 
 def _read(body: bytes, content_type: str) -> Mapping[str, Any] | str:
     """Return feedparser's reading of a document, or why it is not read."""
-    headers = {"content-type": content_type or "application/xml"}
-    plain = convert_to_utf8(headers, body, {})
-    if b"<!ENTITY" in plain:
-        return "the document declares entities, which are not expanded"
+    try:
+        plain = read_document(body, content_type)
+    except ValueError as error:
+        return str(error)
     # A stream on purpose: bytes would be tried as the name of a file.
     tree = feedparser.parse(
-        io.BytesIO(plain),
+        io.BytesIO(plain.encode()),
         response_headers={"content-type": "application/xml; charset=utf-8"},
         resolve_relative_uris=False,
         sanitize_html=False,
@@ -96,19 +101,53 @@ def _read(body: bytes, content_type: str) -> Mapping[str, Any] | str:
     return tree
 
 
+def _shared_ids(entries: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the ids and links that different entries of one document share: they name none."""
+    said_by: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        said = f"{text_of(entry.get('title'))} {text_of(entry.get('summary'))}"
+        for found in _given_ids(entry):
+            said_by[found].add(said)
+    return frozenset(found for found, said in said_by.items() if len(said) > 1)
+
+
+def _given_ids(entry: Mapping[str, Any]) -> list[str]:
+    found = (text_of(entry.get(name)).strip() for name in ("id", "link"))
+    return [one for one in dict.fromkeys(found) if one.lower() not in _NO_IDS]
+
+
 def _entry(
     entry: Mapping[str, Any],
     feed: Mapping[str, Any],
     url: str,
     now: datetime,
     author: Callable[[str], str],
+    shared: frozenset[str],
     hides_ids: bool,
 ) -> Entry:
-    title = _plain(entry.get("title_detail"), entry.get("title"))
-    text = _body(entry)
+    try:
+        return _mapped(entry, feed, url, now, author, shared, hides_ids)
+    except Exception as error:  # noqa: BLE001, RUF100 - one entry never costs the others
+        raw = repr(entry)[:_KEPT_BYTES].encode("utf-8", "replace")
+        record = Unmappable(raw, f"unreadable entry: {type(error).__name__}")
+        key = hashlib.blake2b(raw, digest_size=8).hexdigest()
+        return Entry(record, key, key)
+
+
+def _mapped(
+    entry: Mapping[str, Any],
+    feed: Mapping[str, Any],
+    url: str,
+    now: datetime,
+    author: Callable[[str], str],
+    shared: frozenset[str],
+    hides_ids: bool,
+) -> Entry:
+    title, _ = _plain(entry.get("title_detail"), entry.get("title"))
+    text, links = _body(entry)
     said = f"{title}\n\n{text}" if title and text and not text.startswith(title) else text or title
     link = text_of(entry.get("link")).strip()
-    identity = _identity(entry, link, url, said)
+    identity = _identity(entry, link, url, said, shared)
     raw = repr({"id": identity, "link": link, "title": title[:1000]}).encode("utf-8", "replace")
     if not identity:
         record: Post | Unmappable = Unmappable(raw, "neither id, link, title nor text")
@@ -123,20 +162,31 @@ def _entry(
             claimed_at=_time(entry),
             lang=_language(entry, feed),
             url=link if urlsplit_is_web(link) else "",
+            attached=attached_of(tags=_categories(entry), links=links),
         )
     return Entry(record, _short_hash(identity or said), _short_hash(said))
 
 
-def _identity(entry: Mapping[str, Any], link: str, url: str, said: str) -> str:
+def _identity(
+    entry: Mapping[str, Any], link: str, url: str, said: str, shared: frozenset[str]
+) -> str:
     """Return an id that stays the same and is unique among feeds; "" if there is nothing to it."""
-    found = text_of(entry.get("id")).strip() or link
-    if not found:
-        return f"{_short_hash(url)}:{_short_hash(said)}" if said else ""
-    if not _URI.match(found):
-        found = f"{_short_hash(url)}:{found}"
-    if len(found) > MAX_ID_CHARS or not found.isprintable():
-        return f"{_short_hash(url)}:{_digest(found)}"
-    return found
+    given = next((one for one in _given_ids(entry) if one not in shared), "")
+    if not given:
+        # What it leads to and says is all that tells it from others.
+        told = f"{link} {said}" if link else said
+        return f"{_short_hash(url)}:{_short_hash(told)}" if told else ""
+    if not _URI.match(given):
+        given = f"{_short_hash(url)}:{given}"
+    if len(given) > MAX_ID_CHARS or not given.isprintable():
+        return f"{_short_hash(url)}:{_digest(given)}"
+    return given
+
+
+def _categories(entry: Mapping[str, Any]) -> list[str]:
+    tags = entry.get("tags")
+    found = [tag for tag in tags if isinstance(tag, Mapping)] if isinstance(tags, list) else []
+    return [text_of(tag.get("label")) or text_of(tag.get("term")) for tag in found]
 
 
 def _hidden_id(identity: str, author: Callable[[str], str]) -> str:
@@ -173,30 +223,26 @@ def urlsplit_is_web(link: str) -> bool:
         return False
 
 
-def _body(entry: Mapping[str, Any]) -> str:
-    """Return the longest of what an entry says: its content or its summary."""
+def _body(entry: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the longest of what an entry says, its content or its summary, and its links."""
     contents = entry.get("content")
     found = [_plain(one, None) for one in contents] if isinstance(contents, list) else []
     found.append(_plain(entry.get("summary_detail"), entry.get("summary")))
-    return max(found, key=len)
+    return max(found, key=lambda one: len(one[0]))
 
 
-def _plain(detail: Any, fallback: Any) -> str:
+def _plain(detail: Any, fallback: Any) -> tuple[str, tuple[str, ...]]:
     if not isinstance(detail, Mapping):
-        return html_text(text_of(fallback))
+        return read_html(text_of(fallback))
     value = text_of(detail.get("value"))
-    return value.strip() if detail.get("type") == "text/plain" else html_text(value)
+    return (value.strip(), ()) if detail.get("type") == "text/plain" else read_html(value)
 
 
 def _time(entry: Mapping[str, Any]) -> datetime | None:
-    for name in ("published_parsed", "updated_parsed", "created_parsed"):
-        found = entry.get(name)
-        if found is None:
-            continue
-        try:
-            return datetime.fromtimestamp(calendar.timegm(found), UTC)
-        except (ValueError, OverflowError, OSError, TypeError):
-            continue
+    for name in ("published", "updated", "created"):
+        found = date_of(entry.get(name))
+        if found is not None:
+            return found
     return None
 
 

@@ -197,7 +197,9 @@ class RssSource(LiveSource[RssOptions]):
             version = seen.pop(entry.key, None)
             seen[entry.key] = entry.version  # at the end: what is still in the feed is kept longest
             if version != entry.version:
-                fresh.append(self._record(entry, is_known=version is not None, now_ms=now_ms))
+                is_known = version is not None
+                is_first_look = not state.looked_ms
+                fresh.append(self._record(entry, is_known, is_first_look, now_ms))
             if len(fresh) == _ENTRIES_A_STEP:
                 state = await self._step(feed, state, seen, fresh)
                 fresh = []
@@ -226,18 +228,18 @@ class RssSource(LiveSource[RssOptions]):
         return state
 
     def _record(
-        self, entry: Entry, *, is_known: bool, now_ms: int
+        self, entry: Entry, is_known: bool, is_first_look: bool, now_ms: int
     ) -> Post | PostEvent | Unmappable | Ignored:
         record = entry.record
         if isinstance(record, Unmappable):
             return record
         if is_known:
             return edit_of(record)
-        if record.claimed_at is not None:
-            age_s = (now_ms - epoch_ms(record.claimed_at)) / 1000
-            if age_s > self.options.max_age_s:
-                return Ignored()
-        return record
+        if record.claimed_at is None:
+            # A feed holds what it has gathered for weeks: none of it was written just now.
+            return Ignored() if is_first_look else record
+        age_s = (now_ms - epoch_ms(record.claimed_at)) / 1000
+        return Ignored() if age_s > self.options.max_age_s else record
 
     async def _hand_on(
         self,

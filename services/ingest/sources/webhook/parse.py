@@ -15,8 +15,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core.clock import EPOCH
-from core.schemas import AuthorId, Count, Language, Post, PostEvent, PostId, Time
+from core.schemas import Attached, AuthorId, Count, Language, Post, PostEvent, PostId, Time
+from core.text import plain_text
 from services.ingest.sources.base import SourceItem, Unmappable
+from services.ingest.sources.records import language_of
 
 SOURCE: Final = "webhook"
 _KEPT_BYTES: Final = 65_536
@@ -39,6 +41,7 @@ class GivenPost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         reply_to: id of the post that this one answers.
         repost_of: id of the post that this one repeats.
         url: where people can read it.
+        attached: what it says beside its text.
     """
 
     id: PostId
@@ -49,6 +52,7 @@ class GivenPost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reply_to: PostId | None = None
     repost_of: PostId | None = None
     url: Url | None = None
+    attached: Attached | None = None
 
 
 class GivenEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +75,7 @@ class GivenEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     replies: Count | None = None
     reposts: Count | None = None
     quotes: Count | None = None
+    attached: Attached | None = None
 
 
 class GivenItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,12 +168,13 @@ class Mapper:
             source=SOURCE,
             author=self._author(given.author),
             ingested_at=now,
-            text=given.text,
+            text=plain_text(given.text),
             claimed_at=_utc(given.created_at),
-            lang=given.lang,
+            lang=language_of(given.lang),
             reply_to=given.reply_to,
             repost_of=given.repost_of,
             url=given.url,
+            attached=given.attached,
         )
 
     def _event(self, given: GivenEvent, now: datetime) -> PostEvent:
@@ -179,12 +185,13 @@ class Mapper:
             author=self._author(given.author),
             ingested_at=now,
             claimed_at=_utc(given.at),
-            text=given.text if given.kind == "edit" else None,
-            lang=given.lang,
+            text=plain_text(given.text or "") if given.kind == "edit" else None,
+            lang=language_of(given.lang),
             likes=given.likes,
             replies=given.replies,
             reposts=given.reposts,
             quotes=given.quotes,
+            attached=given.attached if given.kind == "edit" else None,
         )
 
 

@@ -50,7 +50,7 @@ def test_entries_come_once_and_changes_come_as_edits(site: FakeFeedSite, read: R
     reader = read()
     first, second = reader.until_posts(2)
     assert (first.text, second.text) == ("First\n\nthe text of it", "Second")
-    assert (first.lang, first.author) == ("en-gb", "ana@127.0.0.1")
+    assert (first.lang, first.author) == ("en-GB", "ana@127.0.0.1")
     assert first.id.endswith(":1")
     site.publish("1", "First, corrected")
     reader.until(lambda: bool(reader.events))
