@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from services.cli.queries import app
@@ -92,3 +93,57 @@ def test_list_shows_titles_as_they_are_and_writes_json(good: str, tmp_path: Path
 
 def test_list_of_a_bad_catalog_exits_2(bad: str) -> None:
     assert RUNNER.invoke(app, ["list", bad]).exit_code == 2
+
+
+def check(tmp_path: Path, expression: str, *options: str) -> Result:
+    path = tmp_path / "queries.toml"
+    path.write_text(f"[queries.q]\nexpression = '''{expression}'''\n", encoding="utf-8")
+    return RUNNER.invoke(app, ["check", str(path), *options])
+
+
+def test_check_hints_on_standard_error_and_exits_0(tmp_path: Path) -> None:
+    outcome = check(tmp_path, "flood or source:twitter")
+    assert outcome.exit_code == 0
+    assert "1 queries, version" in outcome.stdout
+    lines = outcome.stderr.splitlines()
+    assert lines[0].startswith("hint: queries.q: column 7: 'or' is read as a word")
+    assert lines[1].startswith("hint: queries.q: column 10: no such source 'twitter'")
+
+
+def test_check_refuses_operators_of_other_products_and_exits_2(tmp_path: Path) -> None:
+    outcome = check(tmp_path, "flood, storm")
+    assert outcome.exit_code == 2
+    assert "write OR" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("expression", "options"),
+    [
+        ('"food & drink"', ["--text", "food &amp; drink"]),
+        ('"food & drink"', ["--text", "<p>food &amp; <b>drink</b></p>"]),
+        ("#flood", ["--text", "look", "--tag", "flood"]),
+        ("flood", ["--text", "look", "--link", "https://a.test/flood"]),
+        ("flood", ["--text", "look", "--card", "a flood"]),
+        ("flood", ["--text", "look", "--alt", "a flood"]),
+        ("flood", ["--text", "look", "--poll", "a flood"]),
+        ("lang:en look", ["--text", "look", "--lang", "English"]),
+    ],
+)
+def test_check_tries_texts_as_they_come_and_what_stands_beside(
+    tmp_path: Path, expression: str, options: list[str]
+) -> None:
+    outcome = check(tmp_path, expression, *options)
+    assert outcome.stdout.split() == ["all", "q"]
+
+
+def test_a_query_that_looks_in_some_parts_only_leaves_out_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "parts.toml"
+    path.write_text('[queries.q]\nexpression = "flood"\nparts = ["text", "tags"]\n')
+    linked = RUNNER.invoke(app, ["check", str(path), "--text", "see https://a.test/flood"])
+    tagged = RUNNER.invoke(app, ["check", str(path), "--text", "see", "--tag", "flood"])
+    assert linked.stdout.split() == ["all"]
+    assert tagged.stdout.split() == ["all", "q"]
+    path.write_text('[queries.q]\nexpression = "flood"\nparts = ["txt"]\n')
+    refused = RUNNER.invoke(app, ["check", str(path)])
+    assert refused.exit_code == 2
+    assert "did you mean 'text'?" in refused.stderr

@@ -240,7 +240,8 @@ def _plain(detail: Any, fallback: Any) -> tuple[str, tuple[str, ...]]:
 
 def _time(entry: Mapping[str, Any]) -> datetime | None:
     for name in ("published", "updated", "created"):
-        found = date_of(entry.get(name))
+        # Asked for what it lacks, feedparser gives something else, and warns.
+        found = date_of(entry.get(name)) if name in entry else None
         if found is not None:
             return found
     return None

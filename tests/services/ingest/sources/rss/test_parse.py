@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.authors import author_hasher
 from core.codec import encode, post_decoder
-from core.schemas import Post
+from core.schemas import Attached, Post
 from core.settings import Secret
 from services.ingest.sources.base import Unmappable
 from services.ingest.sources.public_web import is_public
@@ -88,6 +88,119 @@ def test_entities_are_refused_in_any_encoding(encoding: str) -> None:
     found = parse_feed(laughs, URL, NOW)
     assert isinstance(found, Unmappable)
     assert "entities" in found.detail
+
+
+def document(items: str, encoding: str = "utf-8", before: str = "") -> bytes:
+    return (
+        f"<?xml version='1.0' encoding='{encoding}'?>{before}"
+        f"<rss version='2.0'><channel>{items}</channel></rss>"
+    ).encode(encoding)
+
+
+def item(guid: str, title: str, more: str = "") -> str:
+    return f"<item><guid>{guid}</guid><title>{title}</title>{more}</item>"
+
+
+def texts(body: bytes) -> list[str]:
+    posts = [entry.record for entry in reversed(entries(body))]
+    return [post.text if isinstance(post, Post) else post.detail for post in posts]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (document(item("1", "Flood &#55357;&#56832; now") + item("2", "ok é 😀")),
+         ["Flood \ufffd\ufffd now", "ok é 😀"]),
+        (document(item("1", "a &#0; &#11; &#xFFFE; &#x1F600; &#99999999999; b")),
+         ["a     \ufffd 😀 \ufffd b"]),
+        (document(item("1", "a \x0b b")), ["a   b"]),
+        (document(item("1", "über XX é")).replace(b"XX", b"\xe9"), ["über \ufffd é"]),
+        (document(item("1", "only XX")).replace(b"XX", b"\xe9"), ["only \ufffd"]),
+        (document(item("1", "über é ö ß"), "latin-1").replace(b"latin-1", b"utf-8"),
+         ["über é ö ß"]),
+        (document(item("1", "über é")).replace(b"'utf-8'", b"'iso-8859-1'"), ["über é"]),
+        (b"\xef\xbb\xbf" + document(item("1", "über é")), ["über é"]),
+        (document(item("1", "Привет"), "windows-1251"), ["Привет"]),
+        (document(item("1", "日本"), "shift_jis"), ["日本"]),
+        (document(item("1", "日本"), "iso-2022-jp"), ["日本"]),
+        (document(item("1", "a&nbsp;b &eacute; &foo;")), ["a\xa0b é &foo;"]),
+        (document(item("1", "food &amp;amp; drink")), ["food & drink"]),
+    ],
+)  # fmt: skip
+def test_one_bad_character_costs_no_more_than_itself(body: bytes, expected: list[str]) -> None:
+    assert texts(body) == expected
+
+
+ABOUT = "<![CDATA[&lt;!DOCTYPE x [<!ENTITY xxe SYSTEM 'file:///etc/passwd'>]> explained]]>"
+OLD_TYPE = '<!DOCTYPE rss PUBLIC "-//Netscape//DTD RSS 0.91//EN" "http://x.test/rss.dtd">'
+
+
+@pytest.mark.parametrize("before", ["", OLD_TYPE, f"<!-- x -->\n{OLD_TYPE}\n<!-- y -->"])
+def test_an_entry_about_entities_is_read(before: str) -> None:
+    (text,) = texts(document(item("1", ABOUT), before=before))
+    assert text.endswith("explained")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "<!DOCTYPE l [<!ENTITY e 'ha'>]>",
+        "<!-- <rss > --><!DOCTYPE l [<!ENTITY e 'ha'>]>",
+        "<!DOCTYPE l [<!ATTLIST x y CDATA '<![CDATA['><!ENTITY e 'ha'>]>",
+        "<!doctype l [\n<!ENTITY e 'ha'>]>",
+        f"{OLD_TYPE}<!DOCTYPE l [<!ENTITY e 'ha'>]>",
+        f"{' ' * 3000}<!DOCTYPE l SYSTEM 'x' [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>",
+        f"<!--{'x' * 30000}<rss >--><!DOCTYPE l [<!ENTITY e 'ha'>]>",
+    ],
+)
+def test_entities_are_refused_wherever_a_document_type_declares_them(before: str) -> None:
+    found = parse_feed(document(item("1", "&e;"), before=before), URL, NOW)
+    assert isinstance(found, Unmappable)
+    assert "entities" in found.detail
+
+
+def test_an_entry_that_cannot_be_mapped_does_not_cost_the_others() -> None:
+    def refuse(name: str) -> str:
+        if "bad" in name:
+            raise RuntimeError("no")
+        return name
+
+    body = document(
+        item("1", "x", "<author>bad</author>") + item("2", "good", "<author>ana</author>")
+    )
+    found = parse_feed(body, URL, NOW, refuse)
+    assert isinstance(found, list)
+    assert [type(entry.record) for entry in found] == [Post, Unmappable]
+
+
+def ids(body: bytes) -> list[str]:
+    posts = [entry.record for entry in entries(body)]
+    return [post.id for post in posts if isinstance(post, Post)]
+
+
+@pytest.mark.parametrize("guid", ["0", "-1", "null", "", "7", "https://x.test/same"])
+def test_entries_that_share_an_id_are_as_many_posts(guid: str) -> None:
+    body = document("".join(item(guid, title) for title in ("one", "two", "three")))
+    assert len(set(ids(body))) == 3
+    assert ids(body) == ids(body)
+    with_links = document(
+        "".join(item(guid, "same title", f"<link>https://x.test/{n}</link>") for n in range(3))
+    )
+    assert len(set(ids(with_links))) == 3 or guid not in ("0", "-1", "null", "")
+
+
+def test_the_same_entry_twice_is_one_post() -> None:
+    assert len(set(ids(document(item("7", "one") + item("7", "one"))))) == 1
+
+
+def test_categories_and_links_of_an_entry_stand_beside_its_text() -> None:
+    more = (
+        "<category>flood</category><category>new york</category>"
+        "<description>see &lt;a href='https://a.test/x'&gt;here&lt;/a&gt;</description>"
+    )
+    post = entries(document(item("1", "t", more)))[0].record
+    assert isinstance(post, Post)
+    assert post.attached == Attached(tags=("flood", "new york"), links=("https://a.test/x",))
 
 
 def test_bytes_that_name_a_file_are_not_opened() -> None:

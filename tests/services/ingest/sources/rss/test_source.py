@@ -60,6 +60,28 @@ def test_entries_come_once_and_changes_come_as_edits(site: FakeFeedSite, read: R
     assert len(reader.posts) == 2
 
 
+def test_entries_without_a_date_are_no_burst_at_the_first_look(
+    site: FakeFeedSite, read: Reading
+) -> None:
+    dates = ["yesterday", None, "05 März 2026 10:00"]
+
+    def undated(_request: web.Request) -> web.Response:
+        items = "".join(
+            f"<item><guid>{n}</guid><title>t{n}</title>"
+            f"{f'<pubDate>{date}</pubDate>' if date else ''}</item>"
+            for n, date in enumerate(dates)
+        )
+        return web.Response(body=f"<rss version='2.0'><channel>{items}</channel></rss>".encode())
+
+    site.answers["/feed/a"] = undated
+    reader = read()
+    wait_for(lambda: len(site.statuses()) >= 3)
+    dates.append("no date")
+    (post,) = reader.until_posts(1)
+    assert (post.text, post.claimed_at) == ("t3", None)
+    assert [one.text for one in reader.posts] == ["t3"]
+
+
 def test_a_restart_goes_on_from_the_cursor(site: FakeFeedSite, read: Reading) -> None:
     site.publish_many([(str(n), f"title {n}") for n in range(250)])
     reader = read()
