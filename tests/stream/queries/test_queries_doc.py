@@ -14,7 +14,7 @@ LANGUAGE_TABLE = re.findall(r"^\| `.+` \| .+ \| `(.+)` \|$", DOCUMENT, re.MULTIL
 
 
 def test_examples_were_found() -> None:
-    assert len(EXAMPLES) == 20
+    assert len(EXAMPLES) == 25
     assert {answer for _, _, answer in EXAMPLES} == {"yes", "no"}
     assert len(LANGUAGE_TABLE) == 11
 
