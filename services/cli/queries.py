@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core.text import readable_text
+from core.text import clean_text, readable_text
 from services.ingest.sources import SOURCES
 from services.ingest.sources.records import attached_of
 from stream.queries import CatalogError, Matcher, QueryCatalog, load_catalog
@@ -73,7 +73,7 @@ def check(
         _print_line(f"{file}: {len(catalog.queries)} queries, version {catalog.version}")
         return
     matcher = Matcher(catalog.queries)
-    columns = ([readable_text(text)], [author], [lang], [source])
+    columns = ([clean_text(readable_text(text))[0]], [author], [lang], [source])
     (found,) = matcher.match_batch(*columns, [attached])
     for index in found:
         _print_line(matcher.names[index])

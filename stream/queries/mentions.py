@@ -19,7 +19,7 @@ _OTHER: Final = "".join(
 # Of any platform, as `stream.queries.lexer` reads them. Not inside a word: "bob@united.example".
 _MENTION: Final = re.compile(rf"@(?<![^\W_]@)([^\W{_OTHER}]+(?:(?:[.:@]+|-)[^\W{_OTHER}]+)*|\w+)")
 # An underscore on both sides is emphasis: "_@ann_".
-_EMPHASISED: Final = re.compile(rf"(?<![^\s(*\"'“‘])_+(@[^\W{_OTHER}]+?)_+(?![.:@-]*\w)")
+_EMPHASISED: Final = re.compile(rf"(?<![^\s(*\"'“‘])_+(@[^\W{_OTHER}]+?)_+(?![.:@-]*[^\W{_OTHER}])")
 _SIGN: Final = re.compile(r"[.:@]")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.schemas import Attached
-from stream.queries.folding import END_OF_TAGS, JOINER, fold, fold_form, refine
+from stream.queries.folding import fold, fold_form, refine
 
 
 class Part(IntFlag):
@@ -48,6 +48,7 @@ _SIGN: Final = re.compile(
     r"://|\.(?P<last>[^\W\d_]{2,63}|\d{1,3})(?::\d{1,5})?/|\blocalhost(?::\d{1,5})?/|\bwww\.(?=\w)",
     re.IGNORECASE,
 )
+_HOST_AND_PATH: Final = re.compile(r"\.\w{1,63}(?::\d{1,5})?/")
 _TO_ITS_END: Final = re.compile(_REST)
 _MAX_HOST_CHARACTERS: Final = 253
 _ADDRESS_OF_NUMBERS: Final = re.compile(r"(?:\d{1,3}\.){3}")
@@ -96,17 +97,11 @@ def divide(
         attached: what the posts say beside their texts; None if none of them does.
         by_part: each part is a piece by itself; else all of a post are one.
     """
-    folded = [text if text.isascii() else fold_form(text) for text in texts]
-    # Looking at all at once is cheap, and most texts have nothing to be looked at one by one.
-    joined = "\n".join(folded)
-    if JOINER in joined or END_OF_TAGS in joined:
-        folded = [text if text.isascii() else refine(text) for text in folded]
+    folded = [text if text.isascii() else refine(fold_form(text)) for text in texts]
     more: list[tuple[int, Part, str]] = []
-    has_www = "ww." in joined or "WW." in joined
-    if has_www or "/" in joined:
-        for post, text in enumerate(folded):
-            if "/" in text or (has_www and ("ww." in text or "WW." in text)):
-                folded[post] = _set_links_apart(post, text, more if by_part else None)
+    for post, text in enumerate(folded):
+        if "/" in text or "ww." in text or "WW." in text:
+            folded[post] = _set_links_apart(post, text, more if by_part else None)
     if attached is not None:
         for post, one in enumerate(attached):
             if one is not None:
@@ -128,12 +123,14 @@ def divide(
 def _set_links_apart(post: int, text: str, more: list[tuple[int, Part, str]] | None) -> str:
     """Return a text with its addresses set apart; without them if they go to `more`."""
     cut = _WEB.split(text)  # said, address, said, ...
-    if any("/" in said or "ww." in said or "WW." in said for said in cut[::2]):
-        cut = [
-            piece
-            for place, one in enumerate(cut)
-            for piece in ([one] if place % 2 else _cut_at_others(one))
-        ]
+    for said in cut[::2]:
+        if ("/" in said or "ww." in said or "WW." in said) and _may_have_others(said):
+            cut = [
+                piece
+                for place, one in enumerate(cut)
+                for piece in ([one] if place % 2 else _cut_at_others(one))
+            ]
+            break
     if len(cut) == 1:
         return text
     cut[1::2] = map(_link_words, cut[1::2])
@@ -147,7 +144,9 @@ def _link_words(link: str) -> str:
     """Return an address as text: nothing in it is a hashtag or mention, escapes are letters."""
     if "%" in link:
         link = fold(unquote(link, errors="replace"))
-    return link.replace("#", " ").replace("@", " ")
+    if "#" in link or "@" in link:
+        link = link.replace("#", " ").replace("@", " ")
+    return link
 
 
 def _said_beside(attached: Attached) -> Iterator[tuple[Part, str]]:
@@ -165,6 +164,17 @@ def _said_beside(attached: Attached) -> Iterator[tuple[Part, str]]:
         said = _APART.join(pieces)
         if said:
             yield part, said.replace("@", " ").replace("＠", " ")
+
+
+def _may_have_others(text: str) -> bool:
+    """Tell at little cost that a text with a slash has no address: "and/or", "24/7"."""
+    return (
+        _HOST_AND_PATH.search(text) is not None
+        or "://" in text
+        or "ww." in text
+        or "WW." in text
+        or "ocalhost" in text
+    )
 
 
 def _cut_at_others(text: str) -> list[str]:

@@ -228,7 +228,7 @@ def parse_valid(expressions: list[str]) -> list[Query]:
     return queries
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(EXPRESSIONS, min_size=1, max_size=8), st.lists(POSTS, max_size=6))
 def test_matcher_equals_the_slow_evaluator(
     expressions: list[str], posts: list[tuple[str, str, str, str]]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.schemas import Attached
-from core.text import plain_text
+from core.text import clean_text, plain_text
 from stream.queries import Matcher, Query, QuerySyntaxError, parse
 from stream.queries.expression import look_in
 from stream.queries.folding import split_words
@@ -21,7 +21,7 @@ SOURCES = ("replay", "bluesky", "mastodon", "rss")
 
 def matches(expression: str, text: str, attached: Attached | None = None) -> bool:
     matcher = Matcher([Query("q", parse(expression))])
-    (found,) = matcher.match_batch([plain_text(text)], [""], [""], [""], [attached])
+    (found,) = matcher.match_batch([clean_text(plain_text(text))[0]], [""], [""], [""], [attached])
     return found == (0, 1)
 
 
