@@ -74,6 +74,9 @@ class Metrics:
         self.records_refused = self._counter(
             "records_refused", "Records of our own topics that could not be used", "topic", "reason"
         )
+        self.posts_repaired = self._counter(
+            "posts_repaired", "Posts accepted with a documented repair", "repair"
+        )
 
     def _ingest(self) -> None:
         self.posts_in = self._counter("posts_in", "Posts taken from a source", "source")
@@ -165,9 +168,6 @@ class Metrics:
         )
         self.increments_refused = self._counter(
             "increments_refused", "Batches refused, as they would add what is no integer"
-        )
-        self.posts_repaired = self._counter(
-            "posts_repaired", "Posts accepted with a documented repair", "repair"
         )
         self.posts_unrated = self._counter("posts_unrated", "Posts on which the model abstained")
         self.events_applied = self._counter(

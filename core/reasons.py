@@ -48,12 +48,16 @@ CLAMPED_FUTURE: Final = "clamped_future"
 CLAMPED_PAST: Final = "clamped_past"
 CONTROL_CHARACTERS: Final = "control_characters"
 EMPTY_TEXT: Final = "empty_text"
+HALF_CHARACTER: Final = "half_character"
 NO_CLAIMED_TIME: Final = "no_claimed_time"
+NOT_A_NUMBER: Final = "not_a_number"
 
 REPAIRS: Final[dict[str, str]] = {
     CLAMPED_FUTURE: "the claimed time is over 60 s after ingest: event time set to ingest + 60 s",
     CLAMPED_PAST: "the claimed time is over 24 h before ingest: event time set to ingest - 24 h",
     CONTROL_CHARACTERS: "control characters were replaced by spaces",
     EMPTY_TEXT: "no text is left: the post is counted but not rated",
+    HALF_CHARACTER: "half a surrogate pair, which is no character, became U+FFFD",
     NO_CLAIMED_TIME: "the source gives no time: event time is ingest time",
+    NOT_A_NUMBER: "NaN or an infinite number, which JSON does not have, was taken for null",
 }

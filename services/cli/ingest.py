@@ -184,12 +184,16 @@ def chosen_options(source: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """Return what `--set KEY=VALUE` says; values are TOML, bare words are strings.
 
+    A dot in a key leads into a table: `columns.text=Body`.
+
     Raises:
         typer.BadParameter: no `=`, or no key.
 
     Example:
         >>> parse_assignments(["late_share=0.5", "times=shifted"])
         {'late_share': 0.5, 'times': 'shifted'}
+        >>> parse_assignments(["columns.text=Text", "columns.time=Datetime"])
+        {'columns': {'text': 'Text', 'time': 'Datetime'}}
     """
     found: dict[str, Any] = {}
     for assignment in assignments:
@@ -197,7 +201,15 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         if not equals or not key:
             raise typer.BadParameter(f"--set {assignment}: expected KEY=VALUE")
         try:
-            found[key] = tomllib.loads(f"value = {text}")["value"]
+            value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
-            found[key] = text
+            value = text
+        table, dot, inner = key.partition(".")
+        if dot:
+            tree = found.setdefault(table, {})
+            if not isinstance(tree, dict):
+                raise typer.BadParameter(f"--set {assignment}: {table} was given a value before")
+            tree[inner] = value
+        else:
+            found[key] = value
     return found

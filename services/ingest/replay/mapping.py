@@ -2,125 +2,237 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
-from zoneinfo import ZoneInfo
+import re
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
 
 from core.authors import author_hasher
-from core.clock import from_epoch_ms
-from core.errors import ConfigError
+from core.clock import epoch_ms, from_epoch_ms
 from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post
 from core.settings import Secret
 from services.ingest.replay.options import FIELDS, ReplayOptions
-from services.ingest.replay.rows import Fields, row_bytes
-from services.ingest.sources.base import Unmappable
+from services.ingest.replay.rows import BadRow, Fields, row_bytes
+from services.ingest.replay.times import TimeReader, UndecidedDate
+from services.ingest.replay.words import language_tag, readable_text
+from services.ingest.sources.base import Ignored, RawRecord, Unmappable
 
-_MAX_LANG_CHARS = 35
 _MAX_URL_CHARS = 2048
+_MANGLED: Final = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+?\d{1,3}|\d{15,}\.0|#[A-Z/!?0]+|NaN|nan")
+"""What spreadsheets and data frames make of long ids: many ids become one."""
+_NAMES: Final = ("acct", "username", "screen_name", "handle", "preferredUsername", "name", "did",
+                 "id", "id_str", "url")  # fmt: skip
+_UNWRAPPED: Final = ("$date", "$numberLong", "$oid")  # MongoDB's extended JSON
+
+_TIME: Final = FIELDS.index("time")
+MANGLED_ID: Final = "mangled"
+NO_ID: Final = "none"
+OWN_ID: Final = "own"
+MADE: Final = "made-"
+"""The start of ids that are made of a row's content."""
+NOBODY: Final = "anonymous-"
+"""The start of authors where a file names none."""
+
+
+class MappedRow(Struct, frozen=True):
+    """A row as it will leave.
+
+    Attributes:
+        row: Number of the row, from 1.
+        record: The post, or why there is none.
+        at: When it happened; None if the file does not say.
+        id_from: Where its id is from: `own`, `none` (made, the row has none) or `mangled` (made,
+            a spreadsheet spoilt it).
+        unknown_language: What the row says of its language, if that is none; else "".
+    """
+
+    row: int
+    record: Post | RawRecord | Unmappable | Ignored
+    at: datetime | None = None
+    id_from: str = OWN_ID
+    unknown_language: str = ""
 
 
 class RowMapper:
-    """Maps rows of one file.
+    """Maps rows of one file, in order.
 
     Args:
-        options: constants, time format and zone.
-        stem: start of the ids of posts whose file has none.
-        author_key: hashes authors if not empty and the options do not say `public`.
+        options: The constants, and whether authors are public.
+        time_format: One that `TimeReader` knows.
+        stem: The start of the ids of posts that have neither id nor time.
+        author_key: The key that hides authors; they stay as they are if it is empty or if the
+            options say `public`.
 
     Raises:
-        ConfigError: the time zone is not known.
+        ConfigError: The time format or zone is not known.
     """
 
-    def __init__(self, options: ReplayOptions, stem: str, author_key: Secret) -> None:
+    def __init__(
+        self, options: ReplayOptions, time_format: str, stem: str, author_key: Secret
+    ) -> None:
         self._stem = stem
         self._constants = [options.constants.get(field) for field in FIELDS]
-        self._parse_time = time_parser(options.time_format, options.time_zone)
+        self._parse_time = TimeReader(time_format, options.time_zone)
         self._author = author_hasher(author_key if options.authors == "hashed" else Secret())
 
-    def post(self, row: int, fields: Fields) -> Post | Unmappable:
+    def post(self, row: int, fields: Fields | BadRow) -> MappedRow:
         """Return the post of a row; `ingested_at` is the claimed time, or 1970 without one.
 
         Args:
-            row: number of the row, from 1.
-            fields: values in the order of `FIELDS`.
+            row: The number of the row, from 1.
+            fields: The values in the order of `FIELDS`.
         """
-        post_id, author, text, time, lang, reply_to, repost_of, url = (
-            _text(constant if value is None or value == "" else value)
+        if isinstance(fields, BadRow):
+            return MappedRow(row, Unmappable(fields.raw, f"row {row}: {fields.detail}"))
+        try:
+            return self._post(row, fields)
+        except _Refused as refused:
+            return MappedRow(row, Unmappable(row_bytes(fields), f"row {row}: {refused}"))
+
+    def _post(self, row: int, fields: Fields) -> MappedRow:
+        post_id, author, text, time, lang, reply_to, repost_of, url, title = (
+            constant if value is None or value == "" else value
             for value, constant in zip(fields, self._constants, strict=True)
         )
-        try:
-            claimed = None if time is None else self._parse_time(time)
-        except (ValueError, OverflowError):
-            return _unmappable(row, fields, "the time does not have the expected format")
-        post_id = post_id or f"{self._stem}-{row}"
-        # A file without authors: somebody else each time, so that posts spread over partitions.
-        author = self._author(author) if author else f"anonymous-{row}"
-        text, lang = text or "", lang or ""
-        fault = _fault(post_id, author, text, lang)
-        if fault:
-            return _unmappable(row, fields, fault)
-        return Post(
+        claimed = self._time(time)
+        words = _words(text, title)
+        own_id, name = _scalar(post_id), _name(author)
+        hidden = self._author(name) if name else ""
+        id_from = OWN_ID if own_id else NO_ID
+        if own_id and _MANGLED.fullmatch(own_id):
+            own_id, id_from = "", MANGLED_ID
+        post_id = own_id or self._made_id(row, hidden, claimed, words)
+        said = _scalar(lang)
+        tag = language_tag(said) if said else ""
+        post = Post(
             id=post_id,
             source="replay",
-            author=author,
+            author=hidden or _nobody(post_id),
             ingested_at=claimed or from_epoch_ms(0),
-            text=text,
+            text=words,
             claimed_at=claimed,
-            lang=lang,
-            reply_to=reply_to[:MAX_ID_CHARS] if reply_to else None,
-            repost_of=repost_of[:MAX_ID_CHARS] if repost_of else None,
-            url=url if url and len(url) <= _MAX_URL_CHARS else None,
+            lang=tag,
+            reply_to=_reference(reply_to),
+            repost_of=_reference(repost_of),
+            url=_url(url),
         )
+        _check(post)
+        return MappedRow(row, post, claimed, id_from, "" if tag else said[:40])
 
+    def moment(self, fields: Fields) -> datetime | None:
+        """Return when a row happened, None if it does not say.
 
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return str(value)
+        Raises:
+            ValueError: It says it in a way that cannot be read.
+        """
+        value = fields[_TIME]
+        return self._time(self._constants[_TIME] if value in (None, "") else value)
 
-
-def _fault(post_id: str, author: str, text: str, lang: str) -> str:
-    if len(post_id) > MAX_ID_CHARS:
-        return f"the id has {len(post_id)} characters, expected at most {MAX_ID_CHARS}"
-    if len(author) > MAX_AUTHOR_CHARS:
-        return f"the author has {len(author)} characters, expected at most {MAX_AUTHOR_CHARS}"
-    if len(lang) > _MAX_LANG_CHARS:
-        return f"the language has {len(lang)} characters, expected at most {_MAX_LANG_CHARS}"
-    for value in (text, post_id, author, lang):
+    def _time(self, value: Any) -> datetime | None:
+        text = _scalar(value).strip()
+        if not text:
+            return None
         try:
-            value.encode()
+            return self._parse_time(text)
+        except UndecidedDate as error:
+            raise _Refused(
+                f"the time {text[:40]!r}: day and month can be read both ways"
+            ) from error
+        except (ValueError, OverflowError, OSError) as error:
+            raise _Refused(f"the time {text[:40]!r} does not have the expected format") from error
+
+    def _made_id(self, row: int, author: str, claimed: datetime | None, text: str) -> str:
+        """Make an id of author, time and text, the same wherever the row stands.
+
+        A row without a time has nothing that sets it apart but its place.
+        """
+        if claimed is None:
+            return f"{self._stem}-{row}"
+        content = f"{author}\0{epoch_ms(claimed)}\0{text}".encode("utf-8", "replace")
+        return f"{MADE}{blake2b(content, digest_size=10).hexdigest()}"
+
+
+def _nobody(post_id: str) -> str:
+    """Return an author for a post that has none: another for each, so that they spread out."""
+    return NOBODY + blake2b(post_id.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+class _Refused(ValueError):
+    """Why a row cannot be a post; says nothing of its text."""
+
+
+def _scalar(value: Any) -> str:
+    """Return a string or number as text, "" for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and len(value) == 1:
+        return _scalar(next((value[key] for key in _UNWRAPPED if key in value), None))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return (
+        str(int(value))
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+        else str(value)
+    )
+
+
+def _name(value: Any) -> str:
+    """Return the name of an author, also of one who is an object; never the object itself."""
+    if isinstance(value, dict):
+        return next((found for key in _NAMES if (found := _scalar(value.get(key)))), "")
+    if isinstance(value, list) and value:
+        return _name(value[0])
+    return _scalar(value).strip()
+
+
+def _reference(value: Any) -> str | None:
+    """Return the id of another post, also of one given as an object."""
+    if isinstance(value, dict) and len(value) != 1:
+        value = next((value[key] for key in ("id_str", "id", "uri", "url") if value.get(key)), None)
+    found = _scalar(value)
+    return found[:MAX_ID_CHARS] if found and found.isprintable() else None
+
+
+def _url(value: Any) -> str | None:
+    found = _scalar(value)
+    return found if 0 < len(found) <= _MAX_URL_CHARS else None
+
+
+def _words(text: Any, title: Any) -> str:
+    for value in (text, title):
+        if isinstance(value, bool) or not (value is None or isinstance(value, str | int | float)):
+            kind = {dict: "object", list: "list", bool: "truth value"}.get(type(value), "value")
+            raise _Refused(f"the text is a JSON {kind}, expected a string")
+    head, body = (readable_text(_scalar(value)) for value in (title, text))
+    if head.strip() and body.strip():
+        return f"{head.strip()}\n\n{body.strip()}"
+    return body or head
+
+
+def _check(post: Post) -> None:
+    if len(post.id) > MAX_ID_CHARS:
+        raise _Refused(f"the id has {len(post.id)} characters, expected at most {MAX_ID_CHARS}")
+    if len(post.author) > MAX_AUTHOR_CHARS:
+        raise _Refused(
+            f"the author has {len(post.author)} characters, expected at most {MAX_AUTHOR_CHARS}"
+        )
+    for value in (post.text, post.id, post.author, post.reply_to, post.repost_of, post.url):
+        try:
+            (value or "").encode()
         except UnicodeEncodeError:
-            return "the bytes are not UTF-8"
-    return ""
+            raise _Refused("the bytes are not UTF-8 (encoding)") from None
 
 
-def _unmappable(row: int, fields: Fields, detail: str) -> Unmappable:
-    return Unmappable(raw=row_bytes(fields), detail=f"row {row}: {detail}")
+def with_number(post: Post, number: int) -> Post:
+    """Return the post with the number of its appearance behind an id that was made.
 
-
-def time_parser(time_format: str, zone_name: str) -> Callable[[str], datetime]:
-    """Return a function from text to an aware UTC time; it raises ValueError on other text.
-
-    Raises:
-        ConfigError: the zone is not known.
-
-    Example:
-        >>> time_parser("epoch_s", "UTC")("60").isoformat()
-        '1970-01-01T00:01:00+00:00'
+    Two rows of one author, time and text are two posts where a file has no ids to say otherwise.
     """
-    try:
-        zone = UTC if zone_name == "UTC" else ZoneInfo(zone_name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ConfigError(f"replay: time_zone = {zone_name!r}: no such zone") from error
-
-    def aware(found: datetime) -> datetime:
-        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
-
-    if time_format == "iso":
-        return lambda text: aware(datetime.fromisoformat(text))
-    if time_format == "epoch_s":
-        return lambda text: datetime.fromtimestamp(float(text), UTC)
-    if time_format == "epoch_ms":
-        return lambda text: from_epoch_ms(int(text))
-    return lambda text: aware(datetime.strptime(text, time_format))  # noqa: DTZ007 - made aware here
+    if number < 2:
+        return post
+    post_id = f"{post.id}-{number}"
+    author = _nobody(post_id) if post.author.startswith(NOBODY) else post.author
+    return msgspec.structs.replace(post, id=post_id, author=author)

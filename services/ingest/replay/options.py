@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -9,8 +10,22 @@ from msgspec import Meta, Struct
 from core.errors import ConfigError
 from core.suggest import did_you_mean
 
-FIELDS = ("id", "author", "text", "time", "lang", "reply_to", "repost_of", "url")
+FIELDS = ("id", "author", "text", "time", "lang", "reply_to", "repost_of", "url", "title")
 """What a row can say of a post, in the order in which readers hand it on."""
+
+
+class NeedsOption(ConfigError):
+    """A file cannot be read without an option that only a person can give.
+
+    Attributes:
+        remedies: The assignments that mend it, `KEY=VALUE` as `--set` takes them, any one of them.
+    """
+
+    def __init__(self, message: str, remedies: tuple[str, ...]) -> None:
+        ways = " or ".join(f"--set {shlex.quote(way)}" for way in remedies)
+        super().__init__(f"{message}: {ways}")
+        self.remedies = remedies
+
 
 NotNegative = Annotated[float, Meta(ge=0)]
 
@@ -19,15 +34,25 @@ class ReplayOptions(Struct, frozen=True, kw_only=True):
     """How a file becomes a stream."""
 
     path: str = ""
-    """The file; gzip is recognised by its content. Required."""
-    format: Literal["auto", "csv", "jsonl", "raw"] = "auto"
-    """`auto` looks at the first byte; `raw` sends each line as it is."""
+    """The file; what packs it (gzip, zip, zstd, bzip2, xz) is recognised by its content.
+    Required."""
+    format: Literal["auto", "csv", "jsonl", "json", "raw"] = "auto"
+    """`auto` looks at the content; `json` is an array or pages; `raw` sends each line as it is."""
+    delimiter: str = ""
+    """Between the cells of a CSV file: a character, or comma, semicolon, tab, pipe; "" finds it."""
+    encoding: str = ""
+    """A name that Python knows, such as cp1252; "" recognises UTF-8, UTF-16 and cp1252."""
+    header: str = ""
+    """Names of the columns, comma-separated, for a CSV file that has no header row."""
+    order: Literal["auto", "file", "time"] = "auto"
+    """`auto` sorts by time what is not in order; `file` takes rows as they stand."""
     columns: dict[str, str] = {}
-    """Field -> column (JSON lines: key, with dots into nested objects); others are detected."""
+    """Field -> column (JSON: key, with dots into nested objects); others are detected."""
     constants: dict[str, str] = {}
     """Field -> value for every post, where the file has no column for it."""
-    time_format: str = "iso"
-    """`iso`, `epoch_s`, `epoch_ms`, or a pattern of Python's strptime."""
+    time_format: str = "auto"
+    """`auto` recognises what can mean one moment only; `iso`, `epoch_s`, `epoch_ms`, `epoch_us`,
+    `day_first` and `month_first` (03/04/2026), or a pattern of Python's strptime."""
     time_zone: str = "UTC"
     """Of times without a zone: an IANA name."""
     speed: NotNegative = 0.0

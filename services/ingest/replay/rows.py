@@ -3,111 +3,60 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, TypeAlias
+from typing import Any, Final, TextIO, TypeAlias, cast
 
 import msgspec
 
-from core.codec import without_values
-from core.errors import ConfigError
-from services.ingest.replay.options import FIELDS
+from services.ingest.replay.dialects import CsvDialect
+from services.ingest.replay.json_values import JsonFault, JsonScanner, decode_line
+from services.ingest.replay.opening import READ_ERRORS, open_packed
+from services.ingest.replay.shapes import (
+    Found,
+    OddRecord,
+    is_list_of_posts,
+    posts_of,
+    users_of,
+)
 
-Format = Literal["csv", "jsonl", "raw"]
-
-KNOWN_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "id": ("post_id", "id", "tweet_id", "status_id", "comment_id", "uri"),
-    "author": ("author", "author_id", "username", "screen_name", "user", "account"),
-    "text": ("text", "body", "content", "full_text", "message", "original_text"),
-    "time": ("created_at", "claimed_at", "published_at", "timestamp", "time", "date"),
-    "lang": ("lang", "language"),
-    "reply_to": ("reply_to", "in_reply_to", "parent_id"),
-    "repost_of": ("repost_of",),
-    "url": ("url", "link"),
-}
-"""Columns that are taken for a field when the options name none, the likeliest first."""
-
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_MAX_FIELD_CHARS: Final = 16 * 1024 * 1024
+MAX_LINE_BYTES: Final = 64 << 20
 
 
 class BadRow(msgspec.Struct, frozen=True):
-    """A row that cannot be read at all."""
+    """A row that cannot be read at all.
+
+    Attributes:
+        raw: Its bytes, as far as they are there.
+        detail: Why, without its text.
+        ends_file: Nothing after it could be read.
+    """
 
     raw: bytes
     detail: str
+    ends_file: bool = False
 
 
 Fields: TypeAlias = Sequence[Any]
 """One value per name in `FIELDS`; None where the file has none."""
 
 
-def open_bytes(path: Path) -> BinaryIO:
-    """Open a file, unpacking gzip by its content, not its name.
-
-    Raises:
-        ConfigError: it cannot be opened.
-    """
-    try:
-        with path.open("rb") as file:
-            is_packed = file.read(2) == _GZIP_MAGIC
-        return gzip.open(path, "rb") if is_packed else path.open("rb")  # type: ignore[return-value]
-    except OSError as error:
-        raise ConfigError(f"replay file {path} cannot be read: {error}") from error
+def open_text(path: Path, encoding: str) -> TextIO:
+    """Open a file as text; bytes that are not of the encoding spoil only their own row."""
+    # In UTF-8 they survive as surrogates, so that their row is refused; others have no such way.
+    errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
+    stream = cast("Any", open_packed(path).stream)
+    return io.TextIOWrapper(stream, encoding, errors=errors, newline="")
 
 
-def detect_format(path: Path) -> Format:
-    """Return `jsonl` if the first character is a brace, else `csv`; `raw` is never guessed."""
-    with open_bytes(path) as file:
-        start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    return "jsonl" if start.startswith(b"{") else "csv"
-
-
-def choose_columns(present: Sequence[str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return field -> column: what the options say, else the likeliest that is there.
-
-    Raises:
-        ConfigError: a named column is missing, or there is none for the text.
-    """
-    chosen: dict[str, str] = {}
-    for field, column in wanted.items():
-        if column not in present:
-            raise ConfigError(
-                f"replay: columns.{field} = {column!r} is not in the file; it has "
-                + ", ".join(present)
-            )
-        chosen[field] = column
-    for field, candidates in KNOWN_COLUMNS.items():
-        if field not in chosen:
-            found = next((name for name in candidates if name in present), None)
-            if found is not None:
-                chosen[field] = found
-    if "text" not in chosen:
-        raise ConfigError(
-            f"replay: no column for the text among {', '.join(present)}; expected columns.text"
-        )
-    return chosen
-
-
-def read_csv(path: Path, wanted: Mapping[str, str]) -> Iterator[Fields | BadRow]:
-    """Yield the rows of a CSV file (header row, comma, double quotes, newlines inside fields).
-
-    Raises:
-        ConfigError: no header, or columns that do not fit.
-    """
-    csv.field_size_limit(_MAX_FIELD_CHARS)
-    with open_bytes(path) as file:
-        # Bytes that are not UTF-8 survive as surrogates, so that only their own row is refused.
-        text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text)
-        header = next(reader, None)
-        if not header:
-            raise ConfigError(f"replay file {path} is empty: expected a header row")
-        columns = choose_columns(header, wanted)
-        places = [header.index(columns[f]) if f in columns else None for f in FIELDS]
-        width = len(header)
+def read_cells(path: Path, encoding: str, dialect: CsvDialect) -> Iterator[list[str] | BadRow]:
+    """Yield the rows of a CSV file that have something in them, the header first."""
+    with open_text(path, encoding) as text:
+        for _ in range(dialect.skip_lines):
+            text.readline()
+        reader = dialect.rows(text)
         while True:
             try:
                 row = next(reader)
@@ -115,50 +64,128 @@ def read_csv(path: Path, wanted: Mapping[str, str]) -> Iterator[Fields | BadRow]
                 return
             except csv.Error as error:
                 yield BadRow(b"", f"not CSV: {error}")
-                continue
-            if not row:
-                continue  # an empty line
-            if len(row) != width:
-                yield BadRow(row_bytes(row), f"{len(row)} columns, expected {width}")
-                continue
-            yield [None if place is None else row[place] for place in places]
+            except READ_ERRORS as error:
+                yield _broken_off(error)
+                return
+            except UnicodeError as error:
+                yield BadRow(b"", f"not {encoding}: {error.reason}", ends_file=True)  # type: ignore[attr-defined]
+                return
+            else:
+                if any(row):
+                    yield row
 
 
-def row_bytes(row: Sequence[Any]) -> bytes:
-    """Return a row as bytes for a dead letter."""
-    cells = ("" if cell is None else str(cell) for cell in row)
-    return "\x1f".join(cells).encode("utf-8", "surrogateescape")
-
-
-def read_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file without their line ends, empty ones left out."""
-    with open_bytes(path) as file:
-        for line in file:
+def read_lines(path: Path) -> Iterator[bytes | BadRow]:
+    """Yield the lines of a file as they are, without line ends, empty ones left out."""
+    with open_packed(path).stream as stream:
+        while True:
+            try:
+                line = stream.readline(MAX_LINE_BYTES)
+            except READ_ERRORS as error:
+                yield _broken_off(error)
+                return
+            if not line:
+                return
             content = line.rstrip(b"\r\n")
             if content:
                 yield content
 
 
-def read_jsonl(path: Path, wanted: Mapping[str, str]) -> Iterator[Fields | BadRow]:
-    """Yield the objects of a JSON-lines file; keys are chosen from its first good line."""
-    paths: list[list[str] | None] | None = None
-    decode = msgspec.json.Decoder(dict[str, Any]).decode
-    for line in read_lines(path):
-        try:
-            tree = decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            yield BadRow(line, f"not a JSON object: {without_values(str(error))}")
+def read_json_lines(path: Path, encoding: str, repairs: Counter[str]) -> Iterator[Found | BadRow]:
+    """Yield the posts of a file with a JSON value on each line."""
+    for line in _utf8_lines(path, encoding):
+        if isinstance(line, BadRow):
+            yield line
             continue
-        if paths is None:
-            plain = {field: key for field, key in wanted.items() if "." not in key}
-            columns = choose_columns(list(tree), plain) | dict(wanted)
-            paths = [columns[f].split(".") if f in columns else None for f in FIELDS]
-        yield [None if keys is None else _follow(tree, keys) for keys in paths]
+        try:
+            value = decode_line(line, repairs)
+        except JsonFault as fault:
+            yield BadRow(line, f"not a JSON object: {fault}")
+            continue
+        for found in posts_of(value):
+            yield BadRow(line, found.detail) if isinstance(found, OddRecord) else found
 
 
-def _follow(tree: Any, keys: Sequence[str]) -> Any:
-    for key in keys:
-        if not isinstance(tree, dict):
-            return None
-        tree = tree.get(key)
-    return tree
+def read_json(path: Path, encoding: str, repairs: Counter[str]) -> Iterator[Found | BadRow]:
+    """Yield the posts of a file that is one JSON value, or several of any layout."""
+    users: dict[str, str] = {}
+    for value in _documents(path, encoding, Counter()):
+        if isinstance(value, dict):
+            users |= users_of(value)
+        elif isinstance(value, BadRow):
+            break
+        if not users and _is_settled(value):
+            break
+    for value in _documents(path, encoding, repairs):
+        if isinstance(value, BadRow):
+            yield value
+        elif not (isinstance(value, dict) and _is_leftover(value)):
+            for found in posts_of(value, users):
+                if isinstance(found, OddRecord):
+                    yield BadRow(row_bytes([found.value]), found.detail)
+                else:
+                    yield found
+
+
+def _is_settled(value: Any) -> bool:
+    """Tell by a post whether its file can name authors apart: only then it is read twice."""
+    return isinstance(value, dict) and "author_id" not in value and "includes" not in value
+
+
+def _is_leftover(value: dict[str, Any]) -> bool:
+    """Tell what is left of a page when its posts were taken out of it."""
+    return "includes" in value and "data" not in value
+
+
+def _documents(path: Path, encoding: str, repairs: Counter[str]) -> Iterator[Any]:
+    with open_text(path, encoding) as text:
+        try:
+            yield from JsonScanner(text, repairs).documents(is_list_of_posts)
+        except JsonFault as fault:
+            yield BadRow(b"", str(fault), ends_file=True)
+        except READ_ERRORS as error:
+            yield _broken_off(error)
+        except UnicodeError as error:
+            yield BadRow(b"", f"not {encoding}: {error}", ends_file=True)
+
+
+def _utf8_lines(path: Path, encoding: str) -> Iterator[bytes | BadRow]:
+    if encoding.startswith("utf-8"):
+        is_first = True
+        for line in read_lines(path):
+            if is_first and isinstance(line, bytes):
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            is_first = False
+            if line:
+                yield line
+        return
+    with open_text(path, encoding) as text:
+        try:
+            for words in text:
+                if words.strip():
+                    yield words.encode("utf-8", "replace")
+        except READ_ERRORS as error:
+            yield _broken_off(error)
+        except UnicodeError as error:
+            yield BadRow(b"", f"not {encoding}: {error}", ends_file=True)
+
+
+def _broken_off(error: Exception) -> BadRow:
+    why = str(error) or type(error).__name__
+    return BadRow(b"", f"the file breaks off before this row: {why}", ends_file=True)
+
+
+def row_bytes(row: Sequence[Any]) -> bytes:
+    """Return a row as bytes for a dead letter."""
+    return b"\x1f".join(map(_cell_bytes, row))
+
+
+def _cell_bytes(cell: Any) -> bytes:
+    if cell is None:
+        return b""
+    if isinstance(cell, str):
+        return cell.encode("utf-8", "surrogateescape")
+    try:
+        return msgspec.json.encode(cell)
+    except (TypeError, ValueError, RecursionError):
+        return repr(type(cell)).encode()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -14,42 +14,30 @@ from typing import Any, ClassVar
 import msgspec
 
 from core.clock import epoch_ms, from_epoch_ms
-from core.codec import post_decoder, post_event_decoder
-from core.errors import DecodeError
-from core.schemas import Post, PostEvent
-from services.ingest.replay import rows as row_files
-from services.ingest.replay.mapping import RowMapper
+from core.errors import FatalError
+from core.schemas import Post
+from services.ingest.replay.layout import find_layout
+from services.ingest.replay.mapping import MappedRow
 from services.ingest.replay.options import ReplayOptions
-from services.ingest.replay.rows import BadRow, Fields
-from services.ingest.sources.base import (
-    Cursor,
-    PacedSource,
-    RawRecord,
-    SourceContext,
-    SourceItem,
-    Unmappable,
-)
+from services.ingest.replay.reading import FileReading
+from services.ingest.sources.base import Cursor, PacedSource, SourceContext, SourceItem
 
 _PACING = ("speed", "rate_posts_per_s")
 """Options that may change between a stop and the next start."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Mapped:
-    """A row as it will leave, and when it happened (None: the file does not say)."""
-
-    row: int
-    record: Post | RawRecord | Unmappable
-    at: datetime | None
+_ORDERING = 2
+"""Rises when rows leave in another order than before: a cursor of then means other rows."""
+_END_BYTES = 65_536
 
 
 class ReplaySource(PacedSource[ReplayOptions]):
     """Recorded posts from a file, at the recorded speed, another one, or none.
 
-    Reads row by row; nothing but a stretch to be shuffled is held in memory.
+    Rows that are not in the order of their times are sorted first, in bounded memory; nothing but
+    a stretch to be shuffled is held besides.
 
-    Cursor: `row` rows are done, and `skip` items of the (shuffled) stretch that starts there;
-    with shifted times `now_ms` and `first_ms`, so that a resumed run gives the same times.
+    Cursor: `row` rows are done, in the order in which they leave, and `skip` items of the
+    (shuffled) stretch that starts there; with shifted times `now_ms` and `first_ms`, so that a
+    resumed run gives the same times. Order and content of the file are in the fingerprint.
     """
 
     name: ClassVar[str] = "replay"
@@ -61,24 +49,47 @@ class ReplaySource(PacedSource[ReplayOptions]):
         options.check()
         self.paced = bool(options.speed or options.rate_posts_per_s)
         self._path = Path(options.path)
-        self._mapper = RowMapper(options, self._path.name.split(".")[0], context.author_key)
+        self._reading: FileReading | None = None
+        self._preparing: Iterator[None] | None = None
+        self._fingerprint = ""
 
     def check_input(self) -> None:
-        """Refuse a file that cannot be opened; see `Source.check_input`."""
-        row_files.open_bytes(self._path).close()
+        """Refuse a file that cannot be read; see `Source.check_input`."""
+        find_layout(self._path, self.options)
 
     def open(self, cursor: Cursor | None) -> None:
-        """Check that the file can be read, and start after `cursor`."""
-        self.check_input()
+        """Find out how the file is to be read, and start after `cursor`."""
+        self._reading = FileReading(self._path, self.options, self.context)
+        self._preparing = self._reading.prepare()
         super().open(cursor)
 
+    def poll(self, max_items: int, timeout_s: float) -> list[SourceItem]:
+        """Return what is due; while the file is looked through or sorted, nothing."""
+        now = self.context.clock.monotonic
+        give_up_s = now() + timeout_s
+        while self._preparing is not None:
+            if next(self._preparing, self) is self:
+                self._preparing = None
+            elif now() >= give_up_s:
+                return []
+        return super().poll(max_items, timeout_s)
+
+    def close(self) -> None:
+        """Let go of the file, and remove what sorting has put on disk."""
+        if self._reading is not None:
+            self._reading.close()
+
     def fingerprint(self) -> str:
-        """Name and size of the file and a hash of all options but the pace."""
-        tree = msgspec.to_builtins(self.options)
-        kept = {key: value for key, value in tree.items() if key not in (*_PACING, "path")}
-        digest = hashlib.sha256(msgspec.json.encode(kept, order="sorted")).hexdigest()[:12]
-        size = self._path.stat().st_size if self._path.exists() else 0
-        return f"{self._path.name}:{size}:{digest}"
+        """Name, size, both ends of the file, and a hash of all options but the pace."""
+        if not self._fingerprint:
+            tree = msgspec.to_builtins(self.options)
+            kept = {key: value for key, value in tree.items() if key not in (*_PACING, "path")}
+            kept["ordering"] = _ORDERING
+            content = msgspec.json.encode(kept, order="sorted") + _ends(self._path)
+            size = self._path.stat().st_size if self._path.exists() else 0
+            digest = hashlib.sha256(content).hexdigest()[:12]
+            self._fingerprint = f"{self._path.name}:{size}:{digest}"
+        return self._fingerprint
 
     def items(self, cursor: Cursor | None) -> Iterator[SourceItem]:
         """Yield the rows after `cursor`."""
@@ -86,12 +97,13 @@ class ReplaySource(PacedSource[ReplayOptions]):
         timing = _Timing(self.options, self.context, done)
         skip = done.get("skip", 0)
         start = done.get("row", 0)
-        for stretch in self._stretches(start):
+        for stretch in self._stretches(start, timing):
             order = list(range(len(stretch)))
             if self.options.shuffle_within_s:
                 random.Random(f"{self.options.seed}:{stretch[0].row}").shuffle(order)
             for number, place in enumerate(order, start=1):
                 if number <= skip:
+                    timing.passed(stretch[place])
                     continue
                 at_end = number == len(stretch)
                 cursor = {"row": start + len(stretch)} if at_end else {"row": start, "skip": number}
@@ -99,44 +111,43 @@ class ReplaySource(PacedSource[ReplayOptions]):
             skip = 0
             start += len(stretch)
 
-    def _stretches(self, start: int) -> Iterator[Sequence[_Mapped]]:
+    def _stretches(self, start: int, timing: _Timing) -> Iterator[Sequence[MappedRow]]:
         """Yield rows in the runs inside which they may be shuffled; single rows if not."""
         width_ms = int(self.options.shuffle_within_s * 1000)
-        limit = self.options.limit_rows or None
-        rows = islice(self._mapped(), start, limit)
+        rows = self._mapped()
+        for mapped in islice(rows, start):
+            timing.passed(mapped)
         if not width_ms:
-            for row in rows:
-                yield (row,)
+            for mapped in rows:
+                yield (mapped,)
             return
-        held: list[_Mapped] = []
+        held: list[MappedRow] = []
         number: int | None = None
-        for row in rows:
-            here = number if row.at is None else epoch_ms(row.at) // width_ms
+        for mapped in rows:
+            here = number if mapped.at is None else epoch_ms(mapped.at) // width_ms
             if held and here != number:
                 yield held
                 held = []
             number = here
-            held.append(row)
+            held.append(mapped)
         if held:
             yield held
 
-    def _mapped(self) -> Iterator[_Mapped]:
-        file_format = self.options.format
-        if file_format == "auto":
-            file_format = row_files.detect_format(self._path)
-        if file_format == "raw":
-            for row, line in enumerate(row_files.read_lines(self._path), start=1):
-                yield _raw_row(row, line)
-            return
-        read = row_files.read_csv if file_format == "csv" else row_files.read_jsonl
-        for row, fields in enumerate(read(self._path, self.options.columns), start=1):
-            yield self._map_row(row, fields)
+    def _mapped(self) -> Iterator[MappedRow]:
+        if self._reading is None:
+            raise FatalError("the replay source was polled before it was opened")
+        return self._reading.rows()
 
-    def _map_row(self, row: int, fields: Fields | BadRow) -> _Mapped:
-        if isinstance(fields, BadRow):
-            return _Mapped(row, Unmappable(fields.raw, f"row {row}: {fields.detail}"), None)
-        record = self._mapper.post(row, fields)
-        return _Mapped(row, record, record.claimed_at if isinstance(record, Post) else None)
+
+def _ends(path: Path) -> bytes:
+    """Return what stands at both ends of a file: another of the same size has other ends."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_END_BYTES)
+            file.seek(-min(_END_BYTES, path.stat().st_size), os.SEEK_END)
+            return start + file.read()
+    except OSError:
+        return b""
 
 
 class _Timing:
@@ -156,7 +167,7 @@ class _Timing:
             self._first_at = from_epoch_ms(cursor["first_ms"])
         self._rows_before = cursor.get("row", 0) + cursor.get("skip", 0)
 
-    def item(self, mapped: _Mapped, cursor: dict[str, int]) -> SourceItem:
+    def item(self, mapped: MappedRow, cursor: dict[str, int]) -> SourceItem:
         """Return what leaves for a row."""
         at = mapped.at
         if at is not None and self._first_at is None:
@@ -172,6 +183,11 @@ class _Timing:
             cursor = cursor | {"now_ms": self._now_ms, "first_ms": epoch_ms(first)}
         self._sent += 1
         return SourceItem(record, cursor, due_s=due_s)
+
+    def passed(self, mapped: MappedRow) -> None:
+        """Note a row that left before a restart."""
+        if isinstance(mapped.record, Post) and mapped.at is not None:
+            self._last_at = mapped.at
 
     def _due_s(self, at: datetime | None) -> float:
         """Seconds after the start of this run; at or below 0 means at once."""
@@ -206,30 +222,3 @@ class _Timing:
         # A paced post is made just before it is due; its ingest time is when it leaves.
         ingested = max(claimed, self._clock.now())
         return msgspec.structs.replace(post, claimed_at=claimed, ingested_at=ingested)
-
-
-class _Hint(msgspec.Struct):
-    """What of a raw line is looked at, if it can be read at all."""
-
-    author: str = ""
-    kind: Any = None
-
-
-_hint_decoder = msgspec.json.Decoder(_Hint)
-
-
-def _raw_row(row: int, line: bytes) -> _Mapped:
-    """Send a line as it is; author and topic are taken from it as far as it can be read."""
-    try:
-        hint = _hint_decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        hint = _Hint()
-    topic = "post-events" if hint.kind is not None else "posts"
-    decoder = post_event_decoder if topic == "post-events" else post_decoder
-    record: Post | PostEvent | None
-    try:
-        record = decoder.decode(line)
-    except DecodeError:
-        record = None
-    raw = RawRecord(line, hint.author or "unknown", topic, well_formed=record is not None)
-    return _Mapped(row, raw, record.claimed_at if record is not None else None)

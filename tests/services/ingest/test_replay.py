@@ -88,7 +88,7 @@ def test_the_word_none_stays_a_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "detail"),
     [
-        ("yesterday,p1,ann,hi,en", "the time does not have the expected format"),
+        ("yesterday,p1,ann,hi,en", "the time 'yesterday' does not have the expected format"),
         ("2015-02-17T07:36:05Z,p1,ann", "3 columns, expected 5"),
         (f"2015-02-17T07:36:05Z,{'p' * 600},ann,hi,en", "the id has 600 characters"),
         (f"2015-02-17T07:36:05Z,p1,{'a' * 300},hi,en", "the author has 300 characters"),
@@ -123,12 +123,24 @@ def test_row_without_a_time_is_a_post_without_a_claimed_time(tmp_path: Path) -> 
     assert timeless.ingested_at == datetime(2015, 2, 17, 7, 36, 5, tzinfo=UTC)
 
 
-def test_file_without_ids_and_authors_gets_stable_ones(tmp_path: Path) -> None:
-    path = written(tmp_path, "created_at,text\n" + "2015-02-17T07:36:05Z,hi\n" * 2, "talk.csv")
-    assert [(p.id, p.author) for p in posts_of(replay(path))] == [
-        ("talk-1", "anonymous-1"),
-        ("talk-2", "anonymous-2"),
-    ]
+def test_file_without_ids_and_authors_gets_some_that_do_not_depend_on_the_order_of_rows(
+    tmp_path: Path,
+) -> None:
+    rows = ["2015-02-17T07:36:05Z,hi\n"] * 2 + ["2015-02-17T07:36:05Z,you\n"]
+    path = written(tmp_path, "created_at,text\n" + "".join(rows), "talk.csv")
+    turned = written(tmp_path, "created_at,text\n" + "".join(reversed(rows)), "turned.csv")
+    posts = posts_of(replay(path))
+    assert len({post.id for post in posts}) == len({post.author for post in posts}) == 3
+    assert {(post.id, post.author, post.text) for post in posts} == {
+        (post.id, post.author, post.text) for post in posts_of(replay(turned))
+    }
+
+
+def test_row_without_id_and_time_is_told_apart_by_its_place(tmp_path: Path) -> None:
+    path = written(tmp_path, "text\nhi\nhi\n", "talk.csv")
+    posts = posts_of(replay(path))
+    assert [post.id for post in posts] == ["talk-1", "talk-2"]
+    assert posts[0].author != posts[1].author
 
 
 def test_constants_fill_what_the_file_has_no_column_for(tmp_path: Path) -> None:

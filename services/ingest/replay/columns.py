@@ -1,0 +1,211 @@
+"""Which columns, or keys of JSON, say what of a post."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from core.errors import ConfigError
+from core.suggest import did_you_mean
+from services.ingest.replay.options import FIELDS, NeedsOption
+
+KNOWN_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "id": (
+        "post_id", "id", "tweet_id", "status_id", "comment_id", "message_id", "id_str", "uuid",
+        "video_comment_id", "object_id", "guid", "uri",
+    ),
+    "author": (
+        "author", "username", "screen_name", "user_screen_name", "author_username", "user_username",
+        "user_name", "author_name", "user_handle", "author_handle", "handle", "account", "acct",
+        "user", "from_user", "from", "author_display_name", "creator", "poster", "sender",
+        "author_id", "user_id", "account_id", "from_id", "page_name", "display_name",
+    ),
+    "text": (
+        "text", "full_text", "body", "content", "tweet", "tweet_text", "raw_content", "message",
+        "original_text", "post_text", "status_text", "comment_text", "text_original",
+        "text_display", "selftext", "comment", "post", "post_content", "tweet_content", "caption",
+    ),
+    "time": (
+        "created_at", "claimed_at", "created_utc", "published_at", "published", "timestamp_utc",
+        "utc_time", "datetime_utc", "datetime", "date_time", "timestamp", "created", "created_time",
+        "create_time", "created_date", "creation_date", "creation_time", "post_created",
+        "posted_at", "post_date", "post_time", "post_created_date", "publish_date", "publish_time",
+        "pub_date", "tweet_date", "tweet_created", "tweet_created_at", "tweet_time", "local_time",
+        "time_utc", "date_utc", "sent_at", "date", "time", "indexed_at",
+    ),
+    "lang": ("lang", "language", "tweet_lang", "tweet_language", "langs"),
+    "reply_to": (
+        "reply_to", "in_reply_to", "in_reply_to_id", "in_reply_to_status_id", "reply_to_id",
+        "in_reply_to_tweet_id", "parent_id", "reply_to_message_id",
+    ),
+    "repost_of": ("repost_of", "retweeted_status_id", "reblog_of_id"),
+    "url": ("url", "link", "permalink", "tweet_url", "post_url", "permanent_url"),
+    "title": ("title", "headline", "subject", "post_title"),
+}  # fmt: skip
+"""Names that are taken for a field when the options name none, the likeliest first; case, spaces
+and punctuation do not count."""
+
+_LAST_TEXTS: Final = ("title", "headline", "description", "summary", "subject", "spoken_text")
+_SPLIT_TIME: Final = (("date", "time"), ("post_created_date", "post_created_time"), ("day", "hour"))
+"""A day and its hour in two columns."""
+_NOT_LETTERS: Final = re.compile(r"[\W_]+")
+
+
+def plain_name(name: str) -> str:
+    """Return a name without case, spaces and punctuation.
+
+    Example:
+        >>> plain_name("Tweet Id"), plain_name("createdAt") == plain_name("created_at")
+        ('tweetid', True)
+    """
+    return _NOT_LETTERS.sub("", name).lower()
+
+
+_PLAIN: Final = {
+    field: tuple(plain_name(name) for name in names) for field, names in KNOWN_COLUMNS.items()
+}
+_LAST_PLAIN: Final = tuple(plain_name(name) for name in _LAST_TEXTS)
+
+
+def choose_columns(
+    present: Sequence[str], wanted: Mapping[str, str], *, dotted: bool = False
+) -> dict[str, tuple[str, ...]]:
+    """Return field -> columns, the first that has a value counting; fields without one are absent.
+
+    Args:
+        present: The names in the file, in its order.
+        wanted: Field -> name, as the options say.
+        dotted: Whether names with dots may lead into objects that are not listed (JSON).
+
+    Raises:
+        ConfigError: A named column is missing, or there is none for the text.
+    """
+    plain = {plain_name(name): name for name in reversed(present)}
+    chosen: dict[str, tuple[str, ...]] = {}
+    for field, name in wanted.items():
+        found = name if name in present else plain.get(plain_name(name))
+        if found is None and not (dotted and "." in name):
+            listed = ", ".join(present)
+            raise ConfigError(
+                f"replay: columns.{field} = {name!r} is not in the file"
+                f"{did_you_mean(name, present)}; it has {listed}"
+            )
+        chosen[field] = (found or name,)
+    for field, names in _PLAIN.items():
+        if field not in chosen:
+            found_names = tuple(plain[name] for name in names if name in plain)
+            if found_names:
+                chosen[field] = found_names
+    _mind_title(chosen, plain, wanted)
+    if "text" not in chosen:
+        raise ConfigError(no_text_column(present))
+    return chosen
+
+
+def _mind_title(
+    chosen: dict[str, tuple[str, ...]], plain: Mapping[str, str], wanted: Mapping[str, str]
+) -> None:
+    """Take a title for the text where there is no text, and never twice."""
+    if "text" not in chosen:
+        last = tuple(plain[name] for name in _LAST_PLAIN if name in plain)[:1]
+        if last:
+            chosen["text"] = last
+    if "text" in chosen and "title" not in wanted:
+        titles = tuple(name for name in chosen.get("title", ()) if name not in chosen["text"])
+        chosen.pop("title", None)
+        if titles:
+            chosen["title"] = titles
+
+
+def no_text_column(present: Sequence[str]) -> str:
+    """Return the message for a file in which no column is known to be the text."""
+    listed = ", ".join(present[:30]) + (", …" if len(present) > 30 else "")
+    return f"replay: no column for the text among {listed}; expected columns.text"
+
+
+def likely_text(rows: Sequence[Sequence[str]]) -> str:
+    """Return the column of a table, header first, that a person may mean by the text."""
+    header = rows[0]
+    wordy = ("text", "content", "body", "tweet", "post", "message", "comment", "caption")
+    near = [name for name in header if any(word in name.lower() for word in wordy)]
+    if near:
+        return near[0].strip()
+    lengths = [
+        sum(len(row[place]) for row in rows[1:] if place < len(row)) for place in range(len(header))
+    ]
+    return header[lengths.index(max(lengths))].strip()
+
+
+def shown_name(name: str) -> str:
+    """Return a name as it is typed in a shell.
+
+    Example:
+        >>> shown_name("Tweet Text"), shown_name("text")
+        ("'Tweet Text'", 'text')
+    """
+    return name if re.fullmatch(r"[\w./:=-]+", name) else "'" + name.replace("'", "'\\''") + "'"
+
+
+def choose_json_columns(
+    present: Sequence[str], nested: Sequence[str], wanted: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """Return field -> keys as `choose_columns` does; dots lead into objects.
+
+    Args:
+        present: The keys of the objects.
+        nested: Dotted names of what stands one object deeper; taken for text and time where no
+            key of the object itself is known.
+        wanted: Field -> key, as the options say.
+
+    Raises:
+        NeedsOption: No key is known for the text.
+        ConfigError: A named key is missing.
+    """
+    further = dict(wanted)
+    for field in ("text", "time"):
+        if field not in wanted and not any(plain_name(n) in _PLAIN[field] for n in present):
+            deeper = nested_columns(field, nested)
+            if deeper:
+                further[field] = deeper[0]
+    plain = {plain_name(name) for name in present}
+    if "text" not in further and not plain & {*_PLAIN["text"], *_LAST_PLAIN}:
+        raise NeedsOption(no_text_column([*present, *nested]), ("columns.text=NAME",))
+    return choose_columns(present, further, dotted=True)
+
+
+def split_time(present: Sequence[str]) -> tuple[str, str] | None:
+    """Return the columns that have day and hour apart, None if no such two are there."""
+    plain = {plain_name(name): name for name in reversed(present)}
+    for day, hour in _SPLIT_TIME:
+        if plain_name(day) in plain and plain_name(hour) in plain:
+            return plain[plain_name(day)], plain[plain_name(hour)]
+    return None
+
+
+def follow(tree: Any, keys: Sequence[str]) -> Any:
+    """Return what dotted keys lead to in nested objects, None if nowhere."""
+    for key in keys:
+        if not isinstance(tree, dict):
+            return None
+        tree = tree.get(key)
+    return tree
+
+
+def getters(
+    columns: Mapping[str, tuple[str, ...]], present: Collection[str]
+) -> list[tuple[tuple[str, ...], ...]]:
+    """Return, per field of `FIELDS`, the paths to try in a JSON object.
+
+    A name with dots is one key where the file has such a key, else a path.
+    """
+    return [
+        tuple((n,) if n in present else tuple(n.split(".")) for n in columns.get(field, ()))
+        for field in FIELDS
+    ]
+
+
+def nested_columns(field: str, nested: Sequence[str]) -> tuple[str, ...]:
+    """Return the dotted names whose last part is known for a field, the likeliest first."""
+    last = {plain_name(name.rpartition(".")[2]): name for name in reversed(nested)}
+    return tuple(last[name] for name in _PLAIN[field] if name in last)

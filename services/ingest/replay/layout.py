@@ -1,0 +1,289 @@
+"""How a file is to be read, found out before its first row is: format, columns, form of times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from core.errors import ConfigError
+from services.ingest.replay import columns as naming
+from services.ingest.replay import headers, rows
+from services.ingest.replay.dialects import (
+    SAMPLE_CHARS,
+    CsvDialect,
+    delimiter_of,
+    find_dialect,
+)
+from services.ingest.replay.encodings import find_encoding, known_encoding
+from services.ingest.replay.json_values import ASSIGNMENT, decode_line
+from services.ingest.replay.opening import READ_ERRORS, open_packed
+from services.ingest.replay.options import FIELDS, NeedsOption, ReplayOptions
+from services.ingest.replay.rows import BadRow, Fields
+from services.ingest.replay.shapes import LeftOut
+from services.ingest.replay.times import TimeReader, UndecidedDate, day_order
+
+SAMPLE_ROWS: Final = 1000
+"""Rows that are looked at for the names of columns and the form of times."""
+_TIME: Final = FIELDS.index("time")
+
+Format = Literal["csv", "jsonl", "json", "raw"]
+
+
+class FileLayout(Struct, frozen=True, kw_only=True):
+    """How a file is read.
+
+    Attributes:
+        format: What its rows are.
+        packings: What packs it, outermost first.
+        encoding: Python's name of its encoding.
+        dialect: How a CSV file separates its cells.
+        names: Its columns, or the keys of its objects, in its order.
+        header_at: Rows before the first row of data, of a CSV file.
+        columns: Field -> the columns it is taken from, the first with a value counting.
+        time_format: A name or pattern that `TimeReader` knows.
+    """
+
+    format: Format
+    packings: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+    dialect: CsvDialect = CsvDialect()
+    names: tuple[str, ...] = ()
+    header_at: int = 0
+    columns: dict[str, tuple[str, ...]] = {}
+    time_format: str = "auto"
+
+
+def find_layout(path: Path, options: ReplayOptions) -> FileLayout:
+    """Find out how a file is to be read; only its start is read, unless its dates need more.
+
+    Raises:
+        ConfigError: It cannot be read, or something that only a person knows is missing
+            (`NeedsOption`, with the option).
+    """
+    packed = open_packed(path)
+    packed.stream.close()
+    if options.format == "raw":
+        return FileLayout(format="raw", packings=packed.packings)
+    encoding = known_encoding(options.encoding) if options.encoding else find_encoding(path)
+    sample = _sample(path, encoding)
+    if not sample.strip():
+        raise ConfigError(f"replay: {path.name} is empty: expected posts")
+    layout = FileLayout(
+        format=_format(sample) if options.format == "auto" else options.format,
+        packings=packed.packings,
+        encoding=encoding,
+        time_format=options.time_format,
+    )
+    found = (_csv if layout.format == "csv" else _json)(path, layout, sample, options)
+    return _with_time_format(path, found, options)
+
+
+def read_fields(
+    path: Path, layout: FileLayout, repairs: Counter[str]
+) -> Iterator[Fields | BadRow | LeftOut]:
+    """Yield what the rows of a file say, in its order.
+
+    Args:
+        path: The file.
+        layout: How it is read; not of the format `raw`.
+        repairs: Counts what was put right in a row, by code.
+    """
+    if layout.format == "csv":
+        pick, width = _cell_picker(layout), len(layout.names)
+        for cells in islice(
+            rows.read_cells(path, layout.encoding, layout.dialect), layout.header_at, None
+        ):
+            if isinstance(cells, BadRow):
+                yield cells
+            elif len(cells) == width or (len(cells) > width and not any(cells[width:])):
+                yield pick(cells)
+            else:
+                detail = f"{len(cells)} columns, expected {width}"
+                yield BadRow(rows.row_bytes(cells), detail)
+        return
+    read = rows.read_json_lines if layout.format == "jsonl" else rows.read_json
+    paths = naming.getters(layout.columns, frozenset(layout.names))
+    for found in read(path, layout.encoding, repairs):
+        if isinstance(found, dict):
+            if not any(name in found for name in layout.columns["text"] if "." not in name) and (
+                all(_first(found, [keys]) is None for keys in paths[2])
+            ):
+                yield BadRow(rows.row_bytes([found]), "no text: none of its keys holds one")
+            else:
+                yield [_first(found, tried) for tried in paths]
+        elif isinstance(found, BadRow | LeftOut):
+            yield found
+
+
+def _first(tree: dict[str, Any], tried: Sequence[Sequence[str]]) -> Any:
+    """Return the first value that is there, an empty one only if there is no other."""
+    empty = None
+    for keys in tried:
+        value = tree.get(keys[0]) if len(keys) == 1 else naming.follow(tree, keys)
+        if value is not None and value != "":
+            return value
+        empty = value if empty is None else empty
+    return empty
+
+
+def _cell_picker(layout: FileLayout) -> Callable[[Sequence[str]], Fields]:
+    places = [
+        tuple(layout.names.index(name) for name in layout.columns.get(field, ()))
+        for field in FIELDS
+    ]
+    split = naming.split_time(layout.names)
+    is_split = split is not None and layout.columns.get("time", ())[:1] == split[:1]
+    hour_at = layout.names.index(split[1]) if is_split and split else None
+
+    first = [tried[0] if tried else None for tried in places]
+    others = [(field, tried) for field, tried in enumerate(places) if len(tried) > 1]
+
+    def pick(cells: Sequence[str]) -> Fields:
+        fields = [None if place is None else cells[place] for place in first]
+        for field, tried in others:
+            if not fields[field]:
+                fields[field] = next((cells[place] for place in tried if cells[place]), "")
+        if hour_at is not None and fields[_TIME]:
+            fields[_TIME] = f"{fields[_TIME]} {cells[hour_at]}".strip()
+        return fields
+
+    return pick
+
+
+def _sample(path: Path, encoding: str) -> str:
+    try:
+        with rows.open_text(path, encoding) as text:
+            return text.read(SAMPLE_CHARS).removeprefix("\ufeff")
+    except READ_ERRORS:
+        # The file breaks off inside its start: what is there is read line by line.
+        return "".join(f"{line}\n" for line in _lines_so_far(path, encoding))
+    except UnicodeError as error:
+        raise ConfigError(f"replay: {path.name} is not {encoding}: {error}") from error
+
+
+def _lines_so_far(path: Path, encoding: str) -> Iterator[str]:
+    for line in rows.read_lines(path):
+        if isinstance(line, bytes):
+            yield line.decode(encoding, "replace")
+
+
+def _format(sample: str) -> Format:
+    """Tell the format by how the text begins."""
+    start = sample.lstrip()
+    if ASSIGNMENT.match(start):
+        return "json"
+    if start.startswith("["):
+        return "json" if start[1:].lstrip()[:1] in ("{", "]", "[", "") else "csv"
+    if not start.startswith("{"):
+        return "csv"
+    lines = [line for line in start.split("\n") if line.strip()][:20]
+    if len(sample) >= SAMPLE_CHARS and len(lines) > 1:
+        lines.pop()  # perhaps cut
+    whole = sum(_is_whole(line) for line in lines)
+    return "jsonl" if whole and whole * 2 >= len(lines) else "json"
+
+
+def _is_whole(line: str) -> bool:
+    try:
+        decode_line(line.encode("utf-8", "replace"), Counter())
+    except ValueError:
+        return False
+    return True
+
+
+def _csv(path: Path, layout: FileLayout, sample: str, options: ReplayOptions) -> FileLayout:
+    delimiter = delimiter_of(options.delimiter) if options.delimiter else ""
+    dialect = find_dialect(sample, delimiter)
+    cells = rows.read_cells(path, layout.encoding, dialect)
+    first = [row for row in islice(cells, SAMPLE_ROWS) if not isinstance(row, BadRow)]
+    header = headers.find_header(path, first, options)
+    columns = naming.choose_columns(header.names, options.columns)
+    return msgspec.structs.replace(
+        layout, dialect=dialect, names=header.names, header_at=header.rows, columns=columns
+    )
+
+
+def _json(path: Path, layout: FileLayout, _sample: str, options: ReplayOptions) -> FileLayout:
+    read = rows.read_json_lines if layout.format == "jsonl" else rows.read_json
+    names: dict[str, None] = {}
+    nested: dict[str, None] = {}
+    for found in islice(read(path, layout.encoding, Counter()), SAMPLE_ROWS):
+        if isinstance(found, dict):
+            for name, value in found.items():
+                names.setdefault(name)
+                if isinstance(value, dict):
+                    nested.update(dict.fromkeys(f"{name}.{key}" for key in value))
+    if not names:
+        raise ConfigError(
+            f"replay: {path.name}: none of its first rows is a post: expected JSON objects with a "
+            "text; groundswell sources check replay shows why"
+        )
+    columns = naming.choose_json_columns(tuple(names), tuple(nested), options.columns)
+    return msgspec.structs.replace(layout, names=tuple(names), columns=columns)
+
+
+def _with_time_format(path: Path, layout: FileLayout, options: ReplayOptions) -> FileLayout:
+    """Settle what `auto` means for the dates of this file."""
+    reader = TimeReader(options.time_format, options.time_zone)
+    if options.time_format != "auto" or "time" not in layout.columns:
+        return layout
+    layout = _without_idle_columns(path, layout, reader, options)
+    orders: Counter[str] = Counter()
+    shown = ""
+    for row, fields in enumerate(read_fields(path, layout, Counter()), start=1):
+        if isinstance(fields, BadRow | LeftOut):
+            continue
+        value = fields[_TIME]
+        order = day_order(value) if isinstance(value, str) else ""
+        orders[order] += 1
+        if order == "either" and not shown:
+            shown = f"{value!r} (row {row})"
+        decided = orders["day"] or orders["month"] or not orders["either"]
+        if decided and row >= SAMPLE_ROWS:
+            break
+    if not (orders["day"] or orders["month"] or orders["either"]):
+        return layout
+    if bool(orders["day"]) == bool(orders["month"]):
+        both = "rows say both" if orders["day"] else "no row says which"
+        raise NeedsOption(
+            f"replay: {path.name}: the time {shown or 'column'} can be read day first or month "
+            f"first, and {both}",
+            ("time_format=day_first", "time_format=month_first"),
+        )
+    settled = "day_first" if orders["day"] else "month_first"
+    return msgspec.structs.replace(layout, time_format=settled)
+
+
+def _without_idle_columns(
+    path: Path, layout: FileLayout, reader: TimeReader, options: ReplayOptions
+) -> FileLayout:
+    """Leave out columns that only look like times by their names, where another has times."""
+    tried = layout.columns["time"]
+    if len(tried) < 2 or "time" in options.columns:
+        return layout
+    shares = {name: _share_read(path, layout, name, reader) for name in tried}
+    kept = tuple(name for name in tried if shares[name] > 0.5) or tried
+    return msgspec.structs.replace(layout, columns={**layout.columns, "time": kept})
+
+
+def _share_read(path: Path, layout: FileLayout, name: str, reader: TimeReader) -> float:
+    alone = msgspec.structs.replace(layout, columns={**layout.columns, "time": (name,)})
+    read = seen = 0
+    for fields in islice(read_fields(path, alone, Counter()), 100):
+        if isinstance(fields, BadRow | LeftOut) or fields[_TIME] in (None, ""):
+            continue
+        seen += 1
+        try:
+            reader(str(fields[_TIME]))
+            read += 1
+        except UndecidedDate:
+            read += 1
+        except (ValueError, OverflowError, OSError):
+            pass
+    return read / seen if seen else 0.0

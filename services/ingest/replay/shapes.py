@@ -1,0 +1,279 @@
+"""JSON as platforms export it: pages, wrappers and statuses as plain objects with our names.
+
+What is known by its own marks is put into the names of `FIELDS` here; any other object is passed
+on as it is, and its keys are chosen like the columns of a CSV file. Pure; never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+from services.ingest.sources.reddit.parse import COMMENT_KIND, POST_KIND, is_gone
+from services.ingest.sources.records import text_of
+
+
+class LeftOut(Struct, frozen=True):
+    """A record that is no post, left out on purpose; `why` is from a small closed set."""
+
+    why: str
+
+
+class OddRecord(Struct, frozen=True):
+    """A record that cannot be a post; `detail` has nothing of its text."""
+
+    value: Any
+    detail: str
+
+
+Tree: TypeAlias = dict[str, Any]
+Found: TypeAlias = Tree | LeftOut | OddRecord
+
+OWNER: Final = "archive-owner"
+"""Author of the posts of a personal archive that names none: they are one account's."""
+DELETED: Final = "deleted or removed"
+BOOST: Final = "a boost without a text of its own"
+NO_POST: Final = "no post: a like, follow or the like"
+
+_LISTS: Final = frozenset(
+    ("data", "orderedItems", "items", "statuses", "posts", "feed", "results", "tweets", "toots",
+     "records", "messages", "comments", "children", "entries", "hits", "activities", "rows")
+)  # fmt: skip
+_OWN_TEXTS: Final = ("text", "full_text", "content", "body", "selftext", "tweet", "rawContent")
+
+
+def is_list_of_posts(key: str, before: Mapping[str, Any]) -> bool:
+    """Tell whether a list under `key` holds posts, given the keys of its object before it."""
+    return key in _LISTS and not any(isinstance(before.get(name), str) for name in _OWN_TEXTS)
+
+
+def posts_of(value: Any, users: Mapping[str, str] | None = None) -> Iterator[Found]:
+    """Yield the posts in a JSON value, in its order.
+
+    Args:
+        value: A post, a page of posts, or a wrapper around one.
+        users: Account id -> name, where a page names its authors apart.
+    """
+    if isinstance(value, list):
+        for part in value:
+            yield from posts_of(part, users)
+        return
+    if not isinstance(value, dict):
+        kind = "null" if value is None else type(value).__name__
+        yield OddRecord(value, f"not a JSON object: a {kind}")
+        return
+    users = {**(users or {}), **users_of(value)}
+    inner = _inside(value)
+    if inner is not None:
+        yield from posts_of(inner, users)
+    elif _is_error(value):
+        yield OddRecord(value, "an error record of the platform, no post")
+    else:
+        yield _post(value, users)
+
+
+def users_of(page: Mapping[str, Any]) -> dict[str, str]:
+    """Return account id -> name, as pages of Twitter's API list them under `includes`."""
+    includes = page.get("includes")
+    users = includes.get("users") if isinstance(includes, dict) else None
+    if not isinstance(users, list):
+        return {}
+    return {
+        text_of(user.get("id")): text_of(user.get("username"))
+        for user in users
+        if isinstance(user, dict) and text_of(user.get("username"))
+    }
+
+
+def _inside(tree: Tree) -> Any:
+    """Return what an object wraps: a list of posts, or one post under a key; None if nothing."""
+    if any(isinstance(tree.get(name), str) for name in _OWN_TEXTS):
+        return None
+    for key, part in tree.items():
+        if key in _LISTS and isinstance(part, list) and all(isinstance(p, dict) for p in part):
+            return part
+    data = tree.get("data")
+    if isinstance(data, dict):
+        return {"name": None, **data, "kind": tree["kind"]} if "kind" in tree else data
+    for key in ("tweet", "status"):
+        if isinstance(tree.get(key), dict) and len(tree) == 1:
+            return {"user": OWNER, **tree[key]}
+    if isinstance(tree.get("post"), dict) and "uri" in tree["post"]:
+        return tree["post"]
+    return None
+
+
+def _is_error(tree: Tree) -> bool:
+    return any(tree.get(key) for key in ("errors", "error")) and not any(
+        name in tree for name in _OWN_TEXTS
+    )
+
+
+def _post(tree: Tree, users: Mapping[str, str]) -> Found:
+    for is_it, read in _KINDS:
+        if is_it(tree):
+            return read(tree)
+    author_id = text_of(tree.get("author_id"))
+    if author_id in users:
+        tree = {**tree, "author": users[author_id]}
+    if "edit_history_tweet_ids" in tree or "referenced_tweets" in tree or "note_tweet" in tree:
+        return _tweet_v2(tree)
+    return tree
+
+
+def _tweet_v2(tree: Tree) -> Found:
+    referenced = tree.get("referenced_tweets")
+    by_type = {
+        text_of(other.get("type")): text_of(other.get("id"))
+        for other in (referenced if isinstance(referenced, list) else ())
+        if isinstance(other, dict)
+    }
+    note = tree.get("note_tweet")
+    whole = text_of(note.get("text")) if isinstance(note, dict) else ""
+    return tree | {
+        "text": whole or tree.get("text"),
+        "reply_to": by_type.get("replied_to"),
+        "repost_of": by_type.get("retweeted"),
+    }
+
+
+def _tweet_v1(tree: Tree) -> Found:
+    extended = tree.get("extended_tweet")
+    whole = text_of(extended.get("full_text")) if isinstance(extended, dict) else ""
+    original = tree.get("retweeted_status")
+    return tree | {
+        "id": tree["id_str"],
+        "text": whole or tree.get("full_text") or tree.get("text"),
+        "author": tree.get("user"),
+        "reply_to": tree.get("in_reply_to_status_id_str"),
+        "repost_of": text_of(original.get("id_str")) if isinstance(original, dict) else None,
+        "url": None,
+    }
+
+
+def _status(tree: Tree) -> Found:
+    """Read a status of Mastodon's API, which Truth Social and others speak too."""
+    boosted = tree.get("reblog")
+    shown = boosted if isinstance(boosted, dict) else tree
+    return tree | {
+        "text": _warned(shown.get("spoiler_text"), shown.get("content")),
+        "author": tree["account"],
+        "lang": shown.get("language"),
+        "reply_to": tree.get("in_reply_to_id"),
+        "repost_of": text_of(boosted.get("id")) if isinstance(boosted, dict) else None,
+        "url": shown.get("url"),
+    }
+
+
+def _warned(warning: Any, content: Any) -> Any:
+    """Put a content warning above the post, as people see it."""
+    if isinstance(warning, str) and warning.strip() and isinstance(content, str):
+        return f"<p>{warning.strip()}</p>{content}"
+    return content
+
+
+def _activity(tree: Tree) -> Found:
+    note = tree.get("object")
+    if tree["type"] == "Announce":
+        return LeftOut(BOOST)
+    if not isinstance(note, dict) or tree["type"] not in ("Create", "Update"):
+        return LeftOut(NO_POST)
+    return _note({"attributedTo": tree.get("actor"), **note})
+
+
+def _note(tree: Tree) -> Found:
+    by_language = tree.get("contentMap")
+    language = next(iter(by_language), "") if isinstance(by_language, dict) else ""
+    return tree | {
+        "text": _warned(tree.get("summary"), tree.get("content")),
+        "author": tree.get("attributedTo"),
+        "created_at": tree.get("published"),
+        "lang": language,
+        "reply_to": tree.get("inReplyTo"),
+        "url": tree.get("url"),
+        "title": tree.get("name"),
+    }
+
+
+def _bluesky(tree: Tree) -> Found:
+    record = next(part for key in ("record", "value") if isinstance(part := tree.get(key), dict))
+    return _bluesky_post(record, tree.get("uri"), tree.get("author") or _did(tree.get("uri")))
+
+
+def _did(uri: Any) -> str:
+    return text_of(uri).removeprefix("at://").partition("/")[0]
+
+
+def _bluesky_event(tree: Tree) -> Found:
+    commit = tree["commit"]
+    uri = f"at://{tree['did']}/{commit.get('collection')}/{commit.get('rkey')}"
+    record = commit.get("record")
+    if not isinstance(record, dict) or commit.get("operation") != "create":
+        return LeftOut(NO_POST)
+    return _bluesky_post(record, uri, tree["did"])
+
+
+def _bluesky_post(record: Tree, uri: Any, author: Any) -> Found:
+    if record.get("$type", "app.bsky.feed.post") != "app.bsky.feed.post":
+        return LeftOut(NO_POST)
+    languages = record.get("langs")
+    reply = record.get("reply")
+    parent = reply.get("parent") if isinstance(reply, dict) else None
+    return record | {
+        "id": uri,
+        "author": author,
+        "created_at": record.get("createdAt"),
+        "lang": languages[0] if isinstance(languages, list) and languages else "",
+        "reply_to": parent.get("uri") if isinstance(parent, dict) else None,
+    }
+
+
+def _thing(tree: Tree) -> Found:
+    """Read a post or comment of Reddit; title and body both count, as in the source reddit."""
+    kind = COMMENT_KIND if "body" in tree else POST_KIND
+    if is_gone({**tree, "removed_by_category": tree.get("removed_by_category")}, kind):
+        return LeftOut(DELETED)
+    own_id = text_of(tree.get("id"))
+    link = text_of(tree.get("permalink"))
+    return tree | {
+        "id": text_of(tree.get("name")) or (f"{kind}_{own_id}" if own_id else None),
+        "text": tree.get("body") if kind == COMMENT_KIND else tree.get("selftext"),
+        "title": tree.get("title") if kind == POST_KIND else None,
+        "created_at": tree.get("created_utc"),
+        "reply_to": tree.get("parent_id") if kind == COMMENT_KIND else None,
+        "repost_of": tree.get("crosspost_parent"),
+        "url": f"https://www.reddit.com{link}" if link.startswith("/") else None,
+    }
+
+
+def _is_bluesky(tree: Tree) -> bool:
+    return text_of(tree.get("uri")).startswith("at://") and any(
+        isinstance(tree.get(key), dict) for key in ("record", "value")
+    )
+
+
+def _is_message(tree: Tree) -> bool:
+    return isinstance(tree.get("text_entities"), list) and isinstance(tree.get("text"), list)
+
+
+def _message(tree: Tree) -> Found:
+    """Read a message of Telegram's export, whose text is cut where a link or name begins."""
+    parts = [part.get("text") if isinstance(part, dict) else part for part in tree["text"]]
+    if not all(isinstance(part, str) for part in parts):
+        return tree
+    return tree | {"text": "".join(parts)}
+
+
+_KINDS: Final[tuple[tuple[Callable[[Tree], bool], Callable[[Tree], Found]], ...]] = (
+    (lambda tree: "id_str" in tree and ("full_text" in tree or "text" in tree), _tweet_v1),
+    (lambda tree: isinstance(tree.get("account"), dict) and "content" in tree
+     and "text" not in tree, _status),
+    (lambda tree: isinstance(tree.get("type"), str) and "object" in tree, _activity),
+    (lambda tree: "attributedTo" in tree and "content" in tree, _note),
+    (_is_bluesky, _bluesky),
+    (lambda tree: isinstance(tree.get("commit"), dict) and "did" in tree, _bluesky_event),
+    (lambda tree: "created_utc" in tree and ("body" in tree or "selftext" in tree), _thing),
+    (_is_message, _message),
+)  # fmt: skip
