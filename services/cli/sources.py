@@ -30,6 +30,8 @@ from services.ingest.sources.base import Gap, Ignored, RawRecord, Source, Source
 
 _POLL_ITEMS = 500
 _POLL_TIMEOUT_S = 0.2
+_CHECKED_ITEMS = 1_000
+_CHECK_S = 10.0
 
 app = typer.Typer(name="sources", help="List, check and tail the sources.", no_args_is_help=True)
 
@@ -71,23 +73,34 @@ def check(
     name: Name,
     options: OptionsFile = None,
     set_: Assignments = None,
-    items: Annotated[int, typer.Option(min=1, help="How many items to look at.")] = 1_000,
-    deadline_s: Annotated[float, typer.Option(min=0.1, help="Look so long at most.")] = 10.0,
+    items: Annotated[
+        int | None, typer.Option(min=1, help="How many items to look at; else 1,000.")
+    ] = None,
+    deadline_s: Annotated[
+        float | None, typer.Option(min=0.1, help="Look so long at most; else 10 seconds.")
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures here.")
     ] = None,
 ) -> None:
     """Open a source, without Kafka, and say what it delivers.
 
-    Of a live one also how fast, how late, in which languages, and why sessions ended. Its stored
-    cursor is neither used nor moved.
+    Of a live one also how fast, how late, in which languages, and why sessions ended. Of a file
+    to be replayed all of it: its format, columns, span and order, the first post as it will be
+    counted, what will not be counted and why, and what mends it. Its stored cursor is neither used
+    nor moved.
 
-    Exit status: 0 it delivers posts, 1 it delivers none, 2 wrong options.
+    Exit status: 0 it delivers posts (of a file: all of its rows), 1 it delivers none (of a file:
+    not all), 2 wrong options, or nothing can be read.
 
     Example: groundswell sources check bluesky --deadline-s 20
 
     Example: groundswell sources check replay --set path=airline.csv.gz
     """
+    if name == "replay":
+        _check_file(options, set_, items, deadline_s, json_file)
+        return
+    items, deadline_s = items or _CHECKED_ITEMS, deadline_s or _CHECK_S
     source, edge = _open(name, options, set_)
     counts: Counter[str] = Counter()
     details: Counter[str] = Counter()
@@ -115,18 +128,57 @@ def check(
     if source.is_live:
         figures |= seen.figures(time.monotonic() - started_s)
         _say_live(source, seen, figures)
-    if json_file is not None:
-        report = {
-            "figures": figures,
-            "machine": {"system": platform.platform(), "python": platform.python_version()},
-            "versions": {"msgspec": msgspec.__version__},
-            "seed": getattr(source.options, "seed", None),
-            "settings": {"source": name, "options": msgspec.to_builtins(source.options)},
-        }
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    _write_report(json_file, figures, name, source.options)
     if not counts["posts"]:
         typer.echo(f"{name} delivered no post", err=True)
         raise typer.Exit(1)
+
+
+def _check_file(
+    options_file: Path | None,
+    assignments: list[str] | None,
+    items: int | None,
+    deadline_s: float | None,
+    json_file: Path | None,
+) -> None:
+    """Look at all of a file, unless a bound is given."""
+    from services.cli.replay import read_options, show_preview
+
+    overrides = [*(assignments or ()), *([f"limit_rows={items}"] if items else ())]
+    options = read_options(options_file, overrides)
+    words = ["groundswell", "sources", "check", "replay"]
+    words += ["--options", str(options_file)] if options_file else []
+    for assignment in assignments or ():
+        words += ["--set", assignment]
+    found = show_preview(options, words, deadline_s)
+    figures = {"posts": float(found.survey.posts)}
+    figures |= {
+        name: float(number)
+        for name, number in (
+            ("unmappable", found.survey.faults.total()),
+            ("repeated", found.survey.repeated),
+            ("left_out", found.survey.left_out.total()),
+        )
+        if number
+    }
+    _write_report(json_file, figures, "replay", options)
+    if not found.all_count:
+        raise typer.Exit(1)
+
+
+def _write_report(
+    json_file: Path | None, figures: Mapping[str, float], name: str, options: msgspec.Struct
+) -> None:
+    if json_file is None:
+        return
+    report = {
+        "figures": figures,
+        "machine": {"system": platform.platform(), "python": platform.python_version()},
+        "versions": {"msgspec": msgspec.__version__},
+        "seed": getattr(options, "seed", None),
+        "settings": {"source": name, "options": msgspec.to_builtins(options)},
+    }
+    json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
 
 
 @app.command()

@@ -95,6 +95,7 @@ def up(
     from services.local.runner import run_in_background, run_in_foreground, sum_up
 
     _check_source(source, data, rate, speed, source_options, set_)
+    _preview(source, "up", data, source_options, set_, fresh=fresh)
     arguments = _ingest_arguments(data, rate, speed, source_options, set_)
     options = _options(source, arguments, workers, partitions, scorer, metrics=metrics, fresh=fresh)
     summary = None
@@ -182,6 +183,7 @@ def demo(
     from services.local.summary import render_summary
 
     _check_source(source, data, rate, speed, source_options, set_)
+    _preview(source, "demo", data, source_options, set_, fresh=True)
     if source == "synthetic" and rate is None and source_options is None:
         rate = _DEMO_POSTS_PER_S
     shown = {name: value for name, value in DEMO_SETTINGS.items() if name not in os.environ}
@@ -273,6 +275,23 @@ def _check_source(
     if source == "replay" and data is None and not elsewhere:
         raise ConfigError("--source replay needs a file to read: --data FILE")
     check_source(settings, source, source_options, chosen_options(source, words) | assigned)
+
+
+def _preview(
+    source: str,
+    command: str,
+    data: Path | None,
+    source_options: Path | None,
+    further: list[str] | None,
+    *,
+    fresh: bool,
+) -> None:
+    """Say what a file to be replayed will become, and refuse one that cannot be read."""
+    if source == "replay":
+        from services.cli.replay import preview_for_stack
+
+        cursors = DEFAULT_PATHS.state / "ingest"
+        preview_for_stack(command, data, source_options, further, cursors, fresh=fresh)
 
 
 def _ingest_arguments(

@@ -16,8 +16,10 @@ from core.errors import ConfigError
 SAMPLE_CHARS: Final = 1 << 18
 SEPARATORS: Final[dict[str, str]] = {
     ",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", ":": "colon", "^": "caret",
-    "\x1f": "unit separator", " ": "space",
+    "\x1f": "one column", " ": "space",
 }  # fmt: skip
+NOTHING: Final = "\x1f"
+"""Separates what has one column only: it is in no text that people write."""
 _BY_NAME: Final = {word: sign for sign, word in SEPARATORS.items()} | {"\\t": "\t", "\\x1f": "\x1f"}
 _LIKELY: Final = (",", ";", "\t", "|")
 _SAID: Final = re.compile(r"^sep=(.)\r?\n", re.IGNORECASE)
@@ -82,7 +84,7 @@ def find_dialect(sample: str, delimiter: str = "") -> CsvDialect:
         candidates = {found.delimiter, *_LIKELY}
         best = max(candidates, key=lambda sign: _fit(body, found, sign))
         # One column, whose texts may hold any sign: nothing separates in its header.
-        delimiter = best if best in _first_line(body) else ","
+        delimiter = best if best in _first_line(body) else NOTHING
     return CsvDialect(delimiter, found.quote or '"', found.escape, skip)
 
 

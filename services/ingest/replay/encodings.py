@@ -97,8 +97,10 @@ def _of_bytes(path: Path, chunk: bytes) -> str:
         return "utf-8"
     if _is_western(chunk):
         return "cp1252"
-    if all(len(run) == 1 for run in bad):
-        return "utf-8"  # stray bytes: their rows are refused one by one
+    bad_lines = sum(_BAD_RUN.search(line) is not None for line in text.splitlines())
+    is_stray = bad_lines == 1 or bad_lines * 10 <= text.count("\n")
+    if is_stray and all(len(run) == 1 for run in bad):
+        return "utf-8"  # their rows are refused one by one
     raise NeedsOption(
         f"replay: {path.name} is not UTF-8, and which encoding it has its bytes do not tell; name "
         "it (Cyrillic is cp1251, Central European cp1250, Chinese gb18030, Japanese shift_jis, "

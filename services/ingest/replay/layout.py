@@ -30,6 +30,7 @@ from services.ingest.replay.times import TimeReader, UndecidedDate, day_order
 
 SAMPLE_ROWS: Final = 1000
 """Rows that are looked at for the names of columns and the form of times."""
+_LOOKED_COLUMNS: Final = 30
 _TIME: Final = FIELDS.index("time")
 
 Format = Literal["csv", "jsonl", "json", "raw"]
@@ -270,6 +271,13 @@ def _without_idle_columns(
     shares = {name: _share_read(path, layout, name, reader) for name in tried}
     kept = tuple(name for name in tried if shares[name] > 0.5) or tried
     return msgspec.structs.replace(layout, columns={**layout.columns, "time": kept})
+
+
+def columns_of_times(path: Path, layout: FileLayout, reader: TimeReader) -> tuple[str, ...]:
+    """Return the columns without a use that hold times by their values, most of them."""
+    used = {name for names in layout.columns.values() for name in names}
+    idle = [name for name in layout.names if name not in used][:_LOOKED_COLUMNS]
+    return tuple(name for name in idle if _share_read(path, layout, name, reader) > 0.9)
 
 
 def _share_read(path: Path, layout: FileLayout, name: str, reader: TimeReader) -> float:

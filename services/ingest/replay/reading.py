@@ -149,9 +149,12 @@ class FileReading:
 
 def nothing_readable(path: Path, fault: str) -> ConfigError:
     """Return the error for a file of which no row can be a post, with the first reason."""
+    way = ""
+    if "the time " in fault and "expected format" in fault:
+        way = "; name its form: --set time_format='%d.%m.%Y %H:%M' (a pattern of strptime)"
     return ConfigError(
         f"replay: {path.name}: none of its rows can be read as a post"
-        f"{f': {fault}' if fault else ': it has none'}"
+        f"{f': {fault}' if fault else ': it has none'}{way}"
     )
 
 

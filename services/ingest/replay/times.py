@@ -82,6 +82,14 @@ class TimeReader:
         found = self._read(text)
         return (found if found.tzinfo else found.replace(tzinfo=self.zone)).astimezone(UTC)
 
+    def lacks_zone(self, text: str) -> bool:
+        """Tell whether a time says nothing of its zone.
+
+        Raises:
+            ValueError, OverflowError: As in reading it.
+        """
+        return self._read(text).tzinfo is None
+
     def _reader(self, time_format: str) -> Callable[[str], datetime]:
         if time_format == "auto":
             return lambda text: read_time(text, None)
