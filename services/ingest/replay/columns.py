@@ -13,18 +13,20 @@ from services.ingest.replay.options import FIELDS, NeedsOption
 KNOWN_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "id": (
         "post_id", "id", "tweet_id", "status_id", "comment_id", "message_id", "id_str", "uuid",
-        "video_comment_id", "object_id", "guid", "uri",
+        "cid", "object_id", "guid", "uri",
     ),
     "author": (
         "author", "username", "screen_name", "user_screen_name", "author_username", "user_username",
         "user_name", "author_name", "user_handle", "author_handle", "handle", "account", "acct",
         "user", "from_user", "from", "author_display_name", "creator", "poster", "sender",
-        "author_id", "user_id", "account_id", "from_id", "page_name", "display_name",
+        "by", "author_id", "user_id", "account_id", "from_id", "page_name", "display_name",
+        "autor", "auteur", "autore", "benutzer", "benutzername", "nutzer", "usuario", "utilisateur",
     ),
     "text": (
         "text", "full_text", "body", "content", "tweet", "tweet_text", "raw_content", "message",
         "original_text", "post_text", "status_text", "comment_text", "text_original",
-        "text_display", "selftext", "comment", "post", "post_content", "tweet_content", "caption",
+        "text_display", "story_text", "selftext", "comment", "post", "post_content", "tweet_content", "caption",
+        "texto", "texte", "testo", "tekst", "nachricht", "inhalt", "mensaje", "contenido", "contenu",
     ),
     "time": (
         "created_at", "claimed_at", "created_utc", "published_at", "published", "timestamp_utc",
@@ -32,7 +34,7 @@ KNOWN_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "create_time", "created_date", "creation_date", "creation_time", "post_created",
         "posted_at", "post_date", "post_time", "post_created_date", "publish_date", "publish_time",
         "pub_date", "tweet_date", "tweet_created", "tweet_created_at", "tweet_time", "local_time",
-        "time_utc", "date_utc", "sent_at", "date", "time", "indexed_at",
+        "time_utc", "date_utc", "sent_at", "time_parsed", "date", "time", "indexed_at",
     ),
     "lang": ("lang", "language", "tweet_lang", "tweet_language", "langs"),
     "reply_to": (

@@ -232,6 +232,7 @@ def _json(path: Path, layout: FileLayout, _sample: str, options: ReplayOptions) 
 def _with_time_format(path: Path, layout: FileLayout, options: ReplayOptions) -> FileLayout:
     """Settle what `auto` means for the dates of this file."""
     reader = TimeReader(options.time_format, options.time_zone)
+    layout = _with_time_by_values(path, layout, reader, options)
     if options.time_format != "auto" or "time" not in layout.columns:
         return layout
     layout = _without_idle_columns(path, layout, reader, options)
@@ -273,20 +274,41 @@ def _without_idle_columns(
     return msgspec.structs.replace(layout, columns={**layout.columns, "time": kept})
 
 
+def _with_time_by_values(
+    path: Path, layout: FileLayout, reader: TimeReader, options: ReplayOptions
+) -> FileLayout:
+    """Take a column for the times that alone holds dates, where no name is known for them."""
+    if "time" in layout.columns or "time" in options.constants:
+        return layout
+    dated = columns_of_times(path, layout, reader)
+    if len(dated) != 1:
+        return layout
+    return msgspec.structs.replace(layout, columns={**layout.columns, "time": dated})
+
+
 def columns_of_times(path: Path, layout: FileLayout, reader: TimeReader) -> tuple[str, ...]:
-    """Return the columns without a use that hold times by their values, most of them."""
+    """Return the columns without a use that hold dates by their values, most of them.
+
+    Numbers are left out: ids and counts can look like seconds.
+    """
     used = {name for names in layout.columns.values() for name in names}
     idle = [name for name in layout.names if name not in used][:_LOOKED_COLUMNS]
-    return tuple(name for name in idle if _share_read(path, layout, name, reader) > 0.9)
+    return tuple(
+        name for name in idle if _share_read(path, layout, name, reader, dates_only=True) > 0.9
+    )
 
 
-def _share_read(path: Path, layout: FileLayout, name: str, reader: TimeReader) -> float:
+def _share_read(
+    path: Path, layout: FileLayout, name: str, reader: TimeReader, *, dates_only: bool = False
+) -> float:
     alone = msgspec.structs.replace(layout, columns={**layout.columns, "time": (name,)})
     read = seen = 0
     for fields in islice(read_fields(path, alone, Counter()), 100):
         if isinstance(fields, BadRow | LeftOut) or fields[_TIME] in (None, ""):
             continue
         seen += 1
+        if dates_only and str(fields[_TIME]).replace(".", "").isdigit():
+            continue
         try:
             reader(str(fields[_TIME]))
             read += 1

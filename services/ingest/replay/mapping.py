@@ -190,7 +190,7 @@ def _name(value: Any) -> str:
 
 def _reference(value: Any) -> str | None:
     """Return the id of another post, also of one given as an object."""
-    if isinstance(value, dict) and len(value) != 1:
+    if isinstance(value, dict) and not any(key in value for key in _UNWRAPPED):
         value = next((value[key] for key in ("id_str", "id", "uri", "url") if value.get(key)), None)
     found = _scalar(value)
     return found[:MAX_ID_CHARS] if found and found.isprintable() else None

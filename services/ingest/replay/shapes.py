@@ -255,15 +255,22 @@ def _is_bluesky(tree: Tree) -> bool:
 
 
 def _is_message(tree: Tree) -> bool:
-    return isinstance(tree.get("text_entities"), list) and isinstance(tree.get("text"), list)
+    return "date_unixtime" in tree or (
+        isinstance(tree.get("text_entities"), list) and "from_id" in tree
+    )
 
 
 def _message(tree: Tree) -> Found:
     """Read a message of Telegram's export, whose text is cut where a link or name begins."""
-    parts = [part.get("text") if isinstance(part, dict) else part for part in tree["text"]]
-    if not all(isinstance(part, str) for part in parts):
-        return tree
-    return tree | {"text": "".join(parts)}
+    if tree.get("type") == "service":
+        return LeftOut(NO_POST)
+    text = tree.get("text")
+    if isinstance(text, list):
+        parts = [part.get("text") if isinstance(part, dict) else part for part in text]
+        text = "".join(parts) if all(isinstance(part, str) for part in parts) else text
+    reply = tree.get("reply_to_message_id")
+    when = tree.get("date_unixtime") or tree.get("date")
+    return tree | {"text": text, "created_at": when, "reply_to": reply}
 
 
 _KINDS: Final[tuple[tuple[Callable[[Tree], bool], Callable[[Tree], Found]], ...]] = (
