@@ -91,5 +91,3 @@ def preview_for_stack(
     if not fresh:
         source = ReplaySource(options, SourceContext(cursor_dir))
         CursorStore(cursor_dir, source.name).load(source.fingerprint())
-
-

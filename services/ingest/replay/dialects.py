@@ -31,7 +31,8 @@ class CsvDialect(Struct, frozen=True):
 
     Attributes:
         delimiter: One character between cells.
-        quote: The character around cells that hold separators or line ends.
+        quote: The character around cells that hold separators or line ends; "" means that quotes
+            are signs like others.
         escape: The character before a quote inside a cell; "" means that quotes are doubled.
         skip_lines: Lines before the table that say how to read it (`sep=;` of a spreadsheet).
     """
@@ -47,7 +48,8 @@ class CsvDialect(Struct, frozen=True):
         return csv.reader(
             lines,
             delimiter=self.delimiter,
-            quotechar=self.quote,
+            quotechar=self.quote or None,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
             doublequote=not self.escape,
             escapechar=self.escape or None,
         )
@@ -80,12 +82,16 @@ def find_dialect(sample: str, delimiter: str = "") -> CsvDialect:
     if said and not delimiter:
         delimiter = said.group(1)
     found = _sniffed(body, delimiter)
-    if not delimiter:
-        candidates = {found.delimiter, *_LIKELY}
-        best = max(candidates, key=lambda sign: _fit(body, found, sign))
+    quotes = (found.quote,) if '"' not in body else (found.quote, "")
+    signs = {delimiter} if delimiter else {found.delimiter, *_LIKELY}
+    best = max(
+        (CsvDialect(sign, quote, found.escape, skip) for sign in signs for quote in quotes),
+        key=lambda dialect: _fit(body, dialect, found),
+    )
+    if best.delimiter not in _first_line(body) and not delimiter:
         # One column, whose texts may hold any sign: nothing separates in its header.
-        delimiter = best if best in _first_line(body) else NOTHING
-    return CsvDialect(delimiter, found.quote or '"', found.escape, skip)
+        return CsvDialect(NOTHING, found.quote, found.escape, skip)
+    return best
 
 
 def _sniffed(body: str, delimiter: str) -> CsvDialect:
@@ -106,9 +112,10 @@ def _sniffed(body: str, delimiter: str) -> CsvDialect:
     if row is None:
         return CsvDialect(delimiter or ",")
     sign, quote, escape = ("" if cell in (None, "(empty)", "\x00") else str(cell) for cell in row)
-    return CsvDialect(
-        delimiter or sign or ",", quote or '"', "" if escape in ("", quote, '"') else escape
-    )
+    # Apostrophes and backslashes are signs of people's texts before they are signs of CSV.
+    quote = "'" if quote == "'" and body.lstrip().startswith("'") else '"'
+    is_escaped = escape == "\\" and '\\"' in body and '""' not in body
+    return CsvDialect(delimiter or sign or ",", quote, "\\" if is_escaped else "")
 
 
 def _whole_lines(text: str) -> str:
@@ -121,14 +128,14 @@ def _first_line(text: str) -> str:
     return text.lstrip("\r\n").partition("\n")[0]
 
 
-def _fit(body: str, found: CsvDialect, sign: str) -> tuple[float, int, bool]:
-    """Return how well a separator cuts the sample into rows as wide as its header."""
-    dialect = CsvDialect(sign, found.quote, found.escape)
+def _fit(body: str, dialect: CsvDialect, found: CsvDialect) -> tuple[float, int, bool, bool]:
+    """Return how well a dialect cuts the sample into rows as wide as its header."""
     widths = [len(row) for row in _some_rows(dialect, body)]
-    if not widths or widths[0] < 2:
-        return (0.0, 0, False)
+    is_found = dialect.delimiter == found.delimiter
+    if not widths or (widths[0] < 2 and not is_found):
+        return (0.0, 0, bool(dialect.quote), is_found)
     share = sum(width == widths[0] for width in widths) / len(widths)
-    return (round(share, 1), widths[0], sign == found.delimiter)
+    return (round(share, 1), widths[0], bool(dialect.quote), is_found)
 
 
 def _some_rows(dialect: CsvDialect, body: str, most: int = 200) -> list[Sequence[str]]:

@@ -29,28 +29,41 @@ from services.ingest.sources.base import Ignored, Unmappable
 _BATCH_ROWS: Final = 20_000
 _READ_ROWS: Final = 2_000
 _MEMORY: Final = "64MB"
+_MAX_TIED_ROWS: Final = 100_000
 _PREFIX: Final = "replay-order-"
 _TIMED, _TIMELESS, _NO_POST = range(3)
 
 
 class OrderCheck:
-    """Tells whether rows stand in the order of their times, with those without a time last."""
+    """Tells whether rows stand in the order of their times, with those without a time last.
+
+    Rows of one time may stand in any order, unless two have one id: then which of them counts must
+    not depend on the order.
+    """
 
     def __init__(self) -> None:
         self._last: datetime | None = None
         self._saw_timeless = False
+        self._ids: set[str] = set()
         self.holds = True
 
-    def take(self, at: datetime | None) -> None:
-        """Look at the time of the next post."""
+    def take(self, at: datetime | None, post_id: str) -> None:
+        """Look at the time and the id of the next post; "" if it has no id of its own."""
         if at is None:
             self._saw_timeless = True
+        elif self._saw_timeless or (self._last is not None and at < self._last):
+            self.holds = False
+        if at != self._last:
+            self._last = at
+            self._ids.clear()
+        if not post_id:
             return
-        if self._last is not None and (at < self._last or self._saw_timeless):
+        if post_id in self._ids:
             self.holds = False
-        if self._last is None and self._saw_timeless:
-            self.holds = False
-        self._last = at
+        if len(self._ids) < _MAX_TIED_ROWS:
+            self._ids.add(post_id)
+        elif at is not None:
+            self.holds = False  # too many of one time to tell
 
 
 class _Spilled(Struct, frozen=True, array_like=True):

@@ -126,15 +126,21 @@ def _facts(found: Preview) -> Iterator[tuple[str, str]]:
         return
     looked = "rows" if survey.is_whole else "the first rows (there are more)"
     will = survey.posts - survey.repeated
-    yield looked.split()[0] if survey.is_whole else "first rows", (
-        f"{survey.rows:,}: {will:,} will count"
-        + (f", {survey.uncounted:,} will not" if survey.uncounted else "")
-        + "".join(f", {n:,} left out ({why})" for why, n in survey.left_out.items())
+    yield (
+        looked.split()[0] if survey.is_whole else "first rows",
+        (
+            f"{survey.rows:,}: {will:,} will count"
+            + (f", {survey.uncounted:,} will not" if survey.uncounted else "")
+            + "".join(f", {n:,} left out ({why})" for why, n in survey.left_out.items())
+        ),
     )
-    yield "columns", ", ".join(
-        f"{name} from {' or '.join(layout.columns[name])}"
-        for name in FIELDS
-        if name in layout.columns
+    yield (
+        "columns",
+        ", ".join(
+            f"{name} from {' or '.join(layout.columns[name])}"
+            for name in FIELDS
+            if name in layout.columns
+        ),
     )
     used = {name for names in layout.columns.values() for name in names}
     idle = [name for name in layout.names if name not in used]
@@ -142,19 +148,25 @@ def _facts(found: Preview) -> Iterator[tuple[str, str]]:
         yield "unused", ", ".join(idle[:12]) + (", …" if len(idle) > 12 else "")
     if survey.first is not None:
         post = survey.first
-        yield "first post", " · ".join(
-            (
-                post.id,
-                post.author,
-                _moment(post.claimed_at) if post.claimed_at else "no time",
-                post.lang or "no language",
-                f'"{printable(post.text, 90)}"',
-            )
+        yield (
+            "first post",
+            " · ".join(
+                (
+                    post.id,
+                    post.author,
+                    _moment(post.claimed_at) if post.claimed_at else "no time",
+                    post.lang or "no language",
+                    f'"{printable(post.text, 90)}"',
+                )
+            ),
         )
     if survey.earliest and survey.latest:
         yield "times", f"{_moment(survey.earliest)} to {_moment(survey.latest)}, {_order(found)}"
-    yield "languages", ", ".join(
-        f"{code or 'none given'} {number:,}" for code, number in survey.languages.most_common(8)
+    yield (
+        "languages",
+        ", ".join(
+            f"{code or 'none given'} {number:,}" for code, number in survey.languages.most_common(8)
+        ),
     )
 
 
@@ -174,7 +186,9 @@ def _order(found: Preview) -> str:
     if not survey.descents:
         return "in order"
     how = "newest first" if not survey.ascents else "not in order"
-    return how + (": as it stands" if found.options.order == "file" else ": sorted before it starts")
+    return how + (
+        ": as it stands" if found.options.order == "file" else ": sorted before it starts"
+    )
 
 
 def _fault_advice(survey: Survey) -> Iterator[Advice]:
@@ -226,7 +240,9 @@ def _further_advice(found: Preview) -> Iterator[Advice]:
             "made of author, time and text instead; exact ids need the original file"
         )
     if survey.timeless and "time" in layout.columns:
-        yield Advice(f"{survey.timeless:,} posts have no time: they count with the last one that has")
+        yield Advice(
+            f"{survey.timeless:,} posts have no time: they count with the last one that has"
+        )
     if survey.zoneless and found.options.time_zone == "UTC":
         yield Advice(
             "times name no zone and are taken for UTC; another: --set time_zone=Europe/Berlin"
@@ -261,5 +277,3 @@ def printable(text: str, most: int = 0) -> str:
 
 def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-

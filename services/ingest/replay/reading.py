@@ -98,7 +98,7 @@ class FileReading:
                     return True
             if not isinstance(fields, BadRow | LeftOut):
                 try:
-                    check.take(self._mapper.moment(fields))
+                    check.take(self._mapper.moment(fields), str(fields[0] or ""))
                 except ValueError:
                     continue  # no post: it will be told as such
             if not check.holds:

@@ -65,7 +65,9 @@ def read_lines(content: bytes) -> list[Any]:
     return [json.loads(line) for line in content.decode().splitlines()]
 
 
-def table(header: list[str], rows: list[list[Any]], sign: str = ",", encoding: str = "utf-8") -> bytes:
+def table(
+    header: list[str], rows: list[list[Any]], sign: str = ",", encoding: str = "utf-8"
+) -> bytes:
     written = io.StringIO()
     writer = csv.writer(written, delimiter=sign, lineterminator="\r\n")
     writer.writerow(header)
@@ -167,7 +169,12 @@ def snscrape() -> Export:
 
     def plain(content: bytes) -> list[Told]:
         return [
-            (str(t["id"]), t["user"]["username"], datetime.fromisoformat(t["date"]), t["rawContent"])
+            (
+                str(t["id"]),
+                t["user"]["username"],
+                datetime.fromisoformat(t["date"]),
+                t["rawContent"],
+            )
             for t in read_lines(content)
         ]
 
@@ -289,7 +296,16 @@ def reddit_comments() -> Export:
 
 def crowdtangle() -> Export:
     """The CSV of a social listening tool: spaces in names, Eastern time, newest first."""
-    header = ["Page Name", "User Name", "Post Id", "Post Created", "Type", "Likes", "Message", "URL"]
+    header = [
+        "Page Name",
+        "User Name",
+        "Post Id",
+        "Post Created",
+        "Type",
+        "Likes",
+        "Message",
+        "URL",
+    ]
     rows = [
         [name.title(), name, f"10{n}", f"{at.astimezone(timezone(timedelta(hours=-5))):%Y-%m-%d %H:%M:%S} EST",
          "Link", f"{n:,}", text, f"https://www.facebook.example/{n}"]
@@ -398,7 +414,12 @@ def chat_table() -> Export:
 
     def plain(content: bytes) -> list[Told]:
         return [
-            ("", r["Author"], datetime.fromisoformat(r["Date"].replace(".0000000", "")), r["Content"])
+            (
+                "",
+                r["Author"],
+                datetime.fromisoformat(r["Date"].replace(".0000000", "")),
+                r["Content"],
+            )
             for r in read_table(content)
         ]
 

@@ -128,7 +128,9 @@ FORMS: dict[str, Callable[[list[dict[str, Any]]], str]] = {
 def test_forms_of_json_are_the_same_posts(
     given: Callable[..., Any], expected: Told, form: Callable[[list[dict[str, Any]]], str]
 ) -> None:
-    posts = [dict(zip(("id", "author", "created_at", "text"), post, strict=True)) for post in expected]
+    posts = [
+        dict(zip(("id", "author", "created_at", "text"), post, strict=True)) for post in expected
+    ]
     assert given(form(posts), "posts.json").told() == expected
 
 
@@ -136,7 +138,7 @@ def test_forms_of_json_are_the_same_posts(
 def test_array_larger_than_what_is_read_at_once_is_read_whole(
     given: Callable[..., Any], form: Callable[[Any], str]
 ) -> None:
-    posts = [{"id": str(n), "text": f"{n} " + "ä\\\"[]{}," * (n % 3000)} for n in range(400)]
+    posts = [{"id": str(n), "text": f"{n} " + 'ä\\"[]{},' * (n % 3000)} for n in range(400)]
     assert given(form(posts)).texts() == [post["text"] for post in posts]
 
 
@@ -228,7 +230,13 @@ def test_text_is_where_it_is_and_without_tags(
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [(["a", "b"], "list"), ({"en": "x"}, "object"), (True, "truth value"), ([], "list"), ({}, "object")],
+    [
+        (["a", "b"], "list"),
+        ({"en": "x"}, "object"),
+        (True, "truth value"),
+        ([], "list"),
+        ({}, "object"),
+    ],
 )
 def test_text_of_another_kind_is_a_dead_letter_with_its_reason(
     given: Callable[..., Any], text: Any, kind: str
@@ -239,7 +247,9 @@ def test_text_of_another_kind_is_a_dead_letter_with_its_reason(
 
 
 def test_post_without_words_is_a_post(given: Callable[..., Any]) -> None:
-    file = given(jsonl({"id": "1", "text": "x"}, {"id": "2", "text": None}, {"id": "3", "text": ""}))
+    file = given(
+        jsonl({"id": "1", "text": "x"}, {"id": "2", "text": None}, {"id": "3", "text": ""})
+    )
     assert file.texts() == ["x", "", ""]
 
 
@@ -261,7 +271,9 @@ def test_what_is_no_language_is_unknown_and_told(given: Callable[..., Any]) -> N
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-@pytest.mark.parametrize(("title", "body"), [("title", "body"), ("Title", "selftext"), ("headline", "text")])
+@pytest.mark.parametrize(
+    ("title", "body"), [("title", "body"), ("Title", "selftext"), ("headline", "text")]
+)
 def test_title_and_body_both_count(
     given: Callable[..., Any], form: str, title: str, body: str
 ) -> None:
