@@ -25,8 +25,9 @@ KNOWN_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "text": (
         "text", "full_text", "body", "content", "tweet", "tweet_text", "raw_content", "message",
         "original_text", "post_text", "status_text", "comment_text", "text_original",
-        "text_display", "story_text", "selftext", "comment", "post", "post_content", "tweet_content", "caption",
-        "texto", "texte", "testo", "tekst", "nachricht", "inhalt", "mensaje", "contenido", "contenu",
+        "text_display", "story_text", "selftext", "comment", "post", "post_content",
+        "tweet_content", "caption", "texto", "texte", "testo", "tekst", "nachricht", "inhalt",
+        "mensaje", "contenido", "contenu",
     ),
     "time": (
         "created_at", "claimed_at", "created_utc", "published_at", "published", "timestamp_utc",

@@ -132,7 +132,7 @@ def _fit(body: str, dialect: CsvDialect, found: CsvDialect) -> tuple[float, int,
     """Return how well a dialect cuts the sample into rows as wide as its header."""
     widths = [len(row) for row in _some_rows(dialect, body)]
     is_found = dialect.delimiter == found.delimiter
-    if not widths or (widths[0] < 2 and not is_found):
+    if not widths or widths[0] < 2:
         return (0.0, 0, bool(dialect.quote), is_found)
     share = sum(width == widths[0] for width in widths) / len(widths)
     return (round(share, 1), widths[0], bool(dialect.quote), is_found)

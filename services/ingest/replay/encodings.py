@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
 from pathlib import Path
 from typing import Final
@@ -128,7 +129,7 @@ def _likeliest(chunk: bytes) -> str:
 def _mixed_cases(text: str) -> int:
     return sum(
         earlier.islower() and later.isupper()
-        for earlier, later in zip(text, text[1:], strict=False)
+        for earlier, later in itertools.pairwise(text)
         if later > "\x7f"
     )
 

@@ -220,8 +220,10 @@ def _check(post: Post) -> None:
             f"the author has {len(post.author)} characters, expected at most {MAX_AUTHOR_CHARS}"
         )
     for value in (post.text, post.id, post.author, post.reply_to, post.repost_of, post.url):
+        if not value or value.isascii():
+            continue
         try:
-            (value or "").encode()
+            value.encode()
         except UnicodeEncodeError:
             raise _Refused("the bytes are not UTF-8 (encoding)") from None
 

@@ -119,6 +119,7 @@ class FileReading:
         numbering = Numbering()
         for mapped in self.mapped() if self._sort is None else self._sort:
             yield numbering(mapped)
+        self.close()
 
     def mapped(self) -> Iterator[MappedRow]:
         """Yield the rows in the order of the file, and count what was put right."""

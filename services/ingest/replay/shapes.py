@@ -11,8 +11,8 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from services.ingest.sources.reddit.parse import COMMENT_KIND, POST_KIND, is_gone
 from services.ingest.sources.records import text_of
+from services.ingest.sources.reddit.parse import COMMENT_KIND, POST_KIND, is_gone
 
 
 class LeftOut(Struct, frozen=True):
@@ -267,7 +267,8 @@ def _message(tree: Tree) -> Found:
     text = tree.get("text")
     if isinstance(text, list):
         parts = [part.get("text") if isinstance(part, dict) else part for part in text]
-        text = "".join(parts) if all(isinstance(part, str) for part in parts) else text
+        whole = [part for part in parts if isinstance(part, str)]
+        text = "".join(whole) if len(whole) == len(parts) else text
     reply = tree.get("reply_to_message_id")
     when = tree.get("date_unixtime") or tree.get("date")
     return tree | {"text": text, "created_at": when, "reply_to": reply}

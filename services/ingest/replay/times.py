@@ -16,11 +16,9 @@ NAMED_FORMATS: Final = ("auto", "iso", "epoch_s", "epoch_ms", "epoch_us", "day_f
                         "month_first")  # fmt: skip
 
 _MONTHS: Final = {
-    name: number
-    for number, name in enumerate(
-        "jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1
-    )
-}
+    "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9,
+    "oct": 10, "nov": 11, "dec": 12,
+}  # fmt: skip
 _ZONES_H: Final = {
     "z": 0, "ut": 0, "utc": 0, "gmt": 0, "wet": 0, "bst": 1, "west": 1, "cet": 1, "cest": 2,
     "eet": 2, "eest": 3, "msk": 3, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7,
@@ -49,7 +47,7 @@ _NUMBER: Final = re.compile(r"(\d{9,19})(?:\.(\d*))?")
 _CLOCK_WORD: Final = re.compile(_CLOCK)
 _INNER_DASH: Final = re.compile(r"(?<=[a-z0-9])-(?=[a-z])|(?<=[a-z])-(?=\d)")
 _WORDS: Final = re.compile(r"[a-z]+|\d+(?:st|nd|rd|th)?|[+-]\d{2}:?\d{2}")
-_DAYS: Final = frozenset("mon tue wed thu fri sat sun".split())
+_DAYS: Final = frozenset(["mon", "tue", "wed", "thu", "fri", "sat", "sun"])
 _FIRST_YEAR, _LAST_YEAR = 1971, 2100
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,26 +29,66 @@ def test_sources_are_listed_with_what_they_are(capsys: pytest.CaptureFixture[str
     assert "synthetic: A generated conversation" in printed
 
 
-def test_check_counts_what_a_source_delivers(
+def test_check_of_a_file_counts_its_rows_and_says_why_some_will_not_count(
     sample: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["sources", "check", "replay", "--set", f"path={sample}", "--json", "check.json"]
-    assert run(arguments) == 0
+    assert run(arguments) == 1
     printed = capsys.readouterr().out
-    assert "posts: 400" in printed
-    assert "unmappable: 8" in printed
+    assert "408: 400 will count, 8 will not" in printed
+    assert "4 rows will not count: row 52: the time 'not a time'" in printed
+    assert "4 rows will not count: row 53: 2 columns, expected 5" in printed
     report = json.loads(Path("check.json").read_text())
     assert report["figures"] == {"posts": 400, "unmappable": 8}
     assert set(report) >= {"machine", "versions", "seed", "settings"}
 
 
-def test_check_says_no_when_there_are_no_posts(
+def test_check_counts_what_a_source_delivers(capsys: pytest.CaptureFixture[str]) -> None:
+    posts = ["--set", "posts=50", "--set", "speed=0", "--set", "malformed_share=0"]
+    assert run(["sources", "check", "synthetic", *posts]) == 0
+    assert "posts: 50" in capsys.readouterr().out
+
+
+def test_check_of_a_file_in_which_nothing_can_be_read_is_wrong_use(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    empty = tmp_path / "empty.csv"
-    empty.write_text("created_at,text\n")
-    assert run(["sources", "check", "replay", "--set", f"path={empty}"]) == 1
-    assert "delivered no post" in capsys.readouterr().err
+    for content in ("created_at,text\n", "", "created_at,text\nnever,hi\n", "a,b\nc,d\n"):
+        path = tmp_path / "file.csv"
+        path.write_text(content)
+        assert run(["sources", "check", "replay", "--set", f"path={path}"]) == 2
+        assert "file.csv" in capsys.readouterr().err
+    assert run(["sources", "check", "replay", "--set", f"path={tmp_path}"]) == 2
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_check_of_a_file_all_of_which_will_count_is_good(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file.csv"
+    path.write_text("id,created_at,text\n1,2026-03-01,hi\n")
+    assert run(["sources", "check", "replay", "--set", f"path={path}"]) == 0
+    assert "1: 1 will count" in capsys.readouterr().out
+
+
+def test_command_that_a_refused_file_is_mended_by_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file.csv"
+    for content, remedies in (
+        ("id,created_at,text\n1,03/01/2026 10:00,hi\n", 2),
+        ("1,ana,2026-03-01T10:00:00Z,hi\n", 1),
+        ("id,wann,Was ist\n1,2026-03-01,hi there\n", 1),
+    ):
+        path.write_text(content)
+        assert run(["sources", "check", "replay", "--set", f"path={path}"]) == 2
+        printed = capsys.readouterr().err.replace("\\\n", " ")
+        commands = [line.strip(" →") for line in printed.splitlines() if "→" in line]
+        assert len(commands) == remedies
+        for command in commands:
+            words = shlex.split(command)
+            assert words[0] == "groundswell"
+            assert run(words[1:]) == 0, command
+            capsys.readouterr()
 
 
 def test_tail_prints_so_many_posts_and_leaves_no_file(

@@ -98,7 +98,7 @@ def test_row_that_cannot_be_mapped_is_kept_with_its_number(
     tmp_path: Path, row: str, detail: str
 ) -> None:
     good = "2015-02-17T07:36:05Z,p0,ann,hi,en"
-    path = written(tmp_path, f"{HEADER}{good}\n{row}\n{good}\n")
+    path = written(tmp_path, f"{HEADER}{good}\n{row}\n{good.replace('p0', 'p2')}\n")
     items = take_all(replay(path))
     assert [type(item.record) for item in items] == [Post, Unmappable, Post]
     bad = items[1].record

@@ -79,7 +79,7 @@ def test_encoding_is_recognised(given: Callable[..., Any], encoding: str, end: s
     rows = ["id\tauthor\ttext", "1\tana\tÜberschwemmung in Köln", "2\tben\tça va, l’été “là” – 5 €"]
     file = given((end.join(rows) + end).encode(encoding))
     assert file.texts() == ["Überschwemmung in Köln", "ça va, l’été “là” – 5 €"]
-    assert file.told() == given((end.join(rows) + end)).told()
+    assert file.told() == given(end.join(rows) + end).told()
     assert "posts.csv: CSV, tab" in file.said()
 
 
@@ -250,8 +250,8 @@ def test_half_a_surrogate_pair_becomes_a_replacement_character_and_is_counted(
 
 
 def test_nan_is_taken_for_null_and_counted(given: Callable[..., Any]) -> None:
-    for form in ('{"id":"1","likes":NaN,"text":"one"}\n{"id":"2","likes":-Infinity,"text":"two"}\n',
-                 '[{"id":"1","likes":NaN,"text":"one"},\n{"id":"2","likes":Infinity,"text":"two"}]'):  # fmt: skip
+    one, two = '{"id":"1","likes":NaN,"text":"one"}', '{"id":"2","likes":-Infinity,"text":"two"}'
+    for form in (f"{one}\n{two}\n", f"[{one},\n{two}]"):
         file = given(form)
         assert file.texts() == ["one", "two"]
         assert "2 times NaN or an infinite number" in file.said()

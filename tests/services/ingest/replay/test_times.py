@@ -44,7 +44,8 @@ def test_column_of_such_times_is_counted_without_an_option(
 
 @pytest.mark.parametrize(
     "text",
-    ["yesterday", "2 hours ago", "5h", "10:00", "2026", "March 2026", "hello 5 2026", "12", "1.64457E+18",
+    ["yesterday", "2 hours ago", "5h", "10:00", "2026", "March 2026", "hello 5 2026", "12",
+     "1.64457E+18",
      "2026-13-01", "2026-03-01 25:00", "32.03.2026 10:00", "13/13/2026", "99999999999", "", "now",
      "2026-03-01 13:00 PM", "Sun Mar 01 10:00:00 +0000", "2026-03-01 10:00:00 XYZ"],
 )  # fmt: skip
