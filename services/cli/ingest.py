@@ -27,6 +27,11 @@ OPTION_OF: Final[dict[str, dict[str, str]]] = {
         "format": "format",
         "times": "times",
         "lang": "constants.lang",
+        "delimiter": "delimiter",
+        "encoding": "encoding",
+        "order": "order",
+        "time_format": "time_format",
+        "column": "columns",
         "shuffle_within": "shuffle_within_s",
     },
     "synthetic": {
@@ -79,7 +84,31 @@ def ingest(
     ] = None,
     format_: Annotated[
         str | None,
-        typer.Option("--format", help="auto, csv, jsonl or raw.", rich_help_panel=_REPLAY),
+        typer.Option("--format", help="auto, csv, jsonl, json or raw.", rich_help_panel=_REPLAY),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            help="Between cells: a character, or tab, semicolon.", rich_help_panel=_REPLAY
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Such as cp1252; else found.", rich_help_panel=_REPLAY)
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option(help="auto, time or file.", rich_help_panel=_REPLAY)
+    ] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(help="auto, iso, epoch_s, day_first, …", rich_help_panel=_REPLAY),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=NAME",
+            help="text=Body and the like; repeatable.",
+            rich_help_panel=_REPLAY,
+        ),
     ] = None,
     times: Annotated[
         str | None, typer.Option(help="recorded or shifted.", rich_help_panel=_REPLAY)
@@ -139,6 +168,11 @@ def ingest(
         "format": format_,
         "times": times,
         "lang": lang,
+        "delimiter": delimiter,
+        "encoding": encoding,
+        "order": order,
+        "time_format": time_format,
+        "column": _columns(column),
         "shuffle_within": shuffle_within,
         "duration_s": duration_s,
         "authors": authors,
@@ -153,10 +187,30 @@ def ingest(
         kept = msgspec.structs.replace(settings.ingest, cursor_dir=str(cursor_dir))
         settings = msgspec.structs.replace(settings, ingest=kept)
     name = source or settings.ingest.source
-    overrides = chosen_options(name, given) | parse_assignments(set_ or [])
+    overrides = merged(chosen_options(name, given), parse_assignments(set_ or []))
     status = run_ingest(settings, make_source(settings, name, options, overrides), fresh=fresh)
     if status:
         raise typer.Exit(status)
+
+
+def _columns(assignments: Sequence[str] | None) -> dict[str, Any] | None:
+    """Return what `--column FIELD=NAME` says; names are taken as they stand."""
+    if assignments is None:
+        return None
+    pairs = [assignment.partition("=") for assignment in assignments]
+    if not all(field and name for field, _, name in pairs):
+        raise typer.BadParameter("--column: expected FIELD=NAME, such as text=Body")
+    return {field: name for field, _, name in pairs}
+
+
+def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of which the second win, tables key by key."""
+    found = dict(first)
+    for key, value in second.items():
+        before = found.get(key)
+        is_table = isinstance(before, dict) and isinstance(value, dict)
+        found[key] = {**before, **value} if is_table else value  # type: ignore[dict-item]
+    return found
 
 
 def chosen_options(source: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from core.sealing import Sealer
 from core.settings import KafkaSettings, Settings
 from services.ingest.cursor_store import CursorStore
 from services.ingest.edge import Edge, is_public
+from services.ingest.late_posts import LatePosts, oldest_kept
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.options import load_options
 from services.ingest.runner import IngestRunner
@@ -114,9 +115,12 @@ def run_ingest(
         producer = _connect(settings.kafka, stop)
         if producer is None:
             return 0
+        floor = oldest_kept(settings) if source.name == "replay" else None
+        edge = LatePosts(floor, Edge(source, settings.ingest, metrics))
         try:
-            make_runner(settings, source, producer, store, metrics, clock, stop).run()
+            make_runner(settings, source, producer, store, metrics, clock, stop, edge).run()
         finally:
+            edge.tell()
             producer.close(timeout_s=1.0)
     return 0
 
@@ -129,13 +133,14 @@ def make_runner(
     metrics: Metrics,
     clock: Clock,
     stop: threading.Event,
+    edge: Edge | LatePosts | None = None,
 ) -> IngestRunner:
     """Join the parts of ingest: everything of a source passes the edge, what fails is sealed."""
     sealer = Sealer(settings.ingest.author_key)
     max_bytes = settings.kafka.max_message_bytes
     writer = LetterWriter(source.name, IngestTopics(), max_bytes, clock, sealer)
     samples = SampleStore(Path(settings.ingest.cursor_dir), source.name, clock, sealer)
-    edge = Edge(source, settings.ingest, metrics)
+    edge = edge or Edge(source, settings.ingest, metrics)
     return IngestRunner(
         source, producer, store, writer, settings.ingest, metrics, clock, stop,
         edge=edge, samples=samples,

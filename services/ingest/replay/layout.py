@@ -3,61 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from core.errors import ConfigError
 from services.ingest.replay import columns as naming
 from services.ingest.replay import headers, rows
-from services.ingest.replay.dialects import (
-    SAMPLE_CHARS,
-    CsvDialect,
-    delimiter_of,
-    find_dialect,
-)
+from services.ingest.replay.dialects import SAMPLE_CHARS, delimiter_of, find_dialect
 from services.ingest.replay.encodings import find_encoding, known_encoding
+from services.ingest.replay.fields import FileLayout, Format
 from services.ingest.replay.json_values import ASSIGNMENT, decode_line
 from services.ingest.replay.opening import READ_ERRORS, open_packed
-from services.ingest.replay.options import FIELDS, NeedsOption, ReplayOptions
-from services.ingest.replay.rows import BadRow, Fields
-from services.ingest.replay.shapes import LeftOut
-from services.ingest.replay.times import TimeReader, UndecidedDate, day_order
+from services.ingest.replay.options import ReplayOptions
+from services.ingest.replay.rows import BadRow
+from services.ingest.replay.time_columns import with_time_format
 
 SAMPLE_ROWS: Final = 1000
-"""Rows that are looked at for the names of columns and the form of times."""
-_LOOKED_COLUMNS: Final = 30
-_TIME: Final = FIELDS.index("time")
-
-Format = Literal["csv", "jsonl", "json", "raw"]
-
-
-class FileLayout(Struct, frozen=True, kw_only=True):
-    """How a file is read.
-
-    Attributes:
-        format: What its rows are.
-        packings: What packs it, outermost first.
-        encoding: Python's name of its encoding.
-        dialect: How a CSV file separates its cells.
-        names: Its columns, or the keys of its objects, in its order.
-        header_at: Rows before the first row of data, of a CSV file.
-        columns: Field -> the columns it is taken from, the first with a value counting.
-        time_format: A name or pattern that `TimeReader` knows.
-    """
-
-    format: Format
-    packings: tuple[str, ...] = ()
-    encoding: str = "utf-8"
-    dialect: CsvDialect = CsvDialect()
-    names: tuple[str, ...] = ()
-    header_at: int = 0
-    columns: dict[str, tuple[str, ...]] = {}
-    time_format: str = "auto"
+"""Rows that are looked at for the names of columns."""
 
 
 def find_layout(path: Path, options: ReplayOptions) -> FileLayout:
@@ -82,79 +48,7 @@ def find_layout(path: Path, options: ReplayOptions) -> FileLayout:
         time_format=options.time_format,
     )
     found = (_csv if layout.format == "csv" else _json)(path, layout, sample, options)
-    return _with_time_format(path, found, options)
-
-
-def read_fields(
-    path: Path, layout: FileLayout, repairs: Counter[str]
-) -> Iterator[Fields | BadRow | LeftOut]:
-    """Yield what the rows of a file say, in its order.
-
-    Args:
-        path: The file.
-        layout: How it is read; not of the format `raw`.
-        repairs: Counts what was put right in a row, by code.
-    """
-    if layout.format == "csv":
-        pick, width = _cell_picker(layout), len(layout.names)
-        for cells in islice(
-            rows.read_cells(path, layout.encoding, layout.dialect), layout.header_at, None
-        ):
-            if isinstance(cells, BadRow):
-                yield cells
-            elif len(cells) == width or (len(cells) > width and not any(cells[width:])):
-                yield pick(cells)
-            else:
-                detail = f"{len(cells)} columns, expected {width}"
-                yield BadRow(rows.row_bytes(cells), detail)
-        return
-    read = rows.read_json_lines if layout.format == "jsonl" else rows.read_json
-    paths = naming.getters(layout.columns, frozenset(layout.names))
-    for found in read(path, layout.encoding, repairs):
-        if isinstance(found, dict):
-            if not any(name in found for name in layout.columns["text"] if "." not in name) and (
-                all(_first(found, [keys]) is None for keys in paths[2])
-            ):
-                yield BadRow(rows.row_bytes([found]), "no text: none of its keys holds one")
-            else:
-                yield [_first(found, tried) for tried in paths]
-        elif isinstance(found, BadRow | LeftOut):
-            yield found
-
-
-def _first(tree: dict[str, Any], tried: Sequence[Sequence[str]]) -> Any:
-    """Return the first value that is there, an empty one only if there is no other."""
-    empty = None
-    for keys in tried:
-        value = tree.get(keys[0]) if len(keys) == 1 else naming.follow(tree, keys)
-        if value is not None and value != "":
-            return value
-        empty = value if empty is None else empty
-    return empty
-
-
-def _cell_picker(layout: FileLayout) -> Callable[[Sequence[str]], Fields]:
-    places = [
-        tuple(layout.names.index(name) for name in layout.columns.get(field, ()))
-        for field in FIELDS
-    ]
-    split = naming.split_time(layout.names)
-    is_split = split is not None and layout.columns.get("time", ())[:1] == split[:1]
-    hour_at = layout.names.index(split[1]) if is_split and split else None
-
-    first = [tried[0] if tried else None for tried in places]
-    others = [(field, tried) for field, tried in enumerate(places) if len(tried) > 1]
-
-    def pick(cells: Sequence[str]) -> Fields:
-        fields = [None if place is None else cells[place] for place in first]
-        for field, tried in others:
-            if not fields[field]:
-                fields[field] = next((cells[place] for place in tried if cells[place]), "")
-        if hour_at is not None and fields[_TIME]:
-            fields[_TIME] = f"{fields[_TIME]} {cells[hour_at]}".strip()
-        return fields
-
-    return pick
+    return with_time_format(path, found, options)
 
 
 def _sample(path: Path, encoding: str) -> str:
@@ -227,93 +121,3 @@ def _json(path: Path, layout: FileLayout, _sample: str, options: ReplayOptions) 
         )
     columns = naming.choose_json_columns(tuple(names), tuple(nested), options.columns)
     return msgspec.structs.replace(layout, names=tuple(names), columns=columns)
-
-
-def _with_time_format(path: Path, layout: FileLayout, options: ReplayOptions) -> FileLayout:
-    """Settle what `auto` means for the dates of this file."""
-    reader = TimeReader(options.time_format, options.time_zone)
-    layout = _with_time_by_values(path, layout, reader, options)
-    if options.time_format != "auto" or "time" not in layout.columns:
-        return layout
-    layout = _without_idle_columns(path, layout, reader, options)
-    orders: Counter[str] = Counter()
-    shown = ""
-    for row, fields in enumerate(read_fields(path, layout, Counter()), start=1):
-        if isinstance(fields, BadRow | LeftOut):
-            continue
-        value = fields[_TIME]
-        order = day_order(value) if isinstance(value, str) else ""
-        orders[order] += 1
-        if order == "either" and not shown:
-            shown = f"{value!r} (row {row})"
-        decided = orders["day"] or orders["month"] or not orders["either"]
-        if decided and row >= SAMPLE_ROWS:
-            break
-    if not (orders["day"] or orders["month"] or orders["either"]):
-        return layout
-    if bool(orders["day"]) == bool(orders["month"]):
-        both = "rows say both" if orders["day"] else "no row says which"
-        raise NeedsOption(
-            f"replay: {path.name}: the time {shown or 'column'} can be read day first or month "
-            f"first, and {both}",
-            ("time_format=day_first", "time_format=month_first"),
-        )
-    settled = "day_first" if orders["day"] else "month_first"
-    return msgspec.structs.replace(layout, time_format=settled)
-
-
-def _without_idle_columns(
-    path: Path, layout: FileLayout, reader: TimeReader, options: ReplayOptions
-) -> FileLayout:
-    """Leave out columns that only look like times by their names, where another has times."""
-    tried = layout.columns["time"]
-    if len(tried) < 2 or "time" in options.columns:
-        return layout
-    shares = {name: _share_read(path, layout, name, reader) for name in tried}
-    kept = tuple(name for name in tried if shares[name] > 0.5) or tried
-    return msgspec.structs.replace(layout, columns={**layout.columns, "time": kept})
-
-
-def _with_time_by_values(
-    path: Path, layout: FileLayout, reader: TimeReader, options: ReplayOptions
-) -> FileLayout:
-    """Take a column for the times that alone holds dates, where no name is known for them."""
-    if "time" in layout.columns or "time" in options.constants:
-        return layout
-    dated = columns_of_times(path, layout, reader)
-    if len(dated) != 1:
-        return layout
-    return msgspec.structs.replace(layout, columns={**layout.columns, "time": dated})
-
-
-def columns_of_times(path: Path, layout: FileLayout, reader: TimeReader) -> tuple[str, ...]:
-    """Return the columns without a use that hold dates by their values, most of them.
-
-    Numbers are left out: ids and counts can look like seconds.
-    """
-    used = {name for names in layout.columns.values() for name in names}
-    idle = [name for name in layout.names if name not in used][:_LOOKED_COLUMNS]
-    return tuple(
-        name for name in idle if _share_read(path, layout, name, reader, dates_only=True) > 0.9
-    )
-
-
-def _share_read(
-    path: Path, layout: FileLayout, name: str, reader: TimeReader, *, dates_only: bool = False
-) -> float:
-    alone = msgspec.structs.replace(layout, columns={**layout.columns, "time": (name,)})
-    read = seen = 0
-    for fields in islice(read_fields(path, alone, Counter()), 100):
-        if isinstance(fields, BadRow | LeftOut) or fields[_TIME] in (None, ""):
-            continue
-        seen += 1
-        if dates_only and str(fields[_TIME]).replace(".", "").isdigit():
-            continue
-        try:
-            reader(str(fields[_TIME]))
-            read += 1
-        except UndecidedDate:
-            read += 1
-        except (ValueError, OverflowError, OSError):
-            pass
-    return read / seen if seen else 0.0

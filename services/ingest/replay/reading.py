@@ -15,7 +15,8 @@ from core.errors import ConfigError, DecodeError
 from core.logs import get_logger
 from core.schemas import Post, PostEvent
 from services.ingest.replay import rows as row_files
-from services.ingest.replay.layout import FileLayout, find_layout, read_fields
+from services.ingest.replay.fields import FileLayout, read_fields
+from services.ingest.replay.layout import find_layout
 from services.ingest.replay.mapping import MappedRow, RowMapper
 from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.ordering import Numbering, OrderCheck, TimeSort

@@ -15,15 +15,16 @@ from msgspec import Struct, field
 
 from core.schemas import Post
 from core.settings import Secret
-from services.ingest.replay.layout import FileLayout, columns_of_times, find_layout, read_fields
+from services.ingest.replay.fields import TIME_AT, FileLayout, read_fields
+from services.ingest.replay.layout import find_layout
 from services.ingest.replay.mapping import MADE, MANGLED_ID, NO_ID, MappedRow, RowMapper
-from services.ingest.replay.options import FIELDS, ReplayOptions
+from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.rows import BadRow
 from services.ingest.replay.shapes import LeftOut
+from services.ingest.replay.time_columns import columns_of_times
 from services.ingest.replay.times import TimeReader
 from services.ingest.sources.base import Unmappable
 
-_TIME: Final = FIELDS.index("time")
 _MAX_IDS: Final = 400_000
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,]*")
 _EARLY: Final = datetime(1971, 1, 1, tzinfo=UTC)
@@ -122,7 +123,7 @@ def survey_file(
             continue
         counting.take(mapper.post(row, fields))
         if row <= _ZONES_LOOKED_AT and not isinstance(fields, BadRow):
-            survey.zoneless |= _lacks_zone(reader, fields[_TIME])
+            survey.zoneless |= _lacks_zone(reader, fields[TIME_AT])
         if give_up_s is not None and not row % _CLOCK_EVERY_ROWS and monotonic() > give_up_s:
             survey.is_whole = False
             break

@@ -214,7 +214,8 @@ def truth_social() -> Export:
     """Statuses as Mastodon's API and those who speak it give them: an array, newest first."""
     statuses = [
         {"id": str(110 * 10**15 + n), "created_at": iso(at), "in_reply_to_id": None,
-         "language": "en", "sensitive": False, "spoiler_text": "", "visibility": "public", "reblog": None,
+         "language": "en", "sensitive": False, "spoiler_text": "",
+         "visibility": "public", "reblog": None,
          "uri": f"https://truth.example/@{name}/{n}", "url": f"https://truth.example/@{name}/{n}",
          "content": f"<p>{text.replace('&', '&amp;')}</p>",
          "account": {"id": str(n % 4), "username": name, "acct": name, "display_name": "X"}}
@@ -307,7 +308,8 @@ def crowdtangle() -> Export:
         "URL",
     ]
     rows = [
-        [name.title(), name, f"10{n}", f"{at - timedelta(hours=5):%Y-%m-%d %H:%M:%S} EST",
+        [name.title(), name, f"10{n}",
+         f"{at - timedelta(hours=5):%Y-%m-%d %H:%M:%S} EST",
          "Link", f"{n:,}", text, f"https://www.facebook.example/{n}"]
         for n, name, at, text in reversed(posts())
     ]  # fmt: skip
