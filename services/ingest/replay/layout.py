@@ -21,9 +21,24 @@ from services.ingest.replay.opening import READ_ERRORS, open_packed
 from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.rows import BadRow
 from services.ingest.replay.time_columns import with_time_format
+from services.ingest.replay.times import TimeReader
 
 SAMPLE_ROWS: Final = 1000
 """Rows that are looked at for the names of columns."""
+
+
+def check_options(options: ReplayOptions) -> None:
+    """Refuse options that are wrong whatever the file is; nothing is opened.
+
+    Raises:
+        ConfigError: Names the option, its value and what was expected.
+    """
+    options.check()
+    TimeReader(options.time_format, options.time_zone)
+    if options.encoding:
+        known_encoding(options.encoding)
+    if options.delimiter:
+        delimiter_of(options.delimiter)
 
 
 def find_layout(path: Path, options: ReplayOptions) -> FileLayout:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from core.reasons import REPAIRS
 from services.ingest.replay.dialects import SEPARATORS
+from services.ingest.replay.layout import check_options
 from services.ingest.replay.options import FIELDS, ReplayOptions
 from services.ingest.replay.reading import nothing_readable
 from services.ingest.replay.survey import Survey, survey_file
@@ -89,7 +90,7 @@ def preview(path: Path, options: ReplayOptions, budget_s: float | None = None) -
     Raises:
         ConfigError: Nothing of it can be read (`NeedsOption`: without that option).
     """
-    options.check()
+    check_options(options)
     survey = survey_file(path, options, budget_s)
     found = Preview(path, options, survey)
     if survey.layout.format != "raw" and not survey.posts:

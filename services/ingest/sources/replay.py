@@ -16,7 +16,7 @@ import msgspec
 from core.clock import epoch_ms, from_epoch_ms
 from core.errors import FatalError
 from core.schemas import Post
-from services.ingest.replay.layout import find_layout
+from services.ingest.replay.layout import check_options, find_layout
 from services.ingest.replay.mapping import MappedRow
 from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.reading import FileReading
@@ -46,7 +46,7 @@ class ReplaySource(PacedSource[ReplayOptions]):
 
     def __init__(self, options: ReplayOptions, context: SourceContext) -> None:
         super().__init__(options, context)
-        options.check()
+        check_options(options)
         self.paced = bool(options.speed or options.rate_posts_per_s)
         self._path = Path(options.path)
         self._reading: FileReading | None = None

@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from core.authors import author_hasher
+from core.errors import ConfigError
 from core.testing.builders import make_post
+from services.cli.ingest import chosen_options, merged, parse_assignments
 from services.cli.main import run
+from services.cli.replay import preview_for_stack
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Gap, Ignored, PacedSource, SourceItem
 from services.ingest.synthetic.options import SyntheticOptions
-from services.ingest.testing import sample_of
+from services.ingest.testing import Rig, make_source, sample_of
 
 
 @pytest.fixture
@@ -190,3 +193,72 @@ def test_ingest_of_a_live_source_without_a_key_is_wrong_use(
 ) -> None:
     assert run(["ingest", "--source", "people"]) == 2
     assert "author_key is empty" in capsys.readouterr().err
+
+
+def test_stack_is_not_started_for_a_file_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(*_: object, **__: object) -> None:
+        raise AssertionError("a stack was started")
+
+    monkeypatch.setattr("services.local.runner.run_in_foreground", start)
+    monkeypatch.setattr("services.local.demo.Demo.run", start)
+    path = tmp_path / "posts.csv"
+    path.write_text("id,created_at,text\n1,03/01/2026 10:00,hi\n")
+    for command in ("up", "demo"):
+        assert run([command, "--source", "replay", "--data", str(path)]) == 2
+        printed = " ".join(capsys.readouterr().err.replace("\\\n", " ").split())
+        assert "can be read day first or month first" in printed
+        assert f"→ groundswell {command} --source replay --data {path} --set" in printed
+    with pytest.raises(AssertionError, match="a stack was started"):
+        run(["up", "--source", "replay", "--data", str(path), "--set", "time_format=day_first"])
+    assert "first post 1" in capsys.readouterr().out
+
+
+def test_second_file_without_fresh_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    path, cursors = tmp_path / "posts.csv", tmp_path / "cursors"
+    path.write_text("id,created_at,text\n1,2026-03-01,hi\n")
+    source = make_source("replay", {"path": str(path)}, tmp_path)
+    Rig(source, cursors).run()
+    preview_for_stack("up", path, None, None, cursors, fresh=False)
+    path.write_text("id,created_at,text\n2,2026-03-02,you\n")
+    with pytest.raises(ConfigError, match="--fresh"):
+        preview_for_stack("up", path, None, None, cursors, fresh=False)
+    preview_for_stack("up", path, None, None, cursors, fresh=True)
+    with pytest.raises(ConfigError, match="--fresh"):
+        preview_for_stack("up", path, None, ["order=file"], cursors, fresh=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--column", "text"], "expected FIELD=NAME"),
+        (["--column", "txt=Body"], "did you mean 'text'"),
+        (["--order", "random"], "random"),
+        (["--encoding", "utf9"], "did you mean"),
+        (["--time-format", "epoch"], "did you mean 'epoch_s'"),
+        (["--delimiter", "semi"], "expected one character"),
+    ],
+)
+def test_wrong_words_about_a_file_are_refused_before_the_broker_is_asked(
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("posts.csv").write_text("id,created_at,Body\n1,2026-03-01,hi\n")
+    assert run(["ingest", "--source", "replay", "--path", "posts.csv", *arguments]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_words_of_the_command_line_become_options_of_the_file() -> None:
+    given = {"delimiter": ";", "column": {"text": "Body"}, "lang": "en", "order": "time"}
+    chosen = chosen_options("replay", given)
+    assert merged(chosen, parse_assignments(["columns.id=Nr", "order=file"])) == {
+        "delimiter": ";",
+        "columns": {"text": "Body", "id": "Nr"},
+        "constants": {"lang": "en"},
+        "order": "file",
+    }
