@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import zipfile
@@ -42,15 +43,19 @@ class Export:
     name: str
     content: bytes
     plain: Callable[[bytes], list[Told]]
-    unasked: bool = True
+
+
+_first_numbers = itertools.count(100, 100)
 
 
 def posts(step_s: float = 37) -> list[tuple[int, str, datetime, str]]:
-    """Number, author, time and text."""
+    """Number, author, time and text of 24 posts; the numbers are of no other export."""
+    first = next(_first_numbers)
     return [
-        (n, PEOPLE[n % len(PEOPLE)], START + timedelta(seconds=n * step_s), TEXTS[n % len(TEXTS)])
+        (first + n, PEOPLE[n % len(PEOPLE)], START + timedelta(seconds=n * step_s),
+         TEXTS[n % len(TEXTS)])
         for n in range(24)
-    ]
+    ]  # fmt: skip
 
 
 def iso(at: datetime) -> str:
@@ -193,7 +198,7 @@ def mastodon_outbox() -> Export:
                     "contentMap": {"en": f"<p>{text}</p>"}, "attachment": [], "tag": []}}
         for n, _, at, text in posts()
     ]  # fmt: skip
-    created.insert(5, {"id": f"{me}/statuses/99/activity", "type": "Announce", "actor": me,
+    created.insert(5, {"id": f"{me}/statuses/1/activity", "type": "Announce", "actor": me,
                        "published": "2026-03-01T10:01:00Z",
                        "object": "https://other.example/users/x/statuses/1"})  # fmt: skip
     outbox = {"@context": "https://www.w3.org/ns/activitystreams", "id": "outbox.json",
