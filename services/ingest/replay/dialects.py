@@ -90,8 +90,24 @@ def find_dialect(sample: str, delimiter: str = "") -> CsvDialect:
     )
     if best.delimiter not in _first_line(body) and not delimiter:
         # One column, whose texts may hold any sign: nothing separates in its header.
-        return CsvDialect(NOTHING, found.quote, found.escape, skip)
-    return best
+        best = CsvDialect(NOTHING, found.quote, found.escape, skip)
+    unquoted = CsvDialect(best.delimiter, "", "", skip)
+    return unquoted if best.quote and _has_loose_quotes(body, best, unquoted) else best
+
+
+def _has_loose_quotes(body: str, quoted: CsvDialect, unquoted: CsvDialect) -> bool:
+    """Tell by a quote that opens a cell and closes none that quotes are signs like others.
+
+    Read with quotes such a cell would swallow the rows after it; without, every line is a row.
+    """
+    rows = _some_rows(unquoted, body)
+    if any(len(row) != len(rows[0]) for row in rows) or len(rows) <= len(_some_rows(quoted, body)):
+        return False
+    return any(
+        cell.startswith('"') and (len(cell) < 2 or not cell.endswith('"'))
+        for row in rows
+        for cell in row
+    )
 
 
 def _sniffed(body: str, delimiter: str) -> CsvDialect:

@@ -16,6 +16,7 @@ from services.ingest.replay.dialects import CsvDialect
 from services.ingest.replay.options import FIELDS
 from services.ingest.replay.rows import BadRow, Fields
 from services.ingest.replay.shapes import LeftOut
+from services.ingest.replay.times import read_time
 
 TIME_AT: Final = FIELDS.index("time")
 _TEXT_AT: Final = FIELDS.index("text")
@@ -65,7 +66,12 @@ def read_fields(
             if isinstance(cells, BadRow):
                 yield cells
             elif len(cells) == width or (len(cells) > width and not any(cells[width:])):
-                yield pick(cells)
+                swallowed = _swallowed_lines(cells, layout)
+                if swallowed:
+                    detail = f"a quote that is not closed: {swallowed:,} lines in one cell are rows"
+                    yield BadRow(rows.row_bytes(cells), detail)
+                else:
+                    yield pick(cells)
             else:
                 detail = f"{len(cells)} columns, expected {width}"
                 yield BadRow(rows.row_bytes(cells), detail)
@@ -82,6 +88,24 @@ def read_fields(
                 yield [_first(found, tried) for tried in paths]
         elif isinstance(found, BadRow | LeftOut):
             yield found
+
+
+def _swallowed_lines(cells: Sequence[str], layout: FileLayout) -> int:
+    """Return how many rows, each with a time where times are, lie in one cell of a row."""
+    names = layout.columns.get("time", ())
+    longest = max(cells, key=len)
+    if "\n" not in longest or not names:
+        return 0
+    place = layout.names.index(names[0])
+    found = 0
+    for inner in layout.dialect.rows(longest.splitlines()[1:]):
+        if len(inner) == len(layout.names):
+            try:
+                read_time(inner[place], day_first=True)
+                found += 1
+            except (ValueError, OverflowError, OSError):
+                continue
+    return found
 
 
 def _first(tree: dict[str, Any], tried: Sequence[Sequence[str]]) -> Any:

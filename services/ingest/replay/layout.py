@@ -123,7 +123,10 @@ def _json(path: Path, layout: FileLayout, _sample: str, options: ReplayOptions) 
     read = rows.read_json_lines if layout.format == "jsonl" else rows.read_json
     names: dict[str, None] = {}
     nested: dict[str, None] = {}
+    fault = ""
     for found in islice(read(path, layout.encoding, Counter()), SAMPLE_ROWS):
+        if isinstance(found, BadRow):
+            fault = fault or found.detail
         if isinstance(found, dict):
             for name, value in found.items():
                 names.setdefault(name)
@@ -131,8 +134,8 @@ def _json(path: Path, layout: FileLayout, _sample: str, options: ReplayOptions) 
                     nested.update(dict.fromkeys(f"{name}.{key}" for key in value))
     if not names:
         raise ConfigError(
-            f"replay: {path.name}: none of its first rows is a post: expected JSON objects with a "
-            "text; groundswell sources check replay shows why"
+            f"replay: {path.name}: none of its first rows is a post: "
+            f"{fault or 'expected JSON objects with a text'}"
         )
     columns = naming.choose_json_columns(tuple(names), tuple(nested), options.columns)
     return msgspec.structs.replace(layout, names=tuple(names), columns=columns)

@@ -113,7 +113,7 @@ class _Unpacked(io.BufferedReader):
 
 
 _PACKINGS: Final[tuple[tuple[bytes, str, Callable[[BinaryIO], Any]], ...]] = (
-    (b"\x1f\x8b", "gzip", lambda raw: gzip.GzipFile(fileobj=raw)),
+    (b"\x1f\x8b", "gzip", lambda raw: gzip.GzipFile(fileobj=raw, mode="rb")),
     (b"BZh", "bzip2", bz2.BZ2File),
     (b"\xfd7zXZ\0", "xz", lzma.LZMAFile),
     (b"\x28\xb5\x2f\xfd", "zstd", lambda raw: _ZstdReader(raw)),

@@ -28,6 +28,7 @@ from services.ingest.sources.base import Unmappable
 _MAX_IDS: Final = 400_000
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,]*")
 _EARLY: Final = datetime(1971, 1, 1, tzinfo=UTC)
+_MAX_KINDS: Final = 100
 _ZONES_LOOKED_AT: Final = 200
 _CLOCK_EVERY_ROWS: Final = 2_000
 
@@ -151,6 +152,8 @@ class _Counting:
         if isinstance(post, Unmappable):
             detail = post.detail.partition(": ")[2]
             kind = _QUOTED.sub("…", detail)
+            if len(survey.faults) >= _MAX_KINDS and kind not in survey.faults:
+                kind = "for further reasons"
             survey.faults[kind] += 1
             survey.fault_examples.setdefault(kind, post.detail)
         if not isinstance(post, Post):

@@ -40,6 +40,16 @@ def test_ingest_process_loads_no_model_runtime_and_no_stream_runtime() -> None:
     assert ran.stdout.strip() == "[] True", ran.stderr
 
 
+def test_no_process_loads_duckdb_before_a_file_needs_it() -> None:
+    program = (
+        "import sys, services.worker, services.closer, services.cli.sources, services.cli.replay\n"
+        "import services.ingest.sources.replay, services.ingest.replay.preview\n"
+        "print('duckdb' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout.strip() == "False", ran.stderr
+
+
 def test_ingest_starts_as_a_module_and_prints_its_help() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "services.ingest", "--help"], capture_output=True, text=True

@@ -43,6 +43,32 @@ def test_cells_in_quotes_hold_separators_quotes_and_line_ends(
     assert given(content).texts() == ['one, "two";\nthree|four\tfive']
 
 
+@pytest.mark.parametrize("sign", [",", "\t", ";"])
+def test_quote_that_is_not_closed_swallows_no_rows(given: Callable[..., Any], sign: str) -> None:
+    texts = ['"he said', 'ok "fine', "x", '5" pipes']
+    rows = [f"{n},2026-03-01T10:00:0{n}Z,".replace(",", sign) + t for n, t in enumerate(texts)]
+    file = given("\n".join([f"id{sign}created_at{sign}text", *rows]) + "\n")
+    assert file.texts() == texts
+
+
+@pytest.mark.parametrize(
+    ("closing", "detail"),
+    [
+        ('"text, with"', "4 columns, expected 3"),
+        ('"quoted"', "a quote that is not closed: 2 lines in one cell are rows"),
+    ],
+)
+def test_rows_that_a_quote_swallows_far_into_a_file_are_told(
+    given: Callable[..., Any], closing: str, detail: str
+) -> None:
+    rows = [f'{n},2026-03-01T10:00:00Z,"text, with {n}"\n' for n in range(9_000)]
+    for number, text in ((8_000, '"never closed'), (8_001, "plain"), (8_002, closing)):
+        rows[number] = f"{number},2026-03-01T10:00:00Z,{text}\n"
+    file = given("id,created_at,text\n" + "".join(rows))
+    assert file.faults() == [f"row 8001: {detail}"]
+    assert "8,997 will count, 1 will not" in file.said()
+
+
 @pytest.mark.parametrize("option", [";", "semicolon"])
 def test_separator_can_be_said(given: Callable[..., Any], option: str) -> None:
     file = given("text;id\none, two, three;1\nfour, five, six;2\n")
@@ -143,6 +169,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip, two members": lambda c: gzip.compress(c[:50]) + gzip.compress(c[50:]),
     "zip": zipped,
     "zip of a Mac": lambda c: zipped(c, "posts.csv", "__MACOSX/._posts.csv", "a/.DS_Store"),
+    "gzip twice": lambda c: gzip.compress(gzip.compress(c)),
     "gzip in zip": lambda c: zipped(gzip.compress(c), "posts.csv.gz"),
 }
 
