@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from core.codec import post_decoder, post_event_decoder
 from core.errors import ConfigError, DecodeError
@@ -68,8 +69,9 @@ class FileReading:
             in_order = yield from self._look_through(until_post=order == "file")
             if in_order:
                 return
-        log = get_logger(__name__)
-        log.info("sorting by time: the rows are not in order", path=self._path.name)
+        if structlog.is_configured():  # a look at a file has standard output to itself
+            log = get_logger(__name__)
+            log.info("sorting by time: the rows are not in order", path=self._path.name)
         folder = self._context.state_dir
         self._sort = TimeSort(folder if folder.is_dir() else None)
         good = 0

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +104,19 @@ def test_tail_prints_so_many_posts_and_leaves_no_file(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["source"] for line in lines] == ["synthetic"] * 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tail_of_a_file_newest_first_prints_its_posts_in_order_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    rows = [f"{n},2026-03-0{n}T10:00:00Z,post {n}\n" for n in (4, 3, 2, 1)]
+    path = tmp_path / "posts.csv"
+    path.write_text("id,created_at,text\n" + "".join(rows))
+    words = ["sources", "tail", "replay", "-n", "9", "--set", f"path={path}"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "services.cli.main", *words], capture_output=True, text=True
+    )
+    assert [json.loads(line)["id"] for line in ran.stdout.splitlines()] == ["1", "2", "3", "4"]
 
 
 @pytest.mark.parametrize(
