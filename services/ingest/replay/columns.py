@@ -151,7 +151,7 @@ def shown_name(name: str) -> str:
 
 
 def choose_json_columns(
-    present: Sequence[str], nested: Sequence[str], wanted: Mapping[str, str]
+    present: Sequence[str], nested: Sequence[str], wanted: Mapping[str, str], wordiest: str
 ) -> dict[str, tuple[str, ...]]:
     """Return field -> keys as `choose_columns` does; dots lead into objects.
 
@@ -160,6 +160,7 @@ def choose_json_columns(
         nested: Dotted names of what stands one object deeper; taken for text and time where no
             key of the object itself is known.
         wanted: Field -> key, as the options say.
+        wordiest: The key or dotted name with the longest texts.
 
     Raises:
         NeedsOption: No key is known for the text.
@@ -173,7 +174,7 @@ def choose_json_columns(
                 further[field] = deeper[0]
     plain = {plain_name(name) for name in present}
     if "text" not in further and not plain & {*_PLAIN["text"], *_LAST_PLAIN}:
-        raise NeedsOption(no_text_column([*present, *nested]), ("columns.text=NAME",))
+        raise NeedsOption(no_text_column([*present, *nested]), (f"columns.text={wordiest}",))
     return choose_columns(present, further, dotted=True)
 
 

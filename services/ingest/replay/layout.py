@@ -124,18 +124,27 @@ def _json(path: Path, layout: FileLayout, _sample: str, options: ReplayOptions) 
     names: dict[str, None] = {}
     nested: dict[str, None] = {}
     fault = ""
+    chars: Counter[str] = Counter()
     for found in islice(read(path, layout.encoding, Counter()), SAMPLE_ROWS):
         if isinstance(found, BadRow):
             fault = fault or found.detail
         if isinstance(found, dict):
             for name, value in found.items():
                 names.setdefault(name)
-                if isinstance(value, dict):
-                    nested.update(dict.fromkeys(f"{name}.{key}" for key in value))
+                inner = (
+                    {f"{name}.{key}": part for key, part in value.items()}
+                    if isinstance(value, dict)
+                    else {}
+                )
+                nested.update(dict.fromkeys(inner))
+                for path_to, part in {name: value, **inner}.items():
+                    chars[path_to] += len(part) if isinstance(part, str) else 0
     if not names:
         raise ConfigError(
             f"replay: {path.name}: none of its first rows is a post: "
             f"{fault or 'expected JSON objects with a text'}"
         )
-    columns = naming.choose_json_columns(tuple(names), tuple(nested), options.columns)
+    columns = naming.choose_json_columns(
+        tuple(names), tuple(nested), options.columns, max(chars, key=lambda name: chars[name])
+    )
     return msgspec.structs.replace(layout, names=tuple(names), columns=columns)

@@ -301,6 +301,8 @@ def test_text_one_object_deeper_is_found_where_there_is_none_above(
 def test_file_of_json_without_any_text_names_its_keys(given: Callable[..., Any]) -> None:
     with pytest.raises(NeedsOption, match=r"no column for the text among a, b, b\.c"):
         given(jsonl({"a": 1, "b": {"c": "x"}})).preview()
+    with pytest.raises(NeedsOption, match=r"--set columns\.text=b\.c$"):
+        given(jsonl({"a": 1, "b": {"c": "x"}})).preview()
     assert given(jsonl({"a": 1, "b": {"c": "x"}})).texts(columns={"text": "b.c"}) == ["x"]
 
 
