@@ -125,15 +125,12 @@ def _facts(found: Preview) -> Iterator[tuple[str, str]]:
     yield "file", f"{printable(found.path.name, 60)}: {_described(survey)}"
     if layout.format == "raw":
         return
-    looked = "rows" if survey.is_whole else "the first rows (there are more)"
     will = survey.posts - survey.repeated
     yield (
-        looked.split()[0] if survey.is_whole else "first rows",
-        (
-            f"{survey.rows:,}: {will:,} will count"
-            + (f", {survey.uncounted:,} will not" if survey.uncounted else "")
-            + "".join(f", {n:,} left out ({why})" for why, n in survey.left_out.items())
-        ),
+        "rows" if survey.is_whole else "first rows",
+        f"{survey.rows:,}: {will:,} will count"
+        + (f", {survey.uncounted:,} will not" if survey.uncounted else "")
+        + "".join(f", {n:,} left out ({why})" for why, n in survey.left_out.items()),
     )
     yield (
         "columns",

@@ -34,6 +34,7 @@ from services.ingest.fake_kafka import MemoryBroker
 from services.ingest.options import load_options
 from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.ordering import Numbering, OrderCheck, TimeSort
+from services.ingest.replay.preview import preview
 from services.ingest.sources.base import SourceContext, Unmappable
 from services.ingest.sources.replay import ReplaySource
 from services.ingest.testing import START, Rig, take_all
@@ -353,3 +354,11 @@ def test_json_of_any_form_gives_the_same_windows_as_csv(
             values, ensure_ascii=ascii_only, indent=2 if form == "pretty" else None
         )
     assert windows(PACKERS[packer](content.encode())) == windows(as_csv(rows))
+
+
+def test_look_that_is_cut_short_says_so(given: Callable[..., Any]) -> None:
+    file = given(HEADER + "".join(years(5_000)))
+    options = load_options(ReplayOptions, None, {"path": str(file.path)})
+    found = preview(file.path, options, budget_s=-1.0)
+    assert not found.survey.is_whole
+    assert any(line.startswith("first rows 2,000: 2,000 will count") for line in found.lines())
