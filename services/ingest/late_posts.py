@@ -11,8 +11,8 @@ from core.errors import BrokerUnavailable, DecodeError
 from core.logs import get_logger
 from core.schemas import Post
 from core.settings import Settings
-from services.ingest.kafka_io import read_topic
 from services.ingest.sources.base import SourceItem
+from services.kafka_client import read_topic
 
 _PROGRESS: Final = "progress"
 _LAST_RECORDS: Final = 500

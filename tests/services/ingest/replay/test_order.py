@@ -30,7 +30,6 @@ from core.codec import encode
 from core.errors import ConfigError
 from core.schemas import Post
 from services.ingest.cursor_store import CursorStore
-from services.ingest.fake_kafka import MemoryBroker
 from services.ingest.options import load_options
 from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.ordering import Numbering, OrderCheck, TimeSort
@@ -38,6 +37,7 @@ from services.ingest.replay.preview import preview
 from services.ingest.sources.base import SourceContext, Unmappable
 from services.ingest.sources.replay import ReplaySource
 from services.ingest.testing import START, Rig, take_all
+from services.kafka_client.fake_kafka import MemoryBroker
 
 HEADER = "id,author,created_at,text\n"
 
