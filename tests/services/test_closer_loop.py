@@ -20,6 +20,7 @@ from services.acknowledged import Outgoing
 from services.closer import RESYNC_S, KafkaPublisher, _Loop, _Member, window_key
 from services.closing import Superseded
 from services.kafka_client.messages import Record
+from stream.cluster import group_in
 from stream.topics import PROGRESS, WINDOWS
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -69,6 +70,7 @@ class FakeMember:
         self.clock = clock
         self.answers: list[tuple[bool, list[Record]] | Exception] = []
         self.takes_s = 0.0
+        self.cluster_id = "ours"
 
     async def poll(self) -> tuple[bool, list[Record]]:
         self.clock.advance(self.takes_s)
@@ -80,6 +82,32 @@ class FakeMember:
         return answer
 
 
+class FakeIdentity:
+    """Remembers of which clusters it was asked."""
+
+    def __init__(self) -> None:
+        self.claimed: list[str] = []
+
+    async def claim(self, cluster_id: str) -> None:
+        self.claimed.append(cluster_id)
+
+
+class FakeAdmin:
+    """Stands for the client that knows the broker's cluster."""
+
+    def __init__(self, settings: object) -> None:
+        del settings
+
+    def __enter__(self) -> FakeAdmin:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        del error
+
+    def cluster_id(self) -> str:
+        return "ours"
+
+
 class Rig:
     """A loop with nothing real around it."""
 
@@ -88,7 +116,14 @@ class Rig:
         self.clock, self.metrics, self.closer = ManualClock(NOON), Metrics(), FakeCloser()
         self.member = FakeMember(self.stop, self.clock)
         self.waits_s: list[float] = []
-        self.loop = _Loop(cast(Any, self.closer), cast(Any, self.member), self.clock, self.metrics)
+        self.identity = FakeIdentity()
+        self.loop = _Loop(
+            cast(Any, self.closer),
+            cast(Any, self.member),
+            cast(Any, self.identity),
+            self.clock,
+            self.metrics,
+        )
 
     async def turns(self, *answers: tuple[bool, list[Record]] | Exception) -> None:
         self.member.answers = list(answers)
@@ -155,6 +190,7 @@ async def test_the_store_is_asked_again_after_a_while_and_not_before(rig: Rig) -
     assert rig.closer.calls == [
         "take over", "step", "step", "resync", "step", "step", "resync", "step",
     ]  # fmt: skip
+    assert rig.identity.claimed == ["ours"] * 3, "and whose it is, whenever it is asked"
 
 
 async def test_a_closer_that_could_not_hear_excuses_the_partitions_for_that_time_only(
@@ -253,6 +289,7 @@ class FakeConsumer:
 def consumers(monkeypatch: pytest.MonkeyPatch) -> list[FakeConsumer]:
     FakeConsumer.made = []
     monkeypatch.setattr(closing_process, "PartitionConsumer", FakeConsumer)
+    monkeypatch.setattr(closing_process, "TopicAdmin", FakeAdmin)
     return FakeConsumer.made
 
 
@@ -266,7 +303,7 @@ async def test_a_member_reads_progress_from_now_on_with_one_client(
     assert len(records) == 1
     await member.poll()
     (consumer,) = consumers
-    assert consumer.args[1:] == (PROGRESS, settings.closer.group)
+    assert consumer.args[1:] == (PROGRESS, group_in(settings.closer.group, "ours"))
     assert consumer.options == {"from_beginning": False}
     consumer.held = set()
     assert (await member.poll())[0] is False

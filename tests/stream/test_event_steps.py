@@ -14,7 +14,7 @@ from core.testing.builders import NOON, make_event
 from stream.event_steps import events_outcome
 from stream.intake import AcceptedEvents, accept_events, id_hash
 from stream.pipeline import Outcome
-from stream.scoring import Scored
+from stream.scoring import REFUSED, Scored
 from stream.store.increments import DELETED, ApplyBatch, Contribution
 from stream.testing import MemoryRecord
 from stream.topics import POST_EVENTS
@@ -57,7 +57,7 @@ def test_deletions_and_edits_go_to_the_store_in_the_order_they_were_said() -> No
         make_event("edit", 3, text="three", lang="eu"),
     ]
     run = _accepted(*events)
-    outcome, apply = _outcome(run, Scored(_scores([0.5, 0.25]), ()), [(0, 1), (0, 2)])
+    outcome, apply = _outcome(run, Scored(_scores([0.5, 0.25]), {}), [(0, 1), (0, 2)])
     assert [hashed for hashed, _ in apply.operations] == [
         _hash(events[0]), _hash(events[1]), _hash(events[3]),
     ]  # fmt: skip
@@ -87,7 +87,7 @@ def _counters(positive: int) -> list[int]:
 def test_an_edit_that_the_scorer_refuses_is_a_letter_and_the_others_keep_their_scores() -> None:
     events = [make_event("edit", n, text=f"text {n}", lang="en") for n in range(3)]
     run = _accepted(make_event("delete", 9), *events)
-    outcome, apply = _outcome(run, Scored(_scores([0.25, 0.75]), (1,)), [(0,), (0, 1), (0, 2)])
+    outcome, apply = _outcome(run, Scored(_scores([0.25, 0.75]), {1: REFUSED}), [(0,), (0, 1), (0, 2)])
     (letter,) = outcome.dead
     assert (letter.offset, letter.reason) == (12, reasons.SCORER_REFUSED)
     assert post_event_decoder.decode(letter.value) == events[1]
@@ -101,7 +101,7 @@ def test_an_edit_that_the_scorer_refuses_is_a_letter_and_the_others_keep_their_s
 
 def test_when_every_edit_is_refused_the_deletions_are_carried_out_all_the_same() -> None:
     run = _accepted(make_event("edit", 1, text="x", lang="en"), make_event("delete", 2))
-    outcome, apply = _outcome(run, Scored(None, (0,)), [(0,)])
+    outcome, apply = _outcome(run, Scored(None, {0: REFUSED}), [(0,)])
     assert [blob for _, blob in apply.operations] == [DELETED]
     assert outcome.scored == []
     assert len(outcome.dead) == 1
@@ -111,7 +111,7 @@ def test_an_edit_is_told_as_one_with_the_time_it_claims_or_else_that_of_its_arri
     claimed = make_event("edit", 1, text="x", lang="en")
     silent = make_event("edit", 2, text="y", lang="en", claimed_at=None)
     run = _accepted(claimed, silent)
-    outcome, _ = _outcome(run, Scored(_scores([0.5, 0.5], [True, False]), ()), [(0,), (0,)])
+    outcome, _ = _outcome(run, Scored(_scores([0.5, 0.5], [True, False]), {}), [(0,), (0,)])
     first, second = (scored_post_decoder.decode(value) for _, value, _ in outcome.scored)
     assert (first.event_at, second.event_at) == (claimed.claimed_at, silent.ingested_at)
     assert first.edit
@@ -123,12 +123,12 @@ def test_an_edit_is_told_as_one_with_the_time_it_claims_or_else_that_of_its_arri
 
 
 def test_a_run_without_events_has_told_nothing() -> None:
-    outcome, apply = _outcome(_accepted(), Scored(None, ()), [])
+    outcome, apply = _outcome(_accepted(), Scored(None, {}), [])
     assert apply.told_ms == -1
     assert outcome.kinds == {}
 
 
 def test_the_latest_arrival_is_what_was_told_whatever_the_order() -> None:
     late = make_event("delete", 1, ingested_at=NOON + timedelta(hours=3))
-    _, apply = _outcome(_accepted(late, make_event("delete", 2)), Scored(None, ()), [])
+    _, apply = _outcome(_accepted(late, make_event("delete", 2)), Scored(None, {}), [])
     assert apply.told_ms == epoch_ms(NOON) + 3 * 3_600_000

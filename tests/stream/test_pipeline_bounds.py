@@ -175,7 +175,7 @@ def _scored(positive: list[float], rated: list[bool]) -> Scored:
     size = len(positive)
     heads = {name: np.zeros((size, len(labels)), np.float32) for name, labels in HEADS.items()}
     heads["sentiment"][:, 2] = positive
-    return Scored(ScoreBatch("m-1", np.array(rated), heads), ())
+    return Scored(ScoreBatch("m-1", np.array(rated), heads), {})
 
 
 def _outcome(run: AcceptedPosts, scored: Scored, matches: list[tuple[int, ...]]) -> Outcome:
@@ -214,7 +214,7 @@ def test_a_batch_tells_what_it_counted_and_what_it_did_not() -> None:
 def test_a_batch_of_which_nothing_is_left_still_tells_its_letters() -> None:
     run = _accepted()
     run.dead.append(accept_posts([MemoryRecord(5, b"{")], RecordDecoder(Post)).dead[0])
-    outcome = _outcome(run, Scored(None, ()), [])
+    outcome = _outcome(run, Scored(None, {}), [])
     assert outcome.apply.totals == {"counted": 0, heartbeat.TOTAL: 0, "dead:posts": 1}
     assert (outcome.scored, outcome.apply.panes, outcome.apply.seen) == ([], {}, {})
 

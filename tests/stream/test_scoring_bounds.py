@@ -116,7 +116,7 @@ async def test_halves_are_joined_row_by_row_with_the_languages_they_came_with(
     patient = PatientScorer(scorer, clock, Metrics())
     langs = [f"l{number}" for number in range(7)]
     scored = await patient.score(_texts(7), langs)
-    assert scored.refused == (2, 5, 6)
+    assert list(scored.unscored) == [2, 5, 6]
     assert scored.scores is not None
     assert scored.scores.heads["sentiment"][:, 0].tolist() == [0, 1, 3, 4]
     assert scored.scores.rated.tolist() == [False, False, True, True]
@@ -129,7 +129,7 @@ async def test_a_batch_of_which_nothing_can_be_scored_has_no_scores(clock: Manua
     scorer.poison = {"0", "1", "2"}
     scored = await PatientScorer(scorer, clock, Metrics()).score(_texts(3), ["en"] * 3)
     assert scored.scores is None
-    assert scored.refused == (0, 1, 2)
+    assert list(scored.unscored) == [0, 1, 2]
 
 
 async def test_a_head_that_one_half_lacks_is_left_out_of_both(clock: ManualClock) -> None:

@@ -63,7 +63,7 @@ class World:
         self.scored.append((list(texts), list(langs)))
         size = len(texts)
         heads = {name: np.zeros((size, len(labels)), np.float32) for name, labels in HEADS.items()}
-        return Scored(ScoreBatch("m-1", np.ones(size, bool), heads), ())
+        return Scored(ScoreBatch("m-1", np.ones(size, bool), heads), {})
 
     def match_batch(self, *columns: Sequence[str]) -> list[tuple[int, ...]]:
         self.matched.append(tuple(list(column) for column in columns))
@@ -95,7 +95,7 @@ async def test_posts_are_asked_for_scored_and_matched_with_their_own_columns(
     outcome = await prepared.finish(ApplyBatch(POSTS, 39, 42))
     assert world.scored == [(["trains ", "bus"], ["en", "de"])]
     assert world.matched == [
-        (["trains ", "bus"], [posts[0].author, "ben"], ["en", "de"], ["synthetic"] * 2)
+        (["trains ", "bus"], [posts[0].author, "ben"], ["en", "de"], ["synthetic"] * 2, [None] * 2)
     ]
     assert outcome.counted == 2
     assert [letter.reason for letter in outcome.dead] == [reasons.NOT_JSON]
@@ -157,7 +157,7 @@ async def test_edits_are_scored_clean_and_matched_and_other_events_are_not(world
     assert watermark.value_ms == -1
     outcome = await prepared.finish(ApplyBatch(POST_EVENTS, 39, 43))
     assert world.scored == [(["trains "], ["de"])]
-    assert world.matched == [(["trains "], ["ben"], ["de"], ["synthetic"])]
+    assert world.matched == [(["trains "], ["ben"], ["de"], ["synthetic"], [None])]
     assert len(outcome.apply.operations) == 2
     assert len(outcome.dead) == 1
     assert world.asked == []
@@ -194,5 +194,5 @@ async def test_what_scoring_held_of_the_budget_is_given_back_also_when_it_fails(
     assert world.budget.in_use == 0
     held = await world.budget.acquire(10)
     async with asyncio.timeout(60):
-        assert await world.parts.score([], []) == Scored(None, ())
+        assert await world.parts.score([], []) == Scored(None, {})
     world.budget.release(held)
