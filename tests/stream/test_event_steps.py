@@ -87,7 +87,9 @@ def _counters(positive: int) -> list[int]:
 def test_an_edit_that_the_scorer_refuses_is_a_letter_and_the_others_keep_their_scores() -> None:
     events = [make_event("edit", n, text=f"text {n}", lang="en") for n in range(3)]
     run = _accepted(make_event("delete", 9), *events)
-    outcome, apply = _outcome(run, Scored(_scores([0.25, 0.75]), {1: REFUSED}), [(0,), (0, 1), (0, 2)])
+    outcome, apply = _outcome(
+        run, Scored(_scores([0.25, 0.75]), {1: REFUSED}), [(0,), (0, 1), (0, 2)]
+    )
     (letter,) = outcome.dead
     assert (letter.offset, letter.reason) == (12, reasons.SCORER_REFUSED)
     assert post_event_decoder.decode(letter.value) == events[1]
