@@ -7,10 +7,11 @@ its data (CLDR and the registry of subtags of IANA).
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Final
+from functools import cache, lru_cache
+from typing import Any, Final
 
 import langcodes
+from language_data import names as known_names  # pyright: ignore[reportMissingTypeStubs]
 
 MAX_TAG_CHARS: Final = 35
 _TAG: Final = re.compile(r"[A-Za-z]{2,3}(?:[_-][A-Za-z0-9]{1,8}){0,6}")
@@ -20,6 +21,9 @@ _NO_LANGUAGE: Final = re.compile(r"(?:und|mul|zxx|mis|q[a-t][a-z])(?:-|$)")
 
 # Without the codes that stand for no country: AA, QM to QZ, XA to XZ, ZZ.
 _COUNTRY: Final = re.compile(r"(?!AA|Q[M-Z]|X|ZZ)[A-Z]{2}", re.IGNORECASE)
+
+
+_KNOWN: Final[Any] = known_names  # without types
 
 
 @lru_cache(maxsize=4096)
@@ -58,10 +62,20 @@ def _standard(value: str) -> str:
 
 
 def _named(value: str) -> str:
+    """Return the tag of a language by its name in any language, written as it is."""
+    # The library is content with the beginning of a name: "Some words" would be Fasu.
+    if _KNOWN.normalize_name(value) not in _names():
+        return ""
     try:
         return langcodes.find(value).to_tag()
     except LookupError:
         return ""
+
+
+@cache
+def _names() -> Any:
+    """Return every name of a language in any language, normalised."""
+    return _KNOWN.load_trie(_KNOWN.data_filename("trie/und/name_to_language.marisa"))
 
 
 def near_language(value: str) -> str:

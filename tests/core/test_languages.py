@@ -39,3 +39,8 @@ def test_any_text_gives_a_tag_that_stays_or_none(value: str) -> None:
 )
 def test_a_countrys_code_stands_for_its_language(value: str, near: str) -> None:
     assert near_language(value) == near
+
+
+@pytest.mark.parametrize("value", ["Some words", "Klingonish talk", "frensh", "en english"])
+def test_a_text_that_begins_like_a_name_is_no_language(value: str) -> None:
+    assert language_tag(value) == ""

@@ -12,12 +12,13 @@ from msgspec import Struct
 
 from core.authors import author_hasher
 from core.clock import epoch_ms, from_epoch_ms
+from core.languages import language_tag
 from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post
 from core.settings import Secret
+from core.text import readable_text
 from services.ingest.replay.options import FIELDS, ReplayOptions
 from services.ingest.replay.rows import BadRow, Fields, row_bytes
 from services.ingest.replay.times import TimeReader, UndecidedDate
-from services.ingest.replay.words import language_tag, readable_text
 from services.ingest.sources.base import Ignored, RawRecord, Unmappable
 
 _MAX_URL_CHARS = 2048

@@ -112,11 +112,12 @@ def command_lines(words: Sequence[str]) -> list[str]:
         ["  → groundswell up --set 'columns.text=Post Text'"]
     """
     lines, line = [], "  →"
-    for word in map(shlex.quote, words):
-        if len(line) + len(word) + 3 > WIDTH and line.strip() not in ("", "→"):
+    # An option and what it is set to stay on one line.
+    for piece in " ".join(map(shlex.quote, words)).replace(" --", "\n--").split("\n"):
+        if len(line) + len(piece) + 3 > WIDTH and line.strip() not in ("", "→"):
             lines.append(f"{line} \\")
             line = "     "
-        line += f" {word}"
+        line += f" {piece}"
     return [*lines, line]
 
 

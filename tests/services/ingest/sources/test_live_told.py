@@ -85,7 +85,8 @@ def test_each_end_of_a_session_has_its_cause_and_is_counted(tmp_path: Path) -> N
     with_end = source.play()
     assert [error.cause for error in with_end.ended] == ["closed", "refused", "network", "timeout"]
     assert [str(error) for error in source.ended] == [
-        "closed", "refused: busy", "network: ConnectionResetError: reset", "timeout: TimeoutError: slow",
+        "closed", "refused: busy", "network: ConnectionResetError: reset",
+        "timeout: TimeoutError: slow",
     ]  # fmt: skip
     for cause in ("closed", "refused", "network", "timeout"):
         assert source.metric("source_reconnects_total", cause=cause) == 1
