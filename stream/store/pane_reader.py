@@ -64,7 +64,7 @@ async def read_quarantine(client: Any, partitions: Sequence[int]) -> list[SetAsi
 
 
 async def read_panes(client: Any, partitions: Sequence[int], starts: Sequence[int]) -> PanesRead:
-    """Return panes, in three round trips.
+    """Return panes, in four round trips.
 
     Every reader of panes reads here, so heartbeats are left out here: nobody is shown them.
 
@@ -76,6 +76,7 @@ async def read_panes(client: Any, partitions: Sequence[int], starts: Sequence[in
     Raises:
         StoreUnavailable: Redis does not answer.
     """
+    before = await read_quarantine(client, partitions)
     asked = [(start_s, partition) for start_s in starts for partition in partitions]
     pipe = client.pipeline(transaction=False)
     for start_s, partition in asked:
@@ -94,8 +95,9 @@ async def read_panes(client: Any, partitions: Sequence[int], starts: Sequence[in
             if _add_share(read, place, query, raw):
                 owners.append((place[1], place[0], query))
     await _add_authors(client, read, owners)
-    # Last: what was set aside meanwhile is missing from what was read before.
-    asides = missing_of(await read_quarantine(client, partitions))
+    # Again: what was set aside meanwhile is missing, and what was repaired meanwhile was so before.
+    after = await read_quarantine(client, partitions)
+    asides = missing_of([*before, *(one for one in after if one not in before)])
     wanted = read.panes.keys()
     read.missing += [one for one in asides if one.start_s is None or one.start_s in wanted]
     read.leave_out()

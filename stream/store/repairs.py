@@ -98,10 +98,18 @@ class StateRepairs:
             StoreUnavailable: Redis does not answer; call again.
         """
         cursor, quarantine = keys.cursor(partition), keys.quarantine(partition)
+        entry = (
+            f'{{"at":{now_ms()},"posts":-1,"events":-1,"found":"a partition that is counted '
+            'again","expected":"one that has come to where it was"}'
+        )
+        entries = {f"rebuild|{topic}|{end}": entry for topic, end in ends.items() if end > 0}
         async with redis_faults():
             if await self._redis.type(cursor) in (b"hash", b"none"):
                 # Unreadable to everybody, so that nothing is counted while the rest is forgotten.
                 await self._redis.hset(cursor, "repair", "under way")
+            # Nobody is to sum what is left: an unreadable register withholds by itself.
+            if entries and await self._redis.type(quarantine) in (b"hash", b"none"):
+                await self._redis.hset(quarantine, mapping=entries)
             names: list[bytes] = []
             async for key in self._redis.scan_iter(
                 match=f"{keys.prefix(partition)}*", count=_AT_ONCE
@@ -112,13 +120,8 @@ class StateRepairs:
                 await self._redis.unlink(*names[first : first + _AT_ONCE])
             pipe = self._redis.pipeline(transaction=True)
             pipe.delete(quarantine, cursor)
-            entry = (
-                f'{{"at":{now_ms()},"posts":-1,"events":-1,"found":"a partition that is counted '
-                'again","expected":"one that has come to where it was"}'
-            )
-            for topic, end in ends.items():
-                if end > 0:
-                    pipe.hset(quarantine, f"rebuild|{topic}|{end}", entry)
+            if entries:
+                pipe.hset(quarantine, mapping=entries)
             await pipe.execute()
 
     async def restore_revisions(

@@ -15,7 +15,7 @@ from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
 from stream.intake import id_hash
 from stream.pipeline import kept_shard
-from stream.store import keys
+from stream.store import keys, pane_reader
 from stream.store.increments import ApplyBatch, PartitionState
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
@@ -338,5 +338,27 @@ async def test_sum_never_leaves_the_integers_in_silence(url: str, client: Client
         (entry,) = await store.quarantine([0])
         assert (entry.kind, entry.place) == ("pane", (str(START_S), "all"))
         assert (entry.posts, entry.events) == (11, 2)
+    finally:
+        await store.close()
+
+
+async def test_share_that_is_repaired_while_it_is_read_is_not_shown_without_its_rest(
+    url: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RedisStore(RedisSettings(url=url), HORIZONS)
+    try:
+        worlds = await Worlds.made(store)
+        client.hset(f"{{0}}:pane:{START_S}", "all", b"x")
+        await worlds.parts[0].post()
+        right = pane_reader._add_authors
+
+        async def repair_in_between(*arguments: object) -> None:
+            await right(*arguments)  # type: ignore[arg-type]
+            monkeypatch.setattr(pane_reader, "_add_authors", right)
+            assert (await worlds.repair(0)).left == []
+
+        monkeypatch.setattr(pane_reader, "_add_authors", repair_in_between)
+        assert ("all", START_S) not in await worlds.stored()
+        assert await worlds.stored() == worlds.plain()
     finally:
         await store.close()
