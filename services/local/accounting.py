@@ -48,6 +48,7 @@ class Accounting:
         dead_by_reason: distinct dead letters of `posts` in the topic `dead-posts`.
         windows_closed: windows published with revision 0.
         corrections: corrections published.
+        refused_by_reason: distinct dead letters of ingest, of what never became a record.
     """
 
     accepted: int
@@ -59,12 +60,19 @@ class Accounting:
     dead_by_reason: Mapping[str, int] = field(default_factory=dict[str, int])
     windows_closed: int = 0
     corrections: int = 0
+    refused_by_reason: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def refused(self) -> int:
+        """Items that ingest could make no post of."""
+        return sum(self.refused_by_reason.values())
 
     @property
     def uncounted_share(self) -> float:
-        """Share of the records that became dead letters; of a copy the original is counted."""
+        """Share of the items that became dead letters; of a copy the original is counted."""
         letters = sum(n for reason, n in self.dead_by_reason.items() if reason != DUPLICATE)
-        return letters / self.accepted if self.accepted else 0.0
+        items = self.accepted + self.refused
+        return (letters + self.refused) / items if items else 0.0
 
     def faults(self, most_uncounted: float = MOST_UNCOUNTED) -> list[str]:
         """Return what keeps the run from being good, a sentence each.
@@ -74,7 +82,8 @@ class Accounting:
         """
         found = self.errors()
         if self.uncounted_share > most_uncounted:
-            reasons = ", ".join(f"{n:,} {r}" for r, n in self.dead_by_reason.items())
+            found_as = Counter(self.dead_by_reason) + Counter(self.refused_by_reason)
+            reasons = ", ".join(f"{n:,} {reason}" for reason, n in found_as.most_common())
             found.append(
                 f"{self.uncounted_share:.1%} of the posts were not counted ({reasons}); up to "
                 f"{most_uncounted:.1%} would pass (--max-uncounted)"
@@ -137,6 +146,7 @@ def take_stock(settings: Settings) -> Accounting:
     ends = _end_offsets(settings)
     store = asyncio.run(_read_store(settings, len(ends[POSTS])))
     closed, corrections = _windows(settings)
+    dead_by_reason, refused_by_reason = _letters(settings)
     return Accounting(
         accepted=sum(ends[POSTS]) - _total(store.states, heartbeat.TOTAL),
         unread=_unread(ends, store.states),
@@ -144,7 +154,8 @@ def take_stock(settings: Settings) -> Accounting:
         removed=_total(store.states, "removed"),
         in_panes=store.in_panes,
         dead=_total(store.states, f"dead:{POSTS}"),
-        dead_by_reason=_dead_by_reason(settings),
+        dead_by_reason=dead_by_reason,
+        refused_by_reason=refused_by_reason,
         windows_closed=closed,
         corrections=corrections,
     )
@@ -194,33 +205,40 @@ async def _read_store(settings: Settings, partitions: int) -> _Store:
     return _Store(states, in_panes)
 
 
-def _dead_by_reason(settings: Settings) -> dict[str, int]:
-    """Count letters once each: the worker writes them before the apply, so it may repeat one."""
-    seen: set[tuple[int, int]] = set()
-    reasons: Counter[str] = Counter()
-    for letter in _read(settings, DEAD_POSTS, RecordDecoder(DeadPost)):
-        where = (letter.partition, letter.offset)
-        if letter.topic == POSTS and letter.offset >= 0 and where not in seen:
+def _letters(settings: Settings) -> tuple[dict[str, int], dict[str, int]]:
+    """Return reason -> letters of records of `posts`, and of what ingest made no record of.
+
+    Each is counted once: workers and ingest write them before they note it, and may repeat one.
+    """
+    seen: set[tuple[int, int] | bytes | None] = set()
+    dead: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    for key, letter in _read(settings, DEAD_POSTS, RecordDecoder(DeadPost)):
+        in_kafka = letter.offset >= 0
+        where = (letter.partition, letter.offset) if in_kafka else key
+        if letter.topic == POSTS and where not in seen:
             seen.add(where)
-            reasons[letter.reason] += 1
-    return dict(reasons.most_common())
+            (dead if in_kafka else refused)[letter.reason] += 1
+    return dict(dead.most_common()), dict(refused.most_common())
 
 
 def _windows(settings: Settings) -> tuple[int, int]:
     revisions: set[tuple[str, float, int]] = {
         (window.query, window.start.timestamp(), window.revision)
-        for window in _read(settings, WINDOWS, RecordDecoder(Window))
+        for _, window in _read(settings, WINDOWS, RecordDecoder(Window))
     }
     # The topic is compacted: of a corrected window the first revision may be gone.
     closed = {(query, start) for query, start, _revision in revisions}
     return len(closed), sum(revision > 0 for _query, _start, revision in revisions)
 
 
-def _read(settings: Settings, topic: str, decoder: RecordDecoder[T]) -> Iterator[T]:
-    """Yield the records of a topic; those that cannot be read are said and left out."""
+def _read(
+    settings: Settings, topic: str, decoder: RecordDecoder[T]
+) -> Iterator[tuple[bytes | None, T]]:
+    """Yield key and record of a topic; those that cannot be read are said and left out."""
     for record in read_topic(settings.kafka, topic):
         try:
             if record.value:
-                yield decoder.decode(record.value)
+                yield record.key, decoder.decode(record.value)
         except DecodeError as error:
             _log.error("unreadable record", topic=topic, offset=record.offset, reason=str(error))

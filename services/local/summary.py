@@ -60,6 +60,7 @@ class Summary:
             "removed": books.removed,
             "in_panes": books.in_panes,
             "dead_letters": books.dead,
+            "refused": books.refused,
             "unread": books.unread,
             "uncounted_share": round(books.uncounted_share, 6),
             "windows_closed": books.windows_closed,
@@ -68,6 +69,7 @@ class Summary:
             "posts_per_s": round(self.posts_per_s, 1),
             **{name: round(value, 4) for name, value in latencies.items() if value is not None},
             **{f"dead.{reason}": count for reason, count in books.dead_by_reason.items()},
+            **{f"refused.{reason}": n for reason, n in books.refused_by_reason.items()},
             **{f"cores.{part}": round(cores, 3) for part, cores in self.cores.items()},
             **{f"restarts.{part}": count for part, count in self.restarts.items() if count},
             "faults": len(self.faults()),
@@ -89,7 +91,10 @@ def render_summary(summary: Summary) -> RenderableType:
     )
     table.add_row("duplicates", f"{books.dead_by_reason.get(DUPLICATE, 0):,}", "dropped")
     table.add_row("dead letters", f"{sum(letters.values()):,}", by_reason)
-    table.add_row("not counted", f"{books.uncounted_share:.1%}", "of the records")
+    if books.refused:
+        by_reason = ", ".join(f"{r} {n:,}" for r, n in books.refused_by_reason.items())
+        table.add_row("refused by ingest", f"{books.refused:,}", by_reason)
+    table.add_row("not counted", f"{books.uncounted_share:.1%}", "of the posts")
     table.add_row("windows closed", f"{books.windows_closed:,}", f"{books.corrections:,} corrected")
     table.add_row("speed", f"{summary.posts_per_s:,.0f}", "posts/s counted")
     if summary.latency_p50_s is not None or summary.cores:

@@ -41,8 +41,8 @@ def test_a_file_is_counted_to_its_end_and_what_was_not_counted_is_said(
 ) -> None:
     data = tmp_path / "posts.csv"
     rows = [f"{n},author{n % 5},2026-03-01T10:00:{n:02}Z,so late again" for n in range(60)]
-    # One copy, which its original stands for; two posts without a text, which nothing does.
-    rows += [rows[0], "60,ana,2026-03-01T10:01:00Z,", "61,ben,2026-03-01T10:01:01Z,"]
+    # One copy, which its original stands for; a row that is no post, and a post that is too late.
+    rows += [rows[0], "60,author0,some day,no time", "61,author0,2026-02-20T10:00:00Z,too late"]
     data.write_text("\n".join(["id,author,created_at,text", *rows]) + "\n")
     options = replay(tmp_path / "stack", data)
     summary = run_in_foreground(options, settings_of, until_idle=True, most_uncounted=0.02)
@@ -51,10 +51,11 @@ def test_a_file_is_counted_to_its_end_and_what_was_not_counted_is_said(
     assert books.errors() == []
     assert (books.counted, books.in_panes) == (60, 60)
     assert books.dead_by_reason.pop("duplicate") == 1
-    assert sum(books.dead_by_reason.values()) == 2
+    assert books.dead_by_reason == {"dropped_late": 1}
+    assert books.refused_by_reason == {"unmappable": 1}
     assert books.windows_closed >= 4
     (fault,) = summary.faults()
-    assert fault.startswith("3.2% of the posts were not counted")
+    assert fault.startswith("3.2% of the posts were not counted (")
     assert replace(summary, most_uncounted=0.05).faults() == []
     assert "all is counted" in capsys.readouterr().out
 

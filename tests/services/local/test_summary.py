@@ -39,6 +39,10 @@ def test_books_that_balance_have_no_fault() -> None:
             {"dead_by_reason": {"duplicate": 79, "not_json": 21}},
             "2.1% of the posts were not",
         ),
+        (
+            {"refused_by_reason": {"unmappable": 30}},
+            "3.9% of the posts were not counted (90 duplicate",
+        ),
         ({"dead_by_reason": {"dropped_late": 100}}, "(100 dropped_late); up to 2.0% would pass"),
         (
             {"counted": 300, "in_panes": 280, "dead": 700, "dead_by_reason": {"duplicate": 700}},
@@ -67,6 +71,13 @@ def test_a_run_without_a_closed_window_is_none_unless_it_may_be_as_short_as_that
     short = replace(SUMMARY, books=replace(BOOKS, windows_closed=0))
     assert short.faults() == ["no window has closed"]
     assert replace(short, must_close=False).faults() == []
+
+
+def test_a_file_of_which_ingest_refused_everything_says_so() -> None:
+    books = Accounting(0, 0, 0, 0, 0, 0, refused_by_reason={"unmappable": 7})
+    assert books.faults()[0] == "nothing was accepted"
+    assert books.faults()[1].startswith("100.0% of the posts were not counted (7 unmappable)")
+    assert replace(SUMMARY, books=books).figures()["refused.unmappable"] == 7
 
 
 def test_an_empty_run_is_no_success() -> None:
