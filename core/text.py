@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Final
-
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from typing import TYPE_CHECKING, Final
 
 from core import reasons
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
 
 # C0 and C1 controls except tab and line ends: they carry no words and break terminals and logs.
 _CONTROLS: Final = {
@@ -131,6 +132,8 @@ def read_html(markup: str) -> tuple[str, tuple[str, ...]]:
     safe = markup[:MAX_HTML_CHARS].encode("utf-8", "replace").decode("utf-8")
     if "<" not in safe and "&" not in safe:
         return safe.strip(), ()
+    from selectolax.lexbor import LexborHTMLParser  # workers clean texts and read no HTML
+
     root = LexborHTMLParser(safe).body
     if root is None:
         return "", ()

@@ -274,6 +274,8 @@ def _check_source(
     elsewhere = source_options or settings.ingest.source_options or "path" in assigned
     if source == "replay" and data is None and not elsewhere:
         raise ConfigError("--source replay needs a file to read: --data FILE")
+    if data is not None and data.is_dir():
+        raise ConfigError(f"--data {data} is a folder: expected a file of posts")
     check_source(settings, source, source_options, chosen_options(source, words) | assigned)
 
 

@@ -16,8 +16,9 @@ import msgspec
 from core.clock import epoch_ms, from_epoch_ms
 from core.errors import FatalError
 from core.schemas import Post
-from services.ingest.replay.layout import check_options, find_layout
+from services.ingest.replay.layout import check_options
 from services.ingest.replay.mapping import MappedRow
+from services.ingest.replay.opening import open_packed
 from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.reading import FileReading
 from services.ingest.sources.base import Cursor, PacedSource, SourceContext, SourceItem
@@ -54,8 +55,8 @@ class ReplaySource(PacedSource[ReplayOptions]):
         self._fingerprint = ""
 
     def check_input(self) -> None:
-        """Refuse a file that cannot be read; see `Source.check_input`."""
-        find_layout(self._path, self.options)
+        """Refuse a file that cannot be opened; see `Source.check_input`."""
+        open_packed(self._path).stream.close()
 
     def open(self, cursor: Cursor | None) -> None:
         """Find out how the file is to be read, and start after `cursor`."""
