@@ -10,7 +10,8 @@
     │   ├── AlertmanagerUnavailable
     │   ├── BrokerUnavailable
     │   ├── ScorerUnavailable
-    │   │   └── InvalidAnswer  it answers, and not with scores of what was asked
+    │   │   ├── InvalidAnswer  it answers, and not with scores of what was asked
+    │   │   └── ScorerTimedOut it has not answered in time: ask for less at once
     │   ├── StateUnreadable    stored state that nobody can read: its partition waits for a repair
     │   └── StoreUnavailable
     └── FatalError             our own state is wrong: stop loudly, never guess
@@ -71,6 +72,10 @@ class InvalidAnswer(ScorerUnavailable):
 
     Not the fault of a post: halving the batch would make dead letters of posts that are well.
     """
+
+
+class ScorerTimedOut(ScorerUnavailable):
+    """The scorer has not answered a batch in time; it has been told that nobody waits any more."""
 
 
 class StoreUnavailable(TransientError):

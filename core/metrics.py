@@ -179,6 +179,9 @@ class Metrics:
         )
         self.scorer_up = self._gauge("scorer_up", "1 while the scorer answers")
         self.scorer_retries = self._counter("scorer_retries", "Batches sent to the scorer again")
+        self.scorer_timeouts = self._counter(
+            "scorer_timeouts", "Batches that the scorer did not answer in time"
+        )
         self.scorer_invalid_answers = self._counter(
             "scorer_invalid_answers", "Answers of the scorer that were refused as a whole"
         )
@@ -190,6 +193,9 @@ class Metrics:
             "removal_latency_seconds", "From a deletion's ingest to its removal", LATENCY_BUCKETS_S
         )
         self.in_flight_posts = self._gauge("in_flight_posts", "Posts between fetch and apply")
+        self.in_flight_limit_posts = self._gauge(
+            "in_flight_limit_posts", "Posts that may be in scoring, by the measured rate"
+        )
         self.seeks = self._counter("seeks", "Seeks to the stored cursor", "cause")
         self.offset_gap_posts = self._counter(
             "offset_gap_posts", "Offsets that the topic no longer held when asked for", "partition"

@@ -144,6 +144,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     """A batch that is not full leaves after so long."""
     max_in_flight_posts: Positive = 2_048
     """Posts in scoring over all partitions; the sort window of the model. More waits in Kafka."""
+    target_latency_ms: Positive = 2_000
+    """No more is in scoring than the scorer answers in so long, by the rate that it shows."""
     max_in_flight_batches: Positive = 4
     """Batches of one partition in scoring at once; applied strictly in order."""
     max_fetched_records: Positive = 500

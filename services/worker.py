@@ -25,6 +25,7 @@ from core.sealing import Sealer
 from core.settings import Secret, Settings
 from services.bootstrap import make_live_scorer, make_store
 from services.cluster_guard import ClusterGuard
+from stream.adaptive_limit import AdaptiveLimit
 from stream.app import KafkaSink, make_app, run_app
 from stream.batching import BatchLimits, PostBudget
 from stream.cluster import group_in
@@ -83,22 +84,23 @@ def make_engine(
 ) -> Engine:
     """Join the parts of a worker."""
     worker, clock = settings.worker, SystemClock()
+    limit = AdaptiveLimit(worker, clock, metrics)
     parts = FlowParts(
         store=store,
         outlets=KafkaOutlets(sink, clock, Sealer(settings.ingest.author_key)),
         clock=clock,
         metrics=metrics,
-        limits=BatchLimits.of(worker),
+        limits=BatchLimits.of(worker, limit.batch_posts),
         max_in_flight_batches=worker.max_in_flight_batches,
         allowed_lateness_s=settings.windows.allowed_lateness_s,
         chance=random.Random(),
     )
-    budget = PostBudget(worker.max_in_flight_posts)
+    budget = PostBudget(worker.max_in_flight_posts, limit.in_flight_posts)
     metrics.in_flight_posts.set_function(lambda: budget.in_use)
     stage_parts = StageParts(
         pipeline=Pipeline(settings.windows),
         store=store,
-        scorer=PatientScorer(scorer, clock, metrics),
+        scorer=PatientScorer(scorer, clock, metrics, limit=limit),
         budget=budget,
         matcher=matcher,
         max_message_bytes=worker.max_message_bytes,

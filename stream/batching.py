@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.settings import WorkerSettings
@@ -22,16 +22,26 @@ class BatchLimits:
         max_posts: records at most.
         max_bytes: message bytes at most; one record may be larger by itself.
         max_age_s: an incomplete batch leaves after so long.
+        posts_now: returns how many posts a batch may have now, if that changes.
     """
 
     max_posts: int
     max_bytes: int
     max_age_s: float
+    posts_now: Callable[[], int] | None = None
 
     @classmethod
-    def of(cls, worker: WorkerSettings) -> BatchLimits:
+    def of(cls, worker: WorkerSettings, posts_now: Callable[[], int] | None = None) -> BatchLimits:
         """Return the limits that the settings ask for."""
-        return cls(worker.max_batch_posts, worker.max_batch_bytes, worker.max_batch_age_ms / 1000)
+        age_s = worker.max_batch_age_ms / 1000
+        return cls(worker.max_batch_posts, worker.max_batch_bytes, age_s, posts_now)
+
+    @property
+    def most_posts(self) -> int:
+        """Records in a batch now at most."""
+        if self.posts_now is None:
+            return self.max_posts
+        return min(self.max_posts, self.posts_now())
 
     def take(self, sizes: Sequence[int]) -> int:
         """Return how many records from the front make one batch, at least one if there is any.
@@ -40,18 +50,19 @@ class BatchLimits:
             >>> BatchLimits(3, 100, 0.05).take([40, 50, 60, 1])
             2
         """
+        most = self.most_posts
         if sum(sizes) <= self.max_bytes:
-            return min(len(sizes), self.max_posts)
+            return min(len(sizes), most)
         total = 0
-        for position, size in enumerate(sizes[: self.max_posts]):
+        for position, size in enumerate(sizes[:most]):
             total += size
             if total > self.max_bytes and position:
                 return position
-        return min(len(sizes), self.max_posts)
+        return min(len(sizes), most)
 
     def wait_s(self, posts: int, size: int, age_s: float, in_flight: int) -> float:
         """Return how long to wait for more records; 0 means the batch leaves now."""
-        full = posts >= self.max_posts or size >= self.max_bytes
+        full = posts >= self.most_posts or size >= self.max_bytes
         if full or in_flight == 0:
             return 0.0
         return max(0.0, self.max_age_s - age_s)
@@ -63,21 +74,28 @@ class PostBudget:
     Not thread-safe; one event loop. A request larger than the whole budget is granted alone.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, size_now: Callable[[], int] | None = None) -> None:
+        """Begin with nothing in scoring.
+
+        Args:
+            size: The posts at most.
+            size_now: Returns how many it may be now, if that changes; what is held stays held.
+        """
         self._size = size
-        self._free = size
+        self._size_now = size_now
+        self._in_use = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def in_use(self) -> int:
         """Posts that hold a part of the budget."""
-        return self._size - self._free
+        return self._in_use
 
     async def acquire(self, posts: int) -> int:
         """Wait until `posts` fit; return what to release. A cancelled wait takes nothing."""
         wanted = min(posts, self._size)
-        if not self._waiting and wanted <= self._free:
-            self._free -= wanted
+        if not self._waiting and self._fits(wanted):
+            self._in_use += wanted
             return wanted
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((wanted, future))
@@ -94,12 +112,16 @@ class PostBudget:
 
     def release(self, posts: int) -> None:
         """Give back what `acquire` returned."""
-        self._free += posts
+        self._in_use -= posts
         self._grant()
 
+    def _fits(self, posts: int) -> bool:
+        size = self._size if self._size_now is None else min(self._size, self._size_now())
+        return not self._in_use or self._in_use + posts <= size
+
     def _grant(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self._free:
+        while self._waiting and self._fits(self._waiting[0][0]):
             wanted, future = self._waiting.popleft()
             if not future.cancelled():
-                self._free -= wanted
+                self._in_use += wanted
                 future.set_result(None)

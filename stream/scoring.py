@@ -1,8 +1,10 @@
-"""From accepted posts to scores: waits out a scorer that is down, halves a batch it refuses.
+"""From accepted posts to scores: waits out a scorer that is down, halves a batch it cannot take.
 
 A scorer that is away is not a bad post: the batch waits, with back-off, and nothing is skipped. Nor
 is one whose answer as a whole is invalid. A batch that the scorer refuses holds a post that it
-cannot take: halving finds it in log2(B) rounds. A post whose scores are wrong is left out alone.
+cannot take: halving finds it in log2(B) rounds. A batch that is not answered in time is halved too,
+or a slow scorer would be sent the same work for ever. A post whose scores are wrong is left out
+alone.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ import numpy as np
 
 from core import reasons
 from core.clock import Clock
-from core.errors import InvalidAnswer, ScorerRefused, ScorerUnavailable
+from core.errors import InvalidAnswer, ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.ports import ScoreBatch, Scorer
 from core.retry import pause_s
+from stream.adaptive_limit import AdaptiveLimit
 
 _log = get_logger(__name__)
 
@@ -49,13 +52,21 @@ class Scored:
 
 
 class PatientScorer:
-    """Wraps a `Scorer` with patience (waits while it is away) and halving (when it refuses)."""
+    """Wraps a `Scorer` with patience (while it is away) and halving (of what it cannot take)."""
 
-    def __init__(self, scorer: Scorer, clock: Clock, metrics: Metrics, seed: int = 0) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        clock: Clock,
+        metrics: Metrics,
+        seed: int = 0,
+        limit: AdaptiveLimit | None = None,
+    ) -> None:
         self._scorer = scorer
         self._clock = clock
         self._metrics = metrics
         self._chance = random.Random(seed)
+        self._limit = limit
         self._model_version = ""
 
     async def score(self, texts: Sequence[str], langs: Sequence[str]) -> Scored:
@@ -67,6 +78,8 @@ class PatientScorer:
         except ScorerRefused:
             if len(texts) == 1:
                 return Scored(None, {0: REFUSED})
+        except ScorerTimedOut:
+            pass  # raised of several posts only: fewer take less time
         middle = len(texts) // 2
         first = await self.score(texts[:middle], langs[:middle])
         second = await self.score(texts[middle:], langs[middle:])
@@ -78,15 +91,19 @@ class PatientScorer:
         while True:
             sent = self._clock.monotonic()
             try:
-                scores = await self._scorer.score_batch(texts, langs)
+                scores = await self._ask(texts, langs)
             except ScorerUnavailable as error:
                 self._metrics.scorer_up.set(0)
                 self._metrics.scorer_retries.inc()
+                if isinstance(error, ScorerTimedOut):
+                    self._metrics.scorer_timeouts.inc()
                 if isinstance(error, InvalidAnswer):
                     self._metrics.scorer_invalid_answers.inc()
                 if attempt in (0, 10) or attempt % 60 == 0:
                     _log.warning("scorer unavailable, waiting", error=str(error), tries=attempt + 1)
                 await self._clock.sleep(pause_s(attempt, self._chance))
+                if isinstance(error, ScorerTimedOut) and len(texts) > 1:
+                    raise
                 attempt += 1
                 continue
             self._metrics.scorer_up.set(1)
@@ -94,6 +111,19 @@ class PatientScorer:
             self._metrics.batch_posts.observe(len(texts))
             self._note_version(scores.model_version)
             return scores
+
+    async def _ask(self, texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
+        """Ask once; the limit learns how long it took, whatever came of it."""
+        answered = 0
+        if self._limit is not None:
+            self._limit.asked()
+        try:
+            scores = await self._scorer.score_batch(texts, langs)
+            answered = len(texts)
+            return scores
+        finally:
+            if self._limit is not None:
+                self._limit.ended(answered)
 
     def _note_version(self, version: str) -> None:
         if version != self._model_version:

@@ -71,6 +71,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         manners: How it behaves.
         port: Where it listens, once started.
         requests: How many batches it was asked for.
+        last_timeout_us: The time that the last client gave it, in microseconds; 0 if none.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.manners = manners or Manners()
         self.port = 0
         self.requests = 0
+        self.last_timeout_us = 0
         self._note = note
         self._model = model
         self._max_batch = max_batch
@@ -124,6 +126,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def ModelInfer(self, request: Any, context: Any) -> Any:
         """Score the texts, rightly or in the way that was asked for."""
         self.requests += 1
+        self.last_timeout_us = request.parameters["timeout"].int64_param
         texts, langs = (
             deserialize_bytes_tensor(raw).tolist() for raw in request.raw_input_contents
         )

@@ -13,7 +13,7 @@ from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from core.errors import InvalidAnswer, ScorerRefused, ScorerUnavailable
+from core.errors import InvalidAnswer, ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.labels import HEADS
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings
@@ -42,6 +42,7 @@ _STATUS: Final = "StatusCode."
 _REFUSALS: Final = frozenset({"INVALID_ARGUMENT", "INTERNAL", "RESOURCE_EXHAUSTED", "OUT_OF_RANGE"})
 # Triton reports a dead or restarting backend process as INTERNAL, which no batch is to blame for.
 _SERVER_TROUBLE: Final = ("stub process", "is not ready", "shared memory", "exit")
+_EXPIRED: Final = "timeout expired"  # what Triton says of what it has dropped from its queue
 # What gRPC on this side says of an answer that it cannot take, or that broke off.
 _ANSWER_TROUBLE: Final = ("client: ", "deserializing", "rst_stream")
 
@@ -77,6 +78,8 @@ def translate(error: Exception, what: str) -> Exception:
     said = str(error.message() or "")
     if any(sign in said.lower() for sign in _ANSWER_TROUBLE):
         return InvalidAnswer(f"{what}: {status}: {said[:200]}")
+    if status == "DEADLINE_EXCEEDED" or _EXPIRED in said.lower():
+        return ScorerTimedOut(f"{what}: {status}: {said[:200]}")
     if status in _REFUSALS and not any(sign in said.lower() for sign in _SERVER_TROUBLE):
         return ScorerRefused(f"{what}: {status}: {said[:200]}")
     return ScorerUnavailable(f"{what}: {status or type(error).__name__}: {said[:200]}")
@@ -193,6 +196,8 @@ class TritonScorer:
                 model_version=self._version,
                 outputs=wanted,
                 client_timeout=self._timeout_s,
+                # Microseconds. What the server comes to later is dropped there and not scored.
+                timeout=max(1, int(self._timeout_s * 1_000_000)),
             )
             return self._read(served, cast(InferResult, answer), len(texts))
         except (InferenceServerException, grpc.RpcError) as error:

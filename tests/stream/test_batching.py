@@ -73,3 +73,28 @@ async def test_a_cancelled_wait_gives_its_place_back():
 async def test_more_than_the_whole_budget_is_granted_alone():
     budget = PostBudget(4)
     assert await budget.acquire(100) == 4
+
+
+async def test_a_budget_that_shrinks_takes_nothing_back_and_grants_less_from_then_on():
+    size = 10
+    budget = PostBudget(10, lambda: size)
+    held = await budget.acquire(8)
+    size = 4
+    large, small = (asyncio.create_task(budget.acquire(posts)) for posts in (6, 1))
+    await asyncio.sleep(0)
+    assert budget.in_use == 8
+    budget.release(held)
+    assert await large == 6, "cut while there was more room: it goes alone"
+    assert not small.done()
+    budget.release(6)
+    assert await small == 1
+
+
+def test_a_batch_is_cut_by_what_it_may_have_now():
+    most = 2
+    limits = BatchLimits(max_posts=4, max_bytes=100, max_age_s=0.05, posts_now=lambda: most)
+    assert limits.take([1] * 5) == 2
+    assert limits.wait_s(posts=2, size=2, age_s=0.0, in_flight=1) == 0
+    most = 9
+    assert limits.take([1] * 5) == 4
+    assert limits.wait_s(posts=2, size=2, age_s=0.0, in_flight=1) > 0

@@ -23,6 +23,7 @@ from core.settings import RedisSettings, WindowSettings, WorkerSettings
 from core.testing.builders import NOON, make_event, make_post
 from models.scorers.fake import FakeScorer
 from models.scorers.nonsense import spoil_rows
+from stream.adaptive_limit import AdaptiveLimit
 from stream.batching import BatchLimits, PostBudget
 from stream.engine import Engine
 from stream.outlets import KafkaOutlets
@@ -106,12 +107,13 @@ def make_engine(store, sink, chance, worker=None, poison="", metrics=None, score
     worker = worker or WorkerSettings(max_batch_posts=16, max_batch_age_ms=5)
     metrics = metrics or Metrics()
     clock = SystemClock()
+    limit = AdaptiveLimit(worker, clock, metrics)
     parts = FlowParts(
         store=store,
         outlets=KafkaOutlets(sink, clock),
         clock=clock,
         metrics=metrics,
-        limits=BatchLimits.of(worker),
+        limits=BatchLimits.of(worker, limit.batch_posts),
         max_in_flight_batches=worker.max_in_flight_batches,
         allowed_lateness_s=30,
         chance=chance,
@@ -119,8 +121,8 @@ def make_engine(store, sink, chance, worker=None, poison="", metrics=None, score
     stage_parts = StageParts(
         pipeline=Pipeline(WindowSettings()),
         store=store,
-        scorer=PatientScorer(scorer or HashScorer(chance, poison), clock, metrics),
-        budget=PostBudget(worker.max_in_flight_posts),
+        scorer=PatientScorer(scorer or HashScorer(chance, poison), clock, metrics, limit=limit),
+        budget=PostBudget(worker.max_in_flight_posts, limit.in_flight_posts),
         matcher=lambda: MATCHER,
         max_message_bytes=worker.max_message_bytes,
     )

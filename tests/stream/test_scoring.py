@@ -4,10 +4,12 @@ import numpy as np
 
 from core import reasons
 from core.clock import ManualClock
-from core.errors import InvalidAnswer, ScorerRefused, ScorerUnavailable
+from core.errors import InvalidAnswer, ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.metrics import Metrics
 from core.ports import ScoreBatch
 from core.retry import LONGEST_PAUSE_S
+from core.settings import WorkerSettings
+from stream.adaptive_limit import LEAST_IN_FLIGHT, AdaptiveLimit
 from stream.scoring import REFUSED, PatientScorer, Unscored
 
 
@@ -133,3 +135,39 @@ async def test_wrong_rows_keep_their_places_when_a_batch_is_halved():
     assert scored.scores is not None
     kept = [len(t) for i, t in enumerate(texts) if i not in (3, 29, 31)]
     assert scored.scores.heads["sentiment"][:, 0].tolist() == kept
+
+
+class Slow(Scripted):
+    """Takes a second a post, and nobody waits for more than four."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    async def score_batch(self, texts, langs):
+        self.clock.advance(min(len(texts), 4))
+        if len(texts) > 4:
+            self.calls.append(len(texts))
+            raise ScorerTimedOut("4 s")
+        return await super().score_batch(texts, langs)
+
+
+async def test_a_batch_that_is_too_much_in_its_time_is_halved_and_not_sent_again_for_ever():
+    clock, metrics = ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), Metrics()
+    scorer = Slow(clock)
+    limit = AdaptiveLimit(WorkerSettings(), clock, metrics)
+    patient = PatientScorer(scorer, clock, metrics, limit=limit)
+    scored = await patient.score(["x" * (i + 1) for i in range(16)], [""] * 16)
+    assert scored.unscored == {}
+    assert scored.scores is not None
+    assert scored.scores.heads["sentiment"][:, 0].tolist() == list(range(1, 17))
+    assert scorer.calls == [16, 8, 4, 4, 8, 4, 4]
+    assert metrics.registry.get_sample_value("groundswell_scorer_timeouts_total") == 3
+    assert limit.in_flight_posts() == LEAST_IN_FLIGHT
+
+
+async def test_a_single_post_that_is_not_answered_in_time_is_waited_for():
+    patient, _, _ = _patient(Scripted(away=3, error=ScorerTimedOut("4 s")))
+    scored = await patient.score(["a"], [""])
+    assert scored.unscored == {}
+    assert scored.scores is not None

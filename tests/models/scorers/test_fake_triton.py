@@ -378,3 +378,8 @@ async def test_nonsense_is_waited_out_or_left_out_and_never_asked_about_in_halve
         assert 0 < len(scored.unscored) < len(TEXTS)
         assert len(scored.scores.rated) == len(TEXTS) - len(scored.unscored)
     assert value("groundswell_scorer_up") == 1
+
+
+async def test_the_server_is_told_how_long_anybody_waits(bench: Bench) -> None:
+    await bench.scorer(timeout_s=2.5).score_batch(["a"], [""])
+    assert bench.server.last_timeout_us == 2_500_000

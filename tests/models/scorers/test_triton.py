@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from core.errors import ScorerRefused, ScorerUnavailable
+from core.errors import ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.metrics import Metrics
 from core.settings import ScorerSettings, Settings
 from models.scorers.triton import TritonScorer, translate
@@ -17,6 +17,7 @@ from models.testing import EXAMPLES
 from services.bootstrap import make_live_scorer
 from services.local.paths import DEFAULT_PATHS
 from services.local.ports import reserved_port
+from services.local.scrape import Page, fetch_pages
 from services.local.triton_server import DEFAULT_SERVER_PYTHON, TritonServer
 from stream.shadow import ShadowScorer
 
@@ -26,7 +27,8 @@ from stream.shadow import ShadowScorer
     [
         ("StatusCode.UNAVAILABLE", "failed to connect to all addresses", ScorerUnavailable),
         ("StatusCode.UNAVAILABLE", "Exceeds maximum queue size", ScorerUnavailable),
-        ("StatusCode.DEADLINE_EXCEEDED", "Deadline Exceeded", ScorerUnavailable),
+        ("StatusCode.DEADLINE_EXCEEDED", "Deadline Exceeded", ScorerTimedOut),
+        ("StatusCode.UNAVAILABLE", "[request id: x] Request timeout expired", ScorerTimedOut),
         ("StatusCode.INTERNAL", "Stub process 'post_encoder_0' is not healthy", ScorerUnavailable),
         ("StatusCode.NOT_FOUND", "Request for unknown model", ScorerUnavailable),
         ("StatusCode.INVALID_ARGUMENT", "the model failed with ValueError", ScorerRefused),
@@ -169,3 +171,45 @@ async def test_a_second_model_on_the_same_server_is_compared_and_versions_are_ch
         # The same weights twice: whatever is not zero would be a mistake of the comparison.
         assert value("groundswell_shadow_distance_total", {"head": head}) == 0
         assert value("groundswell_shadow_compared_posts_total", {"head": head}) == found.rated.sum()
+
+
+def page(server: TritonServer) -> Page:
+    return fetch_pages([server.metrics_port])[server.metrics_port]
+
+
+async def until(server: TritonServer, name: str, value: float) -> Page:
+    """Wait for the server's own count: it is written a moment after the answer."""
+    async with asyncio.timeout(120):
+        while (shown := await asyncio.to_thread(page, server)).total(name) < value:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return shown
+
+
+@pytest.mark.integration
+async def test_what_ran_out_of_time_in_the_queue_is_dropped_there_and_not_scored(
+    triton: TritonServer,
+) -> None:
+    failed, scored = "nv_inference_request_failure_total", "nv_inference_count_total"
+    patient = TritonScorer(triton.grpc_address, timeout_s=120.0)
+    hasty = TritonScorer(triton.grpc_address, timeout_s=120.0)
+    try:
+        await asyncio.gather(*(each.score_batch(["a"], [""]) for each in (patient, hasty)))
+        hasty._timeout_s = 0.05  # now that it is connected and knows the model
+        before = await until(triton, "nv_inference_request_success_total", 2)
+        # No two fit one execution: one is scored, one is next, and one is in the queue.
+        long = [
+            asyncio.create_task(
+                patient.score_batch([f"{word} {i} is late" for i in range(520)], ["en"] * 520)
+            )
+            for word in ("train", "tram", "ferry")
+        ]
+        await until(triton, "nv_inference_pending_request_count", 1)
+        for _ in range(3):
+            with pytest.raises(ScorerTimedOut):
+                await hasty.score_batch([f"bus {i} is late" for i in range(200)], ["en"] * 200)
+        await asyncio.gather(*long)
+        await until(triton, scored, before.total(scored) + 3 * 520)
+        after = await until(triton, failed, before.total(failed) + 3)
+    finally:
+        await asyncio.gather(patient.close(), hasty.close())
+    assert after.total(scored) == before.total(scored) + 3 * 520
