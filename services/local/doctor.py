@@ -16,6 +16,7 @@ from services.local.kafka_jars import are_cached, jars_folder
 from services.local.paths import PROJECT_ROOT, RuntimePaths
 from services.local.port_book import USUAL_PORTS
 from services.local.ports import is_free
+from services.local.processor import describe_extensions, meaning, read_flags
 from services.local.prometheus_server import alertmanager_program, prometheus_program
 from services.local.redis_server import redis_program
 from services.local.report import package_versions
@@ -94,6 +95,7 @@ def examine(
             "alertmanager", alertmanager_program(), "apt-get install prometheus-alertmanager"
         ),
         _ports(),
+        _processor(),
         _disk(paths),
         _memory(),
         _data(data_folder),
@@ -186,6 +188,11 @@ def _ports() -> Check:
         return Check("ports", State.GOOD, "all the usual ones are free")
     remedy = "none needed: another port is taken in its place"
     return Check("ports", State.OPTIONAL, f"in use: {', '.join(taken)}", remedy)
+
+
+def _processor() -> Check:
+    flags = read_flags()
+    return Check("processor", State.GOOD, f"{describe_extensions(flags)}: {meaning(flags)}")
 
 
 def _disk(paths: RuntimePaths) -> Check:

@@ -46,11 +46,12 @@ def one_line(snapshot: Snapshot) -> str:
     """Return the moment in one line of plain text, for logs and pipes."""
     flows = "  ".join(f"{flow.name} {flow.posts_per_s:,.0f}/s" for flow in snapshot.flows)
     busiest = snapshot.queries[0] if snapshot.queries else None
+    still = f"  {snapshot.stillness}" if snapshot.stillness else ""
     mood = "" if busiest is None else f"  {busiest.name} {_signed(busiest.sentiment)}"
     return (
         f"{_clock(snapshot.elapsed_s)}  {flows}  lag {snapshot.lag_posts:,}"
         f"  p95 {_duration(snapshot.latency_p95_s)}"
-        f"  windows {snapshot.windows_closed:,} (+{snapshot.corrections:,} corrected){mood}"
+        f"  windows {snapshot.windows_closed:,} (+{snapshot.corrections:,} corrected){mood}{still}"
     )
 
 
@@ -170,8 +171,9 @@ def _footer(snapshot: Snapshot) -> RenderableType:
         parts.append("● ", style=_STATE_STYLES.get(part.state, "dim"))
         again = f" ×{part.restarts}" if part.restarts else ""
         parts.append(f"{part.name}{again}  ", style="default" if part.state == "ready" else "dim")
-    first_line = snapshot.message.partition("\n")[0]
-    return Group(parts, Text(first_line, style="dim", no_wrap=True, overflow="ellipsis"))
+    first_line = snapshot.stillness or snapshot.message.partition("\n")[0]
+    style = "yellow" if snapshot.stillness else "dim"
+    return Group(parts, Text(first_line, style=style, no_wrap=True, overflow="ellipsis"))
 
 
 def _mood(sentiment: float | None) -> str:

@@ -24,6 +24,8 @@ class StackOptions:
         heartbeat: also send heartbeats, which windows do not show.
         metrics_stack: also start Prometheus and Alertmanager, if they are installed.
         fresh: begin with an empty broker and an empty store.
+        measured_rate: the source sends half of what the scorer is measured to do, at most so many
+            posts per second; None leaves its rate to its arguments.
         settings: further `GROUNDSWELL__…` variables for every process.
         config: settings file handed to every process; None leaves it to them to find one.
         paths: where all files go.
@@ -37,6 +39,7 @@ class StackOptions:
     heartbeat: bool = True
     metrics_stack: bool = True
     fresh: bool = False
+    measured_rate: float | None = None
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     config: Path | None = None
     paths: RuntimePaths = DEFAULT_PATHS

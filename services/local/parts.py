@@ -54,11 +54,13 @@ class Task:
         name: for messages.
         command: what is executed.
         timeout_s: how long it may take.
+        speaks: what it printed last is said to people.
     """
 
     name: str
     command: Command
     timeout_s: float = 60.0
+    speaks: bool = False
 
 
 Steps = Sequence[Stage | Task]

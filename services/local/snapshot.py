@@ -91,6 +91,7 @@ class Snapshot:
         windows: the newest first.
         parts: in starting order.
         message: the supervisor's last word.
+        stillness: why nothing is scored; "" if something is.
     """
 
     elapsed_s: float
@@ -107,3 +108,4 @@ class Snapshot:
     windows: tuple[WindowLine, ...] = ()
     parts: tuple[PartLine, ...] = ()
     message: str = ""
+    stillness: str = ""

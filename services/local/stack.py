@@ -96,6 +96,7 @@ def plan_stack(
         # The source comes last, so that the first post finds everybody there.
         Stage(tuple(Part(process) for process in processes if process.name != INGEST)),
         Stage(tuple(Part(watcher) for watcher in watchers)),
+        *planner.measuring(),
         Stage(tuple(Part(p, may_end=True) for p in processes if p.name == INGEST)),
     ]
     kept = [step for step in steps if isinstance(step, Task) or step.parts]
@@ -197,8 +198,26 @@ class _Planner:
             found.append(self._process(HEARTBEAT, (HEARTBEAT,)))
         if self._options.source:
             arguments = (INGEST, "--source", self._options.source, *self._options.ingest_arguments)
+            if self._options.measured_rate is not None:
+                arguments += (f"--options={self._rate_file}",)
             found.append(self._process(INGEST, arguments))
         return found
+
+    def measuring(self) -> list[Task]:
+        """What sets the source's rate by this machine, once the scorer is up, if that is asked."""
+        most = self._options.measured_rate
+        if most is None:
+            return []
+        words = ("-m", "services.local.demo_rate", str(self._rate_file), str(most))
+        variables = self.environment
+        if self._options.config is not None:
+            variables = variables | {"GROUNDSWELL_CONFIG": str(self._options.config.resolve())}
+        command = Command((sys.executable, *words), variables, PROJECT_ROOT)
+        return [Task("rate", command, speaks=True)]
+
+    @property
+    def _rate_file(self) -> Path:
+        return self._paths.state / "rate.toml"
 
     def own_command(self, arguments: Sequence[str]) -> Command:
         """One of Groundswell's commands, towards this stack."""

@@ -236,7 +236,7 @@ class Supervisor:
         status, output = run_to_end(task.command, task.timeout_s)
         if status != 0:
             raise ServerFailed(f"{task.name} failed with status {status}:\n{output}")
-        self._say(f"{task.name}: done")
+        self._say(output.strip().splitlines()[-1] if task.speaks else f"{task.name}: done")
 
     def _refuse_if_stopping(self) -> None:
         if self.is_stopping:

@@ -90,3 +90,19 @@ def test_options_that_a_source_does_not_have_are_refused_before_anything_starts(
     assert "unknown option 'tims'" in capsys.readouterr().err
     assert asked_words("up", "--source", "replay", "--data", str(file)) == 0
     assert [options.ingest_arguments for options in started] == [(f"--path={file}",)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--rate", "80"), ("--set", "posts_per_s=80"), ("--set", "speed=0"), ("--options", "FILE")],
+)
+def test_a_demo_whose_rate_was_said_measures_none(
+    started: list[StackOptions], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "source.toml"
+    file.write_text("posts_per_s = 80.0\n")
+    assert asked_words("demo", *(str(file) if word == "FILE" else word for word in words)) == 0
+    assert asked_words("demo") == asked_words("demo", "--set", "authors=50") == 0
+    said, *unsaid = started
+    assert said.measured_rate is None
+    assert [options.measured_rate for options in unsaid] == [200.0, 200.0]

@@ -107,3 +107,19 @@ def test_the_closer_is_told_where_alertmanager_is_and_a_setting_of_ones_own_wins
     assert plan_stack(own, usual_ports=False).environment[variable] == "http://elsewhere:9093"
     alone = plan_stack(options(tmp_path, metrics_stack=False), usual_ports=False)
     assert variable not in alone.environment
+
+
+def test_a_measured_rate_is_found_after_all_but_the_source_and_handed_to_it(tmp_path: Path) -> None:
+    stack = plan_stack(options(tmp_path, metrics_stack=False, measured_rate=200.0))
+    *_, before, measuring, last = stack.steps
+    assert isinstance(before, Stage)
+    assert isinstance(measuring, Task)
+    assert isinstance(last, Stage)
+    assert "worker-1" in [part.server.name for part in before.parts]
+    assert (
+        measuring.command.env["GROUNDSWELL__SCORER__URL"]
+        == stack.environment["GROUNDSWELL__SCORER__URL"]
+    )
+    place, most = measuring.command.argv[-2:]
+    assert most == "200.0"
+    assert last.parts[0].server.command().argv[-1] == f"--options={place}"

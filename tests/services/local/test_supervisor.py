@@ -138,6 +138,15 @@ def test_a_failing_task_stops_the_bring_up_with_its_output(tmp_path: Path) -> No
     assert not later.is_running
 
 
+def test_what_a_task_found_is_said_and_otherwise_that_it_is_done() -> None:
+    said: list[str] = []
+    command = Command((sys.executable, "-c", "print('noise'); print('130 posts/s')"))
+    Supervisor(
+        [Task("rate", command, speaks=True), Task("topics", command)], say=said.append
+    ).bring_up()
+    assert said == ["130 posts/s", "topics: done"]
+
+
 def test_a_stop_asked_for_during_the_bring_up_ends_it(tmp_path: Path) -> None:
     never_ready = program(tmp_path, "never-ready", SLEEPS, ready=lambda: False)
     supervisor = Supervisor([Stage((Part(never_ready),))])
