@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from core.errors import TransientError
 from services.local.scrape import Page, Recent, fetch_pages, quantile
@@ -17,6 +17,7 @@ _LATENCY = "groundswell_count_latency_seconds"
 _CLOSED = "groundswell_windows_closed_total"
 _CORRECTED = "groundswell_windows_corrected_total"
 _DEAD = "dead "
+_SETTLED_S = 5.0
 _STAGES = (
     ("ingest", "groundswell_posts_acknowledged_total"),
     ("scored", "groundswell_scored_posts_out_total"),
@@ -94,8 +95,15 @@ class SnapshotMaker:
             windows=window_lines(windows),
             parts=tuple(parts),
             message=message,
-            stillness=why_still(self._counters, pages.values(), parts, lag_posts),
+            stillness=self._stillness(now_s, pages.values(), parts, lag_posts),
         )
+
+    def _stillness(
+        self, now_s: float, pages: Iterable[Page], parts: Sequence[PartLine], lag_posts: int
+    ) -> str:
+        if now_s - self._started_s < _SETTLED_S:
+            return ""  # in the first seconds nothing has had time to arrive
+        return why_still(self._counters, pages, parts, lag_posts)
 
 
 def _counters(page: Page) -> dict[str, float]:

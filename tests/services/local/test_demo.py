@@ -65,7 +65,7 @@ def test_a_demo_whose_worker_is_killed_balances_its_books_and_leaves_no_process(
 ) -> None:
     paths = RuntimePaths(tmp_path, shared_cache=DEFAULT_PATHS.cache)
     options = StackOptions(
-        ingest_arguments=("--rate=200",),
+        measured_rate=200.0,
         scorer="fake",
         metrics_stack=False,
         fresh=True,
@@ -84,6 +84,7 @@ def test_a_demo_whose_worker_is_killed_balances_its_books_and_leaves_no_process(
     assert summary.faults() == []
     assert summary.books.counted > 500
     assert summary.books.windows_closed > 0
+    assert re.search(r"this machine scores [\d,]+ posts/s .*the demo sends 200", screen.getvalue())
     assert not any(process.is_alive() for process in assassin.seen)
     assert not paths.runfile.exists()
     assert re.search(r"counted \d+/s .* windows \d+", screen.getvalue())

@@ -74,3 +74,7 @@ def test_posts_in_scoring_and_posts_that_nobody_took_are_told_apart(watched: Wat
     assert "no worker has taken the 100 posts" in watched.look(10.0, RUNNING)
     watched.worker.in_flight_posts.set(64)
     assert "has had 64 posts" in watched.look(11.0, RUNNING)
+
+
+def test_nothing_is_said_before_anything_could_have_arrived(watched: Watched) -> None:
+    assert watched.look(2.0, RUNNING) == ""
