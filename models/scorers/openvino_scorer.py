@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from core.errors import ScorerRefused, ScorerUnavailable
+from core.errors import ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings
 from models.scorers.edge import Asked, checked
@@ -34,7 +34,7 @@ class OpenVinoScorer:
         try:
             scored = await asyncio.wait_for(scoring, self._timeout_s)
         except TimeoutError as error:
-            raise ScorerUnavailable(
+            raise ScorerTimedOut(
                 f"the in-process model took longer than {self._timeout_s:g} s for "
                 f"{len(texts)} posts"
             ) from error

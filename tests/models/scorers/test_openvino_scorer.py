@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import ConfigError, ScorerRefused, ScorerUnavailable
+from core.errors import ConfigError, ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.labels import HEADS
 from core.ports import Scorer
 from core.settings import ScorerSettings
@@ -96,7 +96,7 @@ async def test_openvino_keeps_nonsense_out(check: NonsenseCheck, kind: str) -> N
 async def test_timeout_becomes_unavailable() -> None:
     service = StuckService()
     scorer = OpenVinoScorer(service, timeout_s=0.05)  # type: ignore[arg-type]
-    with pytest.raises(ScorerUnavailable, match=r"longer than 0\.05 s"):
+    with pytest.raises(ScorerTimedOut, match=r"longer than 0\.05 s"):
         await scorer.score_batch(["x"], [""])
     service.released.set()
     await scorer.close()
