@@ -83,6 +83,10 @@ class PatientScorer:
         middle = len(texts) // 2
         first = await self.score(texts[:middle], langs[:middle])
         second = await self.score(texts[middle:], langs[middle:])
+        versions = {half.scores.model_version for half in (first, second) if half.scores}
+        if len(versions) > 1:
+            # The model was replaced between the halves, and a batch has one version.
+            return await self.score(texts, langs)
         late = {row + middle: why for row, why in second.unscored.items()}
         return Scored(_joined(first.scores, second.scores), {**first.unscored, **late})
 

@@ -171,3 +171,19 @@ async def test_a_single_post_that_is_not_answered_in_time_is_waited_for():
     scored = await patient.score(["a"], [""])
     assert scored.unscored == {}
     assert scored.scores is not None
+
+
+async def test_a_batch_whose_halves_were_scored_by_two_models_is_scored_again():
+    class Replaced(Scripted):
+        async def score_batch(self, texts, langs):
+            scores = await super().score_batch(texts, langs)
+            version = "m-1" if len(self.calls) <= 2 else "m-2"  # replaced after the first half
+            return ScoreBatch(version, scores.rated, scores.heads)
+
+    scorer = Replaced(poison="bad")
+    patient, _, _ = _patient(scorer)
+    scored = await patient.score(["a", "bb", "bad", "cccc"], [""] * 4)
+    assert scored.scores is not None
+    assert scored.scores.model_version == "m-2"
+    assert scored.scores.heads["sentiment"][:, 0].tolist() == [1, 2, 4]
+    assert scored.unscored == {2: REFUSED}
