@@ -1,20 +1,32 @@
 -- What posts have added, and what is to happen to it, as it will be; third part of the apply.
 
 -- A contribution is {start, stratum, counters, queries}: what one post added, to each of its queries.
+-- Types are looked at one by one: to Lua's arithmetic "60" is a number, and a map may be a list.
+local function is_integer(value)
+  return type(value) == 'number' and value % 1 == 0 and value <= MOST and value >= -MOST
+end
+
+local function are_all(values, is_one, fewest)
+  local count = 0
+  for _ in pairs(type(values) == 'table' and values or {}) do
+    count = count + 1
+    if not is_one(values[count]) then
+      return false
+    end
+  end
+  return count >= fewest
+end
+
+local function is_name(value)
+  return type(value) == 'string'
+end
+
 local function contribution_of(blob)
   local is_right, c, more = pcall(unpack_message, blob)
-  local function is_sound()
-    add_array({}, c[3], 1, 0)
-    for i = 1, #c[4] do
-      is_right = is_right and type(c[4][i]) == 'string'
-    end
-    return c[1] % 1 == 0 and #c == 4 and #c[3] > 0 and type(c[2]) == 'string'
-  end
-  if is_right and type(c) == 'table' and more == nil then
-    local raised, sound = pcall(is_sound)
-    if raised and sound and is_right then
-      return c
-    end
+  if is_right and more == nil and length_of(blob) == 4 and is_integer(c[1])
+    and is_name(c[2]) and string.find(c[2], '^[^|]*|[^|]*|[^|]*$')
+    and are_all(c[3], is_integer, 4) and are_all(c[4], is_name, 1) then
+    return c
   end
 end
 

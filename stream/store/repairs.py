@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,9 +11,10 @@ import msgspec
 from stream.store import keys
 from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
 from stream.store.increments import Contribution, Published
-from stream.store.quarantine import MOST
+from stream.store.quarantine import MOST, STRATUM_BARS, STRATUM_WIDTH
 
 _AT_ONCE: Final = 1_000
+_SHARD: Final = re.compile(rb"(?:kept|seen):[0-9]{1,15}:[0-9]{1,5}")
 _contribution: Final = msgspec.msgpack.Decoder(Contribution)
 
 
@@ -45,7 +47,9 @@ class StateRepairs:
                 async for key in self._redis.scan_iter(
                     match=f"{prefix}{kind}:[0-9]*", count=_AT_ONCE
                 ):
-                    names.append(key.removeprefix(prefix.encode()))
+                    name = key.removeprefix(prefix.encode())
+                    if _SHARD.fullmatch(name):
+                        names.append(name)
         wrong: list[bytes] = []
         for first in range(0, len(names), _AT_ONCE):
             some = names[first : first + _AT_ONCE]
@@ -157,10 +161,16 @@ class StateRepairs:
 
 
 def _is_contribution(blob: bytes, *, may_be_empty: bool) -> bool:
+    """Tell what `contribution_of` of `contributions.lua` tells."""
     if not blob:
         return may_be_empty
     try:
         found = _contribution.decode(blob)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
-    return bool(found.counters) and max(map(abs, found.counters)) <= MOST
+    return (
+        len(found.counters) >= STRATUM_WIDTH
+        and max(map(abs, (found.start_s, *found.counters))) <= MOST
+        and found.stratum.count("|") == STRATUM_BARS
+        and bool(found.queries)
+    )
