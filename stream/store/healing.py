@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from core.logs import get_logger
 from stream.store import keys
-from stream.store.client import answers, redis_faults
+from stream.store.client import answers, is_wrong_value, redis_faults
+from stream.store.quarantine import integer
 
 _log = get_logger(__name__)
 
@@ -34,11 +35,12 @@ async def heal(client: Any, partition: int, key: str) -> bool:
         scored = {number: number for number in numbers}
     elif name == "ahead-due":
         # When each was said is lost: all are kept for as long as those of the last hour.
-        async with redis_faults():
-            ids = await client.hkeys(f"{prefix}ahead")
-            watermark = await client.hget(keys.cursor(partition), "watermark")
-        hour = max(0, int(watermark or 0)) // 3_600_000
-        scored = dict.fromkeys(ids, hour)
+        pipe = client.pipeline(transaction=False)
+        pipe.hkeys(f"{prefix}ahead")
+        pipe.hget(keys.cursor(partition), "watermark")
+        ids, watermark = await answers(pipe)
+        hour = max(0, _integer_or(0, watermark)) // 3_600_000
+        scored = {} if is_wrong_value(ids) else dict.fromkeys(ids, hour)
     elif name == "dirty":
         await _replace(client, partition, key)
         await _all_dirty(client, partition)
@@ -78,7 +80,8 @@ async def _all_dirty(client: Any, partition: int) -> None:
     pipe.hget(keys.cursor(partition), "closed")
     pipe.zrange(f"{prefix}starts", 0, -1)
     closed, starts = await answers(pipe)
-    marks = {start: "healed" for start in starts if closed and float(start) < float(closed)}
+    closed_s = _integer_or(-1, closed)
+    marks = {start: "healed" for start in starts if _integer_or(closed_s, start) < closed_s}
     if marks:
         async with redis_faults():
             await client.hset(f"{prefix}dirty", mapping=marks)
@@ -90,7 +93,14 @@ async def _numbers(client: Any, prefix: str) -> Iterable[int]:
     async with redis_faults():
         # The braces of a hash tag are plain letters to a pattern.
         async for key in client.scan_iter(match=f"{prefix}*", count=1_000):
-            number = key.decode(errors="replace").removeprefix(prefix).partition(":")[0]
-            if number.isdecimal():
-                found.add(int(number))
-    return found
+            number = key.removeprefix(prefix.encode()).partition(b":")[0]
+            found.add(_integer_or(-1, number))
+    return found - {-1}
+
+
+def _integer_or(otherwise: int, raw: bytes | None) -> int:
+    """Return a stored integer; something else may be unreadable beside the index."""
+    try:
+        return integer(raw or b"")
+    except ValueError:
+        return otherwise

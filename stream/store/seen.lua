@@ -21,7 +21,9 @@ end
 
 local known, wrong = {}, {}
 for _, hour in ipairs(redis.call('ZRANGE', p .. 'seen-hours', 0, -1)) do
-  known[tonumber(hour) or ''] = true
+  if string.find(hour, '^%d+$') then -- to `tonumber` "nan" is a number
+    known[tonumber(hour)] = true
+  end
 end
 for _, field in ipairs(redis.call('HKEYS', p .. 'quarantine')) do
   local hour, shard = string.match(field, '^seen|(%d+)|(%d+)$')
