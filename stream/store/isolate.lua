@@ -1,8 +1,8 @@
 -- Set aside what a reader of panes could not read, if it is still there as the reader found it.
 --
 -- ARGV[1]  ms since 1970, for people
--- ARGV     start, query, why, counters, strata (as they were read), start, ...; with the query "*"
---          a whole key was of another type, and without counters and strata it was the authors
+-- ARGV     start, query, why, counters, strata (as they were read), start, ...; without counters
+--          and strata it was the authors, or with the query "*" a whole key of another type
 -- Returns how many were set aside, or {2, key, field, found, expected} if the partition itself
 -- cannot be read.
 
@@ -15,7 +15,7 @@ for i = 2, #ARGV, 5 do
   local start, query, why, counters, strata = unpack(ARGV, i, i + 4)
   local pane, of_strata = p .. 'pane:' .. start, p .. 'strata:' .. start
   local is_wrong = false
-  if query == '*' then
+  if query == '*' and counters == '' and strata == '' then
     for _, key in ipairs({pane, of_strata}) do
       local found = redis.call('TYPE', key).ok
       is_wrong = is_wrong or found ~= 'hash' and found ~= 'none'

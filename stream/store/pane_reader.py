@@ -87,10 +87,11 @@ async def read_panes(client: Any, partitions: Sequence[int], starts: Sequence[in
     owners: list[tuple[int, int, str]] = []
     for place, counters, strata in zip(asked, found[::2], found[1::2], strict=True):
         if is_wrong_value(counters) or is_wrong_value(strata):
-            read.missing.append(Missing(place[1], place[0], EVERY, _WRONGTYPE, (b"", b"")))
+            raw = (EVERY.encode(), b"", b"")
+            read.missing.append(Missing(place[1], place[0], EVERY, _WRONGTYPE, raw))
             continue
         for raw_query in sorted({*counters, *strata} - {_HEARTBEAT}):
-            raw = (counters.get(raw_query, b""), strata.get(raw_query, b""))
+            raw = (raw_query, counters.get(raw_query, b""), strata.get(raw_query, b""))
             query = raw_query.decode(errors="backslashreplace")
             if _add_share(read, place, query, raw):
                 owners.append((place[1], place[0], query))
@@ -105,14 +106,15 @@ async def read_panes(client: Any, partitions: Sequence[int], starts: Sequence[in
 
 
 def _add_share(
-    read: PanesRead, place: tuple[int, int], query: str, raw: tuple[bytes, bytes]
+    read: PanesRead, place: tuple[int, int], query: str, raw: tuple[bytes, bytes, bytes]
 ) -> bool:
     """Add the share of a partition; False if it cannot be read, and is noted as missing."""
     start_s, partition = place
     try:
-        if not raw[0]:
+        _, packed, of_strata = raw
+        if not packed:
             raise ValueError("strata without counters")
-        counters, strata = counters_of(raw[0]), strata_of(raw[1]) if raw[1] else {}
+        counters, strata = counters_of(packed), strata_of(of_strata) if of_strata else {}
     except ValueError as error:
         why = f"{error}, expected integers within 2^53"
         read.missing.append(Missing(partition, start_s, query, why, raw))
@@ -133,6 +135,7 @@ async def _add_authors(
     for (partition, start_s, query), count in zip(listed, await answers(pipe), strict=True):
         if is_wrong_value(count):
             why = "no HyperLogLog of authors (WRONGTYPE)"
-            read.missing.append(Missing(partition, start_s, query, why, (b"", b"")))
+            raw = (query.encode(), b"", b"")
+            read.missing.append(Missing(partition, start_s, query, why, raw))
         else:
             read.panes[start_s][query].authors += int(count)
