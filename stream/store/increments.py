@@ -6,6 +6,7 @@ in plain Python for comparison.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,6 +19,8 @@ from stream.store.quarantine import MOST
 
 _INT: Final = frozenset({int})
 _encoder: Final = msgspec.msgpack.Encoder()
+
+_PUBLISHED: Final = re.compile(r"([0-9]{1,15}):(\w+):(sent|sending)", re.ASCII)
 
 DELETED: Final = b""
 """The blob of an operation that deletes."""
@@ -251,6 +254,12 @@ class Published:
 
     @classmethod
     def unpacked(cls, stored: str) -> Published:
-        """Return what `packed` made a string of."""
-        revision, digest, state = stored.split(":")
-        return cls(int(revision), digest, state == "sent")
+        """Return what `packed` made a string of.
+
+        Raises:
+            ValueError: It made no such string.
+        """
+        found = _PUBLISHED.fullmatch(stored)
+        if found is None:
+            raise ValueError(stored[:64])
+        return cls(int(found[1]), found[2], found[3] == "sent")

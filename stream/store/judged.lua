@@ -16,7 +16,7 @@ for _, name in ipairs({'judge', 'states', 'open', 'outbox'}) do
     return 2
   end
 end
-if not string.find(redis.call('HGET', judge, 'said') or '0', '^%d+$') then
+if not string.find(redis.call('HGET', judge, 'said') or '0', '^%d%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?$') then
   redis.call('HDEL', judge, 'said') -- numbers only order the outbox, which is emptied at once
 end
 local last = redis.call('HGET', judge, 'token') or ''

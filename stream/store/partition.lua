@@ -69,6 +69,8 @@ local function read_cursor(now)
     local value = string.find(flat[i + 1], '^%-?%d+$') and tonumber(flat[i + 1])
     if not value or value > MOST or value < -MOST then
       return nil, {2, cursor_key, flat[i], string.sub(flat[i + 1], 1, 64), 'an integer'}
+    elseif value < -1 and (flat[i] == 'posts' or flat[i] == 'post-events') then
+      return nil, {2, cursor_key, flat[i], flat[i + 1], 'an offset'}
     end
     fields[flat[i]] = value
   end

@@ -10,7 +10,7 @@ number.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -29,6 +29,17 @@ KINDS: Final[tuple[Kind, ...]] = (
 EVERY: Final = "*"
 """Stands for all queries of a pane."""
 
+_OF_PANE: Final = re.compile(r"-?[0-9]{1,15}\|.*", re.DOTALL)
+_OF_SHARD: Final = re.compile(r"[0-9]{1,15}\|[0-9]{1,5}")
+_NAMES: Final[dict[str, re.Pattern[str]]] = {
+    "pane": _OF_PANE,
+    "authors": _OF_PANE,
+    "kept": re.compile(rf"[0-9a-f]+|{_OF_SHARD.pattern}"),
+    "ahead": re.compile(r"[0-9a-f]*|\*"),
+    "seen": _OF_SHARD,
+    "rebuild": re.compile(r"(?:posts|post-events)\|[0-9]{1,15}"),
+}
+"""Kind of an entry -> the rest of its name; a name that is none of these has another writer."""
 _INTEGER: Final = re.compile(rb"-?\d{1,19}")
 _ints: Final = msgspec.msgpack.Decoder(list[int])
 _strata: Final = msgspec.msgpack.Decoder(dict[str, list[int]])
@@ -96,17 +107,13 @@ def read_entry(partition: int, field: bytes, value: bytes) -> SetAside:
     place = tuple(rest.split("|", 1))
     try:
         noted = msgspec.json.decode(value, type=_Noted)
-        if kind not in KINDS or (kind in ("pane", "authors") and not _is_start(place)):
-            raise ValueError(kind)
-    except (msgspec.MsgspecError, ValueError):
+        if kind not in KINDS or not _NAMES[kind].fullmatch(rest):
+            raise ValueError(rest)
+    except (msgspec.MsgspecError, ValueError, KeyError):
         return SetAside(partition, field, value, "unknown", (), -1, -1, "no entry", "an entry")
     return SetAside(
         partition, field, value, kind, place, noted.posts, noted.events, noted.found, noted.expected
     )
-
-
-def _is_start(place: Sequence[str]) -> bool:
-    return len(place) == 2 and re.fullmatch(r"-?\d{1,15}", place[0]) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +125,15 @@ class Missing:
         start_s: Start of the pane in seconds since 1970; None if all panes are meant.
         query: The name of the query; `EVERY` if all are meant.
         why: What was found and what was expected.
-        raw: Counters and strata as they were read, of what was not set aside yet.
+        raw: Name of the query, counters and strata as they were read, of what was not set aside
+            yet: a name that is no UTF-8 is another one in `query`.
     """
 
     partition: int
     start_s: int | None
     query: str
     why: str
-    raw: tuple[bytes, bytes] | None = None
+    raw: tuple[bytes, bytes, bytes] | None = None
 
     def __str__(self) -> str:
         """Return what people read."""

@@ -236,7 +236,8 @@ class RedisStore(CloserState):
         by_partition: dict[int, list[Any]] = {}
         for one in missing:
             if one.raw is not None:
-                named = (one.start_s, one.query, one.why.partition(", expected")[0], *one.raw)
+                name, *raw = one.raw
+                named = (one.start_s, name, one.why.partition(", expected")[0], *raw)
                 by_partition.setdefault(one.partition, []).extend(named)
         done = 0
         for partition, arguments in by_partition.items():
@@ -262,6 +263,8 @@ def _state_of(partition: int, stored: Any) -> PartitionState:
             fields[name] = integer(value)
         except ValueError as error:
             raise StateUnreadable(partition, f"{key} {name}", str(error), "an integer") from error
+        if name in (POSTS, POST_EVENTS) and fields[name] < -1:
+            raise StateUnreadable(partition, f"{key} {name}", str(fields[name]), "an offset")
         if fields[name] * _TIMES_MS.get(name, 0) > now_ms() + _DAY_MS:
             raise StateUnreadable(
                 partition, f"{key} {name}", f"{fields[name]}, a time to come", "one until tomorrow"

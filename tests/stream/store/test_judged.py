@@ -113,3 +113,13 @@ async def test_any_number_of_states_is_read_whole(alerts: AlertState, count: int
     states = {f"q{n}": b"state %d" % n for n in range(count)}
     await alerts.save(1, "", "t1", JudgeSave(states))
     assert (await alerts.load()).states == states
+
+
+@pytest.mark.parametrize("said", ["x", "-1", "1.5", str(2**63 - 1), "9" * 20, "9" * 400])
+async def test_alerts_are_numbered_whatever_stands_in_the_place_of_their_count(
+    alerts: AlertState, redis_server: RedisServer, said: str
+) -> None:
+    with redis.Redis.from_url(redis_server.url.removesuffix("/0") + f"/{DATABASE}") as client:
+        client.hset("{closer}:judge", "said", said)
+    assert await alerts.save(1, "", "t1", JudgeSave(said=_said(1, 2)))
+    assert await alerts.unpublished() == [(1, b"record 1"), (2, b"record 2")]

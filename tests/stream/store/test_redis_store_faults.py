@@ -146,11 +146,11 @@ async def test_dirty_panes_are_told_by_partition_and_only_what_did_not_change_is
     assert await store.close_through([0, 1], START + 120) == 2
     marks = await store.dirty([0, 1])
     assert marks == {
-        START: {0: "closed", 1: "closed"}, START + 60: {0: "closed", 1: "closed"},
+        START: {0: b"closed", 1: b"closed"}, START + 60: {0: b"closed", 1: b"closed"},
     }  # fmt: skip
     await store.apply(1, _batch(1, START))
     await store.clean(marks)
-    assert await store.dirty([0, 1]) == {START: {1: "posts:2"}}
+    assert await store.dirty([0, 1]) == {START: {1: b"posts:2"}}
     await store.clean({})
 
 

@@ -142,7 +142,7 @@ async def _try(coroutine: object) -> StateUnreadable | None:
     return None
 
 
-async def _lives_through(url: str, overwrite: Callable[[Client], object], said: str) -> None:
+async def lives_through(url: str, overwrite: Callable[[Client], object], said: str) -> None:
     """Overwrite something of partition 0, go on counting, repair, and compare with the program."""
     store = RedisStore(RedisSettings(url=url), HORIZONS)
     try:
@@ -243,7 +243,7 @@ def test_key_of_any_other_type_is_named_and_repaired(url: str, kind: str, wrong:
         client.delete(key)
         WHOLE[wrong](client, key)
 
-    asyncio.run(_lives_through(url, overwrite, key))
+    asyncio.run(lives_through(url, overwrite, key))
 
 
 VALUED = sorted(kind for kind, (_, field) in PLACES.items() if field is not None)
@@ -256,7 +256,7 @@ def test_value_of_any_kind_is_named_and_repaired(url: str, kind: str, value: byt
     if not _is_rubbish(kind, value):
         return
     key, field = PLACES[kind]
-    asyncio.run(_lives_through(url, lambda client: client.hset(key, field, value), key))
+    asyncio.run(lives_through(url, lambda client: client.hset(key, field, value), key))
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
@@ -265,7 +265,7 @@ def test_known_rubbish_in_every_place_is_repaired(url: str, name: str) -> None:
     for kind in ("{p}:pane:<start>", "{p}:strata:<start>", "{p}:kept:<hour>:<n>"):
         if _is_rubbish(kind, value):
             key, field = PLACES[kind]
-            asyncio.run(_lives_through(url, lambda c, k=key, f=field: c.hset(k, f, value), key))
+            asyncio.run(lives_through(url, lambda c, k=key, f=field: c.hset(k, f, value), key))
 
 
 @pytest.mark.parametrize("key", ["starts", "dirty", "seen-hours", "kept-hours", "ahead-due"])
@@ -276,7 +276,7 @@ def test_members_that_are_no_times_are_passed_over(url: str, key: str) -> None:
         else:
             client.zadd(f"{{0}}:{key}", {b"\xff": 0, "x": 1, "12.5": 12})
 
-    asyncio.run(_lives_through(url, overwrite, key))
+    asyncio.run(lives_through(url, overwrite, key))
 
 
 @pytest.mark.parametrize("field", ["watermark", "closed", "forgotten"])
@@ -284,7 +284,7 @@ def test_time_far_ahead_in_a_cursor_is_no_time(url: str, field: str) -> None:
     year_9999 = 253_370_764_800 * (1_000 if field == "watermark" else 1)
     overwrite = {field: year_9999}
     asyncio.run(
-        _lives_through(url, lambda client: client.hset("{0}:cursor", mapping=overwrite), field)
+        lives_through(url, lambda client: client.hset("{0}:cursor", mapping=overwrite), field)
     )
 
 
