@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,6 +42,8 @@ DEAD_POSTS: Final = "dead-posts"
 SOURCE_PARTITION_HEADER: Final = "source-partition"
 SOURCE_OFFSET_HEADER: Final = "source-offset"
 SOURCE_TOPIC_HEADER: Final = "source-topic"
+_MAX_OFFSET_DIGITS: Final = 19
+"""Of 63 bits; Python refuses to read a number of thousands of digits."""
 
 TOPICS: Final[dict[str, TopicSpec]] = {
     spec.name: spec
@@ -57,3 +60,14 @@ TOPICS: Final[dict[str, TopicSpec]] = {
         TopicSpec(DEAD_POSTS, "topic|partition|offset", 1, 30 * _DAY_MS, False, "dead-post"),
     )
 }
+
+
+def source_offset(headers: Iterable[tuple[str, bytes]]) -> int:
+    """Return the offset that a record says it was made from, -1 if it is a stranger's.
+
+    Example:
+        >>> source_offset([("source-offset", b"12")]), source_offset([("source-offset", b"-3")])
+        (12, -1)
+    """
+    found = dict(headers).get(SOURCE_OFFSET_HEADER, b"")
+    return int(found) if found.isdigit() and len(found) <= _MAX_OFFSET_DIGITS else -1

@@ -24,7 +24,7 @@ from services.kafka_client import read_topic
 from services.kafka_client.messages import Record
 from stream.shifts.explanation import Candidate, choose_examples, telling_terms, to_alert
 from stream.shifts.signals import ShiftSignal
-from stream.topics import POSTS, SCORED_POSTS, SOURCE_OFFSET_HEADER
+from stream.topics import POSTS, SCORED_POSTS, source_offset
 
 _log = get_logger(__name__)
 
@@ -118,7 +118,7 @@ class TextEvidence:
         for record in read_topic(self._kafka, SCORED_POSTS, last=self._last):
             post = _of(signal, record)
             if post is not None:
-                wanted[record.partition, _offset(record)] = post
+                wanted[record.partition, source_offset(record.headers)] = post
         said = Said()
         for record in read_topic(self._kafka, POSTS, last=self._last) if wanted else ():
             post = wanted.get((record.partition, record.offset))
@@ -142,11 +142,6 @@ def _of(signal: ShiftSignal, record: Record) -> ScoredPost | None:
 
 def _pane_s(post: ScoredPost) -> int:
     return epoch_ms(post.pane_start or post.event_at) // 1000
-
-
-def _offset(record: Record) -> int:
-    found = dict(record.headers).get(SOURCE_OFFSET_HEADER, b"")
-    return int(found) if found.isdigit() else -1  # a stranger's: no post is at -1
 
 
 def _text(record: Record) -> str:

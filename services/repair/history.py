@@ -21,7 +21,7 @@ from core.schemas import PostEvent, ScoredPost
 from services.kafka_client.messages import Record
 from stream.intake import id_hash
 from stream.store.increments import Contribution
-from stream.topics import POST_EVENTS, POSTS, SOURCE_OFFSET_HEADER, SOURCE_TOPIC_HEADER
+from stream.topics import POST_EVENTS, POSTS, SOURCE_TOPIC_HEADER, source_offset
 from stream.windows.increments import MicroScores, counter_matrix
 
 _HOUR = timedelta(hours=1)
@@ -61,8 +61,8 @@ class History:
             if number == 0 and record.offset > 0:
                 self.begins_ms = record.timestamp_ms
             headers = dict(record.headers)
-            offset = headers.get(SOURCE_OFFSET_HEADER, b"")
-            if not offset.isdigit():
+            offset = source_offset(record.headers)
+            if offset < 0:
                 continue  # a stranger's: ours say where they come from
             try:
                 post = scored_post_decoder.decode(record.value or b"")
@@ -70,9 +70,9 @@ class History:
                 self.unreadable += 1
                 continue
             if headers.get(SOURCE_TOPIC_HEADER) == POST_EVENTS.encode():
-                self.edits[int(offset)] = post
+                self.edits[offset] = post
             elif headers.get(SOURCE_TOPIC_HEADER) == POSTS.encode() and wanted(post):
-                self.posts[int(offset)] = post
+                self.posts[offset] = post
 
     def read_events(self, records: Iterable[Record]) -> None:
         """Take the edits and deletions of `post-events` in."""

@@ -103,6 +103,13 @@ class Repair:
         wanted = self._wanted
         every = await self._store.partitions()
         chosen = every if wanted.partition is None else [wanted.partition]
+        if not set(chosen) <= set(every):
+            has = ", ".join(map(str, every)) or "none"
+            self._found.left.append(
+                f"partition {wanted.partition} has nothing in the store: expected one that has, "
+                f"which are {has}"
+            )
+            return self._found
         _, faults = await self._store.readable_states(chosen)
         starts = [s for s in await self._store.pane_starts(chosen) if wanted.start_s in (None, s)]
         for first in range(0, len(starts), PANES_AT_ONCE):

@@ -110,3 +110,12 @@ def test_edit_replaces_what_its_post_said_and_a_deletion_stands() -> None:
         [_record(0, _scored(1, 5), 0), edited], [_event("delete", 1, 0), _event("edit", 1, 1)]
     )
     assert history.standing(id_hash("s", "1"), _scored(1, 5), 9) is None
+
+
+def test_record_with_an_offset_of_too_many_digits_is_a_strangers() -> None:
+    ours = _record(0, _scored(1, 5), 0)
+    headers = ((SOURCE_TOPIC_HEADER, POSTS.encode()), (SOURCE_OFFSET_HEADER, b"9" * 5_000))
+    strange = Record(0, 1, None, encode(_scored(2)), headers, 0)
+    history = _read([ours, strange])
+    assert [post.id for _, post in history.counted(9)] == ["1"]
+    assert history.unreadable == 0
