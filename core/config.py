@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final, cast, get_type_hints
 
@@ -126,6 +127,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
                 text = Path(text).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise ConfigError(f"{variable} = {text!r}: cannot be read: {error}") from error
+            except UnicodeDecodeError:  # what it quotes is a part of the secret
+                raise ConfigError(f"{variable} = {text!r}: expected a file in UTF-8") from None
         tree.setdefault(section, {})[field] = text
     return tree
 
@@ -173,6 +176,8 @@ def _build_section(
         try:
             # strict=False: the environment has only strings ("60", "true")
             values[field] = msgspec.convert(raw, expected, strict=not isinstance(raw, str))
+            if isinstance(values[field], float) and not isfinite(values[field]):
+                faults.append(f"{name}.{field} = {raw!r}: expected a finite number")
         except msgspec.ValidationError as error:
             faults.append(f"{name}.{field} = {raw!r}: {str(error)[:1].lower()}{str(error)[1:]}")
     return (kind(**values) if not faults else None), faults

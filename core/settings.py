@@ -16,7 +16,7 @@ BatchPosts = Annotated[int, Meta(ge=1, le=4096)]
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 HOSTNAME: Final = "{hostname}"
-Instance = Annotated[str, Meta(pattern=r"^(\{hostname\}|[A-Za-z0-9._-]){0,249}$")]
+Instance = Annotated[str, Meta(pattern=r"^(?!\.\.?\Z)(\{hostname\}|[A-Za-z0-9._-]){0,249}\Z")]
 
 
 class Secret:

@@ -12,11 +12,12 @@ windows, `take()` and exactly-once mode are not used: state is in the store, beh
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import faust
 from aiokafka import AIOKafkaProducer
@@ -25,7 +26,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from faust.tables import TableManager
 from faust.types import TP
 
-from core.errors import BrokerUnavailable, FatalError
+from core.errors import BrokerUnavailable, ConfigError, FatalError
 from core.logs import get_logger
 from core.settings import HOSTNAME, KafkaSettings, Settings, WorkerSettings
 from stream.engine import Engine
@@ -35,6 +36,8 @@ from stream.transport import RecordRunTransport, owned
 _log = get_logger(__name__)
 
 PRODUCER_BATCH_BYTES = 524_288
+_INSTANCE: Final = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._-]{0,249}")
+"""What Kafka takes for the name of a member; the name of a machine may be another one."""
 
 
 class RecordRunSchema(faust.Schema):
@@ -100,8 +103,18 @@ def make_app(settings: Settings, engine: Engine) -> Any:
 
 
 def instance_of(worker: WorkerSettings) -> str | None:
-    """Return the instance id of this worker in its group, None for a dynamic member."""
-    return worker.instance.replace(HOSTNAME, socket.gethostname()) or None
+    """Return the instance id of this worker in its group, None for a dynamic member.
+
+    Raises:
+        ConfigError: With the name of this machine in it, Kafka would refuse it.
+    """
+    instance = worker.instance.replace(HOSTNAME, socket.gethostname())
+    if not _INSTANCE.fullmatch(instance):
+        raise ConfigError(
+            f"worker.instance = {worker.instance!r}: it is {instance!r} on this machine, expected "
+            "at most 249 of A-Z, a-z, 0-9, full stop, underscore and hyphen, and not . or .."
+        )
+    return instance or None
 
 
 def _add_agent(app: Any, topic: str, engine: Engine) -> None:

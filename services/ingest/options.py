@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 import msgspec
 
@@ -40,10 +41,22 @@ def load_options(
             raise ConfigError(
                 f"{path or 'source options'}: unknown option {key!r}{did_you_mean(key, known)}"
             )
+    _check_finite(tree, path)
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path or 'source options'}: {error}") from error
+
+
+def _check_finite(given: Mapping[str, Any], path: Path | None, within: str = "") -> None:
+    """Refuse nan and inf: no bound holds against them, since every comparison with nan fails."""
+    for key, value in given.items():
+        if isinstance(value, dict):
+            _check_finite(cast("dict[str, Any]", value), path, f"{within}{key}.")
+        elif isinstance(value, float) and not isfinite(value):
+            raise ConfigError(
+                f"{path or 'source options'}: {within}{key} = {value}: expected a finite number"
+            )
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -141,6 +141,20 @@ def test_secret_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         load(environ={"GROUNDSWELL__REDIS__PASSWORD_FILE": str(tmp_path / "none")})
 
 
+def test_secret_file_that_is_no_text_is_named_and_not_quoted(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"AUTHOR_KEY_FILE = .*expected a file in UTF-8") as said:
+        load(environ={"GROUNDSWELL__INGEST__AUTHOR_KEY_FILE": str(file)})
+    assert "0xff" not in str(said.value)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "inf", "nan"])
+def test_number_without_an_end_is_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"scorer\.timeout_s = '?(inf|nan)'?: expected"):
+        build({"scorer": {"timeout_s": value}})
+
+
 def test_field_that_ends_in_file_and_is_no_secret_is_itself() -> None:
     settings = load(environ={"GROUNDSWELL__KAFKA__SSL_CA_FILE": "/etc/ca.pem"})
     assert settings.kafka.ssl_ca_file == "/etc/ca.pem"

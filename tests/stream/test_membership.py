@@ -116,6 +116,16 @@ def test_an_instance_may_be_the_host_and_must_be_a_word() -> None:
     host = instance_of(build({"worker": {"instance": "{hostname}"}}).worker)
     assert host
     assert "{" not in host
-    for refused in ("two words", "a/b", "{host}", "x" * 250):
+    for refused in ("two words", "a/b", "{host}", "x" * 250, ".", "..", "w\n", "{hostname"):
         with pytest.raises(ConfigError, match=r"worker\.instance"):
             build({"worker": {"instance": refused}})
+
+
+@pytest.mark.parametrize("host", ["two words", "h\u00f6st", "a/b", "x" * 250, "."])
+def test_name_of_a_host_that_kafka_would_refuse_is_said_with_the_key(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    with pytest.raises(ConfigError, match=r"worker\.instance = '\{hostname\}'.*expected") as said:
+        instance_of(build({"worker": {"instance": "{hostname}"}}).worker)
+    assert repr(host) in str(said.value)
