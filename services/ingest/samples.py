@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Sample(msgspec.Struct, frozen=True):
     `sealed_by` is the id of the author key that they are encrypted under; "" if they are plain.
     """
 
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     detail: str
     size: int
     payload: bytes
@@ -95,14 +95,19 @@ class SampleStore:
             return
         self._next_expiry_s = self._clock.monotonic() + EXPIRE_EVERY_S
         oldest = self._clock.now() - timedelta(seconds=MAX_AGE_S)
-        try:
-            for path in self._directory.glob("*.samples/*"):
-                sample = _read(path)
-                is_bare = sample is not None and bool(self._sealer.key_id) and not sample.sealed_by
-                if sample is None or sample.at < oldest or is_bare:
+        faults: list[str] = []
+        for path in self._directory.glob("*.samples/*"):
+            sample = _read(path)
+            is_bare = sample is not None and bool(self._sealer.key_id) and not sample.sealed_by
+            if sample is None or sample.at < oldest or is_bare:
+                try:
                     path.unlink(missing_ok=True)
-        except OSError as error:
-            get_logger(__name__).warning("old samples were not deleted", error=str(error))
+                except OSError as error:  # one that stays keeps no other
+                    faults.append(str(error))
+        if faults:
+            get_logger(__name__).warning(
+                "old samples were not deleted", number=len(faults), error=faults[0]
+            )
 
     def _write(self, sample: Sample) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

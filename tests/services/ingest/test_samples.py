@@ -87,3 +87,23 @@ def test_a_place_that_cannot_be_written_costs_the_sample_only(tmp_path: Path) ->
     blocked = tmp_path / "bluesky.samples"
     blocked.write_text("a file where a folder should be")
     assert not SampleStore(tmp_path, "bluesky", ManualClock(START)).keep(b"x", "kind")
+
+
+def test_file_without_a_zone_is_no_sample_and_stops_nothing(tmp_path: Path) -> None:
+    store = SampleStore(tmp_path, "bluesky", ManualClock(START))
+    store.keep(b"right", "kind")
+    strange = tmp_path / "bluesky.samples" / "001.json"
+    strange.write_text('{"at":"2026-03-01T00:00:00","detail":"d","size":1,"payload":"YQ=="}')
+    assert [sample.payload for sample in store.samples()] == [b"right"]
+    store.expire_when_due()
+    assert not strange.exists()
+
+
+def test_what_cannot_be_deleted_keeps_no_old_sample_of_any_source(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    for source in ("bluesky", "mastodon", "reddit"):
+        SampleStore(tmp_path, source, clock).keep(b"old", "kind")
+        (tmp_path / f"{source}.samples" / "folder").mkdir()
+    clock.advance(MAX_AGE_S + 1)
+    SampleStore(tmp_path, "rss", clock).expire_when_due()
+    assert {path.name for path in tmp_path.glob("*/*")} == {"folder"}
