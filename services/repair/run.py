@@ -19,7 +19,7 @@ from core.codec import window_decoder
 from core.errors import CursorConflict, DecodeError, StateUnreadable
 from core.settings import Settings
 from services.bootstrap import make_store
-from services.kafka_client import TopicProbe, read_topic
+from services.kafka_client import TopicAdmin, TopicProbe, read_topic
 from services.kafka_client.messages import Record
 from services.repair.history import History
 from services.repair.rebuild import NotRecoverable, batch_for, wanted_by
@@ -244,7 +244,12 @@ class Repair:
 
 
 async def repair(settings: Settings, wanted: Wanted) -> Repaired:
-    """Repair what is wanted, of the store and the broker that the settings name."""
+    """Repair what is wanted, of the store and the broker that the settings name.
+
+    Raises:
+        ConfigError: The store was not filled from that broker: its topics would add what is theirs.
+        StoreUnavailable, BrokerUnavailable: Call again; what was done is done once.
+    """
 
     def read(topic: str, partition: int | None) -> Iterator[Record]:
         only = None if partition is None else (partition,)
@@ -262,6 +267,9 @@ async def repair(settings: Settings, wanted: Wanted) -> Repaired:
 
     store = make_store(settings)
     try:
+        if not wanted.is_dry:
+            with TopicAdmin(settings.kafka) as admin:
+                await store.identity.check(admin.cluster_id())
         return await Repair(store, settings, wanted, read, ends).run()
     finally:
         await store.close()

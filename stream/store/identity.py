@@ -39,11 +39,19 @@ class StoreIdentity:
         """
         if not cluster_id:
             return
-        stored = await self._stored()
-        if stored is None:  # also while memory is full, reading is possible
+        if await self._stored() is None:  # also while memory is full, reading is possible
             async with redis_faults():
                 await self._redis.set(keys.CLUSTER, cluster_id, nx=True)
-            stored = await self._stored()
+        await self.check(cluster_id)
+
+    async def check(self, cluster_id: str) -> None:
+        """Return as `claim` does, and write nothing.
+
+        Raises:
+            ConfigError: it is of another cluster; the message says what to do.
+            StoreUnavailable: Redis does not answer.
+        """
+        stored = await self._stored() if cluster_id else None
         if stored is not None and stored != cluster_id:
             raise ConfigError(_OTHERS.format(stored=stored, own=cluster_id, key=keys.CLUSTER))
 

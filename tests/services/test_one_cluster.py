@@ -93,6 +93,19 @@ def test_the_state_of_another_cluster_is_refused_by_name(
     assert "groundswell up --fresh" in line
 
 
+def test_what_another_cluster_filled_is_not_repaired_from_this_one(
+    process: Callable[..., Command], client: "redis.Redis[bytes]", kafka: KafkaServer
+) -> None:
+    client.set(keys.CLUSTER, "g-another")
+    client.hset(keys.cursor(0), "posts", "x")
+    before = {key: client.dump(key) for key in client.scan_iter()}
+    status, (line,) = outcome(process("windows", "repair", "--partition", "0"))
+    assert status == 2
+    assert "'g-another'" in line
+    assert repr(kafka.cluster_id) in line
+    assert {key: client.dump(key) for key in client.scan_iter()} == before
+
+
 @pytest.mark.parametrize(
     "words",
     [
