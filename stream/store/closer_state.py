@@ -11,7 +11,7 @@ from stream.store import keys
 from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
 from stream.store.healing import heal_published
 from stream.store.increments import Published
-from stream.store.quarantine import EVERY, Missing, is_integer
+from stream.store.quarantine import EVERY, Missing, is_start
 
 _log = get_logger(__name__)
 
@@ -64,7 +64,7 @@ class CloserState:
         for partition, marks in zip(listed, await answers(pipe), strict=True):
             stored: Mapping[bytes, bytes] = {} if is_wrong_value(marks) else marks
             for start, mark in stored.items():
-                if is_integer(start):
+                if is_start(start):
                     changed.setdefault(int(start), {})[partition] = mark
         return changed
 

@@ -252,6 +252,11 @@ class Published:
         """
         return f"{self.revision}:{self.digest}:{'sent' if self.acknowledged else 'sending'}"
 
+    @staticmethod
+    def is_one(stored: bytes) -> bool:
+        """Tell whether `unpacked` reads it."""
+        return _PUBLISHED.fullmatch(stored.decode(errors="replace")) is not None
+
     @classmethod
     def unpacked(cls, stored: str) -> Published:
         """Return what `packed` made a string of.

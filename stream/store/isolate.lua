@@ -21,7 +21,7 @@ for i = 2, #ARGV, 5 do
       is_wrong = is_wrong or found ~= 'hash' and found ~= 'none'
     end
   elseif counters == '' and strata == '' then
-    if is_wrong(try('PFCOUNT', p .. 'authors:' .. start .. ':' .. query)) then
+    if is_wrong_count(try('PFCOUNT', p .. 'authors:' .. start .. ':' .. query)) then
       put_authors_aside(fields, ARGV[1], start, query, why)
       done = done + 1
     end

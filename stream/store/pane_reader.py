@@ -21,6 +21,8 @@ from stream.store.quarantine import (
 )
 from stream.windows.layout import add_into
 
+_MOST_AUTHORS: Final = 2**32
+"""Of one pane: the count is kept beside the registers, and may be anything."""
 _HEARTBEAT: Final = heartbeat.QUERY.encode()
 _WRONGTYPE: Final = "a key of another type (WRONGTYPE), expected a hash"
 
@@ -133,8 +135,8 @@ async def _add_authors(
     for partition, start_s, query in listed:
         pipe.pfcount(keys.authors(partition, start_s, query))
     for (partition, start_s, query), count in zip(listed, await answers(pipe), strict=True):
-        if is_wrong_value(count):
-            why = "no HyperLogLog of authors (WRONGTYPE)"
+        if is_wrong_value(count) or int(count) > _MOST_AUTHORS:
+            why = "no HyperLogLog of authors (WRONGTYPE or a count beyond 2^32)"
             raw = (query.encode(), b"", b"")
             read.missing.append(Missing(partition, start_s, query, why, raw))
         else:

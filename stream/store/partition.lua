@@ -7,6 +7,7 @@ local cursor_key = KEYS[1]
 local p = string.sub(cursor_key, 1, -7) -- "{p}:"
 local MOST = 9007199254740991 -- from 2^53 on Lua's numbers leave integers out
 local DAY_MS = 86400000
+local MOST_AUTHORS = 4294967296 -- of one pane; also in pane_reader.py
 local RAW_BYTES, RAW_ENTRIES = 4096, 1024
 local WRONGTYPE = 'a key of another type (WRONGTYPE)'
 local type, pcall, try, unpack_message = type, pcall, redis.pcall, cmsgpack.unpack
@@ -31,6 +32,11 @@ local function is_wrong(answer)
     error(answer.err)
   end
   return true
+end
+
+-- A count of authors is kept beside the registers, and may be anything.
+local function is_wrong_count(answer)
+  return is_wrong(answer) or answer > MOST_AUTHORS
 end
 
 -- Note under `field` of the quarantine what is set aside, and the cursors up to which the rest of

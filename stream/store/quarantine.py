@@ -26,6 +26,8 @@ Kind = Literal["pane", "authors", "kept", "ahead", "seen", "rebuild", "unknown"]
 KINDS: Final[tuple[Kind, ...]] = (
     "pane", "authors", "kept", "ahead", "seen", "rebuild", "unknown",
 )  # fmt: skip
+_NO_TIME_S: Final = 100_000_000_000
+"""The year 5138: far beyond it dates end."""
 EVERY: Final = "*"
 """Stands for all queries of a pane."""
 
@@ -158,6 +160,11 @@ def integer(raw: bytes) -> int:
     if not _INTEGER.fullmatch(raw) or abs(int(raw)) > MOST:
         raise ValueError(repr(raw[:64]))
     return int(raw)
+
+
+def is_start(raw: bytes) -> bool:
+    """Tell whether a stored value is the start of a pane, in seconds since 1970."""
+    return is_integer(raw) and abs(int(raw)) < _NO_TIME_S
 
 
 def is_integer(raw: bytes) -> bool:

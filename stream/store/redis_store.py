@@ -27,7 +27,7 @@ from stream.store.health import HORIZONS, StoreHealth, read_health
 from stream.store.identity import StoreIdentity
 from stream.store.increments import Applied, ApplyBatch, Horizons, PaneSum, PartitionState
 from stream.store.pane_reader import PanesRead, read_panes, read_quarantine
-from stream.store.quarantine import Missing, SetAside, integer, is_integer
+from stream.store.quarantine import Missing, SetAside, integer, is_start
 from stream.store.repairs import StateRepairs
 from stream.topics import POST_EVENTS, POSTS
 
@@ -205,7 +205,7 @@ class RedisStore(CloserState):
         for partition in partitions:
             pipe.zrange(f"{keys.prefix(partition)}starts", 0, -1)
         found = [starts for starts in await answers(pipe) if not is_wrong_value(starts)]
-        return sorted({int(start) for starts in found for start in starts if is_integer(start)})
+        return sorted({int(start) for starts in found for start in starts if is_start(start)})
 
     async def pane(self, partitions: Sequence[int], start_s: int) -> dict[str, PaneSum]:
         """Return the pane that starts at `start_s`, by query, summed over the partitions."""

@@ -11,7 +11,7 @@ import msgspec
 from stream.store import keys
 from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
 from stream.store.increments import Contribution, Published
-from stream.store.quarantine import MOST, STRATUM_BARS, STRATUM_WIDTH
+from stream.store.quarantine import EVERY, MOST, STRATUM_BARS, STRATUM_WIDTH
 
 _AT_ONCE: Final = 1_000
 _SHARD: Final = re.compile(rb"(?:kept|seen):[0-9]{1,15}:[0-9]{1,5}")
@@ -140,7 +140,12 @@ class StateRepairs:
         async with redis_faults():
             if await self._redis.type(key) not in (b"hash", b"none"):
                 await self._redis.rename(key, f"{keys.CLOSER}aside:rev:{start_s}")
+            stored: Mapping[bytes, bytes] = await self._redis.hgetall(key)
             pipe = self._redis.pipeline(transaction=True)
+            for name, value in stored.items():
+                query = name.decode(errors="backslashreplace")
+                if (query in published or query == EVERY) and not Published.is_one(value):
+                    pipe.hdel(key, name)  # by the name as it is stored, which may be no UTF-8
             for query, state in published.items():
                 if state is None:
                     pipe.hdel(key, query)

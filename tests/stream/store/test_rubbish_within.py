@@ -177,3 +177,55 @@ async def test_repair_of_a_partition_that_is_not_there_says_so(url: str, client:
         assert {key: client.dump(key) for key in client.scan_iter()} == before
     finally:
         await store.close()
+
+
+@pytest.mark.parametrize("query", [b"\xff\xfe", b"*", b"", b"all"])
+async def test_revision_of_a_query_of_any_name_is_repaired_once_and_for_all(
+    url: str, client: Client, query: bytes
+) -> None:
+    store = RedisStore(RedisSettings(url=url), HORIZONS)
+    try:
+        worlds = await Worlds.made(store)
+        right = Published(7, "c0ffee", acknowledged=True)
+        key = f"{{closer}}:rev:{START_S}"
+        client.hset(key, mapping={b"rail": right.packed(), query: b"\xff"})
+        assert len((await worlds.repair()).done) == 1
+        assert await store.read_revisions([START_S]) == ({START_S: {"rail": right}}, [])
+        assert (await worlds.repair()).done == []
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("start", ["99999999999999", "9" * 19, "-99999999999999"])
+async def test_pane_that_starts_beyond_all_dates_is_none(
+    url: str, client: Client, start: str
+) -> None:
+    store = RedisStore(RedisSettings(url=url), HORIZONS)
+    try:
+        worlds = await Worlds.made(store)
+        before = await store.pane_starts([0, 1]), await store.dirty([0, 1])
+        client.hset("{0}:dirty", start, "x")
+        client.zadd("{0}:starts", {start: float(start)})
+        client.hset(f"{{0}}:pane:{start}", "all", pack(ONES))
+        assert (await store.pane_starts([0, 1]), await store.dirty([0, 1])) == before
+        assert await worlds.stored() == worlds.plain()
+    finally:
+        await store.close()
+
+
+async def test_count_of_authors_that_nobody_counted_is_set_aside_and_repaired(
+    url: str, client: Client
+) -> None:
+    store = RedisStore(RedisSettings(url=url), HORIZONS)
+    try:
+        worlds = await Worlds.made(store)
+        right = (await store.pane([0, 1], START_S))["all"].authors
+        cached = b"HYLL\x01\x00\x00\x00" + b"\xff" * 7 + b"\x7f" + b"\x00" * 30
+        client.set(f"{{0}}:authors:{START_S}:all", cached)
+        read = await store.read_panes([0, 1], [START_S])
+        assert [one.query for one in read.missing] == ["all"]
+        assert await store.set_aside(read.missing) == 1
+        assert (await worlds.repair(0)).left == []
+        assert (await store.pane([0, 1], START_S))["all"].authors == right
+    finally:
+        await store.close()
