@@ -101,7 +101,8 @@ def _print(lines: Iterable[_Line], sealer: Sealer, unseal: bool) -> None:
     for line in lines:
         is_any = True
         sealed = f"  sealed by {line.sealed_by}" if line.sealed_by and line.payload else ""
-        typer.echo(f"{line.at:%Y-%m-%d %H:%M:%S}  {line.what}  {line.size:,} bytes{sealed}")
+        what = f"{line.what}  {line.size:,} bytes{sealed}"
+        typer.echo(f"{line.at:%Y-%m-%d %H:%M:%S}  {_printable(what)}")
         if unseal and line.payload:
             try:
                 # As its escapes: what came may hold what a terminal obeys.
@@ -114,3 +115,8 @@ def _print(lines: Iterable[_Line], sealer: Sealer, unseal: bool) -> None:
     if not is_any:
         typer.echo("none", err=True)
         raise typer.Exit(1)
+
+
+def _printable(text: str) -> str:
+    """Return a text with the escapes of what a terminal obeys: a stranger's record has any."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -70,3 +70,22 @@ def test_a_reason_chooses_and_what_is_no_dead_letter_is_said(
     assert "offset 1 is no dead letter: not_json" in shown.err
     assert run(["dead-posts", "show", "--reason", "not_json"]) == 1
     assert run(["dead-posts", "samples", "bluesky"]) == 1
+
+
+def test_what_a_stranger_wrote_beside_a_message_moves_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    said = "\x1b[2Jgone\nna\u00efve\u202e"
+    strange = DeadPost(
+        reason=said, detail=said, topic=said, partition=0, offset=0, size=1, dead_at=AT,
+        payload=b"x", sealed_by=said,
+    )  # fmt: skip
+    records = [Record(0, 0, b"k", encode(strange))]
+    monkeypatch.setattr(dead_posts, "read_topic", lambda *_: iter(records))
+    monkeypatch.setenv("GROUNDSWELL__INGEST__CURSOR_DIR", str(tmp_path))
+    SampleStore(tmp_path, "webhook", ManualClock(AT)).keep(b"x", said)
+    for command in (["show"], ["samples", "webhook"]):
+        assert run(["dead-posts", *command]) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.isprintable()
+        assert "\\x1b[2Jgone\\nna\u00efve\\u202e" in line
