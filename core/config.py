@@ -10,8 +10,10 @@ The tables of settings in `docs/settings.md` are held to this file by a test.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final, cast, get_type_hints
@@ -23,6 +25,7 @@ from core.settings import Secret, Settings
 from core.suggest import did_you_mean
 
 PREFIX: Final = "GROUNDSWELL__"
+_SECRET_WORDS: Final = re.compile("key|secret|password|token|credential", re.IGNORECASE)
 DEFAULT_FILE: Final = Path("configs/default.toml")
 
 
@@ -154,11 +157,24 @@ def _unknown_keys(tree: Mapping[str, Any]) -> list[str]:
             continue
         known = get_type_hints(sections[section])
         faults.extend(
-            f"unknown setting {section}.{field} = {value!r}{did_you_mean(field, known)}"
+            f"unknown setting {section}.{field} = {_shown(field, value)}"
+            f"{did_you_mean(field, known)}"
             for field, value in cast("Mapping[str, Any]", fields).items()
             if field not in known
         )
     return faults
+
+
+def _shown(field: str, value: Any) -> str:
+    """Return a value as a message may show it: what may be a misspelt secret is not shown."""
+    secrets = {
+        name
+        for section in _sections().values()
+        for name, kind in get_type_hints(section).items()
+        if kind is Secret
+    }
+    is_near = bool(get_close_matches(field.lower(), secrets, n=1, cutoff=0.6))
+    return "********" if is_near or _SECRET_WORDS.search(field) else repr(value)
 
 
 def _build_section(

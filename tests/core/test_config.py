@@ -173,3 +173,12 @@ def test_secrets_compare_and_hash_by_value() -> None:
     assert len({Secret("a"), Secret("a")}) == 1
     assert Secret("a") != "a"
     assert not Secret()
+
+
+@pytest.mark.parametrize(
+    "field", ["author_ky", "athor_key", "AUTHOR_KEY", "sourcesecret", "api_token", "passwort"]
+)
+def test_the_value_of_what_may_be_a_misspelt_secret_is_not_shown(field: str) -> None:
+    with pytest.raises(ConfigError, match=rf"ingest\.{field} = \*+") as caught:
+        build({"ingest": {field: "hunter2"}})
+    assert "hunter2" not in str(caught.value)
