@@ -44,7 +44,15 @@ KNOWN_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "repost_of": ("repost_of", "retweeted_status_id", "reblog_of_id"),
     "url": ("url", "link", "permalink", "tweet_url", "post_url", "permanent_url"),
-    "title": ("title", "headline", "subject", "post_title"),
+    "title": ("title", "headline", "post_title"),
+    "tags": ("tags", "hashtags", "hash_tags", "tag", "hashtag"),
+    "links": ("links", "urls", "expanded_urls", "outlinks", "expanded_url", "tweet_urls"),
+    "cards": ("cards", "card", "link_card", "card_title", "link_title", "link_text"),
+    "alts": (
+        "alts", "alt", "alt_text", "alt_texts", "image_alt", "media_description", "image_text",
+        "media_attachments", "media", "images", "attachments",
+    ),
+    "polls": ("polls", "poll", "poll_options"),
 }  # fmt: skip
 """Names that are taken for a field when the options name none, the likeliest first; case, spaces
 and punctuation do not count."""

@@ -16,6 +16,7 @@ from core.languages import language_tag
 from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post
 from core.settings import Secret
 from core.text import readable_text
+from services.ingest.replay.attached import attached_to
 from services.ingest.replay.options import FIELDS, ReplayOptions
 from services.ingest.replay.rows import BadRow, Fields, row_bytes
 from services.ingest.replay.times import TimeReader, UndecidedDate
@@ -94,7 +95,7 @@ class RowMapper:
             return MappedRow(row, Unmappable(row_bytes(fields), f"row {row}: {refused}"))
 
     def _post(self, row: int, fields: Fields) -> MappedRow:
-        post_id, author, text, time, lang, reply_to, repost_of, url, title = (
+        post_id, author, text, time, lang, reply_to, repost_of, url, title, *beside = (
             constant if value is None or value == "" else value
             for value, constant in zip(fields, self._constants, strict=True)
         )
@@ -119,6 +120,7 @@ class RowMapper:
             reply_to=_reference(reply_to),
             repost_of=_reference(repost_of),
             url=_url(url),
+            attached=attached_to(beside, text),
         )
         _check(post)
         return MappedRow(row, post, claimed, id_from, "" if tag else said[:40])

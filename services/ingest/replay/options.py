@@ -10,7 +10,12 @@ from msgspec import Meta, Struct
 from core.errors import ConfigError
 from core.suggest import did_you_mean
 
-FIELDS = ("id", "author", "text", "time", "lang", "reply_to", "repost_of", "url", "title")
+ATTACHED_FIELDS = ("tags", "links", "cards", "alts", "polls")
+"""What a row can say beside its text, as in `core.schemas.Attached`."""
+FIELDS = (
+    "id", "author", "text", "time", "lang", "reply_to", "repost_of", "url", "title",
+    *ATTACHED_FIELDS,
+)  # fmt: skip
 """What a row can say of a post, in the order in which readers hand it on."""
 
 

@@ -14,13 +14,8 @@ import msgspec
 from services.ingest.replay.dialects import CsvDialect
 from services.ingest.replay.json_values import JsonFault, JsonScanner, decode_line
 from services.ingest.replay.opening import READ_ERRORS, open_packed
-from services.ingest.replay.shapes import (
-    Found,
-    OddRecord,
-    is_list_of_posts,
-    posts_of,
-    users_of,
-)
+from services.ingest.replay.shapes import Found, OddRecord, is_list_of_posts, posts_of
+from services.ingest.replay.tweets import apart_of
 
 MAX_LINE_BYTES: Final = 64 << 20
 
@@ -108,19 +103,19 @@ def read_json_lines(path: Path, encoding: str, repairs: Counter[str]) -> Iterato
 
 def read_json(path: Path, encoding: str, repairs: Counter[str]) -> Iterator[Found | BadRow]:
     """Yield the posts of a file that is one JSON value, or several of any layout."""
-    users: dict[str, str] = {}
+    apart: dict[str, Any] = {}
     for value in _documents(path, encoding, Counter()):
         if isinstance(value, dict):
-            users |= users_of(value)
+            apart |= apart_of(value)
         elif isinstance(value, BadRow):
             break
-        if not users and _is_settled(value):
+        if not apart and _is_settled(value):
             break
     for value in _documents(path, encoding, repairs):
         if isinstance(value, BadRow):
             yield value
         elif not (isinstance(value, dict) and _is_leftover(value)):
-            for found in posts_of(value, users):
+            for found in posts_of(value, apart):
                 if isinstance(found, OddRecord):
                     yield BadRow(row_bytes([found.value]), found.detail)
                 else:

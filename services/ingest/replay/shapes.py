@@ -11,7 +11,12 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from services.ingest.sources.records import text_of
+from services.ingest.replay.attached import note_pieces
+from services.ingest.replay.tweets import apart_of, tweet_v1, tweet_v2
+from services.ingest.sources.bluesky import attached as bluesky
+from services.ingest.sources.mastodon import parse as mastodon
+from services.ingest.sources.records import dict_of, text_of
+from services.ingest.sources.reddit import parse as reddit
 from services.ingest.sources.reddit.parse import COMMENT_KIND, POST_KIND, is_gone
 
 
@@ -49,42 +54,29 @@ def is_list_of_posts(key: str, before: Mapping[str, Any]) -> bool:
     return key in _LISTS and not any(isinstance(before.get(name), str) for name in _OWN_TEXTS)
 
 
-def posts_of(value: Any, users: Mapping[str, str] | None = None) -> Iterator[Found]:
+def posts_of(value: Any, apart: Mapping[str, Any] | None = None) -> Iterator[Found]:
     """Yield the posts in a JSON value, in its order.
 
     Args:
         value: A post, a page of posts, or a wrapper around one.
-        users: Account id -> name, where a page names its authors apart.
+        apart: What a page names apart from its posts, as `apart_of` returns it.
     """
     if isinstance(value, list):
         for part in value:
-            yield from posts_of(part, users)
+            yield from posts_of(part, apart)
         return
     if not isinstance(value, dict):
         kind = "null" if value is None else type(value).__name__
         yield OddRecord(value, f"not a JSON object: a {kind}")
         return
-    users = {**(users or {}), **users_of(value)}
+    apart = {**(apart or {}), **apart_of(value)}
     inner = _inside(value)
     if inner is not None:
-        yield from posts_of(inner, users)
+        yield from posts_of(inner, apart)
     elif _is_error(value):
         yield OddRecord(value, "an error record of the platform, no post")
     else:
-        yield _post(value, users)
-
-
-def users_of(page: Mapping[str, Any]) -> dict[str, str]:
-    """Return account id -> name, as pages of Twitter's API list them under `includes`."""
-    includes = page.get("includes")
-    users = includes.get("users") if isinstance(includes, dict) else None
-    if not isinstance(users, list):
-        return {}
-    return {
-        text_of(user.get("id")): text_of(user.get("username"))
-        for user in users
-        if isinstance(user, dict) and text_of(user.get("username"))
-    }
+        yield _post(value, apart)
 
 
 def _inside(tree: Tree) -> Any:
@@ -102,6 +94,9 @@ def _inside(tree: Tree) -> Any:
             return {"user": OWNER, **tree[key]}
     if isinstance(tree.get("post"), dict) and "uri" in tree["post"]:
         return tree["post"]
+    event = dict_of(tree.get("payload"))
+    if "did" in event:  # Jetstream, version 2
+        return {"did": event["did"], "commit": event}
     return None
 
 
@@ -111,60 +106,34 @@ def _is_error(tree: Tree) -> bool:
     )
 
 
-def _post(tree: Tree, users: Mapping[str, str]) -> Found:
+def _post(tree: Tree, apart: Mapping[str, Any]) -> Found:
     for is_it, read in _KINDS:
         if is_it(tree):
             return read(tree)
     author_id = text_of(tree.get("author_id"))
-    if author_id in users:
-        tree = {**tree, "author": users[author_id]}
+    if author_id in apart:
+        tree = {**tree, "author": apart[author_id]}
     if "edit_history_tweet_ids" in tree or "referenced_tweets" in tree or "note_tweet" in tree:
-        return _tweet_v2(tree)
+        return tweet_v2(tree, apart)
     return tree
-
-
-def _tweet_v2(tree: Tree) -> Found:
-    referenced = tree.get("referenced_tweets")
-    by_type = {
-        text_of(other.get("type")): text_of(other.get("id"))
-        for other in (referenced if isinstance(referenced, list) else ())
-        if isinstance(other, dict)
-    }
-    note = tree.get("note_tweet")
-    whole = text_of(note.get("text")) if isinstance(note, dict) else ""
-    return tree | {
-        "text": whole or tree.get("text"),
-        "reply_to": by_type.get("replied_to"),
-        "repost_of": by_type.get("retweeted"),
-    }
-
-
-def _tweet_v1(tree: Tree) -> Found:
-    extended = tree.get("extended_tweet")
-    whole = text_of(extended.get("full_text")) if isinstance(extended, dict) else ""
-    original = tree.get("retweeted_status")
-    return tree | {
-        "id": tree["id_str"],
-        "text": whole or tree.get("full_text") or tree.get("text"),
-        "author": tree.get("user"),
-        "reply_to": tree.get("in_reply_to_status_id_str"),
-        "repost_of": text_of(original.get("id_str")) if isinstance(original, dict) else None,
-        "url": None,
-    }
 
 
 def _status(tree: Tree) -> Found:
     """Read a status of Mastodon's API, which Truth Social and others speak too."""
     boosted = tree.get("reblog")
     shown = boosted if isinstance(boosted, dict) else tree
-    return tree | {
-        "text": _warned(shown.get("spoiler_text"), shown.get("content")),
-        "author": tree["account"],
-        "lang": shown.get("language"),
-        "reply_to": tree.get("in_reply_to_id"),
-        "repost_of": text_of(boosted.get("id")) if isinstance(boosted, dict) else None,
-        "url": shown.get("url"),
-    }
+    return (
+        tree
+        | mastodon.pieces_of(shown)
+        | {
+            "text": _warned(shown.get("spoiler_text"), shown.get("content")),
+            "author": tree["account"],
+            "lang": shown.get("language"),
+            "reply_to": tree.get("in_reply_to_id"),
+            "repost_of": text_of(boosted.get("id")) if isinstance(boosted, dict) else None,
+            "url": shown.get("url"),
+        }
+    )
 
 
 def _warned(warning: Any, content: Any) -> Any:
@@ -186,15 +155,19 @@ def _activity(tree: Tree) -> Found:
 def _note(tree: Tree) -> Found:
     by_language = tree.get("contentMap")
     language = next(iter(by_language), "") if isinstance(by_language, dict) else ""
-    return tree | {
-        "text": _warned(tree.get("summary"), tree.get("content")),
-        "author": tree.get("attributedTo"),
-        "created_at": tree.get("published"),
-        "lang": language,
-        "reply_to": tree.get("inReplyTo"),
-        "url": tree.get("url"),
-        "title": tree.get("name"),
-    }
+    return (
+        tree
+        | note_pieces(tree)
+        | {
+            "text": _warned(tree.get("summary"), tree.get("content")),
+            "author": tree.get("attributedTo"),
+            "created_at": tree.get("published"),
+            "lang": language,
+            "reply_to": tree.get("inReplyTo"),
+            "url": tree.get("url"),
+            "title": tree.get("name"),
+        }
+    )
 
 
 def _bluesky(tree: Tree) -> Found:
@@ -207,7 +180,7 @@ def _did(uri: Any) -> str:
 
 
 def _bluesky_event(tree: Tree) -> Found:
-    commit = tree["commit"]
+    commit = dict_of(tree.get("commit"))
     uri = f"at://{tree['did']}/{commit.get('collection')}/{commit.get('rkey')}"
     record = commit.get("record")
     if not isinstance(record, dict) or commit.get("operation") != "create":
@@ -221,13 +194,18 @@ def _bluesky_post(record: Tree, uri: Any, author: Any) -> Found:
     languages = record.get("langs")
     reply = record.get("reply")
     parent = reply.get("parent") if isinstance(reply, dict) else None
-    return record | {
-        "id": uri,
-        "author": author,
-        "created_at": record.get("createdAt"),
-        "lang": languages[0] if isinstance(languages, list) and languages else "",
-        "reply_to": parent.get("uri") if isinstance(parent, dict) else None,
-    }
+    beside = bluesky.pieces_of(record.get("facets"), record.get("tags"), record.get("embed"))
+    return (
+        record
+        | beside
+        | {
+            "id": uri,
+            "author": author,
+            "created_at": record.get("createdAt"),
+            "lang": languages[0] if isinstance(languages, list) and languages else "",
+            "reply_to": parent.get("uri") if isinstance(parent, dict) else None,
+        }
+    )
 
 
 def _thing(tree: Tree) -> Found:
@@ -237,15 +215,19 @@ def _thing(tree: Tree) -> Found:
         return LeftOut(DELETED)
     own_id = text_of(tree.get("id"))
     link = text_of(tree.get("permalink"))
-    return tree | {
-        "id": text_of(tree.get("name")) or (f"{kind}_{own_id}" if own_id else None),
-        "text": tree.get("body") if kind == COMMENT_KIND else tree.get("selftext"),
-        "title": tree.get("title") if kind == POST_KIND else None,
-        "created_at": tree.get("created_utc"),
-        "reply_to": tree.get("parent_id") if kind == COMMENT_KIND else None,
-        "repost_of": tree.get("crosspost_parent"),
-        "url": f"https://www.reddit.com{link}" if link.startswith("/") else None,
-    }
+    return (
+        tree
+        | reddit.pieces_of(tree)
+        | {
+            "id": text_of(tree.get("name")) or (f"{kind}_{own_id}" if own_id else None),
+            "text": tree.get("body") if kind == COMMENT_KIND else tree.get("selftext"),
+            "title": tree.get("title") if kind == POST_KIND else None,
+            "created_at": tree.get("created_utc"),
+            "reply_to": tree.get("parent_id") if kind == COMMENT_KIND else None,
+            "repost_of": tree.get("crosspost_parent"),
+            "url": f"https://www.reddit.com{link}" if link.startswith("/") else None,
+        }
+    )
 
 
 def _is_bluesky(tree: Tree) -> bool:
@@ -275,13 +257,14 @@ def _message(tree: Tree) -> Found:
 
 
 _KINDS: Final[tuple[tuple[Callable[[Tree], bool], Callable[[Tree], Found]], ...]] = (
-    (lambda tree: "id_str" in tree and ("full_text" in tree or "text" in tree), _tweet_v1),
+    (lambda tree: "id_str" in tree and ("full_text" in tree or "text" in tree), tweet_v1),
     (lambda tree: isinstance(tree.get("account"), dict) and "content" in tree
      and "text" not in tree, _status),
     (lambda tree: isinstance(tree.get("type"), str) and "object" in tree, _activity),
     (lambda tree: "attributedTo" in tree and "content" in tree, _note),
     (_is_bluesky, _bluesky),
-    (lambda tree: isinstance(tree.get("commit"), dict) and "did" in tree, _bluesky_event),
+    (lambda tree: "did" in tree and (isinstance(tree.get("commit"), dict)
+     or tree.get("kind") in ("identity", "account", "sync")), _bluesky_event),
     (lambda tree: "created_utc" in tree and ("body" in tree or "selftext" in tree), _thing),
     (_is_message, _message),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from core.clock import EPOCH
-from core.schemas import Attached, Post, PostEvent
+from core.schemas import Post, PostEvent
 from core.text import html_text, plain_text, read_html
 from services.ingest.sources.base import Ignored, SourceItem, Unmappable
 from services.ingest.sources.mastodon.sse import EventDecoder
@@ -106,7 +106,7 @@ class StatusMapper:
             reply_to=text_of(tree.get("in_reply_to_id")),
             repost_of=original_id,
             url=text_of(shown.get("url")) or text_of(shown.get("uri")),
-            attached=_attached(shown),
+            attached=attached_of(**pieces_of(shown)),
         )
         return _mapped(record, shown)
 
@@ -126,7 +126,7 @@ class StatusMapper:
             claimed_at=time_of(shown.get("edited_at")),
             text=_text(shown),
             lang=language_of(shown.get("language")),
-            attached=_attached(shown),
+            attached=attached_of(**pieces_of(shown)),
         )
         return _mapped(record, shown)
 
@@ -230,17 +230,20 @@ def _text(status: dict[str, Any]) -> str:
     return f"{warning}\n\n{text}" if warning and text else warning or text
 
 
-def _attached(status: dict[str, Any]) -> Attached | None:
-    """Return what a status says beside its text; the addresses of its links stand cut in it."""
+def pieces_of(status: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return what a status says beside its text, as `attached_of` takes it.
+
+    The addresses of its links are among it: they stand cut in the text.
+    """
     card, poll = dict_of(status.get("card")), dict_of(status.get("poll"))
-    _, links = read_html(status["content"])
-    return attached_of(
-        tags=[tag.get("name") for tag in dicts_of(status.get("tags"))],
-        links=[*links, card.get("url")],
-        cards=[card.get("title"), card.get("description")],
-        alts=[media.get("description") for media in dicts_of(status.get("media_attachments"))],
-        polls=[option.get("title") for option in dicts_of(poll.get("options"))],
-    )
+    _, links = read_html(text_of(status.get("content")))
+    return {
+        "tags": [tag.get("name") for tag in dicts_of(status.get("tags"))],
+        "links": [*links, card.get("url")],
+        "cards": [card.get("title"), card.get("description")],
+        "alts": [media.get("description") for media in dicts_of(status.get("media_attachments"))],
+        "polls": [option.get("title") for option in dicts_of(poll.get("options"))],
+    }
 
 
 def parse(body: bytes) -> list[SourceItem]:

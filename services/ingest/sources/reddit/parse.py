@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from core.clock import EPOCH
-from core.schemas import Attached, Post, PostEvent
+from core.schemas import Post, PostEvent
 from core.text import plain_text
 from services.ingest.sources.base import Ignored, SourceItem, Unmappable
 from services.ingest.sources.records import (
@@ -121,7 +121,7 @@ class ThingMapper:
             reply_to=text_of(fields.get("parent_id")) if kind == COMMENT_KIND else "",
             repost_of=text_of(fields.get("crosspost_parent")),
             url=f"{_SITE}{link}" if link.startswith("/") else "",
-            attached=_attached(fields),
+            attached=attached_of(**pieces_of(fields)),
         )
 
     def deletion(self, thing_id: str, author: str) -> PostEvent | Unmappable:
@@ -169,16 +169,16 @@ def _written(fields: dict[str, Any], kind: str) -> str:
     return f"{title}\n\n{body}" if title and body else title or body
 
 
-def _attached(fields: dict[str, Any]) -> Attached | None:
+def pieces_of(fields: dict[str, Any]) -> dict[str, list[Any]]:
     """Return where a post leads, what is said of its pictures, and what its poll asks."""
     address = text_of(fields.get("url_overridden_by_dest"))
     pictures = dicts_of(dict_of(fields.get("gallery_data")).get("items"))
     options = dicts_of(dict_of(fields.get("poll_data")).get("options"))
-    return attached_of(
-        links=[address] if address.startswith(("http://", "https://")) else (),
-        alts=[picture.get("caption") for picture in pictures],
-        polls=[option.get("text") for option in options],
-    )
+    return {
+        "links": [address] if address.startswith(("http://", "https://")) else [],
+        "alts": [picture.get("caption") for picture in pictures],
+        "polls": [option.get("text") for option in options],
+    }
 
 
 def _seconds(value: Any) -> float:

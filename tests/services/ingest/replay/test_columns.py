@@ -320,3 +320,9 @@ def test_array_that_breaks_off_gives_its_posts_and_then_the_place(
     assert file.texts() == [f"post {n}" for n in range(12)]
     assert len(file.faults()) == 1
     assert "not JSON from character" in file.faults()[0]
+
+
+def test_subject_that_somebody_labelled_is_no_title(given: Callable[..., Any]) -> None:
+    file = given(f"id,author,created_at,text,subject\n7,ana,{WHEN},flood here,None of the above\n")
+    assert file.told() == [POST]
+    assert "unused subject" in file.said()
