@@ -29,6 +29,8 @@ _WESTERN: Final = frozenset(
 """What texts in Western Europe's languages have beyond ASCII. Without Š, Ž, Ÿ, ž, š, þ and ÿ, which
 is what other encodings' letters become there."""
 _BAD_RUN: Final = re.compile("[\udc80-\udcff]+")
+_BINARY_BYTES: Final = 1 << 16
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 
 
@@ -89,6 +91,12 @@ def _wide_without_mark(start: bytes) -> str:
 
 
 def _of_bytes(path: Path, chunk: bytes) -> str:
+    start = chunk[:_BINARY_BYTES]
+    if len(_CONTROLS.findall(start)) > max(4, len(start) // 50):
+        raise ConfigError(
+            f"replay: {path.name} is no text: expected CSV or JSON, plain or packed "
+            "(gzip, zip, zstd, bzip2, xz)"
+        )
     text = chunk.decode("utf-8", "surrogateescape")
     bad = _BAD_RUN.findall(text)
     if len(chunk) == _CHUNK_BYTES and bad and text.endswith(bad[-1]):

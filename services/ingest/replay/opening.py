@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from core.errors import ConfigError
 
 _MAX_PACKINGS: Final = 4
 _CHUNK_BYTES: Final = 1 << 18
+_MARK_BYTES: Final = 512
+"""Of the start of a file, which says what it is."""
 _MAX_ZSTD_WINDOW: Final = 1 << 31  # Reddit's dumps are packed with --long=31
 
 READ_ERRORS: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
@@ -42,6 +45,7 @@ _MARKUP: Final[tuple[tuple[bytes, str], ...]] = (
     (b"<?xml", "XML file"),
     (b"<rss", "XML file"),
 )
+_EVENTS: Final = re.compile(rb"(?::[^\n]*\r?\n\s*)*(?:event|data|retry): ?\S")
 _CHOSEN_MEMBERS: Final = ("data/tweets.js", "data/tweet.js", "tweets.js", "outbox.json")
 """Of the archives that platforms hand out: the file with the posts."""
 _NOT_POSTS: Final = ("__MACOSX/", ".DS_Store", "Thumbs.db")
@@ -100,11 +104,44 @@ class _ZstdReader(io.RawIOBase):
         return True
 
 
+class _PieceReader(io.RawIOBase):
+    """What can still be unpacked before data that are cut or damaged, and only then the error."""
+
+    def __init__(self, unpacker: Any) -> None:
+        self._unpacker = unpacker
+        self._error: Exception | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if self._error is not None:
+            raise self._error
+        found = 0
+        try:
+            while found < min(_MARK_BYTES, len(buffer)):
+                piece = self._unpacker.read1(len(buffer) - found)
+                if not piece:
+                    break
+                buffer[found : found + len(piece)] = piece
+                found += len(piece)
+        except READ_ERRORS as error:
+            if not found:
+                raise
+            self._error = error
+        return found
+
+    def close(self) -> None:
+        self._unpacker.close()
+        super().close()
+
+
 class _Unpacked(io.BufferedReader):
     """Unpacked bytes; closing them closes what they are unpacked from, too."""
 
     def __init__(self, reader: Any, packed: BinaryIO) -> None:
-        super().__init__(reader, _CHUNK_BYTES)
+        raw = reader if isinstance(reader, io.RawIOBase) else _PieceReader(reader)
+        super().__init__(raw, _CHUNK_BYTES)
         self._packed = packed
 
     def close(self) -> None:
@@ -160,7 +197,7 @@ def _unpacked(path: Path, stream: BinaryIO) -> PackedFile:
 
 
 def _peek(stream: BinaryIO) -> bytes:
-    return cast("io.BufferedReader", stream).peek(512)[:512]
+    return cast("io.BufferedReader", stream).peek(_MARK_BYTES)[:_MARK_BYTES]
 
 
 def _refuse_foreign(path: Path, start: bytes) -> None:
@@ -171,6 +208,12 @@ def _refuse_foreign(path: Path, start: bytes) -> None:
     for magic, kind in _MARKUP:
         if head.startswith(magic):
             raise _foreign(path, kind, "feeds are read by the source rss; else export CSV or JSON")
+    if _EVENTS.match(head):
+        raise _foreign(
+            path,
+            "recording of server-sent events",
+            "keep the JSON of it: sed -n 's/^data: *//p' FILE > posts.jsonl",
+        )
     if b"\xa2eroots" in start[:16]:
         raise _foreign(
             path,

@@ -287,3 +287,26 @@ def test_nan_is_taken_for_null_and_counted(given: Callable[..., Any]) -> None:
 def test_nothing_of_a_file_reaches_a_terminal_as_control_bytes(given: Callable[..., Any]) -> None:
     file = given('id,text\n1,"\x1b[31mred\x07 \x9b2J"\n')
     assert "\x1b" not in file.said()
+
+
+@pytest.mark.parametrize("name", ["gzip", "xz"])
+def test_small_packed_file_cut_near_its_end_gives_its_rows(
+    given: Callable[..., Any], name: str
+) -> None:
+    rows = "".join(f"{n},2026-03-01T10:00:00Z,post {n * 7919 % 1000}\n" for n in range(300))
+    packed = PACKERS[name](f"id,created_at,text\n{rows}".encode())
+    for left in (len(packed) - 1, len(packed) * 3 // 4):
+        file = given(packed[:left])
+        assert len(file.texts()) > 100, "what can be unpacked is not lost with the buffer"
+        assert "the file breaks off" in file.faults()[-1]
+
+
+def test_bytes_that_are_no_text_are_called_so(given: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError, match=r"is no text: expected CSV or JSON"):
+        given(b"\xff\x8d" + bytes(range(256)) * 20).preview()
+
+
+def test_recording_of_an_event_stream_is_refused_with_the_way(given: Callable[..., Any]) -> None:
+    for start in ("", ":)\n\n", ": ok\r\n"):
+        with pytest.raises(ConfigError, match=r"recording of server-sent events: keep the JSON"):
+            given(f'{start}event: update\ndata: {{"id":"1"}}\n\n').preview()
