@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -154,7 +155,11 @@ class FileReading:
 def nothing_readable(path: Path, fault: str) -> ConfigError:
     """Return the error for a file of which no row can be a post, with the first reason."""
     way = ""
-    if "the time " in fault and "expected format" in fault:
+    epoch = re.search(r"the time '(\d+)'", fault)
+    unit = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}.get(len(epoch[1])) if epoch else None
+    if unit:
+        way = f"; did you mean --set time_format={unit}"
+    elif "the time " in fault and "expected format" in fault:
         way = "; name its form: --set time_format='%d.%m.%Y %H:%M' (a pattern of strptime)"
     return ConfigError(
         f"replay: {path.name}: none of its rows can be read as a post"

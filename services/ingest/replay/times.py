@@ -44,6 +44,8 @@ _COMPACT: Final = re.compile(
     r"(?:t?(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})(?P<zone>z)?)?"
 )
 _NUMBER: Final = re.compile(r"(\d{9,19})(?:\.(\d*))?")
+_COMMENT: Final = re.compile(r"\([^()]*\)\s*$")
+"""The name of the zone behind its offset, as browsers and mail programs write it."""
 _CLOCK_WORD: Final = re.compile(_CLOCK)
 _INNER_DASH: Final = re.compile(r"(?<=[a-z0-9])-(?=[a-z])|(?<=[a-z])-(?=\d)")
 _WORDS: Final = re.compile(r"[a-z]+|\d+(?:st|nd|rd|th)?|[+-]\d{2}:?\d{2}")
@@ -223,6 +225,7 @@ def _in_words(low: str) -> datetime:
     """Read a date whose month is a word, in whatever order; every word must be understood."""
     clock = _CLOCK_WORD.search(low)
     rest = f"{low[: clock.start()]} {low[clock.end() :]}" if clock else low
+    rest = _COMMENT.sub("", rest)
     month = day = year = None
     zone = ""
     for word in _WORDS.findall(_INNER_DASH.sub(" ", rest)):

@@ -170,3 +170,21 @@ def test_times_without_a_zone_are_told_to_be_taken_for_utc(given: Callable[..., 
     assert "taken for UTC" in given(column(["2026-03-01 10:00"])).said()
     assert "taken for UTC" not in given(column(["2026-03-01T10:00Z"])).said()
     assert "taken for UTC" not in given(column(["1772359200"])).said()
+
+
+def test_zone_that_a_browser_names_behind_its_offset_is_read_over(
+    given: Callable[..., Any],
+) -> None:
+    said = "Sun Mar 01 2026 11:00:00 GMT+0100 (Central European Standard Time)"
+    (post,) = given(f"id,created_at,text\n1,{said},x\n").posts()
+    assert f"{post.claimed_at:%H:%M}" == "10:00"
+
+
+@pytest.mark.parametrize(("given_format", "right"), [("epoch_s", "epoch_ms"), ("iso", "epoch_ms")])
+def test_number_that_is_no_time_of_its_format_says_of_which(
+    given: Callable[..., Any], given_format: str, right: str
+) -> None:
+    file = given("id,created_at,text\n1,1772359200000,x\n")
+    with pytest.raises(ConfigError, match=f"did you mean --set time_format={right}"):
+        file.items(time_format=given_format)
+    assert len(file.posts(time_format=right)) == 1
