@@ -65,7 +65,8 @@ def _named(value: str) -> str:
     """Return the tag of a language by its name in any language, written as it is."""
     # The library is content with the beginning of a name: "Some words" would be Fasu.
     if _KNOWN.normalize_name(value) not in _names():
-        return ""
+        name, opening, _ = value.partition("(")  # "Portuguese (Brazil)"
+        return _named(name.strip()) if opening else ""
     try:
         return langcodes.find(value).to_tag()
     except LookupError:

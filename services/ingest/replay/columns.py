@@ -105,7 +105,7 @@ def choose_columns(
         chosen[field] = (found or name,)
     for field, names in _PLAIN.items():
         if field not in chosen:
-            found_names = tuple(plain[name] for name in names if name in plain)
+            found_names = tuple(dict.fromkeys(plain[name] for name in names if name in plain))
             if found_names:
                 chosen[field] = found_names
     _mind_title(chosen, plain, wanted)

@@ -21,6 +21,7 @@ from services.ingest.replay.times import UndecidedDate, read_time
 _LOOKED_ROWS: Final = 20
 """Some exports put a title and a few lines about themselves above the table."""
 _LONG_CHARS: Final = 60
+_OTHER_SEPARATORS: Final = "^~:¦§"
 
 
 class HeaderRow(Struct, frozen=True):
@@ -60,7 +61,25 @@ def find_header(path: Path, first: Sequence[Sequence[str]], options: ReplayOptio
         )
     if options.columns:
         choose_columns(_unique(names), options.columns)  # says which of them is not there
-    raise NeedsOption(no_text_column(names), (f"columns.text={likely_text(first)}",))
+    sign = _other_separator(first)
+    if sign:
+        raise NeedsOption(
+            f"replay: {path.name}: its rows look separated by {sign!r}", (f"delimiter={sign}",)
+        )
+    remedies = [f"columns.text={likely_text(first)}"]
+    if any(" " in name.strip() for name in names):  # perhaps a first post
+        remedies.append(f"header={','.join(_guess_names(first))}")
+    raise NeedsOption(no_text_column(names), tuple(remedies))
+
+
+def _other_separator(rows: Sequence[Sequence[str]]) -> str:
+    """Return the sign that every row of one cell has equally often, "" if there is none."""
+    lines = [row[0] for row in rows[:_LOOKED_ROWS] if len(row) == 1]
+    for sign in _OTHER_SEPARATORS:
+        counts = {line.count(sign) for line in lines}
+        if len(lines) > 1 and len(counts) == 1 and counts != {0}:
+            return sign
+    return ""
 
 
 def _is_header(cells: Sequence[str], *, is_first: bool, options: ReplayOptions) -> bool:

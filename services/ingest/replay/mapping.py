@@ -21,12 +21,16 @@ from services.ingest.replay.options import FIELDS, ReplayOptions
 from services.ingest.replay.rows import BadRow, Fields, row_bytes
 from services.ingest.replay.times import TimeReader, UndecidedDate
 from services.ingest.sources.base import Ignored, RawRecord, Unmappable
+from services.ingest.sources.records import dict_of
 
 _MAX_URL_CHARS = 2048
 _MANGLED: Final = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+?\d{1,3}|\d{15,}\.0|#[A-Z/!?0]+|NaN|nan")
 """What spreadsheets and data frames make of long ids: many ids become one."""
 _NAMES: Final = ("acct", "username", "screen_name", "handle", "preferredUsername", "name", "did",
                  "id", "id_str", "url")  # fmt: skip
+_NAMED_INSIDE: Final = ("profile", "user", "account", "author", "data", "attributes", "legacy")
+_LANGUAGE_KEYS: Final = ("code", "tag", "lang", "id", "name")
+_SEVERAL: Final = re.compile(r"[,;|]")
 _UNWRAPPED: Final = ("$date", "$numberLong", "$oid")  # MongoDB's extended JSON
 
 _TIME: Final = FIELDS.index("time")
@@ -107,7 +111,7 @@ class RowMapper:
         if own_id and _MANGLED.fullmatch(own_id):
             own_id, id_from = "", MANGLED_ID
         post_id = own_id or self._made_id(row, hidden, claimed, words)
-        said = _scalar(lang)
+        said = _language(lang)
         tag = language_tag(said) if said else ""
         post = Post(
             id=post_id,
@@ -185,10 +189,24 @@ def _scalar(value: Any) -> str:
 def _name(value: Any) -> str:
     """Return the name of an author, also of one who is an object; never the object itself."""
     if isinstance(value, dict):
-        return next((found for key in _NAMES if (found := _scalar(value.get(key)))), "")
+        inner = [dict_of(value.get(key)) for key in _NAMED_INSIDE]
+        places = [value, *inner]
+        return next(
+            (found for place in places for key in _NAMES if (found := _scalar(place.get(key)))), ""
+        )
     if isinstance(value, list) and value:
         return _name(value[0])
     return _scalar(value).strip()
+
+
+def _language(value: Any) -> str:
+    """Return what is said of the language, the first one where there are several."""
+    if isinstance(value, list | tuple):
+        value = next(iter(value), "")
+    if isinstance(value, dict):
+        value = next((value[key] for key in _LANGUAGE_KEYS if key in value), "")
+    said = _scalar(value)
+    return _SEVERAL.split(said.strip(" []'\""), maxsplit=1)[0].strip(" '\"") if said else ""
 
 
 def _reference(value: Any) -> str | None:

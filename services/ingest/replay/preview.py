@@ -242,6 +242,8 @@ def _further_advice(found: Preview) -> Iterator[Advice]:
         yield Advice(
             f"{survey.timeless:,} posts have no time: they count with the last one that has"
         )
+    if survey.nameless and "author" in layout.columns:
+        yield Advice(f"{survey.nameless:,} posts name no author: each has one of its own")
     if survey.zoneless and found.options.time_zone == "UTC":
         yield Advice(
             "times name no zone and are taken for UTC; another: --set time_zone=Europe/Berlin"

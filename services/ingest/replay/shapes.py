@@ -40,6 +40,9 @@ OWNER: Final = "archive-owner"
 """Author of the posts of a personal archive that names none: they are one account's."""
 DELETED: Final = "deleted or removed"
 BOOST: Final = "a boost without a text of its own"
+_ACTIVITIES: Final = ("Create", "Update", "Announce", "Like", "Follow", "Delete", "Undo", "Accept",
+                      "Reject", "Add", "Remove", "Block", "Flag", "Move", "EmojiReact")  # fmt: skip
+"""Of ActivityPub, as outboxes have them."""
 NO_POST: Final = "no post: a like, follow or the like"
 
 _LISTS: Final = frozenset(
@@ -145,11 +148,19 @@ def _warned(warning: Any, content: Any) -> Any:
 
 def _activity(tree: Tree) -> Found:
     note = tree.get("object")
-    if tree["type"] == "Announce":
+    kind = tree.get("type", "Create")
+    if kind == "Announce":
         return LeftOut(BOOST)
-    if not isinstance(note, dict) or tree["type"] not in ("Create", "Update"):
+    if not isinstance(note, dict) or kind not in ("Create", "Update"):
         return LeftOut(NO_POST)
-    return _note({"attributedTo": tree.get("actor"), **note})
+    said = {"attributedTo": tree.get("actor"), "published": tree.get("published")}
+    return _note(said | {key: value for key, value in note.items() if value is not None})
+
+
+def _is_activity(tree: Tree) -> bool:
+    note = tree.get("object")
+    is_note = isinstance(note, dict) and isinstance(note.get("content"), str)
+    return is_note or (note is not None and tree.get("type") in _ACTIVITIES)
 
 
 def _note(tree: Tree) -> Found:
@@ -260,7 +271,7 @@ _KINDS: Final[tuple[tuple[Callable[[Tree], bool], Callable[[Tree], Found]], ...]
     (lambda tree: "id_str" in tree and ("full_text" in tree or "text" in tree), tweet_v1),
     (lambda tree: isinstance(tree.get("account"), dict) and "content" in tree
      and "text" not in tree, _status),
-    (lambda tree: isinstance(tree.get("type"), str) and "object" in tree, _activity),
+    (_is_activity, _activity),
     (lambda tree: "attributedTo" in tree and "content" in tree, _note),
     (_is_bluesky, _bluesky),
     (lambda tree: "did" in tree and (isinstance(tree.get("commit"), dict)

@@ -17,7 +17,7 @@ from core.schemas import Post
 from core.settings import Secret
 from services.ingest.replay.fields import TIME_AT, FileLayout, read_fields
 from services.ingest.replay.layout import find_layout
-from services.ingest.replay.mapping import MADE, MANGLED_ID, NO_ID, MappedRow, RowMapper
+from services.ingest.replay.mapping import MADE, MANGLED_ID, NO_ID, NOBODY, MappedRow, RowMapper
 from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.rows import BadRow
 from services.ingest.replay.shapes import LeftOut
@@ -54,6 +54,7 @@ class Survey(Struct):
         mangled, made: Ids that a spreadsheet spoilt; ids that the file does not have.
         languages: Posts by language; "" is what the file does not say.
         unknown_languages: What the file calls a language and is none, with how often.
+        nameless: Posts without an author.
         empty: Posts without a text.
         repairs: What was put right, by code.
         likely_times: Columns without a use that hold times, where none is known by its name.
@@ -79,6 +80,7 @@ class Survey(Struct):
     made: int = 0
     languages: Counter[str] = field(default_factory=Counter[str])
     unknown_languages: Counter[str] = field(default_factory=Counter[str])
+    nameless: int = 0
     empty: int = 0
     repairs: Counter[str] = field(default_factory=Counter[str])
     likely_times: tuple[str, ...] = ()
@@ -163,6 +165,7 @@ class _Counting:
         survey.languages[post.lang.split("-")[0]] += 1
         if mapped.unknown_language and len(survey.unknown_languages) < 1000:
             survey.unknown_languages[mapped.unknown_language] += 1
+        survey.nameless += post.author.startswith(NOBODY)
         survey.empty += not post.text.strip()
         survey.mangled += mapped.id_from == MANGLED_ID
         survey.made += mapped.id_from == NO_ID

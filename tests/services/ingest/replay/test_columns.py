@@ -326,3 +326,72 @@ def test_subject_that_somebody_labelled_is_no_title(given: Callable[..., Any]) -
     file = given(f"id,author,created_at,text,subject\n7,ana,{WHEN},flood here,None of the above\n")
     assert file.told() == [POST]
     assert "unused subject" in file.said()
+
+
+@pytest.mark.parametrize("kind", [{}, {"type": "Create"}])
+def test_post_in_an_activity_takes_from_it_what_it_lacks(
+    given: Callable[..., Any], kind: dict[str, str]
+) -> None:
+    note = {"id": "7", "content": "<p>flood here</p>", "published": None}
+    outbox = {"orderedItems": [kind | {"actor": "ana", "published": WHEN, "object": note}]}
+    assert given(json.dumps(outbox), "outbox.json").told() == [POST]
+    whole = note | {"published": WHEN, "attributedTo": "ana"}
+    assert given(json.dumps({"orderedItems": [{"object": whole}]})).told() == [POST]
+
+
+def test_row_with_a_type_and_an_object_of_its_own_is_no_activity(given: Callable[..., Any]) -> None:
+    row = {"id": "7", "author": "ana", "created_at": WHEN, "text": "flood here"}
+    assert given(jsonl(row | {"type": "message", "object": "x"}), "p.jsonl").told() == [POST]
+
+
+def test_author_who_is_described_further_inside_is_found_or_missed_aloud(
+    given: Callable[..., Any],
+) -> None:
+    row = {"id": "7", "created_at": WHEN, "text": "flood here"}
+    file = given(jsonl(row | {"user": {"profile": {"username": "ana"}}}), "p.jsonl")
+    assert file.told() == [POST]
+    assert "name no author" not in file.said()
+    file = given(jsonl(row | {"author": {"mood": "ana"}}), "p.jsonl")
+    assert file.told()[0][1].startswith("anonymous-")
+    assert "1 posts name no author: each has one of its own" in file.said()
+
+
+@pytest.mark.parametrize(
+    ("said", "tag"),
+    [
+        (["de", "en"], "de"), ([], ""), ({"code": "de"}, "de"), ("['de', 'en']", "de"),
+        ("de,en", "de"), ("[]", ""), ("English", "en"), ("Portuguese (Brazil)", "pt"),
+        ("Chinese (Simplified)", "zh"), ("((((", ""), (5, ""), (None, ""),
+    ],
+)  # fmt: skip
+def test_language_is_read_however_a_file_has_it(
+    given: Callable[..., Any], said: Any, tag: str
+) -> None:
+    row = {"id": "7", "author": "ana", "created_at": WHEN, "text": "flood here"}
+    (post,) = given(jsonl(row | {"language": said}), "p.jsonl").posts()
+    assert post.lang == tag
+
+
+def test_column_is_named_once_however_many_of_its_names_are_known(
+    given: Callable[..., Any],
+) -> None:
+    said = given(f"Datetime,Tweet Id,Text,Username\n{WHEN},7,flood here,ana\n").said()
+    assert "author from Username, text from Text, time from Datetime" in said
+
+
+def test_first_row_that_may_be_a_post_is_offered_as_one(given: Callable[..., Any]) -> None:
+    file = given("ana,flood here\nben,so kind\ncleo,a disgrace\n")
+    with pytest.raises(NeedsOption) as refused:
+        file.preview()
+    assert refused.value.remedies[1].startswith("header=")
+    assert len(file.posts(header=refused.value.remedies[1].removeprefix("header="))) == 3
+
+
+@pytest.mark.parametrize("sign", ["^", "~", ":"])
+def test_separator_that_nobody_guesses_is_named(given: Callable[..., Any], sign: str) -> None:
+    rows = "id,author,text\n1,ana,flood here\n2,ben,so kind\n".replace(",", sign)
+    file = given(rows)
+    with pytest.raises(NeedsOption) as refused:
+        file.preview()
+    assert refused.value.remedies == (f"delimiter={sign}",)
+    assert file.texts(delimiter=sign) == ["flood here", "so kind"]
