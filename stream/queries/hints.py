@@ -19,7 +19,7 @@ _OPERATORS: Final = ("and", "or", "not")
 _OPERATORS_ELSEWHERE: Final = {
     "UND": "AND", "ODER": "OR", "NICHT": "NOT", "ET": "AND", "OU": "OR", "SAUF": "NOT",
     "Y": "AND", "O": "OR", "E": "AND", "XOR": "OR", "ANDNOT": "NOT", "WITHOUT": "NOT",
-    "NEAR": "AND", "ONEAR": "AND",
+    "NEAR": "AND", "ONEAR": "AND", "ADJ": "AND", "WITHIN": "AND",
 }  # fmt: skip
 _ENTITY: Final = re.compile(r"&(?:#\w+|\w+);")
 # Inside words they are what everybody expects: "don't", "flood-relief", "U.S.".

@@ -36,6 +36,7 @@ KNOWN_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "posted_at", "post_date", "post_time", "post_created_date", "publish_date", "publish_time",
         "pub_date", "tweet_date", "tweet_created", "tweet_created_at", "tweet_time", "local_time",
         "time_utc", "date_utc", "sent_at", "time_parsed", "date", "time", "indexed_at",
+        "taken_at", "ts",
     ),
     "lang": ("lang", "language", "tweet_lang", "tweet_language", "langs"),
     "reply_to": (

@@ -47,7 +47,8 @@ NO_POST: Final = "no post: a like, follow or the like"
 
 _LISTS: Final = frozenset(
     ("data", "orderedItems", "items", "statuses", "posts", "feed", "results", "tweets", "toots",
-     "records", "messages", "comments", "children", "entries", "hits", "activities", "rows")
+     "records", "messages", "comments", "children", "entries", "hits", "activities", "rows",
+     "features")
 )  # fmt: skip
 _OWN_TEXTS: Final = ("text", "full_text", "content", "body", "selftext", "tweet", "rawContent")
 
@@ -97,9 +98,33 @@ def _inside(tree: Tree) -> Any:
             return {"user": OWNER, **tree[key]}
     if isinstance(tree.get("post"), dict) and "uri" in tree["post"]:
         return tree["post"]
-    event = dict_of(tree.get("payload"))
+    return _wrapped(tree) or _keyed(tree)
+    return None
+
+
+def _wrapped(tree: Tree) -> Any:
+    """Return what the wrappers of some services hold, None if it is none of these."""
+    event, hits, source = (dict_of(tree.get(key)) for key in ("payload", "hits", "_source"))
     if "did" in event:  # Jetstream, version 2
         return {"did": event["did"], "commit": event}
+    if hits or source:  # Elasticsearch
+        return hits or {"id": tree.get("_id")} | source
+    if tree.get("type") == "Feature" and isinstance(tree.get("properties"), dict):  # GeoJSON
+        return tree["properties"]
+    snippet = dict_of(tree.get("snippet"))  # YouTube
+    top = snippet.get("topLevelComment")
+    return top if isinstance(top, dict) else {"id": tree.get("id")} | snippet if snippet else None
+
+
+def _keyed(tree: Tree) -> list[Tree] | None:
+    """Return the posts of an object that has one under each id, or each column under its name."""
+    parts = list(tree.values())
+    if not parts or not all(isinstance(part, dict) and part for part in parts):
+        return None
+    if all(any(isinstance(part.get(name), str) for name in _OWN_TEXTS) for part in parts):
+        return [{"id": key} | part for key, part in tree.items()]
+    if any(name in tree for name in _OWN_TEXTS) and all(p.keys() == parts[0].keys() for p in parts):
+        return [{name: part[row] for name, part in tree.items()} for row in parts[0]]
     return None
 
 

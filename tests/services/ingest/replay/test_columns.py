@@ -121,6 +121,43 @@ FORMS: dict[str, Callable[[list[dict[str, Any]]], str]] = {
     "results": lambda posts: json.dumps({"status": "ok", "results": posts}),
     "javascript": lambda posts: "window.YTD.tweets.part0 = " + json.dumps(posts, indent=2),
     "data within data": lambda posts: json.dumps({"data": {"posts": posts}}),
+    "under their ids": lambda posts: json.dumps({post["id"]: post for post in posts}),
+    "columns of a data frame": lambda posts: json.dumps(
+        {name: {str(n): post[name] for n, post in enumerate(posts)} for name in posts[0]}
+    ),
+    "hits of a search": lambda posts: json.dumps(
+        {"took": 3, "hits": {"total": 4, "hits": [{"_id": p["id"], "_source": p} for p in posts]}}
+    ),
+    "lines of an index": lambda posts: jsonl(
+        *({"_index": "x", "_id": post["id"], "_source": post} for post in posts)
+    ),
+    "features of a map": lambda posts: json.dumps(
+        {
+            "type": "FeatureCollection",
+            "features": [{"type": "Feature", "properties": p, "geometry": None} for p in posts],
+        }
+    ),
+    "threads of comments": lambda posts: json.dumps(
+        {
+            "items": [
+                {
+                    "kind": "youtube#commentThread",
+                    "id": p["id"],
+                    "snippet": {
+                        "topLevelComment": {
+                            "id": p["id"],
+                            "snippet": {
+                                "textDisplay": p["text"],
+                                "publishedAt": p["created_at"],
+                                "authorDisplayName": p["author"],
+                            },
+                        }
+                    },
+                }
+                for p in posts
+            ]
+        }
+    ),
 }
 
 
