@@ -252,6 +252,7 @@ def test_an_operator_beside_what_cannot_be_seen_is_an_operator(expression: str) 
         ("flood or storm", "written in capitals: OR"),
         ("flood And storm", "written in capitals: AND"),
         ("flood ODER sturm", "did you mean OR?"),
+        ("flood ADJ storm", "did you mean AND?"),
         ("lang:xx flood", "no such language 'xx' (did you mean"),
         ("lang:jp flood", "did you mean 'ja'?"),
         ("source:twitter flood", "no such source 'twitter' (did you mean one of"),
