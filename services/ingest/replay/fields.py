@@ -36,6 +36,7 @@ class FileLayout(Struct, frozen=True, kw_only=True):
         header_at: Rows before the first row of data, of a CSV file.
         columns: Field -> the columns it is taken from, the first with a value counting.
         time_format: A name or pattern that `TimeReader` knows.
+        rounded_ids: Whether a spreadsheet has rounded its long ids.
     """
 
     format: Format
@@ -46,6 +47,7 @@ class FileLayout(Struct, frozen=True, kw_only=True):
     header_at: int = 0
     columns: dict[str, tuple[str, ...]] = {}
     time_format: str = "auto"
+    rounded_ids: bool = False
 
 
 def read_fields(

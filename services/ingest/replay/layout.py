@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from services.ingest.replay.dialects import SAMPLE_CHARS, delimiter_of, find_dia
 from services.ingest.replay.encodings import find_encoding, known_encoding
 from services.ingest.replay.fields import FileLayout, Format
 from services.ingest.replay.json_values import ASSIGNMENT, decode_line
+from services.ingest.replay.mapping import is_long_number
 from services.ingest.replay.opening import READ_ERRORS, open_packed
 from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.rows import BadRow
@@ -25,6 +26,10 @@ from services.ingest.replay.times import TimeReader
 
 SAMPLE_ROWS: Final = 1000
 """Rows that are looked at for the names of columns."""
+
+
+_ROUNDED_AT_LEAST: Final = 4
+"""So many ids that end in zeros are no chance: each is one of a hundred or fewer."""
 
 
 def check_options(options: ReplayOptions) -> None:
@@ -107,6 +112,17 @@ def _is_whole(line: str) -> bool:
     return True
 
 
+def are_rounded(ids: Iterable[str]) -> bool:
+    """Tell whether a spreadsheet has made zeros of all that ids have beyond fifteen digits.
+
+    Example:
+        >>> are_rounded(["1644570000000000000"] * 4), are_rounded(["1644570000000000001"] * 4)
+        (True, False)
+    """
+    long = [one for one in ids if is_long_number(one)]
+    return len(long) >= _ROUNDED_AT_LEAST and not any(one[15:].strip("0") for one in long)
+
+
 def _csv(path: Path, layout: FileLayout, sample: str, options: ReplayOptions) -> FileLayout:
     delimiter = delimiter_of(options.delimiter) if options.delimiter else ""
     dialect = find_dialect(sample, delimiter)
@@ -114,8 +130,16 @@ def _csv(path: Path, layout: FileLayout, sample: str, options: ReplayOptions) ->
     first = [row for row in islice(cells, SAMPLE_ROWS) if not isinstance(row, BadRow)]
     header = headers.find_header(path, first, options)
     columns = naming.choose_columns(header.names, options.columns)
+    ids = [header.names.index(name) for name in columns.get("id", ())[:1]]
     return msgspec.structs.replace(
-        layout, dialect=dialect, names=header.names, header_at=header.rows, columns=columns
+        layout,
+        dialect=dialect,
+        names=header.names,
+        header_at=header.rows,
+        columns=columns,
+        rounded_ids=are_rounded(
+            row[at] for row in first[header.rows :] for at in ids if at < len(row)
+        ),
     )
 
 

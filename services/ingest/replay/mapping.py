@@ -71,14 +71,22 @@ class RowMapper:
         stem: The start of the ids of posts that have neither id nor time.
         author_key: The key that hides authors; they stay as they are if it is empty or if the
             options say `public`.
+        rounded_ids: Whether long ids are rounded, so that many posts share one.
 
     Raises:
         ConfigError: The time format or zone is not known.
     """
 
     def __init__(
-        self, options: ReplayOptions, time_format: str, stem: str, author_key: Secret
+        self,
+        options: ReplayOptions,
+        time_format: str,
+        stem: str,
+        author_key: Secret,
+        *,
+        rounded_ids: bool = False,
     ) -> None:
+        self._rounded_ids = rounded_ids
         self._stem = stem
         self._constants = [options.constants.get(field) for field in FIELDS]
         self._parse_time = TimeReader(time_format, options.time_zone)
@@ -108,7 +116,8 @@ class RowMapper:
         own_id, name = _scalar(post_id), _name(author)
         hidden = self._author(name) if name else ""
         id_from = OWN_ID if own_id else NO_ID
-        if own_id and _MANGLED.fullmatch(own_id):
+        is_rounded = self._rounded_ids and is_long_number(own_id)
+        if is_rounded or (own_id and _MANGLED.fullmatch(own_id)):
             own_id, id_from = "", MANGLED_ID
         post_id = own_id or self._made_id(row, hidden, claimed, words)
         said = _language(lang)
@@ -160,6 +169,11 @@ class RowMapper:
             return f"{self._stem}-{row}"
         content = f"{author}\0{epoch_ms(claimed)}\0{text}".encode("utf-8", "replace")
         return f"{MADE}{blake2b(content, digest_size=10).hexdigest()}"
+
+
+def is_long_number(post_id: str) -> bool:
+    """Tell an id of more digits than a spreadsheet keeps."""
+    return len(post_id) > 16 and post_id.isdigit()
 
 
 def _nobody(post_id: str) -> str:

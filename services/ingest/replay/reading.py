@@ -53,7 +53,11 @@ class FileReading:
         self._options = options
         self._context = context
         self._mapper = RowMapper(
-            options, self.layout.time_format, path.name.split(".")[0], context.author_key
+            options,
+            self.layout.time_format,
+            path.name.split(".")[0],
+            context.author_key,
+            rounded_ids=self.layout.rounded_ids,
         )
         self._sort: TimeSort | None = None
 

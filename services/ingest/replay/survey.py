@@ -112,7 +112,13 @@ def survey_file(
     survey = Survey(layout)
     if layout.format == "raw":
         return survey
-    mapper = RowMapper(options, layout.time_format, path.name.split(".")[0], Secret())
+    mapper = RowMapper(
+        options,
+        layout.time_format,
+        path.name.split(".")[0],
+        Secret(),
+        rounded_ids=layout.rounded_ids,
+    )
     reader = TimeReader(layout.time_format, options.time_zone)
     counting = _Counting(survey)
     if "time" not in layout.columns:

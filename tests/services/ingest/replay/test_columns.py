@@ -432,3 +432,16 @@ def test_separator_that_nobody_guesses_is_named(given: Callable[..., Any], sign:
         file.preview()
     assert refused.value.remedies == (f"delimiter={sign}",)
     assert file.texts(delimiter=sign) == ["flood here", "so kind"]
+
+
+def test_ids_that_a_spreadsheet_has_rounded_to_zeros_are_made_anew(
+    given: Callable[..., Any],
+) -> None:
+    head = "id,author,created_at,text\n"
+    rows = [f"16445{n // 4}0000000000000,ana,{WHEN},post {n}\n" for n in range(8)]
+    file = given(head + "".join(rows))
+    assert len({post.id for post in file.posts()}) == 8
+    assert "8 ids look mangled by a spreadsheet" in file.said()
+    assert file.preview().all_count
+    whole = given(f"{head}{''.join(rows)}1644510000000000007,ben,{WHEN},x\n")
+    assert "mangled" not in whole.said(), "one that is not rounded shows that none is"
