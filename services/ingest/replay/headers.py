@@ -67,9 +67,17 @@ def find_header(path: Path, first: Sequence[Sequence[str]], options: ReplayOptio
             f"replay: {path.name}: its rows look separated by {sign!r}", (f"delimiter={sign}",)
         )
     remedies = [f"columns.text={likely_text(first)}"]
-    if any(" " in name.strip() for name in names):  # perhaps a first post
+    if _may_be_post(first):
         remedies.append(f"header={','.join(_guess_names(first))}")
     raise NeedsOption(no_text_column(names), tuple(remedies))
+
+
+def _may_be_post(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first row may be data: words, and no name above numbers or times."""
+    names, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    return any(" " in name.strip() for name in names) and not any(
+        all(_is_data(row[place]) for row in below) for place in range(len(names)) if below
+    )
 
 
 def _other_separator(rows: Sequence[Sequence[str]]) -> str:
