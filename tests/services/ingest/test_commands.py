@@ -225,8 +225,10 @@ def test_stack_is_not_started_for_a_file_that_cannot_be_read(
         printed = " ".join(capsys.readouterr().err.replace("\\\n", " ").split())
         assert "can be read day first or month first" in printed
         assert f"→ groundswell {command} --source replay --data {path} --set" in printed
+    # Fresh, whatever has run in this checkout before.
+    words = ["up", "--source", "replay", "--data", str(path), "--fresh"]
     with pytest.raises(AssertionError, match="a stack was started"):
-        run(["up", "--source", "replay", "--data", str(path), "--set", "time_format=day_first"])
+        run([*words, "--set", "time_format=day_first"])
     assert "first post 1" in capsys.readouterr().out
 
 
