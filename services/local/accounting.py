@@ -83,6 +83,7 @@ class Accounting:
         found = self.errors()
         if self.uncounted_share > most_uncounted:
             found_as = Counter(self.dead_by_reason) + Counter(self.refused_by_reason)
+            del found_as[DUPLICATE]
             reasons = ", ".join(f"{n:,} {reason}" for reason, n in found_as.most_common())
             found.append(
                 f"{self.uncounted_share:.1%} of the posts were not counted ({reasons}); up to "

@@ -41,7 +41,7 @@ def test_books_that_balance_have_no_fault() -> None:
         ),
         (
             {"refused_by_reason": {"unmappable": 30}},
-            "3.9% of the posts were not counted (90 duplicate",
+            "3.9% of the posts were not counted (30 unmappable, 10 ",
         ),
         ({"dead_by_reason": {"dropped_late": 100}}, "(100 dropped_late); up to 2.0% would pass"),
         (
