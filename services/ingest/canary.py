@@ -108,11 +108,11 @@ def _jsonl(directory: Path) -> Failing:
     whole = msgspec.json.encode(good)
     bad = [
         whole[:-4],
-        b"[" + whole + b"]",
+        msgspec.json.encode(good | {"id": "p2", "text": {"said": f"{AUTHOR} {TEXT}"}}),
         b'{"x":' * 5_000 + whole + b"}" * 5_000,
         whole + b"\xff",
         msgspec.json.encode(good | {"created_at": f"{AUTHOR} {TEXT}"}),
-        msgspec.json.encode(good | {"lang": TEXT * 9}),
+        msgspec.json.encode({"errors": [{"message": f"{AUTHOR} {TEXT}"}]}),
     ]
     path.write_bytes(b"\n".join([whole, *bad]) + b"\n")
     return Failing({"path": str(path), "format": "jsonl"}, "", lambda: len(bad))

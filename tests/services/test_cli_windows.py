@@ -14,6 +14,7 @@ from services.local import runfile
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, snapshot
 from stream.store.increments import ApplyBatch, Horizons, PaneSum, Published
+from stream.store.quarantine import Missing
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
 from stream.windows.layout import COUNTERS
@@ -182,9 +183,9 @@ def test_show_prints_a_window_on_one_line_of_80_columns_and_cuts_nothing_off(
 ) -> None:
     busy = {name: 99_999 if name in ("posts", "rated") else 20_000_000_000 for name in COUNTERS}
 
-    async def panes(*_: Any) -> list[PaneView]:
+    async def panes(*_: Any) -> tuple[list[PaneView], list[Missing]]:
         sums = PaneSum([busy[name] for name in COUNTERS], authors=99_999)
-        return [PaneView("all", START + n, START + n + 60, False, -1, sums) for n in (0, 60)]
+        return [PaneView("all", START + n, START + n + 60, False, -1, sums) for n in (0, 60)], []
 
     monkeypatch.setattr(windows, "_read", panes)
     monkeypatch.setenv("COLUMNS", width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -48,7 +48,10 @@ class Judge:
     async def look(self, partitions: Sequence[int]) -> None:
         self.looked.append(list(partitions))
 
-    async def consider(self, windows: Sequence[Window], upto_s: int) -> bool:
+    async def consider(
+        self, windows: Sequence[Window], upto_s: int, withheld: Collection[int] = ()
+    ) -> bool:
+        assert not withheld
         starts = [epoch_ms(window.start) // 1000 - START for window in windows]
         self.considered.append((starts, upto_s - START))
         self.done.append(f"consider {starts}")
@@ -148,6 +151,7 @@ async def test_how_far_event_time_has_come_and_who_is_idle_is_shown(house: House
     house.clock.advance(29.0)
     closer.excuse(5.0)
     house.clock.advance(5.0)
+    await house.post(1, START + 8)
     closer.observe(house.progress(1, START + 8))
     await closer.step()
     assert house.value("idle_partitions") == 0, "silence that was ours is no silence of theirs"
@@ -205,7 +209,7 @@ async def test_a_closer_whose_judge_knows_of_another_gives_up_and_leaves_the_win
         await closer.step()
     (published,) = (await house.store.revisions([START]))[START].values()
     assert not published.acknowledged
-    assert await house.store.dirty([0]) == {START: {0: "closed"}}
+    assert await house.store.dirty([0]) == {START: {0: b"closed"}}
     assert house.value("windows_closed_total") == 0
 
 
@@ -218,9 +222,10 @@ async def test_the_judge_is_told_of_every_partition_when_a_closer_begins_and_of_
     await closer.take_over()
     assert house.judge.noted == {0: (0, ""), 2: (0, "")}
     assert house.judge.looked == [[0, 2]]
-    closer.observe(house.progress(1, None, "m-2"))
-    assert house.judge.noted[1] == (0, "m-2")
     await house.post(1, START)
+    closer.observe(house.progress(1, START, "m-2"))
+    await closer.step()
+    assert house.judge.noted[1] == (0, "m-2")
     await house.post(4, START)
     await closer.resync()
     assert house.judge.noted[4] == (0, "")
@@ -247,8 +252,9 @@ async def test_a_partition_that_the_store_no_longer_has_makes_the_closer_begin_a
     await house.post(0, START)
     closer = house.closer()
     await closer.take_over()
+    await house.post(3, START)
     await closer.resync()
-    closer.observe(house.progress(3, START))
+    await house.store._redis.delete("{3}:cursor")
     await closer.resync()
     assert [step for step in house.done if step.startswith("take")] == [
         "take over 1",

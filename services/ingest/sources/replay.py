@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from core.clock import epoch_ms, from_epoch_ms
+from core.codec import without_values
 from core.errors import FatalError
 from core.schemas import Post
 from services.ingest.replay.layout import check_options
@@ -21,7 +22,13 @@ from services.ingest.replay.mapping import MappedRow
 from services.ingest.replay.opening import open_packed
 from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.reading import FileReading
-from services.ingest.sources.base import Cursor, PacedSource, SourceContext, SourceItem
+from services.ingest.sources.base import (
+    Cursor,
+    PacedSource,
+    SourceContext,
+    SourceItem,
+    Unmappable,
+)
 
 _PACING = ("speed", "rate_posts_per_s")
 """Options that may change between a stop and the next start."""
@@ -177,6 +184,9 @@ class _Timing:
         record = mapped.record
         if isinstance(record, Post):
             record = self._timed(record, due_s)
+        elif isinstance(record, Unmappable):
+            # Who looks at the file is shown the value; what is kept of it names nobody.
+            record = Unmappable(record.raw, without_values(record.detail))
         if self._options.times == "shifted":
             if self._now_ms is None:
                 self._now_ms = epoch_ms(self._started)
