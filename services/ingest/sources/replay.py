@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -14,7 +15,6 @@ from typing import Any, ClassVar
 import msgspec
 
 from core.clock import epoch_ms, from_epoch_ms
-from core.codec import without_values
 from core.errors import FatalError
 from core.schemas import Post
 from services.ingest.replay.layout import check_options
@@ -34,6 +34,8 @@ _PACING = ("speed", "rate_posts_per_s")
 """Options that may change between a stop and the next start."""
 _ORDERING = 2
 """Rises when rows leave in another order than before: a cursor of then means other rows."""
+_QUOTED = re.compile(r""" (['"]).*\1""", re.DOTALL)
+"""A value of a row in what is said of it."""
 _END_BYTES = 65_536
 
 
@@ -186,7 +188,7 @@ class _Timing:
             record = self._timed(record, due_s)
         elif isinstance(record, Unmappable):
             # Who looks at the file is shown the value; what is kept of it names nobody.
-            record = Unmappable(record.raw, without_values(record.detail))
+            record = Unmappable(record.raw, _QUOTED.sub("", record.detail))
         if self._options.times == "shifted":
             if self._now_ms is None:
                 self._now_ms = epoch_ms(self._started)
