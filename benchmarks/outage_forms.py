@@ -99,7 +99,7 @@ FORMS: Final[Mapping[str, Form]] = {
         "mastodon", _shared("mastodon"), {**_MASTODON, "transport": "websocket"}
     ),
     "reddit": Form("reddit", _shared("reddit"), {"remember_posts": 5_000}),
-    "rss": Form("rss", _rss, {"remember_entries": 2 * FEED_WINDOW}),
+    "rss": Form("rss", _rss, {"remember_entries": 2 * FEED_WINDOW, "authors": "public"}),
     "webhook": Form("webhook", _shared("webhook"), {"remember_requests": 4_000}),
 }
 """Name -> form."""
