@@ -80,7 +80,13 @@ def parse_feed(
         if isinstance(entry, Mapping)
     ]
     shared = _shared_ids(entries)
-    return [_entry(entry, feed, url, now, author, shared, hides_ids) for entry in entries]
+    found: list[Entry] = []
+    for entry in entries:
+        try:
+            found.append(_entry(entry, feed, url, now, author, shared, hides_ids))
+        except Exception as error:  # noqa: BLE001, RUF100 - one entry never costs the others
+            found.append(_unreadable(entry, error))
+    return found
 
 
 def _read(body: bytes, content_type: str) -> Mapping[str, Any] | str:
@@ -116,25 +122,14 @@ def _given_ids(entry: Mapping[str, Any]) -> list[str]:
     return [one for one in dict.fromkeys(found) if one.lower() not in _NO_IDS]
 
 
+def _unreadable(entry: Mapping[str, Any], error: Exception) -> Entry:
+    raw = repr(entry)[:_KEPT_BYTES].encode("utf-8", "replace")
+    record = Unmappable(raw, f"unreadable entry: {type(error).__name__}")
+    key = hashlib.blake2b(raw, digest_size=8).hexdigest()
+    return Entry(record, key, key)
+
+
 def _entry(
-    entry: Mapping[str, Any],
-    feed: Mapping[str, Any],
-    url: str,
-    now: datetime,
-    author: Callable[[str], str],
-    shared: frozenset[str],
-    hides_ids: bool,
-) -> Entry:
-    try:
-        return _mapped(entry, feed, url, now, author, shared, hides_ids)
-    except Exception as error:  # noqa: BLE001, RUF100 - one entry never costs the others
-        raw = repr(entry)[:_KEPT_BYTES].encode("utf-8", "replace")
-        record = Unmappable(raw, f"unreadable entry: {type(error).__name__}")
-        key = hashlib.blake2b(raw, digest_size=8).hexdigest()
-        return Entry(record, key, key)
-
-
-def _mapped(
     entry: Mapping[str, Any],
     feed: Mapping[str, Any],
     url: str,
