@@ -17,7 +17,7 @@ from benchmarks.plot import bars
 from core.schemas import Window
 from stream.shifts.judge import ShiftJudge
 from stream.shifts.signals import JudgeContext
-from stream.shifts.testing import BEGIN, make_window
+from testkit.shifts import BEGIN, make_window
 
 QUERIES = 2_000
 PANE_S = 60

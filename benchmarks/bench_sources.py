@@ -27,8 +27,8 @@ from core.clock import SystemClock
 from core.settings import Secret
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.sources.base import SourceItem
-from services.ingest.sources.bluesky.fake_journal import Conversation, Entry
-from services.ingest.sources.bluesky.fake_server import FakeJetstream
+from testkit.platforms.bluesky.journal import Conversation, Entry
+from testkit.platforms.bluesky.server import FakeJetstream
 from services.ingest.sources.bluesky.mapping import Mapper
 from services.ingest.sources.bluesky.wire import PARSERS
 from services.local.child import Child, Command

@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from services.ingest.live_testing import platform_of
-from services.ingest.sources.bluesky.fake_journal import Conversation
-from services.ingest.sources.bluesky.fake_server import FakeJetstream
-from services.ingest.sources.bluesky.testing import BlueskyPlatform
+from testkit.checks.live_sources import platform_of
+from testkit.platforms.bluesky.journal import Conversation
+from testkit.platforms.bluesky.server import FakeJetstream
+from testkit.platforms.bluesky.platform import BlueskyPlatform
 
 FEED_WINDOW: Final = 600
 """Entries that a feed shows: twice what ingest may be behind."""

@@ -25,7 +25,7 @@ Target = tuple[Callable[[bytes], object], Sequence[bytes]]
 def _bluesky(version: Any) -> Target:
     from core.codec import encode
     from core.settings import Secret
-    from services.ingest.sources.bluesky import fake_journal
+    from testkit.platforms.bluesky import journal as fake_journal
     from services.ingest.sources.bluesky.mapping import Mapper
     from services.ingest.sources.bluesky.wire import PARSERS, Event
 
@@ -47,7 +47,7 @@ def _bluesky_zstd() -> Target:
     import zstandard
 
     from services.ingest.sources.bluesky.connection import Unpacker
-    from services.ingest.sources.bluesky.fake_journal import Conversation
+    from testkit.platforms.bluesky.journal import Conversation
 
     frames: list[Any] = [entry.v2 for entry in Conversation(NOW).events(300)]
     dictionary = zstandard.train_dictionary(4_096, frames)

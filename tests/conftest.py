@@ -1,7 +1,7 @@
 """Servers that tests may ask for: real ones, started once per run, on free loopback ports.
 
 They are shared by all tests of a run, so a test uses topic names, key prefixes and consumer
-groups of its own. A test that kills a server starts its own (`services.local.testing`).
+groups of its own. A test that kills a server starts its own (`testkit.local`).
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from services.local import testing
+from testkit import local as testing
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer
 from services.local.triton_server import TritonServer

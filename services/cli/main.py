@@ -54,7 +54,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "heartbeat": Place(
         "services.cli.processes:heartbeat", "Show that the stream is alive.", _PROCESSES
     ),
-    "chaos": Place("services.cli.chaos:chaos", "Break a stack and check the books.", _LOOKING),
+    "chaos": Place("testkit.chaos.command:chaos", "Break a stack and check the books.", _LOOKING),
     "backtest": Place("services.cli.backtest:backtest", "Say how good the alerts are.", _LOOKING),
     "tune": Place("services.cli.backtest:tune", "Set the thresholds of the alerts.", _LOOKING),
     "bench": Place("services.cli.bench:bench", "Measure speed, memory and peers.", _LOOKING),

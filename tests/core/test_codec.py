@@ -11,7 +11,7 @@ from core.clock import from_epoch_ms
 from core.codec import RecordDecoder, encode, post_decoder, post_event_decoder
 from core.errors import DecodeError
 from core.schemas import SCHEMAS, Post, PostEvent
-from core.testing.builders import make_event, make_post
+from testkit.builders import make_event, make_post
 
 
 def _post(**changes: Any) -> bytes:

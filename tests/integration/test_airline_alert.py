@@ -14,7 +14,7 @@ from services.kafka_client import read_topic
 from services.local.child import Child, Command, run_to_end
 from services.local.ports import any_free_port
 from services.local.prometheus_server import alertmanager_program
-from services.local.testing import HurriedAlertmanager, Webhook
+from testkit.local import HurriedAlertmanager, Webhook
 from services.local.triton_server import TritonServer
 from stream.topics import ALERTS
 

@@ -10,7 +10,7 @@ import pytest
 
 from services.local.child import Command, run_to_end
 from services.local.triton_server import TritonServer
-from stream.testing import count_plainly
+from testkit.stream import count_plainly
 
 pytestmark = pytest.mark.integration
 

@@ -25,7 +25,7 @@ from services.local.prometheus_server import (
 from services.local.server import LocalServer
 from services.local.session import Session
 from services.local.stack import plan_stack
-from services.local.testing import HurriedAlertmanager, HurriedPrometheus, Webhook
+from testkit.local import HurriedAlertmanager, HurriedPrometheus, Webhook
 from stream.topics import ALERTS, POSTS
 
 pytestmark = [

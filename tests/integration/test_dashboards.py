@@ -33,7 +33,7 @@ from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.runner import IngestRunner
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem, Unmappable
 from services.ingest.sources.live import LiveLimits, LiveSource, SessionEnded
-from services.kafka_client.fake_kafka import FakeProducer, MemoryBroker
+from testkit.kafka import FakeProducer, MemoryBroker
 from services.local.child import Command
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.codec import encode
-from core.testing.builders import make_post
+from testkit.builders import make_post
 from services.local.child import Child
-from stream.testing import count_plainly
+from testkit.stream import count_plainly
 from stream.topics import POSTS
 
 pytestmark = pytest.mark.integration

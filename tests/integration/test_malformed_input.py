@@ -8,7 +8,7 @@ import pytest
 
 from core import reasons
 from core.codec import encode
-from core.testing.builders import make_post
+from testkit.builders import make_post
 from stream.topics import POSTS
 
 pytestmark = pytest.mark.integration

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.codec import encode
-from core.testing.builders import make_post
+from testkit.builders import make_post
 from stream.topics import POSTS
 
 pytestmark = pytest.mark.integration

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from services.ingest.sources.bluesky.fake_journal import recorded
-from services.ingest.sources.bluesky.fake_server import FakeJetstream
-from services.ingest.sources.mastodon.fake_server import FakeMastodon
+from testkit.platforms.bluesky.journal import recorded
+from testkit.platforms.bluesky.server import FakeJetstream
+from testkit.platforms.mastodon.server import FakeMastodon
 from services.ingest.sources.threaded_site import wait_for
 from services.local.child import Child, Command
 

@@ -17,8 +17,8 @@ from core import config
 from core.codec import scored_post_decoder
 from core.settings import Settings
 from services.bootstrap import make_store
-from services.ingest.sources.bluesky.fake_journal import Conversation
-from services.ingest.sources.bluesky.fake_server import FakeJetstream
+from testkit.platforms.bluesky.journal import Conversation
+from testkit.platforms.bluesky.server import FakeJetstream
 from services.kafka_client import read_topic
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions

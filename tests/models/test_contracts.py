@@ -10,7 +10,7 @@ from core.ports import Scorer
 from core.settings import ScorerSettings
 from models.encoder.heads import HEADS
 from models.scorers import SCORERS
-from models.testing import Check, scorer_checks
+from testkit.models import Check, scorer_checks
 from services.local.triton_server import TritonServer
 
 CHECKS = pytest.mark.parametrize("check", scorer_checks(), ids=lambda check: check.__name__)

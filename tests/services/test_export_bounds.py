@@ -11,10 +11,10 @@ from core.clock import SystemClock
 from core.codec import encode
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
-from core.testing.builders import make_post
-from models.scorers.fake import FakeScorer
+from testkit.builders import make_post
+from testkit.scorers.fake import FakeScorer
 from services.exporter import Exporter, mix
-from services.local import testing
+from testkit import local as testing
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, WindowsView, snapshot
 from stream.batching import BatchLimits, PostBudget
@@ -29,7 +29,7 @@ from stream.scoring import PatientScorer
 from stream.stages import PostsStage, StageParts
 from stream.store.increments import Horizons, PaneSum
 from stream.store.redis_store import RedisStore
-from stream.testing import ListSink, MemoryPartition, feed
+from testkit.stream import ListSink, MemoryPartition, feed
 from stream.topics import POSTS
 from stream.windows.layout import INDEX, MAX_STRATA, WIDTH
 from stream.windows.summary import MIN_PARTICIPATION_POSTS

@@ -10,7 +10,7 @@ import pytest
 from core.errors import FatalError
 from stream import engine as engine_module
 from stream.engine import Engine
-from stream.testing import MemoryPartition, MemoryRecord
+from testkit.stream import MemoryPartition, MemoryRecord
 from stream.topics import POST_EVENTS, POSTS
 
 

@@ -21,7 +21,7 @@ from stream.intake import DeadLetter, RawRecord
 from stream.pipeline import Outcome
 from stream.ports import FlowParts, Prepared
 from stream.store.increments import Applied, ApplyBatch, PartitionState
-from stream.testing import MemoryPartition
+from testkit.stream import MemoryPartition
 from stream.topics import POSTS
 from stream.waiting import STALLED_AFTER_S
 from stream.windows.watermark import PartitionWatermark

@@ -12,14 +12,14 @@ from core.labels import HEADS
 from core.ports import ScoreBatch
 from core.schemas import Post
 from core.settings import WindowSettings
-from core.testing.builders import NOON, make_post
+from testkit.builders import NOON, make_post
 from stream import heartbeat
 from stream.intake import AcceptedPosts, accept_posts, clean_text, event_time, id_hash, seen_hours
 from stream.pipeline import Outcome, Pipeline, decimal, kept_shard, lookup
 from stream.scoring import Scored
 from stream.store.increments import ApplyBatch
 from stream.store.keys import KEPT_SHARDS, SEEN_SHARDS
-from stream.testing import MemoryRecord
+from testkit.stream import MemoryRecord
 from stream.topics import POSTS
 
 WINDOWS = WindowSettings(pane_s=60, retention_s=21_600, allowed_lateness_s=30)

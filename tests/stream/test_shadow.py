@@ -10,9 +10,9 @@ from core.labels import HEADS
 from core.metrics import Metrics
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings, Settings
-from core.testing.builders import NOON
-from models.scorers.fake import FakeScorer, Faults
-from models.scorers.nonsense import ANSWER_KINDS, ROW_KINDS, spoil_rows
+from testkit.builders import NOON
+from testkit.scorers.fake import FakeScorer, Faults
+from testkit.scorers.nonsense import ANSWER_KINDS, ROW_KINDS, spoil_rows
 from services.bootstrap import make_live_scorer
 from stream.shadow import MAX_BATCHES, ShadowScorer, distances, other_labels
 

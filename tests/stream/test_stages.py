@@ -16,14 +16,14 @@ from core.codec import encode
 from core.labels import HEADS
 from core.ports import ScoreBatch
 from core.settings import WindowSettings
-from core.testing.builders import NOON, make_event, make_post
+from testkit.builders import NOON, make_event, make_post
 from stream import heartbeat
 from stream.batching import PostBudget
 from stream.pipeline import Pipeline
 from stream.scoring import Scored
 from stream.stages import EventsStage, PostsStage, StageParts
 from stream.store.increments import ApplyBatch
-from stream.testing import MemoryRecord
+from testkit.stream import MemoryRecord
 from stream.topics import POST_EVENTS, POSTS
 from stream.windows.watermark import PartitionWatermark
 

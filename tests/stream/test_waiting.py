@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 from core.clock import ManualClock
 from core.metrics import Metrics
 from stream.batching import BatchLimits
-from stream.testing import MemoryPartition
+from testkit.stream import MemoryPartition
 from stream.waiting import STALLED_AFTER_S, WaitingRecords
 
 

@@ -10,7 +10,7 @@ import pytest
 from core.clock import ManualClock
 from core.metrics import Metrics
 from stream.batching import BatchLimits
-from stream.testing import MemoryPartition, MemoryRecord
+from testkit.stream import MemoryPartition, MemoryRecord
 from stream.waiting import MAX_WAITING_BATCHES, RESEEK_AFTER_S, STALLED_AFTER_S, WaitingRecords
 
 POSTS, BYTES = 4, 100

@@ -15,7 +15,7 @@ from models.encoder import ablate, masked
 from models.encoder import data as datasets
 from models.encoder.batches import pad
 from models.encoder.run import CHOSEN, record_of
-from models.testing import write_rows
+from testkit.models import write_rows
 
 pytestmark = pytest.mark.train
 

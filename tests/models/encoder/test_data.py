@@ -4,7 +4,7 @@ import pytest
 
 from core.errors import ConfigError
 from models.encoder.data import read_rows, sentiment_test, sentiment_train
-from models.testing import write_rows
+from testkit.models import write_rows
 
 
 def test_posts_of_the_validation_split_are_not_trained_on(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from models.encoder.pack import pack
 from models.encoder.schedule import Stage, TrainingSettings
 from models.encoder.soft import SoftLesson
 from models.encoder.tasks import TASKS
-from models.testing import write_rows
+from testkit.models import write_rows
 
 pytestmark = pytest.mark.train
 

@@ -7,7 +7,7 @@ from models.encoder.data import ParticipationTexts, TaggedTexts, emotion_train, 
 from models.encoder.tasks import SOURCE_WEIGHTS, TASKS, heads_of
 from models.encoder.tasks import _participation as participation_posts
 from models.encoder.tasks import _topics as topic_posts
-from models.testing import write_rows
+from testkit.models import write_rows
 
 
 def test_participation_teaches_problems_too_and_weighs_its_sources() -> None:

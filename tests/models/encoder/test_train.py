@@ -10,7 +10,7 @@ from models.encoder import train as training
 from models.encoder.batches import plan_epoch, plan_passes
 from models.encoder.schedule import TrainingSettings, learning_rate_share
 from models.encoder.train import CHOSEN, train
-from models.testing import write_rows
+from testkit.models import write_rows
 
 pytestmark = pytest.mark.train
 

@@ -14,7 +14,7 @@ from models.evaluation.decisions import layered, participating, unread_as, with_
 from models.evaluation.floors import constant_floor, kept, random_floor, shares_of
 from models.evaluation.scoring import CHUNK_POSTS, score_all
 from models.evaluation.single_label import measures
-from models.testing import write_rows
+from testkit.models import write_rows
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from models.evaluation import frontier
 from models.evaluation.bootstrap import Measured, Rows
 from models.evaluation.frontier import Point, beside, good_enough, quality, speed
 from models.serving.post_encoder import Scored
-from models.testing import write_rows
+from testkit.models import write_rows
 
 pytestmark = pytest.mark.server
 

@@ -13,7 +13,7 @@ from core.errors import ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.metrics import Metrics
 from core.settings import ScorerSettings, Settings
 from models.scorers.triton import TritonScorer, translate
-from models.testing import EXAMPLES
+from testkit.models import EXAMPLES
 from services.bootstrap import make_live_scorer
 from services.local.paths import DEFAULT_PATHS
 from services.local.ports import reserved_port

@@ -22,7 +22,7 @@ from services.backtest.summary import AT_RATE, at_rate, finite, summarise
 from services.backtest.synthetic import SPREAD, make_crowd
 from services.backtest.tuning import as_toml, threshold_for
 from services.cli.main import run
-from stream.shifts.testing import make_window
+from testkit.shifts import make_window
 
 SHORT = 2_000
 SETTINGS = ShiftSettings()

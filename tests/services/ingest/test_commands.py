@@ -11,14 +11,14 @@ import pytest
 
 from core.authors import author_hasher
 from core.errors import ConfigError
-from core.testing.builders import make_post
+from testkit.builders import make_post
 from services.cli.ingest import chosen_options, merged, parse_assignments
 from services.cli.main import run
 from services.cli.replay import preview_for_stack
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Gap, Ignored, PacedSource, SourceItem
 from services.ingest.synthetic.options import SyntheticOptions
-from services.ingest.testing import Rig, make_source, sample_of
+from testkit.ingest import Rig, make_source, sample_of
 
 
 @pytest.fixture

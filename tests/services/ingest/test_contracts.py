@@ -11,7 +11,7 @@ import pytest
 
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Source
-from services.ingest.testing import CHECKS, SAMPLES
+from testkit.ingest import CHECKS, SAMPLES
 
 
 @pytest.mark.parametrize("name", SAMPLES)

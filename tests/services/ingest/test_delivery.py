@@ -20,7 +20,7 @@ from services.cli.topics import topic_plans
 from services.kafka_client import TopicAdmin, read_topic
 from services.kafka_client.messages import Record
 from services.local.kafka_server import KafkaServer
-from services.local.testing import kafka_server
+from testkit.local import kafka_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

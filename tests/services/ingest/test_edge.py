@@ -7,7 +7,7 @@ from core.errors import ConfigError
 from core.metrics import Metrics
 from core.schemas import Post, PostEvent
 from core.settings import IngestSettings, Secret, Settings
-from core.testing.builders import make_post
+from testkit.builders import make_post
 from services.ingest.edge import Edge
 from services.ingest.launch import make_source
 from services.ingest.sources import SOURCES

@@ -7,7 +7,7 @@ import pytest
 from core.codec import encode
 from core.schemas import Progress
 from core.settings import KafkaSettings, Settings
-from core.testing.builders import NOON, make_post
+from testkit.builders import NOON, make_post
 from services.ingest import late_posts
 from services.ingest.late_posts import LatePosts, oldest_kept
 from services.ingest.sources.base import Ignored, SourceItem

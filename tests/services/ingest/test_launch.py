@@ -12,8 +12,8 @@ from core.settings import IngestSettings, Settings
 from services.ingest.cursor_store import CursorStore
 from services.ingest.launch import make_runner
 from services.ingest.samples import SampleStore
-from services.ingest.testing import START, make_source, sample_of
-from services.kafka_client.fake_kafka import FakeProducer, MemoryBroker
+from testkit.ingest import START, make_source, sample_of
+from testkit.kafka import FakeProducer, MemoryBroker
 
 
 def test_old_samples_of_any_source_are_deleted_while_one_runs(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.live_testing import LIVE_CHECKS, PLATFORMS
+from testkit.checks.live_sources import LIVE_CHECKS, PLATFORMS
 from services.ingest.sources import SOURCES
-from services.ingest.testing import SAMPLES
+from testkit.ingest import SAMPLES
 
 
 @pytest.mark.parametrize("name", PLATFORMS.names())

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from core.errors import BrokerUnavailable
 from services.ingest.outbox import Letter, Outbox
-from services.kafka_client.fake_kafka import FakeAcknowledgement, FakeProducer, MemoryBroker
+from testkit.kafka import FakeAcknowledgement, FakeProducer, MemoryBroker
 
 
 def letters(count: int) -> list[Letter]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.ingest.outbox import Letter, Outbox
-from services.kafka_client.fake_kafka import FakeProducer, MemoryBroker
+from testkit.kafka import FakeProducer, MemoryBroker
 
 
 def _letter(number: int, size: int = 1, topic: str = "posts") -> Letter:

@@ -8,7 +8,7 @@ import pytest
 from core.clock import ManualClock
 from core.errors import ScorerUnavailable
 from core.ports import ScoreBatch
-from models.scorers.fake import FakeScorer
+from testkit.scorers.fake import FakeScorer
 from services.local.demo_rate import (
     GIVE_UP_S,
     LEAST_POSTS_PER_S,

@@ -6,7 +6,7 @@ import pytest
 
 from core.codec import encode
 from core.schemas import PostEvent, ScoredPost
-from core.testing.builders import NOON
+from testkit.builders import NOON
 from services.kafka_client.messages import Record
 from services.repair.history import History
 from services.repair.rebuild import NotRecoverable, batch_for

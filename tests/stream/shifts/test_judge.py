@@ -8,7 +8,7 @@ from core.schemas import Window
 from core.settings import ShiftSettings
 from stream.shifts.judge import MAX_STATE_BYTES, ShiftJudge
 from stream.shifts.signals import JudgeContext, ShiftSignal
-from stream.shifts.testing import make_window
+from testkit.shifts import make_window
 
 SETTINGS = ShiftSettings(warmup_s=3_600, correction_panes=8)
 CONTEXT = JudgeContext(model_version="m1")

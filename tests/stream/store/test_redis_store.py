@@ -10,7 +10,7 @@ import redis
 
 from core.errors import CursorConflict, StoreUnavailable
 from core.settings import RedisSettings
-from services.local import testing
+from testkit import local as testing
 from services.local.redis_server import RedisServer
 from stream.store.increments import ApplyBatch, Contribution, Horizons, Published
 from stream.store.redis_store import RedisStore

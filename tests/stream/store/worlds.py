@@ -23,7 +23,7 @@ from stream.intake import id_hash
 from stream.pipeline import decimal, kept_shard, lookup
 from stream.store.increments import DELETED, ApplyBatch, Contribution, Horizons
 from stream.store.redis_store import RedisStore
-from stream.testing import count_plainly
+from testkit.stream import count_plainly
 from stream.topics import (
     POST_EVENTS,
     POSTS,

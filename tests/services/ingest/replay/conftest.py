@@ -15,7 +15,7 @@ from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.preview import Preview, preview
 from services.ingest.sources.base import SourceContext, SourceItem, Unmappable
 from services.ingest.sources.replay import ReplaySource
-from services.ingest.testing import START, take_all
+from testkit.ingest import START, take_all
 
 BASE = """id,author,created_at,text
 1,ana,2026-03-01T10:00:00Z,flood here

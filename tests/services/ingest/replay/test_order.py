@@ -36,8 +36,8 @@ from services.ingest.replay.ordering import Numbering, OrderCheck, TimeSort
 from services.ingest.replay.preview import preview
 from services.ingest.sources.base import SourceContext, Unmappable
 from services.ingest.sources.replay import ReplaySource
-from services.ingest.testing import START, Rig, take_all
-from services.kafka_client.fake_kafka import MemoryBroker
+from testkit.ingest import START, Rig, take_all
+from testkit.kafka import MemoryBroker
 
 HEADER = "id,author,created_at,text\n"
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from core.clock import Clock, ManualClock, SystemClock
 from core.errors import ConfigError, FatalError
-from services.ingest.live_testing import wait_until
+from testkit.checks.live_sources import wait_until
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem
 from services.ingest.sources.inlet import Inlet
 from services.ingest.sources.live import LiveLimits, LiveSource, SessionEnded

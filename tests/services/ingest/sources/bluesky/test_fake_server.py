@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 from websockets.sync.client import connect
 
-from services.ingest.sources.bluesky.fake_server import FakeJetstream
-from services.ingest.sources.bluesky.fake_sessions import Wish
+from testkit.platforms.bluesky.server import FakeJetstream
+from testkit.platforms.bluesky.sessions import Wish
 
 
 @pytest.mark.parametrize("turns", range(8))

@@ -15,16 +15,16 @@ import zstandard
 
 from core.errors import ConfigError
 from core.schemas import Post
-from services.ingest.live_testing import LiveRig, take_until, unmappable_of, wait_until
+from testkit.checks.live_sources import LiveRig, take_until, unmappable_of, wait_until
 from services.ingest.sources.base import Gap, SourceContext
-from services.ingest.sources.bluesky.fake_journal import Conversation, commit
-from services.ingest.sources.bluesky.fake_server import Answer, FakeJetstream
-from services.ingest.sources.bluesky.fake_sessions import Fault
+from testkit.platforms.bluesky.journal import Conversation, commit
+from testkit.platforms.bluesky.server import Answer, FakeJetstream
+from testkit.platforms.bluesky.sessions import Fault
 from services.ingest.sources.bluesky.options import POST, BlueskyOptions
 from services.ingest.sources.bluesky.source import BlueskySource
-from services.ingest.sources.bluesky.testing import IMPATIENT
+from testkit.platforms.bluesky.platform import IMPATIENT
 from services.ingest.sources.live import LiveLimits
-from services.kafka_client.fake_kafka import MemoryBroker
+from testkit.kafka import MemoryBroker
 
 EVENTS = 400
 BOTH = pytest.mark.parametrize("protocol", ["v1", "v2"])

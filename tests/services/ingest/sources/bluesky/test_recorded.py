@@ -15,14 +15,14 @@ import pytest
 from core.codec import encode
 from core.schemas import Post, PostEvent
 from core.settings import Secret
-from services.ingest.live_testing import wait_until
+from testkit.checks.live_sources import wait_until
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem, Unmappable
 from services.ingest.sources.bluesky.connection import Unpacker
-from services.ingest.sources.bluesky.fake_journal import recorded
-from services.ingest.sources.bluesky.fake_server import FakeJetstream
+from testkit.platforms.bluesky.journal import recorded
+from testkit.platforms.bluesky.server import FakeJetstream
 from services.ingest.sources.bluesky.options import BlueskyOptions
 from services.ingest.sources.bluesky.source import BlueskySource
-from services.ingest.sources.bluesky.testing import IMPATIENT
+from testkit.platforms.bluesky.platform import IMPATIENT
 from services.ingest.sources.live import LiveLimits
 
 POST = "app.bsky.feed.post"

@@ -16,7 +16,7 @@ from core.schemas import Post, PostEvent
 from core.settings import Secret
 from services.ingest.sources.base import Ignored, Unmappable
 from services.ingest.sources.bluesky.connection import Unpacker
-from services.ingest.sources.bluesky.fake_journal import Conversation, account, commit, refusal
+from testkit.platforms.bluesky.journal import Conversation, account, commit, refusal
 from services.ingest.sources.bluesky.mapping import Mapper
 from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
 from services.ingest.sources.bluesky.wire import (

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from core.codec import encode, post_decoder, post_event_decoder
 from core.schemas import Post, PostEvent
 from services.ingest.sources.base import Ignored, Unmappable
-from services.ingest.sources.mastodon.fake_statuses import make_status
+from testkit.platforms.mastodon.statuses import make_status
 from services.ingest.sources.mastodon.parse import Mapped, StatusMapper, parse
 from services.ingest.sources.mastodon.sse import EventDecoder, ServerEvent
 from services.ingest.sources.records import Skipped

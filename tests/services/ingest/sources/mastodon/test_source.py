@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import ConfigError
 from services.ingest.sources.mastodon import source
-from services.ingest.sources.mastodon.fake_server import FakeMastodon
+from testkit.platforms.mastodon.server import FakeMastodon
 from services.ingest.sources.reading import SourceReader
 from services.ingest.sources.threaded_site import wait_for
 

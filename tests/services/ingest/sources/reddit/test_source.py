@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import ConfigError
 from services.ingest.sources.reading import SourceReader
-from services.ingest.sources.reddit.fake_server import FakeReddit
+from testkit.platforms.reddit.server import FakeReddit
 from services.ingest.sources.threaded_site import wait_for
 
 GIVEN = {

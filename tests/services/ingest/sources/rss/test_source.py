@@ -14,7 +14,7 @@ from aiohttp import web
 
 from core.errors import ConfigError
 from services.ingest.sources.reading import SourceReader
-from services.ingest.sources.rss.fake_site import FakeFeedSite
+from testkit.platforms.rss.server import FakeFeedSite
 from services.ingest.sources.threaded_site import wait_for
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.sources.webhook.testing import Receiver, Receiving
+from testkit.platforms.webhook.platform import Receiver, Receiving
 
 
 @pytest.fixture

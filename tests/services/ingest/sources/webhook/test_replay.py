@@ -14,7 +14,7 @@ import pytest
 from core.settings import Secret
 from services.ingest.sources.memory_file import open_memory
 from services.ingest.sources.webhook.signature import sign
-from services.ingest.sources.webhook.testing import OLD_KEY, STANDARD_KEY, Receiver, Receiving
+from testkit.platforms.webhook.platform import OLD_KEY, STANDARD_KEY, Receiver, Receiving
 
 LIKE = {"events": [{"kind": "like", "post_id": "p1", "author": "ana"}]}
 BODY = msgspec.json.encode(LIKE)

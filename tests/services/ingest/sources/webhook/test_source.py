@@ -20,7 +20,7 @@ from services.ingest.sources.threaded_site import wait_for
 from services.ingest.sources.webhook.client import Answer
 from services.ingest.sources.webhook.signature import sign
 from services.ingest.sources.webhook.source import WebhookSource
-from services.ingest.sources.webhook.testing import OLD_KEY, STANDARD_KEY, Receiving
+from testkit.platforms.webhook.platform import OLD_KEY, STANDARD_KEY, Receiving
 from services.local.ports import reserved_port
 
 KEY = STANDARD_KEY

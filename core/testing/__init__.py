@@ -1,1 +1,0 @@
-"""Builders of records for tests and examples, kept beside the records they build."""

@@ -1,0 +1,1 @@
+"""Stand-ins for what is outside, batteries that every part must pass, and faults. No part of the product."""

@@ -1,0 +1,186 @@
+"""How each fault is done to the stack, and undone."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+from testkit.chaos.faults import FAULTS, Fault
+from testkit.chaos.probes import NoAnswer, RedisLine
+from testkit.chaos.rubbish import Rubbish
+from testkit.chaos.stack import ChaosStack
+from testkit.chaos.stand_in import LOOK, MANNERS_FILE
+from services.local.supervisor import Part, PartState
+
+BEYOND_SESSION_S: Final = 2.5
+LATENCY_S: Final = {"redis": 0.15, "kafka": 0.15, "scorer": 0.5}
+"""Per chunk and direction: felt by every call, and below the time-outs."""
+DUST_S: Final = 0.3
+"""After a kill, until what was on its way has arrived."""
+LASTS_S: Final = {"slow": 4.0, "cut": 2.0, "full": 4.0, "answers": 3.0, "rubbish": 3.0}
+BEYOND_TIMEOUT_S: Final = 1.0
+DRIP_S: Final = 0.05
+"""Per byte: of an answer of kilobytes only its beginning has come at any time-out."""
+
+
+@dataclass(slots=True)
+class Injected:
+    """A fault that has begun.
+
+    Attributes:
+        target: name of the part that was hit.
+        ends_at: monotonic seconds at which `end` is to be called.
+        end: undoes it; nothing for a kill, which the supervisor undoes.
+    """
+
+    kind: str
+    target: str
+    ends_at: float
+    end: Callable[[], None]
+
+
+class Injector:
+    """Begins faults on a stack. `begin` returns None while its target cannot be hit."""
+
+    def __init__(self, stack: ChaosStack, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stack = stack
+        self._clock = clock
+
+    @property
+    def full_by(self) -> str:
+        """How Redis is made full here."""
+        return "tmpfs" if self._stack.disk.is_mounted else "maxmemory"
+
+    def begin(self, kind: str, busy: Collection[str], seed: int) -> Injected | None:
+        """Begin a fault on a part that is up and not in `busy`; None if there is none now."""
+        fault = FAULTS[kind]
+        if fault.part == "ingest":
+            self._stack.hold_ingest(False)
+        free = [
+            part
+            for part in self._stack.parts_of(fault.part)
+            if part.state is PartState.READY
+            and part.server.is_running
+            and part.server.name not in busy
+        ]
+        if not free:
+            return None
+        part = random.Random(seed).choice(free)
+        if fault.how == "answers":
+            undo = self._answers(part, kind.removeprefix("scorer-"))
+        elif fault.how == "rubbish":
+            undo = self._rubbish(seed)
+        else:
+            undo = getattr(self, f"_{fault.how}")(part)
+        return Injected(
+            kind, part.server.name, self._clock() + self._lasts_s(fault), undo or _nothing
+        )
+
+    def _lasts_s(self, fault: Fault) -> float:
+        settings, lasting_s = self._stack.settings, self._stack.options.lasting_s
+        if fault.how == "drip":
+            return max(lasting_s, settings.scorer.timeout_s + BEYOND_TIMEOUT_S)
+        if fault.how != "stop":
+            return (fault.how in LASTS_S and lasting_s) or LASTS_S.get(fault.how, DUST_S)
+        return {
+            "redis": settings.redis.timeout_s + 1.0,
+            "scorer": settings.scorer.timeout_s + 1.0,
+            "kafka": settings.kafka.session_timeout_s + 1.0,
+            "ingest": 3.0,
+        }.get(fault.part, settings.kafka.session_timeout_s + BEYOND_SESSION_S)
+
+    def _kill(self, part: Part) -> None:
+        part.server.kill()
+
+    def _stop(self, part: Part) -> Callable[[], None]:
+        self._stack.signal(part, signal.SIGSTOP)
+        pid = part.server.pid
+
+        def go_on() -> None:
+            if part.server.is_running and part.server.pid == pid:
+                self._stack.signal(part, signal.SIGCONT)
+
+        return go_on
+
+    def _empty(self, part: Part) -> None:
+        part.server.kill()
+        for kept in (part.server.directory / "stored").iterdir():
+            if kept.is_dir():
+                shutil.rmtree(kept)
+            else:
+                kept.unlink()
+
+    def _slow(self, part: Part) -> Callable[[], None]:
+        proxy = self._stack.proxies[part.server.name]
+        proxy.latency_s = LATENCY_S[part.server.name]
+
+        def quick() -> None:
+            proxy.latency_s = 0.0
+
+        return quick
+
+    def _cut(self, part: Part) -> Callable[[], None]:
+        proxy = self._stack.proxies[part.server.name]
+        proxy.is_refusing = True
+        self._stack.cut(part.server.name)
+
+        def accept() -> None:
+            proxy.is_refusing = False
+
+        return accept
+
+    def _full(self, part: Part) -> Callable[[], None]:
+        del part
+        disk = self._stack.disk
+        if disk.is_mounted:
+            disk.fill()
+            return disk.free
+        self._set_maxmemory(1)
+        return lambda: self._set_maxmemory(0)
+
+    def _set_maxmemory(self, limit_bytes: int) -> None:
+        line = RedisLine(self._stack.redis.port)
+        try:
+            line.ask("CONFIG", "SET", "maxmemory", limit_bytes)
+        except NoAnswer:
+            return  # killed meanwhile: it comes back without a limit
+        finally:
+            line.close()
+
+    def _rubbish(self, seed: int) -> Callable[[], None]:
+        rubbish = Rubbish(self._stack.redis.port, self._stack.settings, seed, self._stack.say)
+        rubbish.spread()
+        return rubbish.repair
+
+    def _drip(self, part: Part) -> Callable[[], None]:
+        proxy = self._stack.proxies[part.server.name]
+        proxy.drip_s = DRIP_S
+
+        def flow() -> None:
+            proxy.drip_s = 0.0
+
+        return flow
+
+    def _answers(self, part: Part, kind: str) -> Callable[[], None]:
+        pid, manners = part.server.pid, part.server.directory / MANNERS_FILE
+
+        def tell(word: str) -> None:
+            manners.write_text(word)
+            os.kill(pid, LOOK)
+
+        def right() -> None:
+            if part.server.is_running and part.server.pid == pid:
+                tell("")
+
+        tell(kind)
+        return right
+
+
+def _nothing() -> None:
+    return

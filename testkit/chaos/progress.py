@@ -1,0 +1,74 @@
+"""How far counting has come, read past the proxies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from testkit.chaos.probes import NoAnswer, RedisLine, end_offsets
+from testkit.chaos.stack import ChaosStack
+
+POSTS = "posts"
+EVENTS = "post-events"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One look.
+
+    Attributes:
+        ends: records in each partition of `posts`.
+        applied: records of each that have been applied.
+        unread_events: records of `post-events` not yet applied.
+    """
+
+    ends: tuple[int, ...]
+    applied: tuple[int, ...]
+    unread_events: int
+
+    @property
+    def unread(self) -> int:
+        """Records of both topics not yet applied."""
+        return sum(self.ends) - sum(self.applied) + self.unread_events
+
+
+class ProgressProbe:
+    """Asks broker and store; `look` returns None while either is away."""
+
+    def __init__(self, stack: ChaosStack) -> None:
+        self._kafka_port = stack.kafka.port
+        self._redis = RedisLine(stack.redis.port)
+        self._partitions = stack.settings.kafka.partitions
+
+    def look(self) -> Progress | None:
+        """Return how far it has come."""
+        count = self._partitions
+        try:
+            ends = end_offsets(self._kafka_port, POSTS, count)
+            event_ends = end_offsets(self._kafka_port, EVENTS, count)
+            cursors = self._redis.ask_all(
+                [
+                    ("HGET", f"{{{number}}}:cursor", topic)
+                    for topic in (POSTS, EVENTS)
+                    for number in range(count)
+                ]
+            )
+        except NoAnswer:
+            return None
+        next_offsets = [int(c) + 1 if isinstance(c, bytes) and c.isdigit() else 0 for c in cursors]
+        return Progress(
+            tuple(ends), tuple(next_offsets[:count]), sum(event_ends) - sum(next_offsets[count:])
+        )
+
+    def dirty_panes(self) -> int | None:
+        """Return how many closed panes are not published as they are; None while Redis is away."""
+        try:
+            counts = self._redis.ask_all(
+                [("HLEN", f"{{{number}}}:dirty") for number in range(self._partitions)]
+            )
+        except NoAnswer:
+            return None
+        return sum(count for count in counts if isinstance(count, int))
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._redis.close()

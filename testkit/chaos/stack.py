@@ -1,0 +1,296 @@
+"""The stack that chaos breaks: real servers and processes on free ports, proxies in between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from core.config import build
+from core.settings import Settings
+from testkit.chaos.disk import SmallDisk
+from testkit.chaos.proxy import ProxyThread, TcpProxy
+from testkit.chaos.stand_in import WRONG_FILE
+from services.local.child import Command
+from services.local.kafka_server import KafkaServer
+from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
+from services.local.ports import LOOPBACK, any_free_port, is_free
+from services.local.program import Program
+from services.local.redis_server import RedisServer
+from services.local.server import LocalServer
+from services.local.supervisor import Part, Stage, Supervisor, Task
+from services.local.triton_server import TritonServer
+
+_CLI: Final = ("-m", "services.cli.main")
+EVENT_POSTS_PER_S: Final = 200.0
+"""Posts per second of event time; how fast it runs is `StackOptions.posts_per_s`."""
+TAIL_S: Final = 5.0
+"""Copies, edits and deletions come at most so long after their post, by the wall clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What is run.
+
+    Attributes:
+        root: where all files go; emptied first.
+        posts: distinct posts that the source makes.
+        posts_per_s: how many of them a second, by the wall clock.
+        seed: of the source.
+        workers: how many.
+        scorer: `fake` (a stand-in process) or `triton`.
+        scorer_delay_ms: how long the stand-in thinks about a batch.
+        lasting_s: how long faults last that have no length of their own; 0 is a few seconds.
+        code: source tree that the workers run from.
+        settings: further settings of every process, `section.field` -> value.
+    """
+
+    root: Path
+    posts: int
+    posts_per_s: float
+    seed: int
+    workers: int = 2
+    scorer: str = "fake"
+    scorer_delay_ms: float = 20.0
+    lasting_s: float = 0.0
+    code: Path = PROJECT_ROOT
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class ProxiedKafka(KafkaServer):
+    """A broker that tells its clients the address of a proxy instead of its own."""
+
+    advertised_port = 0
+
+    def command(self) -> Command:
+        """Return the broker's command, with the proxy's port in its properties."""
+        command = super().command()
+        properties = self.directory / "server.properties"
+        own = f"advertised.listeners=BROKER://{LOOPBACK}:{self.port}"
+        text = properties.read_text()
+        if own not in text:
+            raise RuntimeError(f"{properties}: expected the line {own}")
+        properties.write_text(
+            text.replace(own, f"advertised.listeners=BROKER://{LOOPBACK}:{self.advertised_port}")
+        )
+        return command
+
+
+class ChaosStack:
+    """Builds, starts, pauses and takes down. Use from the main thread as a context manager.
+
+    Attributes:
+        settings: what every process is given.
+        supervisor: starts again what dies; its `look_after` must be called often.
+        kafka, redis: the servers themselves, past their proxies.
+        proxies: `kafka`, `redis`, `scorer` -> the proxy before it.
+        disk: of Redis; not mounted where that is not permitted.
+    """
+
+    def __init__(self, options: StackOptions, say: Callable[[str], None]) -> None:
+        self.options = options
+        self.say = say
+        self._threads = ProxyThread()
+        self._ports: set[int] = set()
+        self.proxies: dict[str, TcpProxy] = {}
+        self.ledger = options.root / "ledger.jsonl"
+        self.wrong_answers = options.root / "scorer" / WRONG_FILE
+        self.disk = SmallDisk(options.root / "redis" / "stored")
+        self._held_pid: int | None = None
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def __enter__(self) -> ChaosStack:
+        """Start everything and wait for it; ingest comes last."""
+        shutil.rmtree(self.options.root, ignore_errors=True)
+        self._threads.__enter__()
+        try:
+            self.proxies = {name: self._threads.add() for name in ("kafka", "redis", "scorer")}
+            self._lay_out()
+            self.disk.mount()
+            self.supervisor.bring_up()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop everything; files stay."""
+        if hasattr(self, "supervisor"):
+            for part in self.supervisor.parts:
+                if part.server.is_running:
+                    self.signal(part, signal.SIGCONT)
+            self.supervisor.take_down()
+        self._threads.__exit__()
+        self.disk.unmount()
+
+    def _lay_out(self) -> None:
+        root = self.options.root
+        self.kafka = ProxiedKafka(
+            root / "kafka", self._port(), self._port(), cache=DEFAULT_PATHS.cache
+        )
+        self.kafka.advertised_port = self.proxies["kafka"].port
+        self.redis = RedisServer(root / "redis", self._port())
+        self._scorer = self._make_scorer()
+        self.proxies["kafka"].target_port = self.kafka.port
+        self.proxies["redis"].target_port = self.redis.port
+        tree = self._tree()
+        self.settings: Settings = build(tree)
+        self._environment = {
+            f"GROUNDSWELL__{section}__{name}".upper(): str(value)
+            for section, fields in tree.items()
+            for name, value in fields.items()
+        }
+        servers = Stage(tuple(Part(s) for s in (self.kafka, self.redis, self._scorer)))
+        own = [self._closer(), *(self._worker(n + 1) for n in range(self.options.workers))]
+        self.supervisor = Supervisor(
+            [
+                servers,
+                Task("topics", self._command((*_CLI, "topics", "create"), PROJECT_ROOT)),
+                Stage(tuple(Part(process) for process in own)),
+                Stage((Part(self._ingest(), may_end=True),)),
+            ],
+            say=self.say,
+        )
+
+    def _tree(self) -> dict[str, dict[str, Any]]:
+        """Return the settings: short time-outs, small batches, short panes; the rest is usual."""
+        proxies = self.proxies
+        stand_in = self.options.scorer == "fake"
+        tree: dict[str, dict[str, Any]] = {
+            "kafka": {
+                "bootstrap_servers": f"{LOOPBACK}:{proxies['kafka'].port}",
+                "session_timeout_s": 4,
+                "request_timeout_s": 8,
+            },
+            "redis": {"url": f"redis://{LOOPBACK}:{proxies['redis'].port}/0", "timeout_s": 3},
+            "scorer": {
+                "kind": "triton",
+                "url": f"{LOOPBACK}:{proxies['scorer'].port}",
+                "timeout_s": 4 if stand_in else 8,
+            },
+            "worker": {"max_batch_posts": 64},
+            "windows": {"pane_s": 10, "allowed_lateness_s": 5},
+            "ingest": {"cursor_dir": str(self.options.root / "ingest")},
+            "queries": {"path": str(PROJECT_ROOT / "configs" / "queries.toml")},
+        }
+        for name, value in self.options.settings.items():
+            section, _, key = name.partition(".")
+            tree.setdefault(section, {})[key] = value
+        return tree
+
+    def _make_scorer(self) -> LocalServer:
+        root = self.options.root
+        if self.options.scorer == "triton":
+            triton = TritonServer(
+                root / "triton", self._port(), self._port(), self._port(),
+                repository=DEFAULT_PATHS.model_repository,
+            )  # fmt: skip
+            triton.name = "scorer"
+            self.proxies["scorer"].target_port = triton.grpc_port
+            return triton
+        port = self._port()
+        self.proxies["scorer"].target_port = port
+        folder, delay = root / "scorer", str(self.options.scorer_delay_ms)
+        command = Command(
+            (sys.executable, "-m", "testkit.chaos.stand_in", str(folder), str(port), delay),
+            {"PYTHONPATH": str(PROJECT_ROOT)},
+            PROJECT_ROOT,
+        )
+        return Program(
+            "scorer", command, folder, ports={"scores": port},
+            ready=lambda: not is_free(port),
+        )  # fmt: skip
+
+    # -- our own processes --------------------------------------------------------------------
+
+    def _closer(self) -> LocalServer:
+        return self._process("closer", (*_CLI, "closer"), PROJECT_ROOT)
+
+    def _worker(self, number: int) -> LocalServer:
+        name = f"worker-{number}"
+        extra = {
+            "GROUNDSWELL__WORKER__DATA_DIR": str(self.options.root / name),
+            "GROUNDSWELL__WORKER__INSTANCE": name,
+        }
+        return self._process(name, ("-m", "testkit.chaos.worker"), self.options.code, extra)
+
+    def _ingest(self) -> LocalServer:
+        options = self.options
+        speed = options.posts_per_s / EVENT_POSTS_PER_S
+        # What follows a post follows soon by the wall clock too, or the end would be long.
+        soon_s = min(20.0, max(1.0, TAIL_S * speed))
+        arguments = (
+            *_CLI, "ingest", "--source", "synthetic",
+            "--posts", str(options.posts), "--seed", str(options.seed),
+            "--rate", str(EVENT_POSTS_PER_S),
+            "--speed", f"{speed:.6f}",
+            "--history-s", f"{options.posts / EVENT_POSTS_PER_S:.3f}",
+            "--ledger", str(self.ledger), "--set", "daily_cycle=0.0",
+            "--set", f"follow_up_max_s={soon_s:.3f}", "--set", f"late_max_s={soon_s:.3f}",
+        )  # fmt: skip
+        return self._process("ingest", arguments, PROJECT_ROOT)
+
+    def _process(
+        self, name: str, arguments: tuple[str, ...], code: Path, extra: dict[str, str] | None = None
+    ) -> LocalServer:
+        port = self._port()
+        own = {"GROUNDSWELL__METRICS__PORT": str(port)} | (extra or {})
+        command = self._command(arguments, code, own)
+        return Program(name, command, self.options.root / name, ports={"metrics": port})
+
+    def _command(
+        self, arguments: tuple[str, ...], code: Path, extra: dict[str, str] | None = None
+    ) -> Command:
+        variables = self._environment | {"PYTHONPATH": str(code)} | (extra or {})
+        return Command((sys.executable, *arguments), variables, code)
+
+    def _port(self) -> int:
+        port = any_free_port(self._ports)
+        self._ports.add(port)
+        return port
+
+    # -- for the driver -----------------------------------------------------------------------
+
+    def part(self, name: str) -> Part:
+        """Return the part of this name."""
+        return next(part for part in self.supervisor.parts if part.server.name == name)
+
+    def parts_of(self, kind: str) -> list[Part]:
+        """Return the parts of a kind: every worker, or the one of that name."""
+        return [
+            part
+            for part in self.supervisor.parts
+            if part.server.name == kind or part.server.name.startswith(f"{kind}-")
+        ]
+
+    def signal(self, part: Part, number: signal.Signals) -> None:
+        """Send a signal to the part's whole process group."""
+        if part.server.is_running:
+            os.killpg(part.server.pid, number)
+
+    def cut(self, name: str) -> None:
+        """Reset all connections that go through a proxy."""
+        self._threads.cut(self.proxies[name])
+
+    def hold_ingest(self, wanted: bool) -> None:
+        """Hold the source back, or let it go on; it was started again if it died meanwhile."""
+        part = self.part("ingest")
+        pid = part.server.pid if part.server.is_running else None
+        if wanted and pid is not None and self._held_pid != pid:
+            self.signal(part, signal.SIGSTOP)
+            self._held_pid = pid
+        elif not wanted and self._held_pid is not None:
+            if pid == self._held_pid:
+                self.signal(part, signal.SIGCONT)
+            self._held_pid = None
+
+    @property
+    def is_holding(self) -> bool:
+        """True while the source is held back."""
+        return self._held_pid is not None

@@ -1,0 +1,1 @@
+"""Batteries: what every implementation of one kind must pass."""

@@ -1,0 +1,1 @@
+"""The platforms whose posts we read, as servers on loopback that misbehave on demand."""

@@ -1,0 +1,87 @@
+"""The command line of chaos, and its report."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from testkit.chaos.books import Audit
+from testkit.chaos.driving import Fired, Run
+from testkit.chaos.faults import FAULTS
+from testkit.chaos.report import show, write
+from testkit.chaos.run import ChaosOptions, Outcome, judge
+from testkit.chaos.schedule import Planned
+from services.cli.main import run
+
+
+def _outcome(tmp_path: Path, resumed_s: float | None = 2.0, audit: Audit | None = None) -> Outcome:
+    wanted = {"redis-killed": 1, "worker-killed": 1}
+    schedule = (Planned(0.2, "redis-killed", False, 1), Planned(0.5, "worker-killed", True, 2))
+    fired = [
+        Fired(planned, target, at_s=1.0, unread=5, resumed_s=resumed_s)
+        for planned, target in zip(schedule, ("redis", "worker-1"), strict=True)
+    ]
+    options = ChaosOptions(posts=100, seed=1, wanted=wanted, root=tmp_path)
+    audit = audit or Audit(figures={"posts_in_panes": 100.0})
+    outcome = Outcome(options, schedule, Run(fired), audit, "maxmemory")
+    outcome.faults = judge(outcome)
+    return outcome
+
+
+def test_a_run_with_balanced_books_and_all_faults_passes(tmp_path: Path):
+    assert _outcome(tmp_path).passed
+
+
+def test_a_fault_that_never_fired_does_not_pass(tmp_path: Path):
+    outcome = _outcome(tmp_path)
+    outcome.run.fired.pop()
+    assert "worker-killed (0 of 1)" in judge(outcome)[0]
+
+
+def test_counting_that_resumed_late_or_never_does_not_pass(tmp_path: Path):
+    assert "only 31.0 s after redis-killed" in _outcome(tmp_path, resumed_s=31.0).faults[0]
+    assert "did not resume after redis-killed" in _outcome(tmp_path, resumed_s=None).faults[0]
+
+
+def test_books_that_do_not_balance_do_not_pass(tmp_path: Path):
+    outcome = _outcome(tmp_path, audit=Audit(faults=["a post is missing"]))
+    assert outcome.faults == ["a post is missing"]
+    assert outcome.figures()["books_balance"] == 0
+
+
+def test_a_stuck_run_does_not_pass(tmp_path: Path):
+    outcome = _outcome(tmp_path)
+    outcome.run.stuck = "nothing moved"
+    assert judge(outcome) == ["nothing moved"]
+
+
+def test_report_says_what_fired_and_why_it_does_not_pass(tmp_path: Path):
+    outcome = _outcome(tmp_path, resumed_s=31.0)
+    write(outcome, tmp_path / "deep" / "report.json")
+    report = json.loads((tmp_path / "deep" / "report.json").read_text())
+    assert {"figures", "machine", "versions", "seed", "settings"} <= report.keys()
+    assert report["passed"] is False
+    assert len(report["why_not"]) == 2
+    assert report["figures"]["fired.redis-killed"] == 1
+    assert report["figures"]["resumed_s.max"] == 31.0
+    assert [fault["overlaps"] for fault in report["faults"]] == [False, True]
+    console = Console(record=True, width=100, file=(tmp_path / "out").open("w"))
+    show(outcome, console)
+    console.file.close()
+    assert "this run does not pass" in console.export_text()
+
+
+def test_wrong_use_is_refused_before_anything_starts(capsys: pytest.CaptureFixture[str]):
+    assert run(["chaos", "--faults", "redis-kiled"]) == 2
+    assert "did you mean" in capsys.readouterr().err
+    assert run(["chaos", "--scorer", "none"]) == 2
+
+
+def test_every_kind_is_in_the_help_and_in_the_documentation(capsys: pytest.CaptureFixture[str]):
+    assert run(["chaos", "--help"]) == 0
+    shown = "".join(capsys.readouterr().out.split())
+    documented = (Path(__file__).parents[2] / "docs" / "chaos.md").read_text()
+    for kind in FAULTS:
+        assert kind[:10] in shown
+        assert f"`{kind}`" in documented
