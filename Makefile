@@ -101,10 +101,10 @@ test-main: setup $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not server and not train" $(ARGS)
 
 test-server: $(SERVER)/.done
-	$(SERVER)/bin/python -m pytest -m server tests/models $(ARGS)
+	$(SERVER)/bin/python -m pytest -m server tests/models tests/evaluation $(ARGS)
 
 test-train: $(TRAIN)/.done
-	$(TRAIN)/bin/python -m pytest -m train tests/models $(ARGS)
+	$(TRAIN)/bin/python -m pytest -m train tests/models tests/evaluation $(ARGS)
 
 integration: setup $(VENV)/.dev ## only the tests that start real servers
 	$(BIN)/python -m pytest -m "integration" $(ARGS)

@@ -1,7 +1,7 @@
 """The built model by itself: by batch size, by length, and what its heads cost.
 
-`models.bench_model` in the model server's environment, with nothing else running: English posts of
-the benchmarks, no two alike, all heads and the first head alone taking turns. `cached_share` is the
+`evaluation.encoder.bench_model` in the model server's environment, with nothing else running:
+English posts of the benchmarks, no two alike, all heads and the first head alone taking turns. `cached_share` is the
 share of posts of a synthetic stream, with its usual reposts and copies, whose text the model server
 has scored before and does not score again.
 """
@@ -51,7 +51,7 @@ def _stream(posts: int, seed: int) -> list[str]:
 
 
 def measure(options: Options) -> Measured:
-    """Run `models.bench_model` and take its figures over."""
+    """Run `evaluation.encoder.bench_model` and take its figures over."""
     build_model_repository()
     size = options.size(HEAD_POSTS, 64)
     with TemporaryDirectory() as scratch:
@@ -63,7 +63,8 @@ def measure(options: Options) -> Measured:
         say(f"{size:,} posts, {options.rounds} rounds")
         command = Command(
             (
-                str(DEFAULT_SERVER_PYTHON), "-m", "models.bench_model", "--texts", str(said),
+                str(DEFAULT_SERVER_PYTHON), "-m", "evaluation.encoder.bench_model",
+                "--texts", str(said),
                 "--stream", str(stream), "--json", str(report),
                 "--repository", str(DEFAULT_PATHS.model_repository),
                 "--rounds", str(options.rounds),

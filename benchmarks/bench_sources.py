@@ -27,12 +27,12 @@ from core.clock import SystemClock
 from core.settings import Secret
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.sources.base import SourceItem
-from testkit.platforms.bluesky.journal import Conversation, Entry
-from testkit.platforms.bluesky.server import FakeJetstream
 from services.ingest.sources.bluesky.mapping import Mapper
 from services.ingest.sources.bluesky.wire import PARSERS
 from services.local.child import Child, Command
 from services.local.paths import PROJECT_ROOT
+from testkit.platforms.bluesky.journal import Conversation, Entry
+from testkit.platforms.bluesky.server import FakeJetstream
 
 EVENTS: Final = 80_000
 WARM_UP: Final = 4_000

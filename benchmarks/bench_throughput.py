@@ -34,12 +34,13 @@ _BARE_TIMEOUT_S: Final = 300.0
 
 
 def bare_model(said: list[str], scratch: Path) -> tuple[float, float]:
-    """Return posts/s and tokens a post of the bare model over the texts, by `models.bench_bare`."""
+    """Return posts/s and tokens a post of the bare model (`evaluation.encoder.bench_bare`)."""
     words, report = scratch / "texts.txt", scratch / "bare.json"
     words.write_text("\n".join(" ".join(text.split()) for text in said), encoding="utf-8")
     command = Command(
         (
-            str(DEFAULT_SERVER_PYTHON), "-m", "models.bench_bare", "--texts", str(words),
+            str(DEFAULT_SERVER_PYTHON), "-m", "evaluation.encoder.bench_bare",
+            "--texts", str(words),
             "--json", str(report), "--repository", str(DEFAULT_PATHS.model_repository),
             "--repeats", "1",
         ),

@@ -16,8 +16,8 @@ from typing import Any, Final, Protocol
 
 from testkit.checks.live_sources import platform_of
 from testkit.platforms.bluesky.journal import Conversation
-from testkit.platforms.bluesky.server import FakeJetstream
 from testkit.platforms.bluesky.platform import BlueskyPlatform
+from testkit.platforms.bluesky.server import FakeJetstream
 
 FEED_WINDOW: Final = 600
 """Entries that a feed shows: twice what ingest may be behind."""

@@ -3,7 +3,7 @@
 A window holds expected counts: calibrated probabilities added up. Their mean is the share of each
 class only where the classes are as frequent as in the posts the model was calibrated on; a class
 that is rarer or more frequent is pulled towards that. How probabilities spread over the true
-classes moves much less, so it is measured once on held-out posts (`models.quantification` fits it
+classes moves much less, so it is measured once on held-out posts (`evaluation.shares` fits it
 and writes `quantification.json` beside the weights) and inverted when a share is read: the
 *probabilistic adjusted count* of Bella et al. 2010 (ICDM, section III), as least squares on the
 simplex, so that no share is negative and all add up to one.

@@ -25,9 +25,9 @@ Target = tuple[Callable[[bytes], object], Sequence[bytes]]
 def _bluesky(version: Any) -> Target:
     from core.codec import encode
     from core.settings import Secret
-    from testkit.platforms.bluesky import journal as fake_journal
     from services.ingest.sources.bluesky.mapping import Mapper
     from services.ingest.sources.bluesky.wire import PARSERS, Event
+    from testkit.platforms.bluesky import journal as fake_journal
 
     mapper = Mapper(Secret("k"), lambda author: ("at://a/app.bsky.feed.post/k",))
     parse = PARSERS[version]

@@ -2,17 +2,63 @@
 
 They are shared by all tests of a run, so a test uses topic names, key prefixes and consumer
 groups of its own. A test that kills a server starts its own (`testkit.local`).
+
+The model server and training have environments of their own. A file that needs a package which
+is not here is not collected at all, so nothing is skipped: `make test` runs pytest in each.
 """
 
+import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from testkit import local as testing
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer
 from services.local.triton_server import TritonServer
+from testkit import local as testing
+
+_NEEDS = {
+    "torch": (
+        "evaluation/baselines/test_heavy.py",
+        "evaluation/encoder/test_ablate.py",
+        "evaluation/encoder/test_crossvalidate.py",
+        "models/encoder/test_distil.py",
+        "models/encoder/test_heads.py",
+        "models/encoder/test_model.py",
+        "models/encoder/test_refit.py",
+        "models/encoder/test_soft.py",
+        "models/encoder/test_student.py",
+        "models/encoder/test_teachers.py",
+        "models/encoder/test_train.py",
+        "models/test_assemble.py",
+        "models/test_lora.py",
+    ),
+    "openvino": (
+        "evaluation/encoder/test_bench_bare.py",
+        "evaluation/encoder/test_bench_model.py",
+        "evaluation/encoder/test_built_model.py",
+        "evaluation/encoder/test_frontier.py",
+        "models/scorers/test_openvino_scorer.py",
+        "models/serving/test_batch_invariance.py",
+        "models/serving/test_post_encoder.py",
+        "models/test_build.py",
+        "models/test_parity.py",
+    ),
+    "sklearn": ("evaluation/baselines/test_linear.py",),
+    "onnxruntime": ("models/test_assemble.py",),
+    "tritonclient": ("models/scorers/test_triton.py",),
+    "fasttext": ("models/serving/test_language.py",),
+    "huggingface_hub": ("models/test_backbone_hub.py",),
+}
+
+collect_ignore = [
+    file
+    for package, files in _NEEDS.items()
+    if importlib.util.find_spec(package) is None
+    for file in files
+]
 
 # How long an example takes says nothing about the code on a machine that others share.
 settings.register_profile(
@@ -40,3 +86,13 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """A Triton with the shipped model; `triton.grpc_address` is where it serves."""
     with testing.triton_server(tmp_path_factory.mktemp("triton")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def built_repository() -> Path:
+    """The project's model repository, built now if it is not up to date (server environment)."""
+    from models.build import DEFAULT_OUTPUT, PROJECT_ROOT, build
+
+    repository = PROJECT_ROOT / DEFAULT_OUTPUT
+    build(repository)
+    return repository

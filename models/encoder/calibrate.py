@@ -35,7 +35,7 @@ from models.encoder.fitting import (
     weights_for,
 )
 from models.encoder.samples import Sample, held_out, read_sample
-from models.evaluation.metrics import calibration_gap, expected_calibration_error
+from models.metrics import calibration_gap, expected_calibration_error
 from models.serving.calibration import probabilities
 from models.serving.place import built_model
 

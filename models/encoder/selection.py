@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.metrics import macro_f1, macro_recall
+from models.metrics import macro_f1, macro_recall
 
 DEPLOYED_PARTICIPATION: Final = 0.258
 """Share of participation to expect in use; in training it is 0.77. It is not independent of the

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.labels import PARTICIPATION
-from models.baselines.neighbours import neighbour_scores
+from models.encoder.neighbours import neighbour_scores
 from models.encoder.refit import fit_linear
 from models.encoder.tasks import MAX_GATE_BALANCE
 

@@ -19,6 +19,7 @@ from typer.main import get_command, get_group
 
 from core.errors import ConfigError, GroundswellError
 from services.cli.settings import config_file
+from services.cli.wings import is_missing, refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ COMMANDS: Final[dict[str, Place]] = {
         "services.cli.processes:heartbeat", "Show that the stream is alive.", _PROCESSES
     ),
     "chaos": Place("testkit.chaos.command:chaos", "Break a stack and check the books.", _LOOKING),
-    "backtest": Place("services.cli.backtest:backtest", "Say how good the alerts are.", _LOOKING),
-    "tune": Place("services.cli.backtest:tune", "Set the thresholds of the alerts.", _LOOKING),
+    "backtest": Place("evaluation.alerts.command:backtest", "Judge the alerts.", _LOOKING),
+    "tune": Place("evaluation.alerts.command:tune", "Set the thresholds of the alerts.", _LOOKING),
     "bench": Place("services.cli.bench:bench", "Measure speed, memory and peers.", _LOOKING),
     "topics": Place("services.cli.topics:app", "Create and describe Kafka topics.", _LOOKING),
     "dead-posts": Place(
@@ -71,7 +72,10 @@ COMMANDS: Final[dict[str, Place]] = {
 
 def load_command(name: str) -> Any:
     """Import the module of a command in the table and return the command itself."""
-    module, _, attribute = COMMANDS[name].target.partition(":")
+    target = COMMANDS[name].target
+    if is_missing(target):
+        refuse(target)
+    module, _, attribute = target.partition(":")
     found = getattr(import_module(module), attribute)
     if isinstance(found, typer.Typer):
         command = get_group(found)
@@ -93,7 +97,12 @@ class _LazyGroup(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for name, place in COMMANDS.items():
-            self.commands[name] = _Unloaded(name, help=place.help, rich_help_panel=place.panel)
+            self.commands[name] = _Unloaded(
+                name,
+                help=place.help,
+                rich_help_panel=place.panel,
+                hidden=is_missing(place.target),
+            )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return name, loaded command and remaining arguments."""

@@ -32,7 +32,7 @@ from services.cli.model_environments import (
     options,
     run_module,
 )
-from services.cli.models_evaluate import baseline, evaluate, quantify_eval
+from services.cli.wings import is_missing, wing_command
 
 app = typer.Typer(
     name="models", help="Train, evaluate, calibrate, build and list models.", no_args_is_help=True
@@ -141,9 +141,13 @@ def build(
     run_module(python, "setup", "models.build", [*arguments, *(["--force"] if force else [])])
 
 
-app.command()(evaluate)
-app.command(name="quantify-eval")(quantify_eval)
-app.command()(baseline)
+for _name, _attribute in (
+    ("evaluate", "evaluate"),
+    ("quantify-eval", "quantify_eval"),
+    ("baseline", "baseline"),
+):
+    _target = f"evaluation.encoder.command:{_attribute}"
+    app.command(_name, hidden=is_missing(_target))(wing_command(_target))
 
 
 def _built_version(folder: Path) -> str:

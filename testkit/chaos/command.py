@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from services.local.paths import DEFAULT_PATHS
 from testkit.chaos.faults import FAULTS, parse_faults
 from testkit.chaos.report import show, write
 from testkit.chaos.run import RESUME_LIMIT_S, ChaosOptions, run_chaos
-from services.local.paths import DEFAULT_PATHS
 
 
 def chaos(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.local.supervisor import PartState
 from testkit.chaos.faults import FAULTS
 from testkit.chaos.injecting import Injected, Injector
 from testkit.chaos.progress import Progress, ProgressProbe
@@ -18,7 +19,6 @@ from testkit.chaos.replays import Replays
 from testkit.chaos.schedule import Planned
 from testkit.chaos.stack import ChaosStack
 from testkit.chaos.worker import SAY_WHERE
-from services.local.supervisor import PartState
 
 LOOK_EVERY_S: Final = 0.1
 SCRAPE_EVERY_S: Final = 0.5

@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from services.local.supervisor import Part, PartState
 from testkit.chaos.faults import FAULTS, Fault
 from testkit.chaos.probes import NoAnswer, RedisLine
 from testkit.chaos.rubbish import Rubbish
 from testkit.chaos.stack import ChaosStack
 from testkit.chaos.stand_in import LOOK, MANNERS_FILE
-from services.local.supervisor import Part, PartState
 
 BEYOND_SESSION_S: Final = 2.5
 LATENCY_S: Final = {"redis": 0.15, "kafka": 0.15, "scorer": 0.5}

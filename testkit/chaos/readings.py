@@ -7,10 +7,10 @@ from typing import cast
 
 import msgspec
 
+from services.kafka_client import read_topic
 from testkit.chaos.books import Books, Letter, RawRecord
 from testkit.chaos.probes import RedisLine, Reply
 from testkit.chaos.stack import ChaosStack
-from services.kafka_client import read_topic
 
 _ints = msgspec.msgpack.Decoder(list[int])
 _strata = msgspec.msgpack.Decoder(dict[str, list[int]])

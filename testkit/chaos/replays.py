@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from testkit.chaos.stack import ChaosStack
 from services.local.scrape import Page, fetch_pages
+from testkit.chaos.stack import ChaosStack
 
 _COUNTED: Final = {
     "applies_refused": "groundswell_applies_refused_total",

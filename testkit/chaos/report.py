@@ -10,8 +10,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from testkit.chaos.run import Outcome
 from services.local.report import write_report
+from testkit.chaos.run import Outcome
 
 _PACKAGES: Final = ("faust-streaming", "aiokafka", "kafka-python", "redis", "tritonclient")
 _TOTALS: Final = (

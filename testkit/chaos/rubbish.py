@@ -8,8 +8,8 @@ from typing import Final, cast
 
 from core.errors import TransientError
 from core.settings import Settings
-from testkit.chaos.probes import NoAnswer, RedisLine
 from services.repair.run import Wanted, repair_now
+from testkit.chaos.probes import NoAnswer, RedisLine
 
 VALUES: Final = (
     "", "x", "\x03", "\x11", "[1, 2]", "{}", "1e3", "-", "NaN", "9" * 30, "\x00" * 40,

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any, Final
 
 from core.errors import TransientError
+from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from testkit.chaos.books import Audit
 from testkit.chaos.driving import Driver, Run
 from testkit.chaos.faults import never_fired
@@ -20,7 +21,6 @@ from testkit.chaos.probes import NoAnswer
 from testkit.chaos.readings import read_books
 from testkit.chaos.schedule import Planned, make_schedule
 from testkit.chaos.stack import ChaosStack, StackOptions
-from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 
 SECONDS_PER_FAULT: Final = 8.0
 SECONDS_BESIDE: Final = 12.0

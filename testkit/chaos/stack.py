@@ -13,9 +13,6 @@ from typing import Any, Final
 
 from core.config import build
 from core.settings import Settings
-from testkit.chaos.disk import SmallDisk
-from testkit.chaos.proxy import ProxyThread, TcpProxy
-from testkit.chaos.stand_in import WRONG_FILE
 from services.local.child import Command
 from services.local.kafka_server import KafkaServer
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
@@ -25,6 +22,9 @@ from services.local.redis_server import RedisServer
 from services.local.server import LocalServer
 from services.local.supervisor import Part, Stage, Supervisor, Task
 from services.local.triton_server import TritonServer
+from testkit.chaos.disk import SmallDisk
+from testkit.chaos.proxy import ProxyThread, TcpProxy
+from testkit.chaos.stand_in import WRONG_FILE
 
 _CLI: Final = ("-m", "services.cli.main")
 EVENT_POSTS_PER_S: Final = 200.0

@@ -16,8 +16,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from testkit.checks.live_sources import PLATFORMS, platform_of
 from services.ingest.sources import SOURCES
+from testkit.checks.live_sources import PLATFORMS, platform_of
 
 AUTHOR: Final = "canaryauthor7f3a"
 TEXT: Final = "canarytext9b2e"

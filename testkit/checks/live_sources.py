@@ -19,10 +19,10 @@ from typing import Any, Final, Protocol
 from core.registry import Registry
 from core.schemas import Post, PostEvent
 from core.settings import Secret
-from testkit.checks.live_rig import GIVE_UP_S, KilledStore, LiveRig, wait_until
 from services.ingest.options import load_options
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Source, SourceContext, SourceItem, Unmappable
+from testkit.checks.live_rig import GIVE_UP_S, KilledStore, LiveRig, wait_until
 from testkit.kafka import MemoryBroker
 
 BUFFER_POSTS: Final = 60
@@ -78,9 +78,7 @@ PLATFORMS.add("webhook", "testkit.platforms.webhook.platform:webhook_platform")
 def platform_of(name: str, directory: Path) -> Any:
     """Give the running platform of a source."""
     if name not in PLATFORMS.names():
-        raise AssertionError(
-            f"live source {name!r} has no platform in testkit.checks.live_sources"
-        )
+        raise AssertionError(f"live source {name!r} has no platform in testkit.checks.live_sources")
     make: Callable[[Path], AbstractContextManager[Platform]] = PLATFORMS.get(name)
     with make(directory) as platform:
         yield platform

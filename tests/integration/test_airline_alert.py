@@ -14,9 +14,9 @@ from services.kafka_client import read_topic
 from services.local.child import Child, Command, run_to_end
 from services.local.ports import any_free_port
 from services.local.prometheus_server import alertmanager_program
-from testkit.local import HurriedAlertmanager, Webhook
 from services.local.triton_server import TritonServer
 from stream.topics import ALERTS
+from testkit.local import HurriedAlertmanager, Webhook
 
 pytestmark = [
     pytest.mark.integration,

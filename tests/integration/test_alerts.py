@@ -25,8 +25,8 @@ from services.local.prometheus_server import (
 from services.local.server import LocalServer
 from services.local.session import Session
 from services.local.stack import plan_stack
-from testkit.local import HurriedAlertmanager, HurriedPrometheus, Webhook
 from stream.topics import ALERTS, POSTS
+from testkit.local import HurriedAlertmanager, HurriedPrometheus, Webhook
 
 pytestmark = [
     pytest.mark.integration,

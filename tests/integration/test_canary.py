@@ -29,15 +29,15 @@ from core.logs import set_up
 from core.schemas import DeadPost
 from core.sealing import Sealer
 from core.settings import LogSettings, Settings
-from testkit.builders import make_event, make_post
-from testkit.checks.canary import AUTHOR, NOBODY, RECORDED, TEXT, failing, forms, traces
 from services.ingest.cursor_store import CursorStore
 from services.ingest.launch import make_runner, make_source
-from testkit.checks.live_sources import PLATFORMS
 from services.ingest.sources import SOURCES
 from services.kafka_client import RecordProducer, TopicAdmin, read_topic
 from services.local.ports import reserved_port
 from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, TOPICS
+from testkit.builders import make_event, make_post
+from testkit.checks.canary import AUTHOR, NOBODY, RECORDED, TEXT, failing, forms, traces
+from testkit.checks.live_sources import PLATFORMS
 
 pytestmark = pytest.mark.integration
 

@@ -33,7 +33,6 @@ from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.runner import IngestRunner
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem, Unmappable
 from services.ingest.sources.live import LiveLimits, LiveSource, SessionEnded
-from testkit.kafka import FakeProducer, MemoryBroker
 from services.local.child import Command
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions
@@ -43,6 +42,7 @@ from services.local.prometheus_server import PrometheusServer, ScrapeTarget, pro
 from services.local.session import Session
 from services.local.stack import plan_stack
 from services.local.triton_server import TritonServer
+from testkit.kafka import FakeProducer, MemoryBroker
 
 pytestmark = [
     pytest.mark.integration,

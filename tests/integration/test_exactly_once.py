@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.codec import encode
-from testkit.builders import make_post
 from services.local.child import Child
-from testkit.stream import count_plainly
 from stream.topics import POSTS
+from testkit.builders import make_post
+from testkit.stream import count_plainly
 
 pytestmark = pytest.mark.integration
 

@@ -8,8 +8,8 @@ import pytest
 
 from core import reasons
 from core.codec import encode
-from testkit.builders import make_post
 from stream.topics import POSTS
+from testkit.builders import make_post
 
 pytestmark = pytest.mark.integration
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from core.codec import encode
-from testkit.builders import make_post
 from stream.topics import POSTS
+from testkit.builders import make_post
 
 pytestmark = pytest.mark.integration
 

@@ -17,8 +17,6 @@ from core import config
 from core.codec import scored_post_decoder
 from core.settings import Settings
 from services.bootstrap import make_store
-from testkit.platforms.bluesky.journal import Conversation
-from testkit.platforms.bluesky.server import FakeJetstream
 from services.kafka_client import read_topic
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions
@@ -28,6 +26,8 @@ from services.local.session import Session
 from services.local.stack import plan_stack
 from stream.topics import SCORED_POSTS
 from stream.windows.layout import named
+from testkit.platforms.bluesky.journal import Conversation
+from testkit.platforms.bluesky.server import FakeJetstream
 
 pytestmark = pytest.mark.integration
 

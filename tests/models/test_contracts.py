@@ -10,8 +10,8 @@ from core.ports import Scorer
 from core.settings import ScorerSettings
 from models.encoder.heads import HEADS
 from models.scorers import SCORERS
-from testkit.models import Check, scorer_checks
 from services.local.triton_server import TritonServer
+from testkit.models import Check, scorer_checks
 
 CHECKS = pytest.mark.parametrize("check", scorer_checks(), ids=lambda check: check.__name__)
 

@@ -53,7 +53,7 @@ def test_arguments_and_exit_status_are_handed_on(recorder: Path, tmp_path: Path)
     said = RUNNER.invoke(app, [*command, "--python", str(recorder)])
     assert said.exit_code == 3
     handed = arguments(recorder)
-    assert handed[:3] == ["-m", "models.evaluation", "sentiment"]
+    assert handed[:3] == ["-m", "evaluation.encoder", "sentiment"]
     assert handed[handed.index("--data") + 1] == str(tmp_path)
     assert handed[handed.index("--json") + 1] == str(file)
     assert "--url" not in handed
@@ -65,7 +65,7 @@ def test_settings_of_a_baseline_are_handed_on(recorder: Path, tmp_path: Path) ->
     said = RUNNER.invoke(app, [*command, "--python", str(recorder)])
     assert said.exit_code == 3
     handed = arguments(recorder)
-    assert handed[:3] == ["-m", "models.baselines", "roberta"]
+    assert handed[:3] == ["-m", "evaluation.baselines", "roberta"]
     assert [handed[i + 1] for i, word in enumerate(handed) if word == "--set"] == [
         "epochs=3",
         "cut=0.5",
@@ -85,7 +85,7 @@ def test_shares_are_measured_with_or_without_fitting(recorder: Path, tmp_path: P
 def test_a_baseline_runs_where_its_packages_are(
     name: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from services.cli import models_evaluate
+    from evaluation.encoder import command as models_evaluate
 
     monkeypatch.setattr(models_evaluate, "SERVER_PYTHON", tmp_path / "none")
     monkeypatch.setattr(models_evaluate, "TRAIN_PYTHON", tmp_path / "none")

@@ -18,12 +18,12 @@ from core.codec import encode, window_decoder
 from core.schemas import Progress, Window
 from core.settings import KafkaSettings, RedisSettings
 from services.kafka_client import RecordProducer, TopicAdmin, TopicPlan, read_topic
-from testkit import local as testing
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer
 from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS, PROGRESS, WINDOWS
+from testkit import local as testing
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -11,10 +11,7 @@ from core.clock import SystemClock
 from core.codec import encode
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
-from testkit.builders import make_post
-from testkit.scorers.fake import FakeScorer
 from services.exporter import Exporter, mix
-from testkit import local as testing
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, WindowsView, snapshot
 from stream.batching import BatchLimits, PostBudget
@@ -29,10 +26,13 @@ from stream.scoring import PatientScorer
 from stream.stages import PostsStage, StageParts
 from stream.store.increments import Horizons, PaneSum
 from stream.store.redis_store import RedisStore
-from testkit.stream import ListSink, MemoryPartition, feed
 from stream.topics import POSTS
 from stream.windows.layout import INDEX, MAX_STRATA, WIDTH
 from stream.windows.summary import MIN_PARTICIPATION_POSTS
+from testkit import local as testing
+from testkit.builders import make_post
+from testkit.scorers.fake import FakeScorer
+from testkit.stream import ListSink, MemoryPartition, feed
 
 MAX_QUERIES = 50
 AUTHORS = 10_000

@@ -20,9 +20,6 @@ from core.labels import HEADS
 from core.metrics import Metrics
 from core.ports import ScoreBatch
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
-from testkit.builders import NOON, make_event, make_post
-from testkit.scorers.fake import FakeScorer
-from testkit.scorers.nonsense import spoil_rows
 from stream.adaptive_limit import AdaptiveLimit
 from stream.batching import BatchLimits, PostBudget
 from stream.engine import Engine
@@ -36,9 +33,12 @@ from stream.scoring import PatientScorer
 from stream.stages import EventsStage, PostsStage, StageParts
 from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore
-from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed
 from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, PROGRESS, SCORED_POSTS
 from stream.windows.layout import named
+from testkit.builders import NOON, make_event, make_post
+from testkit.scorers.fake import FakeScorer
+from testkit.scorers.nonsense import spoil_rows
+from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed
 
 MATCHER = Matcher(
     [Query("late", parse("late OR delayed")), Query("trains", parse("trains NOT bus"))]

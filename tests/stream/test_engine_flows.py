@@ -10,8 +10,8 @@ import pytest
 from core.errors import FatalError
 from stream import engine as engine_module
 from stream.engine import Engine
-from testkit.stream import MemoryPartition, MemoryRecord
 from stream.topics import POST_EVENTS, POSTS
+from testkit.stream import MemoryPartition, MemoryRecord
 
 
 class FakeFlow:

@@ -10,16 +10,16 @@ from core.codec import RecordDecoder, encode, post_event_decoder, scored_post_de
 from core.labels import HEADS
 from core.ports import ScoreBatch
 from core.schemas import PostEvent
-from testkit.builders import NOON, make_event
 from stream.event_steps import events_outcome
 from stream.intake import AcceptedEvents, accept_events, id_hash
 from stream.pipeline import Outcome
 from stream.scoring import REFUSED, Scored
 from stream.store.increments import DELETED, ApplyBatch, Contribution
-from testkit.stream import MemoryRecord
 from stream.topics import POST_EVENTS
 from stream.windows.layout import INDEX
 from stream.windows.strata import LanguageFold
+from testkit.builders import NOON, make_event
+from testkit.stream import MemoryRecord
 
 NAMES = ("all", "trains", "late")
 

@@ -21,10 +21,10 @@ from stream.intake import DeadLetter, RawRecord
 from stream.pipeline import Outcome
 from stream.ports import FlowParts, Prepared
 from stream.store.increments import Applied, ApplyBatch, PartitionState
-from testkit.stream import MemoryPartition
 from stream.topics import POSTS
 from stream.waiting import STALLED_AFTER_S
 from stream.windows.watermark import PartitionWatermark
+from testkit.stream import MemoryPartition
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NOON_MS = epoch_ms(NOON)

@@ -11,8 +11,6 @@ from core.clock import ManualClock, SystemClock, epoch_ms
 from core.codec import encode, progress_decoder
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
-from testkit.builders import NOON, make_post
-from testkit.scorers.fake import FakeScorer
 from services.closing import Closer
 from stream import heartbeat
 from stream.batching import BatchLimits, PostBudget
@@ -27,10 +25,12 @@ from stream.stages import PostsStage, StageParts
 from stream.store.ids import lookup
 from stream.store.increments import Horizons, PartitionState
 from stream.store.redis_store import RedisStore
-from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed
 from stream.topics import POSTS, PROGRESS, SCORED_POSTS
 from stream.windows.layout import named
 from stream.windows.watermark import PartitionWatermark
+from testkit.builders import NOON, make_post
+from testkit.scorers.fake import FakeScorer
+from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed
 
 _partitions = itertools.count(7000)
 """Far from those of other tests: the store is shared."""

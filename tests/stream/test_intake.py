@@ -9,9 +9,9 @@ from core import reasons
 from core.clock import epoch_ms
 from core.codec import RecordDecoder, encode
 from core.schemas import Post, PostEvent
-from testkit.builders import NOON, make_event, make_post
 from core.text import clean_text
 from stream.intake import accept_events, accept_posts, event_time, seen_hours
+from testkit.builders import NOON, make_event, make_post
 from testkit.stream import MemoryRecord
 
 DECODER = RecordDecoder(Post, 200_000)

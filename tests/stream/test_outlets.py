@@ -9,8 +9,8 @@ from stream.intake import DeadLetter
 from stream.outlets import MAX_DEAD_PAYLOAD_BYTES, KafkaOutlets, OutRecord
 from stream.pipeline import Outcome
 from stream.store.increments import ApplyBatch, PartitionState
-from testkit.stream import ListSink
 from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, PROGRESS, SCORED_POSTS
+from testkit.stream import ListSink
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -7,13 +7,13 @@ from core.clock import epoch_ms
 from core.codec import RecordDecoder, encode
 from core.schemas import Post
 from core.settings import WindowSettings
-from testkit.builders import NOON, make_post
 from stream import heartbeat
 from stream.intake import accept_posts
 from stream.pipeline import Pipeline
 from stream.store.ids import decimal, kept_shard
-from testkit.stream import MemoryRecord
 from stream.windows.watermark import PartitionWatermark
+from testkit.builders import NOON, make_post
+from testkit.stream import MemoryRecord
 
 WINDOWS = WindowSettings(retention_s=21_600, allowed_lateness_s=30)
 

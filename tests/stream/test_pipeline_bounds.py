@@ -12,15 +12,15 @@ from core.labels import HEADS
 from core.ports import ScoreBatch
 from core.schemas import Post
 from core.settings import WindowSettings
-from testkit.builders import NOON, make_post
 from stream import heartbeat
 from stream.intake import AcceptedPosts, accept_posts, clean_text, event_time, id_hash, seen_hours
 from stream.pipeline import Outcome, Pipeline, decimal, kept_shard, lookup
 from stream.scoring import Scored
 from stream.store.increments import ApplyBatch
 from stream.store.keys import KEPT_SHARDS, SEEN_SHARDS
-from testkit.stream import MemoryRecord
 from stream.topics import POSTS
+from testkit.builders import NOON, make_post
+from testkit.stream import MemoryRecord
 
 WINDOWS = WindowSettings(pane_s=60, retention_s=21_600, allowed_lateness_s=30)
 NOON_MS = epoch_ms(NOON)

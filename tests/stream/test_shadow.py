@@ -10,11 +10,11 @@ from core.labels import HEADS
 from core.metrics import Metrics
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings, Settings
+from services.bootstrap import make_live_scorer
+from stream.shadow import MAX_BATCHES, ShadowScorer, distances, other_labels
 from testkit.builders import NOON
 from testkit.scorers.fake import FakeScorer, Faults
 from testkit.scorers.nonsense import ANSWER_KINDS, ROW_KINDS, spoil_rows
-from services.bootstrap import make_live_scorer
-from stream.shadow import MAX_BATCHES, ShadowScorer, distances, other_labels
 
 TEXTS = [f"the trains are late again, for the {number}th time" for number in range(200)]
 LANGS = ["en"] * len(TEXTS)

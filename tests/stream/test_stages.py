@@ -16,16 +16,16 @@ from core.codec import encode
 from core.labels import HEADS
 from core.ports import ScoreBatch
 from core.settings import WindowSettings
-from testkit.builders import NOON, make_event, make_post
 from stream import heartbeat
 from stream.batching import PostBudget
 from stream.pipeline import Pipeline
 from stream.scoring import Scored
 from stream.stages import EventsStage, PostsStage, StageParts
 from stream.store.increments import ApplyBatch
-from testkit.stream import MemoryRecord
 from stream.topics import POST_EVENTS, POSTS
 from stream.windows.watermark import PartitionWatermark
+from testkit.builders import NOON, make_event, make_post
+from testkit.stream import MemoryRecord
 
 NOON_MS = epoch_ms(NOON)
 

@@ -12,9 +12,6 @@ from core.clock import ManualClock
 from core.codec import encode
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
-from testkit.builders import make_event, make_post
-from testkit.scorers.fake import FakeScorer
-from testkit import local as testing
 from services.local.redis_server import RedisServer
 from stream.batching import BatchLimits, PostBudget
 from stream.engine import Engine
@@ -26,8 +23,11 @@ from stream.scoring import PatientScorer
 from stream.stages import EventsStage, PostsStage, StageParts
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
-from testkit.stream import ListSink, MemoryPartition, feed
 from stream.topics import POST_EVENTS, POSTS
+from testkit import local as testing
+from testkit.builders import make_event, make_post
+from testkit.scorers.fake import FakeScorer
+from testkit.stream import ListSink, MemoryPartition, feed
 
 pytestmark = pytest.mark.integration
 

@@ -11,12 +11,12 @@ import redis
 from core.codec import dead_post_decoder, encode
 from core.errors import FatalError, StateUnreadable
 from core.metrics import Metrics
-from testkit.builders import make_post
 from stream import pipeline
 from stream.store import keys
-from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed
 from stream.topics import POSTS
 from stream.windows.layout import named
+from testkit.builders import make_post
+from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed
 from tests.stream.test_engine import make_engine, store
 
 pytestmark = pytest.mark.integration

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 from core.clock import ManualClock
 from core.metrics import Metrics
 from stream.batching import BatchLimits
-from testkit.stream import MemoryPartition
 from stream.waiting import STALLED_AFTER_S, WaitingRecords
+from testkit.stream import MemoryPartition
 
 
 def _waiting(partition: MemoryPartition, clock: ManualClock) -> WaitingRecords:

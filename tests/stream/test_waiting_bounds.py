@@ -10,8 +10,8 @@ import pytest
 from core.clock import ManualClock
 from core.metrics import Metrics
 from stream.batching import BatchLimits
-from testkit.stream import MemoryPartition, MemoryRecord
 from stream.waiting import MAX_WAITING_BATCHES, RESEEK_AFTER_S, STALLED_AFTER_S, WaitingRecords
+from testkit.stream import MemoryPartition, MemoryRecord
 
 POSTS, BYTES = 4, 100
 FULL = MAX_WAITING_BATCHES * POSTS

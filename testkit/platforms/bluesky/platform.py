@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
 from testkit.platforms.bluesky.journal import Conversation, Entry, commit
 from testkit.platforms.bluesky.server import FakeJetstream
 from testkit.platforms.bluesky.sessions import Fault
-from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
 
 IMPATIENT: Final[Mapping[str, Any]] = {
     "backoff_first_s": 0.05,

@@ -26,10 +26,10 @@ from websockets.http11 import Request, Response
 
 from core.listening import stop_accepting
 from services.ingest.sources.bluesky.connection import DICTIONARY_PATH, PATHS, SUBPROTOCOL
-from testkit.platforms.bluesky.journal import Entry, info
-from testkit.platforms.bluesky.sessions import Fault, Kind, Wish, misbehave, take_hello
 from services.ingest.sources.threaded_site import PATIENCE_S
 from services.local.ports import reserved_port
+from testkit.platforms.bluesky.journal import Entry, info
+from testkit.platforms.bluesky.sessions import Fault, Kind, Wish, misbehave, take_hello
 
 _TIME_CURSOR: Final = 1_000_000_000_000_000
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from testkit.platforms.mastodon.server import FakeMastodon
 from services.ingest.sources.reading import FAST_LIMITS
 from services.ingest.sources.threaded_site import wait_for
+from testkit.platforms.mastodon.server import FakeMastodon
 
 
 class MastodonPlatform:

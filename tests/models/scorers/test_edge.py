@@ -19,8 +19,8 @@ from models.scorers.edge import (
     checked,
     joined,
 )
-from testkit.scorers.fake import FakeScorer, Faults
 from testkit.models import Answering, NonsenseCheck, nonsense_checks
+from testkit.scorers.fake import FakeScorer, Faults
 
 POSTS = 4
 NAMES = tuple(HEADS)

@@ -11,11 +11,11 @@ from core.labels import HEADS
 from core.ports import Scorer
 from core.settings import ScorerSettings
 from models.scorers import SCORERS
-from testkit.scorers.fake import FakeScorer
-from testkit.scorers.nonsense import RATED, VERSION, Answer
 from models.scorers.openvino_scorer import OpenVinoScorer
 from models.serving.post_encoder import Scored
 from testkit.models import Check, NonsenseCheck, nonsense_checks, scorer_checks
+from testkit.scorers.fake import FakeScorer
+from testkit.scorers.nonsense import RATED, VERSION, Answer
 
 pytestmark = pytest.mark.server
 

@@ -13,13 +13,13 @@ from core.errors import ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.metrics import Metrics
 from core.settings import ScorerSettings, Settings
 from models.scorers.triton import TritonScorer, translate
-from testkit.models import EXAMPLES
 from services.bootstrap import make_live_scorer
 from services.local.paths import DEFAULT_PATHS
 from services.local.ports import reserved_port
 from services.local.scrape import Page, fetch_pages
 from services.local.triton_server import DEFAULT_SERVER_PYTHON, TritonServer
 from stream.shadow import ShadowScorer
+from testkit.models import EXAMPLES
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from core.schemas import Alert, Window
 from core.settings import RedisSettings, Settings, WindowSettings
 from services.alerting import judging
 from services.alerting.desk import AlertDesk
-from testkit.alerting import StepJudge
 from services.closing import Closer, Superseded
 from services.local.redis_server import RedisServer
 from stream.shifts.explanation import to_alert
@@ -25,6 +24,7 @@ from stream.store import keys
 from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
+from testkit.alerting import StepJudge
 
 pytestmark = pytest.mark.integration
 

@@ -11,13 +11,13 @@ import pytest
 
 from core.authors import author_hasher
 from core.errors import ConfigError
-from testkit.builders import make_post
 from services.cli.ingest import chosen_options, merged, parse_assignments
 from services.cli.main import run
 from services.cli.replay import preview_for_stack
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Gap, Ignored, PacedSource, SourceItem
 from services.ingest.synthetic.options import SyntheticOptions
+from testkit.builders import make_post
 from testkit.ingest import Rig, make_source, sample_of
 
 

@@ -7,13 +7,13 @@ from core.errors import ConfigError
 from core.metrics import Metrics
 from core.schemas import Post, PostEvent
 from core.settings import IngestSettings, Secret, Settings
-from testkit.builders import make_post
 from services.ingest.edge import Edge
 from services.ingest.launch import make_source
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import RawRecord, Source, SourceContext, SourceItem, Unmappable
 from services.ingest.sources.synthetic import SyntheticSource
 from services.ingest.synthetic.options import SyntheticOptions
+from testkit.builders import make_post
 
 ENGLISH = "The council has decided today that every train to the harbour will be replaced by buses"
 SPANISH = "El consejo ha decidido hoy que todos los trenes al puerto sean sustituidos por autobuses"

@@ -7,11 +7,11 @@ import pytest
 from core.codec import encode
 from core.schemas import Progress
 from core.settings import KafkaSettings, Settings
-from testkit.builders import NOON, make_post
 from services.ingest import late_posts
 from services.ingest.late_posts import LatePosts, oldest_kept
 from services.ingest.sources.base import Ignored, SourceItem
 from services.local.kafka_server import KafkaServer
+from testkit.builders import NOON, make_post
 
 
 def test_posts_before_what_a_stack_keeps_are_counted_and_told_once(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from testkit.checks.live_sources import LIVE_CHECKS, PLATFORMS
 from services.ingest.sources import SOURCES
+from testkit.checks.live_sources import LIVE_CHECKS, PLATFORMS
 from testkit.ingest import SAMPLES
 
 

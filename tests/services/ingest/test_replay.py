@@ -13,11 +13,11 @@ from core.codec import encode
 from core.errors import ConfigError
 from core.schemas import Post
 from core.settings import Secret
-from testkit.builders import make_event, make_post
 from services.ingest.options import load_options
 from services.ingest.replay.options import ReplayOptions
 from services.ingest.sources.base import RawRecord, SourceContext, Unmappable
 from services.ingest.sources.replay import ReplaySource
+from testkit.builders import make_event, make_post
 from testkit.ingest import START, take_all
 
 HEADER = "created_at,post_id,author,text,lang\n"

@@ -11,7 +11,6 @@ import pytest
 from core.codec import dead_post_decoder, post_decoder
 from core.errors import ConfigError, FatalError, TransientError
 from core.settings import IngestSettings
-from testkit.builders import make_event, make_post
 from services.ingest.letters import DEAD_PAYLOAD_BYTES
 from services.ingest.sources.base import (
     Cursor,
@@ -21,6 +20,7 @@ from services.ingest.sources.base import (
     SourceItem,
     Unmappable,
 )
+from testkit.builders import make_event, make_post
 from testkit.ingest import START, Rig
 
 

@@ -14,7 +14,6 @@ from core.clock import ManualClock
 from core.codec import encode, post_decoder, post_event_decoder
 from core.errors import ConfigError, DecodeError
 from core.schemas import Post, PostEvent
-from testkit.builders import make_post
 from services.ingest.options import load_options
 from services.ingest.sources.base import RawRecord, SourceContext
 from services.ingest.sources.synthetic import SyntheticSource
@@ -24,6 +23,7 @@ from services.ingest.synthetic.lexicons import LANGUAGES, SENTIMENTS, TOPICS, ph
 from services.ingest.synthetic.malformed import MALFORMED, REPAIRED
 from services.ingest.synthetic.options import Shift, SyntheticOptions
 from services.ingest.synthetic.schedule import Schedule
+from testkit.builders import make_post
 from testkit.ingest import START, Rig, take_all
 
 

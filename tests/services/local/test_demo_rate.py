@@ -8,7 +8,6 @@ import pytest
 from core.clock import ManualClock
 from core.errors import ScorerUnavailable
 from core.ports import ScoreBatch
-from testkit.scorers.fake import FakeScorer
 from services.local.demo_rate import (
     GIVE_UP_S,
     LEAST_POSTS_PER_S,
@@ -19,6 +18,7 @@ from services.local.demo_rate import (
     measure,
     told,
 )
+from testkit.scorers.fake import FakeScorer
 
 
 class Paced(FakeScorer):

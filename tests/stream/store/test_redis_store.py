@@ -10,11 +10,11 @@ import redis
 
 from core.errors import CursorConflict, StoreUnavailable
 from core.settings import RedisSettings
-from testkit import local as testing
 from services.local.redis_server import RedisServer
 from stream.store.increments import ApplyBatch, Contribution, Horizons, Published
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
+from testkit import local as testing
 
 pytestmark = pytest.mark.integration
 

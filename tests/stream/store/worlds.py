@@ -23,7 +23,6 @@ from stream.intake import id_hash
 from stream.pipeline import decimal, kept_shard, lookup
 from stream.store.increments import DELETED, ApplyBatch, Contribution, Horizons
 from stream.store.redis_store import RedisStore
-from testkit.stream import count_plainly
 from stream.topics import (
     POST_EVENTS,
     POSTS,
@@ -32,6 +31,7 @@ from stream.topics import (
     SOURCE_TOPIC_HEADER,
 )
 from stream.windows.layout import named
+from testkit.stream import count_plainly
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 START_S = epoch_ms(START) // 1000

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from testkit.scorers.nonsense import ROW_KINDS
+from services.local.paths import PROJECT_ROOT
 from testkit.chaos.faults import FAULTS, never_fired
 from testkit.chaos.run import ChaosOptions, Outcome, run_chaos
-from services.local.paths import PROJECT_ROOT
+from testkit.scorers.nonsense import ROW_KINDS
 
 pytestmark = pytest.mark.integration
 

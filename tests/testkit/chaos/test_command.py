@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from services.cli.main import run
 from testkit.chaos.books import Audit
 from testkit.chaos.driving import Fired, Run
 from testkit.chaos.faults import FAULTS
 from testkit.chaos.report import show, write
 from testkit.chaos.run import ChaosOptions, Outcome, judge
 from testkit.chaos.schedule import Planned
-from services.cli.main import run
 
 
 def _outcome(tmp_path: Path, resumed_s: float | None = 2.0, audit: Audit | None = None) -> Outcome:
@@ -81,7 +81,7 @@ def test_wrong_use_is_refused_before_anything_starts(capsys: pytest.CaptureFixtu
 def test_every_kind_is_in_the_help_and_in_the_documentation(capsys: pytest.CaptureFixture[str]):
     assert run(["chaos", "--help"]) == 0
     shown = "".join(capsys.readouterr().out.split())
-    documented = (Path(__file__).parents[2] / "docs" / "chaos.md").read_text()
+    documented = (Path(__file__).parents[3] / "docs" / "chaos.md").read_text()
     for kind in FAULTS:
         assert kind[:10] in shown
         assert f"`{kind}`" in documented

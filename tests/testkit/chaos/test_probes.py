@@ -3,10 +3,10 @@
 import pytest
 
 from core.config import build
-from testkit.chaos.probes import NoAnswer, RedisLine, end_offsets
 from services.kafka_client import RecordProducer, TopicAdmin, TopicPlan
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer
+from testkit.chaos.probes import NoAnswer, RedisLine, end_offsets
 
 pytestmark = pytest.mark.integration
 

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from core.listening import stop_accepting
-from testkit.chaos.proxy import ProxyThread, TcpProxy
 from services.local.ports import LOOPBACK
+from testkit.chaos.proxy import ProxyThread, TcpProxy
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

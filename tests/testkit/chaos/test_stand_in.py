@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from core.errors import InvalidAnswer, ScorerUnavailable
-from testkit.scorers.fake import FakeScorer
-from testkit.scorers.fake_triton import ERRORS, NONSENSE
 from models.scorers.triton import TritonScorer
-from testkit.chaos.faults import FAULTS
-from testkit.chaos.stand_in import LOOK, MANNERS_FILE, PORT_FILE, WRONG_FILE
 from services.local.child import Child, Command
 from services.local.paths import PROJECT_ROOT
+from testkit.chaos.faults import FAULTS
+from testkit.chaos.stand_in import LOOK, MANNERS_FILE, PORT_FILE, WRONG_FILE
+from testkit.scorers.fake import FakeScorer
+from testkit.scorers.fake_triton import ERRORS, NONSENSE
 
 TEXTS, LANGS = ["late again", "", "tarde", *(f"late {n}" for n in range(9))], ["en"] * 12
 

@@ -16,11 +16,10 @@ from core.errors import InvalidAnswer, ScorerRefused, ScorerUnavailable
 from core.labels import HEADS
 from core.metrics import Metrics
 from core.ports import Scorer
-from testkit.builders import NOON
-from testkit.scorers.fake import FakeScorer
-from testkit.scorers.fake_triton import ERRORS, NONSENSE, FakeTriton, to_message
-from testkit.scorers.nonsense import RATED, VERSION, Answer
 from models.scorers.triton import TritonScorer, _Served
+from stream.scoring import PatientScorer
+from testkit.builders import NOON
+from testkit.chaos.proxy import TcpProxy
 from testkit.models import (
     Check,
     NonsenseCheck,
@@ -31,8 +30,9 @@ from testkit.models import (
     reports_its_model_version,
     scores_an_empty_batch,
 )
-from testkit.chaos.proxy import TcpProxy
-from stream.scoring import PatientScorer
+from testkit.scorers.fake import FakeScorer
+from testkit.scorers.fake_triton import ERRORS, NONSENSE, FakeTriton, to_message
+from testkit.scorers.nonsense import RATED, VERSION, Answer
 
 TEXTS = [f"the trains are late, number {number}" for number in range(10)]
 LANGS = ["en"] * len(TEXTS)

@@ -15,12 +15,12 @@ from msgspec import Struct
 
 from core.clock import Clock, ManualClock, SystemClock
 from core.errors import ConfigError, FatalError
-from testkit.checks.live_sources import wait_until
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem
 from services.ingest.sources.inlet import Inlet
 from services.ingest.sources.live import LiveLimits, LiveSource, SessionEnded
 from services.ingest.sources.pacing import Backoff, Hosts, IdleTimer
 from services.ingest.sources.recent import Recent
+from testkit.checks.live_sources import wait_until
 
 
 def numbered(*numbers: int) -> list[SourceItem]:

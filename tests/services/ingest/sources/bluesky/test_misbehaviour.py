@@ -15,16 +15,16 @@ import zstandard
 
 from core.errors import ConfigError
 from core.schemas import Post
-from testkit.checks.live_sources import LiveRig, take_until, unmappable_of, wait_until
 from services.ingest.sources.base import Gap, SourceContext
-from testkit.platforms.bluesky.journal import Conversation, commit
-from testkit.platforms.bluesky.server import Answer, FakeJetstream
-from testkit.platforms.bluesky.sessions import Fault
 from services.ingest.sources.bluesky.options import POST, BlueskyOptions
 from services.ingest.sources.bluesky.source import BlueskySource
-from testkit.platforms.bluesky.platform import IMPATIENT
 from services.ingest.sources.live import LiveLimits
+from testkit.checks.live_sources import LiveRig, take_until, unmappable_of, wait_until
 from testkit.kafka import MemoryBroker
+from testkit.platforms.bluesky.journal import Conversation, commit
+from testkit.platforms.bluesky.platform import IMPATIENT
+from testkit.platforms.bluesky.server import Answer, FakeJetstream
+from testkit.platforms.bluesky.sessions import Fault
 
 EVENTS = 400
 BOTH = pytest.mark.parametrize("protocol", ["v1", "v2"])

@@ -15,15 +15,15 @@ import pytest
 from core.codec import encode
 from core.schemas import Post, PostEvent
 from core.settings import Secret
-from testkit.checks.live_sources import wait_until
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem, Unmappable
 from services.ingest.sources.bluesky.connection import Unpacker
-from testkit.platforms.bluesky.journal import recorded
-from testkit.platforms.bluesky.server import FakeJetstream
 from services.ingest.sources.bluesky.options import BlueskyOptions
 from services.ingest.sources.bluesky.source import BlueskySource
-from testkit.platforms.bluesky.platform import IMPATIENT
 from services.ingest.sources.live import LiveLimits
+from testkit.checks.live_sources import wait_until
+from testkit.platforms.bluesky.journal import recorded
+from testkit.platforms.bluesky.platform import IMPATIENT
+from testkit.platforms.bluesky.server import FakeJetstream
 
 POST = "app.bsky.feed.post"
 

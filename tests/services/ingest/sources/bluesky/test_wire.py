@@ -16,7 +16,6 @@ from core.schemas import Post, PostEvent
 from core.settings import Secret
 from services.ingest.sources.base import Ignored, Unmappable
 from services.ingest.sources.bluesky.connection import Unpacker
-from testkit.platforms.bluesky.journal import Conversation, account, commit, refusal
 from services.ingest.sources.bluesky.mapping import Mapper
 from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
 from services.ingest.sources.bluesky.wire import (
@@ -28,6 +27,7 @@ from services.ingest.sources.bluesky.wire import (
     parse_v1,
     parse_v2,
 )
+from testkit.platforms.bluesky.journal import Conversation, account, commit, refusal
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 ENTRIES = list(Conversation(NOW, seed=3, posts_share=0.5).events(200))

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from core.codec import encode, post_decoder, post_event_decoder
 from core.schemas import Post, PostEvent
 from services.ingest.sources.base import Ignored, Unmappable
-from testkit.platforms.mastodon.statuses import make_status
 from services.ingest.sources.mastodon.parse import Mapped, StatusMapper, parse
 from services.ingest.sources.mastodon.sse import EventDecoder, ServerEvent
 from services.ingest.sources.records import Skipped
+from testkit.platforms.mastodon.statuses import make_status
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ import pytest
 
 from core.errors import ConfigError
 from services.ingest.sources.mastodon import source
-from testkit.platforms.mastodon.server import FakeMastodon
 from services.ingest.sources.reading import SourceReader
 from services.ingest.sources.threaded_site import wait_for
+from testkit.platforms.mastodon.server import FakeMastodon
 
 
 @pytest.fixture

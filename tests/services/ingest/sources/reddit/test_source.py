@@ -10,8 +10,8 @@ import pytest
 
 from core.errors import ConfigError
 from services.ingest.sources.reading import SourceReader
-from testkit.platforms.reddit.server import FakeReddit
 from services.ingest.sources.threaded_site import wait_for
+from testkit.platforms.reddit.server import FakeReddit
 
 GIVEN = {
     "communities": ["news"], "client_id": "id", "user_agent": "test:groundswell:1 (by /u/nobody)",

@@ -14,8 +14,8 @@ from core.schemas import Attached, Post
 from core.settings import Secret
 from services.ingest.sources.base import Unmappable
 from services.ingest.sources.public_web import is_public
-from testkit.platforms.rss.server import rss_document
 from services.ingest.sources.rss.parse import Entry, parse, parse_feed
+from testkit.platforms.rss.server import rss_document
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 URL = "https://news.test/feed"

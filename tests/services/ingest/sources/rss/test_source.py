@@ -14,8 +14,8 @@ from aiohttp import web
 
 from core.errors import ConfigError
 from services.ingest.sources.reading import SourceReader
-from testkit.platforms.rss.server import FakeFeedSite
 from services.ingest.sources.threaded_site import wait_for
+from testkit.platforms.rss.server import FakeFeedSite
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from services.ingest.sources.threaded_site import wait_for
 from services.ingest.sources.webhook.client import Answer
 from services.ingest.sources.webhook.signature import sign
 from services.ingest.sources.webhook.source import WebhookSource
-from testkit.platforms.webhook.platform import OLD_KEY, STANDARD_KEY, Receiving
 from services.local.ports import reserved_port
+from testkit.platforms.webhook.platform import OLD_KEY, STANDARD_KEY, Receiving
 
 KEY = STANDARD_KEY
 POST_LINE = b"POST /v1/posts HTTP/1.1\r\nHost: x\r\n"

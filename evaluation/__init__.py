@@ -1,0 +1,1 @@
+"""What measures models and alerts, each part with its command. No part of the product."""

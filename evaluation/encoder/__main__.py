@@ -1,0 +1,151 @@
+"""Measure the built model on the official tests, beside floors and published figures. No torch.
+
+python -m evaluation.encoder all --data ../shared/data --out evaluation --json evaluation.json
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from core.errors import ConfigError, GroundswellError
+from evaluation.encoder.bootstrap import RESAMPLES, SEED
+from evaluation.encoder.context import Context, HeadMissing
+from evaluation.encoder.decisions import EVEN
+from evaluation.encoder.participation import evaluate_participation
+from evaluation.encoder.scoring import SCORERS, open_scorer
+from evaluation.encoder.single_label import evaluate_emotion, evaluate_sentiment
+from evaluation.encoder.tables import Evaluation, markdown, print_section
+from evaluation.encoder.topics import evaluate_topics
+from models.encoder.config import EncoderConfig, load_config
+from models.report import versions_of, write_report
+from models.serving.place import built_model
+
+EVALUATIONS: Final[dict[str, Callable[[Context], Evaluation]]] = {
+    "sentiment": evaluate_sentiment,
+    "emotion": evaluate_emotion,
+    "participation": evaluate_participation,
+    "topics": evaluate_topics,
+}
+PACKAGES: Final = ("openvino", "nncf", "numpy", "tokenizers", "scikit-learn", "tritonclient")
+_INTRODUCTION: Final = """# What the post encoder is worth
+
+Model {version}, through {scorer}. Official test splits, whole; 95 % bootstrap intervals over posts
+({resamples:,} resamples, seed {seed}). Nothing was chosen on a test.
+"""
+
+
+def chosen_heads(head: str) -> list[str]:
+    """The heads that a word on the command line names.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    if head == "all":
+        return list(EVALUATIONS)
+    if head not in EVALUATIONS:
+        raise ConfigError(
+            f"there is no evaluation of {head!r}; expected {', '.join(EVALUATIONS)} or all"
+        )
+    return [head]
+
+
+def evaluate_all(
+    heads: Sequence[str], context: Context, say: Callable[[str], object]
+) -> list[Evaluation]:
+    """Evaluate head by head; one that the model does not have is said and passed over."""
+    found: list[Evaluation] = []
+    for head in heads:
+        try:
+            found.append(EVALUATIONS[head](context))
+        except HeadMissing:
+            say(f"{head}: this model has no such head yet, so there is nothing to measure\n")
+    return found
+
+
+def write_all(
+    evaluations: Sequence[Evaluation], folder: Path, introduction: str, name: str = "evaluation"
+) -> None:
+    """Write the page and its plots into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.md").write_text(markdown(evaluations, introduction), encoding="utf-8")
+    for evaluation in evaluations:
+        for file, content in evaluation.plots.items():
+            (folder / file).write_text(content, encoding="utf-8")
+
+
+def main(
+    head: Annotated[str, typer.Argument(help="sentiment, emotion, participation, topics or all.")],
+    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the page and its plots.")] = None,
+    scorer: Annotated[str, typer.Option(help="openvino (in process) or triton.")] = "openvino",
+    url: Annotated[str, typer.Option(help="Triton's gRPC host:port.")] = "127.0.0.1:8001",
+    repository: Annotated[Path, typer.Option(help="Built model repository.")] = Path(
+        ".groundswell/model_repository"
+    ),
+    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples.")] = RESAMPLES,
+    floors: Annotated[bool, typer.Option(help="Fit the floors too (minutes, kept).")] = True,
+) -> None:
+    """Measure the shipped model on the official test splits."""
+    if scorer not in SCORERS:
+        raise typer.BadParameter(f"--scorer is {' or '.join(SCORERS)}, not {scorer!r}")
+    try:
+        heads = chosen_heads(head)
+        score = open_scorer(scorer, repository, url)
+        served = _served_config(repository)
+        limits = cuts(served)
+        context = Context(
+            data,
+            score,
+            resamples,
+            floors,
+            participation_cut=limits.get("participation", EVEN),
+            topic_cut=limits.get("topics", EVEN),
+        )
+        evaluations = evaluate_all(heads, context, sys.stderr.write)
+    except GroundswellError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from error
+    if not evaluations:
+        raise typer.Exit(1)
+    for evaluation in evaluations:
+        for section in evaluation.sections:
+            print_section(section)
+    version = evaluations[0].sections[0].rows[0].title
+    if version != served.version:
+        sys.stderr.write(f"{version} answers, but the cuts are those of {served.version}\n")
+    if out is not None:
+        facts = {"version": version, "scorer": scorer, "resamples": resamples, "seed": SEED}
+        write_all(evaluations, out, _INTRODUCTION.format(**facts))
+    if json_file is not None:
+        figures = {k: v for one in evaluations for k, v in one.figures().items()}
+        settings = {
+            "heads": [one.head for one in evaluations],
+            "absent_heads": sorted(set(heads) - {one.head for one in evaluations}),
+            "scorer": scorer,
+            "model_version": version,
+            "bootstrap_resamples": resamples,
+            "has_floors": floors,
+        }
+        write_report(json_file, figures, versions_of(PACKAGES), SEED, settings)
+
+
+def _served_config(repository: Path) -> EncoderConfig:
+    from models.build import WEIGHTS
+
+    built = built_model(repository)
+    return load_config(built if (built / "config.json").is_file() else WEIGHTS)
+
+
+def cuts(config: EncoderConfig) -> dict[str, float]:
+    """From which probability each head says yes: chosen on held-out posts, shipped with it."""
+    return {head.name: head.cut for head in config.heads}
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,118 @@
+"""``groundswell models evaluate``, ``quantify-eval`` and ``baseline``: what models are worth.
+
+Each starts the module that does the work, in an environment that can, and hands its exit
+status on. `services.cli.models` lists them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from services.cli.model_environments import (
+    DATA,
+    REPOSITORY,
+    SERVER_PYTHON,
+    TRAIN_PYTHON,
+    DataFolder,
+    ServerPython,
+    existing,
+    options,
+    run_module,
+)
+
+WITHOUT_TORCH: Final = ("tfidf", "centroid", "frozen")
+"""Baselines that run in the model server's environment."""
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
+OutFolder = Annotated[
+    Path | None, typer.Option("--out", help="Folder for a page of all tables and its plots.")
+]
+ScorerKind = Annotated[str, typer.Option(help="openvino (in process) or triton.")]
+Url = Annotated[str | None, typer.Option(help="Triton's gRPC host:port.")]
+Repository = Annotated[Path, typer.Option(help="Built model repository.")]
+
+
+def evaluate(
+    head: Annotated[
+        str, typer.Argument(help="sentiment, emotion, participation, topics or all.")
+    ] = "all",
+    data: DataFolder = DATA,
+    json: JsonFile = None,
+    out: OutFolder = None,
+    scorer: ScorerKind = "openvino",
+    url: Url = None,
+    repository: Repository = REPOSITORY,
+    floors: Annotated[bool, typer.Option(help="Fit the floors too (minutes, once).")] = True,
+    resamples: Annotated[int | None, typer.Option(help="Bootstrap resamples.")] = None,
+    python: ServerPython = SERVER_PYTHON,
+) -> None:
+    """Measure the shipped model on the official tests, beside floors and published figures.
+
+    Example: groundswell models evaluate all --data ../shared/data --json figures.json --out page
+    """
+    arguments = options(
+        data=existing(data), json=json, out=out, scorer=scorer, url=url, repository=repository,
+        resamples=resamples,
+    )  # fmt: skip
+    arguments.append("--floors" if floors else "--no-floors")
+    run_module(python, "setup", "evaluation.encoder", [head, *arguments])
+
+
+def quantify_eval(
+    data: DataFolder = DATA,
+    json: JsonFile = None,
+    out: OutFolder = None,
+    scorer: ScorerKind = "openvino",
+    url: Url = None,
+    repository: Repository = REPOSITORY,
+    fit: Annotated[
+        bool, typer.Option(help="Fit the correction on validation posts and ship it first.")
+    ] = False,
+    python: ServerPython = SERVER_PYTHON,
+) -> None:
+    """Measure shares of classes in windows of any mix: corrected against counting labels.
+
+    Exit status 1 if correcting does not at least halve the error of counting.
+
+    Example: groundswell models quantify-eval --data ../shared/data --fit --json shares.json
+    """
+    arguments = options(
+        data=existing(data), json=json, out=out, scorer=scorer, url=url, repository=repository
+    )
+    arguments.append("--fit" if fit else "--no-fit")
+    run_module(python, "setup", "evaluation.shares", arguments)
+
+
+def baseline(
+    name: Annotated[
+        str,
+        typer.Argument(help="tfidf, centroid, frozen, roberta, llm-zero, llm-sft or llm-dpo."),
+    ],
+    data: DataFolder = DATA,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Folder or hub name of the pretrained checkpoint.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="binary, direct or layered.")] = None,
+    json: JsonFile = None,
+    out: OutFolder = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting as NAME=VALUE; again for more.")
+    ] = None,
+    python: Annotated[
+        Path | None, typer.Option(help="Interpreter; else that of the right environment.")
+    ] = None,
+) -> None:
+    """Train and measure a baseline of the papers on the official participation test.
+
+    Example: groundswell models baseline roberta --checkpoint FOLDER --task layered
+    """
+    is_light = name in WITHOUT_TORCH
+    arguments = options(data=existing(data), checkpoint=checkpoint, task=task, json=json, out=out)
+    for setting in settings or ():
+        arguments += ["--set", setting]
+    chosen = python or (SERVER_PYTHON if is_light else TRAIN_PYTHON)
+    run_module(
+        chosen, "setup" if is_light else "setup-train", "evaluation.baselines", [name, *arguments]
+    )

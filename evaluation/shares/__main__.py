@@ -1,0 +1,285 @@
+"""Fit the corrections that ship, and measure shares of windows with and without them. No torch.
+
+python -m evaluation.shares --data ../shared/data --fit --json shares.json --out page
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+import typer
+
+from core.errors import ConfigError, GroundswellError
+from core.labels import HEADS
+from core.quantification import CORRECTIONS_FILE, Correction, Corrections, load_corrections
+from evaluation.encoder.__main__ import PACKAGES, write_all
+from evaluation.encoder.bootstrap import Measured
+from evaluation.encoder.plots import lines_plot
+from evaluation.encoder.scoring import SCORERS, Score, open_scorer, score_all
+from evaluation.encoder.tables import Evaluation, Row, Section, print_section
+from evaluation.shares.estimators import TITLES, methods
+from evaluation.shares.fit import (
+    LEAST_HELD_OUT,
+    blocks_of,
+    choose_ridge,
+    fit_correction,
+    one_hot,
+    refit_on_site,
+)
+from evaluation.shares.heldout import SOURCES, scored, targets_of
+from evaluation.shares.windows import (
+    PRIORS,
+    REPEATS,
+    SEED,
+    SIZES,
+    Errors,
+    Labelled,
+    Target,
+    join,
+    measure,
+)
+from models.report import versions_of, write_report
+
+PLOTTED_SIZE: Final = 200
+HALF: Final = 0.5
+SAMPLE: Final = 300
+"""Labelled posts that a deployment is taken to have: an afternoon of one person."""
+SITE_DRAWS: Final = 3
+SITE_REPEATS: Final = 4
+SHIPPED: Final = ("pacc", "cc", "pcc", "acc", "em")
+"""Methods in the order of the table: the shipped one first."""
+PROMISED: Final = (("sentiment", "negative"), ("participation", "participating"))
+"""Where the error of counting labels must at least be halved."""
+_INTRODUCTION: Final = """# Shares of classes in a window
+
+Model {version}. Windows of {sizes} posts were drawn from the official tests at every share from 5 %
+to 95 % of one class, {repeats} of each; the figures are mean absolute errors of that class's share.
+Corrections were fitted on held-out posts, none of them in a test (seed {seed}).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One head's held-out and test posts, scored."""
+
+    head: str
+    known: Labelled
+    test: Labelled
+
+
+def fit_head(head: str, known: Labelled, fitted_on: str) -> Correction:
+    """The correction of a head, from its held-out posts."""
+    labels = HEADS[head]
+    blocks = blocks_of(known.truth, len(labels))
+    ridge = choose_ridge(known, labels, blocks)
+    return fit_correction(known.probabilities, known.truth, labels, blocks, ridge, fitted_on)
+
+
+def compare(held: Held, soft: Correction, repeats: int = REPEATS) -> dict[Target, Errors]:
+    """Errors of every method, for every class that can be swept."""
+    hard = fit_correction(
+        one_hot(held.known.labels, len(soft.labels)),
+        held.known.truth,
+        soft.labels,
+        soft.blocks,
+        soft.ridge,
+    )
+    ways = methods(soft, hard)
+    return {
+        target: measure(held.test, target, ways, SIZES, repeats)
+        for target in targets_of(held.head, held.test.truth)
+    }
+
+
+def compare_on_site(
+    held: Held, soft: Correction, sample: int = SAMPLE, repeats: int = SITE_REPEATS
+) -> dict[Target, Errors]:
+    """Errors of the correction refitted with some of the test posts, measured on the others.
+
+    What a deployment can have: `sample` posts of its own, drawn at random and labelled. Averaged
+    over `SITE_DRAWS` such samples.
+    """
+    parts: dict[Target, list[Errors]] = {}
+    for number in range(SITE_DRAWS):
+        order = np.random.default_rng((SEED, number)).permutation(len(held.test))
+        local, rest = held.test.select(order[:sample]), held.test.select(order[sample:])
+        refitted = refit_on_site(soft, local)
+        ways = methods(refitted, refitted)
+        ways = {"local": ways["pacc"], "cc": ways["cc"]}
+        for target in targets_of(held.head, held.test.truth):
+            found = measure(rest, target, ways, SIZES, repeats, SEED + number)
+            parts.setdefault(target, []).append(found)
+    return {target: join(found) for target, found in parts.items()}
+
+
+def evaluation_of(
+    held: Held,
+    soft: Correction,
+    errors: Mapping[Target, Errors],
+    on_site: Mapping[Target, Errors],
+    is_shipped: bool = True,
+) -> Evaluation:
+    """Tables, figures and plots of one head."""
+    sections, figures, plots = [], {}, {}
+    for target, found in errors.items():
+        key = f"shares_{held.head}_{target.name}"
+        rows = [
+            Row(name, TITLES[name], {**_by_size(found, name), "all": _plain(found.mean(name))})
+            for name in SHIPPED
+        ]
+        local = on_site[target]
+        whole = _plain(local.mean("local"))
+        row = Row("local", TITLES["local"], {**_by_size(local, "local"), "all": whole})
+        rows.insert(1, row)
+        columns = {f"n{size}": f"{size:,} posts" for size in SIZES} | {"all": "all"}
+        kept = "shipped" if is_shipped else f"not shipped, under {LEAST_HELD_OUT} held-out posts"
+        note = (
+            f"corrected / counted: {ratio(found):.2f}, with {SAMPLE} labelled posts from the place "
+            f"of use {ratio(local, 'local'):.2f}; fitted on {soft.posts:,} posts "
+            f"({soft.fitted_on}), ridge {soft.ridge:g}; {kept}"
+        )
+        title = f"{held.head}: share of {target.name}, mean absolute error"
+        sections.append(Section(key, title, columns, rows, (), [note]))
+        figures[f"{target.name}_ratio"] = ratio(found)
+        figures[f"{target.name}_local_ratio"] = ratio(local, "local")
+        for name in SHIPPED:
+            for prior in PRIORS:
+                figures[f"{target.name}_{name}_at_{prior:.2f}"] = found.mean(name, prior=prior)
+        plots[f"shares-{held.head}-{target.name}.svg"] = lines_plot(
+            f"{held.head}, {target.name}: windows of {PLOTTED_SIZE}",
+            "true share",
+            "mean absolute error",
+            {
+                TITLES[name]: [(p, found.mean(name, prior=p, size=PLOTTED_SIZE)) for p in PRIORS]
+                for name in SHIPPED
+            },
+        )
+    return Evaluation(held.head, sections, figures, plots)
+
+
+def ratio(errors: Errors, method: str = "pacc") -> float:
+    """Error of the corrected shares over that of counting labels."""
+    return errors.mean(method) / errors.mean("cc")
+
+
+def _plain(value: float) -> Measured:
+    return Measured(value, value, value)
+
+
+def _by_size(errors: Errors, name: str) -> dict[str, Measured]:
+    return {f"n{size}": _plain(errors.mean(name, size=size)) for size in SIZES}
+
+
+def score_heads(score: Score, data: Path, cut: float) -> list[Held]:
+    """Held-out and test posts of every head that the model has."""
+    found: list[Held] = []
+    for head, source in SOURCES.items():
+        known = scored(score, source.held_out(data), head, cut)
+        test = scored(score, source.test(data), head, cut) if known is not None else None
+        if known is None or test is None:
+            sys.stderr.write(f"{head}: this model has no such head yet, passed over\n")
+        else:
+            found.append(Held(head, known, test))
+    return found
+
+
+def fit_all(heads: Sequence[Held], weights_version: str) -> Corrections:
+    """The corrections of all heads that have held-out posts enough."""
+    fitted = {
+        held.head: fit_head(held.head, held.known, SOURCES[held.head].held_out_name)
+        for held in heads
+        if len(held.known) >= LEAST_HELD_OUT
+    }
+    return Corrections(model_version=weights_version, heads=fitted)
+
+
+def save_corrections(corrections: Corrections, file: Path) -> None:
+    """Write `quantification.json`, readable."""
+    text = msgspec.json.format(msgspec.json.encode(corrections), indent=2)
+    file.write_bytes(text + b"\n")
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the page and its plots.")] = None,
+    scorer: Annotated[str, typer.Option(help="openvino (in process) or triton.")] = "openvino",
+    url: Annotated[str, typer.Option(help="Triton's gRPC host:port.")] = "127.0.0.1:8001",
+    repository: Annotated[Path, typer.Option(help="Built model repository.")] = Path(
+        ".groundswell/model_repository"
+    ),
+    weights: Annotated[Path | None, typer.Option(help="Folder of the corrections.")] = None,
+    fit: Annotated[bool, typer.Option(help="Fit and write the corrections first.")] = False,
+) -> None:
+    """Measure shares of windows with and without the correction that ships."""
+    from evaluation.encoder.__main__ import cuts
+    from models.build import WEIGHTS
+    from models.encoder.config import load_config
+
+    if scorer not in SCORERS:
+        raise typer.BadParameter(f"--scorer is {' or '.join(SCORERS)}, not {scorer!r}")
+    folder = weights or WEIGHTS
+    file = folder / CORRECTIONS_FILE
+    try:
+        score = open_scorer(scorer, repository, url)
+        version = score_all(score, ["Good morning, all of you"]).model_version
+        config = load_config(folder)
+        heads = score_heads(score, data, cuts(config).get("participation", HALF))
+        if fit:
+            save_corrections(fit_all(heads, config.version), file)
+        corrections = load_corrections(file)
+        evaluations = [_evaluate(held, corrections, version) for held in heads]
+    except GroundswellError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from error
+    for evaluation in evaluations:
+        for section in evaluation.sections:
+            print_section(section)
+    if out is not None:
+        facts = {"version": version, "repeats": REPEATS, "seed": SEED}
+        sizes = ", ".join(f"{size:,}" for size in SIZES)
+        write_all(evaluations, out, _INTRODUCTION.format(**facts, sizes=sizes), "shares")
+    figures = {k: v for one in evaluations for k, v in one.figures().items()}
+    if json_file is not None:
+        settings = {
+            "heads": [one.head for one in evaluations],
+            "model_version": version,
+            "sizes": list(SIZES),
+            "repeats": REPEATS,
+            "site_sample": SAMPLE,
+            "site_draws": SITE_DRAWS,
+            "scorer": scorer,
+        }
+        write_report(json_file, figures, versions_of(PACKAGES), SEED, settings)
+    missed = [
+        f"{head} {target}"
+        for head, target in PROMISED
+        if figures.get(f"{head}_{target}_ratio", 0.0) > HALF
+    ]
+    if missed:
+        sys.stderr.write(f"not halved: {', '.join(missed)}\n")
+        raise typer.Exit(1)
+
+
+def _evaluate(held: Held, corrections: Corrections, version: str) -> Evaluation:
+    soft = corrections.head(held.head, version)
+    is_shipped = soft is not None
+    if held.head not in corrections.heads:
+        soft = fit_head(held.head, held.known, SOURCES[held.head].held_out_name)
+    if soft is None:
+        raise ConfigError(
+            f"there is no correction of {held.head} for {version}, only for "
+            f"{corrections.model_version}: fit it with `groundswell models quantify-eval --fit`"
+        )
+    errors, on_site = compare(held, soft), compare_on_site(held, soft)
+    return evaluation_of(held, soft, errors, on_site, is_shipped)
+
+
+if __name__ == "__main__":
+    typer.run(main)

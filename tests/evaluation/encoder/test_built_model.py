@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.baselines.embedding import embed
+from evaluation.encoder.__main__ import cuts
+from evaluation.encoder.scoring import in_process, score_all
+
+pytestmark = pytest.mark.server
+
+
+def test_the_built_model_scores_and_brings_its_cuts(built_repository: Path) -> None:
+    from models.encoder.config import load_config
+
+    batch = score_all(in_process(built_repository), ["What a lovely day!", "So sad and angry now."])
+    config = load_config(built_repository / "post_encoder" / "1")
+    assert batch.model_version == config.version
+    assert batch.heads["sentiment"].argmax(1).tolist() == [2, 0]
+    assert set(cuts(config)) == set(batch.heads)
+    assert all(0 < cut < 1 for cut in cuts(config).values())
+
+
+def test_the_backbone_without_adapters_puts_like_texts_side_by_side() -> None:
+    vectors = embed(
+        ["The cat sat on the mat.", "A cat is sitting on a rug.", "Interest rates rose."]
+    )
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    # As published for this checkpoint: paraphrases near 0.6, unrelated sentences near 0.
+    assert vectors[0] @ vectors[1] > 0.5
+    assert abs(float(vectors[0] @ vectors[2])) < 0.2
