@@ -1,9 +1,9 @@
 """The built model by itself: by batch size, by length, and what its heads cost.
 
 `evaluation.encoder.bench_model` in the model server's environment, with nothing else running:
-English posts of the benchmarks, no two alike, all heads and the first head alone taking turns. `cached_share` is the
-share of posts of a synthetic stream, with its usual reposts and copies, whose text the model server
-has scored before and does not score again.
+English posts of the benchmarks, no two alike, all heads and the first head alone taking turns.
+`cached_share` is the share of posts of a synthetic stream, with its usual reposts and copies, whose
+text the model server has scored before and does not score again.
 """
 
 from __future__ import annotations
