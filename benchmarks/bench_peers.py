@@ -34,9 +34,9 @@ from core.codec import post_decoder
 from services.bootstrap import make_store
 from services.local.child import Command, run_to_end
 from services.local.paths import PROJECT_ROOT
-from stream.app import KafkaSink
-from stream.outlets import OutRecord
+from stream.runtime.app import KafkaSink
 from stream.topics import POSTS
+from stream.worker.outlets import OutRecord
 
 PLAIN_POSTS: Final = 300_000
 WHOLE_POSTS: Final = 20_000

@@ -31,10 +31,10 @@ from services.local.kafka_server import KafkaServer
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from services.local.redis_server import RedisServer
 from services.local.triton_server import TritonServer, build_model_repository
-from stream.app import KafkaSink
-from stream.outlets import OutRecord
+from stream.runtime.app import KafkaSink
 from stream.store import keys
 from stream.topics import POSTS
+from stream.worker.outlets import OutRecord
 
 POLL_S: Final = 0.02
 STALLED_S: Final = 180.0

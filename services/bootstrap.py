@@ -43,7 +43,7 @@ def make_live_scorer(settings: Settings, metrics: Metrics) -> Scorer:
             f"scorer.shadow_model = {asked.shadow_model!r}, scorer.shadow_version = "
             f"{asked.shadow_version!r}: that is the model that scores; name another"
         )
-    from stream.shadow import ShadowScorer
+    from stream.worker.shadow import ShadowScorer
 
     second = replace(asked, model=asked.shadow_model, version=asked.shadow_version)
     shadow = make_scorer(replace(settings, scorer=second))

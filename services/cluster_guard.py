@@ -11,10 +11,10 @@ from core.errors import TransientError
 from core.logs import get_logger
 from core.settings import KafkaSettings
 from services.stopping import wait
-from stream.app import KafkaSink
 from stream.cluster import check_cluster
-from stream.scoring import pause_s
+from stream.runtime.app import KafkaSink
 from stream.store.identity import StoreIdentity
+from stream.worker.scoring import pause_s
 
 _log = get_logger(__name__)
 

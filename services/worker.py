@@ -25,20 +25,20 @@ from core.sealing import Sealer
 from core.settings import Secret, Settings
 from services.bootstrap import make_live_scorer, make_store
 from services.cluster_guard import ClusterGuard
-from stream.adaptive_limit import AdaptiveLimit
-from stream.app import KafkaSink, make_app, run_app
-from stream.batching import BatchLimits, PostBudget
 from stream.cluster import group_in
-from stream.engine import Engine
-from stream.outlets import KafkaOutlets
-from stream.pipeline import Pipeline
-from stream.ports import FlowParts
 from stream.queries.catalog import CatalogWatcher
 from stream.queries.matcher import Matcher
-from stream.scoring import PatientScorer
-from stream.stages import EventsStage, PostsStage, StageParts
+from stream.runtime.app import KafkaSink, make_app, run_app
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
+from stream.worker.adaptive_limit import AdaptiveLimit
+from stream.worker.batching import BatchLimits, PostBudget
+from stream.worker.flows import Engine
+from stream.worker.outlets import KafkaOutlets
+from stream.worker.pipeline import Pipeline
+from stream.worker.ports import FlowParts
+from stream.worker.scoring import PatientScorer
+from stream.worker.stages import EventsStage, PostsStage, StageParts
 
 _log = get_logger(__name__)
 

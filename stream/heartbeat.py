@@ -20,10 +20,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from core.schemas import Post
-from stream.intake import AcceptedPosts, id_hash
 from stream.store.increments import PartitionState
 from stream.topics import POSTS
 from stream.windows.watermark import PartitionWatermark
+from stream.worker.intake import AcceptedPosts, id_hash
 
 SOURCE: Final = "heartbeat"
 """`Post.source` of heartbeats; no source may be registered under it."""

@@ -15,9 +15,9 @@ from core.codec import scored_post_decoder
 from core.errors import BrokerUnavailable
 from core.labels import HEADS
 from core.schemas import ScoredPost
-from stream.engine import Engine, FlowKey
-from stream.outlets import OutRecord
-from stream.ports import Steering
+from stream.worker.flows import Engine, FlowKey
+from stream.worker.outlets import OutRecord
+from stream.worker.ports import Steering
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ async def feed(
 
 @dataclass(slots=True)
 class ListSink:
-    """Keeps what is produced; satisfies `stream.outlets.RecordSink`.
+    """Keeps what is produced; satisfies `stream.worker.outlets.RecordSink`.
 
     Attributes:
         records: topic -> (partition, record) in the order produced.

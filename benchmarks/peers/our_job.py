@@ -18,15 +18,15 @@ from core.config import build
 from core.metrics import Metrics
 from core.settings import Settings
 from services.bootstrap import make_store
-from stream.app import make_app, run_app
-from stream.batching import BatchLimits
-from stream.engine import Engine
-from stream.intake import RawRecord
-from stream.pipeline import Outcome
-from stream.ports import FlowParts, Prepared
+from stream.runtime.app import make_app, run_app
 from stream.store.increments import ApplyBatch, PartitionState
 from stream.topics import POSTS
 from stream.windows.watermark import PartitionWatermark
+from stream.worker.batching import BatchLimits
+from stream.worker.flows import Engine
+from stream.worker.intake import RawRecord
+from stream.worker.pipeline import Outcome
+from stream.worker.ports import FlowParts, Prepared
 
 BATCH_POSTS = 4_096
 MINUTE = timedelta(minutes=1)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 _STORE: Final = "tests/stream/store"
-_WORKER: Final = "tests/stream/test_*.py"
+_WORKER: Final = "tests/stream/worker/test_*.py"
 _WINDOWS: Final = "tests/stream/windows"
-_ENGINE: Final = "tests/stream/test_engine.py"
+_ENGINE: Final = "tests/stream/worker/test_flows.py"
 _CLOSING: Final = "tests/services/test_closing*.py"
 _INGEST: Final = "tests/services/ingest"
 _SOURCES: Final = f"{_INGEST}/sources"
@@ -24,7 +24,7 @@ _WEBHOOK: Final = f"{_SOURCES}/webhook"
 _ALERTS: Final = "tests/services/alerting/test_deaths.py"
 
 _SLOW: Final = (
-    _ENGINE, "tests/stream/test_transport.py", "tests/stream/test_text_stays_out.py",
+    _ENGINE, "tests/stream/runtime/test_transport.py", "tests/stream/worker/test_text_stays_out.py",
     "tests/services/test_closer.py",
 )  # fmt: skip
 """Of those that a pattern finds: run last, or, but for the first, not at all."""
@@ -52,20 +52,20 @@ PLAN: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "alert_state.py": (_STORE, _ALERTS),
         "health.py": (_STORE,),
     }),
-    "worker": _under("stream", {
+    "worker": _under("stream/worker", {
         "flow.py": (_WORKER,),
         "waiting.py": (_WORKER,),
         "stages.py": (_WORKER,),
         "pipeline.py": (_WORKER,),
-        "intake.py": (_WORKER, "stream/intake.py"),
+        "intake.py": (_WORKER, "stream/worker/intake.py"),
         "event_steps.py": (_WORKER,),
         "scoring.py": (_WORKER,),
-        "batching.py": (_WORKER, "stream/batching.py"),
-        "engine.py": (_WORKER,),
+        "batching.py": (_WORKER, "stream/worker/batching.py"),
+        "flows.py": (_WORKER,),
         "outlets.py": (_WORKER,),
     }),
     "windows": _under("stream/windows", {
-        "increments.py": (_WINDOWS, "tests/stream/test_pipeline.py"),
+        "increments.py": (_WINDOWS, "tests/stream/worker/test_pipeline.py"),
         "layout.py": (_WINDOWS, "stream/windows/layout.py"),
         "strata.py": (_WINDOWS, "stream/windows/strata.py"),
         "summary.py": (_WINDOWS, "stream/windows/summary.py"),

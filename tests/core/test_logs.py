@@ -30,12 +30,12 @@ def test_lines_are_json_on_standard_error_with_service_and_module(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     set_up(LogSettings(format="json"), "worker")
-    get_logger("stream.flow").info("applied", posts=3)
+    get_logger("stream.worker.flow").info("applied", posts=3)
     captured = capsys.readouterr()
     assert captured.out == ""
     line = json.loads(captured.err)
     assert (line["event"], line["posts"], line["level"]) == ("applied", 3, "info")
-    assert (line["service"], line["module"]) == ("worker", "stream.flow")
+    assert (line["service"], line["module"]) == ("worker", "stream.worker.flow")
     assert line["timestamp"].endswith("Z")
 
 

@@ -142,7 +142,7 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
         made.waits_s.append(delay_s)
 
     monkeypatch.setattr(closing_process, "wait", at_once)
-    # What is waited is then the number of the try; how long that is, `stream.scoring` says.
+    # What is waited is then the number of the try; how long that is, `stream.worker.scoring` says.
     monkeypatch.setattr(closing_process, "pause_s", lambda attempt, chance: attempt)
     return made
 

@@ -14,21 +14,21 @@ from core.settings import RedisSettings, WindowSettings, WorkerSettings
 from services.exporter import Exporter, mix
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, WindowsView, snapshot
-from stream.batching import BatchLimits, PostBudget
-from stream.engine import Engine
-from stream.outlets import KafkaOutlets
-from stream.pipeline import Pipeline
-from stream.ports import FlowParts
 from stream.queries.catalog import Query
 from stream.queries.grammar import parse
 from stream.queries.matcher import Matcher
-from stream.scoring import PatientScorer
-from stream.stages import PostsStage, StageParts
 from stream.store.increments import Horizons, PaneSum
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
 from stream.windows.layout import INDEX, MAX_STRATA, WIDTH
 from stream.windows.summary import MIN_PARTICIPATION_POSTS
+from stream.worker.batching import BatchLimits, PostBudget
+from stream.worker.flows import Engine
+from stream.worker.outlets import KafkaOutlets
+from stream.worker.pipeline import Pipeline
+from stream.worker.ports import FlowParts
+from stream.worker.scoring import PatientScorer
+from stream.worker.stages import PostsStage, StageParts
 from testkit import local as testing
 from testkit.builders import make_post
 from testkit.scorers.fake import FakeScorer

@@ -13,21 +13,21 @@ from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
 from services.closing import Closer
 from stream import heartbeat
-from stream.batching import BatchLimits, PostBudget
-from stream.engine import Engine
-from stream.intake import AcceptedPosts
-from stream.outlets import KafkaOutlets
-from stream.pipeline import Pipeline
-from stream.ports import FlowParts
 from stream.queries.matcher import Matcher
-from stream.scoring import PatientScorer
-from stream.stages import PostsStage, StageParts
 from stream.store.ids import lookup
 from stream.store.increments import Horizons, PartitionState
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS, PROGRESS, SCORED_POSTS
 from stream.windows.layout import named
 from stream.windows.watermark import PartitionWatermark
+from stream.worker.batching import BatchLimits, PostBudget
+from stream.worker.flows import Engine
+from stream.worker.intake import AcceptedPosts
+from stream.worker.outlets import KafkaOutlets
+from stream.worker.pipeline import Pipeline
+from stream.worker.ports import FlowParts
+from stream.worker.scoring import PatientScorer
+from stream.worker.stages import PostsStage, StageParts
 from testkit.builders import NOON, make_post
 from testkit.scorers.fake import FakeScorer
 from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed

@@ -18,7 +18,7 @@ from services.local.paths import DEFAULT_PATHS
 from services.local.ports import reserved_port
 from services.local.scrape import Page, fetch_pages
 from services.local.triton_server import DEFAULT_SERVER_PYTHON, TritonServer
-from stream.shadow import ShadowScorer
+from stream.worker.shadow import ShadowScorer
 from testkit.models import EXAMPLES
 
 

@@ -19,8 +19,6 @@ from core.settings import Settings
 from services.kafka_client.messages import Record
 from services.repair.history import contributions
 from services.repair.run import Repair, Repaired, Wanted
-from stream.intake import id_hash
-from stream.pipeline import decimal, kept_shard, lookup
 from stream.store.increments import DELETED, ApplyBatch, Contribution, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import (
@@ -31,6 +29,8 @@ from stream.topics import (
     SOURCE_TOPIC_HEADER,
 )
 from stream.windows.layout import named
+from stream.worker.intake import id_hash
+from stream.worker.pipeline import decimal, kept_shard, lookup
 from testkit.stream import count_plainly
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

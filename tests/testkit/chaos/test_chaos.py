@@ -130,7 +130,7 @@ def test_a_cursor_that_moves_before_its_batch_is_caught(tmp_path: Path):
     code = _mutated(
         tmp_path,
         {
-            "stream/flow.py": [
+            "stream/worker/flow.py": [
                 (
                     "            task = group.create_task(_finish(prepared, apply))\n",
                     "            await self._patiently(\n"
@@ -168,7 +168,7 @@ def test_a_seek_left_out_is_caught(tmp_path: Path):
     code = _mutated(
         tmp_path,
         {
-            "stream/transport.py": [
+            "stream/runtime/transport.py": [
                 ("            await self.seek_wait({tp: offset})\n", "            pass\n")
             ]
         },

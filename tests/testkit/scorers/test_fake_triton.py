@@ -17,7 +17,7 @@ from core.labels import HEADS
 from core.metrics import Metrics
 from core.ports import Scorer
 from models.scorers.triton import TritonScorer, _Served
-from stream.scoring import PatientScorer
+from stream.worker.scoring import PatientScorer
 from testkit.builders import NOON
 from testkit.chaos.proxy import TcpProxy
 from testkit.models import (

@@ -1,0 +1,1 @@
+"""Faust and aiokafka at the rim of the worker: the only package that imports them."""

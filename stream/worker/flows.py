@@ -1,0 +1,111 @@
+"""The flows of one worker: made on assignment, ended on revocation, drained on shutdown.
+
+It knows topics and partitions, not Faust: `stream.runtime.app` calls it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from core.errors import FatalError
+from core.logs import get_logger
+from stream.worker.flow import PartitionFlow
+from stream.worker.intake import RawRecord
+from stream.worker.ports import FlowParts, Stage, Steering
+
+_log = get_logger(__name__)
+
+FlowKey = tuple[str, int]
+"""(topic, partition)"""
+
+
+class Engine:
+    """Owns a `PartitionFlow` for each assigned partition of each topic it has a stage for.
+
+    Not thread-safe: one event loop.
+    """
+
+    def __init__(self, parts: FlowParts, stages: Mapping[str, Callable[[], Stage]]) -> None:
+        self._parts = parts
+        self._stages = stages
+        self._flows: dict[FlowKey, PartitionFlow] = {}
+        self._draining = False
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Topics that the engine has a stage for."""
+        return tuple(self._stages)
+
+    @property
+    def assigned(self) -> tuple[FlowKey, ...]:
+        """What is assigned now."""
+        return tuple(self._flows)
+
+    async def assign(self, steering: Mapping[FlowKey, Steering]) -> None:
+        """Own exactly these partitions; those owned before start again from the stored cursor."""
+        await self.revoke(tuple(self._flows))
+        if self._draining:
+            return
+        for (topic, partition), steer in steering.items():
+            flow = PartitionFlow(topic, partition, self._parts, self._stages[topic](), steer)
+            self._flows[topic, partition] = flow
+            await flow.start()
+        _log.info("partitions assigned", partitions=sorted(steering))
+
+    async def revoke(self, keys: Iterable[FlowKey]) -> None:
+        """End the flows of these partitions; their next owner goes on from the stored cursor."""
+        ending = [flow for key in list(keys) if (flow := self._flows.pop(key, None))]
+        if ending:
+            await asyncio.gather(*(flow.stop() for flow in ending))
+
+    async def offer(self, topic: str, partition: int, run: Sequence[RawRecord]) -> None:
+        """Hand a run of records to its flow; without one it was revoked and another reads it.
+
+        Raises:
+            FatalError: a flow ended by itself; the worker must stop, not go on without it.
+        """
+        self.check()
+        flow = self._flows.get((topic, partition))
+        if flow is not None:
+            await flow.offer(run)
+
+    def cursor(self, topic: str, partition: int) -> int | None:
+        """Return the last applied offset of an assigned partition, None if not known."""
+        flow = self._flows.get((topic, partition))
+        return None if flow is None else flow.cursor
+
+    def check(self) -> None:
+        """Raise `FatalError` if a flow ended by itself."""
+        for key, flow in self._flows.items():
+            if flow.failure is not None:
+                why = "; ".join(_reasons(flow.failure))
+                raise FatalError(f"flow of {key[0]}[{key[1]}] ended: {why}") from flow.failure
+
+    async def look_after(self) -> None:
+        """Called every few seconds: raise `FatalError` if a flow ended, wake one that stalled."""
+        self.check()
+        for flow in list(self._flows.values()):
+            await flow.look_after()
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Finish what is in flight, then end every flow; tell whether all finished in time."""
+        self._draining = True
+        flows = list(self._flows.values())
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*(flow.drain() for flow in flows))
+            finished = True
+        except TimeoutError:
+            finished = False
+        await self.revoke(tuple(self._flows))
+        return finished
+
+
+def _reasons(failure: BaseException) -> list[str]:
+    """Return what the errors in a failure say."""
+    if isinstance(failure, BaseExceptionGroup):
+        exceptions = cast("tuple[BaseException, ...]", cast(Any, failure).exceptions)
+        return [reason for one in exceptions for reason in _reasons(one)]
+    return [str(failure) or type(failure).__name__]
