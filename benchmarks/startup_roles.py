@@ -16,8 +16,8 @@ from services.local.paths import PROJECT_ROOT
 
 ROLES: Final = {
     "worker": "import services.worker, faust; faust.App",
-    "closer": "import services.closer",
-    "exporter": "import services.exporter",
+    "closer": "import services.closer.process",
+    "exporter": "import services.exporter.process",
     "heartbeat": "import services.heartbeat",
     "ingest": "import services.cli.ingest",
     "help": "import sys; sys.argv[1:] = ['--help']; from services.cli.main import main; main()",

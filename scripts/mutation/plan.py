@@ -14,7 +14,7 @@ _STORE: Final = "tests/stream/store"
 _WORKER: Final = "tests/stream/worker/test_*.py"
 _WINDOWS: Final = "tests/stream/windows"
 _ENGINE: Final = "tests/stream/worker/test_flows.py"
-_CLOSING: Final = "tests/services/test_closing*.py"
+_CLOSING: Final = "tests/services/closer/test_closing*.py"
 _INGEST: Final = "tests/services/ingest"
 _SOURCES: Final = f"{_INGEST}/sources"
 _LIVE: Final = f"{_SOURCES}/test_live*.py"
@@ -25,7 +25,7 @@ _ALERTS: Final = "tests/services/alerting/test_deaths.py"
 
 _SLOW: Final = (
     _ENGINE, "tests/stream/runtime/test_transport.py", "tests/stream/worker/test_text_stays_out.py",
-    "tests/services/test_closer.py",
+    "tests/services/closer/test_process.py",
 )  # fmt: skip
 """Of those that a pattern finds: run last, or, but for the first, not at all."""
 
@@ -72,9 +72,9 @@ PLAN: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "watermark.py": (_WINDOWS, "stream/windows/watermark.py", "tests/stream/test_heartbeat.py"),
         "closer.py": (_WINDOWS, "stream/windows/closer.py", _CLOSING),
     }),
-    "closing": _under("services", {
+    "closing": _under("services/closer", {
         "closing.py": (),
-        "closer.py": (),
+        "process.py": ("tests/services/closer/test_loop.py",),
     }),
     "sources": _under("services/ingest/sources", {
         "base.py": (f"{_INGEST}/test_replay.py", f"{_INGEST}/test_synthetic.py", _LIVE),

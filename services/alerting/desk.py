@@ -21,7 +21,7 @@ from stream.store.redis_store import RedisStore
 
 
 class AlertDesk:
-    """Satisfies `services.closing.Judges`.
+    """Satisfies `services.closer.closing.Judges`.
 
     Args:
         settings: of the closer.

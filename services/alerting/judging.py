@@ -40,7 +40,7 @@ FORGOTTEN_AFTER_S: Final = 28 * 86_400
 
 
 class Judging:
-    """Judges panes in order; see `services.closing.Closer`, which drives it. One event loop.
+    """Judges panes in order; see `services.closer.closing.Closer`, which drives it. One event loop.
 
     Args:
         make_judge: a new judge without any state.

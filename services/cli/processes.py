@@ -30,7 +30,7 @@ def closer() -> None:
 
     Example: groundswell --config configs/default.toml closer
     """
-    from services.closer import main
+    from services.closer.process import main
 
     main(load_settings())
 
@@ -54,6 +54,6 @@ def exporter() -> None:
 
     Example: GROUNDSWELL__METRICS__PORT=9103 groundswell exporter
     """
-    from services.exporter import main
+    from services.exporter.process import main
 
     main(load_settings())

@@ -20,8 +20,9 @@ OTHER_ROLES = LIVE_SOURCES | {
 NEVER = {
     "services.cli.main": {"asyncio", "kafka", "numpy", "prometheus_client", "redis", "structlog"},
     "services.worker": OTHER_ROLES | {"kafka", "services.alerting", "services.kafka_client"},
-    "services.closer": OTHER_ROLES | {"aiohttp", "aiokafka", "faust", "models", "stream.queries"},
-    "services.exporter": OTHER_ROLES
+    "services.closer.process": OTHER_ROLES
+    | {"aiohttp", "aiokafka", "faust", "models", "stream.queries"},
+    "services.exporter.process": OTHER_ROLES
     | {"aiohttp", "aiokafka", "faust", "models", "numpy", "services.alerting", "stream.queries"},
     "services.heartbeat": LIVE_SOURCES | {"aiohttp", "aiokafka", "faust", "redis"},
     "services.ingest.launch": LIVE_SOURCES | {"aiohttp", "aiokafka", "faust", "redis"},

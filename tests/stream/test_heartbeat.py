@@ -11,7 +11,7 @@ from core.clock import ManualClock, SystemClock, epoch_ms
 from core.codec import encode, progress_decoder
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
-from services.closing import Closer
+from services.closer.closing import Closer
 from stream import heartbeat
 from stream.queries.matcher import Matcher
 from stream.store.ids import lookup

@@ -42,7 +42,8 @@ def test_ingest_process_loads_no_model_runtime_and_no_stream_runtime() -> None:
 
 def test_no_process_loads_duckdb_before_a_file_needs_it() -> None:
     program = (
-        "import sys, services.worker, services.closer, services.cli.sources, services.cli.replay\n"
+        "import sys, services.worker, services.closer.process, services.cli.sources\n"
+        "import services.cli.replay\n"
         "import services.ingest.sources.replay, services.ingest.replay.preview\n"
         "print('duckdb' in sys.modules)"
     )

@@ -15,10 +15,10 @@ from core.errors import BrokerUnavailable, StoreUnavailable
 from core.metrics import Metrics
 from core.schemas import Progress, Window
 from core.settings import Settings
-from services import closer as closing_process
 from services.acknowledged import Outgoing
-from services.closer import RESYNC_S, KafkaPublisher, _Loop, _Member, window_key
-from services.closing import Superseded
+from services.closer import process as closing_process
+from services.closer.closing import Superseded
+from services.closer.process import RESYNC_S, KafkaPublisher, _Loop, _Member, window_key
 from services.kafka_client.messages import Record
 from stream.cluster import group_in
 from stream.topics import PROGRESS, WINDOWS

@@ -8,7 +8,7 @@ import pytest
 from core.clock import Clock, ManualClock, SystemClock, epoch_ms
 from core.metrics import Metrics
 from core.settings import KafkaSettings, RedisSettings, WindowSettings, WorkerSettings
-from services.export_state import LagProbe, StateExporter, integrity_gap
+from services.exporter.machinery import LagProbe, StateExporter, integrity_gap
 from services.heartbeat_watch import HeartbeatWatch
 from services.kafka_client import (
     RecordProducer,

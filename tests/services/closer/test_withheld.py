@@ -10,11 +10,11 @@ import redis
 
 from core.clock import epoch_ms
 from core.schemas import Progress, Window
-from services.closing import Closer
+from services.closer.closing import Closer
 from services.local.redis_server import RedisServer
 from stream.store.increments import ApplyBatch
 from stream.topics import POSTS, PROGRESS
-from tests.services.test_closing import DATABASE, NOON, START, WINDOWS, House, in_house
+from tests.services.closer.test_closing import DATABASE, NOON, START, WINDOWS, House, in_house
 
 pytestmark = pytest.mark.integration
 

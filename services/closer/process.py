@@ -1,7 +1,7 @@
 """The closer: follows `progress`, closes panes, publishes windows, judges them and tells alerts.
 
 `progress` has one partition, so Kafka makes one member of the group active and replaces it when it
-dies. What is closed and published is decided in `services.closing`.
+dies. What is closed and published is decided in `services.closer.closing`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from services.alerting.alertmanager import Alertmanagers
 from services.alerting.delivery import Delivery
 from services.alerting.desk import AlertDesk
 from services.bootstrap import make_store
-from services.closing import Closer, Superseded
+from services.closer.closing import Closer, Superseded
 from services.kafka_client import PartitionConsumer, TopicAdmin
 from services.kafka_client.messages import Record
 from services.stopping import until_signalled, wait

@@ -17,7 +17,7 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from core.schemas import Progress, Window
 from core.settings import WindowSettings
-from services.withheld import Contents, StoreReader
+from services.closer.withheld import Contents, StoreReader
 from stream.heartbeat import activity
 from stream.store.closer_state import Marks
 from stream.store.increments import PartitionState, Published

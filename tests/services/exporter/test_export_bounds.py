@@ -11,7 +11,7 @@ from core.clock import SystemClock
 from core.codec import encode
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
-from services.exporter import Exporter, mix
+from services.exporter.conversation import Exporter, mix
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, WindowsView, snapshot
 from stream.queries.catalog import Query

@@ -1,37 +1,17 @@
-"""The exporter: turns the state in the store into gauges, every few seconds.
-
-One is enough for a deployment; it only reads, so a second one does no harm.
-"""
+"""What people talk of, as gauges: the last closed pane of each query."""
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
-from core.clock import SystemClock
-from core.errors import StoreUnavailable
-from core.logs import get_logger, set_up
 from core.metrics import Metrics
-from core.retry import pause_s
-from core.settings import Settings
-from services.bootstrap import make_store
-from services.export_state import LagProbe, StateExporter, watch_until
-from services.heartbeat_watch import HeartbeatWatch
-from services.stopping import until_signalled, wait
-from services.windows_view import PaneView, WindowsView, snapshot
-from stream.store.redis_store import RedisStore
+from services.windows_view import PaneView, WindowsView
 from stream.windows.layout import OTHER_STRATUM, cap_strata
-
-_log = get_logger(__name__)
 
 _DIMENSIONS: Final = ("source", "language", "topic")
 """What a stratum is made of, in order."""
-
-RECENT_PANES: Final = 10
-"""A query without a post in so many panes has no gauges."""
 
 
 class Exporter:
@@ -124,45 +104,3 @@ def mix(strata: dict[str, list[int]]) -> dict[str, Counter[str]]:
         for by, part in zip(_DIMENSIONS, parts, strict=True):
             found[by][part] += row[0]
     return found
-
-
-async def refresh_until(
-    stop: asyncio.Event, store: RedisStore, exporter: Exporter, settings: Settings
-) -> None:
-    """Export every `exporter.refresh_s` until `stop` is set; waits out a store that is away."""
-    chance, attempt = random.Random(), 0
-    while not stop.is_set():
-        try:
-            view = await snapshot(store, pane_s=settings.windows.pane_s, last=RECENT_PANES)
-            exporter.export(view)
-            attempt, delay_s = 0, settings.exporter.refresh_s
-        except StoreUnavailable as error:
-            if attempt == 0:
-                _log.warning("waiting for the store", reason=str(error))
-            delay_s = pause_s(attempt, chance)
-            attempt += 1
-        await wait(stop, delay_s)
-
-
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the exporter until `stop` is set."""
-    metrics, clock = Metrics(role="exporter"), SystemClock()
-    metrics.serve(settings.metrics.address, settings.metrics.port)
-    store = make_store(settings)
-    lag = LagProbe(settings.kafka, metrics, clock)
-    beats = HeartbeatWatch(metrics, clock, settings.heartbeat.every_s)
-    try:
-        async with asyncio.TaskGroup() as group:
-            windows = Exporter(metrics, settings.exporter.max_queries)
-            group.create_task(refresh_until(stop, store, windows, settings))
-            state = StateExporter(metrics, lag, beats)
-            group.create_task(watch_until(stop, store, state, settings))
-    finally:
-        await lag.close()
-        await store.close()
-
-
-def main(settings: Settings) -> None:
-    """Run an exporter process until SIGTERM or SIGINT."""
-    set_up(settings.log, "exporter")
-    asyncio.run(until_signalled(lambda stop: run(settings, stop)))

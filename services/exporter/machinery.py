@@ -7,7 +7,6 @@ that it is right above all when the workers are not: a worker that is dead expor
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -16,11 +15,9 @@ from core.clock import Clock, epoch_ms
 from core.errors import BrokerUnavailable, StoreUnavailable
 from core.logs import get_logger
 from core.metrics import Metrics
-from core.retry import pause_s
-from core.settings import KafkaSettings, Settings
+from core.settings import KafkaSettings
 from services.heartbeat_watch import HeartbeatWatch
 from services.kafka_client import TopicProbe
-from services.stopping import wait
 from stream import heartbeat
 from stream.store.health import StoreHealth
 from stream.store.increments import PartitionState
@@ -159,20 +156,3 @@ class StateExporter:
         grown = health.commands - self._commands
         metrics.store_commands.inc(grown if grown >= 0 else health.commands)
         self._commands = health.commands
-
-
-async def watch_until(
-    stop: asyncio.Event, store: RedisStore, exporter: StateExporter, settings: Settings
-) -> None:
-    """Look every `exporter.refresh_s` until `stop` is set; waits out a store that is away."""
-    chance, attempt = random.Random(), 0
-    while not stop.is_set():
-        try:
-            await exporter.look(store)
-            attempt, delay_s = 0, settings.exporter.refresh_s
-        except StoreUnavailable as error:
-            if attempt == 0:
-                _log.warning("waiting for the store", reason=str(error))
-            delay_s = pause_s(attempt, chance)
-            attempt += 1
-        await wait(stop, delay_s)

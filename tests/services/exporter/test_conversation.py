@@ -5,8 +5,9 @@ import redis
 
 from core.errors import StoreUnavailable
 from core.metrics import Metrics
-from core.settings import ExporterSettings, RedisSettings, Settings
-from services.exporter import Exporter, refresh_until
+from core.settings import RedisSettings, Settings
+from services.exporter.conversation import Exporter
+from services.exporter.process import refresh, repeat_until
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, WindowsView
 from stream.store.increments import ApplyBatch, Horizons, PaneSum
@@ -103,8 +104,10 @@ async def test_exporter_reads_the_store_again_and_again_and_waits_while_it_is_aw
     await store.close_through([0], START + 60)
     bench, stop = Bench(), asyncio.Event()
     exporter = _Telling(bench.metrics, 200)
-    settings = Settings(exporter=ExporterSettings(refresh_s=0.01))
-    running = asyncio.create_task(refresh_until(stop, store, exporter, settings))
+    settings = Settings()
+    running = asyncio.create_task(
+        repeat_until(stop, lambda: refresh(store, exporter, settings), 0.01)
+    )
     try:
         async with asyncio.timeout(60):
             await exporter.exported.wait()

@@ -1,0 +1,1 @@
+"""The closer: `process` follows `progress`, `closing` decides what is published, and when."""
