@@ -12,10 +12,11 @@ from typing import Final
 
 from core.settings import Settings
 from services.bootstrap import make_store
-from stream.store.increments import PaneSum, PartitionState
+from stream.store.increments import PartitionState
 from stream.store.quarantine import Missing
 from stream.store.redis_store import RedisStore
 from stream.windows.layout import named
+from stream.windows.records import PaneSum
 from stream.windows.summary import Summary, summarise
 
 _PANES_AT_ONCE: Final = 64

@@ -22,13 +22,14 @@ from typing import Final
 from core.schemas import Post
 from stream.store.increments import PartitionState
 from stream.topics import POSTS
+from stream.windows.records import HEARTBEAT_QUERY
 from stream.windows.watermark import PartitionWatermark
 from stream.worker.intake import AcceptedPosts, id_hash
 
 SOURCE: Final = "heartbeat"
 """`Post.source` of heartbeats; no source may be registered under it."""
 
-QUERY: Final = "heartbeat"
+QUERY: Final = HEARTBEAT_QUERY
 """The query that heartbeats match; a catalog refuses the name."""
 
 TOTAL: Final = "heartbeats"

@@ -27,9 +27,9 @@ from services.cli.settings import load_settings
 from services.local import runfile
 from services.repair.run import Wanted, repair_now
 from services.windows_view import PaneView, all_panes
-from stream.store.increments import PaneSum
 from stream.store.quarantine import EVERY, Missing
 from stream.windows.layout import cap_strata, named
+from stream.windows.records import PaneSum
 from stream.windows.summary import Summary, sliding, summarise
 
 app = typer.Typer(name="windows", help="Show, dump and repair windows.", no_args_is_help=True)

@@ -20,10 +20,11 @@ from core.settings import WindowSettings
 from services.closer.withheld import Contents, StoreReader
 from stream.heartbeat import activity
 from stream.store.closer_state import Marks
-from stream.store.increments import PartitionState, Published
+from stream.store.increments import PartitionState
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS, PROGRESS
 from stream.windows.closer import Publication, closable_through, publications
+from stream.windows.records import Published
 from stream.windows.summary import to_window
 from stream.windows.watermark import GlobalWatermark
 

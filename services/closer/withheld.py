@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from core.logs import get_logger
-from stream.store.increments import PaneSum, PartitionState, Published
+from stream.store.increments import PartitionState
 from stream.store.quarantine import EVERY, Missing
 from stream.store.redis_store import RedisStore
+from stream.windows.records import PaneSum, Published
 
 _log = get_logger(__name__)
 

@@ -19,7 +19,7 @@ from core.errors import DecodeError
 from core.labels import HEADS
 from core.schemas import PostEvent, ScoredPost
 from services.kafka_client.messages import Record
-from stream.store.increments import Contribution
+from stream.store.increments import CountedPost
 from stream.topics import POST_EVENTS, POSTS, SOURCE_TOPIC_HEADER, source_offset
 from stream.windows.increments import MicroScores, counter_matrix
 from stream.worker.intake import id_hash
@@ -123,13 +123,13 @@ def start_s(post: ScoredPost) -> int:
     return -1 if post.pane_start is None else epoch_ms(post.pane_start) // 1000
 
 
-def contributions(posts: Sequence[tuple[ScoredPost, ScoredPost]]) -> list[Contribution]:
+def contributions(posts: Sequence[tuple[ScoredPost, ScoredPost]]) -> list[CountedPost]:
     """Return what posts add to their panes, computed as the worker computes it.
 
     Args:
         posts: (the post, what stands of it): an edit stays in the pane of its post.
     """
-    found: list[Contribution | None] = [None] * len(posts)
+    found: list[CountedPost | None] = [None] * len(posts)
     rows_by_heads: dict[tuple[str, ...], list[int]] = {}
     for row, (_, stands) in enumerate(posts):
         heads = tuple(head for head in HEADS if head in stands.scores)
@@ -144,5 +144,5 @@ def contributions(posts: Sequence[tuple[ScoredPost, ScoredPost]]) -> list[Contri
         )
         matrix = counter_matrix(scores, [one.near_duplicate for one in said]).tolist()
         for row, one, counters in zip(rows, said, matrix, strict=True):
-            found[row] = Contribution(start_s(posts[row][0]), one.stratum, counters, one.queries)
+            found[row] = CountedPost(start_s(posts[row][0]), one.stratum, counters, one.queries)
     return [one for one in found if one is not None]

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from core.clock import epoch_ms
 from core.schemas import ScoredPost
 from services.repair.history import History, contributions, start_s
-from stream.store.increments import DELETED, ApplyBatch, Contribution, QueryIncrement
+from stream.store.increments import DELETED, ApplyBatch, CountedPost
 from stream.store.quarantine import EVERY, SetAside
 from stream.topics import POSTS
 from stream.worker.intake import event_time, seen_hours
 from stream.worker.pipeline import decimal, kept_shard, lookup
+from stream.windows.records import QueryIncrement
 
 
 class NotRecoverable(Exception):
@@ -84,7 +85,7 @@ def _add(into: list[int], values: list[int]) -> None:
 
 def _keep(entry: SetAside, history: History, present: set[bytes], batch: ApplyBatch) -> None:
     """Put contributions back: of one post, or of a shard of an hour."""
-    found: list[tuple[bytes, Contribution]] = []
+    found: list[tuple[bytes, CountedPost]] = []
     for hashed, post in history.counted(entry.posts):
         if hashed in present or not _is_of(entry, hashed):
             continue
@@ -112,7 +113,7 @@ def _say_again(entry: SetAside, history: History, batch: ApplyBatch) -> None:
             elif offset in history.edits:
                 said = history.edits[offset]
                 blob = contributions([(said, said)])[0]
-                new = Contribution(0, blob.stratum, blob.counters, blob.queries)
+                new = CountedPost(0, blob.stratum, blob.counters, blob.queries)
                 batch.operations.append((hashed, new.packed()))
 
 

@@ -23,12 +23,12 @@ from services.kafka_client import TopicAdmin, TopicProbe, read_topic
 from services.kafka_client.messages import Record
 from services.repair.history import History
 from services.repair.rebuild import NotRecoverable, batch_for, wanted_by
-from stream.store.increments import PaneSum, Published
 from stream.store.quarantine import EVERY, Missing, SetAside
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS, SCORED_POSTS, WINDOWS
 from stream.windows.closer import digest
 from stream.windows.layout import COUNTERS
+from stream.windows.records import PaneSum, Published
 
 PANES_AT_ONCE: Final = 64
 TRIES: Final = 5

@@ -10,8 +10,8 @@ from core.logs import get_logger
 from stream.store import keys
 from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
 from stream.store.healing import heal_published
-from stream.store.increments import Published
 from stream.store.quarantine import EVERY, Missing, is_start
+from stream.windows.records import Published
 
 _log = get_logger(__name__)
 

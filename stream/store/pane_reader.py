@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stream import heartbeat
 from stream.store import keys
 from stream.store.client import answers, is_wrong_value
-from stream.store.increments import PaneSum
 from stream.store.quarantine import (
     EVERY,
     Missing,
@@ -20,10 +18,11 @@ from stream.store.quarantine import (
     strata_of,
 )
 from stream.windows.layout import add_into
+from stream.windows.records import HEARTBEAT_QUERY, PaneSum
 
 _MOST_AUTHORS: Final = 2**32
 """Of one pane: the count is kept beside the registers, and may be anything."""
-_HEARTBEAT: Final = heartbeat.QUERY.encode()
+_HEARTBEAT: Final = HEARTBEAT_QUERY.encode()
 _WRONGTYPE: Final = "a key of another type (WRONGTYPE), expected a hash"
 
 

@@ -25,11 +25,12 @@ from stream.store.closer_state import CloserState
 from stream.store.healing import heal
 from stream.store.health import HORIZONS, StoreHealth, read_health
 from stream.store.identity import StoreIdentity
-from stream.store.increments import Applied, ApplyBatch, Horizons, PaneSum, PartitionState
+from stream.store.increments import Applied, ApplyBatch, Horizons, PartitionState
 from stream.store.pane_reader import PanesRead, read_panes, read_quarantine
 from stream.store.quarantine import Missing, SetAside, integer, is_start
 from stream.store.repairs import StateRepairs
 from stream.topics import POST_EVENTS, POSTS
+from stream.windows.records import PaneSum
 
 _pack: Final = msgspec.msgpack.Encoder()
 _TIMES_MS: Final = {"watermark": 1, "closed": 1_000, "forgotten": 1_000}

@@ -10,12 +10,13 @@ import msgspec
 
 from stream.store import keys
 from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
-from stream.store.increments import Contribution, Published
+from stream.store.increments import CountedPost
 from stream.store.quarantine import EVERY, MOST, STRATUM_BARS, STRATUM_WIDTH
+from stream.windows.records import Published
 
 _AT_ONCE: Final = 1_000
 _SHARD: Final = re.compile(rb"(?:kept|seen):[0-9]{1,15}:[0-9]{1,5}")
-_contribution: Final = msgspec.msgpack.Decoder(Contribution)
+_contribution: Final = msgspec.msgpack.Decoder(CountedPost)
 
 
 class StateRepairs:

@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from stream.store.increments import PaneSum, Published
 from stream.windows.layout import cap_strata
+from stream.windows.records import PaneSum, Published
 
 _encoder: Final = msgspec.json.Encoder()
 

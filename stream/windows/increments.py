@@ -17,8 +17,8 @@ from core.errors import FatalError
 from core.labels import HEADS, TOPICS
 from core.ports import ScoreBatch
 from core.schemas import MICRO
-from stream.store.increments import QueryIncrement
 from stream.windows.layout import INDEX, STRATUM_WIDTH, WIDTH
+from stream.windows.records import QueryIncrement
 from stream.windows.strata import MIN_TOPIC_MICRO, NO_TOPIC
 
 Ints = NDArray[np.int64]

@@ -15,8 +15,8 @@ from typing import Final
 from core.clock import from_epoch_ms
 from core.labels import HEADS, INDEPENDENT, PARTICIPATION
 from core.schemas import MICRO, Stratum, Window
-from stream.store.increments import PaneSum
 from stream.windows.layout import COUNTERS, add_into, cap_strata, named
+from stream.windows.records import PaneSum
 
 SHARE_HEADS: Final = tuple(
     head for head, labels in HEADS.items() if all(f"{head}_{x}" in COUNTERS for x in labels)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from core.clock import epoch_ms
 from core.codec import encode
 from core.schemas import ScoredPost
-from stream.store.increments import DELETED, ApplyBatch, Contribution
+from stream.store.increments import DELETED, ApplyBatch, CountedPost
 from stream.topics import POST_EVENTS
 from stream.windows.increments import counter_matrix, to_micro
 from stream.windows.strata import LanguageFold, stratum
@@ -86,7 +86,7 @@ def _edits(
         where = stratum(event.source, fold(event.lang), scores.topics[row])
         queries = [names[q] for q in matches[number]]
         # The store puts in the pane of the post itself: an edit does not move it.
-        blobs[number] = Contribution(0, where, counters[row], queries).packed()
+        blobs[number] = CountedPost(0, where, counters[row], queries).packed()
         post = ScoredPost(
             id=event.post_id,
             source=event.source,

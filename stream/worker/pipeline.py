@@ -19,7 +19,7 @@ from core.schemas import Attached, ScoredPost
 from core.settings import WindowSettings
 from stream import heartbeat
 from stream.store.ids import decimal, kept_shard, lookup, seen_shard
-from stream.store.increments import ApplyBatch, Contribution
+from stream.store.increments import ApplyBatch, CountedPost
 from stream.topics import POSTS
 from stream.windows.increments import MicroScores, counter_matrix, group_increments, to_micro
 from stream.windows.strata import LanguageFold, stratum
@@ -205,7 +205,7 @@ class Pipeline:
         for row, hashed in enumerate(run.id_hashes):
             hour = run.seen_hours[row][-1]
             apply.seen.setdefault((hour, seen_shard(hashed)), []).append(decimal(hashed))
-            kept = Contribution(starts[row], strata[row], counters[row], query_names[row])
+            kept = CountedPost(starts[row], strata[row], counters[row], query_names[row])
             apply.kept.setdefault(kept_shard(hashed), []).extend((hashed, kept.packed()))
 
 

@@ -13,11 +13,12 @@ from services.cli.windows import duration_s, sparkline
 from services.local import runfile
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, snapshot
-from stream.store.increments import ApplyBatch, Horizons, PaneSum, Published
+from stream.store.increments import ApplyBatch, Horizons
 from stream.store.quarantine import Missing
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
 from stream.windows.layout import COUNTERS
+from stream.windows.records import PaneSum, Published
 
 pytestmark = pytest.mark.integration
 

@@ -10,9 +10,10 @@ from services.exporter.conversation import Exporter
 from services.exporter.process import refresh, repeat_until
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, WindowsView
-from stream.store.increments import ApplyBatch, Horizons, PaneSum
+from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
+from stream.windows.records import PaneSum
 
 DATABASE = 11
 START = 1_772_366_400

@@ -17,10 +17,11 @@ from services.windows_view import PaneView, WindowsView, snapshot
 from stream.queries.catalog import Query
 from stream.queries.grammar import parse
 from stream.queries.matcher import Matcher
-from stream.store.increments import Horizons, PaneSum
+from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
 from stream.windows.layout import INDEX, MAX_STRATA, WIDTH
+from stream.windows.records import PaneSum
 from stream.windows.summary import MIN_PARTICIPATION_POSTS
 from stream.worker.batching import BatchLimits, PostBudget
 from stream.worker.flows import Engine

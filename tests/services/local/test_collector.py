@@ -9,8 +9,8 @@ from services.local.collector import Collector, SnapshotMaker
 from services.local.scrape import Page, parse_pages
 from services.local.snapshot import PartLine
 from services.windows_view import PaneView, WindowsView
-from stream.store.increments import PaneSum
 from stream.windows.layout import COUNTERS, INDEX
+from stream.windows.records import PaneSum
 
 PARTS = [PartLine("kafka", "ready", 0)]
 

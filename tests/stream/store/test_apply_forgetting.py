@@ -8,7 +8,7 @@ import redis
 
 from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
-from stream.store.increments import DELETED, ApplyBatch, Contribution, Horizons
+from stream.store.increments import DELETED, ApplyBatch, CountedPost, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
 
@@ -56,7 +56,7 @@ class Writer:
 
     async def kept(self, watermark_s: int) -> None:
         batch = self._batch(POSTS, watermark_s * 1000)
-        kept = Contribution(NOON, "s|en|none", [1, 1, 5, 0], ["all"])
+        kept = CountedPost(NOON, "s|en|none", [1, 1, 5, 0], ["all"])
         batch.kept = {1: [ID, kept.packed()]}
         batch.seen = {(watermark_s // HOUR_S, 7): ["5"]}
         await self._store.apply(0, batch)
@@ -102,7 +102,7 @@ async def test_every_shard_of_a_forgotten_hour_is_gone_the_first_and_the_last(
 ) -> None:
     batch = ApplyBatch(POSTS, -1, 0, NOON * 1000)
     batch.seen = {(HOUR, 0): ["5"], (HOUR, 1_023): ["6"]}
-    kept = Contribution(NOON, "s|en|none", [1, 1, 5, 0], ["all"]).packed()
+    kept = CountedPost(NOON, "s|en|none", [1, 1, 5, 0], ["all"]).packed()
     batch.kept = {0: [b"\0\0aaaaaa", kept], 4_095: [b"\x0f\xffaaaaaa", kept]}
     await store.apply(0, batch)
     writer._cursors[POSTS] = 0

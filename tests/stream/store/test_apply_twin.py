@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from core.errors import CursorConflict
 from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
-from stream.store.increments import DELETED, ApplyBatch, Contribution, Horizons, PaneSum
+from stream.store.increments import DELETED, ApplyBatch, CountedPost, Horizons
 from stream.store.keys import KEPT_SHARDS, SEEN_SHARDS
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
+from stream.windows.records import PaneSum
 
 pytestmark = pytest.mark.integration
 
@@ -179,7 +180,7 @@ def posts_batch(expected: int, watermark_ms: int, posts: list[FakePost]) -> Appl
     for post in posts:
         hour = post.start_s // HOUR
         shard = int.from_bytes(_hash(post.number)[:2], "big") % KEPT_SHARDS
-        contribution = Contribution(
+        contribution = CountedPost(
             post.start_s, post.said.stratum, list(post.said.counters), list(post.said.queries)
         )
         batch.seen.setdefault((hour, _seen_shard(post.number)), []).append(_decimal(post.number))
@@ -204,7 +205,7 @@ def events_batch(expected: int, operations: list[tuple[int, Said | None]]) -> Ap
     for number, said in operations:
         blob = DELETED
         if said is not None:
-            blob = Contribution(0, said.stratum, list(said.counters), list(said.queries)).packed()
+            blob = CountedPost(0, said.stratum, list(said.counters), list(said.queries)).packed()
         batch.operations.append((_hash(number), blob))
     return batch
 

@@ -11,9 +11,10 @@ import redis
 from core.errors import CursorConflict, StoreUnavailable
 from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
-from stream.store.increments import ApplyBatch, Contribution, Horizons, Published
+from stream.store.increments import ApplyBatch, CountedPost, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
+from stream.windows.records import Published
 from testkit import local as testing
 
 pytestmark = pytest.mark.integration
@@ -55,7 +56,7 @@ def _batch(expected: int, posts: int = 200) -> ApplyBatch:
     batch.panes = {START: [("all", counters, strata, authors)]}
     for n in range(posts):
         number = (expected + n).to_bytes(8, "big", signed=True)
-        kept = Contribution(START, f"stratum-{n}|en|none", [1, 1, 7, 0], ["all"])
+        kept = CountedPost(START, f"stratum-{n}|en|none", [1, 1, 7, 0], ["all"])
         batch.kept.setdefault(n % 7, []).extend((bytes((0, n % 7)) + number, kept.packed()))
         batch.seen.setdefault((START // 3600, n % 5), []).append(str(expected + n))
     batch.totals["counted"] = posts

@@ -13,9 +13,10 @@ from services.local.redis_server import RedisServer
 from stream import heartbeat
 from stream.store.client import redis_faults
 from stream.store.health import HORIZONS
-from stream.store.increments import ApplyBatch, Contribution, Horizons, PaneSum, Published
+from stream.store.increments import ApplyBatch, CountedPost, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
+from stream.windows.records import PaneSum, Published
 
 DATABASE = 14
 START = 1_772_366_400
@@ -96,7 +97,7 @@ async def test_every_horizon_is_counted_over_the_partitions(
 ) -> None:
     for partition in (0, 2):
         batch = _batch(-1, START)
-        batch.kept = {1: [b"\0\1aaaaaa", Contribution(START, "s", [1] * 4, ["all"]).packed()]}
+        batch.kept = {1: [b"\0\1aaaaaa", CountedPost(START, "s", [1] * 4, ["all"]).packed()]}
         batch.operations = [(b"\0\2bbbbbb", b"")]
         await store.apply(partition, batch)
     await store.close_through([0], START + 60)

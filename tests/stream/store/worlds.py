@@ -19,7 +19,7 @@ from core.settings import Settings
 from services.kafka_client.messages import Record
 from services.repair.history import contributions
 from services.repair.run import Repair, Repaired, Wanted
-from stream.store.increments import DELETED, ApplyBatch, Contribution, Horizons
+from stream.store.increments import DELETED, ApplyBatch, CountedPost, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import (
     POST_EVENTS,
@@ -151,7 +151,7 @@ class World:
         without_pane = msgspec.structs.replace(said, pane_start=None)
         self._record(SCORED_POSTS, encode(without_pane), POST_EVENTS, offset)
         (one,) = contributions([(said, said)])
-        return Contribution(0, one.stratum, one.counters, one.queries).packed()
+        return CountedPost(0, one.stratum, one.counters, one.queries).packed()
 
     def _record(self, topic: str, value: bytes, source: str, offset: int) -> None:
         headers = ((SOURCE_TOPIC_HEADER, source.encode()), (SOURCE_OFFSET_HEADER, b"%d" % offset))

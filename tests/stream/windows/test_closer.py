@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.store.increments import PaneSum, Published
 from stream.windows.closer import closable_through, digest, publications
+from stream.windows.records import PaneSum, Published
 
 
 @given(st.integers(0, 10**13), st.sampled_from([1, 10, 60, 3600]))

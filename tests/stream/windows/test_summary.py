@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from core.codec import encode, window_decoder
 from core.schemas import MICRO
-from stream.store.increments import PaneSum
 from stream.windows.layout import COUNTERS, MAX_STRATA, OTHER_STRATUM, named
+from stream.windows.records import PaneSum
 from stream.windows.summary import merge, sliding, summarise, to_window
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -6,7 +6,6 @@ import pytest
 from core.labels import HEADS, TOPICS
 from core.ports import ScoreBatch
 from core.schemas import MICRO
-from stream.store.increments import PaneSum, Published
 from stream.windows.closer import closable_through, digest, publications
 from stream.windows.increments import counter_matrix, group_increments, to_micro
 from stream.windows.layout import (
@@ -19,6 +18,7 @@ from stream.windows.layout import (
     cap_strata,
     named,
 )
+from stream.windows.records import PaneSum, Published
 from stream.windows.summary import curve, is_shown, sliding, summarise
 
 

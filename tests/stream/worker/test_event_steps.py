@@ -10,7 +10,7 @@ from core.codec import RecordDecoder, encode, post_event_decoder, scored_post_de
 from core.labels import HEADS
 from core.ports import ScoreBatch
 from core.schemas import PostEvent
-from stream.store.increments import DELETED, ApplyBatch, Contribution
+from stream.store.increments import DELETED, ApplyBatch, CountedPost
 from stream.topics import POST_EVENTS
 from stream.windows.layout import INDEX
 from stream.windows.strata import LanguageFold
@@ -63,7 +63,7 @@ def test_deletions_and_edits_go_to_the_store_in_the_order_they_were_said() -> No
     ]  # fmt: skip
     first, deletion, second = (blob for _, blob in apply.operations)
     assert deletion == DELETED
-    made = [Contribution(0, s, _counters(p), q).packed() for s, p, q in (
+    made = [CountedPost(0, s, _counters(p), q).packed() for s, p, q in (
         ("synthetic|en|none", 500_000, ["all", "trains"]),
         ("synthetic|other|none", 250_000, ["all", "late"]),
     )]  # fmt: skip
