@@ -13,19 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from math import sqrt
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from core.errors import ConfigError
+from core.schemas import Interval
 
 CORRECTIONS_FILE: Final = "quantification.json"
 MOST_BLOCKS: Final = 8
 """Every subset of blocks may be tried: 255 for eight, 31 for the largest head that panes count."""
 _LEAST_RIDGE: Final = 1e-9
 _TOLERANCE: Final = 1e-9
+_DEVIATIONS: Final = 1.96
+"""So many standard deviations to either side hold 95 %."""
 
 
 class Correction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +45,7 @@ class Correction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ridge: weight of the uncorrected share, in posts: a window of few posts is corrected less,
             because inverting a confusion also multiplies the noise. 0 is no such weight.
         posts: how many held-out posts the matrix was fitted on.
+        block_posts: how many of them were truly of each block; without them no interval is known.
         fitted_on: what those posts were.
     """
 
@@ -49,6 +54,7 @@ class Correction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     matrix: tuple[tuple[float, ...], ...]
     ridge: float = 0.0
     posts: int = 0
+    block_posts: tuple[int, ...] = ()
     fitted_on: str = ""
 
 
@@ -73,7 +79,7 @@ def load_corrections(file: Path) -> Corrections:
     """Read `quantification.json`.
 
     Raises:
-        ConfigError: it is not there, or not such a file.
+        ConfigError: It is not there, or not such a file.
     """
     try:
         found = msgspec.json.decode(file.read_bytes(), type=Corrections)
@@ -89,6 +95,9 @@ def load_corrections(file: Path) -> Corrections:
             raise ConfigError(
                 f"{file}: head {name} needs a block for each class and a square matrix"
             )
+        of_blocks = correction.block_posts
+        if of_blocks and not (len(of_blocks) == size and min(of_blocks) > 0):
+            raise ConfigError(f"{file}: head {name} needs a count of posts for each block")
         if not 2 <= size <= MOST_BLOCKS:
             raise ConfigError(f"{file}: head {name} has {size} blocks, expected 2 to {MOST_BLOCKS}")
     return found
@@ -99,20 +108,7 @@ def adjusted_shares(
 ) -> tuple[float, ...]:
     """Return the share of each class in a window, corrected.
 
-    With q the mean probabilities and M the matrix, it is the p on the simplex that makes
-    `|M p - q|^2 + ridge / rated * |p - q|^2` least. The minimum is found exactly.
-
-    Args:
-        expected_counts: sum of the probabilities of each class over the window's rated posts, in
-            any unit.
-        rated: number of those posts.
-        correction: that of the head and of the model version.
-
-    Returns:
-        One share a class, each in [0, 1], together 1; no rated posts give the empty tuple.
-
-    Raises:
-        ValueError: as many counts as classes are needed.
+    See `corrected_intervals`; the shares are each in [0, 1], together 1.
 
     Example:
         >>> found = Correction(
@@ -121,38 +117,112 @@ def adjusted_shares(
         >>> [round(share, 6) for share in adjusted_shares([65.0, 35.0], 100, found)]
         [0.7, 0.3]
     """
+    found = _corrected(expected_counts, rated, correction)
+    return tuple(found.blocks[block] * part for block, part in found.classes)
+
+
+def corrected_intervals(
+    expected_counts: Sequence[float], rated: float, correction: Correction
+) -> tuple[Interval, ...]:
+    """Return the corrected share of each class in a window, with its 95 % interval.
+
+    With q the mean probabilities and M the matrix, it is the p on the simplex that makes
+    `|M p - q|^2 + ridge / rated * |p - q|^2` least. The minimum is found exactly.
+
+    The interval is what the number of posts leaves open, of the window and of the held-out ones,
+    at the most: a pane keeps no squares of probabilities, and those of a class spread no wider
+    than if one post in so many had all of it. It does not know how far the posts are from those
+    held out, nor the mix inside a block. Without `block_posts` it is [0, 1].
+
+    Args:
+        expected_counts: The sum of the probabilities of each class over the window's rated posts,
+            in any unit.
+        rated: The number of those posts.
+        correction: The correction of the head and of the model version.
+
+    Returns:
+        One share a class; no rated posts give the empty tuple.
+
+    Raises:
+        ValueError: As many counts as classes are needed.
+    """
+    found = _corrected(expected_counts, rated, correction)
+    errors = _standard_errors(found, rated, correction) if found.classes else []
+    intervals: list[Interval] = []
+    for block, part in found.classes:
+        share, error = found.blocks[block], _DEVIATIONS * errors[block]
+        low, high = max(0.0, share - error), min(1.0, share + error)
+        intervals.append(Interval(share * part, low * part, high * part))
+    return tuple(intervals)
+
+
+class _Corrected(NamedTuple):
+    """The shares of blocks, the system that they solve, and the block and part of each class."""
+
+    blocks: tuple[float, ...]
+    gram: list[list[float]]
+    pulls: list[list[float]]
+    classes: list[tuple[int, float]]
+
+
+def _corrected(
+    expected_counts: Sequence[float], rated: float, correction: Correction
+) -> _Corrected:
     if len(expected_counts) != len(correction.labels):
         raise ValueError(f"{len(correction.labels)} classes, {len(expected_counts)} counts")
     counts = [max(0.0, count) for count in expected_counts]
     whole = sum(counts)
     if rated <= 0 or whole <= 0:
-        return ()
+        return _Corrected((), [], [], [])
     in_block = [0.0] * len(correction.matrix)
     members = [0] * len(correction.matrix)
     for block, count in zip(correction.blocks, counts, strict=True):
         in_block[block] += count
         members[block] += 1
-    corrected = _invert([total / whole for total in in_block], rated, correction)
-    return tuple(
-        corrected[block] * (count / in_block[block] if in_block[block] > 0 else 1 / members[block])
+    gram, pulls = _system(rated, correction)
+    pull = [sum(h * total for h, total in zip(row, in_block, strict=True)) / whole for row in pulls]
+    classes = [
+        (block, count / in_block[block] if in_block[block] > 0 else 1 / members[block])
         for block, count in zip(correction.blocks, counts, strict=True)
-    )
+    ]
+    return _Corrected(_least_on_simplex(gram, pull), gram, pulls, classes)
 
 
-def _invert(shares: list[float], rated: float, correction: Correction) -> tuple[float, ...]:
-    """The corrected shares of the blocks, from their mean probabilities."""
-    size = len(shares)
+def _system(rated: float, correction: Correction) -> tuple[list[list[float]], list[list[float]]]:
+    """Return G and H of the system `G p = H q`: M'M and M', both with the ridge."""
+    matrix, size = correction.matrix, len(correction.matrix)
     ridge = correction.ridge / rated + _LEAST_RIDGE
-    matrix = correction.matrix
+    pulls = [[matrix[k][i] + (ridge if i == k else 0.0) for k in range(size)] for i in range(size)]
     gram = [
         [sum(row[i] * row[j] for row in matrix) + (ridge if i == j else 0.0) for j in range(size)]
         for i in range(size)
     ]
-    pull = [
-        sum(row[i] * share for row, share in zip(matrix, shares, strict=True)) + ridge * shares[i]
-        for i in range(size)
-    ]
-    return _least_on_simplex(gram, pull)
+    return gram, pulls
+
+
+def _standard_errors(found: _Corrected, rated: float, correction: Correction) -> list[float]:
+    """Return an upper bound of the standard error of each block's share.
+
+    A vector of probabilities with mean m spreads no wider than a choice of one class by m, so each
+    column of the matrix gives the variance of its posts in the window, and of its own mean.
+    """
+    size = len(found.blocks)
+    if not correction.block_posts:
+        return [1.0] * size
+    whole = tuple(range(size))
+    slopes = [
+        _solve(_bordered(found.gram, whole), [*(row[k] for row in found.pulls), 0.0])[:size]
+        for k in range(size)
+    ]  # slopes[k][i] is how share i answers to the mean probability of block k
+    errors: list[float] = []
+    for i in range(size):
+        variance = 0.0
+        for j, (share, posts) in enumerate(zip(found.blocks, correction.block_posts, strict=True)):
+            mean = sum(correction.matrix[k][j] * slopes[k][i] for k in range(size))
+            square = sum(correction.matrix[k][j] * slopes[k][i] ** 2 for k in range(size))
+            variance += (share / rated + share**2 / posts) * max(0.0, square - mean**2)
+        errors.append(sqrt(variance))
+    return errors
 
 
 def _least_on_simplex(gram: list[list[float]], pull: list[float]) -> tuple[float, ...]:

@@ -31,6 +31,7 @@ from evaluation.shares.fit import (
     refit_on_site,
 )
 from evaluation.shares.heldout import SOURCES, scored, targets_of
+from evaluation.shares.own_mix import own_mix_section
 from evaluation.shares.windows import (
     PRIORS,
     REPEATS,
@@ -158,6 +159,7 @@ def evaluation_of(
                 for name in SHIPPED
             },
         )
+    sections.append(own_mix_section(held.head, held.test, soft))
     return Evaluation(held.head, sections, figures, plots)
 
 

@@ -75,6 +75,7 @@ def fit_correction(
         matrix=tuple(tuple(round(float(value), 6) for value in row) for row in matrix),
         ridge=ridge,
         posts=len(truth),
+        block_posts=tuple(np.bincount(np.asarray(blocks)[truth]).tolist()),
         fitted_on=fitted_on,
     )
 
@@ -99,6 +100,7 @@ def refit_on_site(shipped: Correction, local: Labelled) -> Correction:
         ridge=choose_ridge(local, shipped.labels, shipped.blocks),
         matrix=tuple(tuple(round(float(value), 6) for value in row) for row in matrix),
         posts=shipped.posts + len(local),
+        block_posts=tuple((PRIOR_POSTS + np.bincount(own, minlength=size)).tolist()),
         fitted_on=f"{shipped.fitted_on}, and {len(local)} posts from the place of use",
     )
 

@@ -24,7 +24,8 @@ from services.alerting.alertmanager import Alertmanagers
 from services.alerting.delivery import Delivery
 from services.alerting.desk import AlertDesk
 from services.bootstrap import make_store
-from services.closer.closing import Closer, Superseded
+from services.closer.closing import Closer
+from services.closer.publishing import Superseded
 from services.kafka_client import PartitionConsumer, TopicAdmin
 from services.kafka_client.messages import Record
 from services.stopping import until_signalled, wait

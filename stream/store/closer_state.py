@@ -10,8 +10,8 @@ from core.logs import get_logger
 from stream.store import keys
 from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
 from stream.store.healing import heal_published
-from stream.store.quarantine import EVERY, Missing, is_start
-from stream.windows.records import Published
+from stream.store.quarantine import EVERY, Missing, integer, is_start
+from stream.windows.records import Published, ScoringModel
 
 _log = get_logger(__name__)
 
@@ -34,6 +34,7 @@ class CloserState:
         self._close = script(client, "partition", "close")
         self._clean = script(client, "partition", "clean")
         self._publish = script(client, "publish")
+        self._scored_by = script(client, "scored_by")
 
     async def close_through(self, partitions: Iterable[int], start_s: int) -> int:
         """Close the panes that start before `start_s`; they become dirty, that is to be published.
@@ -147,6 +148,26 @@ class CloserState:
         if isinstance(answer, bytes):
             raise StateUnreadable(
                 CLOSERS, answer.decode(errors="backslashreplace"), "a key of another type", "a hash"
+            )
+        return answer == 1
+
+    async def scoring_model(self) -> ScoringModel | None:
+        """Return which model scores, as the closer last said; None if it said nothing readable."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hmget(keys.SCORED_BY, "version", "since")
+        (stored,) = await answers(pipe)
+        if is_wrong_value(stored) or None in stored:
+            return None
+        try:
+            return ScoringModel(stored[0].decode(), integer(stored[1]))
+        except ValueError:
+            return None
+
+    async def set_scoring_model(self, epoch: int, model: ScoringModel) -> bool:
+        """Remember which model scores; False if another closer has begun since `epoch`."""
+        async with redis_faults():
+            answer = await self._scored_by(
+                keys=[keys.EPOCH], args=[epoch, model.version, model.since_s]
             )
         return answer == 1
 

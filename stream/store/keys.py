@@ -22,6 +22,7 @@ key                        type     holds
 ``{closer}:rev:<start>``   hash     query -> revision:digest:state of what was last published
 ``{closer}:published``     zset     starts that have a `rev`
 ``{closer}:cluster``       string   id of the Kafka cluster whose offsets the cursors are
+``{closer}:scored-by``     hash     version of the model that scores, and since which pane (s)
 ``{closer}:judge``         hash     token of the last save, what is known beside the queries, count
                                     of alerts said
 ``{closer}:states``        hash     query -> what the judge of shifts knows of it
@@ -45,6 +46,7 @@ CLOSER: Final = "{closer}:"
 EPOCH: Final = f"{CLOSER}epoch"
 PUBLISHED: Final = f"{CLOSER}published"
 CLUSTER: Final = f"{CLOSER}cluster"
+SCORED_BY: Final = f"{CLOSER}scored-by"
 JUDGE: Final = f"{CLOSER}judge"
 STATES: Final = f"{CLOSER}states"
 OUTBOX: Final = f"{CLOSER}outbox"

@@ -31,6 +31,24 @@ class PaneSum:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoringModel:
+    """The model whose scores panes are made of.
+
+    Attributes:
+        version: The version of the model; "" if several have had a part.
+        since_s: The start of the first pane that it alone has scored, seconds since 1970; -1 if it
+            has scored all of them.
+    """
+
+    version: str
+    since_s: int
+
+    def of(self, start_s: int) -> str:
+        """Return the version that alone has scored the pane that starts then, or ""."""
+        return self.version if start_s >= self.since_s else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """What the closer last published of a query in a pane.
 

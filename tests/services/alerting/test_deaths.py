@@ -16,7 +16,8 @@ from core.schemas import Alert, Window
 from core.settings import RedisSettings, Settings, WindowSettings
 from services.alerting import judging
 from services.alerting.desk import AlertDesk
-from services.closer.closing import Closer, Superseded
+from services.closer.closing import Closer
+from services.closer.publishing import Superseded
 from services.local.redis_server import RedisServer
 from stream.shifts.explanation import to_alert
 from stream.shifts.signals import ShiftSignal

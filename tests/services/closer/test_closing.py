@@ -15,7 +15,8 @@ from core.errors import BrokerUnavailable
 from core.metrics import Metrics
 from core.schemas import Progress, Window
 from core.settings import RedisSettings, WindowSettings
-from services.closer.closing import Closer, Superseded
+from services.closer.closing import Closer
+from services.closer.publishing import Superseded
 from services.local.redis_server import RedisServer
 from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore

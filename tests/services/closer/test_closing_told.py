@@ -13,7 +13,8 @@ from core.clock import ManualClock, epoch_ms, from_epoch_ms
 from core.metrics import Metrics
 from core.schemas import Progress, Window
 from core.settings import RedisSettings, WindowSettings
-from services.closer.closing import MAX_PANES, Closer, Superseded
+from services.closer.closing import Closer
+from services.closer.publishing import MAX_PANES, Superseded
 from services.local.redis_server import RedisServer
 from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore

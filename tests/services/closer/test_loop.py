@@ -17,8 +17,8 @@ from core.schemas import Progress, Window
 from core.settings import Settings
 from services.acknowledged import Outgoing
 from services.closer import process as closing_process
-from services.closer.closing import Superseded
 from services.closer.process import RESYNC_S, KafkaPublisher, _Loop, _Member, window_key
+from services.closer.publishing import Superseded
 from services.kafka_client.messages import Record
 from stream.cluster import group_in
 from stream.topics import PROGRESS, WINDOWS
