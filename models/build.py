@@ -24,6 +24,7 @@ import typer
 
 from core.config import load
 from core.errors import ConfigError
+from core.folders import home, shipped
 from core.settings import Settings
 from models.backbone import Backbone, find_backbone
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
@@ -35,10 +36,9 @@ from models.serving.post_encoder import TOKENIZER_FILE
 from models.serving.tokenise import TextTokenizer
 
 MODEL_NAME: Final = "post_encoder"
-PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
-WEIGHTS: Final = PROJECT_ROOT / "models" / "weights" / "post-encoder"
-TEMPLATE: Final = PROJECT_ROOT / "deploy" / "triton" / "model_repository" / MODEL_NAME
-DEFAULT_OUTPUT: Final = Path(".groundswell/model_repository")
+WEIGHTS: Final = Path(__file__).resolve().parent / "weights" / "post-encoder"
+TEMPLATE: Final = shipped("deploy", "triton", "model_repository", MODEL_NAME)
+DEFAULT_OUTPUT: Final = home() / "model_repository"
 
 ADAPTER_FILE: Final = "adapter_model.safetensors"
 HEADS_FILE: Final = "heads.safetensors"

@@ -110,7 +110,7 @@ def quantise(onnx_file: Path, token_ids: Sequence[Sequence[int]], folder: Path) 
     except ImportError as error:
         raise ConfigError(
             f"building for CPU needs nncf and openvino ({error.name} is missing): run it with "
-            ".venv-server/bin/python, which `make setup` makes"
+            "the Python of the model server's environment, which `groundswell setup` makes"
         ) from error
     # Which nodes it leaves as they are is what we asked for, and nothing to act on.
     nncf.set_log_level(logging.WARNING)

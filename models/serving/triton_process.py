@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import ConfigError
+from core.folders import importable
 
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- where Linux keeps POSIX shared memory
 _ASK_PYTHON: Final = """
@@ -49,7 +50,7 @@ class _ServerPython:
 def _ask(server_python: Path) -> _ServerPython:
     if not server_python.is_file():
         raise ConfigError(
-            f"the model server's Python {server_python} does not exist: run `make setup`"
+            f"the model server's Python {server_python} does not exist: groundswell setup makes it"
         )
     asked = subprocess.run(  # noqa: S603 -- our own environment's interpreter, fixed code
         [str(server_python), "-I", "-c", _ASK_PYTHON],
@@ -77,7 +78,7 @@ def _prepare_backends(python: _ServerPython, runtime_dir: Path) -> Path:
     server = python.site / "pytriton" / "tritonserver"
     stub = server / "python_backend_stubs" / python.version / "triton_python_backend_stub"
     for needed, remedy in (
-        (server / "bin" / "tritonserver", "install nvidia-pytriton 0.7 there with `make setup`"),
+        (server / "bin" / "tritonserver", "groundswell setup installs nvidia-pytriton there"),
         (stub, "the wheel has stubs for Python 3.8 to 3.13; use one of them"),
         (python.libraries / python.library, "use a Python built with a shared library (uv's is)"),
     ):
@@ -147,7 +148,7 @@ def triton_command(
     loopback = "127.0.0.1"
     argv = [
         # Ends the server when its model process has died, which the server itself would not.
-        str(server_python), "-m", "models.serving.triton_launcher",
+        str(server_python), "-P", "-m", "models.serving.triton_launcher",
         str(python.site / "pytriton" / "tritonserver" / "bin" / "tritonserver"),
         f"--model-repository={repository.absolute()}",
         f"--backend-directory={backends}",
@@ -161,7 +162,6 @@ def triton_command(
         "--exit-timeout-secs=10",
         "--log-verbose=0",
     ]  # fmt: skip
-    project_root = Path(__file__).resolve().parents[2]
     env = {
         "PATH": f"{server_python.parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(runtime_dir),
@@ -169,7 +169,7 @@ def triton_command(
         "LD_LIBRARY_PATH": f"{python.libraries}:{python.site / 'nvidia_pytriton.libs'}",
         # The stub embeds Python: without this it would look for a standard library by guessing.
         "PYTHONHOME": str(python.base),
-        "PYTHONPATH": f"{python.site}:{project_root}",
+        "PYTHONPATH": f"{python.site}:{importable()}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return TritonCommand(argv, env)

@@ -23,7 +23,7 @@ from services.cli.wings import is_missing, refuse
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Entry:
     """Where a command or a group of commands is.
 
     Attributes:
@@ -41,32 +41,33 @@ _STACK: Final = "Local stack"
 _PROCESSES: Final = "Processes"
 _LOOKING: Final = "Set-up and looking"
 
-COMMANDS: Final[dict[str, Place]] = {
-    "up": Place("services.cli.stack:up", "Start the local stack.", _STACK),
-    "down": Place("services.cli.stack:down", "Stop the local stack.", _STACK),
-    "demo": Place("services.cli.stack:demo", "Start the stack with a live view.", _STACK),
-    "doctor": Place("services.cli.stack:doctor", "Say what is missing here.", _STACK),
-    "ingest": Place("services.cli.ingest:ingest", "Bring a source's posts to Kafka.", _PROCESSES),
-    "worker": Place("services.cli.processes:worker", "Score and count posts.", _PROCESSES),
-    "closer": Place("services.cli.processes:closer", "Close and publish windows.", _PROCESSES),
-    "exporter": Place(
+COMMANDS: Final[dict[str, Entry]] = {
+    "up": Entry("services.cli.stack:up", "Start the local stack.", _STACK),
+    "down": Entry("services.cli.stack:down", "Stop the local stack.", _STACK),
+    "demo": Entry("services.cli.stack:demo", "Start the stack with a live view.", _STACK),
+    "setup": Entry("services.cli.stack:setup", "Fetch and build what it needs.", _STACK),
+    "doctor": Entry("services.cli.stack:doctor", "Say what is missing here.", _STACK),
+    "ingest": Entry("services.cli.ingest:ingest", "Bring a source's posts to Kafka.", _PROCESSES),
+    "worker": Entry("services.cli.processes:worker", "Score and count posts.", _PROCESSES),
+    "closer": Entry("services.cli.processes:closer", "Close and publish windows.", _PROCESSES),
+    "exporter": Entry(
         "services.cli.processes:exporter", "Export windows to Prometheus.", _PROCESSES
     ),
-    "heartbeat": Place(
+    "heartbeat": Entry(
         "services.cli.processes:heartbeat", "Show that the stream is alive.", _PROCESSES
     ),
-    "chaos": Place("testkit.chaos.command:chaos", "Break a stack and check the books.", _LOOKING),
-    "backtest": Place("evaluation.alerts.command:backtest", "Judge the alerts.", _LOOKING),
-    "tune": Place("evaluation.alerts.command:tune", "Set the thresholds of the alerts.", _LOOKING),
-    "bench": Place("services.cli.bench:bench", "Measure speed, memory and peers.", _LOOKING),
-    "topics": Place("services.cli.topics:app", "Create and describe Kafka topics.", _LOOKING),
-    "dead-posts": Place(
+    "chaos": Entry("testkit.chaos.command:chaos", "Break a stack and check the books.", _LOOKING),
+    "backtest": Entry("evaluation.alerts.command:backtest", "Judge the alerts.", _LOOKING),
+    "tune": Entry("evaluation.alerts.command:tune", "Set the thresholds of the alerts.", _LOOKING),
+    "bench": Entry("services.cli.bench:bench", "Measure speed, memory and peers.", _LOOKING),
+    "topics": Entry("services.cli.topics:app", "Create and describe Kafka topics.", _LOOKING),
+    "dead-posts": Entry(
         "services.cli.dead_posts:app", "Show messages that could not be used.", _LOOKING
     ),
-    "queries": Place("services.cli.queries:app", "Check and list what is watched.", _LOOKING),
-    "sources": Place("services.cli.sources:app", "List, check and tail sources.", _LOOKING),
-    "windows": Place("services.cli.windows:app", "Show and dump windows.", _LOOKING),
-    "models": Place("services.cli.models:app", "Train, evaluate, build and list models.", _LOOKING),
+    "queries": Entry("services.cli.queries:app", "Check and list what is watched.", _LOOKING),
+    "sources": Entry("services.cli.sources:app", "List, check and tail sources.", _LOOKING),
+    "windows": Entry("services.cli.windows:app", "Show and dump windows.", _LOOKING),
+    "models": Entry("services.cli.models:app", "Train, evaluate, build and list models.", _LOOKING),
 }
 
 

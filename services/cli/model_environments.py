@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,10 +11,12 @@ from typing import Annotated, Final
 
 import typer
 
-PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
+from core.folders import checkout, importable
+from services.local.paths import DEFAULT_PATHS, DEFAULT_SERVER_PYTHON, PROJECT_ROOT
+
 WEIGHTS: Final = PROJECT_ROOT / "models" / "weights"
-REPOSITORY: Final = Path(".groundswell/model_repository")
-TRAINED: Final = Path(".groundswell/training/post-encoder")
+REPOSITORY: Final = DEFAULT_PATHS.model_repository
+TRAINED: Final = DEFAULT_PATHS.root / "training" / "post-encoder"
 DATA: Final = Path("../shared/data")
 _WRONG_USE: Final = 2
 
@@ -30,18 +33,26 @@ TrainPython = Annotated[
     Path,
     typer.Option(envvar="GROUNDSWELL_TRAIN_PYTHON", help="Interpreter with torch."),
 ]
-SERVER_PYTHON: Final = PROJECT_ROOT / ".venv-server" / "bin" / "python"
-TRAIN_PYTHON: Final = PROJECT_ROOT / ".venv-train" / "bin" / "python"
+SERVER_PYTHON: Final = DEFAULT_SERVER_PYTHON
+TRAIN_PYTHON: Final = (checkout() or DEFAULT_PATHS.root) / ".venv-train" / "bin" / "python"
+_HOW: Final = {
+    "setup": "groundswell setup makes it",
+    "setup-train": (
+        "training wants an environment with the extra `train`: in a checkout make setup-train"
+        " makes it, elsewhere name its Python with --python"
+    ),
+}
 
 
 def run_module(python: Path, setup: str, module: str, arguments: Sequence[str | Path]) -> None:
     """Run a module of ours in another environment; exit as it exits when it fails."""
     if not python.exists():
-        typer.echo(f"{python} does not exist: run `make {setup}` first", err=True)
+        typer.echo(f"{python} does not exist: {_HOW[setup]}", err=True)
         raise typer.Exit(_WRONG_USE)
-    argv = [str(python), "-m", module, *(str(argument) for argument in arguments)]
+    argv = [str(python), "-P", "-m", module, *(str(argument) for argument in arguments)]
+    environment = os.environ | {"PYTHONPATH": str(importable())}
     sys.stdout.flush()
-    status = subprocess.run(argv, check=False).returncode  # noqa: S603 -- our own module, no shell
+    status = subprocess.run(argv, env=environment, check=False).returncode  # noqa: S603 -- no shell
     if status != 0:
         raise typer.Exit(status)
 

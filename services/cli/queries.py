@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.folders import catalog_file
 from core.text import clean_text, readable_text
 from services.ingest.sources import SOURCES
 from services.ingest.sources.records import attached_of
@@ -20,7 +21,7 @@ from stream.queries.expression import iterate_terms
 from stream.queries.hints import hints
 from stream.queries.parts import names_of
 
-DEFAULT_CATALOG = Path("configs/queries.toml")
+DEFAULT_CATALOG = catalog_file()
 
 app = typer.Typer(
     name="queries",

@@ -210,6 +210,22 @@ def demo(
     raise typer.Exit(1 if summary.faults() else 0)
 
 
+def setup() -> None:
+    """Fetch and build what the local stack needs, once: about 1.2 GB; does nothing if it is there.
+
+    `up` and `demo` do it too. Everything is in `.groundswell` of the current folder, or in the
+    folder that GROUNDSWELL_HOME names.
+
+    Exit status: 0 all is there, 1 something could not be fetched or built.
+
+    Example: groundswell setup
+    """
+    from services.local.setup import set_up
+
+    set_up(DEFAULT_PATHS, lambda text: typer.echo(text))
+    typer.echo(f"all that the local stack needs is in {DEFAULT_PATHS.root}")
+
+
 def doctor(
     json_file: JsonFile = None,
     data: Annotated[

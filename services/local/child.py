@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
+from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT, groundswell_argv
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _POLL_S = 0.02
 # What would change how a child behaves without being written anywhere in its settings; the
 # model server sets its own library path, and nobody else may inherit one.
+_OURS = groundswell_argv()[:-1]
 _NOT_INHERITED = ("LD_LIBRARY_PATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH")
 
 
@@ -46,7 +47,8 @@ class Command:
         if not self.inherits:
             return dict(self.env)
         kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        if self.cwd is not None and self.cwd.is_relative_to(PROJECT_ROOT):
+        is_at_home = self.cwd is not None and self.cwd.is_relative_to(PROJECT_ROOT)
+        if is_at_home or self.argv[: len(_OURS)] == _OURS:
             _keep_bytecode(kept)
         return kept | dict(self.env)
 

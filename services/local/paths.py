@@ -1,20 +1,35 @@
-"""Where the local stack keeps its files, all below one git-ignored folder of the project."""
+"""Where the local stack keeps its files, all below one folder, and the key of its author hashes."""
 
-from dataclasses import dataclass
+import contextlib
+import os
+import secrets
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
-"""The repository; right because the project is always installed editable (style of deployment
-of an application, see the decision on the top-level layout) or copied whole into an image."""
+from core.folders import checkout, home
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
+"""The folder that holds the packages: a checkout's root, or where they are installed."""
+SERVER_PYTHON_VARIABLE: Final = "GROUNDSWELL_SERVER_PYTHON"
+KEY_BYTES: Final = 32
+AUTHOR_KEY_VARIABLE: Final = "GROUNDSWELL__INGEST__AUTHOR_KEY_FILE"
+"""A path and not the key: variables of a process are shown by many tools, and the run file has
+them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimePaths:
-    """Folders and files below the run-time root, `.groundswell/` of the project by default."""
+    """Folders and files below the run-time root.
 
-    root: Path = PROJECT_ROOT / ".groundswell"
+    Attributes:
+        root: The folder of everything that the stack fetches, builds and stores.
+        shared_cache: A cache elsewhere, for stacks that share one; None puts it below the root.
+    """
+
+    root: Path = field(default_factory=home)
     shared_cache: Path | None = None
-    """A cache elsewhere, for stacks that share one; None puts it below the root."""
 
     @property
     def cache(self) -> Path:
@@ -47,10 +62,47 @@ class RuntimePaths:
         return self.root / "model_repository"
 
 
-DEFAULT_PATHS = RuntimePaths()
-"""The project's own run-time folder."""
+DEFAULT_PATHS: Final = RuntimePaths()
+"""The run-time folder of this process: `core.folders.home`."""
 
 
-def deploy_file(*parts: str) -> Path:
-    """Return the path of a template below the project's `deploy/` folder."""
-    return PROJECT_ROOT.joinpath("deploy", *parts)
+def server_environment() -> Path:
+    """Return the folder of the model server's environment, which `groundswell setup` makes."""
+    root = checkout()
+    return root / ".venv-server" if root is not None else DEFAULT_PATHS.root / "server"
+
+
+DEFAULT_SERVER_PYTHON: Final = Path(
+    os.environ.get(SERVER_PYTHON_VARIABLE) or server_environment() / "bin" / "python"
+)
+
+
+def groundswell_argv(module: str = "services.cli.main") -> tuple[str, ...]:
+    """Return how a module of ours is run by this interpreter, wherever that is started.
+
+    A folder `core` or `models` of the person who starts it must not be taken for ours, hence -P.
+    """
+    return (sys.executable, "-P", "-m", module)
+
+
+def ensure_author_key(path: Path) -> None:
+    """Write a random key to `path`, unless there is one.
+
+    Linked into place whole: of two programs that start together both find the same key, and a
+    crash leaves none or all of it.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.unlink(missing_ok=True)
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)

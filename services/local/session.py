@@ -4,30 +4,23 @@ Holds a lock for as long as it lives, so that two supervisors never share a fold
 with the process, however it ends. The run file describes, it does not decide.
 """
 
-import contextlib
 import fcntl
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType, TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from core.errors import GroundswellError
-from services.local.author_key import ensure_author_key
-from services.local.kafka_archive import build_archive
-from services.local.kafka_jars import are_cached, fetch_jars
 from services.local.options import StackOptions
-from services.local.paths import RuntimePaths
+from services.local.paths import RuntimePaths, ensure_author_key
 from services.local.runfile import PartRun, Run, end_leftovers, identity_of, load_run, write_run
-from services.local.server import ServerFailed
+from services.local.setup import set_up
 from services.local.stack import Stack, plan_stack
 from services.local.supervisor import PartState, Steps, Supervisor
-from services.local.triton_server import build_model_repository
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SUPERVISOR_LOG = "supervisor.log"
@@ -45,28 +38,8 @@ class StackAlreadyRuns(GroundswellError):
 
 
 def prepare(options: StackOptions, say: Callable[[str], None]) -> None:
-    """Fetch the broker and build the model side by side: both wait, for different things.
-
-    Raises:
-        JarsUnavailable, ServerFailed: something could not be fetched or built.
-    """
-    paths = options.paths
-    if not are_cached(paths.cache):
-        say("fetching Kafka (55 MB, only this once)")
-    with ThreadPoolExecutor(2) as pool:
-        pending: list[Future[Any]] = [pool.submit(_prepare_broker, paths.cache)]
-        if options.scorer in ("triton", "openvino"):
-            if not paths.model_repository.is_dir():
-                say("building the model (only this once)")
-            pending.append(pool.submit(build_model_repository, repository=paths.model_repository))
-        for step in pending:
-            step.result()
-
-
-def _prepare_broker(cache: Path) -> None:
-    fetch_jars(cache)
-    with contextlib.suppress(ServerFailed):  # the broker only starts slower without it
-        build_archive(cache)
+    """Make what this stack needs and is not there yet; see `services.local.setup.set_up`."""
+    set_up(options.paths, say, needs_model=options.scorer in ("triton", "openvino"))
 
 
 class Session:

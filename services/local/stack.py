@@ -1,17 +1,15 @@
 """Which parts the local stack has, in which order, on which ports, with which settings."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core import config
 from core.errors import ConfigError
-from services.local.author_key import VARIABLE as AUTHOR_KEY_VARIABLE
 from services.local.child import Command
 from services.local.kafka_server import KafkaServer
 from services.local.options import StackOptions
-from services.local.paths import PROJECT_ROOT
+from services.local.paths import AUTHOR_KEY_VARIABLE, groundswell_argv
 from services.local.port_book import PortBook
 from services.local.ports import LOOPBACK
 from services.local.program import Program
@@ -70,9 +68,7 @@ def groundswell_command(
 ) -> Command:
     """Return the command that runs `groundswell ARGUMENTS` with this interpreter."""
     chosen = () if config is None else ("--config", str(config.resolve()))
-    return Command(
-        (sys.executable, "-m", "services.cli.main", *chosen, *arguments), environment, PROJECT_ROOT
-    )
+    return Command((*groundswell_argv(), *chosen, *arguments), environment)
 
 
 def plan_stack(
@@ -208,12 +204,11 @@ class _Planner:
         most = self._options.measured_rate
         if most is None:
             return []
-        words = ("-m", "services.local.demo_rate", str(self._rate_file), str(most))
+        words = (*groundswell_argv("services.local.demo_rate"), str(self._rate_file), str(most))
         variables = self.environment
         if self._options.config is not None:
             variables = variables | {"GROUNDSWELL_CONFIG": str(self._options.config.resolve())}
-        command = Command((sys.executable, *words), variables, PROJECT_ROOT)
-        return [Task("rate", command, speaks=True)]
+        return [Task("rate", Command(words, variables), speaks=True)]
 
     @property
     def _rate_file(self) -> Path:

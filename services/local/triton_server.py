@@ -5,13 +5,13 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from core.folders import importable
 from services.local.child import Command, run_to_end
-from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
+from services.local.paths import DEFAULT_PATHS, DEFAULT_SERVER_PYTHON
 from services.local.ports import LOOPBACK, any_free_port
 from services.local.probes import fetch, http_answers
 from services.local.server import LocalServer, ServerFailed
 
-DEFAULT_SERVER_PYTHON = PROJECT_ROOT / ".venv-server" / "bin" / "python"
 _BUILD_TIMEOUT_S = 600.0
 
 
@@ -19,7 +19,7 @@ def build_model_repository(
     server_python: Path = DEFAULT_SERVER_PYTHON,
     repository: Path = DEFAULT_PATHS.model_repository,
 ) -> str:
-    """Builds the model repository in the model server's environment; quick when up to date.
+    """Build the model repository in the model server's environment; quick when up to date.
 
     Returns:
         What the builder printed.
@@ -28,11 +28,12 @@ def build_model_repository(
         ServerFailed: there is no such environment, or the build failed.
     """
     if not server_python.exists():
-        raise ServerFailed(f"there is no model server environment at {server_python}: make setup")
+        raise ServerFailed(
+            f"there is no model server environment at {server_python}: groundswell setup makes it"
+        )
     build = Command(
-        (str(server_python), "-m", "models.build", "--output", str(repository)),
-        env={"PYTHONPATH": str(PROJECT_ROOT)},
-        cwd=PROJECT_ROOT,
+        (str(server_python), "-P", "-m", "models.build", "--output", str(repository)),
+        env={"PYTHONPATH": str(importable())},
     )
     status, output = run_to_end(build, _BUILD_TIMEOUT_S)
     if status != 0:
@@ -69,7 +70,7 @@ class TritonServer(LocalServer):
         server_python: Path = DEFAULT_SERVER_PYTHON,
         repository: Path = DEFAULT_PATHS.model_repository,
     ) -> None:
-        """Chooses ports; starts nothing yet. The repository must have been built.
+        """Choose ports; start nothing yet. The repository must have been built.
 
         Args:
             directory: scratch folder of the server.
@@ -121,7 +122,9 @@ class TritonServer(LocalServer):
         from models.serving.triton_process import triton_command
 
         if not self._repository.is_dir():
-            raise ServerFailed(f"no model repository at {self._repository}: make setup builds it")
+            raise ServerFailed(
+                f"there is no model repository at {self._repository}: groundswell setup builds it"
+            )
         started = triton_command(
             self._server_python,
             self._repository,

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from services.local.child import Child, Command, run_to_end
-from services.local.java import java_program
 from services.local.kafka_jars import fetch_jars
+from services.local.kafka_server import java_program
 from services.local.paths import DEFAULT_PATHS
 from services.local.ports import LOOPBACK, reserved_port
 from services.local.prometheus_server import alertmanager_program, prometheus_program

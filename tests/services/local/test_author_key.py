@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 
 from core import config
-from services.local.author_key import KEY_BYTES, VARIABLE, ensure_author_key
 from services.local.options import StackOptions
-from services.local.paths import RuntimePaths
+from services.local.paths import AUTHOR_KEY_VARIABLE, KEY_BYTES, RuntimePaths, ensure_author_key
 from services.local.stack import plan_stack
 
 
@@ -37,7 +36,7 @@ def test_two_stacks_have_keys_of_their_own(tmp_path: Path) -> None:
 def test_every_process_of_the_stack_finds_the_key_and_none_is_told_it(tmp_path: Path) -> None:
     environment = plan(tmp_path)
     path = RuntimePaths(tmp_path).author_key
-    assert environment[VARIABLE] == str(path)
+    assert environment[AUTHOR_KEY_VARIABLE] == str(path)
     ensure_author_key(path)
     settings = config.load(environ=environment)
     assert settings.ingest.author_key.reveal() == path.read_text()

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from services.local import kafka_jars
-from services.local.kafka_archive import build_archive
 from services.local.kafka_jars import (
     LOCK_PATH,
     JarsUnavailable,
@@ -17,7 +16,7 @@ from services.local.kafka_jars import (
     jars_folder,
     read_lock,
 )
-from services.local.kafka_server import KafkaServer, archive_path
+from services.local.kafka_server import KafkaServer, archive_path, build_archive
 from services.local.paths import DEFAULT_PATHS
 
 ONE_JAR = """
