@@ -15,6 +15,8 @@ from core.errors import ConfigError
 from core.folders import importable
 
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- where Linux keeps POSIX shared memory
+CODE_VARIABLE: Final = "GROUNDSWELL_CODE"
+"""Where `model.py` of the repository finds our packages."""
 _ASK_PYTHON: Final = """
 import json, sys, sysconfig
 print(json.dumps({
@@ -169,7 +171,8 @@ def triton_command(
         "LD_LIBRARY_PATH": f"{python.libraries}:{python.site / 'nvidia_pytriton.libs'}",
         # The stub embeds Python: without this it would look for a standard library by guessing.
         "PYTHONHOME": str(python.base),
-        "PYTHONPATH": f"{python.site}:{importable()}",
+        "PYTHONPATH": f"{python.site}:{importable()}",  # of the launcher; the stub reads no paths
+        CODE_VARIABLE: str(importable()),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return TritonCommand(argv, env)

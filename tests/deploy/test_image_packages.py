@@ -32,7 +32,10 @@ def chosen(name):
     mode = name.rpartition(".")[2]
     selected = select(mode, PACKAGES / name, ROOT / "requirements" / LISTS[name])
     assert selected.returncode == 0, selected.stderr
-    return set(re.findall(r"^([a-z0-9-]+)==", selected.stdout, re.MULTILINE))
+    lines = re.findall(r"^([a-z0-9-]+==.*?) ?\\?$", selected.stdout, re.MULTILINE)
+    wanted = [Requirement(line) for line in lines]
+    # The lock is of all Pythons and platforms: the image's is this one.
+    return {line.name for line in wanted if line.marker is None or line.marker.evaluate()}
 
 
 def needed_by(requirements):

@@ -29,7 +29,7 @@ def test_without_a_model_server_environment_the_stack_cannot_run(tmp_path: Path)
     checks = checks_of(tmp_path)
     assert checks["model server environment"].state is State.MISSING
     assert checks["backbone weights"].state is State.MISSING
-    assert checks["model server environment"].remedy == "make setup"
+    assert checks["model server environment"].remedy == "groundswell setup"
 
 
 def test_what_the_tests_themselves_run_on_is_found(tmp_path: Path) -> None:
