@@ -4,11 +4,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 SOURCE ?= synthetic
 DATA ?=
 DURATION ?=
 ARGS ?=
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,8 +27,8 @@ help: ## list the targets
 # -- environments -------------------------------------------------------------------------------
 
 $(UV): requirements/uv.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed and was not found: install it, or make PYTHON=/path/to/python3.11"; exit 2; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed, $(PYTHON) is $$("$(PYTHON)" -V): make PYTHON=/path/to/python3.11"; exit 2; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or a later one is needed and was not found: install it, or make PYTHON=/path/to/python3"; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { echo "Python 3.11 or a later one is needed, $(PYTHON) is $$("$(PYTHON)" -V): make PYTHON=/path/to/python3"; exit 2; }
 	@echo "setup: $(VENV)"
 	@"$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
@@ -44,13 +45,6 @@ $(VENV)/.dev: $(VENV)/.main requirements/dev.txt
 	@$(INSTALL) --python $(BIN)/python -r requirements/dev.txt
 	@touch $@
 
-$(SERVER)/.done: $(UV) requirements/server.txt pyproject.toml
-	@echo "setup: model server ($(SERVER))"
-	@test -x $(SERVER)/bin/python || $(UV) venv --quiet --python $(BIN)/python $(SERVER)
-	@$(INSTALL) --python $(SERVER)/bin/python -r requirements/server.txt
-	@$(ITSELF) --python $(SERVER)/bin/python
-	@touch $@
-
 $(TRAIN)/.done: $(UV) requirements/train.txt pyproject.toml
 	@echo "setup: training, with torch: large ($(TRAIN))"
 	@test -x $(TRAIN)/bin/python || $(UV) venv --quiet --python $(BIN)/python $(TRAIN)
@@ -58,18 +52,13 @@ $(TRAIN)/.done: $(UV) requirements/train.txt pyproject.toml
 	@$(ITSELF) --python $(TRAIN)/bin/python
 	@touch $@
 
-# The broker's jars and the built model: fetched and made beside the environments, once.
-.groundswell/.broker: $(VENV)/.main $(wildcard deploy/kafka/*)
-	@$(BIN)/python -m services.local.kafka_archive
-	@mkdir -p $(@D) && touch $@
-
-.groundswell/.model: $(SERVER)/.done $(wildcard models/weights/post-encoder/* models/build.py models/assemble.py models/quantise.py models/serving/place.py)
-	@$(SERVER)/bin/python -m models.build
+# The model server's environment, the broker's jars and the built model, each once.
+.groundswell/.setup: $(VENV)/.main requirements/server.txt $(wildcard deploy/kafka/* models/weights/post-encoder/* models/build.py models/assemble.py models/quantise.py models/serving/place.py)
+	@$(BIN)/groundswell setup
 	@mkdir -p $(@D) && touch $@
 
 .PHONY: setup setup-dev setup-train
-setup: $(VENV)/.main ## make what running needs: environments, broker, model
-	@$(MAKE) --no-print-directory -j2 .groundswell/.broker .groundswell/.model
+setup: .groundswell/.setup ## make what running needs: environments, broker, model
 setup-dev: setup $(VENV)/.dev ## and what tests and checks need
 setup-train: $(TRAIN)/.done ## and torch, for training
 
@@ -94,13 +83,18 @@ doctor: setup ## say what is missing and how to get it
 
 # -- checking -----------------------------------------------------------------------------------
 
-.PHONY: test test-main test-server test-train integration
-test: test-main test-server test-train ## run all tests, on real Kafka, Redis and Triton
+.PHONY: test test-quick test-servers test-server test-train integration
+test: test-quick test-servers test-server test-train ## run all tests: the quick ones first, then those on real Kafka, Redis and Triton
 
-test-main: setup $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not server and not train" $(ARGS)
+# Two processes share the files; none of these tests starts a server or takes part of another's.
+QUICK := not integration and not slow and not server and not train
+test-quick: $(VENV)/.dev ## the tests that need no server: two minutes on two cores
+	$(BIN)/python -m pytest -m "$(QUICK)" -n $(JOBS) --dist worksteal $(ARGS)
 
-test-server: $(SERVER)/.done
+test-servers: setup $(VENV)/.dev
+	$(BIN)/python -m pytest -m "(integration or slow) and not server and not train" $(ARGS)
+
+test-server: setup
 	$(SERVER)/bin/python -m pytest -m server tests/models tests/evaluation $(ARGS)
 
 test-train: $(TRAIN)/.done

@@ -8,8 +8,10 @@ is not here is not collected at all, so nothing is skipped: `make test` runs pyt
 """
 
 import importlib.util
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +21,7 @@ from services.local.redis_server import RedisServer
 from services.local.triton_server import TritonServer
 from testkit import local as testing
 
+_SERVERS = "make test-servers"
 _NEEDS = {
     "torch": (
         "evaluation/baselines/test_heavy.py",
@@ -59,6 +62,38 @@ collect_ignore = [
     if importlib.util.find_spec(package) is None
     for file in files
 ]
+
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
+_ELSEWHERE = {"server": "make test-server", "train": "make test-train", "integration": _SERVERS,
+              "slow": _SERVERS}  # fmt: skip
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count what a marker expression leaves out, by the first mark that says why."""
+    for item in items:
+        found = next((mark for mark in _ELSEWHERE if item.get_closest_marker(mark)), "")
+        item.config.stash.setdefault(_LEFT_OUT, Counter())[found] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what a worker of pytest-xdist has counted to the process that reports."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left_out"] = dict(session.config.stash.get(_LEFT_OUT, Counter()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker has counted; each of them sees every test."""
+    node.config.stash[_LEFT_OUT] = Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what was left out, and what runs it."""
+    for mark, number in config.stash.get(_LEFT_OUT, Counter[str]()).items():
+        where = f"marked {mark}: {_ELSEWHERE[mark]}" if mark else "of another choice"
+        terminalreporter.write_line(f"left out: {number} tests {where}")
+
 
 # How long an example takes says nothing about the code on a machine that others share.
 settings.register_profile(

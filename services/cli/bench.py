@@ -9,13 +9,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from services.cli.wings import is_missing, refuse
 from services.local.paths import PROJECT_ROOT
-
-BENCHMARKS: Final = PROJECT_ROOT / "benchmarks"
 
 BenchName = Literal[
     "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "shifts",
@@ -49,9 +48,8 @@ def bench(
 
     Example: groundswell bench throughput --json throughput.json --plot throughput.svg
     """
-    if not (BENCHMARKS / f"bench_{name}.py").is_file():
-        typer.echo(f"groundswell: {BENCHMARKS} is not there: run from a source tree", err=True)
-        raise typer.Exit(2)
+    if is_missing("services.cli.bench:bench"):
+        refuse("services.cli.bench:bench")
     if beside is not None and (name != "startup" or not (beside / "services").is_dir()):
         raise typer.BadParameter(f"--beside {beside}: expected a checkout, and the name startup")
     words = [f"--scale={scale}", f"--rounds={rounds}", f"--seed={seed}"]

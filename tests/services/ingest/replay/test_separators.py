@@ -207,7 +207,7 @@ def test_packed_json_lines_are_read_too(
         (b"<?xml version='1.0'?><rss/>", "an XML file.*source rss"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(50), "a 7z archive"),
         (zipped(b"x", "a.csv", "b.csv"), r"a zip archive of 2 files \(a.csv, b.csv\)"),
-        (gzip.compress(b"a.csv".ljust(257, b"\0") + b"ustar\x0000"), "a tar archive"),
+        (gzip.compress(b"a.csv".ljust(257, b"\0") + b"ustar\x0000", mtime=0), "a tar archive"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     ],
 )

@@ -6,6 +6,6 @@ import sys
 # Triton's own Python looks at no PYTHONPATH; who starts it says where our packages are.
 sys.path.append(os.environ.get("GROUNDSWELL_CODE", ""))
 
-from models.serving.triton_model import TritonPythonModel  # noqa: E402
+from models.serving.triton_model import TritonPythonModel
 
 __all__ = ["TritonPythonModel"]
