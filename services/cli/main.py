@@ -23,7 +23,7 @@ from services.cli.wings import is_missing, refuse
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Route:
     """Where a command or a group of commands is.
 
     Attributes:
@@ -41,33 +41,33 @@ _STACK: Final = "Local stack"
 _PROCESSES: Final = "Processes"
 _LOOKING: Final = "Set-up and looking"
 
-COMMANDS: Final[dict[str, Entry]] = {
-    "up": Entry("services.cli.stack:up", "Start the local stack.", _STACK),
-    "down": Entry("services.cli.stack:down", "Stop the local stack.", _STACK),
-    "demo": Entry("services.cli.stack:demo", "Start the stack with a live view.", _STACK),
-    "setup": Entry("services.cli.stack:setup", "Fetch and build what it needs.", _STACK),
-    "doctor": Entry("services.cli.stack:doctor", "Say what is missing here.", _STACK),
-    "ingest": Entry("services.cli.ingest:ingest", "Bring a source's posts to Kafka.", _PROCESSES),
-    "worker": Entry("services.cli.processes:worker", "Score and count posts.", _PROCESSES),
-    "closer": Entry("services.cli.processes:closer", "Close and publish windows.", _PROCESSES),
-    "exporter": Entry(
+COMMANDS: Final[dict[str, Route]] = {
+    "up": Route("services.cli.stack:up", "Start the local stack.", _STACK),
+    "down": Route("services.cli.stack:down", "Stop the local stack.", _STACK),
+    "demo": Route("services.cli.stack:demo", "Start the stack with a live view.", _STACK),
+    "setup": Route("services.cli.stack:setup", "Fetch and build what it needs.", _STACK),
+    "doctor": Route("services.cli.stack:doctor", "Say what is missing here.", _STACK),
+    "ingest": Route("services.cli.ingest:ingest", "Bring a source's posts to Kafka.", _PROCESSES),
+    "worker": Route("services.cli.processes:worker", "Score and count posts.", _PROCESSES),
+    "closer": Route("services.cli.processes:closer", "Close and publish windows.", _PROCESSES),
+    "exporter": Route(
         "services.cli.processes:exporter", "Export windows to Prometheus.", _PROCESSES
     ),
-    "heartbeat": Entry(
+    "heartbeat": Route(
         "services.cli.processes:heartbeat", "Show that the stream is alive.", _PROCESSES
     ),
-    "chaos": Entry("testkit.chaos.command:chaos", "Break a stack and check the books.", _LOOKING),
-    "backtest": Entry("evaluation.alerts.command:backtest", "Judge the alerts.", _LOOKING),
-    "tune": Entry("evaluation.alerts.command:tune", "Set the thresholds of the alerts.", _LOOKING),
-    "bench": Entry("services.cli.bench:bench", "Measure speed, memory and peers.", _LOOKING),
-    "topics": Entry("services.cli.topics:app", "Create and describe Kafka topics.", _LOOKING),
-    "dead-posts": Entry(
+    "chaos": Route("testkit.chaos.command:chaos", "Break a stack and check the books.", _LOOKING),
+    "backtest": Route("evaluation.alerts.command:backtest", "Judge the alerts.", _LOOKING),
+    "tune": Route("evaluation.alerts.command:tune", "Set the thresholds of the alerts.", _LOOKING),
+    "bench": Route("services.cli.bench:bench", "Measure speed, memory and peers.", _LOOKING),
+    "topics": Route("services.cli.topics:app", "Create and describe Kafka topics.", _LOOKING),
+    "dead-posts": Route(
         "services.cli.dead_posts:app", "Show messages that could not be used.", _LOOKING
     ),
-    "queries": Entry("services.cli.queries:app", "Check and list what is watched.", _LOOKING),
-    "sources": Entry("services.cli.sources:app", "List, check and tail sources.", _LOOKING),
-    "windows": Entry("services.cli.windows:app", "Show and dump windows.", _LOOKING),
-    "models": Entry("services.cli.models:app", "Train, evaluate, build and list models.", _LOOKING),
+    "queries": Route("services.cli.queries:app", "Check and list what is watched.", _LOOKING),
+    "sources": Route("services.cli.sources:app", "List, check and tail sources.", _LOOKING),
+    "windows": Route("services.cli.windows:app", "Show and dump windows.", _LOOKING),
+    "models": Route("services.cli.models:app", "Train, evaluate, build and list models.", _LOOKING),
 }
 
 

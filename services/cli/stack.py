@@ -21,7 +21,7 @@ from services.local.supervisor import StopRequested
 
 if TYPE_CHECKING:
     from services.local.runfile import Run
-    from services.local.summary import Summary
+    from services.local.summary import RunSummary
 
 SourceName = Annotated[str, typer.Option(help="Source to stream; '' starts none.")]
 DataFile = Annotated[
@@ -121,7 +121,7 @@ def _list_parts(run: Run) -> None:
         typer.echo(f"{part.name:12} {part.url:30} {shown}".rstrip())
 
 
-def _end_with(summary: Summary, *, is_up: bool) -> None:
+def _end_with(summary: RunSummary, *, is_up: bool) -> None:
     """Print what became of the posts and how to look at the windows.
 
     Raises:
@@ -143,7 +143,7 @@ def down() -> None:
 
     Example: groundswell down
     """
-    from services.local.background import stop_stack
+    from services.local.runner import stop_stack
 
     ended = stop_stack(DEFAULT_PATHS)
     if not ended:

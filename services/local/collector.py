@@ -4,13 +4,13 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from core.errors import TransientError
-from services.local.scrape import Page, Recent, fetch_pages, quantile
-from services.local.snapshot import PartLine, Snapshot, StageFlow
-from services.local.stillness import RETRIES, TIMEOUTS, why_still
-from services.local.windows_shown import query_lines, window_lines
-from services.windows_view import WindowsView
+from core.schemas import MICRO
+from services.local.scrape import Page, RecentGrowth, fetch_pages, quantile
+from services.local.snapshot import PartLine, QueryLine, Snapshot, StageFlow, WindowLine
+from services.windows_view import PaneView, WindowsView
 
 _EVERY_S = 1.0
 _LATENCY = "groundswell_count_latency_seconds"
@@ -37,8 +37,8 @@ class SnapshotMaker:
         """
         self._source = source
         self._started_s = started_s
-        self._counters = Recent()
-        self._latency = Recent(span_s=15.0)
+        self._counters = RecentGrowth()
+        self._latency = RecentGrowth(span_s=15.0)
 
     def latencies(self) -> tuple[float | None, float | None]:
         """Return the p50 and p95 from ingest to counted since the beginning, in seconds."""
@@ -165,3 +165,79 @@ class Collector:
             self.latest = self._maker.make(
                 time.monotonic(), pages, self._seen, self._parts(), self._message()
             )
+
+
+RETRIES: Final = "groundswell_scorer_retries_total"
+TIMEOUTS: Final = "groundswell_scorer_timeouts_total"
+_MODEL_SERVER: Final = "triton"
+_SOURCE: Final = "ingest"
+
+
+def why_still(
+    counters: RecentGrowth, pages: Iterable[Page], parts: Iterable[PartLine], lag_posts: int
+) -> str:
+    """Return why nothing was scored in the last seconds, "" if something was.
+
+    Args:
+        counters: The growth of the stages, and of `RETRIES` and `TIMEOUTS`.
+        pages: The last sample of each process.
+        parts: The parts, as the supervisor has them.
+        lag_posts: The records in Kafka that are not counted yet.
+    """
+    states = {part.name: part.state for part in parts}
+    if not counters.growth("ingest") and not lag_posts and states.get(_SOURCE) == "ready":
+        return "nothing is scored: nothing arrives from the source"
+    if counters.growth("scored"):
+        return ""
+    if states.get(_MODEL_SERVER, "ready") != "ready":
+        return "nothing is scored: the model server is loading its model"
+    timeouts, retries = counters.growth(TIMEOUTS), counters.growth(RETRIES)
+    if timeouts:
+        return f"nothing is scored: the scorer did not answer {timeouts:,.0f} batches in time"
+    if retries:
+        return f"nothing is scored: the scorer cannot be reached, {retries:,.0f} tries"
+    if held := sum(page.total("groundswell_in_flight_posts") for page in pages):
+        return f"nothing is scored yet: the scorer has had {held:,.0f} posts for seconds"
+    if lag_posts:
+        return f"nothing is scored: no worker has taken the {lag_posts:,} posts that wait"
+    return ""
+
+
+_MOST_WINDOWS = 60
+
+
+def query_lines(view: WindowsView) -> tuple[QueryLine, ...]:
+    """Return every query by its last closed window, the busiest of the last windows first."""
+    lines: list[tuple[int, QueryLine]] = []
+    for query, panes in view.by_query().items():
+        closed = [line_of(pane) for pane in panes if pane.closed]
+        if closed:
+            history = tuple(line.sentiment for line in closed)
+            posts = sum(line.posts for line in closed)
+            lines.append((posts, QueryLine(query, closed[-1].posts, closed[-1].sentiment, history)))
+    lines.sort(key=lambda ranked: (-ranked[0], ranked[1].name))
+    return tuple(line for _posts, line in lines)
+
+
+def window_lines(view: WindowsView) -> tuple[WindowLine, ...]:
+    """Return the last windows, the newest first, the busiest query of each window before."""
+    lines = [line_of(pane) for pane in view.panes]
+    lines.sort(key=lambda line: (-line.start_s, -line.posts, line.query))
+    return tuple(lines[:_MOST_WINDOWS])
+
+
+def line_of(pane: PaneView) -> WindowLine:
+    """Return what the view shows of one query in one pane."""
+    counters = pane.counters
+    rated = counters.get("rated", 0)
+    total = counters.get("sentiment_sum", 0)
+    return WindowLine(
+        start_s=pane.start_s,
+        end_s=pane.end_s,
+        query=pane.query,
+        posts=counters.get("posts", 0),
+        rated=rated,
+        sentiment=total / rated / MICRO if rated > 0 else None,
+        revision=max(pane.revision, 0),
+        is_open=not pane.closed,
+    )

@@ -12,14 +12,13 @@ from core.errors import GroundswellError, TransientError
 from core.settings import Settings
 from services.local.accounting import Accounting, take_stock, unread_records
 from services.local.collector import Collector, SnapshotMaker
-from services.local.cpu_meter import CpuMeter
-from services.local.ending import stop_counting
+from services.local.live_view import Screen, save_picture
+from services.local.machine import CpuMeter
 from services.local.options import MOST_UNCOUNTED, StackOptions
-from services.local.screen import Screen, save_picture
 from services.local.session import Session
 from services.local.snapshot import PartLine, Snapshot
 from services.local.stack import HEARTBEAT, INGEST, Stack, plan_stack
-from services.local.summary import Summary
+from services.local.summary import RunSummary, stop_counting
 from services.local.supervisor import PartState
 from services.windows_view import WindowsView, snapshot_now
 
@@ -92,7 +91,7 @@ class Demo:
         self._words = _Words(console)
         self._meter = CpuMeter()
 
-    def run(self) -> Summary:
+    def run(self) -> RunSummary:
         """Start, stream, end, and return the summary.
 
         Raises:
@@ -117,7 +116,7 @@ class Demo:
             trouble = stop_counting(session.supervisor)
             books = self._books(self._settings(session))
         p50_s, p95_s = maker.latencies()
-        return Summary(
+        return RunSummary(
             books, streamed_s, p50_s, p95_s, cores, restarts, trouble, self._most_uncounted
         )
 

@@ -23,7 +23,7 @@ from core.schemas import Post
 from services.bootstrap import make_scorer
 from services.ingest.synthetic.conversation import Conversation
 from services.ingest.synthetic.options import SyntheticOptions
-from services.local.processor import describe_extensions, read_flags
+from services.local.machine import describe_extensions, read_flags
 
 MEASURE_S: Final = 2.0
 GIVE_UP_S: Final = 15.0

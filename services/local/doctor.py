@@ -15,10 +15,9 @@ from core.folders import checkout, importable
 from services.local.child import Command, run_to_end
 from services.local.kafka_jars import are_cached, jars_folder
 from services.local.kafka_server import java_program
+from services.local.machine import describe_extensions, meaning, read_flags
 from services.local.paths import DEFAULT_SERVER_PYTHON, SERVER_PYTHON_VARIABLE, RuntimePaths
-from services.local.port_book import USUAL_PORTS
-from services.local.ports import is_free
-from services.local.processor import describe_extensions, meaning, read_flags
+from services.local.ports import USUAL_PORTS, is_free
 from services.local.prometheus_server import alertmanager_program, prometheus_program
 from services.local.redis_server import redis_program
 from services.local.report import package_versions

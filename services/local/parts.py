@@ -1,12 +1,15 @@
 """What a supervisor is given: parts, the stages in which they start, and the tasks in between."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from services.local.backoff import Backoff
+from core.retry import pause_s
 from services.local.child import Command
 from services.local.server import LocalServer
+
+_RECOVERED_AFTER_S = 30.0
 
 
 class PartState(StrEnum):
@@ -20,7 +23,7 @@ class PartState(StrEnum):
 
 
 @dataclass(slots=True)
-class Part:
+class StackPart:
     """A server with its fate.
 
     Attributes:
@@ -28,26 +31,36 @@ class Part:
         may_end: a part that ends with status 0 is done and stays down (a source that is read).
         state: see `PartState`.
         restarts: how often it was started again.
+        deaths: how often in a row it died soon after its start.
+        rng: spreads the waits of parts that died together.
     """
 
     server: LocalServer
     may_end: bool = False
     state: PartState = PartState.NEW
     restarts: int = 0
-    backoff: Backoff = field(default_factory=Backoff)
+    deaths: int = 0
     started_at: float = 0.0
     next_step_at: float = 0.0
+    rng: random.Random = field(default_factory=random.Random)
+
+    def next_wait_s(self, ran_s: float) -> float:
+        """Return the seconds to wait after a death; `ran_s` is how long it had run."""
+        if ran_s > _RECOVERED_AFTER_S:
+            self.deaths = 0
+        self.deaths += 1
+        return pause_s(self.deaths, self.rng)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StartStage:
     """Parts that may start together once all earlier stages are ready."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[StackPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class StartTask:
     """A command that must end well before the next stage starts.
 
     Attributes:
@@ -63,16 +76,16 @@ class Task:
     speaks: bool = False
 
 
-Steps = Sequence[Stage | Task]
+Steps = Sequence[StartStage | StartTask]
 """Stages and tasks in the order in which they are brought up."""
 
 UP = (PartState.READY, PartState.ENDED)
 _STARTED = (PartState.STARTING, *UP)
 
 
-def merged(planned: Sequence[Part], former: Mapping[str, Part]) -> tuple[Part, ...]:
+def merged(planned: Sequence[StackPart], former: Mapping[str, StackPart]) -> tuple[StackPart, ...]:
     """Return the parts of a stage: those that are up and would be started the same way go on."""
-    parts: list[Part] = []
+    parts: list[StackPart] = []
     for part in planned:
         before = former.get(part.server.name)
         if before is not None:

@@ -100,7 +100,7 @@ def quantile(level: float, buckets: Mapping[float, float]) -> float | None:
     return lower
 
 
-class Recent:
+class RecentGrowth:
     """How counters grew within the last seconds, whatever happened to the processes behind them.
 
     Each process counts from zero when it is started again, and is silent while it is down; so

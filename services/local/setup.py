@@ -175,14 +175,19 @@ def find_python(uv: str) -> str:
     This interpreter if it will do, else one that is installed. Triton loads Python as a shared
     library, which not every build has. Where there is none, uv is told a version, and fetches it.
     """
-    candidates = [sys.executable]
-    for version in PYTHONS:
-        words = (uv, "python", "find", "--system", "--no-python-downloads", version)
-        status, output = run_to_end(Command(words), 60.0)
-        if status == 0:
-            candidates.append(output.strip().splitlines()[-1])
-    usable = (path for path in candidates if _version_if_usable(Path(path)) is not None)
+    found = [sys.executable, *(path for v in PYTHONS for path in installed_pythons(uv, v))]
+    usable = (path for path in found if _version_if_usable(Path(path)) is not None)
     return next(usable, PYTHONS[-1])
+
+
+def installed_pythons(uv: str, version: str) -> list[str]:
+    """Return the interpreters of a version on this machine: those uv finds, and pyenv's."""
+    words = (uv, "python", "find", "--system", "--no-python-downloads", version)
+    status, output = run_to_end(Command(words), 60.0)
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    by_pyenv = sorted(pyenv.glob(f"{version}.*/bin/python{version}"))
+    found = output.strip().splitlines()[-1:] if status == 0 else []
+    return [*found, *map(str, by_pyenv)]
 
 
 def _version_if_usable(python: Path) -> str | None:

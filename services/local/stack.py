@@ -10,9 +10,7 @@ from services.local.child import Command
 from services.local.kafka_server import KafkaServer
 from services.local.options import StackOptions
 from services.local.paths import AUTHOR_KEY_VARIABLE, groundswell_argv
-from services.local.port_book import PortBook
-from services.local.ports import LOOPBACK
-from services.local.program import Program
+from services.local.ports import LOOPBACK, PortBook
 from services.local.prometheus_server import (
     AlertmanagerServer,
     PrometheusServer,
@@ -21,8 +19,8 @@ from services.local.prometheus_server import (
     prometheus_program,
 )
 from services.local.redis_server import RedisServer
-from services.local.server import LocalServer
-from services.local.supervisor import Part, Stage, Task
+from services.local.server import LocalServer, Program
+from services.local.supervisor import StackPart, StartStage, StartTask
 from services.local.triton_server import TritonServer
 
 INGEST = "ingest"
@@ -43,7 +41,7 @@ class Stack:
     """
 
     options: StackOptions
-    steps: tuple[Stage | Task, ...]
+    steps: tuple[StartStage | StartTask, ...]
     environment: dict[str, str]
     urls: dict[str, str]
     ports: PortBook | None = None
@@ -59,7 +57,10 @@ class Stack:
     def servers(self) -> list[LocalServer]:
         """Every part's server, in starting order."""
         return [
-            part.server for step in self.steps if isinstance(step, Stage) for part in step.parts
+            part.server
+            for step in self.steps
+            if isinstance(step, StartStage)
+            for part in step.parts
         ]
 
 
@@ -86,16 +87,16 @@ def plan_stack(
     servers = planner.backing_servers()
     processes = planner.processes()
     watchers = planner.watchers([*servers, *processes]) if options.metrics_stack else []
-    steps: list[Stage | Task] = [
-        Stage(tuple(Part(server) for server in servers)),
-        Task("topics", planner.own_command(("topics", "create"))),
+    steps: list[StartStage | StartTask] = [
+        StartStage(tuple(StackPart(server) for server in servers)),
+        StartTask("topics", planner.own_command(("topics", "create"))),
         # The source comes last, so that the first post finds everybody there.
-        Stage(tuple(Part(process) for process in processes if process.name != INGEST)),
-        Stage(tuple(Part(watcher) for watcher in watchers)),
+        StartStage(tuple(StackPart(process) for process in processes if process.name != INGEST)),
+        StartStage(tuple(StackPart(watcher) for watcher in watchers)),
         *planner.measuring(),
-        Stage(tuple(Part(p, may_end=True) for p in processes if p.name == INGEST)),
+        StartStage(tuple(StackPart(p, may_end=True) for p in processes if p.name == INGEST)),
     ]
-    kept = [step for step in steps if isinstance(step, Task) or step.parts]
+    kept = [step for step in steps if isinstance(step, StartTask) or step.parts]
     return Stack(options, tuple(kept), planner.environment, planner.urls, book)
 
 
@@ -199,7 +200,7 @@ class _Planner:
             found.append(self._process(INGEST, arguments))
         return found
 
-    def measuring(self) -> list[Task]:
+    def measuring(self) -> list[StartTask]:
         """What sets the source's rate by this machine, once the scorer is up, if that is asked."""
         most = self._options.measured_rate
         if most is None:
@@ -208,7 +209,7 @@ class _Planner:
         variables = self.environment
         if self._options.config is not None:
             variables = variables | {"GROUNDSWELL_CONFIG": str(self._options.config.resolve())}
-        return [Task("rate", Command(words, variables), speaks=True)]
+        return [StartTask("rate", Command(words, variables), speaks=True)]
 
     @property
     def _rate_file(self) -> Path:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from core.errors import ConfigError
 from services.local.child import run_to_end
-from services.local.parts import UP, Part, PartState, Stage, Steps, Task, merged
+from services.local.parts import UP, PartState, StackPart, StartStage, StartTask, Steps, merged
 from services.local.server import PortLost, ServerFailed
 
 _TICK_S = 0.1
@@ -68,7 +68,7 @@ class Supervisor:
     def _take(self, steps: Steps) -> None:
         self._steps = tuple(steps)
         self.parts = tuple(
-            part for step in self._steps if isinstance(step, Stage) for part in step.parts
+            part for step in self._steps if isinstance(step, StartStage) for part in step.parts
         )
 
     def request_stop(self) -> None:
@@ -94,7 +94,7 @@ class Supervisor:
 
     def _bring_up_once(self) -> None:
         for step in self._steps:
-            if isinstance(step, Task):
+            if isinstance(step, StartTask):
                 self._perform(step)
                 continue
             waiting = [part for part in step.parts if part.state not in UP]
@@ -109,16 +109,18 @@ class Supervisor:
             raise lost
         self._say(f"{lost}: it gets another port, and all that use it are told")
         former = {part.server.name: part for part in self.parts}
-        steps: list[Stage | Task] = []
+        steps: list[StartStage | StartTask] = []
         for step in self._replan(lost.port):
-            steps.append(step if isinstance(step, Task) else Stage(merged(step.parts, former)))
+            steps.append(
+                step if isinstance(step, StartTask) else StartStage(merged(step.parts, former))
+            )
         self._stop_all_but(steps)
         self._take(steps)
         self._on_change()
 
     def _stop_all_but(self, kept: Steps) -> None:
         """Stop what runs and does not go on in the new steps, all at once."""
-        go_on = {id(part) for step in kept if isinstance(step, Stage) for part in step.parts}
+        go_on = {id(part) for step in kept if isinstance(step, StartStage) for part in step.parts}
         ending = [part.server for part in self.parts if id(part) not in go_on]
         for server in reversed(ending):
             server.ask_to_stop()
@@ -152,7 +154,7 @@ class Supervisor:
                     part.next_step_at = now
                     part.state = PartState.WAITING
 
-    def _look_after(self, part: Part, now: float) -> None:
+    def _look_after(self, part: StackPart, now: float) -> None:
         if part.state in (PartState.STARTING, PartState.READY) and not part.server.is_running:
             self._note_end(part, now)
         elif part.state is PartState.WAITING and now >= part.next_step_at:
@@ -175,18 +177,18 @@ class Supervisor:
         """Stop everything, last stage first; the parts of one stage together."""
         self.is_stopping = True
         for step in reversed(self._steps):
-            if isinstance(step, Stage):
+            if isinstance(step, StartStage):
                 self.stop_parts([part.server.name for part in step.parts])
                 self._on_tick()
 
-    def _start(self, part: Part) -> None:
+    def _start(self, part: StackPart) -> None:
         self._refuse_if_stopping()
         self._refuse_lost_port(part)
         part.server.start()
         part.started_at = self._clock()
         self._set(part, PartState.STARTING)
 
-    def _start_again(self, part: Part) -> None:
+    def _start_again(self, part: StackPart) -> None:
         part.server.kill()  # the leader is gone; its process group may not be
         self._refuse_lost_port(part)
         part.restarts += 1
@@ -200,19 +202,19 @@ class Supervisor:
         part.next_step_at = part.started_at
         self._set(part, PartState.STARTING)
 
-    def _note_end(self, part: Part, now: float) -> None:
+    def _note_end(self, part: StackPart, now: float) -> None:
         status = part.server.exit_status
         if part.may_end and status == 0:
             self._say(f"{part.server.name} has finished")
             self._set(part, PartState.ENDED)
             return
         self._refuse_wrong_use(part)
-        wait_s = part.backoff.next_wait_s(now - part.started_at)
+        wait_s = part.next_wait_s(now - part.started_at)
         part.next_step_at = now + wait_s
         self._say(f"{part.server.name} ended with status {status}; again in {wait_s:.1f} s")
         self._set(part, PartState.WAITING)
 
-    def _await_ready(self, part: Part) -> None:
+    def _await_ready(self, part: StackPart) -> None:
         server = part.server
         give_up_at = self._clock() + server.ready_timeout_s
         while not server.is_up():
@@ -231,7 +233,7 @@ class Supervisor:
         self._say(f"{server.name} is ready ({took_s:.1f} s)")
         self._set(part, PartState.READY)
 
-    def _perform(self, task: Task) -> None:
+    def _perform(self, task: StartTask) -> None:
         self._refuse_if_stopping()
         status, output = run_to_end(task.command, task.timeout_s)
         if status != 0:
@@ -242,13 +244,13 @@ class Supervisor:
         if self.is_stopping:
             raise StopRequested
 
-    def _refuse_lost_port(self, part: Part) -> None:
+    def _refuse_lost_port(self, part: StackPart) -> None:
         """Raise `PortLost` if another program has a port of a part that does not run."""
         port = part.server.lost_port() if self._replan is not None else None
         if port is not None:
             raise PortLost(part.server.name, port)
 
-    def _refuse_wrong_use(self, part: Part) -> None:
+    def _refuse_wrong_use(self, part: StackPart) -> None:
         """Raise `PartRefused` if a part ended because of what it was told, not of what happened."""
         if part.server.exit_status != part.server.wrong_use_status:
             return
@@ -258,7 +260,7 @@ class Supervisor:
                 self._refuse_lost_port(other)
         raise PartRefused(part.server.last_words())
 
-    def _set(self, part: Part, state: PartState) -> None:
+    def _set(self, part: StackPart, state: PartState) -> None:
         part.state = state
         self._on_change()
 

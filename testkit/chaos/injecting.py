@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from services.local.supervisor import Part, PartState
+from services.local.supervisor import PartState, StackPart
 from testkit.chaos.faults import FAULTS, Fault
 from testkit.chaos.probes import NoAnswer, RedisLine
 from testkit.chaos.rubbish import Rubbish
@@ -95,10 +95,10 @@ class Injector:
             "ingest": 3.0,
         }.get(fault.part, settings.kafka.session_timeout_s + BEYOND_SESSION_S)
 
-    def _kill(self, part: Part) -> None:
+    def _kill(self, part: StackPart) -> None:
         part.server.kill()
 
-    def _stop(self, part: Part) -> Callable[[], None]:
+    def _stop(self, part: StackPart) -> Callable[[], None]:
         self._stack.signal(part, signal.SIGSTOP)
         pid = part.server.pid
 
@@ -108,7 +108,7 @@ class Injector:
 
         return go_on
 
-    def _empty(self, part: Part) -> None:
+    def _empty(self, part: StackPart) -> None:
         part.server.kill()
         for kept in (part.server.directory / "stored").iterdir():
             if kept.is_dir():
@@ -116,7 +116,7 @@ class Injector:
             else:
                 kept.unlink()
 
-    def _slow(self, part: Part) -> Callable[[], None]:
+    def _slow(self, part: StackPart) -> Callable[[], None]:
         proxy = self._stack.proxies[part.server.name]
         proxy.latency_s = LATENCY_S[part.server.name]
 
@@ -125,7 +125,7 @@ class Injector:
 
         return quick
 
-    def _cut(self, part: Part) -> Callable[[], None]:
+    def _cut(self, part: StackPart) -> Callable[[], None]:
         proxy = self._stack.proxies[part.server.name]
         proxy.is_refusing = True
         self._stack.cut(part.server.name)
@@ -135,7 +135,7 @@ class Injector:
 
         return accept
 
-    def _full(self, part: Part) -> Callable[[], None]:
+    def _full(self, part: StackPart) -> Callable[[], None]:
         del part
         disk = self._stack.disk
         if disk.is_mounted:
@@ -158,7 +158,7 @@ class Injector:
         rubbish.spread()
         return rubbish.repair
 
-    def _drip(self, part: Part) -> Callable[[], None]:
+    def _drip(self, part: StackPart) -> Callable[[], None]:
         proxy = self._stack.proxies[part.server.name]
         proxy.drip_s = DRIP_S
 
@@ -167,7 +167,7 @@ class Injector:
 
         return flow
 
-    def _answers(self, part: Part, kind: str) -> Callable[[], None]:
+    def _answers(self, part: StackPart, kind: str) -> Callable[[], None]:
         pid, manners = part.server.pid, part.server.directory / MANNERS_FILE
 
         def tell(word: str) -> None:

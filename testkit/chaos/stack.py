@@ -17,10 +17,9 @@ from services.local.child import Command
 from services.local.kafka_server import KafkaServer
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from services.local.ports import LOOPBACK, any_free_port, is_free
-from services.local.program import Program
 from services.local.redis_server import RedisServer
-from services.local.server import LocalServer
-from services.local.supervisor import Part, Stage, Supervisor, Task
+from services.local.server import LocalServer, Program
+from services.local.supervisor import StackPart, StartStage, StartTask, Supervisor
 from services.local.triton_server import TritonServer
 from testkit.chaos.disk import SmallDisk
 from testkit.chaos.proxy import ProxyThread, TcpProxy
@@ -146,14 +145,14 @@ class ChaosStack:
             for section, fields in tree.items()
             for name, value in fields.items()
         }
-        servers = Stage(tuple(Part(s) for s in (self.kafka, self.redis, self._scorer)))
+        servers = StartStage(tuple(StackPart(s) for s in (self.kafka, self.redis, self._scorer)))
         own = [self._closer(), *(self._worker(n + 1) for n in range(self.options.workers))]
         self.supervisor = Supervisor(
             [
                 servers,
-                Task("topics", self._command((*_CLI, "topics", "create"), PROJECT_ROOT)),
-                Stage(tuple(Part(process) for process in own)),
-                Stage((Part(self._ingest(), may_end=True),)),
+                StartTask("topics", self._command((*_CLI, "topics", "create"), PROJECT_ROOT)),
+                StartStage(tuple(StackPart(process) for process in own)),
+                StartStage((StackPart(self._ingest(), may_end=True),)),
             ],
             say=self.say,
         )
@@ -257,11 +256,11 @@ class ChaosStack:
 
     # -- for the driver -----------------------------------------------------------------------
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> StackPart:
         """Return the part of this name."""
         return next(part for part in self.supervisor.parts if part.server.name == name)
 
-    def parts_of(self, kind: str) -> list[Part]:
+    def parts_of(self, kind: str) -> list[StackPart]:
         """Return the parts of a kind: every worker, or the one of that name."""
         return [
             part
@@ -269,7 +268,7 @@ class ChaosStack:
             if part.server.name == kind or part.server.name.startswith(f"{kind}-")
         ]
 
-    def signal(self, part: Part, number: signal.Signals) -> None:
+    def signal(self, part: StackPart, number: signal.Signals) -> None:
         """Send a signal to the part's whole process group."""
         if part.server.is_running:
             os.killpg(part.server.pid, number)

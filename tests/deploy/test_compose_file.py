@@ -11,8 +11,8 @@ from core.settings import HOSTNAME, Secret, Settings
 from services.cli.main import COMMANDS, load_command, run
 from services.local.child import Command, run_to_end
 from services.local.options import StackOptions
-from services.local.port_book import USUAL_PORTS
-from services.local.program import Program
+from services.local.ports import USUAL_PORTS
+from services.local.server import Program
 from services.local.stack import plan_stack
 from services.local.triton_server import DEFAULT_SERVER_PYTHON
 

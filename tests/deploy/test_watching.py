@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from services.local.child import Command, run_to_end
-from services.local.port_book import USUAL_PORTS
+from services.local.ports import USUAL_PORTS
 
 PAGES = {"triton": 8002, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
 """Metrics pages of what is not ours."""

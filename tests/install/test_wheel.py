@@ -21,7 +21,7 @@ import pytest
 
 from services.local.kafka_jars import are_cached, jars_folder
 from services.local.paths import DEFAULT_PATHS
-from services.local.setup import find_uv
+from services.local.setup import find_uv, installed_pythons
 from testkit.growth import CHECKOUT, GrowingTree
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -37,7 +37,8 @@ _IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 absent = set()
 for package in sys.argv[1:]:
-    for module in pkgutil.walk_packages([importlib.import_module(package).__path__[0]], package + "."):
+    places = list(importlib.import_module(package).__path__)
+    for module in pkgutil.walk_packages(places, package + "."):
         try:
             importlib.import_module(module.name)
         except ModuleNotFoundError as error:
@@ -48,13 +49,8 @@ print(json.dumps([len([name for name in sys.modules if name.split(".")[0] in sys
 
 def interpreters() -> dict[str, str]:
     """Return version -> program of the other Pythons that are installed on this machine."""
-    found: dict[str, str] = {}
-    for version in OTHERS:
-        words = [find_uv(), "python", "find", "--system", "--no-python-downloads", version]
-        asked = subprocess.run(words, capture_output=True, text=True, check=False)
-        if asked.returncode == 0:
-            found[version] = asked.stdout.strip()
-    return found
+    found = {version: installed_pythons(find_uv(), version) for version in OTHERS}
+    return {version: programs[0] for version, programs in found.items() if programs}
 
 
 @dataclass(frozen=True)
@@ -149,11 +145,12 @@ def test_the_wheel_holds_the_product_and_what_it_reads_and_no_more(wheel: Path) 
 
 
 def test_everything_works_in_an_empty_folder_with_its_defaults(
-    installed: Installed, request: pytest.FixtureRequest
+    installed: Installed, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = interpreters()
-    _tell(request, f"the wheel runs on {sys.version.split()[0]} and {[*found] or 'no other'}"
-          f"; not installed here: {sorted(set(OTHERS) - set(found)) or 'none'}")  # fmt: skip
+    with capsys.disabled():
+        ran, absent = [sys.version.split()[0], *found], set(OTHERS) - set(found)
+        sys.stdout.write(f"\nthe wheel runs on {', '.join(ran)}; not here: {sorted(absent)}\n")
     before = installed.expect(1, "doctor")
     assert "groundswell setup" in before
     assert "make " not in before
@@ -227,11 +224,3 @@ def test_other_pythons_run_it_too(
     assert json.loads((other.folder / "demo.json").read_text())["figures"]["faults"] == 0
     assert (home / "model_repository").is_dir()
     assert not (other.folder / ".groundswell").exists()
-
-
-def _tell(request: pytest.FixtureRequest, line: str) -> None:
-    """Print a line whatever is captured."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.ensure_newline()
-        reporter.write_line(line)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError
-from services.local.background import NotStarted, start_in_background, stop_stack
 from services.local.child import Command
 from services.local.paths import RuntimePaths
 from services.local.runfile import Run, read_run
+from services.local.runner import NotStarted, start_in_background, stop_stack
 from services.local.session import StackAlreadyRuns
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ import pytest
 from services.cli.main import run
 from services.local.doctor import Check, State, examine
 from services.local.paths import RuntimePaths
-from services.local.port_book import USUAL_PORTS
+from services.local.ports import USUAL_PORTS
 
 
 def checks_of(tmp_path: Path, server_python: Path | None = None) -> dict[str, Check]:

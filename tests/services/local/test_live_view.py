@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from services.local.live_view import one_line, render, sparkline
-from services.local.screen import save_picture
+from services.local.live_view import one_line, render, save_picture, sparkline
 from services.local.snapshot import PartLine, QueryLine, Snapshot, StageFlow, WindowLine
 
 NAMES = ("all", "flood", "energy prices", "a query with a rather long name", "rail", "vaccines")

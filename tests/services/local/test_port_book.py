@@ -4,16 +4,15 @@ import sys
 
 import pytest
 
-from services.local import port_book
-from services.local.port_book import PortBook
-from services.local.ports import any_free_port
+from services.local import ports
+from services.local.ports import PortBook, any_free_port
 
 
 @pytest.fixture
 def usual(monkeypatch: pytest.MonkeyPatch) -> int:
     """Return a free port that is the usual one of Kafka in this test."""
     port = any_free_port()
-    monkeypatch.setitem(port_book.USUAL_PORTS, "kafka", port)
+    monkeypatch.setitem(ports.USUAL_PORTS, "kafka", port)
     return port
 
 
@@ -28,7 +27,7 @@ def test_another_port_is_taken_when_somebody_listens_on_the_usual_one() -> None:
         socket.create_server(("127.0.0.1", 0)) as stranger,
     ):
         port = stranger.getsockname()[1]
-        patch.setitem(port_book.USUAL_PORTS, "kafka", port)
+        patch.setitem(ports.USUAL_PORTS, "kafka", port)
         assert PortBook().take("kafka") != port
 
 
@@ -43,9 +42,9 @@ def test_two_books_never_have_the_same_port_until_one_is_closed(usual: int) -> N
 def test_a_book_of_another_process_is_heeded_and_ends_with_it(usual: int) -> None:
     code = (
         "import sys\n"
-        "from services.local import port_book\n"
-        f"port_book.USUAL_PORTS['kafka'] = {usual}\n"
-        "book = port_book.PortBook()\n"
+        "from services.local import ports\n"
+        f"ports.USUAL_PORTS['kafka'] = {usual}\n"
+        "book = ports.PortBook()\n"
         "print(book.take('kafka'), flush=True)\n"
         "sys.stdin.read()\n"
     )
@@ -68,6 +67,6 @@ def test_a_lost_port_is_given_to_nobody_again_and_the_others_stay(usual: int) ->
 
 def test_no_preference_gives_any_free_port_and_uses_of_one_name_have_one_each() -> None:
     book = PortBook(usual=False)
-    ports = [book.take("worker", number) for number in range(8)]
-    assert len(set(ports)) == 8
-    assert not set(ports) & set(port_book.USUAL_PORTS.values())
+    taken = [book.take("worker", number) for number in range(8)]
+    assert len(set(taken)) == 8
+    assert not set(taken) & set(ports.USUAL_PORTS.values())

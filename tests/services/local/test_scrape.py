@@ -3,7 +3,7 @@ import math
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from services.local.ports import any_free_port
-from services.local.scrape import Recent, fetch_pages, parse_pages, quantile
+from services.local.scrape import RecentGrowth, fetch_pages, parse_pages, quantile
 
 
 def page_of(*counts: tuple[str, float]) -> str:
@@ -46,7 +46,7 @@ def test_a_quantile_above_the_last_edge_is_that_edge_and_none_without_samples() 
 
 
 def test_rates_look_back_over_the_span_only() -> None:
-    recent = Recent(span_s=10.0)
+    recent = RecentGrowth(span_s=10.0)
     for second in range(31):
         recent.note(second, {9110: {"posts": 100.0 * min(second, 20)}})
     assert recent.rate("posts") == 0.0
@@ -54,7 +54,7 @@ def test_rates_look_back_over_the_span_only() -> None:
 
 
 def test_a_process_that_started_again_does_not_make_a_rate_negative() -> None:
-    recent = Recent(span_s=10.0)
+    recent = RecentGrowth(span_s=10.0)
     for second, count in enumerate([0, 100, 200, 5, 105]):
         recent.note(second, {9110: {"posts": count}})
     assert recent.total("posts") == 305
@@ -62,14 +62,14 @@ def test_a_process_that_started_again_does_not_make_a_rate_negative() -> None:
 
 
 def test_one_look_gives_no_rate() -> None:
-    recent = Recent()
+    recent = RecentGrowth()
     assert recent.rate("posts") == 0.0
     recent.note(0.0, {9110: {"posts": 7}})
     assert recent.rate("posts") == 0.0
 
 
 def test_a_process_that_is_away_for_a_while_does_not_make_the_others_count_twice() -> None:
-    recent = Recent()
+    recent = RecentGrowth()
     recent.note(0.0, {9110: {"posts": 100}, 9111: {"posts": 50}})
     recent.note(1.0, {9111: {"posts": 60}})  # killed
     recent.note(2.0, {9110: {"posts": 5}, 9111: {"posts": 70}})  # back, from zero

@@ -12,11 +12,11 @@ import pytest
 from services.local.child import Child, Command
 from services.local.options import StackOptions
 from services.local.paths import RuntimePaths
-from services.local.program import Program
 from services.local.runfile import PartRun, ProcessIdentity, Run, identity_of, read_run, write_run
+from services.local.server import Program
 from services.local.session import Session, StackAlreadyRuns
 from services.local.stack import Stack
-from services.local.supervisor import Part, Stage
+from services.local.supervisor import StackPart, StartStage
 
 pytestmark = pytest.mark.integration
 
@@ -32,9 +32,10 @@ def options_in(folder: Path, *, fresh: bool = False) -> StackOptions:
 def two_sleepers(options: StackOptions) -> Stack:
     command = Command((sys.executable, "-S", "-c", SLEEPS))
     parts = tuple(
-        Part(Program(name, command, options.paths.state / name)) for name in ("kafka", "worker-1")
+        StackPart(Program(name, command, options.paths.state / name))
+        for name in ("kafka", "worker-1")
     )
-    return Stack(options, (Stage(parts),), {"GROUNDSWELL__REDIS__URL": "redis://x:1/0"}, {})
+    return Stack(options, (StartStage(parts),), {"GROUNDSWELL__REDIS__URL": "redis://x:1/0"}, {})
 
 
 def session_in(folder: Path, *, fresh: bool = False) -> Session:

@@ -5,10 +5,10 @@ import pytest
 
 from services.local.options import StackOptions
 from services.local.paths import RuntimePaths
-from services.local.port_book import USUAL_PORTS
+from services.local.ports import USUAL_PORTS
 from services.local.prometheus_server import AlertmanagerServer, alertmanager_program
 from services.local.stack import plan_stack
-from services.local.supervisor import Stage, Task
+from services.local.supervisor import StartStage, StartTask
 
 
 def options(tmp_path: Path, **asked: object) -> StackOptions:
@@ -18,7 +18,7 @@ def options(tmp_path: Path, **asked: object) -> StackOptions:
 def test_the_parts_come_up_in_the_order_in_which_they_need_each_other(tmp_path: Path) -> None:
     stack = plan_stack(options(tmp_path, workers=2, metrics_stack=False))
     order = [
-        step.name if isinstance(step, Task) else [part.server.name for part in step.parts]
+        step.name if isinstance(step, StartTask) else [part.server.name for part in step.parts]
         for step in stack.steps
     ]
     assert order == [
@@ -31,7 +31,7 @@ def test_the_parts_come_up_in_the_order_in_which_they_need_each_other(tmp_path: 
 
 def test_only_the_source_may_end(tmp_path: Path) -> None:
     stack = plan_stack(options(tmp_path))
-    stages = [step for step in stack.steps if isinstance(step, Stage)]
+    stages = [step for step in stack.steps if isinstance(step, StartStage)]
     assert [p.server.name for stage in stages for p in stage.parts if p.may_end] == ["ingest"]
 
 
@@ -112,9 +112,9 @@ def test_the_closer_is_told_where_alertmanager_is_and_a_setting_of_ones_own_wins
 def test_a_measured_rate_is_found_after_all_but_the_source_and_handed_to_it(tmp_path: Path) -> None:
     stack = plan_stack(options(tmp_path, metrics_stack=False, measured_rate=200.0))
     *_, before, measuring, last = stack.steps
-    assert isinstance(before, Stage)
-    assert isinstance(measuring, Task)
-    assert isinstance(last, Stage)
+    assert isinstance(before, StartStage)
+    assert isinstance(measuring, StartTask)
+    assert isinstance(last, StartStage)
     assert "worker-1" in [part.server.name for part in before.parts]
     assert (
         measuring.command.env["GROUNDSWELL__SCORER__URL"]

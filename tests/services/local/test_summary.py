@@ -5,8 +5,8 @@ import pytest
 from rich.console import Console
 
 from services.local.accounting import Accounting
-from services.local.cpu_meter import bottleneck
-from services.local.summary import Summary, render_summary
+from services.local.machine import bottleneck
+from services.local.summary import RunSummary, render_summary
 
 BOOKS = Accounting(
     accepted=1000,
@@ -19,7 +19,7 @@ BOOKS = Accounting(
     windows_closed=12,
     corrections=1,
 )
-SUMMARY = Summary(BOOKS, 9.0, 0.1, 0.4, {"triton": 1.5, "kafka": 0.2}, {"worker-1": 2})
+SUMMARY = RunSummary(BOOKS, 9.0, 0.1, 0.4, {"triton": 1.5, "kafka": 0.2}, {"worker-1": 2})
 
 
 def test_books_that_balance_have_no_fault() -> None:

@@ -10,20 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from services.local.backoff import Backoff
 from services.local.child import Command
 from services.local.ports import any_free_port, is_free
-from services.local.program import Program
 from services.local.runfile import start_time_of
-from services.local.server import ServerFailed
+from services.local.server import Program, ServerFailed
 from services.local.supervisor import (
-    Part,
     PartRefused,
     PartState,
-    Stage,
+    StackPart,
+    StartStage,
+    StartTask,
     StopRequested,
     Supervisor,
-    Task,
 )
 
 pytestmark = pytest.mark.integration
@@ -44,8 +42,8 @@ def program(tmp_path: Path, name: str, code: str, **options: object) -> Program:
     return Program(name, command, tmp_path / name, **options)  # type: ignore[arg-type]
 
 
-def quick_part(server: Program, **options: object) -> Part:
-    return Part(server, backoff=Backoff(first_s=0.02, seed=1), **options)  # type: ignore[arg-type]
+def quick_part(server: Program, **options: object) -> StackPart:
+    return StackPart(server, **options)  # type: ignore[arg-type]
 
 
 def watch_until(supervisor: Supervisor, reached: Callable[[], bool]) -> None:
@@ -57,7 +55,7 @@ def watch_until(supervisor: Supervisor, reached: Callable[[], bool]) -> None:
 
 def test_a_killed_part_is_started_again_and_the_others_are_left_alone(tmp_path: Path) -> None:
     parts = [quick_part(program(tmp_path, name, SLEEPS)) for name in ("one", "two")]
-    supervisor = Supervisor([Stage(tuple(parts))])
+    supervisor = Supervisor([StartStage(tuple(parts))])
     supervisor.bring_up()
     try:
         first, untouched = parts[0].server.pid, parts[1].server.pid
@@ -74,7 +72,7 @@ def test_taking_down_leaves_no_process_not_even_one_that_ignores_sigterm(tmp_pat
     deaf = program(tmp_path, "deaf", IGNORES_SIGTERM, stop_grace_s=0.2, ready=lambda: True)
     mother = program(tmp_path, "mother", HAS_A_CHILD)
     mother_log = tmp_path / "mother" / "mother.log"
-    supervisor = Supervisor([Stage((Part(deaf), Part(mother)))])
+    supervisor = Supervisor([StartStage((StackPart(deaf), StackPart(mother)))])
     supervisor.bring_up()
     watch_until(supervisor, lambda: mother_log.exists() and mother_log.read_text().endswith("\n"))
     pids = [deaf.pid, mother.pid, int(mother_log.read_text())]
@@ -96,7 +94,7 @@ def test_a_stage_starts_only_when_the_stage_before_is_ready(tmp_path: Path) -> N
         tmp_path, "needs-it", f"import os, sys\nif not os.path.exists({str(flag)!r}): sys.exit(9)\n"
         + SLEEPS,
     )  # fmt: skip
-    supervisor = Supervisor([Stage((Part(slow),)), Stage((Part(needs_it),))])
+    supervisor = Supervisor([StartStage((StackPart(slow),)), StartStage((StackPart(needs_it),))])
     try:
         supervisor.bring_up()
         assert needs_it.is_running
@@ -111,7 +109,7 @@ def test_a_part_that_ends_while_it_is_brought_up_is_reported_with_its_last_words
         tmp_path, "broken", "import sys; print('no such setting'); sys.exit(3)", ready=lambda: False
     )
     with pytest.raises(ServerFailed, match=r"(?s)broken ended with status 3.*no such setting"):
-        Supervisor([Stage((Part(broken),))]).bring_up()
+        Supervisor([StartStage((StackPart(broken),))]).bring_up()
 
 
 def test_a_part_that_may_end_stays_down_after_success_and_comes_back_after_failure(
@@ -123,7 +121,7 @@ def test_a_part_that_may_end_stays_down_after_success_and_comes_back_after_failu
         f"open({str(tried)!r}, 'w'); sys.exit(1)"
     )
     part = quick_part(program(tmp_path, "source", code, ready=lambda: True), may_end=True)
-    supervisor = Supervisor([Stage((part,))])
+    supervisor = Supervisor([StartStage((part,))])
     part.server.start()
     part.state = PartState.READY
     watch_until(supervisor, lambda: part.state is PartState.ENDED)
@@ -132,9 +130,9 @@ def test_a_part_that_may_end_stays_down_after_success_and_comes_back_after_failu
 
 def test_a_failing_task_stops_the_bring_up_with_its_output(tmp_path: Path) -> None:
     later = program(tmp_path, "later", SLEEPS)
-    task = Task("topics", Command((sys.executable, "-c", "import sys; sys.exit('no broker')")))
+    task = StartTask("topics", Command((sys.executable, "-c", "import sys; sys.exit('no broker')")))
     with pytest.raises(ServerFailed, match=r"(?s)topics failed with status 1.*no broker"):
-        Supervisor([task, Stage((Part(later),))]).bring_up()
+        Supervisor([task, StartStage((StackPart(later),))]).bring_up()
     assert not later.is_running
 
 
@@ -142,14 +140,14 @@ def test_what_a_task_found_is_said_and_otherwise_that_it_is_done() -> None:
     said: list[str] = []
     command = Command((sys.executable, "-c", "print('noise'); print('130 posts/s')"))
     Supervisor(
-        [Task("rate", command, speaks=True), Task("topics", command)], say=said.append
+        [StartTask("rate", command, speaks=True), StartTask("topics", command)], say=said.append
     ).bring_up()
     assert said == ["130 posts/s", "topics: done"]
 
 
 def test_a_stop_asked_for_during_the_bring_up_ends_it(tmp_path: Path) -> None:
     never_ready = program(tmp_path, "never-ready", SLEEPS, ready=lambda: False)
-    supervisor = Supervisor([Stage((Part(never_ready),))])
+    supervisor = Supervisor([StartStage((StackPart(never_ready),))])
     supervisor._on_tick = supervisor.request_stop  # the signal arrives in the first turn
     with pytest.raises(StopRequested):
         supervisor.bring_up()
@@ -191,7 +189,7 @@ LISTENS = (
 )
 
 
-def listener(tmp_path: Path, name: str, port: int, *told: int) -> Part:
+def listener(tmp_path: Path, name: str, port: int, *told: int) -> StackPart:
     """Return a part that listens on a port, and is told of others as words of its command."""
     words = (sys.executable, "-S", "-c", LISTENS, str(port), *map(str, told))
     server = Program(
@@ -208,15 +206,15 @@ class Planner:
         self.ports = {name: any_free_port() for name in ("server", "client", "third")}
         self.lost: list[int] = []
 
-    def steps(self) -> list[Stage]:
+    def steps(self) -> list[StartStage]:
         server, client, third = self.ports.values()
         return [
-            Stage((listener(self.tmp_path, "server", server),)),
-            Stage((listener(self.tmp_path, "client", client, server),)),
-            Stage((listener(self.tmp_path, "third", third),)),
+            StartStage((listener(self.tmp_path, "server", server),)),
+            StartStage((listener(self.tmp_path, "client", client, server),)),
+            StartStage((listener(self.tmp_path, "third", third),)),
         ]
 
-    def replan(self, lost: int) -> list[Stage]:
+    def replan(self, lost: int) -> list[StartStage]:
         self.lost.append(lost)
         name = next(name for name, port in self.ports.items() if port == lost)
         self.ports[name] = any_free_port()
@@ -315,7 +313,7 @@ def test_without_a_planner_a_lost_port_is_an_error_with_the_parts_own_words(tmp_
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         part = listener(tmp_path, "server", stranger.getsockname()[1])
         with pytest.raises(ServerFailed, match=r"(?s)server ended with status 1.*in use"):
-            Supervisor([Stage((part,))]).bring_up()
+            Supervisor([StartStage((part,))]).bring_up()
 
 
 REFUSES = (
@@ -330,14 +328,14 @@ def test_wrong_use_ends_the_stack_with_its_message(
 ) -> None:
     part = quick_part(program(tmp_path, name, REFUSES, ready=lambda: False), may_end=may_end)
     with pytest.raises(PartRefused, match=rf"^{name}: worker.group = 7: expected text$"):
-        Supervisor([Stage((part,))]).bring_up()
+        Supervisor([StartStage((part,))]).bring_up()
 
 
 def test_wrong_use_later_ends_the_stack_too_and_nothing_is_started_again(tmp_path: Path) -> None:
     flag = tmp_path / "changed"
     code = f"import os, time\nwhile not os.path.exists({str(flag)!r}): time.sleep(0.02)\n" + REFUSES
     part = quick_part(program(tmp_path, "closer", code))
-    supervisor = Supervisor([Stage((part,))])
+    supervisor = Supervisor([StartStage((part,))])
     supervisor.bring_up()
     flag.touch()
     with pytest.raises(PartRefused, match="expected text"):
