@@ -322,6 +322,10 @@ class Metrics:
             "window_mix_posts", "Posts in the last closed pane by source, language, topic, stratum",
             "query", "by", "value",
         )  # fmt: skip
+        self.window_counter = self._gauge(
+            "window_counter", "A counter without a metric of its own, sum in the last closed pane",
+            "query", "counter",
+        )  # fmt: skip
         self.window_authors = self._gauge(
             "window_authors", "Unique authors in the last closed pane", "query"
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # numpy is the caller's; core itself stays without it
 class ScoreBatch:
     """Scores of a batch of posts, column by column; row i belongs to the i-th text.
 
-    `B` posts, `C` classes of a head in the order of `core.labels.HEADS`.
+    `B` posts, `C` classes of a head in the order of `core.heads.HEADS`.
 
     Attributes:
         model_version: which model made them; goes on every scored post.

@@ -36,7 +36,7 @@ class Correction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the probabilities of one head spread over the true classes.
 
     Attributes:
-        labels: classes, in the order of `core.labels.HEADS`.
+        labels: classes, in the order of `core.heads.HEADS`.
         blocks: block of each class, from 0 without gaps. Classes that too few held-out posts had
             share a block: only the blocks' shares are corrected, and inside one the expected mix
             stays. Usually each class is its own.

@@ -127,7 +127,7 @@ class ScoredPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_fiel
         event_at: claimed time clamped to [ingested - 24 h, ingested + 60 s], else ingest time.
         model_version: which model scored it.
         rated: False if the model abstained; the post then counts in volume only.
-        scores: head -> probabilities in micro-units, classes ordered as in `core.labels.HEADS`.
+        scores: head -> probabilities in micro-units, classes ordered as in `core.heads.HEADS`.
         queries: names of the queries it matches, `all` first.
         pane_start: start of the pane it fell in; None for an edit, which stays in its post's pane.
         stratum: `source|language|topic`, each from a bounded set.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from core.errors import InvalidAnswer
-from core.labels import HEADS, INDEPENDENT
+from core.heads import HEADS, INDEPENDENT
 from core.ports import ScoreBatch, Scorer
 from testkit.scorers.nonsense import ANSWER_KINDS, ROW_KINDS, Answer, spoil_rows
 

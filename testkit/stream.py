@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from core.codec import scored_post_decoder
 from core.errors import BrokerUnavailable
-from core.labels import HEADS
 from core.schemas import ScoredPost
 from stream.worker.flows import Engine, FlowKey
 from stream.worker.outlets import OutRecord
 from stream.worker.ports import Steering
+from testkit.counters import further
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,9 @@ def decode_scored(values: Iterable[bytes]) -> list[ScoredPost]:
     return list({(post.source, post.id): post for post in posts}.values())
 
 
+_KNOWN = ("posts", "rated", "sentiment_sum", "sentiment_square", "near_duplicates")
+
+
 def count_plainly(posts: Iterable[ScoredPost]) -> dict[tuple[str, int], dict[str, int]]:
     """Return (query, pane start in s) -> counters, one post after the other.
 
@@ -131,20 +134,16 @@ def count_plainly(posts: Iterable[ScoredPost]) -> dict[tuple[str, int], dict[str
             _bump(counters, "posts", 1)
             if post.near_duplicate:
                 _bump(counters, "near_duplicates", 1)
+            others = further(_KNOWN, post.rated, post.scores, post.near_duplicate)
+            for name, number in others.items():
+                _bump(counters, name, number)
             if not post.rated:
                 continue
             _bump(counters, "rated", 1)
-            negative, neutral, positive = post.scores["sentiment"]
+            negative, _, positive = post.scores["sentiment"]
             value = positive - negative
             _bump(counters, "sentiment_sum", value)
             _bump(counters, "sentiment_square", (value * value + 500_000) // 1_000_000)
-            for label, score in zip(HEADS["sentiment"], (negative, neutral, positive), strict=True):
-                _bump(counters, f"sentiment_{label}", score)
-            for head in ("emotion", "participation", "problem"):
-                if head in post.scores:
-                    _bump(counters, f"{head}_posts", 1)
-                    for label, score in zip(HEADS[head], post.scores[head], strict=True):
-                        _bump(counters, f"{head}_{label}", score)
     return windows
 
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from core.labels import HEADS
+from core.heads import HEADS
 from core.settings import ScorerSettings
 from evaluation.alerts.labelled import STREAMS, read_rows
 from models.scorers.openvino_scorer import FIRST_VERSION

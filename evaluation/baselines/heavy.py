@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
-from core.labels import PARTICIPATION
+from core.heads import PARTICIPATION
 from evaluation.baselines.language_model import LabelModel, LanguageModelSettings
 from evaluation.baselines.prompts import BINARY, DIRECT, LEVEL, Question
 from evaluation.baselines.sequence import SequenceClassifier, SequenceSettings

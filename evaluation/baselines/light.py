@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.labels import PARTICIPATION
+from core.heads import PARTICIPATION
 from evaluation.baselines import centroid, frozen
 from evaluation.baselines.embedding import embed
 from evaluation.baselines.excerpts import passages

@@ -20,7 +20,7 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from core.labels import PARTICIPATION
+from core.heads import PARTICIPATION
 from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
 from models.encoder.anchors import FOLDS
 from models.encoder.config import uncalibrated

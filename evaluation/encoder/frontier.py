@@ -23,7 +23,7 @@ import typer
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
-from core.labels import EMOTION, PARTICIPATION, SENTIMENT
+from core.heads import EMOTION, PARTICIPATION, SENTIMENT
 from core.ports import ScoreBatch
 from evaluation.encoder.bench_model import cached_share
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measure, Measured, Rows, bootstrap

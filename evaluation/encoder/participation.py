@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.labels import PARTICIPATION
+from core.heads import PARTICIPATION
 from evaluation.baselines.linear import tfidf, tfidf_layered
 from evaluation.encoder import published
 from evaluation.encoder.bootstrap import Measure

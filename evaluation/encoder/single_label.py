@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.labels import EMOTION, SENTIMENT
+from core.heads import EMOTION, SENTIMENT
 from evaluation.baselines.linear import tfidf
 from evaluation.encoder import published
 from evaluation.encoder.bootstrap import Measure

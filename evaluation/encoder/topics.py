@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.labels import TOPICS
+from core.heads import TOPICS
 from evaluation.baselines.embedding import embed
 from evaluation.baselines.linear import tfidf_tags
 from evaluation.encoder.bootstrap import Measure

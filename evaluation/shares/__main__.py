@@ -14,7 +14,7 @@ import numpy as np
 import typer
 
 from core.errors import ConfigError, GroundswellError
-from core.labels import HEADS
+from core.heads import HEADS
 from core.quantification import CORRECTIONS_FILE, Correction, Corrections, load_corrections
 from evaluation.encoder.__main__ import PACKAGES, write_all
 from evaluation.encoder.bootstrap import Measured

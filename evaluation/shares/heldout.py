@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.labels import HEADS
+from core.heads import HEADS
 from evaluation.encoder.decisions import layered
 from evaluation.encoder.scoring import Score, score_all
 from evaluation.shares.windows import Labelled, Target

@@ -1,19 +1,23 @@
 """What describes a trained post encoder: the file `config.json` beside its weights."""
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from core.labels import HEADS, INDEPENDENT, ORDERED
+from core.heads import HEADS, SPECS, HeadKind
 
 CONFIG_FILE = "config.json"
+_ACTIVATIONS: Final = {
+    HeadKind.EXCLUSIVE: "softmax",
+    HeadKind.SEVERAL: "sigmoid",
+    HeadKind.ORDERED: "ordinal",
+}
 
 
 def activation_of(head: str) -> str:
     """How the logits of a head of ours are squashed."""
-    if head in INDEPENDENT:
-        return "sigmoid"
-    return "ordinal" if head in ORDERED else "softmax"
+    return _ACTIVATIONS[SPECS[head].kind]
 
 
 def logit_count(classes: int, activation: str) -> int:

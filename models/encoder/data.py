@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from core.errors import ConfigError
-from core.labels import EMOTION, PARTICIPATION, SENTIMENT, TOPICS
+from core.heads import EMOTION, PARTICIPATION, SENTIMENT, TOPICS
 
 csv.field_size_limit(16 * 1024 * 1024)
 
@@ -58,7 +58,7 @@ class TaggedTexts:
 
 @dataclass(frozen=True, slots=True)
 class ParticipationTexts:
-    """Excerpts with their level (an index into `core.labels.PARTICIPATION`).
+    """Excerpts with their level (an index into `core.heads.PARTICIPATION`).
 
     `originals` has the whole message, or the excerpt where there is none (rewritten rows);
     `sources` has one of `SOURCES`' values.

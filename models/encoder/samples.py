@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
-from core.labels import HEADS, PARTICIPATION
+from core.heads import HEADS, PARTICIPATION
 from models.encoder import data as datasets
 from models.encoder.anchors import participation_split
 from models.encoder.config import activation_of

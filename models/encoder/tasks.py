@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from core.labels import TOPICS
+from core.heads import TOPICS
 from models.encoder import data as datasets
 from models.encoder.anchors import participation_split
 from models.encoder.data import CROWD, LabelledTexts, ParticipationTexts, TaggedTexts
@@ -108,8 +108,8 @@ TASKS: Final = {
 
 
 def heads_of(tasks: tuple[str, ...]) -> tuple[str, ...]:
-    """The heads that these tasks teach, in the order of `core.labels.HEADS`."""
-    from core.labels import HEADS
+    """The heads that these tasks teach, in the order of `core.heads.HEADS`."""
+    from core.heads import HEADS
 
     taught = set(tasks)
     if taught & {"participation"}:

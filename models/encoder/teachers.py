@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from core.labels import PARTICIPATION
+from core.heads import PARTICIPATION
 from models.encoder.neighbours import neighbour_scores
 from models.encoder.refit import fit_linear
 from models.encoder.tasks import MAX_GATE_BALANCE

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InvalidAnswer
-from core.labels import HEADS, INDEPENDENT
+from core.heads import HEADS, INDEPENDENT
 from core.ports import ScoreBatch
 
 RANGE_TOLERANCE: Final = 1e-6

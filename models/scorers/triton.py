@@ -14,7 +14,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from core.errors import InvalidAnswer, ScorerRefused, ScorerTimedOut, ScorerUnavailable
-from core.labels import HEADS
+from core.heads import HEADS
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings
 from models.scorers.edge import MAX_VERSION_CHARS, Asked, checked, joined, shown
@@ -52,7 +52,7 @@ class _Served:
     """What the server says of the model: asked once per connection.
 
     Attributes:
-        heads: The heads among the model's outputs, in the order of `core.labels`.
+        heads: The heads among the model's outputs, in the order of `core.heads`.
         max_batch: How many posts it takes in one request.
         version: What MODEL_VERSION has to be; "" where the configuration does not tell. One
             configuration serves all versions of a model, so of one that we choose it tells nothing.

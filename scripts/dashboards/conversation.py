@@ -12,7 +12,18 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard, stat, timeseries
 from grafana_foundation_sdk.models import dashboard as models
 
-from core.labels import PARTICIPATION
+from dashboards.head_panels import (
+    CHOSEN,
+    MOST,
+    counters,
+    emotions,
+    mobilisation,
+    other_heads,
+    participation,
+    problem,
+    ready,
+    sentiments,
+)
 from dashboards.names import METRICS, name_of, series
 from dashboards.shapes import (
     COUNT,
@@ -23,13 +34,9 @@ from dashboards.shapes import (
     lines,
     number,
 )
-from stream.windows.summary import MIN_PARTICIPATION_POSTS
 
 CONFIDENCE: Final = 1.96
 """Standard errors on either side of a mean that hold it 95 times of a hundred."""
-
-READY: Final = "intention"
-"""Level of participation from which on people say that they will act, or do."""
 
 ANNOTATION_FORMAT: Final = {
     "titleFormat": "{{kind}} {{direction}}",
@@ -38,9 +45,7 @@ ANNOTATION_FORMAT: Final = {
     "step": "15s",
 }
 
-_CHOSEN: Final = 'query="$query"'
 _NAMED: Final = 'query!="all"'
-_MOST: Final = 10
 
 
 def posts() -> stat.Panel:
@@ -48,7 +53,7 @@ def posts() -> stat.Panel:
         "Posts in the last pane",
         "Of the chosen query.",
         COUNT,
-        (series(METRICS.window_posts, _CHOSEN), ""),
+        (series(METRICS.window_posts, CHOSEN), ""),
         span=6,
     )
 
@@ -58,7 +63,7 @@ def authors() -> stat.Panel:
         "Authors in the last pane",
         "Unique, estimated to 0.8 %.",
         COUNT,
-        (series(METRICS.window_authors, _CHOSEN), ""),
+        (series(METRICS.window_authors, CHOSEN), ""),
         span=6,
     )
 
@@ -68,7 +73,7 @@ def mood() -> stat.Panel:
         "Sentiment of the last pane",
         "Mean of rated posts, from -1 to 1.",
         COUNT,
-        (series(METRICS.window_sentiment, _CHOSEN), ""),
+        (series(METRICS.window_sentiment, CHOSEN), ""),
         span=6,
     )
 
@@ -88,8 +93,8 @@ def volume() -> timeseries.Panel:
         "Volume",
         "Posts and unique authors in each pane of the chosen query.",
         COUNT,
-        (series(METRICS.window_posts, _CHOSEN), "posts"),
-        (series(METRICS.window_authors, _CHOSEN), "authors"),
+        (series(METRICS.window_posts, CHOSEN), "posts"),
+        (series(METRICS.window_authors, CHOSEN), "authors"),
         span=12,
     )
 
@@ -97,16 +102,16 @@ def volume() -> timeseries.Panel:
 def busiest() -> timeseries.Panel:
     return lines(
         "Busiest queries",
-        f"Posts in each pane of the {_MOST} queries that have most now.",
+        f"Posts in each pane of the {MOST} queries that have most now.",
         COUNT,
-        (f"topk({_MOST}, {series(METRICS.window_posts, _NAMED)})", "{{query}}"),
+        (f"topk({MOST}, {series(METRICS.window_posts, _NAMED)})", "{{query}}"),
         span=12,
     )
 
 
 def sentiment() -> timeseries.Panel:
-    mean = series(METRICS.window_sentiment, _CHOSEN)
-    half = f"{CONFIDENCE} * {series(METRICS.window_sentiment_stderr, _CHOSEN)}"
+    mean = series(METRICS.window_sentiment, CHOSEN)
+    half = f"{CONFIDENCE} * {series(METRICS.window_sentiment_stderr, CHOSEN)}"
     panel = lines(
         "Sentiment with confidence band",
         "Mean sentiment, and the band that holds it 95 times of a hundred. Bands that do not "
@@ -141,39 +146,23 @@ def moods() -> timeseries.Panel:
     mean = series(METRICS.window_sentiment, _NAMED)
     return lines(
         "Sentiment of the busiest queries",
-        f"Mean sentiment of the {_MOST} queries that have most posts now.",
+        f"Mean sentiment of the {MOST} queries that have most posts now.",
         COUNT,
         (
-            f"{mean} and on (query) topk({_MOST}, {series(METRICS.window_posts, _NAMED)})",
+            f"{mean} and on (query) topk({MOST}, {series(METRICS.window_posts, _NAMED)})",
             "{{query}}",
         ),
         span=12,
     )
 
 
-def _shares(title: str, why: str, head: str) -> timeseries.Panel:
-    selected = series(METRICS.window_share, f'{_CHOSEN}, head="{head}"')
-    panel = lines(title, why, SHARE, (selected, "{{label}}"), span=12, stacked=True)
-    return panel.min(0).max(1)
-
-
-def sentiments() -> timeseries.Panel:
-    return _shares("Sentiment classes", "Expected share of each class.", "sentiment")
-
-
-def emotions() -> timeseries.Panel:
-    return _shares(
-        "Emotions", "Expected share of each class; empty if the model has no such head.", "emotion"
-    )
-
-
 def _mix(title: str, by: str) -> timeseries.Panel:
-    selected = series(METRICS.window_mix_posts, f'{_CHOSEN}, by="{by}"')
+    selected = series(METRICS.window_mix_posts, f'{CHOSEN}, by="{by}"')
     return lines(
         title,
-        f"Posts of each pane of the chosen query by {by}; the {_MOST} largest.",
+        f"Posts of each pane of the chosen query by {by}; the {MOST} largest.",
         COUNT,
-        (f"topk({_MOST}, {selected})", "{{value}}"),
+        (f"topk({MOST}, {selected})", "{{value}}"),
         span=6,
         stacked=True,
     )
@@ -195,70 +184,12 @@ def strata() -> timeseries.Panel:
     return _mix("Strata", "stratum")
 
 
-def _of_groups(shares: str) -> str:
-    """Return shares only where the pane has posts enough; the exporter holds to it as well."""
-    return f"{shares} and on (query) {name_of(METRICS.window_posts)} >= {MIN_PARTICIPATION_POSTS}"
-
-
-def participation() -> timeseries.Panel:
-    selected = series(METRICS.window_share, f'{_CHOSEN}, head="participation", label!="none"')
-    return lines(
-        "Participation",
-        "Expected share of posts at each level of taking part in collective action. Shown for "
-        f"panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
-        SHARE,
-        (_of_groups(selected), "{{label}}"),
-        span=12,
-    )
-
-
-def mobilisation() -> timeseries.Panel:
-    return lines(
-        "Mobilisation curve",
-        "Expected share of posts at a level of taking part or beyond: from seeing a problem to "
-        f"acting. Shown for panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
-        SHARE,
-        *(
-            (
-                _of_groups(series(METRICS.window_mobilisation, f'{_CHOSEN}, level="{level}"')),
-                f"{level.replace('_', ' ')} or beyond" if level != PARTICIPATION[-1] else level,
-            )
-            for level in PARTICIPATION[1:]
-        ),
-        span=12,
-    )
-
-
-def ready() -> timeseries.Panel:
-    selected = series(METRICS.window_mobilisation, f'level="{READY}"')
-    return lines(
-        "Ready to take part, by query",
-        f"Expected share of posts at *{READY}* or beyond, of the {_MOST} queries where it is "
-        f"largest. Shown for panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
-        SHARE,
-        (f"topk({_MOST}, {_of_groups(selected)})", "{{query}}"),
-        span=12,
-    )
-
-
-def problem() -> timeseries.Panel:
-    selected = series(METRICS.window_share, f'{_CHOSEN}, head="problem"')
-    return lines(
-        "Collective problem",
-        "Expected share of posts that speak of a problem shared by many. Shown for panes of at "
-        f"least {MIN_PARTICIPATION_POSTS} posts only.",
-        SHARE,
-        (_of_groups(selected), "speaks of one"),
-        span=12,
-    )
-
-
 def copies() -> timeseries.Panel:
     return lines(
         "Copied text",
         "Share of posts that repeat another of the same source, to the letter or nearly.",
         SHARE,
-        (series(METRICS.window_near_duplicate_share, _CHOSEN), "{{query}}"),
+        (series(METRICS.window_near_duplicate_share, CHOSEN), "{{query}}"),
         span=12,
     )
 
@@ -266,9 +197,9 @@ def copies() -> timeseries.Panel:
 def most_copied() -> timeseries.Panel:
     return lines(
         "Most copied queries",
-        f"Share of copies in the {_MOST} queries where it is largest.",
+        f"Share of copies in the {MOST} queries where it is largest.",
         SHARE,
-        (f"topk({_MOST}, {series(METRICS.window_near_duplicate_share, _NAMED)})", "{{query}}"),
+        (f"topk({MOST}, {series(METRICS.window_near_duplicate_share, _NAMED)})", "{{query}}"),
         span=12,
     )
 
@@ -280,6 +211,7 @@ ROWS: Final = {
     "Mix": (languages, sources, topics, strata),
     "Participation": (mobilisation, participation, ready, problem),
     "Copies": (copies, most_copied),
+    "Further": (other_heads, counters),
 }
 """Row -> its panels, from left to right."""
 
@@ -305,7 +237,7 @@ def _shifts() -> dashboard.AnnotationQuery:
         .datasource(SOURCE)
         .enable(True)
         .icon_color("red")
-        .expr(series(METRICS.shift_firing, _CHOSEN))
+        .expr(series(METRICS.shift_firing, CHOSEN))
     )
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from core.clock import epoch_ms
 from core.codec import post_decoder, scored_post_decoder
 from core.errors import DecodeError, TransientError
-from core.labels import HEADS
+from core.heads import HEADS
 from core.logs import get_logger
 from core.schemas import MICRO, Alert, ExamplePost, ScoredPost, Term
 from core.settings import KafkaSettings

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Annotated, Final, Literal, TypeAlias
+from typing import IO, Annotated, Final
 
 import msgspec
 import typer
@@ -19,7 +19,7 @@ from rich.table import Table
 
 from core.clock import epoch_ms, from_epoch_ms
 from core.errors import StoreUnavailable
-from core.labels import HEADS, PARTICIPATION
+from core.heads import COUNTED, HEADS, PARTICIPATION
 from core.settings import Settings
 from core.suggest import did_you_mean
 from services.bootstrap import make_store
@@ -34,10 +34,17 @@ from stream.windows.summary import Summary, sliding, summarise
 
 app = typer.Typer(name="windows", help="Show, dump and repair windows.", no_args_is_help=True)
 
-Shares: TypeAlias = Literal["sentiment", "emotion", "participation", "problem", "mobilisation"]
+SHARES: Final = (*(head.name for head in COUNTED), "mobilisation")
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "": 1}
+
+
+def _known_head(name: str) -> str:
+    """Return the name of a head that panes count, or `mobilisation`."""
+    if name not in SHARES:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(SHARES)}")
+    return name
 
 
 def duration_s(text: str) -> int:
@@ -81,7 +88,10 @@ def show(
     window: Annotated[
         str, typer.Option(help="Length of a window: 90s, 5m, 2h; a multiple of the pane.")
     ] = "",
-    head: Annotated[Shares, typer.Option(help="Whose shares are shown.")] = "sentiment",
+    head: Annotated[
+        str,
+        typer.Option(callback=_known_head, help=f"Whose shares are shown: {', '.join(SHARES)}."),
+    ] = "sentiment",
 ) -> None:
     """Show the last windows of a query: posts, authors, mean sentiment with its standard error.
 

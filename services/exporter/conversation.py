@@ -75,6 +75,10 @@ class Exporter:
                 (metrics.window_mobilisation, (query, level), share)
                 for level, share in summary.mobilisation.items()
             )
+            values.extend(
+                (metrics.window_counter, (query, name), value)
+                for name, value in summary.others.items()
+            )
             if summary.posts > 0:
                 copies = summary.near_duplicates / summary.posts
                 values.append((metrics.window_near_duplicate_share, (query,), copies))

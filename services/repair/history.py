@@ -16,7 +16,7 @@ import numpy as np
 from core.clock import epoch_ms
 from core.codec import post_event_decoder, scored_post_decoder
 from core.errors import DecodeError
-from core.labels import HEADS
+from core.heads import HEADS
 from core.schemas import PostEvent, ScoredPost
 from services.kafka_client.messages import Record
 from stream.store.increments import CountedPost

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import FatalError
-from core.labels import HEADS, TOPICS
+from core.heads import HEADS, TOPICS
 from core.ports import ScoreBatch
 from core.schemas import MICRO
-from stream.windows.layout import INDEX, STRATUM_WIDTH, WIDTH
 from stream.windows.records import QueryIncrement
+from stream.windows.layout import (
+    COUNTERS,
+    HEAD_COLUMNS,
+    INDEX,
+    ROWS,
+    STRATUM_WIDTH,
+    WIDTH,
+    CountedPosts,
+)
 from stream.windows.strata import MIN_TOPIC_MICRO, NO_TOPIC
 
 Ints = NDArray[np.int64]
-
-_SENTIMENT_AT: Final = INDEX["sentiment_negative"]
-_COUNTED_HEADS: Final = {
-    "emotion": INDEX["emotion_posts"],
-    "participation": INDEX["participation_posts"],
-    "problem": INDEX["problem_posts"],
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,31 +105,26 @@ def _topics(heads: dict[str, Ints], rated: NDArray[np.bool_]) -> list[str]:
 def counter_matrix(scores: MicroScores, near_duplicates: Sequence[bool] = ()) -> Ints:
     """Return (B, W): what each post adds to the counters of every query it matches.
 
-    Sentiment is positive less negative, in [-1, 1]; its square is rounded to micro-units of the
-    square. Posts that the model abstained on count as posts, perhaps as copies, and nothing else.
+    Posts that the model abstained on count as posts, perhaps as copies, and nothing else.
 
     Args:
-        scores: of the posts.
+        scores: The scores of the posts.
         near_duplicates: (B,) whether each was marked as a copy; empty is none.
     """
-    size = len(scores.rated)
-    matrix = np.zeros((size, WIDTH), dtype=np.int64)
-    matrix[:, INDEX["posts"]] = 1
-    if near_duplicates:
-        matrix[:, INDEX["near_duplicates"]] = near_duplicates
     rated = scores.rated.astype(np.int64)
-    matrix[:, INDEX["rated"]] = rated
-    if "sentiment" in scores.heads:
-        probabilities = scores.heads["sentiment"] * rated[:, None]
-        sentiment = probabilities[:, 2] - probabilities[:, 0]
-        matrix[:, INDEX["sentiment_sum"]] = sentiment
-        matrix[:, INDEX["sentiment_square"]] = (sentiment * sentiment + MICRO // 2) // MICRO
-        matrix[:, _SENTIMENT_AT : _SENTIMENT_AT + 3] = probabilities
-    for head, at in _COUNTED_HEADS.items():
+    copies = np.asarray(near_duplicates, np.int64) if len(near_duplicates) else 0
+    posts = CountedPosts(rated, scores.heads, copies)
+    matrix = np.zeros((len(rated), WIDTH), dtype=np.int64)
+    for row in ROWS:
+        added = row.adds(posts)
+        matrix[:, INDEX[row.name]] = added * rated if row.of == "rated" else added
+    for head, at in HEAD_COLUMNS.items():
         if head in scores.heads:
             probabilities = scores.heads[head] * rated[:, None]
-            matrix[:, at] = rated
-            matrix[:, at + 1 : at + 1 + probabilities.shape[1]] = probabilities
+            if COUNTERS[at] == f"{head}_posts":
+                matrix[:, at] = rated
+                at += 1
+            matrix[:, at : at + probabilities.shape[1]] = probabilities
     return matrix
 
 

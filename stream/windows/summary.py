@@ -7,28 +7,22 @@ sliding windows are sums of panes, made when they are asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import sqrt
 from typing import Final
 
 from core.clock import from_epoch_ms
-from core.labels import HEADS, INDEPENDENT, PARTICIPATION
+from core.heads import COUNTED, INDEPENDENT, PARTICIPATION, SPECS, HeadSpec
 from core.schemas import MICRO, Stratum, Window
-from stream.windows.layout import COUNTERS, add_into, cap_strata, named
+from stream.windows.layout import ROWS, add_into, cap_strata, named
 from stream.windows.records import PaneSum
 
-SHARE_HEADS: Final = tuple(
-    head for head, labels in HEADS.items() if all(f"{head}_{x}" in COUNTERS for x in labels)
-)
-"""Heads whose classes a pane counts."""
-
-MIN_PARTICIPATION_POSTS: Final = 20
+MIN_PARTICIPATION_POSTS: Final = SPECS["participation"].least_posts
 """Participation is a matter of groups: of smaller ones nothing is said, to nobody. Here, where
 numbers for people are made, so that no reader of panes can forget it."""
 
-OF_GROUPS: Final = frozenset({"participation", "problem"})
-"""Heads that are about taking part."""
+_SHOWN: Final = {"posts", "rated", "sentiment_sum", "sentiment_square", "near_duplicates"}
 
 
 def to_window(
@@ -59,8 +53,9 @@ class Summary:
         sentiment: mean in [-1, 1]; None without rated posts.
         stderr: standard error of that mean; None below two rated posts.
         shares: head -> class -> expected share in [0, 1]; a head that scored nothing is absent, and
-            so are those of `OF_GROUPS` in a window with fewer than `MIN_PARTICIPATION_POSTS`.
+            so is one in a window with fewer posts than its `least_posts`.
         near_duplicates: posts that ingest marked as copies.
+        others: counter -> its sum, of the counters that none of the numbers above shows.
     """
 
     posts: int
@@ -70,6 +65,7 @@ class Summary:
     stderr: float | None
     shares: dict[str, dict[str, float]]
     near_duplicates: int = 0
+    others: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
     def mobilisation(self) -> dict[str, float]:
@@ -113,11 +109,16 @@ def summarise(counters: Mapping[str, int], authors: int = 0) -> Summary:
         sentiment=counters.get("sentiment_sum", 0) / MICRO / rated if rated > 0 else None,
         stderr=_standard_error(counters, rated),
         shares={
-            head: row
-            for head in SHARE_HEADS
-            if is_shown(counters, head) and (row := _shares(counters, head))
+            head.name: row
+            for head in COUNTED
+            if is_shown(counters, head.name) and (row := _shares(counters, head))
         },
         near_duplicates=counters.get("near_duplicates", 0),
+        others={
+            row.name: counters.get(row.name, 0) / (MICRO if row.unit == "micro" else 1)
+            for row in ROWS
+            if row.name not in _SHOWN
+        },
     )
 
 
@@ -126,11 +127,8 @@ def is_shown(counters: Mapping[str, int], head: str) -> bool:
 
     Posts that the head did not score are no cover for those that it did.
     """
-    if head not in OF_GROUPS:
-        return True
-    return min(counters.get("posts", 0), counters.get(f"{head}_posts", 0)) >= (
-        MIN_PARTICIPATION_POSTS
-    )
+    least = SPECS[head].least_posts
+    return not least or min(counters.get("posts", 0), counters.get(f"{head}_posts", 0)) >= least
 
 
 def _standard_error(counters: Mapping[str, int], rated: int) -> float | None:
@@ -146,10 +144,11 @@ def _standard_error(counters: Mapping[str, int], rated: int) -> float | None:
     return sqrt(spread / (rated - 1)) / rated / MICRO
 
 
-def _shares(counters: Mapping[str, int], head: str) -> dict[str, float]:
-    sums = {label: counters.get(f"{head}_{label}", 0) for label in HEADS[head]}
-    # Classes that do not exclude one another need not add up to the posts.
-    whole = counters.get(f"{head}_posts", 0) * MICRO if head in INDEPENDENT else sum(sums.values())
+def _shares(counters: Mapping[str, int], head: HeadSpec) -> dict[str, float]:
+    sums = {label: counters.get(f"{head.name}_{label}", 0) for label in head.labels}
+    whole = sum(sums.values())
+    if head.name in INDEPENDENT:  # its classes need not add up to the posts
+        whole = counters.get(f"{head.name}_posts", 0) * MICRO
     return {label: value / whole for label, value in sums.items()} if whole > 0 else {}
 
 

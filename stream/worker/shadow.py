@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from core.clock import Clock
 from core.errors import GroundswellError, InvalidAnswer
-from core.labels import INDEPENDENT
+from core.heads import INDEPENDENT
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.ports import ScoreBatch, Scorer

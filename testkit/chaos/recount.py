@@ -1,4 +1,4 @@
-"""How the oracle reads a record: the standard library alone, slow and obvious."""
+"""How the oracle reads a record: slow and obvious, by itself but for counters that came later."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-COUNTER_NAMES: Final = (
+from core.heads import INDEPENDENT
+from stream.windows.layout import COUNTERS
+from testkit.counters import further
+
+_KNOWN: Final = (
     "posts",
     "rated",
     "sentiment_sum",
@@ -31,6 +35,8 @@ COUNTER_NAMES: Final = (
     "problem_collective_problem",
 )
 """In the order in which the store holds them; written down here a second time on purpose."""
+COUNTER_NAMES: Final = (*_KNOWN, *COUNTERS[len(_KNOWN) :])
+"""With those that came later, which are worked out post by post as their rows say."""
 
 _DAY: Final = timedelta(hours=24)
 _MINUTE: Final = timedelta(seconds=60)
@@ -134,6 +140,8 @@ def read_scoring(value: bytes) -> Scoring:
 def _counters(rated: bool, scores: dict[str, list[int]], copies: int) -> tuple[int, ...]:
     row = [1] + [0] * (len(COUNTER_NAMES) - 1)
     row[COUNTER_NAMES.index("near_duplicates")] = copies
+    for name, number in further(_KNOWN, rated, scores, bool(copies)).items():
+        row[COUNTER_NAMES.index(name)] = number
     if not rated:
         return tuple(row)
     negative, neutral, positive = scores["sentiment"]
@@ -159,8 +167,7 @@ def is_probable(value: bytes) -> bool:
     for head, numbers in found["scores"].items():
         if not all(type(number) is int and 0 <= number <= 1_000_000 for number in numbers):
             return False
-        is_exclusive = head in ("sentiment", "emotion", "participation")
-        if found["rated"] and is_exclusive and abs(sum(numbers) - 1_000_000) > 1_010:
+        if found["rated"] and head not in INDEPENDENT and abs(sum(numbers) - 1_000_000) > 1_010:
             return False
     return True
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ScorerRefused, ScorerUnavailable
-from core.labels import HEADS, INDEPENDENT
+from core.heads import HEADS, INDEPENDENT
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings
 from models.scorers.edge import Asked, checked

@@ -22,7 +22,7 @@ from tritonclient.utils import (
     serialize_byte_tensor,
 )
 
-from core.labels import HEADS
+from core.heads import HEADS
 from testkit.scorers.fake import FakeScorer
 from testkit.scorers.nonsense import (
     ANSWER_KINDS,

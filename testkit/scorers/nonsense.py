@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.labels import INDEPENDENT
+from core.heads import INDEPENDENT
 
 RATED, VERSION = "RATED", "MODEL_VERSION"
 Answer = dict[str, NDArray[Any]]

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from transformers import BertConfig, BertModel
 
 from core.errors import ConfigError
-from core.labels import HEADS
+from core.heads import HEADS
 from models.assemble import fill_skeleton, is_placeholder, merge_adapters, model_weights, to_half
 from models.encoder.export import SKELETON_FILE, export_skeleton
 from models.encoder.model import (

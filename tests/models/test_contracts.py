@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.errors import ConfigError
-from core.labels import HEADS as LABELS
+from core.heads import HEADS as LABELS
 from core.ports import Scorer
 from core.settings import ScorerSettings
 from models.encoder.heads import HEADS

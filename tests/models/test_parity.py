@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from core.labels import HEADS
+from core.heads import HEADS
 from core.settings import ScorerSettings
 from models.assemble import fill_skeleton, model_weights
 from models.backbone import find_backbone

@@ -1,6 +1,6 @@
 """Emotion of a post: anger, joy, optimism or sadness."""
 
-from core.labels import EMOTION
+from core.heads import EMOTION
 from models.encoder.heads.exclusive import ExclusiveHead
 
 

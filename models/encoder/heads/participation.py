@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from core.labels import PARTICIPATION
+from core.heads import PARTICIPATION
 from models.encoder.heads.base import Head, weighted_mean
 from models.encoder.tasks import MAX_GATE_BALANCE
 

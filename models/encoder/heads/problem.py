@@ -9,7 +9,7 @@ topics set that coders did not give to news and social concern are clear noes.
 from torch import Tensor
 from torch.nn import functional
 
-from core.labels import PROBLEM
+from core.heads import PROBLEM
 from models.encoder.heads.base import Head, weighted_mean
 
 

@@ -1,6 +1,6 @@
 """Sentiment of a post: negative, neutral or positive."""
 
-from core.labels import SENTIMENT
+from core.heads import SENTIMENT
 from models.encoder.heads.exclusive import ExclusiveHead
 
 

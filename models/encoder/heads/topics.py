@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from core.labels import TOPICS
+from core.heads import TOPICS
 from models.encoder.heads.base import Head, weighted_mean
 from models.encoder.tasks import MAX_TOPIC_WEIGHT
 

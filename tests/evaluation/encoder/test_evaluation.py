@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from core.errors import ConfigError, InvalidAnswer
-from core.labels import HEADS, PARTICIPATION, TOPICS
+from core.heads import HEADS, PARTICIPATION, TOPICS
 from core.ports import ScoreBatch
 from evaluation.encoder.__main__ import chosen_heads, evaluate_all, write_all
 from evaluation.encoder.context import Context

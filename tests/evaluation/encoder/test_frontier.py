@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from core.errors import ConfigError
-from core.labels import EMOTION, SENTIMENT, TOPICS
+from core.heads import EMOTION, SENTIMENT, TOPICS
 from evaluation.encoder import frontier
 from evaluation.encoder.bootstrap import Measured, Rows
 from evaluation.encoder.frontier import Point, beside, good_enough, quality, speed

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.labels import HEADS
+from core.heads import HEADS
 from core.quantification import Correction
 from evaluation.shares.__main__ import (
     Held,

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from core.errors import ConfigError
-from core.labels import TOPICS
+from core.heads import TOPICS
 from models.encoder import anchors, distil, run, student
 from models.encoder import train as training
 from models.encoder.batches import TokenisedTask

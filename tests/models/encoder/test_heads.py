@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.labels import HEADS as LABELS
+from core.heads import HEADS as LABELS
 from models.encoder.config import uncalibrated
 from models.encoder.heads import HEADS
 from models.encoder.heads.base import Head, balanced_class_weights

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.labels import TOPICS
+from core.heads import TOPICS
 from models.encoder.batches import TokenisedTask
 from models.encoder.distil import refit_topics
 from models.encoder.lessons import Lesson

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from core.labels import HEADS
+from core.heads import HEADS
 from models.encoder.data import ParticipationTexts, TaggedTexts, emotion_train, topics_train
 from models.encoder.tasks import SOURCE_WEIGHTS, TASKS, heads_of
 from models.encoder.tasks import _participation as participation_posts

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from core.errors import InvalidAnswer
-from core.labels import HEADS, INDEPENDENT
+from core.heads import HEADS, INDEPENDENT
 from core.ports import ScoreBatch, Scorer
 from models.scorers.edge import (
     MAX_VERSION_CHARS,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.errors import ConfigError, ScorerRefused, ScorerTimedOut, ScorerUnavailable
-from core.labels import HEADS
+from core.heads import HEADS
 from core.ports import Scorer
 from core.settings import ScorerSettings
 from models.scorers import SCORERS

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from core.labels import HEADS
+from core.heads import HEADS
 from core.schemas import ScoredPost
 from services.alerting.evidence import Said
 

@@ -13,7 +13,7 @@ import msgspec
 
 from core.clock import epoch_ms, from_epoch_ms
 from core.codec import encode
-from core.labels import HEADS
+from core.heads import HEADS
 from core.schemas import PostEvent, ScoredPost
 from core.settings import Settings
 from services.kafka_client.messages import Record

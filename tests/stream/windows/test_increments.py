@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import FatalError
-from core.labels import HEADS
+from core.heads import HEADS
 from core.ports import ScoreBatch
 from stream.windows.increments import counter_matrix, group_increments, to_micro
 from stream.windows.layout import COUNTERS, INDEX, MAX_STRATA, WIDTH, cap_strata

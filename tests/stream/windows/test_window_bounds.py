@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.labels import HEADS, TOPICS
+from core.heads import HEADS, TOPICS
 from core.ports import ScoreBatch
 from core.schemas import MICRO
 from stream.windows.closer import closable_through, digest, publications

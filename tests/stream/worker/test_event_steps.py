@@ -7,7 +7,7 @@ import numpy as np
 from core import reasons
 from core.clock import epoch_ms
 from core.codec import RecordDecoder, encode, post_event_decoder, scored_post_decoder
-from core.labels import HEADS
+from core.heads import HEADS
 from core.ports import ScoreBatch
 from core.schemas import PostEvent
 from stream.store.increments import DELETED, ApplyBatch, CountedPost

@@ -16,7 +16,7 @@ from core import reasons
 from core.clock import SystemClock
 from core.codec import dead_post_decoder, encode, progress_decoder
 from core.errors import CursorConflict, FatalError, ScorerRefused, StoreUnavailable
-from core.labels import HEADS
+from core.heads import HEADS
 from core.metrics import Metrics
 from core.ports import ScoreBatch
 from core.settings import RedisSettings, WindowSettings, WorkerSettings

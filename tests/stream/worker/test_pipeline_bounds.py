@@ -8,7 +8,7 @@ import pytest
 from core import reasons
 from core.clock import epoch_ms, from_epoch_ms
 from core.codec import RecordDecoder, encode, post_decoder, scored_post_decoder
-from core.labels import HEADS
+from core.heads import HEADS
 from core.ports import ScoreBatch
 from core.schemas import Post
 from core.settings import WindowSettings

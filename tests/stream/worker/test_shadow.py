@@ -6,7 +6,7 @@ import pytest
 
 from core.clock import ManualClock
 from core.errors import ConfigError, ScorerRefused, ScorerUnavailable
-from core.labels import HEADS
+from core.heads import HEADS
 from core.metrics import Metrics
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings, Settings

@@ -13,7 +13,7 @@ import pytest
 from core import reasons
 from core.clock import epoch_ms
 from core.codec import encode
-from core.labels import HEADS
+from core.heads import HEADS
 from core.ports import ScoreBatch
 from core.settings import WindowSettings
 from stream import heartbeat

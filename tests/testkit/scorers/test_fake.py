@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import ScorerRefused, ScorerUnavailable
-from core.labels import HEADS
+from core.heads import HEADS
 from testkit.scorers.fake import FakeScorer, Faults
 
 # Written down once: a change of these numbers changes every result built on the fake.

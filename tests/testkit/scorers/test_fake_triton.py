@@ -13,7 +13,7 @@ from tritonclient.grpc import InferResult
 
 from core.clock import ManualClock
 from core.errors import InvalidAnswer, ScorerRefused, ScorerUnavailable
-from core.labels import HEADS
+from core.heads import HEADS
 from core.metrics import Metrics
 from core.ports import Scorer
 from models.scorers.triton import TritonScorer, _Served

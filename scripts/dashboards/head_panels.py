@@ -1,0 +1,119 @@
+"""The panels of the dashboard *conversation* that show heads, and what else panes count."""
+
+# ruff: noqa: D103 - what a panel is, its description says, where the reader of the page sees it
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import timeseries
+
+from core.heads import PARTICIPATION
+from dashboards.names import METRICS, name_of, series
+from dashboards.shapes import COUNT, SHARE, lines
+from stream.windows.summary import MIN_PARTICIPATION_POSTS
+
+CHOSEN: Final = 'query="$query"'
+MOST: Final = 10
+
+READY: Final = "intention"
+"""Level of participation from which on people say that they will act, or do."""
+
+_DRAWN: Final = ("sentiment", "emotion", "participation", "problem")
+"""Heads with panels of their own, as they need words of their own; the others share one."""
+
+
+def sentiments() -> timeseries.Panel:
+    return _classes("Sentiment classes", "Expected share of each class.", "sentiment")
+
+
+def emotions() -> timeseries.Panel:
+    return _classes(
+        "Emotions", "Expected share of each class; empty if the model has no such head.", "emotion"
+    )
+
+
+def _classes(title: str, why: str, head: str) -> timeseries.Panel:
+    selected = series(METRICS.window_share, f'{CHOSEN}, head="{head}"')
+    panel = lines(title, why, SHARE, (selected, "{{label}}"), span=12, stacked=True)
+    return panel.min(0).max(1)
+
+
+def other_heads() -> timeseries.Panel:
+    selected = series(METRICS.window_share, f'{CHOSEN}, head!~"{"|".join(_DRAWN)}"')
+    return lines(
+        "Other heads",
+        "Expected share of each class of the heads that have no panel of their own. Shown for "
+        f"panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
+        SHARE,
+        (_of_groups(selected), "{{head}}: {{label}}"),
+        span=12,
+    )
+
+
+def counters() -> timeseries.Panel:
+    return lines(
+        "Other counters",
+        "Sums of the counters of a pane that no other panel shows, by counter.",
+        COUNT,
+        (series(METRICS.window_counter, CHOSEN), "{{counter}}"),
+        span=12,
+    )
+
+
+def _of_groups(shares: str) -> str:
+    """Return shares only where the pane has posts enough; the exporter holds to it as well."""
+    return f"{shares} and on (query) {name_of(METRICS.window_posts)} >= {MIN_PARTICIPATION_POSTS}"
+
+
+def participation() -> timeseries.Panel:
+    selected = series(METRICS.window_share, f'{CHOSEN}, head="participation", label!="none"')
+    return lines(
+        "Participation",
+        "Expected share of posts at each level of taking part in collective action. Shown for "
+        f"panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
+        SHARE,
+        (_of_groups(selected), "{{label}}"),
+        span=12,
+    )
+
+
+def mobilisation() -> timeseries.Panel:
+    return lines(
+        "Mobilisation curve",
+        "Expected share of posts at a level of taking part or beyond: from seeing a problem to "
+        f"acting. Shown for panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
+        SHARE,
+        *(
+            (
+                _of_groups(series(METRICS.window_mobilisation, f'{CHOSEN}, level="{level}"')),
+                f"{level.replace('_', ' ')} or beyond" if level != PARTICIPATION[-1] else level,
+            )
+            for level in PARTICIPATION[1:]
+        ),
+        span=12,
+    )
+
+
+def ready() -> timeseries.Panel:
+    selected = series(METRICS.window_mobilisation, f'level="{READY}"')
+    return lines(
+        "Ready to take part, by query",
+        f"Expected share of posts at *{READY}* or beyond, of the {MOST} queries where it is "
+        f"largest. Shown for panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
+        SHARE,
+        (f"topk({MOST}, {_of_groups(selected)})", "{{query}}"),
+        span=12,
+    )
+
+
+def problem() -> timeseries.Panel:
+    selected = series(METRICS.window_share, f'{CHOSEN}, head="problem"')
+    return lines(
+        "Collective problem",
+        "Expected share of posts that speak of a problem shared by many. Shown for panes of at "
+        f"least {MIN_PARTICIPATION_POSTS} posts only.",
+        SHARE,
+        (_of_groups(selected), "speaks of one"),
+        span=12,
+    )
