@@ -24,7 +24,7 @@ from services.alerting.known import Judge, Known, PaneContext
 from services.alerting.opened import OpenAlert, read_opened
 from services.alerting.panes import Pane, panes_of
 from stream.shifts.signals import JudgeContext, ShiftSignal
-from stream.store.alert_state import AlertState, JudgeSave, Said
+from stream.store.alert_state import AlertState, DecidedAlert, JudgeSave
 from stream.store.keys import JUDGE, OPEN, STATES
 
 _log = get_logger(__name__)
@@ -252,7 +252,7 @@ class Judging:
         panes: set[int],
     ) -> None:
         """Make the saves of what was judged: each query's state beside what was said of it."""
-        by_query: dict[str, list[Said]] = {}
+        by_query: dict[str, list[DecidedAlert]] = {}
         for signal in said:
             by_query.setdefault(signal.query, []).append(await self._say(signal))
         every = max(1, min(MAX_EVERY, -(-len(touched) // QUERIES_A_PANE)))
@@ -272,11 +272,11 @@ class Judging:
                 states={query: state for query, state in states.items() if state},
                 forgotten=[query for query, state in states.items() if not state],
                 known=known if is_last else b"",
-                said=[one for query in some for one in by_query.get(query, ())],
+                decided=[one for query in some for one in by_query.get(query, ())],
             )
             self._unsaved.append((uuid.uuid4().hex, save))
 
-    async def _say(self, signal: ShiftSignal) -> Said:
+    async def _say(self, signal: ShiftSignal) -> DecidedAlert:
         # Whoever reads the topic refuses a level beyond its range; this one must not end there.
         level = min(10, max(1, signal.severity))
         alert = await self._describe(replace(signal, severity=level))
@@ -291,7 +291,7 @@ class Judging:
         )  # fmt: skip
         self._metrics.alerts.labels(kind=alert.kind, state=alert.state).inc()
         self._show()
-        return Said(alert.alert_id, opened.packed(), encode(alert))
+        return DecidedAlert(alert.alert_id, opened.packed(), encode(alert))
 
     def _show(self) -> None:
         """Set the gauges of what fires; a shift that is over has none."""
@@ -308,7 +308,7 @@ class Judging:
             if not await self._store.save(self._epoch, self._token, token, what):
                 return False
             self._token = token
-            self.has_said = self.has_said or bool(what.said)
+            self.has_said = self.has_said or bool(what.decided)
             del self._unsaved[0]
         return True
 

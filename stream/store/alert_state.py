@@ -24,7 +24,7 @@ MAX_STATES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class DecidedAlert:
     """An alert that was decided.
 
     Attributes:
@@ -46,13 +46,13 @@ class JudgeSave:
         states: query -> state of its judge.
         forgotten: queries that have none any more.
         known: what is known beside the queries; b"" leaves what is stored.
-        said: alerts decided by these states.
+        decided: The alerts decided by these states.
     """
 
     states: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     forgotten: Sequence[str] = ()
     known: bytes = b""
-    said: Sequence[Said] = ()
+    decided: Sequence[DecidedAlert] = ()
 
     def arguments(self) -> list[bytes | str | int]:
         """Return the arguments of `judged.lua` from the fourth on."""
@@ -60,7 +60,7 @@ class JudgeSave:
         for query, state in self.states.items():
             listed.extend((query, state))
         listed.extend((len(self.forgotten), *self.forgotten))
-        for one in self.said:
+        for one in self.decided:
             listed.extend((one.alert_id, one.opened, one.record))
         return listed
 

@@ -14,14 +14,14 @@ from services.alerting.known import Known
 from services.alerting.opened import read_opened
 from services.local.redis_server import RedisServer
 from stream.store import keys
-from stream.store.alert_state import JudgeSave, Said
+from stream.store.alert_state import DecidedAlert, JudgeSave
 from stream.store.redis_store import RedisStore
 from tests.stream.store.worlds import HORIZONS
 
 pytestmark = pytest.mark.integration
 
 HASHES = (keys.JUDGE, keys.STATES, keys.OUTBOX, keys.OPEN, keys.TOLD)
-SAVE = JudgeSave({"rail": b"state"}, (), b"known", (Said("a", b"opened", b"record"),))
+SAVE = JudgeSave({"rail": b"state"}, (), b"known", (DecidedAlert("a", b"opened", b"record"),))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import redis
 
 from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
-from stream.store.alert_state import MAX_STATES, AlertState, JudgeSave, Said, StoredJudge
+from stream.store.alert_state import MAX_STATES, AlertState, DecidedAlert, JudgeSave, StoredJudge
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
 
@@ -33,8 +33,8 @@ def alerts(store: RedisStore) -> AlertState:
     return store.alerts
 
 
-def _said(*numbers: int) -> list[Said]:
-    return [Said(f"a{n}", b"opened %d" % n, b"record %d" % n) for n in numbers]
+def _said(*numbers: int) -> list[DecidedAlert]:
+    return [DecidedAlert(f"a{n}", b"opened %d" % n, b"record %d" % n) for n in numbers]
 
 
 async def test_nothing_was_saved_before_the_first_save(alerts: AlertState) -> None:
@@ -91,17 +91,17 @@ async def test_a_closer_that_was_replaced_saves_nothing_not_even_what_it_had_sav
 async def test_what_was_published_leaves_the_outbox_and_later_alerts_are_numbered_on(
     alerts: AlertState,
 ) -> None:
-    await alerts.save(1, "", "t1", JudgeSave(said=_said(*range(12))))
+    await alerts.save(1, "", "t1", JudgeSave(decided=_said(*range(12))))
     assert [number for number, _ in await alerts.unpublished()] == list(range(1, 13))
     await alerts.published(range(1, 12))
-    await alerts.save(1, "t1", "t2", JudgeSave(said=_said(99)))
+    await alerts.save(1, "t1", "t2", JudgeSave(decided=_said(99)))
     assert await alerts.unpublished() == [(12, b"record 11"), (13, b"record 99")]
 
 
 async def test_alerts_that_are_told_and_over_are_dropped_with_what_was_told(
     alerts: AlertState,
 ) -> None:
-    await alerts.save(1, "", "t1", JudgeSave(said=_said(1, 2, 3)))
+    await alerts.save(1, "", "t1", JudgeSave(decided=_said(1, 2, 3)))
     await alerts.mark_told({"a1": "firing", "a2": "ended", "a3": "ended"})
     await alerts.drop(["a2", "a3"])
     assert await alerts.opened() == {"a1": b"opened 1"}
@@ -121,5 +121,5 @@ async def test_alerts_are_numbered_whatever_stands_in_the_place_of_their_count(
 ) -> None:
     with redis.Redis.from_url(redis_server.url.removesuffix("/0") + f"/{DATABASE}") as client:
         client.hset("{closer}:judge", "said", said)
-    assert await alerts.save(1, "", "t1", JudgeSave(said=_said(1, 2)))
+    assert await alerts.save(1, "", "t1", JudgeSave(decided=_said(1, 2)))
     assert await alerts.unpublished() == [(1, b"record 1"), (2, b"record 2")]
