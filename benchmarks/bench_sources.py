@@ -27,7 +27,7 @@ from core.clock import SystemClock
 from core.settings import Secret
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.sources.base import SourceItem
-from services.ingest.sources.bluesky.mapping import Mapper
+from services.ingest.sources.bluesky.parse import EventMapper
 from services.ingest.sources.bluesky.wire import PARSERS
 from services.local.child import Child, Command
 from services.local.paths import PROJECT_ROOT
@@ -74,7 +74,7 @@ def measure(options: Options) -> Measured:
 
 
 def _steps(entries: Sequence[Entry]) -> dict[str, float]:
-    mapper = Mapper(Secret(KEY), lambda author: ())
+    mapper = EventMapper(Secret(KEY), lambda author: ())
     writer = LetterWriter("bluesky", IngestTopics(), 1_048_576, SystemClock())
     now = datetime.now(UTC)
     figures: dict[str, float] = {}

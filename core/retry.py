@@ -16,3 +16,34 @@ def pause_s(attempt: int, chance: random.Random) -> float:
     """
     longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 10))
     return chance.uniform(longest / 4, longest)
+
+
+class Backoff:
+    """Seconds to wait before the next attempt: exponential, with jitter over half of it.
+
+    Args:
+        first_s: The longest first wait.
+        max_s: The longest wait ever.
+        rng: The source of the jitter; one of its own unless given.
+    """
+
+    def __init__(self, first_s: float, max_s: float, rng: random.Random | None = None) -> None:
+        self._first_s, self._max_s = first_s, max_s
+        self._rng = rng or random.Random()
+        self._attempt = 0
+
+    def reset(self) -> None:
+        """Start over: the last attempt was good."""
+        self._attempt = 0
+
+    def next_s(self, asked_s: float | None = None) -> float:
+        """Return how long to wait; `asked_s` is what the other side asked for, if it did.
+
+        What is asked for is kept, up to ten times `max_s`, with jitter on top.
+        """
+        ceiling_s = min(self._max_s, self._first_s * 2.0 ** min(self._attempt, 30))
+        self._attempt += 1
+        wait_s = self._rng.uniform(ceiling_s / 2, ceiling_s)
+        if asked_s is None:
+            return wait_s
+        return min(max(asked_s, 0.0), 10 * self._max_s) + wait_s

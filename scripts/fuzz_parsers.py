@@ -25,11 +25,11 @@ Target = tuple[Callable[[bytes], object], Sequence[bytes]]
 def _bluesky(version: Any) -> Target:
     from core.codec import encode
     from core.settings import Secret
-    from services.ingest.sources.bluesky.mapping import Mapper
+    from services.ingest.sources.bluesky.parse import EventMapper
     from services.ingest.sources.bluesky.wire import PARSERS, Event
     from testkit.platforms.bluesky import journal as fake_journal
 
-    mapper = Mapper(Secret("k"), lambda author: ("at://a/app.bsky.feed.post/k",))
+    mapper = EventMapper(Secret("k"), lambda author: ("at://a/app.bsky.feed.post/k",))
     parse = PARSERS[version]
 
     def run(raw: bytes) -> None:
@@ -46,7 +46,7 @@ def _bluesky(version: Any) -> Target:
 def _bluesky_zstd() -> Target:
     import zstandard
 
-    from services.ingest.sources.bluesky.connection import Unpacker
+    from services.ingest.sources.bluesky.client import Unpacker
     from testkit.platforms.bluesky.journal import Conversation
 
     frames: list[Any] = [entry.v2 for entry in Conversation(NOW).events(300)]

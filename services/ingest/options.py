@@ -12,6 +12,7 @@ import msgspec
 
 from core.errors import ConfigError
 from core.suggest import did_you_mean
+from services.ingest.sources.options import explain
 
 Options = TypeVar("Options", bound=msgspec.Struct)
 
@@ -45,7 +46,7 @@ def load_options(
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path or 'source options'}: {error}") from error
+        raise ConfigError(f"{path or 'source options'}: {explain(error, tree)}") from error
 
 
 def _check_finite(given: Mapping[str, Any], path: Path | None, within: str = "") -> None:

@@ -16,8 +16,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from services.ingest.sources import SOURCES
-from testkit.checks.live_sources import PLATFORMS, platform_of
+from testkit.checks.live_sources import LIVE, platform_of
 
 AUTHOR: Final = "canaryauthor7f3a"
 TEXT: Final = "canarytext9b2e"
@@ -78,7 +77,7 @@ def failing(name: str, directory: Path) -> Iterator[Failing]:
     if name in RECORDED:
         yield RECORDED[name](directory)
         return
-    if not SOURCES.get(name.partition(":")[0]).is_live or name not in PLATFORMS.names():
+    if name not in LIVE:
         raise AssertionError(f"source {name!r} has no failures in testkit.checks.canary")
     with platform_of(name, directory) as platform:
         secret = getattr(platform, "secret", "")

@@ -1,7 +1,8 @@
 """The checks that every source of a network must pass, each against a local server that it starts.
 
-A new one writes a `Platform` beside its tests' server and adds it to `PLATFORMS`. The servers and
-the threads are real; nothing is timed: a check waits for what must come and fails if it does not.
+A new source needs no line here: its `Platform` is found by the source's name, as the function
+`running` of `testkit.platforms.<name>.platform`. The servers and the threads are real; nothing is
+timed: a check waits for what must come and fails if it does not.
 """
 
 # ruff: noqa: S101 - checks for tests
@@ -13,10 +14,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from core.registry import Registry
 from core.schemas import Post, PostEvent
 from core.settings import Secret
 from services.ingest.options import load_options
@@ -65,21 +66,22 @@ class Platform(Protocol):
         ...
 
 
-PLATFORMS: Final = Registry("platform")
-"""Source -> a function that makes its platform in a directory, as a context manager."""
-PLATFORMS.add("bluesky", "testkit.platforms.bluesky.platform:bluesky_platform")
-PLATFORMS.add("mastodon", "testkit.platforms.mastodon.platform:mastodon_platform")
-PLATFORMS.add("reddit", "testkit.platforms.reddit.platform:reddit_platform")
-PLATFORMS.add("rss", "testkit.platforms.rss.platform:rss_platform")
-PLATFORMS.add("webhook", "testkit.platforms.webhook.platform:webhook_platform")
+LIVE: Final = tuple(name for name in SOURCES.names() if SOURCES.get(name).is_live)
+"""The sources of people who speak now: those of a platform."""
 
 
 @contextmanager
 def platform_of(name: str, directory: Path) -> Any:
-    """Give the running platform of a source."""
-    if name not in PLATFORMS.names():
-        raise AssertionError(f"live source {name!r} has no platform in testkit.checks.live_sources")
-    make: Callable[[Path], AbstractContextManager[Platform]] = PLATFORMS.get(name)
+    """Give the running platform of a source.
+
+    Raises:
+        AssertionError: The source has none.
+    """
+    try:
+        found = import_module(f"testkit.platforms.{name}.platform")
+    except ModuleNotFoundError as error:
+        raise AssertionError(f"live source {name!r} has no testkit.platforms.{name}") from error
+    make: Callable[[Path], AbstractContextManager[Platform]] = found.running
     with make(directory) as platform:
         yield platform
 

@@ -37,7 +37,7 @@ from services.local.ports import reserved_port
 from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, TOPICS
 from testkit.builders import make_event, make_post
 from testkit.checks.canary import AUTHOR, NOBODY, RECORDED, TEXT, failing, forms, traces
-from testkit.checks.live_sources import PLATFORMS
+from testkit.checks.live_sources import LIVE
 
 pytestmark = pytest.mark.integration
 
@@ -45,7 +45,7 @@ REPOSITORY = Path(__file__).parents[2]
 KEY = "the author key of a test"
 STRANGER = "canarystranger5d1c"
 """Who writes to `posts` past ingest hides nobody there; from there on it is ours to do."""
-FORMS = (*PLATFORMS.names(), *RECORDED)
+FORMS = (*LIVE, *RECORDED)
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,8 @@ from services.ingest.edge import Edge
 from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.runner import IngestRunner
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem, Unmappable
-from services.ingest.sources.live import LiveLimits, LiveSource, SessionEnded
+from services.ingest.sources.live import LiveSource, SessionEnded
+from services.ingest.sources.options import LiveLimits
 from services.local.child import Command
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions

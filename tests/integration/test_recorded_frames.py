@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 import zstandard
 
-from services.ingest.sources.threaded_site import wait_for
 from services.local.child import Child, Command
 from testkit.platforms.bluesky.journal import recorded
 from testkit.platforms.bluesky.server import FakeJetstream
 from testkit.platforms.mastodon.server import FakeMastodon
+from testkit.platforms.site import wait_for
 
 pytestmark = pytest.mark.integration
 

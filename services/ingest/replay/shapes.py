@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from services.ingest.replay.attached import note_pieces
 from services.ingest.replay.tweets import apart_of, tweet_v1, tweet_v2
-from services.ingest.sources.bluesky import attached as bluesky
+from services.ingest.sources.bluesky import parse as bluesky
 from services.ingest.sources.mastodon import parse as mastodon
 from services.ingest.sources.records import dict_of, text_of
 from services.ingest.sources.reddit import parse as reddit

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import ClassVar, Final
 
-from msgspec import Struct
-
 from core.errors import ConfigError, FatalError, TransientError
 from core.logs import describe_error, describe_traceback, get_logger
+from core.retry import Backoff
 from services.ingest.sources.base import (
     Cursor,
     Gap,
@@ -26,7 +25,8 @@ from services.ingest.sources.base import (
     SourceItem,
 )
 from services.ingest.sources.inlet import Inlet
-from services.ingest.sources.pacing import Backoff, IdleTimer
+from services.ingest.sources.options import LiveLimits, check_values
+from services.ingest.sources.pacing import IdleTimer
 
 CLOSE_WITHIN_S: Final = 1.0
 _TICK_S: Final = 0.25
@@ -35,47 +35,13 @@ _GOOD_AFTER_S: Final = 5.0
 """A session that lasted so long starts the back-off over."""
 
 
-class LiveLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bounds and times that every network source has; a table `limits` of its options.
-
-    Attributes:
-        max_buffered_items: items read and not yet polled.
-        max_buffered_bytes: the same, in received bytes.
-        connect_timeout_s: for a connection and its handshake.
-        idle_min_s, idle_max_s: bounds of the adaptive idle limit.
-        idle_initial_s: idle limit until a stretch of the stream was seen.
-        backoff_first_s, backoff_max_s: longest first and longest wait between attempts.
-    """
-
-    max_buffered_items: int = 20_000
-    max_buffered_bytes: int = 33_554_432
-    connect_timeout_s: float = 10.0
-    idle_min_s: float = 5.0
-    idle_max_s: float = 600.0
-    idle_initial_s: float = 30.0
-    backoff_first_s: float = 0.5
-    backoff_max_s: float = 30.0
-
-    def check(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            ConfigError: names the field and what was expected.
-        """
-        for name in self.__struct_fields__:
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"limits.{name} = {getattr(self, name)}: expected more than 0")
-        if self.idle_min_s > self.idle_max_s:
-            raise ConfigError("limits.idle_min_s: expected at most limits.idle_max_s")
-
-
 class SessionEnded(TransientError):
     """A connection ended, or never came about; another attempt follows.
 
     Attributes:
-        cause: a word from a small closed set, used as a metric label.
-        retry_after_s: what the other side asked for, if it did.
-        at_once: do not wait: nothing is wrong with the other side.
+        cause: A word from a small closed set, used as a metric label.
+        retry_after_s: For how long the other side asked to be left alone, if it did.
+        at_once: The next attempt waits for nothing: nothing is wrong with the other side.
     """
 
     def __init__(
@@ -96,10 +62,12 @@ class LiveSource(Source[Options]):
     """
 
     can_wait: ClassVar[bool] = True
+    watches_silence: ClassVar[bool] = True
+    """False where silence says nothing of the other side: what is polled, what others push."""
 
     def __init__(self, options: Options, context: SourceContext, limits: LiveLimits) -> None:
         super().__init__(options, context)
-        limits.check()
+        check_values(f"{self.name}: limits", limits).check()
         self.limits = limits
         self.log = get_logger(__name__)
         self.inlet = Inlet(limits.max_buffered_items, limits.max_buffered_bytes)
@@ -180,8 +148,8 @@ class LiveSource(Source[Options]):
         runner is told by a `Gap` as soon as there is room.
 
         Args:
-            items: with the cursor after each.
-            size_bytes: of the message they were made of.
+            items: The items, with the cursor after each.
+            size_bytes: The size of the message that they were made of.
         """
         if not items:
             return
@@ -291,7 +259,7 @@ class LiveSource(Source[Options]):
                     return _why(session)
                 # Later than asked for, we were held up: what came meanwhile is still to be read.
                 self.idle.not_listening(max(0.0, monotonic() - due_s))
-                if self.inlet.is_waiting:
+                if self.inlet.is_waiting or not self.watches_silence:
                     self.idle.restart()
                 elif self.idle.is_over:
                     detail = f"nothing for {self.idle.silent_s:.1f} s"

@@ -1,8 +1,7 @@
-"""When to give up on a silent connection, and how long to wait before the next one."""
+"""When to give up on a silent connection, and which server to ask next."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Final
 
@@ -90,37 +89,6 @@ class IdleTimer:
 
     def _mean_s(self, now_s: float) -> float:
         return (self._last_s - self._stretch_s) / self._count if self._count else 0.0
-
-
-class Backoff:
-    """Seconds to wait before the next attempt: exponential, with jitter over half of it.
-
-    Args:
-        first_s: longest first wait.
-        max_s: longest wait ever.
-        rng: of the jitter.
-    """
-
-    def __init__(self, first_s: float, max_s: float, rng: random.Random | None = None) -> None:
-        self._first_s, self._max_s = first_s, max_s
-        self._rng = rng or random.Random()
-        self._attempt = 0
-
-    def reset(self) -> None:
-        """The last attempt was good."""
-        self._attempt = 0
-
-    def next_s(self, asked_s: float | None = None) -> float:
-        """Return how long to wait; `asked_s` is what the other side asked for, if it did.
-
-        What is asked for is kept, up to ten times `max_s`, with jitter on top.
-        """
-        ceiling_s = min(self._max_s, self._first_s * 2.0 ** min(self._attempt, 30))
-        self._attempt += 1
-        wait_s = self._rng.uniform(ceiling_s / 2, ceiling_s)
-        if asked_s is None:
-            return wait_s
-        return min(max(asked_s, 0.0), 10 * self._max_s) + wait_s
 
 
 class Hosts:

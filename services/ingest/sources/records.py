@@ -19,7 +19,7 @@ from core.schemas import (
     PostEvent,
 )
 from core.text import plain_text
-from services.ingest.sources.base import Unmappable
+from services.ingest.sources.base import Ignored, SourceItem, Unmappable
 
 MAX_URL_CHARS: Final = 2048
 MAX_COUNT: Final = 2**53 - 1
@@ -27,10 +27,39 @@ _NOTHING: Final = Attached()
 _decoder: Final = msgspec.json.Decoder()
 
 
+GONE: Final = frozenset(("deleted", "unknown_post"))
+"""Reasons of `Skipped` that say: this post is no longer there."""
+
+
 class Skipped(msgspec.Struct, frozen=True):
     """Well understood and left out on purpose; `reason` is from the parser's closed set."""
 
     reason: str
+
+    @property
+    def is_gone(self) -> bool:
+        """True if its author or the platform took the post away."""
+        return self.reason in GONE
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a thing of a platform came to.
+
+    Attributes:
+        record: The record, or why there is none.
+        version: The edit it is, in words that rise with time; "" if it was never edited.
+        post_id: The post meant, where it is known.
+    """
+
+    record: Post | PostEvent | Unmappable | Skipped
+    version: str = ""
+    post_id: str = ""
+
+
+def recorded(found: Iterable[Post | PostEvent | Unmappable | Skipped]) -> list[SourceItem]:
+    """Return the items of a body that was recorded, for checks of a parser; skipped is ignored."""
+    kept = (Ignored() if isinstance(one, Skipped) else one for one in found)
+    return [SourceItem(record, place) for place, record in enumerate(kept, start=1)]
 
 
 def decode_json(raw: bytes) -> Any:
@@ -83,6 +112,8 @@ def time_of(value: Any) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(value)
+        if found.tzinfo is UTC:
+            return found
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -135,7 +135,7 @@ class BlueskyPlatform:
 
 
 @contextmanager
-def bluesky_platform(_directory: Path) -> Iterator[BlueskyPlatform]:
+def running(_directory: Path) -> Iterator[BlueskyPlatform]:
     """Give a running platform."""
     with FakeJetstream() as server:
         yield BlueskyPlatform(server)

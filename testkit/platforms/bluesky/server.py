@@ -17,7 +17,6 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakSet
 
-import msgspec
 import zstandard
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -25,22 +24,14 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from core.listening import stop_accepting
-from services.ingest.sources.bluesky.connection import DICTIONARY_PATH, PATHS, SUBPROTOCOL
-from services.ingest.sources.threaded_site import PATIENCE_S
+from services.ingest.sources.bluesky.client import DICTIONARY_PATH, PATHS, SUBPROTOCOL
 from services.local.ports import reserved_port
+from testkit.platforms.bluesky.answers import Answer, plain_answer, xrpc_answer
 from testkit.platforms.bluesky.journal import Entry, info
 from testkit.platforms.bluesky.sessions import Fault, Kind, Wish, misbehave, take_hello
+from testkit.platforms.site import PATIENCE_S
 
 _TIME_CURSOR: Final = 1_000_000_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer instead of a session."""
-
-    status: int
-    body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -203,18 +194,18 @@ class FakeJetstream:
             headers = Headers([*answer.headers, ("Content-Length", str(len(answer.body)))])
             return Response(answer.status, HTTPStatus(answer.status).phrase, headers, answer.body)
         if parts.path not in PATHS.values():
-            return _plain(404, "not found")
+            return plain_answer(404, "not found")
         wish = Wish.of(parse_qs(parts.query), parts.path == PATHS["v2"])
         offered = request.headers.get("Sec-WebSocket-Extensions", "")
         if not wish.is_v2 and wish.zstd and "permessage-deflate" in offered:
-            return _plain(400, "choose one compression scheme")
+            return plain_answer(400, "choose one compression scheme")
         refused = self._place(wish)
         connection.wish = wish  # type: ignore[attr-defined]
         return refused
 
     def _dictionary_answer(self) -> Response:
         if not self.dictionary:
-            return _plain(404, "not found")
+            return plain_answer(404, "not found")
         found = zstandard.ZstdCompressionDict(self.dictionary).dict_id()
         headers = Headers(
             [("X-Zstd-Dictionary-Id", str(found)), ("Content-Length", str(len(self.dictionary)))]
@@ -240,7 +231,8 @@ class FakeJetstream:
         found = next((i for i, e in enumerate(entries) if e.seq >= cursor), len(entries))
         if found < self.floor and wish.is_v2:
             floor_seq = entries[self.floor].seq
-            return _xrpc(400, "CursorTooOld", f"cursor {cursor} is below the floor {floor_seq}")
+            said = f"cursor {cursor} is below the floor {floor_seq}"
+            return xrpc_answer(400, "CursorTooOld", said)
         wish.start = max(found, self.floor)
         return None
 
@@ -295,15 +287,3 @@ class FakeJetstream:
         dictionary = zstandard.ZstdCompressionDict(self.dictionary)
         dictionary.precompute_compress(level=1)
         return zstandard.ZstdCompressor(level=1, dict_data=dictionary)
-
-
-def _plain(status: int, text: str) -> Response:
-    body = text.encode()
-    headers = Headers([("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-    return Response(status, HTTPStatus(status).phrase, headers, body)
-
-
-def _xrpc(status: int, name: str, message: str) -> Response:
-    body = msgspec.json.encode({"error": name, "message": message})
-    headers = Headers([("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-    return Response(status, HTTPStatus(status).phrase, headers, body)

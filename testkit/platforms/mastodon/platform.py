@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from services.ingest.sources.reading import FAST_LIMITS
-from services.ingest.sources.threaded_site import wait_for
+from testkit.checks.source_reader import FAST_LIMITS
 from testkit.platforms.mastodon.server import FakeMastodon
+from testkit.platforms.site import wait_for
 
 
 class MastodonPlatform:
@@ -99,7 +99,7 @@ class MastodonPlatform:
 
 
 @contextmanager
-def mastodon_platform(_directory: Path) -> Iterator[MastodonPlatform]:
+def running(_directory: Path) -> Iterator[MastodonPlatform]:
     """Give a running platform."""
     with FakeMastodon() as server:
         yield MastodonPlatform(server)

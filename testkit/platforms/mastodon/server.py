@@ -15,7 +15,6 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from services.ingest.sources.threaded_site import ThreadedSite, abort
 from testkit.platforms.mastodon.faults import Faults
 from testkit.platforms.mastodon.statuses import (
     Status,
@@ -25,6 +24,7 @@ from testkit.platforms.mastodon.statuses import (
     streams_of,
 )
 from testkit.platforms.mastodon.streams import Client, serve_sse, serve_websocket
+from testkit.platforms.site import ThreadedSite, abort
 
 
 @dataclass

@@ -10,8 +10,8 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from services.ingest.sources.threaded_site import abort, request_is_open
 from testkit.platforms.mastodon.faults import Faults
+from testkit.platforms.site import abort, request_is_open
 
 _PIECE_BYTES: Final = 97
 _DRIP_S: Final = 0.05

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from services.ingest.sources.reading import FAST_LIMITS
+from testkit.checks.source_reader import FAST_LIMITS
 from testkit.platforms.reddit.server import FakeReddit
 
 
@@ -78,7 +78,7 @@ class RedditPlatform:
 
 
 @contextmanager
-def reddit_platform(_directory: Path) -> Iterator[RedditPlatform]:
+def running(_directory: Path) -> Iterator[RedditPlatform]:
     """Give a running platform."""
     with FakeReddit() as site:
         yield RedditPlatform(site)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.ingest.sources.threaded_site import ThreadedSite, abort, request_is_open
+from testkit.platforms.site import ThreadedSite, abort, request_is_open
 
 LISTED: int = 1_000
 BOMB_BYTES: int = 60_000_000

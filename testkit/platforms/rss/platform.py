@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.ingest.sources.reading import FAST_LIMITS
+from testkit.checks.source_reader import FAST_LIMITS
 from testkit.platforms.rss.server import FakeFeedSite
 
 
@@ -105,7 +105,7 @@ class RssPlatform:
 
 
 @contextmanager
-def rss_platform(_directory: Path) -> Iterator[RssPlatform]:
+def running(_directory: Path) -> Iterator[RssPlatform]:
     """Give a running platform."""
     with FakeFeedSite() as site:
         yield RssPlatform(site)

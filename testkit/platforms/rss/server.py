@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from services.ingest.sources.threaded_site import ThreadedSite, abort
+from testkit.platforms.site import ThreadedSite, abort
 
 Answer = Callable[[web.Request], web.StreamResponse | None]
 

@@ -17,11 +17,11 @@ import msgspec
 
 from core.clock import Clock, SystemClock
 from core.settings import Secret
-from services.ingest.sources.reading import FAST_LIMITS, SourceReader
-from services.ingest.sources.threaded_site import PATIENCE_S, wait_for
-from services.ingest.sources.webhook.client import WebhookClient
 from services.ingest.sources.webhook.source import WebhookSource
 from services.local.ports import reserved_port
+from testkit.checks.source_reader import FAST_LIMITS, SourceReader
+from testkit.platforms.site import PATIENCE_S, wait_for
+from testkit.platforms.webhook.client import WebhookClient
 
 BATCH: Final = 50
 STANDARD_KEY: Final = Secret("whsec_" + "A" * 32)
@@ -181,7 +181,7 @@ class WebhookPlatform:
 
 
 @contextmanager
-def webhook_platform(_directory: Path) -> Iterator[WebhookPlatform]:
+def running(_directory: Path) -> Iterator[WebhookPlatform]:
     """Give a running platform."""
     with reserved_port() as port:
         platform = WebhookPlatform(port)

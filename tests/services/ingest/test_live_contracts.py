@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from services.ingest.sources import SOURCES
-from testkit.checks.live_sources import LIVE_CHECKS, PLATFORMS
+from testkit.checks.live_sources import LIVE, LIVE_CHECKS, platform_of
 from testkit.ingest import SAMPLES
 
 
-@pytest.mark.parametrize("name", PLATFORMS.names())
+@pytest.mark.parametrize("name", LIVE)
 @pytest.mark.parametrize("check", LIVE_CHECKS, ids=lambda check: check.__name__)
 def test_live_source_passes_shared_check(
     name: str, check: Callable[[str, Path], None], tmp_path: Path
@@ -20,7 +20,8 @@ def test_live_source_passes_shared_check(
     check(name, tmp_path)
 
 
-def test_every_source_has_its_shared_checks() -> None:
-    live = {name for name in SOURCES.names() if SOURCES.get(name).is_live}
-    assert live == set(PLATFORMS.names())
-    assert set(SOURCES.names()) - live == set(SAMPLES)
+def test_every_source_has_its_shared_checks(tmp_path: Path) -> None:
+    for name in LIVE:
+        with platform_of(name, tmp_path) as platform:
+            assert platform.options()
+    assert set(SOURCES.names()) - set(LIVE) == set(SAMPLES)

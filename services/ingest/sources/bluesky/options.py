@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+from msgspec import Meta
 
 from core.errors import ConfigError
-from services.ingest.sources.live import LiveLimits
+from core.settings import Secret
+from services.ingest.sources.options import Count, LiveOptions, SecondsOrNone
 
 POST: Final = "app.bsky.feed.post"
 LIKE: Final = "app.bsky.feed.like"
@@ -21,73 +22,49 @@ PUBLIC_HOSTS: Final = (
     "wss://jetstream1.us-west.bsky.network",
     "wss://jetstream2.us-west.bsky.network",
 )
-MAX_DIDS: Final = 10_000
-MAX_COLLECTIONS: Final = 100
-"""More of them no server takes."""
 
 
-class BlueskyOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BlueskyOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the source `bluesky`; the defaults are all of Bluesky, without an account.
 
     Attributes:
-        hosts: servers, best first, as `wss://host` or `ws://host:port`; the next one is taken when
+        hosts: Servers, best first, as `wss://host` or `ws://host:port`; the next one is taken when
             one fails.
         protocol: `v1` (`/subscribe`, every server) or `v2` (`subscribeEvents`).
-        collections: kinds of records asked for; empty asks for all.
-        dids: accounts asked for; empty asks for all.
-        authors: `public`: author ids are never hashed.
+        collections: Kinds of records asked for; empty asks for all.
+        dids: Accounts asked for, `did:plc:…` or `did:web:…`; empty asks for all.
         compress: v2: zstd with the server's dictionary; v1: what the server offers.
-        zstd_dictionary: v1: file with the published dictionary; switches zstd on.
+        zstd_dictionary: v1: a file with the published dictionary; switches zstd on.
         require_hello: v1: send the filter as a message instead of in the address; done by itself
             for more than fifty accounts.
-        rewind_s: how far to go back where only a time says where to go on.
-        start_s_ago: without a stored cursor, start so long ago; 0 starts now.
-        max_message_bytes: larger messages are not asked for, nor taken.
-        max_held_posts: ids kept on disk, so that the posts of a deleted account can be removed.
-        max_recent_events: remembered to leave out what a reconnect brings again.
-        limits: bounds and times of every network source.
+        rewind_s: How far to go back where only a time says where to go on.
+        start_s_ago: Without a stored cursor, start so long ago; 0 starts now.
+        max_message_bytes: Larger messages are not asked for, nor taken.
+        max_held_posts: Ids kept on disk, so that the posts of a deleted account can be removed.
+        max_recent_events: Events remembered to leave out what a reconnect brings again.
     """
 
-    hosts: tuple[str, ...] = PUBLIC_HOSTS
+    hosts: Annotated[tuple[str, ...], Meta(min_length=1)] = PUBLIC_HOSTS
     protocol: Literal["v1", "v2"] = "v1"
-    collections: tuple[str, ...] = (POST, LIKE, REPOST)
-    dids: tuple[str, ...] = ()
-    authors: Literal["hashed", "public"] = "hashed"
+    collections: Annotated[tuple[str, ...], Meta(max_length=100)] = (POST, LIKE, REPOST)
+    dids: Annotated[tuple[Annotated[str, Meta(pattern="^did:")], ...], Meta(max_length=10_000)] = ()
     compress: bool = True
     zstd_dictionary: str = ""
     require_hello: bool = False
-    rewind_s: float = 5.0
-    start_s_ago: float = 0.0
-    max_message_bytes: int = 1_048_576
-    max_held_posts: int = 500_000
-    max_recent_events: int = 200_000
-    limits: LiveLimits = LiveLimits()
+    rewind_s: SecondsOrNone = 5.0
+    start_s_ago: SecondsOrNone = 0.0
+    max_message_bytes: Count = 1_048_576
+    max_held_posts: Count = 500_000
+    max_recent_events: Count = 200_000
 
-    def check(self) -> None:
+    def check(self, secret: Secret) -> None:
         """Refuse what no server would take.
 
         Raises:
-            ConfigError: names the option, what was given and what was expected.
+            ConfigError: Names the option, what was given and what was expected.
         """
-        if not self.hosts:
-            raise ConfigError("bluesky: hosts is empty, expected at least one")
         for host in self.hosts:
             base_url(host)
-        if len(self.dids) > MAX_DIDS:
-            raise ConfigError(f"bluesky: {len(self.dids)} dids, expected at most {MAX_DIDS}")
-        for did in self.dids:
-            if not did.startswith("did:"):
-                raise ConfigError(f"bluesky: dids: {did!r}: expected did:plc:… or did:web:…")
-        if len(self.collections) > MAX_COLLECTIONS:
-            raise ConfigError(
-                f"bluesky: {len(self.collections)} collections, expected at most {MAX_COLLECTIONS}"
-            )
-        for name in ("rewind_s", "start_s_ago"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"bluesky: {name} = {getattr(self, name)}: expected 0 or more")
-        for name in ("max_message_bytes", "max_held_posts", "max_recent_events"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"bluesky: {name} = {getattr(self, name)}: expected 1 or more")
         if self.zstd_dictionary and self.protocol == "v2":
             raise ConfigError("bluesky: zstd_dictionary is of v1; v2 fetches it from the server")
         if self.zstd_dictionary and not Path(self.zstd_dictionary).is_file():

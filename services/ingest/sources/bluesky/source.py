@@ -10,24 +10,30 @@ import msgspec
 from core.clock import epoch_ms
 from core.errors import ConfigError
 from core.schemas import Post, PostEvent
-from core.settings import Secret
 from services.ingest.sources.base import Cursor, Gap, SourceContext, SourceItem, Unmappable
-from services.ingest.sources.bluesky.connection import (
+from services.ingest.sources.bluesky import MANIFEST
+from services.ingest.sources.bluesky.client import (
     Dictionaries,
-    Refused,
+    SessionRefused,
     Unpacker,
     open_socket,
     shown_name,
 )
-from services.ingest.sources.bluesky.mapping import Mapper
 from services.ingest.sources.bluesky.options import BlueskyOptions
+from services.ingest.sources.bluesky.parse import EventMapper
 from services.ingest.sources.bluesky.position import Place, Renumbered, Resumption
-from services.ingest.sources.bluesky.wire import PARSERS, Event, Frame, Malformed, Notice, Refusal
-from services.ingest.sources.held_posts import DELETED, HeldPosts
-from services.ingest.sources.live import LiveSource, SessionEnded
-from services.ingest.sources.memory_file import has_reached
+from services.ingest.sources.bluesky.wire import (
+    PARSERS,
+    ErrorFrame,
+    Event,
+    Frame,
+    Malformed,
+    Notice,
+)
+from services.ingest.sources.live import SessionEnded
+from services.ingest.sources.memory import DELETED, Recent
 from services.ingest.sources.pacing import Hosts
-from services.ingest.sources.recent import Recent
+from services.ingest.sources.remembering import RememberingSource
 
 _ROUNDS_REFUSED: Final = 5
 """Refused by every host so often before the first event, the options are at fault."""
@@ -36,61 +42,40 @@ _FUTURE: Final = "FutureCursor"
 _CAUSE_OF: Final = {"ConsumerTooSlow": "too_slow", "CursorTooOld": "refused"}
 
 
-class BlueskySource(LiveSource[BlueskyOptions]):
-    """All of Bluesky as it happens, from public Jetstream servers; no account, no key.
+class BlueskySource(RememberingSource[BlueskyOptions]):
+    """All of Bluesky as it happens.
 
     Cursor: server, its number of the event, when it saw it (microseconds), our own count.
     """
 
-    name: ClassVar[str] = "bluesky"
+    manifest: ClassVar = MANIFEST
+    name: ClassVar[str] = MANIFEST.name
     Options = BlueskyOptions
 
     def __init__(self, options: BlueskyOptions, context: SourceContext) -> None:
-        options.check()
-        super().__init__(options, context, options.limits)
-        self._memory = context.state_dir / "bluesky.posts.sqlite"
+        super().__init__(options, context)
+        self.max_held = options.max_held_posts
         self.hosts = Hosts(options.hosts)
         self.resumption = Resumption(options.rewind_s)
-        key = context.author_key if options.authors == "hashed" else Secret()
-        self._mapper = Mapper(key, self._posts_of)
+        self._mapper = EventMapper(self.author_key, self._posts_of)
         self._parse = PARSERS[options.protocol]
         self._recent = Recent(options.max_recent_events)
         self._dictionaries = Dictionaries(options)
-        self._held: HeldPosts | None = None
-        self._number = 0
         self._refusals = 0
         self._has_received = False
         self._is_open = False
         self._is_silent = True
         self._stuck_at: Place | None = None
 
-    # -- the runner's thread ------------------------------------------------------------------
+    def restore(self, cursor: Any) -> tuple[int, dict[str, Any]]:
+        """Return the number of a stored place."""
+        place = cursor if isinstance(cursor, Place) else msgspec.convert(cursor, Place)
+        return place.number, {}
 
     def start_at(self, cursor: Cursor | None) -> None:
         """Take over the stored cursor and the posts that are still held."""
+        super().start_at(cursor)
         self.resumption.restore(cursor)
-        last = self.resumption.last
-        self._number = 0 if last is None else last.number
-        self._held = HeldPosts(
-            self._memory,
-            self.options.max_held_posts,
-            is_fresh=last is None,
-        )
-
-    def acknowledged(self, cursor: Any) -> None:
-        """Keep the ids of the posts that Kafka has."""
-        if self._held is not None and isinstance(cursor, Place):
-            self._held.acknowledged(cursor.number)
-
-    def recalls(self, cursor: Cursor) -> bool:
-        """Tell whether the memory went as far as this cursor."""
-        return has_reached(self._memory, msgspec.convert(cursor, Place).number)
-
-    def close(self) -> None:
-        """Stop reading and close the file."""
-        super().close()
-        if self._held is not None:
-            self._held.close()
 
     # -- the reader's thread ------------------------------------------------------------------
 
@@ -149,49 +134,40 @@ class BlueskySource(LiveSource[BlueskyOptions]):
             await self.deliver([SourceItem(Gap("not_kept", lost_s), place)], 0)
 
     async def _deliver_event(self, host: str, event: Event, message: bytes) -> None:
-        self._number += 1
+        self.number += 1
         before = self.resumption.last
-        place = Place(host, event.seq, event.us, self._number)
+        place = Place(host, event.seq, event.us, self.number)
         self.resumption.moved(place)
         is_known = self.resumption.is_repeat(host, event.seq)
         if not self._recent.is_new(_key(event)) or is_known:
             self.repeated()
             return
         now = self.context.clock.now()
-        if not self._number % _LAG_EVERY:
+        if not self.number % _LAG_EVERY:
             self.at_position(now.timestamp() - event.us / 1e6)
         records = self._mapper.records(event, message, now)
-        self._remember(records)
-        if len(records) == 1:
-            await self.deliver((SourceItem(records[0], place),), len(message))
-            return
+        for record in records:
+            if isinstance(record, Post):
+                self.held.remember(self.number, record.id, record.author)
+            elif isinstance(record, PostEvent) and record.kind == "delete":
+                self.held.remember(self.number, record.post_id, record.author, DELETED)
         # A message is done with its last record: a crash in between repeats all of them.
-        earlier = before or Place(host, 0, event.us, self._number - 1)
+        earlier = before or Place(host, 0, event.us, self.number - 1)
         items = [SourceItem(record, earlier) for record in records[:-1]]
         await self.deliver([*items, SourceItem(records[-1], place)], len(message))
 
     async def _deliver_malformed(self, host: str, frame: Malformed, message: bytes) -> None:
-        self._number += 1
+        self.number += 1
         last = self.resumption.last or Place(host, 0, self._now_us(), 0)
-        place = msgspec.structs.replace(last, number=self._number)
+        place = msgspec.structs.replace(last, number=self.number)
         kept = Unmappable(message, frame.detail)
         await self.deliver((SourceItem(kept, place),), len(message))
 
-    def _remember(self, records: Sequence[object]) -> None:
-        held = self._held
-        if held is None:
-            return
-        for record in records:
-            if isinstance(record, Post):
-                held.remember(self._number, record.id, record.author)
-            elif isinstance(record, PostEvent) and record.kind == "delete":
-                held.remember(self._number, record.post_id, record.author, DELETED)
-
     def _posts_of(self, author: str) -> Sequence[str]:
-        return () if self._held is None else self._held.ids_from(f"at://{author}/")
+        return self.held.ids_from(f"at://{author}/")
 
-    def _told(self, frame: Notice | Refusal) -> None:
-        if isinstance(frame, Refusal):
+    def _told(self, frame: Notice | ErrorFrame) -> None:
+        if isinstance(frame, ErrorFrame):
             cause = _CAUSE_OF.get(frame.error, "server_error")
             raise SessionEnded(cause, shown_name(frame.error))
         self.log.warning("server notice", notice=shown_name(frame.name) or "another")
@@ -207,7 +183,7 @@ class BlueskySource(LiveSource[BlueskyOptions]):
         Raises:
             ConfigError: every server refuses the options, and none ever took them.
         """
-        if isinstance(error, Refused) and self._has_answer_to(error):
+        if isinstance(error, SessionRefused) and self._has_answer_to(error):
             return
         if error.cause == "stalled" and self._is_silent:
             # What was asked for again did not come: numbers that the server does not have yet?
@@ -221,12 +197,12 @@ class BlueskySource(LiveSource[BlueskyOptions]):
             self._refusals += 1
             if self._refusals >= _ROUNDS_REFUSED * len(self.hosts):
                 # Nothing was received from anybody yet: these words are about our options.
-                words = error.words if isinstance(error, Refused) else ""
+                words = error.words if isinstance(error, SessionRefused) else ""
                 raise ConfigError(f"bluesky: the server refuses the options: {error} {words}")
         if not self._is_open or error.cause in ("stalled", "too_slow"):
             self.hosts.rotate()
 
-    def _has_answer_to(self, refusal: Refused) -> bool:
+    def _has_answer_to(self, refusal: SessionRefused) -> bool:
         """Change what was refused, if it is known what; True if the same host is asked again."""
         if refusal.name == "UnknownZstdDictionary":
             self._dictionaries.forget(self.hosts.current)

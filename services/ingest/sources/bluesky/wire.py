@@ -1,8 +1,7 @@
 """Frames of Jetstream v1 and v2 as typed values. Pure; nothing that a server sends raises.
 
-Only the fields that are used are decoded. A record whose known fields have other types than in
-the lexicon is decoded again without it: if it is of a collection that is none of ours the event is
-good all the same.
+Only the fields that are used are decoded, and only the records of collections that are ours:
+what another collection holds spoils no event.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Reply(Struct, frozen=True, gc=False):
     parent: Reference | None = None
 
 
-class Record(Struct, frozen=True, gc=False, rename={"created_at": "createdAt"}):
+class LexiconRecord(Struct, frozen=True, gc=False, rename={"created_at": "createdAt"}):
     """What is used of posts, likes and reposts.
 
     Attributes:
@@ -81,7 +80,7 @@ class Event(Struct, frozen=True, gc=False):
     collection: str = ""
     rkey: str = ""
     rev: str = ""
-    record: Record | None = None
+    record: LexiconRecord | None = None
     account: Account | None = None
 
 
@@ -92,7 +91,7 @@ class Notice(Struct, frozen=True, gc=False):
     message: str = ""
 
 
-class Refusal(Struct, frozen=True, gc=False):
+class ErrorFrame(Struct, frozen=True, gc=False):
     """The server tells why it is about to close."""
 
     error: str
@@ -105,7 +104,7 @@ class Malformed(Struct, frozen=True, gc=False):
     detail: str
 
 
-Frame: TypeAlias = Event | Notice | Refusal | Malformed
+Frame: TypeAlias = Event | Notice | ErrorFrame | Malformed
 
 
 class _CommitV1(Struct, gc=False):
@@ -113,7 +112,7 @@ class _CommitV1(Struct, gc=False):
     collection: str
     rkey: str
     rev: str = ""
-    record: Record | None = None
+    record: msgspec.Raw = NOTHING
 
 
 class _EventV1(Struct, gc=False):
@@ -123,21 +122,6 @@ class _EventV1(Struct, gc=False):
     cursor: Position64 = 0
     commit: _CommitV1 | None = None
     account: Account | None = None
-
-
-class _LooseCommitV1(Struct, gc=False):
-    operation: str
-    collection: str
-    rkey: str
-    rev: str = ""
-
-
-class _LooseEventV1(Struct, gc=False):
-    did: str
-    time_us: Position64
-    kind: str
-    cursor: Position64 = 0
-    commit: _LooseCommitV1 | None = None
 
 
 class _PayloadV2(Struct, gc=False, rename={"type": "$type", "witnessed_at": "witnessedAt"}):
@@ -150,7 +134,7 @@ class _PayloadV2(Struct, gc=False, rename={"type": "$type", "witnessed_at": "wit
     collection: str = ""
     rkey: str = ""
     rev: str = ""
-    record: Record | None = None
+    record: msgspec.Raw = NOTHING
     account: Account | None = None
     name: str = ""
     message: str = ""
@@ -163,26 +147,9 @@ class _MessageV2(Struct, gc=False, rename={"type": "$type"}):
     message: str = ""
 
 
-class _LoosePayloadV2(Struct, gc=False, rename={"type": "$type"}):
-    type: str
-    did: str = ""
-    seq: Position64 = 0
-    time: Annotated[datetime, Meta(tz=True)] | None = None
-    operation: str = ""
-    collection: str = ""
-    rkey: str = ""
-    rev: str = ""
-
-
-class _LooseMessageV2(Struct, gc=False, rename={"type": "$type"}):
-    type: str
-    payload: _LoosePayloadV2
-
-
 _v1: Final = msgspec.json.Decoder(_EventV1)
-_loose_v1: Final = msgspec.json.Decoder(_LooseEventV1)
 _v2: Final = msgspec.json.Decoder(_MessageV2)
-_loose_v2: Final = msgspec.json.Decoder(_LooseMessageV2)
+_records: Final = msgspec.json.Decoder(LexiconRecord | None)
 _BAD: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -190,68 +157,49 @@ def parse_v1(raw: bytes) -> Frame:
     """Return what a frame of `/subscribe` says."""
     try:
         found = _v1.decode(raw)
+        commit = found.commit
+        if commit is None:
+            if found.kind == "commit":
+                return Malformed("a commit without its commit")
+            return Event(found.kind, found.did, found.time_us, found.cursor, account=found.account)
+        return Event(
+            found.kind, found.did, found.time_us, found.cursor, commit.operation,
+            commit.collection, commit.rkey, commit.rev, _record(commit.collection, commit.record),
+        )  # fmt: skip
     except _BAD as error:
-        return _parse_loosely_v1(raw, error)
-    commit = found.commit
-    if commit is None:
-        if found.kind == "commit":
-            return Malformed("a commit without its commit")
-        return Event(found.kind, found.did, found.time_us, found.cursor, account=found.account)
-    return Event(
-        found.kind, found.did, found.time_us, found.cursor,
-        commit.operation, commit.collection, commit.rkey, commit.rev, commit.record,
-    )  # fmt: skip
-
-
-def _parse_loosely_v1(raw: bytes, error: Exception) -> Frame:
-    try:
-        found = _loose_v1.decode(raw)
-    except _BAD:
         return Malformed(_said(error))
-    commit = found.commit
-    if commit is None or commit.collection in _OURS:
-        return Malformed(_said(error))
-    return Event(
-        found.kind, found.did, found.time_us, found.cursor,
-        commit.operation, commit.collection, commit.rkey, commit.rev,
-    )  # fmt: skip
 
 
 def parse_v2(raw: bytes) -> Frame:
     """Return what a frame of `subscribeEvents` says."""
     try:
         found = _v2.decode(raw)
+        if found.type == "error":
+            return ErrorFrame(found.error, found.message)
+        said = found.payload
+        if found.type != "message" or said is None:
+            return Malformed("expected a message or an error frame")
+        kind = said.type.rpartition("#")[2]
+        if kind == "info":
+            return Notice(said.name, said.message)
+        at = said.witnessed_at or said.time
+        if at is None or not said.did:
+            return Malformed("an event without a time or an account")
+        return Event(
+            kind, said.did, _us(at), said.seq, said.operation, said.collection, said.rkey,
+            said.rev, _record(said.collection, said.record), said.account,
+        )  # fmt: skip
     except _BAD as error:
-        return _parse_loosely_v2(raw, error)
-    if found.type == "error":
-        return Refusal(found.error, found.message)
-    said = found.payload
-    if found.type != "message" or said is None:
-        return Malformed("expected a message or an error frame")
-    kind = said.type.rpartition("#")[2]
-    if kind == "info":
-        return Notice(said.name, said.message)
-    at = said.witnessed_at or said.time
-    if at is None or not said.did:
-        return Malformed("an event without a time or an account")
-    return Event(
-        kind, said.did, _us(at), said.seq, said.operation,
-        said.collection, said.rkey, said.rev, said.record, said.account,
-    )  # fmt: skip
+        return Malformed(_said(error))
 
 
-def _parse_loosely_v2(raw: bytes, error: Exception) -> Frame:
-    try:
-        said = _loose_v2.decode(raw).payload
-    except _BAD:
-        return Malformed(_said(error))
-    kind = said.type.rpartition("#")[2]
-    if kind != "commit" or said.collection in _OURS or said.time is None or not said.did:
-        return Malformed(_said(error))
-    return Event(
-        kind, said.did, _us(said.time), said.seq,
-        said.operation, said.collection, said.rkey, said.rev,
-    )  # fmt: skip
+def _record(collection: str, raw: msgspec.Raw) -> LexiconRecord | None:
+    """Return the record of a commit that is ours; others may be of any shape.
+
+    Raises:
+        msgspec.ValidationError: A field that is used is not as the lexicon has it.
+    """
+    return _records.decode(raw) if collection in _OURS else None
 
 
 PARSERS: Final[dict[Literal["v1", "v2"], Callable[[bytes], Frame]]] = {

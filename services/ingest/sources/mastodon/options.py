@@ -3,56 +3,61 @@
 from __future__ import annotations
 
 import ipaddress
-import re
-from typing import Final, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from core.errors import ConfigError
 from core.settings import Secret
-from services.ingest.sources.live import LiveLimits
+from services.ingest.sources.options import (
+    Count,
+    CountOrNone,
+    LiveLimits,
+    LiveOptions,
+    SecondsOrNone,
+    check_address,
+)
 
-_TIMELINES: Final = ("public", "public:local", "public:remote")
-_HASHTAG: Final = re.compile(r"hashtag:(?:local:)?(?P<tag>[^\s:#/?&]{1,200})\Z")
+StreamName = Annotated[
+    str, Meta(pattern=r"^(public(:local|:remote)?|hashtag:(local:)?[^\s:#/?&]{1,200})\Z")
+]
 
 
-class MastodonOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MastodonOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the source `mastodon`.
 
     Attributes:
-        server: such as `https://mastodon.social`; required. One source reads one server.
+        server: The address, such as `https://mastodon.social`; required. One source reads one
+            server.
         streams: `public`, `public:local`, `public:remote`, `hashtag:NAME`, `hashtag:local:NAME`.
         transport: `sse` (one connection a stream) or `websocket` (one for all).
-        streaming_url: where the server streams; empty asks the server.
+        streaming_url: Where the server streams; empty asks the server.
         anonymous: True sends no token; most servers refuse that by now.
-        fill_max_posts: posts fetched at most after a reconnect; what is beyond is a counted gap.
-        rewind_s: how far before the last post a reconnect goes back: posts of other servers
+        fill_max_posts: Posts fetched at most after a reconnect; what is beyond is a counted gap.
+        rewind_s: How far before the last post a reconnect goes back: posts of other servers
             arrive late, and their ids say when they were written.
-        recheck_posts: newest posts that are looked at again after a reconnect, for edits and
+        recheck_posts: Newest posts that are looked at again after a reconnect, for edits and
             deletions that were missed meanwhile; 0 looks at none.
-        remember_posts: posts whose author is remembered: a deletion names the post only.
-        authors: `public`: never hashed.
-        limits: bounds and times.
+        remember_posts: Posts whose author is remembered: a deletion names the post only.
     """
 
     server: str = ""
-    streams: tuple[str, ...] = ("public",)
+    streams: Annotated[tuple[StreamName, ...], Meta(min_length=1)] = ("public",)
     transport: Literal["sse", "websocket"] = "sse"
     streaming_url: str = ""
     anonymous: bool = False
-    fill_max_posts: int = 4_000
-    rewind_s: float = 60.0
-    recheck_posts: int = 200
-    remember_posts: int = 200_000
-    authors: Literal["hashed", "public"] = "hashed"
+    fill_max_posts: CountOrNone = 4_000
+    rewind_s: SecondsOrNone = 60.0
+    recheck_posts: CountOrNone = 200
+    remember_posts: Count = 200_000
     limits: LiveLimits = LiveLimits(idle_min_s=30.0, idle_initial_s=60.0)
 
-    def check(self, token: Secret) -> None:
+    def check(self, secret: Secret) -> None:
         """Refuse what cannot work, before anything is connected.
 
         Raises:
-            ConfigError: names the option or setting that is missing or wrong.
+            ConfigError: Names the option or setting that is missing or wrong.
         """
         if not self.server:
             raise ConfigError(
@@ -62,25 +67,12 @@ class MastodonOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         check_url("server", self.server, ("https", "http"))
         if self.streaming_url:
             check_url("streaming_url", self.streaming_url, ("https", "http", "wss", "ws"))
-        if not token and not self.anonymous:
+        if not secret and not self.anonymous:
             raise ConfigError(
                 "mastodon: the setting `ingest.source_secret` is missing: expected an access token "
                 "in GROUNDSWELL__INGEST__SOURCE_SECRET (or its ..._FILE); a server that streams to "
                 "everybody needs none: --set anonymous=true"
             )
-        if not self.streams:
-            raise ConfigError("mastodon: streams is empty: expected `public` or a hashtag")
-        for stream in self.streams:
-            if stream not in _TIMELINES and not _HASHTAG.match(stream):
-                raise ConfigError(
-                    f"mastodon: streams has {stream!r}: expected one of {', '.join(_TIMELINES)}, "
-                    "hashtag:NAME or hashtag:local:NAME"
-                )
-        for name in ("fill_max_posts", "recheck_posts", "rewind_s"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"mastodon: {name} = {getattr(self, name)}: expected 0 or more")
-        if self.remember_posts < 1:
-            raise ConfigError(f"mastodon: remember_posts = {self.remember_posts}: expected 1")
 
     @property
     def host(self) -> str:
@@ -92,16 +84,10 @@ def check_url(option: str, url: str, schemes: tuple[str, ...]) -> None:
     """Refuse an address that is none, or that would send the token in the clear.
 
     Raises:
-        ConfigError: names the option.
+        ConfigError: Names the option.
     """
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError(f"mastodon: {option} = {url!r}: {error}") from error
-    if parts.scheme not in schemes or not host:
-        raise ConfigError(f"mastodon: {option} = {url!r}: expected {schemes[0]}://HOST")
-    if parts.scheme in ("http", "ws") and not _is_loopback(host):
+    host = check_address(f"mastodon: {option}", url, schemes)
+    if urlsplit(url).scheme in ("http", "ws") and not _is_loopback(host):
         raise ConfigError(
             f"mastodon: {option} = {url!r}: expected {schemes[0]}, the token would be readable on "
             "the way"
@@ -121,12 +107,12 @@ class Stream(Struct, frozen=True):
     """One stream of a server.
 
     Attributes:
-        name: as in the options.
-        sse_path: below the streaming address.
-        query: words of the query of SSE and REST.
-        websocket: the stream's name on a web socket.
-        rest_path: timeline with the same posts.
-        rest_query: further words of its query.
+        name: The name, as in the options.
+        sse_path: The path below the streaming address.
+        query: The words of the query of SSE and REST.
+        websocket: The stream's name on a web socket.
+        rest_path: The path of the timeline with the same posts.
+        rest_query: Further words of its query.
     """
 
     name: str

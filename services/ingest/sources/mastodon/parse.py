@@ -10,14 +10,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from msgspec import Struct
-
 from core.clock import EPOCH
 from core.schemas import Post, PostEvent
 from core.text import html_text, plain_text, read_html
-from services.ingest.sources.base import Ignored, SourceItem, Unmappable
-from services.ingest.sources.mastodon.sse import EventDecoder
+from services.ingest.sources.base import SourceItem, Unmappable
+from services.ingest.sources.mastodon import MANIFEST
+from services.ingest.sources.mastodon.wire import EventDecoder
 from services.ingest.sources.records import (
+    Found,
     Skipped,
     attached_of,
     count_of,
@@ -27,11 +27,12 @@ from services.ingest.sources.records import (
     language_of,
     make_event,
     make_post,
+    recorded,
     text_of,
     time_of,
 )
 
-SOURCE: Final = "mastodon"
+SOURCE: Final = MANIFEST.name
 TAKEN_EVENTS: Final = ("update", "status.update", "delete")
 
 NOT_PUBLIC: Final = "not_public"
@@ -40,29 +41,15 @@ UNKNOWN_POST: Final = "unknown_post"
 OTHER_EVENT: Final = "other_event"
 
 
-class Mapped(Struct, frozen=True):
-    """What a status or an event came to.
-
-    Attributes:
-        record: the record, or why there is none.
-        version: when the status was last edited, as the server says it; "" if never.
-        post_id: the status meant, where it is known.
-    """
-
-    record: Post | PostEvent | Unmappable | Skipped
-    version: str = ""
-    post_id: str = ""
-
-
 class StatusMapper:
     """Maps what one server sends.
 
     Args:
-        host: name of the server, put behind the names of its own accounts.
-        author: hides an account's name.
-        now: the ingest time.
-        author_of: who wrote a post that was delivered; None if it is not known. A deletion names
-            the post only.
+        host: The name of the server, put behind the names of its own accounts.
+        author: Hides an account's name.
+        now: Returns the ingest time.
+        author_of: Returns who wrote a post that was delivered; None if it is not known. A deletion
+            names the post only.
     """
 
     def __init__(
@@ -77,22 +64,22 @@ class StatusMapper:
         self._now = now
         self._author_of = author_of
 
-    def event(self, name: str, data: bytes) -> Mapped:
+    def event(self, name: str, data: bytes) -> Found:
         """Map one streaming event."""
         if name == "delete":
             return self._delete(data)
         if name not in TAKEN_EVENTS:
-            return Mapped(Skipped(OTHER_EVENT))
+            return Found(Skipped(OTHER_EVENT))
         tree = decode_json(data)
         if isinstance(tree, Unmappable):
-            return Mapped(tree)
+            return Found(tree)
         return self.edit(tree, data) if name == "status.update" else self.status(tree, data)
 
-    def status(self, tree: Any, raw: bytes) -> Mapped:
+    def status(self, tree: Any, raw: bytes) -> Found:
         """Map a status as a post; `raw` are its bytes, kept if it cannot be one."""
         found = self._opened(tree, raw)
         if isinstance(found, Unmappable | Skipped):
-            return Mapped(found)
+            return Found(found)
         account, shown, original_id = found
         record = make_post(
             raw,
@@ -110,11 +97,11 @@ class StatusMapper:
         )
         return _mapped(record, shown)
 
-    def edit(self, tree: Any, raw: bytes) -> Mapped:
+    def edit(self, tree: Any, raw: bytes) -> Found:
         """Map a status as the new text of a post."""
         found = self._opened(tree, raw)
         if isinstance(found, Unmappable | Skipped):
-            return Mapped(found)
+            return Found(found)
         account, shown, _ = found
         record = make_event(
             raw,
@@ -130,11 +117,11 @@ class StatusMapper:
         )
         return _mapped(record, shown)
 
-    def counts(self, tree: Any, raw: bytes) -> Mapped:
+    def counts(self, tree: Any, raw: bytes) -> Found:
         """Map a status as the totals of likes, replies, reposts and quotes so far."""
         found = self._opened(tree, raw)
         if isinstance(found, Unmappable | Skipped):
-            return Mapped(found)
+            return Found(found)
         record = make_event(
             raw,
             "counts",
@@ -149,11 +136,11 @@ class StatusMapper:
         )
         return _mapped(record, tree)
 
-    def removal(self, post_id: str, raw: bytes) -> Mapped:
+    def removal(self, post_id: str, raw: bytes) -> Found:
         """Return the deletion of a post; skipped if it was not delivered."""
         author = self._author_of(post_id)
         if author is None:
-            return Mapped(Skipped(UNKNOWN_POST), post_id=post_id)
+            return Found(Skipped(UNKNOWN_POST), post_id=post_id)
         record = make_event(
             raw,
             "delete",
@@ -162,15 +149,15 @@ class StatusMapper:
             author=author,
             ingested_at=self._now(),
         )
-        return Mapped(record, post_id=post_id)
+        return Found(record, post_id=post_id)
 
-    def _delete(self, data: bytes) -> Mapped:
+    def _delete(self, data: bytes) -> Found:
         try:
             post_id = data.decode().strip().strip('"')
         except UnicodeDecodeError:
-            return Mapped(Unmappable(data, "not UTF-8"))
+            return Found(Unmappable(data, "not UTF-8"))
         if not post_id or not post_id.isprintable():
-            return Mapped(Unmappable(data, "a deletion without the id of a status"))
+            return Found(Unmappable(data, "a deletion without the id of a status"))
         return self.removal(post_id, data)
 
     def _opened(
@@ -216,11 +203,11 @@ def _refusal(status: dict[str, Any], raw: bytes) -> Unmappable | Skipped | None:
     return None
 
 
-def _mapped(record: Post | PostEvent | Unmappable, shown: dict[str, Any]) -> Mapped:
+def _mapped(record: Post | PostEvent | Unmappable, shown: dict[str, Any]) -> Found:
     version = text_of(shown.get("edited_at"))
     if isinstance(record, Post):
-        return Mapped(record, version, record.id)
-    return Mapped(record, version, record.post_id if isinstance(record, PostEvent) else "")
+        return Found(record, version, record.id)
+    return Found(record, version, record.post_id if isinstance(record, PostEvent) else "")
 
 
 def _text(status: dict[str, Any]) -> str:
@@ -253,15 +240,12 @@ def parse(body: bytes) -> list[SourceItem]:
     """
     authors: dict[str, str] = {}
     mapper = StatusMapper("localhost", str, lambda: EPOCH.astimezone(UTC), authors.get)
-    items: list[SourceItem] = []
-    decoder = EventDecoder()
-    for event in decoder.feed(body):
-        if event.cut:
-            record: Post | PostEvent | Unmappable | Skipped = Unmappable(event.data, "too long")
-        else:
-            record = mapper.event(event.name, event.data).record
+    found: list[Post | PostEvent | Unmappable | Skipped] = []
+    for event in EventDecoder().feed(body):
+        record = Unmappable(event.data, "too long") if event.cut else (
+            mapper.event(event.name, event.data).record
+        )  # fmt: skip
         if isinstance(record, Post):
             authors[record.id] = record.author
-        kept = Ignored() if isinstance(record, Skipped) else record
-        items.append(SourceItem(kept, len(items) + 1))
-    return items
+        found.append(record)
+    return recorded(found)

@@ -9,9 +9,9 @@ import aiohttp
 
 from core.errors import ConfigError
 from core.settings import Secret
-from services.ingest.sources.bounded_http import AnswerTooLarge, AnswerUnreadable, read_bounded
 from services.ingest.sources.live import SessionEnded
 from services.ingest.sources.reddit.options import RedditOptions
+from services.ingest.sources.web import AnswerTooLarge, AnswerUnreadable, ended_by, read_bounded
 
 PAGE_THINGS: Final = 100
 MAX_ANSWER_BYTES: Final = 16_777_216
@@ -45,9 +45,9 @@ class RedditClient:
     """Asks Reddit as an application without a user; asyncpraw keeps to the rate-limit headers.
 
     Args:
-        options: of the source.
-        secret: of the application.
-        http: session; closed by whoever made it.
+        options: The options of the source.
+        secret: The secret of the application.
+        http: A session; closed by whoever made it.
     """
 
     def __init__(self, options: RedditOptions, secret: Secret, http: aiohttp.ClientSession) -> None:
@@ -133,7 +133,5 @@ def _ended(error: Any) -> SessionEnded | ConfigError:
     status = getattr(error.response, "status", 0)
     if status == 401:
         return _refused()
-    cause = {403: "refused", 404: "not_found", 429: "rate_limited"}.get(status, "http_error")
     asked = getattr(error, "retry_after", None)
-    retry_s = float(asked) if isinstance(asked, int | float) else None
-    return SessionEnded(cause, f"HTTP {status}", retry_after_s=retry_s)
+    return ended_by(status, float(asked) if isinstance(asked, int | float) else None)

@@ -10,10 +10,11 @@ import msgspec
 from msgspec import Struct
 
 from core.clock import EPOCH
-from core.schemas import Post, PostEvent
+from core.schemas import Post
 from core.text import plain_text
-from services.ingest.sources.base import Ignored, SourceItem, Unmappable
+from services.ingest.sources.base import SourceItem, Unmappable
 from services.ingest.sources.records import (
+    Found,
     Skipped,
     attached_of,
     count_of,
@@ -22,10 +23,12 @@ from services.ingest.sources.records import (
     dicts_of,
     make_event,
     make_post,
+    recorded,
     text_of,
 )
+from services.ingest.sources.reddit import MANIFEST
 
-SOURCE: Final = "reddit"
+SOURCE: Final = MANIFEST.name
 POST_KIND: Final = "t3"
 COMMENT_KIND: Final = "t1"
 GONE: Final = frozenset(("[deleted]", "[removed]", "[ Removed by Reddit ]"))
@@ -34,21 +37,15 @@ PROMOTED: Final = "promoted"
 _SITE: Final = "https://www.reddit.com"
 
 
-class Thing(Struct, frozen=True):
-    """What one thing of a listing came to.
+class Thing(Found, frozen=True):
+    """What one thing of a listing came to; `post_id` is its full name, such as `t3_abc`.
 
     Attributes:
-        record: the post, or why there is none.
-        thing_id: full name, such as `t3_abc`; "" if it has none.
-        created_s: when it was published, seconds since 1970; 0 if it does not say.
-        version: when it was edited last; "" if never.
-        score, replies: counts so far.
+        created_s: When it was published, seconds since 1970; 0 if it does not say.
+        score, replies: The counts so far.
     """
 
-    record: Post | Unmappable | Skipped
-    thing_id: str = ""
     created_s: float = 0.0
-    version: str = ""
     score: int | None = None
     replies: int | None = None
 
@@ -64,8 +61,8 @@ class ThingMapper:
     """Maps what Reddit answers.
 
     Args:
-        author: hides an account's name.
-        now: the ingest time.
+        author: Hides an account's name.
+        now: Returns the ingest time.
     """
 
     def __init__(self, author: Callable[[str], str], now: Callable[[], datetime]) -> None:
@@ -94,9 +91,9 @@ class ThingMapper:
         version = "" if isinstance(edited, bool) or edited is None else str(_seconds(edited))
         return Thing(
             self._record(fields, kind, thing_id, created_s, raw),
+            version,
             thing_id,
             created_s,
-            version,
             count_of(fields.get("score")),
             count_of(fields.get("num_comments")),
         )
@@ -124,29 +121,19 @@ class ThingMapper:
             attached=attached_of(**pieces_of(fields)),
         )
 
-    def deletion(self, thing_id: str, author: str) -> PostEvent | Unmappable:
-        """Return the deletion of a thing that was delivered."""
-        return make_event(
-            thing_id.encode("utf-8", "replace"),
-            "delete",
-            source=SOURCE,
-            post_id=thing_id,
-            author=author,
-            ingested_at=self._now(),
-        )
-
-    def counts(self, thing: Thing, author: str) -> PostEvent | Unmappable:
+    def counts(self, thing: Thing, author: str) -> Found:
         """Return the counts of a thing so far."""
-        return make_event(
-            thing.thing_id.encode("utf-8", "replace"),
+        record = make_event(
+            thing.post_id.encode("utf-8", "replace"),
             "counts",
             source=SOURCE,
-            post_id=thing.thing_id,
+            post_id=thing.post_id,
             author=author,
             ingested_at=self._now(),
             likes=thing.score,
             replies=thing.replies,
         )
+        return Found(record, post_id=thing.post_id)
 
 
 def is_gone(fields: dict[str, Any], kind: str) -> bool:
@@ -205,9 +192,5 @@ def parse(body: bytes) -> list[SourceItem]:
         ThingMapper(str, lambda: EPOCH).listing(tree)
     )  # fmt: skip
     if isinstance(found, Unmappable):
-        return [SourceItem(found, 1)]
-    items: list[SourceItem] = []
-    for thing in found.things:
-        record = Ignored() if isinstance(thing.record, Skipped) else thing.record
-        items.append(SourceItem(record, len(items) + 1))
-    return items
+        return recorded([found])
+    return recorded(thing.record for thing in found.things)

@@ -21,11 +21,17 @@ from core.clock import EPOCH
 from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post
 from core.text import read_html
 from services.ingest.sources.base import SourceItem, Unmappable
-from services.ingest.sources.records import attached_of, language_of, make_post, text_of
-from services.ingest.sources.rss.dates import date_of
-from services.ingest.sources.rss.document import read_document
+from services.ingest.sources.records import (
+    attached_of,
+    language_of,
+    make_post,
+    recorded,
+    text_of,
+)
+from services.ingest.sources.rss import MANIFEST
+from services.ingest.sources.rss.wire import date_of, read_document
 
-SOURCE: Final = "rss"
+SOURCE: Final = MANIFEST.name
 MAX_ENTRIES: Final = 5_000
 _KEPT_BYTES: Final = 65_536
 _URI: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$")
@@ -59,11 +65,11 @@ def parse_feed(
     """Return the entries of a feed, oldest first, or why this is none.
 
     Args:
-        body: of the answer, decompressed.
-        url: of the feed; names it in ids and authors that are not unique by themselves.
-        now: the ingest time.
-        author: hides an author's name.
-        content_type: header of the answer; its character set counts.
+        body: The body of the answer, decompressed.
+        url: The address of the feed; names it in ids and authors that are not unique by themselves.
+        now: The ingest time.
+        author: Hides an author's name.
+        content_type: The header of the answer; its character set counts.
         hides_ids: Make ids hashes: entries are named by their addresses, and those name people.
     """
     try:
@@ -258,6 +264,4 @@ def _short_hash(text: str) -> str:
 def parse(body: bytes) -> list[SourceItem]:
     """Return what a feed comes to, with 1970 as the ingest time."""
     found = parse_feed(body, "https://example.org/feed", EPOCH)
-    if isinstance(found, Unmappable):
-        return [SourceItem(found, 1)]
-    return [SourceItem(entry.record, place) for place, entry in enumerate(found, start=1)]
+    return recorded([found] if isinstance(found, Unmappable) else [one.record for one in found])

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
-from typing import ClassVar, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 import aiohttp
 import msgspec
 from msgspec import Struct
 
-from core.authors import author_hasher
 from core.clock import epoch_ms
-from core.schemas import Post, PostEvent
-from core.settings import Secret
-from services.ingest.sources.base import (
-    Cursor,
-    Gap,
-    Ignored,
-    SourceContext,
-    SourceItem,
-    Unmappable,
-)
-from services.ingest.sources.live import LiveSource
-from services.ingest.sources.pacing import Backoff
-from services.ingest.sources.public_web import public_session
+from core.retry import Backoff
+from services.ingest.sources.base import Cursor, Gap, Ignored, SourceContext, Unmappable
 from services.ingest.sources.records import edit_of
-from services.ingest.sources.rss.fetch import Fetched, fetch
+from services.ingest.sources.remembering import ITEM_BYTES, Delivered, RememberingSource
+from services.ingest.sources.rss import MANIFEST
+from services.ingest.sources.rss.client import Fetched, fetch
 from services.ingest.sources.rss.options import RssOptions
-from services.ingest.sources.rss.parse import SOURCE, Entry, parse_feed
+from services.ingest.sources.rss.parse import Entry, parse_feed
+from services.ingest.sources.web import public_session
 
 _TICK_S: Final = 0.25
 _MAX_BACKOFF_S: Final = 3_600.0
@@ -37,17 +28,15 @@ _AT_ONCE: Final = 4
 """Feeds that are asked side by side."""
 _ENTRIES_A_STEP: Final = 100
 """So many entries at most come again after a crash."""
-_ENTRY_BYTES: Final = 1_000
-"""About what an entry weighs in the buffer."""
 
 
 class FeedState(Struct, frozen=True, array_like=True):
     """What is known of a feed; part of the cursor.
 
     Attributes:
-        etag, modified: validators of the last answer that was read to its end.
-        seen: key and version of entries, the latest looked at last.
-        looked_ms: when it was last read, in milliseconds since 1970; 0 before the first time.
+        etag, modified: The validators of the last answer that was read to its end.
+        seen: The key and version of entries, the latest looked at last.
+        looked_ms: When it was last read, in milliseconds since 1970; 0 before the first time.
     """
 
     etag: str = ""
@@ -56,7 +45,7 @@ class FeedState(Struct, frozen=True, array_like=True):
     looked_ms: int = 0
 
 
-class RssSource(LiveSource[RssOptions]):
+class RssSource(RememberingSource[RssOptions]):
     """Entries of RSS and Atom feeds, each once, and their changes.
 
     A feed that has moved on so far that nothing in it is known any more is a counted gap.
@@ -65,37 +54,34 @@ class RssSource(LiveSource[RssOptions]):
     few entries, and with whatever else is told.
     """
 
-    name: ClassVar[str] = SOURCE
+    manifest: ClassVar = MANIFEST
+    name: ClassVar[str] = MANIFEST.name
     Options = RssOptions
+    watches_silence: ClassVar[bool] = False  # the silence between two looks is our own
 
     def __init__(self, options: RssOptions, context: SourceContext) -> None:
-        options.check()
-        super().__init__(options, context, options.limits)
-        key = context.author_key if options.authors == "hashed" else Secret()
-        self._author = author_hasher(key)
-        self._hides_ids = bool(key)
+        super().__init__(options, context)
         self._feeds = tuple(dict.fromkeys(options.feeds))
-        self._states: dict[str, FeedState] = {}
-        self._n = 0
-        self._cursor: Cursor | None = None
-        self._one_at_a_time = asyncio.Lock()
         self._due_s: dict[str, float] = {}
         self._backoffs: dict[str, Backoff] = {}
-        self._refused_bodies: dict[str, str] = {}
+
+    def restore(self, cursor: Any) -> tuple[int, dict[str, Any]]:
+        """Return what was known of the feeds."""
+        feeds = msgspec.convert(cursor["feeds"], dict[str, FeedState])
+        return int(cursor["n"]), feeds
+
+    def cursor_after(self, number: int, at: Mapping[str, Any]) -> Cursor:
+        """Return the cursor: what is known of the feeds is all in it."""
+        return {"n": number, "feeds": at}
 
     def start_at(self, cursor: Cursor | None) -> None:
         """Take over what was known of the feeds; those no longer asked for are forgotten."""
-        fields = cursor or {}
-        known = fields.get("feeds", {})
-        self._cursor = cursor
-        self._n = fields.get("n", 0)
-        self._states = {
-            feed: msgspec.convert(known.get(feed, []), FeedState) for feed in self._feeds
+        super().start_at(cursor)
+        self.at = {feed: self.at.get(feed, FeedState()) for feed in self._feeds}
+        self._due_s = dict.fromkeys(self._feeds, self.context.clock.monotonic())
+        self._backoffs = {
+            feed: Backoff(self.options.every_s, _MAX_BACKOFF_S) for feed in self._feeds
         }
-        self._one_at_a_time = asyncio.Lock()
-        now_s = self.context.clock.monotonic()
-        self._due_s = dict.fromkeys(self._feeds, now_s)
-        self._backoffs = {feed: Backoff(self.options.every_s, _MAX_BACKOFF_S) for feed in known}
 
     async def session(self) -> None:
         """Look at each feed when it is due; a feed in trouble does not hold up the others."""
@@ -107,8 +93,6 @@ class RssSource(LiveSource[RssOptions]):
             try:
                 while True:
                     self._start_due(http, limit, running)
-                    # The silence between two looks is our own.
-                    self.idle.restart()
                     if running:
                         await asyncio.wait(
                             running.values(), timeout=_TICK_S, return_when=asyncio.FIRST_COMPLETED
@@ -140,13 +124,13 @@ class RssSource(LiveSource[RssOptions]):
 
     async def _look(self, http: aiohttp.ClientSession, limit: asyncio.Semaphore, feed: str) -> None:
         """Ask for a feed, deliver what is new, and say when to look again."""
-        state = self._states[feed]
+        state = self.at[feed]
         async with limit:
             found = await fetch(
                 http, feed, state.etag, state.modified, self.options, self.context.clock.now()
             )
         self.received()
-        backoff = self._backoffs.setdefault(feed, Backoff(self.options.every_s, _MAX_BACKOFF_S))
+        backoff = self._backoffs[feed]
         wait_s = self.options.every_s * random.uniform(0.95, 1.05)
         if found.status in (200, 304):
             backoff.reset()
@@ -167,32 +151,29 @@ class RssSource(LiveSource[RssOptions]):
     async def _take_answer(self, feed: str, found: Fetched) -> None:
         # In a thread: the parser takes seconds for megabytes of bad markup.
         entries = await asyncio.to_thread(
-            parse_feed, found.body, feed, self.context.clock.now(), self._author,
-            found.content_type, self._hides_ids,
+            parse_feed, found.body, feed, self.context.clock.now(), self.hide,
+            found.content_type, bool(self.author_key),
         )  # fmt: skip
-        async with self._one_at_a_time:
+        async with self.turn:
             if isinstance(entries, Unmappable):
                 await self._refuse(feed, found, entries)
             else:
                 await self._deliver_new(feed, found, entries)
 
     async def _refuse(self, feed: str, found: Fetched, why: Unmappable) -> None:
-        """Keep a document that is no feed, once for as long as it does not change."""
-        body_hash = hashlib.sha256(found.body).hexdigest()
-        if self._refused_bodies.get(feed) == body_hash:
-            return
-        self._refused_bodies[feed] = body_hash
-        await self._hand_on(feed, self._states[feed], why, len(found.body))
+        """Keep a document that is no feed, once."""
+        if not self.was_refused(feed.encode("utf-8", "replace") + found.body):
+            await self._hand_on(feed, self.at[feed], [why], len(found.body))
 
     async def _deliver_new(self, feed: str, found: Fetched, entries: list[Entry]) -> None:
         """Deliver what is new or changed; the validators count once all of it is delivered."""
-        state = self._states[feed]
+        state = self.at[feed]
         seen = dict(state.seen)
         now_ms = epoch_ms(self.context.clock.now())
         if seen and entries and not any(entry.key in seen for entry in entries):
             gap = Gap("feed_moved_on", max(0, now_ms - state.looked_ms) / 1000)
-            await self._hand_on(feed, state, gap, 0)
-        fresh: list[Post | PostEvent | Unmappable | Ignored] = []
+            await self._hand_on(feed, state, [gap], 0)
+        fresh: list[Delivered] = []
         for entry in entries:
             version = seen.pop(entry.key, None)
             seen[entry.key] = entry.version  # at the end: what is still in the feed is kept longest
@@ -200,36 +181,28 @@ class RssSource(LiveSource[RssOptions]):
                 is_known = version is not None
                 is_first_look = not state.looked_ms
                 fresh.append(self._record(entry, is_known, is_first_look, now_ms))
-            if len(fresh) == _ENTRIES_A_STEP:
+            if len(fresh) >= min(_ENTRIES_A_STEP, self.limits.max_buffered_items):
                 state = await self._step(feed, state, seen, fresh)
                 fresh = []
         state = await self._step(feed, state, seen, fresh)
         keep = max(self.options.remember_entries, 2 * len(entries))
-        self._states[feed] = FeedState(
-            found.etag, found.modified, tuple(seen.items())[-keep:], now_ms
-        )
+        known = FeedState(found.etag, found.modified, tuple(seen.items())[-keep:], now_ms)
+        self.at = {**self.at, feed: known}
 
     async def _step(
         self,
         feed: str,
         state: FeedState,
         seen: dict[str, str],
-        fresh: list[Post | PostEvent | Unmappable | Ignored],
+        fresh: list[Delivered],
     ) -> FeedState:
-        """Deliver entries; only the last moves the cursor: each cursor holds all that is known.
-
-        What Kafka has of them comes again after a crash, and is then counted for the first time.
-        """
-        for record in fresh[:-1]:
-            await self.deliver([SourceItem(record, self._cursor)], _ENTRY_BYTES)
+        """Deliver entries; only the last moves the cursor: each cursor holds all that is known."""
         if fresh:
             state = msgspec.structs.replace(state, seen=tuple(seen.items()))
-            await self._hand_on(feed, state, fresh[-1], _ENTRY_BYTES)
+            await self._hand_on(feed, state, fresh, len(fresh) * ITEM_BYTES)
         return state
 
-    def _record(
-        self, entry: Entry, is_known: bool, is_first_look: bool, now_ms: int
-    ) -> Post | PostEvent | Unmappable | Ignored:
+    def _record(self, entry: Entry, is_known: bool, is_first_look: bool, now_ms: int) -> Delivered:
         record = entry.record
         if isinstance(record, Unmappable):
             return record
@@ -242,14 +215,9 @@ class RssSource(LiveSource[RssOptions]):
         return Ignored() if age_s > self.options.max_age_s else record
 
     async def _hand_on(
-        self,
-        feed: str,
-        state: FeedState,
-        record: Post | PostEvent | Unmappable | Ignored | Gap,
-        size_bytes: int,
+        self, feed: str, state: FeedState, records: Sequence[Delivered], size_bytes: int
     ) -> None:
-        self._n += 1
-        cursor = {"n": self._n, "feeds": {**self._states, feed: state}}
-        await self.deliver([SourceItem(record, cursor)], size_bytes)
-        # Only now: cancelled while there was no room, the entry is looked at again.
-        self._states[feed], self._cursor = state, cursor
+        at = {**self.at, feed: state}
+        await self.hand_on(records, size_bytes, at)
+        # Only now: cancelled while there was no room, the entries are looked at again.
+        self.at = at

@@ -18,9 +18,10 @@ from core.clock import EPOCH
 from core.schemas import Attached, AuthorId, Count, Language, Post, PostEvent, PostId, Time
 from core.text import plain_text
 from services.ingest.sources.base import SourceItem, Unmappable
-from services.ingest.sources.records import language_of
+from services.ingest.sources.records import language_of, recorded
+from services.ingest.sources.webhook import MANIFEST
 
-SOURCE: Final = "webhook"
+SOURCE: Final = MANIFEST.name
 _KEPT_BYTES: Final = 65_536
 _PATH: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
 _NAMED: Final = re.compile(r"(?:missing required|contains unknown) field `(?P<name>[^`]+)`")
@@ -85,7 +86,7 @@ class GivenItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     events: tuple[GivenEvent, ...] = ()
 
 
-class Refusal(Struct, frozen=True):
+class WrongField(Struct, frozen=True):
     """Why a body cannot be taken.
 
     Attributes:
@@ -111,40 +112,40 @@ def json_schema() -> dict[str, Any]:
     return msgspec.json.schema(GivenItems)
 
 
-def parse_body(body: bytes, max_items: int) -> GivenItems | Refusal:
+def parse_body(body: bytes, max_items: int) -> GivenItems | WrongField:
     """Return what a body carries, or the field that is wrong; all of it is taken or nothing."""
     try:
         found = _decoder.decode(body)
     except msgspec.ValidationError as error:
         return _refusal(str(error))
     except UnicodeDecodeError:
-        return Refusal("", "expected UTF-8")
+        return WrongField("", "expected UTF-8")
     except RecursionError:
-        return Refusal("", "expected less nesting")
+        return WrongField("", "expected less nesting")
     except msgspec.MsgspecError:
-        return Refusal("", "expected JSON")
+        return WrongField("", "expected JSON")
     count = len(found.posts) + len(found.events)
     if not count:
-        return Refusal("", "expected at least one of `posts` and `events`")
+        return WrongField("", "expected at least one of `posts` and `events`")
     if count > max_items:
-        return Refusal("", f"expected at most {max_items} posts and events in one request")
+        return WrongField("", f"expected at most {max_items} posts and events in one request")
     for place, event in enumerate(found.events):
         if event.kind == "edit" and event.text is None:
-            return Refusal(f"events[{place}].text", "expected the new text of an edit")
+            return WrongField(f"events[{place}].text", "expected the new text of an edit")
     return found
 
 
-def _refusal(message: str) -> Refusal:
+def _refusal(message: str) -> WrongField:
     found = _PATH.search(message)
     path = found["path"].strip(".") if found else ""
     what = message[: found.start()] if found else message
     named = _NAMED.search(what)
     if named:
         path = f"{path}.{named['name']}".lstrip(".")
-    return Refusal(path, what[:300])
+    return WrongField(path, what[:300])
 
 
-class Mapper:
+class GivenMapper:
     """Makes records of what was given.
 
     Args:
@@ -204,7 +205,7 @@ def _utc(at: datetime | None) -> datetime | None:
         return None
 
 
-def unmappable(body: bytes, refusal: Refusal) -> Unmappable:
+def unmappable(body: bytes, refusal: WrongField) -> Unmappable:
     """Return a refused body as it is kept; its sender is told more than what is kept beside it.
 
     What was expected may quote a value, and the name of a field may be any text.
@@ -222,7 +223,6 @@ def unmappable(body: bytes, refusal: Refusal) -> Unmappable:
 def parse(body: bytes) -> list[SourceItem]:
     """Return what a body comes to, with 1970 as the ingest time."""
     found = parse_body(body, 1_000)
-    if isinstance(found, Refusal):
-        return [SourceItem(unmappable(body, found), 1)]
-    records = Mapper(str, lambda: EPOCH).records(found)
-    return [SourceItem(record, place) for place, record in enumerate(records, start=1)]
+    if isinstance(found, WrongField):
+        return recorded([unmappable(body, found)])
+    return recorded(GivenMapper(str, lambda: EPOCH).records(found))

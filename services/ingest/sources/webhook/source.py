@@ -9,33 +9,31 @@ from typing import Any, ClassVar, Final
 import msgspec
 from aiohttp import web
 
-from core.authors import author_hasher
-from core.schemas import Post, PostEvent
-from core.settings import Secret
-from services.ingest.sources.base import Cursor, SourceContext, SourceItem, Unmappable
+from services.ingest.sources.base import SourceContext
 from services.ingest.sources.listener import Listener
-from services.ingest.sources.live import LiveSource
-from services.ingest.sources.memory_file import has_reached
-from services.ingest.sources.webhook.body import RequestRefused, pass_over, read_body
+from services.ingest.sources.remembering import RememberingSource
+from services.ingest.sources.webhook import MANIFEST
+from services.ingest.sources.webhook.memory import Answered, Requests, Waiting
 from services.ingest.sources.webhook.options import WebhookOptions
 from services.ingest.sources.webhook.parse import (
-    SOURCE,
-    Mapper,
-    Refusal,
+    GivenMapper,
+    WrongField,
     json_schema,
     parse_body,
     unmappable,
 )
-from services.ingest.sources.webhook.requests import Answered, Requests, Waiting
-from services.ingest.sources.webhook.signature import (
+from services.ingest.sources.webhook.wire import (
     ID_HEADER,
     OLD_ID_HEADER,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
     Claim,
     Fault,
+    RequestRefused,
     is_signed,
     names_of,
+    pass_over,
+    read_body,
     read_claim,
 )
 
@@ -43,71 +41,52 @@ POSTS_PATH: Final = "/v1/posts"
 SCHEMA_PATH: Final = "/v1/schema"
 _SIGNED: Final = "a signature of this body by a known key"
 _WARN_EVERY_S: Final = 60.0
-_TICK_S: Final = 0.25
 _MAX_CONNECTIONS: Final = 512
 
 
-class WebhookSource(LiveSource[WebhookOptions]):
+class WebhookSource(RememberingSource[WebhookOptions]):
     """Posts and events that others push: signed requests, answered when Kafka has them.
 
     A request is taken whole or not at all. It is put off (429) while the buffer is full, so nothing
     is lost that was accepted; one that comes again is answered as before.
 
-    Cursor: `n`, the number of the last item; it moves with the last one of a request, since a
-    request of which Kafka has a part comes again as a whole.
+    Cursor: `n`, the number of the last request that was taken; one of which Kafka has a part comes
+    again as a whole.
     """
 
-    name: ClassVar[str] = SOURCE
+    manifest: ClassVar = MANIFEST
+    name: ClassVar[str] = MANIFEST.name
     Options = WebhookOptions
+    watches_silence: ClassVar[bool] = False  # nobody need push anything
 
     def __init__(self, options: WebhookOptions, context: SourceContext) -> None:
-        options.check()
-        super().__init__(options, context, options.limits)
-        self._memory = context.state_dir / "webhook.requests.sqlite"
+        super().__init__(options, context)
         self._keys = options.keys(context.secret)
-        key = context.author_key if options.authors == "hashed" else Secret()
-        self._mapper = Mapper(author_hasher(key), context.clock.now)
-        self._requests: Requests | None = None
-        self._n = 0
-        self._cursor: Cursor | None = None
+        self._mapper = GivenMapper(self.hide, context.clock.now)
         self._in_work = 0
         self._next_warning_s = context.clock.monotonic()
         self._listener: Listener | None = None
-        self._serving: asyncio.AbstractEventLoop | None = None
         self.port = 0
         """Where it listens, once it does."""
 
-    def start_at(self, cursor: Cursor | None) -> None:
-        """Take over the stored cursor."""
-        self._cursor = cursor
-        self._n = (cursor or {}).get("n", 0)
-        self._requests = Requests(
-            self._memory,
+    def open_memory(self, *, is_fresh: bool) -> Requests:
+        """Open the memory of requests."""
+        return Requests(
+            self.memory_path,
             self.options.remember_requests,
             self.options.tolerance_s,
             self.context.clock.now().timestamp(),
-            is_fresh=cursor is None,
+            is_fresh=is_fresh,
         )
 
-    def acknowledged(self, cursor: Cursor) -> None:
-        """Answer the requests that Kafka has."""
-        if self._requests is not None:
-            self._requests.acknowledged(cursor["n"], self._serving)
-
-    def recalls(self, cursor: Cursor) -> bool:
-        """Tell whether the memory went as far as this cursor."""
-        return has_reached(self._memory, cursor["n"])
-
-    def close(self) -> None:
-        """Stop listening; requests that wait are cut off and come again."""
-        super().close()
-        if self._requests is not None:
-            self._requests.close()
-            self._requests = None
+    @property
+    def _requests(self) -> Requests | None:
+        return self.memory if isinstance(self.memory, Requests) else None
 
     async def session(self) -> None:
         """Listen until cancelled."""
-        self._serving = asyncio.get_running_loop()
+        if self._requests is not None:
+            self._requests.serving = asyncio.get_running_loop()
         app = web.Application()
         app.router.add_post(POSTS_PATH, self._post)
         app.router.add_get(SCHEMA_PATH, self._schema)
@@ -131,10 +110,7 @@ class WebhookSource(LiveSource[WebhookOptions]):
                     "give the sender a whsec_ key (Standard Webhooks), then set old_signatures = "
                     "false", source=self.name,
                 )  # fmt: skip
-            while True:
-                # Nobody need push anything: silence says nothing.
-                self.idle.restart()
-                await asyncio.sleep(_TICK_S)
+            await asyncio.Event().wait()
         finally:
             await listener.end()
 
@@ -203,10 +179,10 @@ class WebhookSource(LiveSource[WebhookOptions]):
             self._count(scheme, "forgotten")
             return _error(401, "unauthorized", "too old to be told from a repeat", TIMESTAMP_HEADER)
         given = parse_body(body, self.options.max_items)
-        if isinstance(given, Refusal):
+        if isinstance(given, WrongField):
             self._count(scheme, "invalid")
             if not self.inlet.is_full:
-                await self._hand_on([unmappable(body, given)], len(body))
+                await self.hand_on([unmappable(body, given)], len(body))
             return _error(400, "invalid", given.expected, given.field)
         records = self._mapper.records(given)
         if self.inlet.is_full or (
@@ -218,11 +194,10 @@ class WebhookSource(LiveSource[WebhookOptions]):
             self._say_full()
             return self._later("as many requests as can be remembered came in a short time")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(
-            list(names), body_hash, len(records), claim.at_s, self._n + len(records), done
-        )
+        waiting = Waiting(list(names), body_hash, len(records), claim.at_s, self.number + 1, done)
         requests.add(waiting)
-        await self._hand_on(records, len(body))
+        # Nothing is awaited before they are in the buffer, which had room.
+        await self.hand_on(records, len(body))
         return await self._await_kafka(waiting, scheme, "accepted")
 
     async def _answer_again(
@@ -246,16 +221,6 @@ class WebhookSource(LiveSource[WebhookOptions]):
             return await self._await_kafka(known, claim.scheme, outcome)
         self._count(claim.scheme, outcome)
         return _accepted(known.accepted)
-
-    async def _hand_on(
-        self, records: list[Post | PostEvent] | list[Unmappable], size_bytes: int
-    ) -> None:
-        """Deliver records; nothing is awaited before they are in the buffer, which had room."""
-        items = [SourceItem(record, self._cursor) for record in records[:-1]]
-        self._n += len(records)
-        self._cursor = {"n": self._n}
-        items.append(SourceItem(records[-1], self._cursor))
-        await self.deliver(items, size_bytes)
 
     async def _await_kafka(self, waiting: Waiting, scheme: str, outcome: str) -> web.Response:
         try:

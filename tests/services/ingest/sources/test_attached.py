@@ -11,12 +11,12 @@ import pytest
 from core.codec import encode, post_decoder
 from core.schemas import Attached, Post, PostEvent
 from core.settings import Secret
-from services.ingest.sources.bluesky.mapping import Mapper as BlueskyMapper
+from services.ingest.sources.bluesky.parse import EventMapper
 from services.ingest.sources.bluesky.wire import Event, parse_v1
 from services.ingest.sources.mastodon.parse import StatusMapper
 from services.ingest.sources.records import attached_of
 from services.ingest.sources.reddit.parse import ThingMapper
-from services.ingest.sources.webhook.parse import GivenItems, Mapper, parse_body
+from services.ingest.sources.webhook.parse import GivenItems, GivenMapper, parse_body
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def bluesky(record: dict[str, Any], operation: str = "create") -> Post | PostEve
     )
     event = parse_v1(raw)
     assert isinstance(event, Event)
-    (found,) = BlueskyMapper(Secret("k"), lambda author: ()).records(event, raw, NOW)
+    (found,) = EventMapper(Secret("k"), lambda author: ()).records(event, raw, NOW)
     assert isinstance(found, Post | PostEvent)
     return found
 
@@ -129,7 +129,7 @@ def test_the_webhook_takes_what_stands_beside_a_text_and_names_of_languages() ->
     )
     given = parse_body(body, 10)
     assert isinstance(given, GivenItems)
-    post, edit = Mapper(str, lambda: NOW).records(given)
+    post, edit = GivenMapper(str, lambda: NOW).records(given)
     assert isinstance(post, Post)
     assert (post.text, post.lang) == ("food & x", "en")
     assert post.attached == Attached(tags=("flood",), polls=("stay",))

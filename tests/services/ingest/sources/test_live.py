@@ -15,11 +15,13 @@ from msgspec import Struct
 
 from core.clock import Clock, ManualClock, SystemClock
 from core.errors import ConfigError, FatalError
+from core.retry import Backoff
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem
 from services.ingest.sources.inlet import Inlet
-from services.ingest.sources.live import LiveLimits, LiveSource, SessionEnded
-from services.ingest.sources.pacing import Backoff, Hosts, IdleTimer
-from services.ingest.sources.recent import Recent
+from services.ingest.sources.live import LiveSource, SessionEnded
+from services.ingest.sources.memory import Recent
+from services.ingest.sources.options import LiveLimits
+from services.ingest.sources.pacing import Hosts, IdleTimer
 from testkit.checks.live_sources import wait_until
 
 

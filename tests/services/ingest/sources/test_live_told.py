@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from core.errors import ConfigError, FatalError, TransientError
 from services.ingest.sources.base import Cursor, Ignored, SourceContext, SourceItem
-from services.ingest.sources.live import LiveLimits, LiveSource, SessionEnded
+from services.ingest.sources.live import LiveSource, SessionEnded
+from services.ingest.sources.options import LiveLimits
 
 
 class NoOptions(Struct, frozen=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.sources.memory_file import has_reached, note_reached, open_memory
+from services.ingest.sources.memory import has_reached, note_reached, open_memory
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS kept (id TEXT PRIMARY KEY);"
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from core.clock import ManualClock
-from services.ingest.sources.pacing import STRETCH_S, Backoff, Hosts, IdleTimer
+from core.retry import Backoff
+from services.ingest.sources.pacing import STRETCH_S, Hosts, IdleTimer
 
 
 class Stream:

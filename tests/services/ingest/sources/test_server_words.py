@@ -9,8 +9,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidHeader, InvalidM
 from websockets.frames import Close
 
 from core.logs import describe_error
-from services.ingest.sources.bluesky.connection import _refused as refused
-from services.ingest.sources.bluesky.connection import closed, shown_name
+from services.ingest.sources.bluesky.client import _refused as refused
+from services.ingest.sources.bluesky.client import closed, shown_name
 from services.ingest.sources.live import SessionEnded
 
 WORDS = "did:plc:ana said hello"

@@ -18,12 +18,13 @@ from core.schemas import Post
 from services.ingest.sources.base import Gap, SourceContext
 from services.ingest.sources.bluesky.options import POST, BlueskyOptions
 from services.ingest.sources.bluesky.source import BlueskySource
-from services.ingest.sources.live import LiveLimits
+from services.ingest.sources.options import LiveLimits
 from testkit.checks.live_sources import LiveRig, take_until, unmappable_of, wait_until
 from testkit.kafka import MemoryBroker
+from testkit.platforms.bluesky.answers import Answer
 from testkit.platforms.bluesky.journal import Conversation, commit
 from testkit.platforms.bluesky.platform import IMPATIENT
-from testkit.platforms.bluesky.server import Answer, FakeJetstream
+from testkit.platforms.bluesky.server import FakeJetstream
 from testkit.platforms.bluesky.sessions import Fault
 
 EVENTS = 400

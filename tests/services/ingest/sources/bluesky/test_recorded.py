@@ -16,10 +16,10 @@ from core.codec import encode
 from core.schemas import Post, PostEvent
 from core.settings import Secret
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem, Unmappable
-from services.ingest.sources.bluesky.connection import Unpacker
+from services.ingest.sources.bluesky.client import Unpacker
 from services.ingest.sources.bluesky.options import BlueskyOptions
 from services.ingest.sources.bluesky.source import BlueskySource
-from services.ingest.sources.live import LiveLimits
+from services.ingest.sources.options import LiveLimits
 from testkit.checks.live_sources import wait_until
 from testkit.platforms.bluesky.journal import recorded
 from testkit.platforms.bluesky.platform import IMPATIENT

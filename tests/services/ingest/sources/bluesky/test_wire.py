@@ -15,15 +15,15 @@ from core.codec import encode, post_decoder, post_event_decoder
 from core.schemas import Post, PostEvent
 from core.settings import Secret
 from services.ingest.sources.base import Ignored, Unmappable
-from services.ingest.sources.bluesky.connection import Unpacker
-from services.ingest.sources.bluesky.mapping import Mapper
+from services.ingest.sources.bluesky.client import Unpacker
 from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
+from services.ingest.sources.bluesky.parse import EventMapper
 from services.ingest.sources.bluesky.wire import (
     PARSERS,
+    ErrorFrame,
     Event,
     Malformed,
     Notice,
-    Refusal,
     parse_v1,
     parse_v2,
 )
@@ -32,7 +32,7 @@ from testkit.platforms.bluesky.journal import Conversation, account, commit, ref
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 ENTRIES = list(Conversation(NOW, seed=3, posts_share=0.5).events(200))
 HELD = ("at://did:plc:a/app.bsky.feed.post/one", "at://did:plc:a/app.bsky.feed.post/two")
-MAPPER = Mapper(Secret(), lambda author: HELD if author == "did:plc:a" else ())
+MAPPER = EventMapper(Secret(), lambda author: HELD if author == "did:plc:a" else ())
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
@@ -46,7 +46,7 @@ json_values = st.recursive(
 def expect_good(raw: bytes, version: str) -> None:
     """Whatever the bytes are: a frame comes out, and records that our own decoders take."""
     frame = PARSERS[version](raw)
-    assert isinstance(frame, Event | Notice | Refusal | Malformed)
+    assert isinstance(frame, Event | Notice | ErrorFrame | Malformed)
     if not isinstance(frame, Event):
         return
     records = MAPPER.records(frame, raw, NOW)
@@ -140,7 +140,7 @@ def test_both_versions_say_the_same() -> None:
 
 def test_notices_and_refusals_of_v2_are_told_apart() -> None:
     told = parse_v2(refusal("ConsumerTooSlow", "reconnect with cursor=7"))
-    assert told == Refusal("ConsumerTooSlow", "reconnect with cursor=7")
+    assert told == ErrorFrame("ConsumerTooSlow", "reconnect with cursor=7")
 
 
 @pytest.mark.parametrize("status", ["deactivated", "deleted", "suspended", "takendown"])
@@ -162,7 +162,7 @@ def test_an_account_that_is_not_gone_keeps_its_posts(active: bool, status: str) 
 
 @pytest.mark.parametrize("collection", [LIKE, REPOST])
 def test_a_reaction_is_keyed_by_whose_post_it_is_and_hidden_alike(collection: str) -> None:
-    mapper = Mapper(Secret("k"), lambda author: ())
+    mapper = EventMapper(Secret("k"), lambda author: ())
     made = commit(1, 1, "did:plc:poster", "create", POST, "p", {"text": "t"})
     uri = f"at://did:plc:poster/{POST}/p"
     subject = {"subject": {"uri": uri, "cid": "c"}}

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from core.codec import encode, post_decoder, post_event_decoder
 from core.schemas import Post, PostEvent
 from services.ingest.sources.base import Ignored, Unmappable
-from services.ingest.sources.mastodon.parse import Mapped, StatusMapper, parse
-from services.ingest.sources.mastodon.sse import EventDecoder, ServerEvent
-from services.ingest.sources.records import Skipped
+from services.ingest.sources.mastodon.parse import StatusMapper, parse
+from services.ingest.sources.mastodon.wire import EventDecoder, ServerEvent
+from services.ingest.sources.records import Found, Skipped
 from testkit.platforms.mastodon.statuses import make_status
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -36,7 +36,7 @@ def status(**fields: Any) -> dict[str, Any]:
     return make_status("42", "text", NOW, **fields)
 
 
-def mapped(tree: Any) -> Mapped:
+def mapped(tree: Any) -> Found:
     return mapper().status(tree, json.dumps(tree).encode())
 
 

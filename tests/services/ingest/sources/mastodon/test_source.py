@@ -11,9 +11,9 @@ import pytest
 
 from core.errors import ConfigError
 from services.ingest.sources.mastodon import source
-from services.ingest.sources.reading import SourceReader
-from services.ingest.sources.threaded_site import wait_for
+from testkit.checks.source_reader import SourceReader
 from testkit.platforms.mastodon.server import FakeMastodon
+from testkit.platforms.site import wait_for
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigError
-from services.ingest.sources.reading import SourceReader
-from services.ingest.sources.threaded_site import wait_for
+from testkit.checks.source_reader import SourceReader
 from testkit.platforms.reddit.server import FakeReddit
+from testkit.platforms.site import wait_for
 
 GIVEN = {
     "communities": ["news"], "client_id": "id", "user_agent": "test:groundswell:1 (by /u/nobody)",

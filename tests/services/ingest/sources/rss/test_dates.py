@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.sources.rss.dates import date_of
+from services.ingest.sources.rss.wire import date_of
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from core.codec import encode, post_decoder
 from core.schemas import Attached, Post
 from core.settings import Secret
 from services.ingest.sources.base import Unmappable
-from services.ingest.sources.public_web import is_public
 from services.ingest.sources.rss.parse import Entry, parse, parse_feed
+from services.ingest.sources.web import is_public
 from testkit.platforms.rss.server import rss_document
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 
 from core.errors import ConfigError
-from services.ingest.sources.reading import SourceReader
-from services.ingest.sources.threaded_site import wait_for
+from testkit.checks.source_reader import SourceReader
 from testkit.platforms.rss.server import FakeFeedSite
+from testkit.platforms.site import wait_for
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from core.settings import Secret
-from services.ingest.sources.memory_file import open_memory
-from services.ingest.sources.webhook.signature import sign
+from services.ingest.sources.memory import open_memory
+from services.ingest.sources.webhook.wire import sign
 from testkit.platforms.webhook.platform import OLD_KEY, STANDARD_KEY, Receiver, Receiving
 
 LIKE = {"events": [{"kind": "like", "post_id": "p1", "author": "ana"}]}

@@ -15,12 +15,12 @@ import pytest
 
 from core.errors import ConfigError
 from core.settings import Secret
-from services.ingest.sources.reading import SourceReader
-from services.ingest.sources.threaded_site import wait_for
-from services.ingest.sources.webhook.client import Answer
-from services.ingest.sources.webhook.signature import sign
 from services.ingest.sources.webhook.source import WebhookSource
+from services.ingest.sources.webhook.wire import sign
 from services.local.ports import reserved_port
+from testkit.checks.source_reader import SourceReader
+from testkit.platforms.site import wait_for
+from testkit.platforms.webhook.client import Answer
 from testkit.platforms.webhook.platform import OLD_KEY, STANDARD_KEY, Receiving
 
 KEY = STANDARD_KEY

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from core.settings import Secret
-from services.ingest.sources.webhook.signature import sign
 from services.ingest.sources.webhook.source import POSTS_PATH
+from services.ingest.sources.webhook.wire import sign
 
 
 class Answer(Struct, frozen=True):

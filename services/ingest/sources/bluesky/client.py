@@ -243,7 +243,7 @@ def closed(error: ConnectionClosed) -> SessionEnded:
     return SessionEnded(cause, f"code {received.code}")
 
 
-class Refused(SessionEnded):
+class SessionRefused(SessionEnded):
     """The server refused the session before it began.
 
     Attributes:
@@ -279,12 +279,12 @@ class _Said(msgspec.Struct):
     message: str = ""
 
 
-def _refused(status: int, headers: Mapping[str, str], body: bytes) -> Refused:
+def _refused(status: int, headers: Mapping[str, str], body: bytes) -> SessionRefused:
     try:
         said = msgspec.json.decode(body, type=_Said)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         said = _Said(message=body[:200].decode("utf-8", "replace").strip())
-    return Refused(status, said.error[:60], said.message[:200], _seconds(headers))
+    return SessionRefused(status, said.error[:60], said.message[:200], _seconds(headers))
 
 
 def _seconds(headers: Mapping[str, str]) -> float | None:

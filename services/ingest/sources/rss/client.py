@@ -8,15 +8,16 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
-from services.ingest.sources.bounded_http import (
+from services.ingest.sources.rss.options import RssOptions
+from services.ingest.sources.web import (
     USER_AGENT,
     AnswerTooLarge,
     AnswerUnreadable,
+    NotPublic,
     asked_wait_s,
+    check_target,
     read_bounded,
 )
-from services.ingest.sources.public_web import NotPublic, check_target
-from services.ingest.sources.rss.options import RssOptions
 
 _NOT_PUBLIC = "NotPublic: it leads to an address that is not public, or to no http or https"
 _REDIRECTS = (301, 302, 303, 307, 308)

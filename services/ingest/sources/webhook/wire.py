@@ -1,4 +1,4 @@
-"""Who signed a request, and what the signature covers. Pure.
+"""Who signed a request, what the signature covers, and its body, read to a bound and no further.
 
 Standard Webhooks (https://www.standardwebhooks.com): the id, the time and the body are signed, by
 the library `standardwebhooks`. Its `verify` is not used: it asks the wall clock, its tolerance is
@@ -11,6 +11,7 @@ The scheme of before signed the time and the body only. It goes with the next re
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -20,6 +21,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
+from aiohttp import web
 from msgspec import Struct
 from standardwebhooks import Webhook
 
@@ -221,3 +223,63 @@ def _signed(key: Webhook, request_id: str, at_s: int, body: bytes) -> str:
 def _old_signed(key: Secret, at_s: int, body: bytes) -> str:
     digest = hmac.digest(key.reveal().encode(), b"%d." % at_s + body, "sha256")
     return _OLD_SCHEME + digest.hex()
+
+
+class RequestRefused(Exception):
+    """A request that is not to be trusted, or not read to its end.
+
+    Attributes:
+        status: The HTTP status that says why.
+        code: A word for it, also a metric label.
+        expected: What was expected; says nothing of what came.
+        field: Where; "" for the whole request.
+    """
+
+    def __init__(self, status: int, code: str, expected: str, field: str = "") -> None:
+        super().__init__(expected)
+        self.status = status
+        self.code = code
+        self.expected = expected
+        self.field = field
+
+
+async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> bytes:
+    """Return the body as it was sent.
+
+    Raises:
+        RequestRefused: It is compressed, longer than `max_bytes`, or did not come in time.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise RequestRefused(415, "unsupported", "expected a body that is not compressed")
+    too_large = RequestRefused(413, "too_large", f"expected at most {max_bytes} bytes")
+    if request.content_length is not None and request.content_length > max_bytes:
+        raise too_large
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for piece in request.content.iter_any():
+                size += len(piece)
+                if size > max_bytes:
+                    raise too_large
+                pieces.append(piece)
+    except TimeoutError:
+        raise RequestRefused(408, "timeout", "the body did not come in time") from None
+    return b"".join(pieces)
+
+
+async def pass_over(request: web.Request, max_bytes: int, timeout_s: float) -> None:
+    """Read on for a while and keep nothing, so that an honest sender hears why it was refused.
+
+    A connection that is closed while its sender is still writing loses the answer. Whoever sends
+    more than `max_bytes` loses it.
+    """
+    left = max_bytes
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for piece in request.content.iter_any():
+                left -= len(piece)
+                if left < 0:
+                    return
+    except TimeoutError:
+        return

@@ -1,24 +1,35 @@
-"""From Jetstream events to posts and post events. Pure but for the clock time handed in."""
+"""From Jetstream events to posts and post events. Pure but for the clock time handed in.
+
+What stands beside a post's text and is not as the lexicon has it is left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import msgspec
 
 from core.authors import author_hasher
 from core.clock import EPOCH
-from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post, PostEvent
+from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Attached, Post, PostEvent
 from core.settings import Secret
 from core.text import plain_text
 from services.ingest.sources.base import Ignored, Unmappable
-from services.ingest.sources.bluesky.attached import attached_to
 from services.ingest.sources.bluesky.options import LIKE, POST, REPOST
-from services.ingest.sources.bluesky.wire import Event, Record, Reference
-from services.ingest.sources.records import language_of
+from services.ingest.sources.bluesky.wire import NOTHING, Event, LexiconRecord, Reference
+from services.ingest.sources.records import (
+    attached_of,
+    dict_of,
+    dicts_of,
+    language_of,
+    time_of,
+)
 
 SOURCE: Final = "bluesky"
+_decoder: Final = msgspec.json.Decoder()
 GONE: Final = frozenset(("deactivated", "deleted", "suspended", "takendown"))
 """Accounts in these states want, or are not allowed, to be read. Others (`throttled`,
 `desynchronized`) say something of their server only."""
@@ -28,7 +39,7 @@ _IGNORED: Final = (Ignored(),)
 _cached_language: Final = lru_cache(maxsize=1_024)(language_of)
 
 
-class Mapper:
+class EventMapper:
     """Makes records of events.
 
     Ids are at-uris in which the account stands as it does in `author`: hashed, unless there is no
@@ -36,8 +47,8 @@ class Mapper:
     it without having seen it.
 
     Args:
-        author_key: key of the author hashes; empty leaves accounts as they are.
-        posts_of: the ids of an author's posts that are still held.
+        author_key: The key of the author hashes; empty leaves accounts as they are.
+        posts_of: Returns the ids of an author's posts that are still held.
     """
 
     def __init__(self, author_key: Secret, posts_of: Callable[[str], Sequence[str]]) -> None:
@@ -49,9 +60,9 @@ class Mapper:
         """Return what an event becomes, never nothing: an event that is none of ours is `Ignored`.
 
         Args:
-            event: as parsed.
-            raw: its bytes, kept if it cannot be mapped.
-            now: the ingest time.
+            event: The event as parsed.
+            raw: Its bytes, kept if it cannot be mapped.
+            now: The ingest time.
         """
         if event.kind == "commit":
             if event.collection == POST:
@@ -93,7 +104,13 @@ class Mapper:
         return self._new_post(event, record, post_id, author, lang, now)
 
     def _new_post(
-        self, event: Event, record: Record, post_id: str, author: str, lang: str, now: datetime
+        self,
+        event: Event,
+        record: LexiconRecord,
+        post_id: str,
+        author: str,
+        lang: str,
+        now: datetime,
     ) -> Mapped:
         claimed_at = time_of(record.created_at)
         parent = self._post_named(record.reply.parent) if record.reply else None
@@ -174,24 +191,6 @@ def at_us(us: int) -> datetime | None:
         return None
 
 
-def time_of(text: str | None) -> datetime | None:
-    """Return a `createdAt` in UTC, None for what is no time; without a zone it is taken as UTC.
-
-    Example:
-        >>> time_of("2026-07-04T14:38:08.999Z").isoformat()
-        '2026-07-04T14:38:08.999000+00:00'
-    """
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is UTC:
-            return found
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
 def _fault(did: str, rkey: str) -> str:
     if not did.startswith("did:") or len(did) > MAX_AUTHOR_CHARS or "/" in did:
         return "the account is no did, or a very long one"
@@ -200,3 +199,39 @@ def _fault(did: str, rkey: str) -> str:
     if len(did) + len(rkey) + len(POST) + 7 > MAX_ID_CHARS:
         return f"the id would have more than {MAX_ID_CHARS} characters"
     return ""
+
+
+def attached_to(record: LexiconRecord) -> Attached | None:
+    """Return the tags, addresses, link card and alt texts of a post."""
+    if record.facets is NOTHING and record.tags is NOTHING and record.embed is NOTHING:
+        return None
+    return attached_of(**pieces_of(*map(_json, (record.facets, record.tags, record.embed))))
+
+
+def pieces_of(facets: Any, tags: Any, embed: Any) -> dict[str, list[Any]]:
+    """Return what these fields of a post say beside its text, as `attached_of` takes it."""
+    features = [
+        feature for facet in dicts_of(facets) for feature in dicts_of(facet.get("features"))
+    ]
+    embed = dict_of(embed)
+    media = dict_of(embed.get("media"))  # of a quotation with pictures
+    cards = [dict_of(one.get("external")) for one in (embed, media)]
+    return {
+        "tags": [*(one.get("tag") for one in features), *(tags if isinstance(tags, list) else ())],
+        "links": [*(one.get("uri") for one in features), *(card.get("uri") for card in cards)],
+        "cards": [card.get(name) for card in cards for name in ("title", "description")],
+        "alts": [alt for one in (embed, media) for alt in _alts(one)],
+    }
+
+
+def _alts(embed: dict[str, Any]) -> Iterator[Any]:
+    yield embed.get("alt")  # of a film
+    for image in dicts_of(embed.get("images")):
+        yield image.get("alt")
+
+
+def _json(raw: msgspec.Raw) -> Any:
+    try:
+        return _decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,4 +1,4 @@
-"""Which posts a source delivered lately, and who wrote them: on disk, bounded, crash-safe.
+"""What a source remembers beside its cursor: posts delivered lately, on disk, bounded, crash-safe.
 
 Platforms that name only the post in a deletion, or that send posts again after a reconnect, need
 a memory longer than a process lives. It never runs ahead of Kafka: what is written is what Kafka
@@ -10,31 +10,113 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
-from services.ingest.sources.memory_file import note_reached, open_memory
-
+_REACHED: Final = """
+CREATE TABLE IF NOT EXISTS reached (
+    only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER NOT NULL
+);
+"""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS held (
     id TEXT PRIMARY KEY, author TEXT NOT NULL, version TEXT NOT NULL, seq INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS held_by_seq ON held (seq);
 """
+_REMEMBER: Final = """
+INSERT INTO held VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+author = excluded.author, version = excluded.version, seq = excluded.seq
+"""
 _PRUNE_EVERY: Final = 1_000
 DELETED: Final = "deleted"
 """The version of a post that was deleted: it does not come back by a second delivery."""
+
+
+class Memory(Protocol):
+    """What a source remembers of what Kafka has; its base says how far that is."""
+
+    def acknowledged(self, number: int) -> None:
+        """Write what the items up to `number` said, in one transaction with `note_reached`."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+def open_memory(path: Path, schema: str) -> sqlite3.Connection:
+    """Open or make the file; `schema` is run on it and must do nothing the second time.
+
+    It may be used from another thread than the one that opened it, one at a time. A crash of the
+    process loses nothing of what was written; a crash of the machine may lose the last moment, and
+    what was delivered in it comes twice.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    file.execute("PRAGMA journal_mode=WAL")
+    file.execute("PRAGMA synchronous=OFF")
+    file.executescript(schema + _REACHED)
+    return file
+
+
+def note_reached(file: sqlite3.Connection, number: int) -> None:
+    """Note, in the transaction that writes what they said, that items up to `number` are in."""
+    file.execute("INSERT OR REPLACE INTO reached VALUES (1, ?)", (number,))
+
+
+def has_reached(path: Path, number: int) -> bool:
+    """Tell whether the last thing written there was item `number`; may be asked of no file."""
+    if not path.is_file():
+        return False
+    with closing(open_memory(path, "")) as file:
+        return file.execute("SELECT number FROM reached").fetchone() == (number,)
+
+
+class Recent:
+    """A bounded memory of keys; the oldest is forgotten first.
+
+    Args:
+        max_keys: How many are remembered (about 100 bytes each for a hash).
+
+    Example:
+        >>> recent = Recent(2)
+        >>> [recent.is_new(key) for key in "aabca"]
+        [True, False, True, True, True]
+    """
+
+    def __init__(self, max_keys: int) -> None:
+        self._max_keys = max_keys
+        self._keys: dict[Hashable, None] = {}
+
+    def __len__(self) -> int:
+        """Return how many keys are remembered."""
+        return len(self._keys)
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Tell whether `key` is remembered, without remembering it."""
+        return key in self._keys
+
+    def is_new(self, key: Hashable) -> bool:
+        """Remember `key`; False if it was remembered already."""
+        if key in self._keys:
+            return False
+        self._keys[key] = None
+        if len(self._keys) > self._max_keys:
+            del self._keys[next(iter(self._keys))]
+        return True
 
 
 class Held(Struct, frozen=True):
     """A post that was delivered.
 
     Attributes:
-        author: as on the post.
-        version: which edit of it was delivered last, in the platform's words; `DELETED` after its
+        author: As on the post.
+        version: Which edit of it was delivered last, in the platform's words; `DELETED` after its
             deletion.
     """
 
@@ -48,9 +130,9 @@ class HeldPosts:
     `find` and `remember` belong to the reader, `acknowledged` to the runner's thread.
 
     Args:
-        path: the file; made if it is not there.
-        max_posts: remembered at most (a thousand more between two prunings).
-        is_fresh: the run starts without a cursor: what the file holds is of another run. It is
+        path: The file; made if it is not there.
+        max_posts: Posts remembered at most (a thousand more between two prunings).
+        is_fresh: The run starts without a cursor: what the file holds is of another run. It is
             emptied with the first acknowledgement and not before, so that looking at a source
             takes nothing from a run beside it.
     """
@@ -141,13 +223,13 @@ class HeldPosts:
         found = dict(rows) | versions
         return [post_id for post_id, version in found.items() if version != DELETED]
 
-    def acknowledged(self, seq: int) -> None:
-        """Write what the items up to `seq` delivered: Kafka has them."""
+    def acknowledged(self, number: int) -> None:
+        """Write what the items up to `number` delivered: Kafka has them."""
         with self._lock:
             rows: list[tuple[str, str, str, int]] = []
-            while self._order and self._order[0][0] <= seq:
-                number, post_id, held = self._order.popleft()
-                rows.append((post_id, held.author, held.version, number))
+            while self._order and self._order[0][0] <= number:
+                seq, post_id, held = self._order.popleft()
+                rows.append((post_id, held.author, held.version, seq))
                 if self._pending.get(post_id) is held:
                     del self._pending[post_id]
             if self._file is None:
@@ -155,12 +237,8 @@ class HeldPosts:
                 self._file.execute("DELETE FROM held")
             file = self._file
             file.execute("BEGIN")
-            file.executemany(
-                "INSERT INTO held VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-                "author = excluded.author, version = excluded.version, seq = excluded.seq",
-                rows,
-            )
-            note_reached(file, seq)
+            file.executemany(_REMEMBER, rows)
+            note_reached(file, number)
             self._since_pruned += len(rows)
             if self._since_pruned >= _PRUNE_EVERY:
                 self._prune(file)

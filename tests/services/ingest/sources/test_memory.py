@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.ingest.sources.held_posts import DELETED, Held, HeldPosts
+from services.ingest.sources.memory import DELETED, Held, HeldPosts
 
 
 def opened(path: Path, max_posts: int = 100, *, is_fresh: bool = False) -> HeldPosts:

@@ -17,8 +17,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.ingest.sources.memory_file import note_reached, open_memory
-from services.ingest.sources.webhook.signature import old_key_name
+from services.ingest.sources.memory import note_reached, open_memory
+from services.ingest.sources.webhook.wire import old_key_name
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS known (
@@ -89,6 +89,8 @@ class Requests:
     ) -> None:
         self._max_names = max_names
         self._tolerance_s = tolerance_s
+        self.serving: asyncio.AbstractEventLoop | None = None
+        """The loop on which those who wait are woken."""
         self._lock = threading.Lock()
         self._waiting: dict[bytes, Waiting] = {}
         self._order: deque[Waiting] = deque()
@@ -154,7 +156,7 @@ class Requests:
                 self._file.execute(_REMEMBER, row)
                 self._count = self._counted(self._file)
 
-    def acknowledged(self, number: int, loop: asyncio.AbstractEventLoop | None) -> None:
+    def acknowledged(self, number: int) -> None:
         """Write the answers of requests that Kafka has in full, then wake those who wait."""
         with self._lock:
             file = self._file
@@ -174,7 +176,7 @@ class Requests:
             for one in done:
                 for name in one.names:
                     self._waiting.pop(name, None)
-        if loop is not None:
+        if (loop := self.serving) is not None:
             with suppress(RuntimeError):  # the server has ended, perhaps in this moment
                 loop.call_soon_threadsafe(_wake, done)
 

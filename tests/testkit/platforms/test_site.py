@@ -8,7 +8,7 @@ import socket
 import pytest
 from aiohttp import web
 
-from services.ingest.sources.threaded_site import ThreadedSite
+from testkit.platforms.site import ThreadedSite
 
 
 @pytest.mark.parametrize("turns", range(8))

@@ -11,7 +11,7 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from services.ingest.sources.bounded_http import (
+from services.ingest.sources.web import (
     MAX_WAIT_S,
     AnswerTooLarge,
     AnswerUnreadable,

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.sources.held_posts import DELETED, Held, HeldPosts
-from services.ingest.sources.memory_file import has_reached
+from services.ingest.sources.memory import DELETED, Held, HeldPosts, has_reached
 
 PRUNED_EVERY = 1_000
 

@@ -1,0 +1,200 @@
+"""What every source can be told, and how options are checked and explained.
+
+A source's options are a Struct whose fields carry their bounds (`msgspec.Meta`) and whose docstring
+has a line for each: both are what `groundswell sources show` prints.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from core.errors import ConfigError
+from core.settings import Secret
+
+Seconds = Annotated[float, Meta(gt=0)]
+SecondsOrNone = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+CountOrNone = Annotated[int, Meta(ge=0)]
+
+_PATH: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
+_ENTRY: Final = re.compile(r"(?P<names>[a-z_]+(?:, [a-z_]+)*): (?P<said>.+)")
+
+Checked = TypeVar("Checked", bound=Struct)
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What is said of a source of a network, in the `__init__.py` of its folder.
+
+    Attributes:
+        name: The registered name, `Post.source` and the metric label `source`.
+        title: One sentence that says what it brings.
+        needs: What has to be given before it starts, a sentence each.
+        limits: What the platform allows or still has, a sentence each.
+        memory: The file in which it remembers what Kafka has of it; "" if its cursor does.
+        module: The optional package that it imports; "" for none.
+        extra: The extra of this project that installs the package.
+    """
+
+    name: str
+    title: str
+    needs: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    memory: str = ""
+    module: str = ""
+    extra: str = ""
+
+
+class LiveLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds and times that every network source has; a table `limits` of its options.
+
+    Attributes:
+        max_buffered_items: Items read and not yet polled.
+        max_buffered_bytes: The same, in received bytes.
+        connect_timeout_s: For a connection and its handshake.
+        idle_min_s, idle_max_s: Bounds of the adaptive idle limit.
+        idle_initial_s: The idle limit until a stretch of the stream was seen.
+        backoff_first_s, backoff_max_s: The longest first and the longest wait between attempts.
+    """
+
+    max_buffered_items: Count = 20_000
+    max_buffered_bytes: Count = 33_554_432
+    connect_timeout_s: Seconds = 10.0
+    idle_min_s: Seconds = 5.0
+    idle_max_s: Seconds = 600.0
+    idle_initial_s: Seconds = 30.0
+    backoff_first_s: Seconds = 0.5
+    backoff_max_s: Seconds = 30.0
+
+    def check(self) -> None:
+        """Refuse what no type refuses.
+
+        Raises:
+            ConfigError: The shortest idle limit is over the longest.
+        """
+        if self.idle_min_s > self.idle_max_s:
+            raise ConfigError(
+                f"limits.idle_min_s = {self.idle_min_s}: expected at most limits.idle_max_s"
+            )
+
+
+class LiveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every network source can be told; a source adds its own.
+
+    Attributes:
+        authors: `hashed`, or `public`: author ids are never hashed.
+        limits: Bounds and times of every network source.
+    """
+
+    authors: Literal["hashed", "public"] = "hashed"
+    limits: LiveLimits = LiveLimits()
+
+    def check(self, secret: Secret) -> None:
+        """Refuse what no type refuses, before anything is connected.
+
+        Args:
+            secret: The source's own token or key; empty if none is set.
+
+        Raises:
+            ConfigError: Names the option or setting that is missing or wrong.
+        """
+        return
+
+
+def check_values(name: str, options: Checked) -> Checked:
+    """Return options whose values are as their types say, also where Python built them.
+
+    Args:
+        name: Whose they are, for the message.
+        options: As they were given.
+
+    Raises:
+        ConfigError: Names the option, its value and what was expected.
+    """
+    tree = msgspec.to_builtins(options)
+    try:
+        return msgspec.convert(tree, type(options))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name}: {explain(error, tree)}") from error
+
+
+def check_address(name: str, address: str, schemes: tuple[str, ...]) -> str:
+    """Return the host of an address in an option.
+
+    Args:
+        name: The source and its option, for the message.
+        address: As it was given.
+        schemes: Those that will do, the best first.
+
+    Raises:
+        ConfigError: It is none, or of another scheme.
+    """
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"{name} = {address!r}: {error}") from error
+    if parts.scheme not in schemes or not host:
+        raise ConfigError(f"{name} = {address!r}: expected {' or '.join(schemes)}://HOST")
+    return host
+
+
+def explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:
+    """Return what is wrong with a tree of options: the key, its value and what was expected.
+
+    Example:
+        >>> try:
+        ...     msgspec.convert({"idle_min_s": -1}, LiveLimits)
+        ... except msgspec.ValidationError as error:
+        ...     explain(error, {"idle_min_s": -1})
+        'idle_min_s = -1: expected `float` > 0.0'
+    """
+    said = str(error)
+    found = _PATH.search(said)
+    if found is None:
+        return said
+    value: Any = tree
+    for key in re.findall(r"[^.\[\]]+", found["path"]):
+        try:
+            value = value[int(key)] if isinstance(value, list | tuple) else value[key]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return said
+    expected = said[: found.start()]
+    return f"{found['path']} = {value!r}: {expected[:1].lower()}{expected[1:]}"
+
+
+def describe_options(kind: type[Struct]) -> list[tuple[str, str, str]]:
+    """Return (option, default, meaning) of every option, from its Struct and docstring."""
+    meanings: dict[str, str] = {}
+    for parent in reversed(kind.__mro__):
+        meanings |= _meanings(parent)
+    return [
+        (field.name, _shown(field), meanings.get(field.name, ""))
+        for field in msgspec.structs.fields(kind)
+    ]
+
+
+def _meanings(kind: type) -> dict[str, str]:
+    """Return option -> meaning, from the section `Attributes` of a class's own docstring."""
+    text = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
+    section = text.partition("Attributes:\n")[2].partition("\n\n")[0]
+    entries = re.sub(r"\n {8,}", " ", section)
+    found: dict[str, str] = {}
+    for line in entries.splitlines():
+        entry = _ENTRY.match(line.strip())
+        if entry is not None:
+            found |= dict.fromkeys(entry["names"].split(", "), entry["said"])
+    return found
+
+
+def _shown(field: msgspec.structs.FieldInfo) -> str:
+    if field.default is msgspec.NODEFAULT:
+        return "required"
+    tree = msgspec.to_builtins(field.default)
+    return "a table" if isinstance(tree, dict) else msgspec.json.encode(tree).decode()
