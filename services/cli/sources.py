@@ -1,4 +1,4 @@
-"""``groundswell sources``: list the sources, check one, and read some of its posts."""
+"""``groundswell sources``: list the sources, show and check one, read some of its posts."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ from services.ingest.edge import Edge
 from services.ingest.launch import make_source
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Gap, Ignored, RawRecord, Source, SourceItem, Unmappable
+from services.ingest.sources.options import describe_options
 
 _POLL_ITEMS = 500
 _POLL_TIMEOUT_S = 0.2
 _CHECKED_ITEMS = 1_000
 _CHECK_S = 10.0
 
-app = typer.Typer(name="sources", help="List, check and tail the sources.", no_args_is_help=True)
+app = typer.Typer(name="sources", help="List, show, check and tail the sources.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Registered name of the source.")]
 OptionsFile = Annotated[
@@ -42,6 +43,15 @@ OptionsFile = Annotated[
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any option of the source; repeatable."),
+]
+
+
+Items = Annotated[int | None, typer.Option(min=1, help="How many items to look at; else 1,000.")]
+Deadline = Annotated[
+    float | None, typer.Option(min=0.1, help="Look so long at most; else 10 seconds.")
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures here.")
 ]
 
 
@@ -62,10 +72,39 @@ def list_sources() -> None:
         except ConfigError as error:  # an optional package that is not installed
             typer.echo(f"{name}: {error}")
             continue
-        summary = (kind.__doc__ or "").strip().splitlines()[0]
-        live = "live, " if kind.is_live else ""
-        waits = "can wait" if kind.can_wait else "cannot wait"
-        typer.echo(f"{name}: {summary} ({live}{waits})")
+        typer.echo(f"{name}: {_title(kind)} ({_kind_of(kind)})")
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Print what a source needs, what its platform allows, and every option it has.
+
+    Exit status: 0 printed, 2 no such source.
+
+    Example: groundswell sources show mastodon
+    """
+    kind: type[Source] = SOURCES.get(name)
+    manifest = kind.manifest
+    typer.echo(f"{name}: {_title(kind)} ({_kind_of(kind)})")
+    for word, sentences in (
+        ("needs", manifest.needs if manifest else ()),
+        ("limits", manifest.limits if manifest else ()),
+    ):
+        for sentence in sentences:
+            typer.echo(f"{word:8} {sentence}")
+    typer.echo("options, each as --set OPTION=VALUE or in the file of --options:")
+    for option, default, meaning in describe_options(kind.Options):
+        typer.echo(f"  {option} = {default}{': ' if meaning else ''}{meaning}")
+
+
+def _title(kind: type[Source]) -> str:
+    if kind.manifest is not None:
+        return kind.manifest.title
+    return (kind.__doc__ or "").strip().partition("\n")[0]
+
+
+def _kind_of(kind: type[Source]) -> str:
+    return ("live, " if kind.is_live else "") + ("can wait" if kind.can_wait else "cannot wait")
 
 
 @app.command()
@@ -73,15 +112,9 @@ def check(
     name: Name,
     options: OptionsFile = None,
     set_: Assignments = None,
-    items: Annotated[
-        int | None, typer.Option(min=1, help="How many items to look at; else 1,000.")
-    ] = None,
-    deadline_s: Annotated[
-        float | None, typer.Option(min=0.1, help="Look so long at most; else 10 seconds.")
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures here.")
-    ] = None,
+    items: Items = None,
+    deadline_s: Deadline = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Open a source, without Kafka, and say what it delivers.
 
@@ -100,36 +133,22 @@ def check(
     if name == "replay":
         _check_file(options, set_, items, deadline_s, json_file)
         return
-    items, deadline_s = items or _CHECKED_ITEMS, deadline_s or _CHECK_S
     source, edge = _open(name, options, set_)
-    counts: Counter[str] = Counter()
-    details: Counter[str] = Counter()
-    seen = _Seen()
-    started_s = time.monotonic()
+    seen = Look()
     try:
-        while counts.total() < items and time.monotonic() - started_s < deadline_s:
-            found = edge(source.poll(min(_POLL_ITEMS, items - counts.total()), _POLL_TIMEOUT_S))
-            seen.take(found)
-            counts.update(_kind(item) for item in found)
-            details.update(
-                item.record.detail.partition(": ")[2]
-                for item in found
-                if isinstance(item.record, Unmappable)
-            )
-            if not found and source.exhausted:
-                break
+        seen.look(source, edge, items or _CHECKED_ITEMS, deadline_s or _CHECK_S)
     finally:
         source.close()
-    for kind, number in counts.most_common():
+    for kind, number in seen.counts.most_common():
         typer.echo(f"{kind}: {number:,}")
-    for detail, number in details.most_common(5):
+    for detail, number in seen.details.most_common(5):
         typer.echo(f"unmappable, {number:,} times: {detail}")
-    figures: dict[str, float] = dict(counts)
+    figures: dict[str, float] = dict(seen.counts)
     if source.is_live:
-        figures |= seen.figures(time.monotonic() - started_s)
+        figures |= seen.figures()
         _say_live(source, seen, figures)
     _write_report(json_file, figures, name, source.options)
-    if not counts["posts"]:
+    if not seen.counts["posts"]:
         typer.echo(f"{name} delivered no post", err=True)
         raise typer.Exit(1)
 
@@ -231,32 +250,70 @@ def _open(
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What was seen of a live source."""
+class Look:
+    """What was seen of a source.
 
+    Attributes:
+        counts: Kind of item -> how many.
+        details: Why items could not be mapped -> how often.
+        languages: Language of posts -> how many.
+        near_duplicates: How many posts are copies of others.
+        late_s: How long after they were written posts arrived.
+        seconds: How long the look took.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter[str])
+    details: Counter[str] = field(default_factory=Counter[str])
     languages: Counter[str] = field(default_factory=Counter[str])
     near_duplicates: int = 0
-    posts: int = 0
     late_s: list[float] = field(default_factory=list[float])
+    seconds: float = 0.0
 
-    def take(self, items: Sequence[SourceItem]) -> None:
-        for post in (item.record for item in items if isinstance(item.record, Post)):
-            self.posts += 1
-            self.languages[primary_subtag(post.lang) or "unknown"] += 1
-            self.near_duplicates += post.near_duplicate
-            if post.claimed_at is not None:
-                self.late_s.append((post.ingested_at - post.claimed_at).total_seconds())
+    def look(
+        self,
+        source: Source,
+        edge: Callable[[Sequence[SourceItem]], Sequence[SourceItem]],
+        items: int,
+        deadline_s: float,
+    ) -> None:
+        """Poll an open source until so many items came, it ended, or the time is over."""
+        started_s = time.monotonic()
+        while self.counts.total() < items and time.monotonic() - started_s < deadline_s:
+            wanted = min(_POLL_ITEMS, items - self.counts.total())
+            found = edge(source.poll(wanted, _POLL_TIMEOUT_S))
+            self._take(found)
+            if not found and source.exhausted:
+                break
+        self.seconds = time.monotonic() - started_s
 
-    def figures(self, seconds: float) -> dict[str, float]:
-        figures = {"seconds": round(seconds, 1), "posts_per_s": round(self.posts / seconds, 1)}
-        if self.posts:
-            figures["near_duplicate_share"] = round(self.near_duplicates / self.posts, 4)
+    def _take(self, items: Sequence[SourceItem]) -> None:
+        for item in items:
+            self.counts[_kind(item)] += 1
+            record = item.record
+            if isinstance(record, Unmappable):
+                self.details[record.detail.partition(": ")[2]] += 1
+            elif isinstance(record, Post):
+                self.languages[primary_subtag(record.lang) or "unknown"] += 1
+                self.near_duplicates += record.near_duplicate
+                if record.claimed_at is not None:
+                    late = record.ingested_at - record.claimed_at
+                    self.late_s.append(late.total_seconds())
+
+    def figures(self) -> dict[str, float]:
+        """Return how fast, how late, and how much of it repeats."""
+        posts = self.languages.total()
+        figures = {
+            "seconds": round(self.seconds, 1),
+            "posts_per_s": round(posts / self.seconds, 1),
+        }
+        if posts:
+            figures["near_duplicate_share"] = round(self.near_duplicates / posts, 4)
         if self.late_s:
             figures["median_lag_s"] = round(statistics.median(self.late_s), 2)
         return figures
 
 
-def _say_live(source: Source, seen: _Seen, figures: Mapping[str, float]) -> None:
+def _say_live(source: Source, seen: Look, figures: Mapping[str, float]) -> None:
     typer.echo(", ".join(f"{name}: {value:g}" for name, value in figures.items() if "_" in name))
     common = ", ".join(f"{lang} {number:,}" for lang, number in seen.languages.most_common(8))
     typer.echo(f"languages: {common or 'none'}")

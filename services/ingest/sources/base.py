@@ -20,6 +20,7 @@ from core.clock import Clock, SystemClock
 from core.metrics import Metrics
 from core.schemas import Post, PostEvent
 from core.settings import Secret
+from services.ingest.sources.options import Manifest
 
 Cursor: TypeAlias = Any
 """Where a source goes on: anything JSON can carry, understood by that source only."""
@@ -52,9 +53,9 @@ class Gap(Struct, frozen=True, gc=False):
     """Items that were there and that the source can no longer get; counted, never passed over.
 
     Attributes:
-        cause: a word from a small closed set, used as a metric label.
-        lost_s: how much of the stream's time is missing; 0 if unknown.
-        items: how many items, if the source can tell.
+        cause: A word from a small closed set, used as a metric label.
+        lost_s: How much of the stream's time is missing; 0 if unknown.
+        items: How many items, if the source can tell.
     """
 
     cause: str
@@ -66,11 +67,11 @@ class SourceItem(Struct, frozen=True, gc=False):
     """One thing that a source delivers.
 
     Attributes:
-        record: what it is.
-        cursor: from here the source goes on *after* this item. The very object of the item before
+        record: What it is.
+        cursor: From here the source goes on *after* this item. The very object of the item before
             says that this one does not move it: after a crash it comes again, and is counted then.
-        duplicate: the source knows that it delivered the same post before.
-        due_s: for paced sources: seconds after the start of the run when it is to leave.
+        duplicate: The source knows that it delivered the same post before.
+        due_s: For paced sources: seconds after the start of the run when it is to leave.
     """
 
     record: Post | PostEvent | RawRecord | Unmappable | Ignored | Gap
@@ -84,12 +85,12 @@ class SourceContext:
     """What every source is given besides its options.
 
     Attributes:
-        state_dir: where it may write files of its own.
-        author_key: key of the author hashes; empty means that authors stay as they are.
-        clock: what time it is.
-        wait: blocks for so many seconds.
-        metrics: of this process.
-        secret: the source's own token or key, from `ingest.source_secret`.
+        state_dir: Where it may write files of its own.
+        author_key: The key of the author hashes; empty means that authors stay as they are.
+        clock: Tells the time.
+        wait: Blocks for so many seconds.
+        metrics: The metrics of this process.
+        secret: The source's own token or key, from `ingest.source_secret`.
     """
 
     state_dir: Path
@@ -117,6 +118,8 @@ class Source(ABC, Generic[Options]):
     """False for what is recorded or made up. Of people who speak now no author goes out unhidden:
     without `ingest.author_key` such a source does not start."""
     Options: ClassVar[type[Struct]]
+    manifest: ClassVar[Manifest | None] = None
+    """What is said of it; of a source of a network, in its folder."""
 
     def __init__(self, options: Options, context: SourceContext) -> None:
         self.options = options

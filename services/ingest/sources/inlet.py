@@ -19,8 +19,8 @@ class Inlet:
     bytes of what was received, exceeded by one `put` at most.
 
     Args:
-        max_items: items held at most.
-        max_bytes: received bytes of the items held at most.
+        max_items: The most items held.
+        max_bytes: The most received bytes of the items held.
     """
 
     def __init__(self, max_items: int, max_bytes: int) -> None:

@@ -15,8 +15,8 @@ class Listener:
     """Serves an application on one address. One event loop.
 
     Args:
-        application: to be served.
-        options: further ones of `aiohttp.web.AppRunner`.
+        application: The application to be served.
+        options: Further options of `aiohttp.web.AppRunner`.
     """
 
     def __init__(self, application: web.Application, **options: Any) -> None:

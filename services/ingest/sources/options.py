@@ -194,7 +194,10 @@ def _meanings(kind: type) -> dict[str, str]:
 
 
 def _shown(field: msgspec.structs.FieldInfo) -> str:
-    if field.default is msgspec.NODEFAULT:
+    default: Any = field.default
+    if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
+        default = field.default_factory()
+    if default is msgspec.NODEFAULT:
         return "required"
-    tree = msgspec.to_builtins(field.default)
+    tree = msgspec.to_builtins(default)
     return "a table" if isinstance(tree, dict) else msgspec.json.encode(tree).decode()

@@ -19,10 +19,10 @@ class IdleTimer:
     up is itself a pause that was seen, so that a stream gone quiet is not reconnected for ever.
 
     Args:
-        min_s: shortest limit.
-        max_s: longest limit.
-        initial_s: limit until a stretch was seen.
-        monotonic: seconds that never go back.
+        min_s: The shortest limit.
+        max_s: The longest limit.
+        initial_s: The limit until a stretch was seen.
+        monotonic: Returns seconds that never go back.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Hosts:
     """Servers that offer the same; another one is taken when one fails.
 
     Args:
-        hosts: at least one, best first.
+        hosts: The addresses, at least one, best first.
     """
 
     def __init__(self, hosts: tuple[str, ...]) -> None:
