@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import typer
@@ -13,140 +14,103 @@ import typer
 from services.cli.settings import load_settings
 from services.ingest.launch import make_source, run_ingest
 
-_REPLAY = "Replay"
-_SYNTHETIC = "Synthetic"
+
+class _Word(NamedTuple):
+    """A word of the command line that becomes an option of a source.
+
+    Attributes:
+        name: The word, with underscores.
+        kind: The type of its value.
+        help: What the help says of it.
+        replay: The option of the source replay that it is, "" for none; a dot leads into a table.
+        synthetic: The option of the source synthetic that it is, "" for none.
+        further: What else `typer.Option` is told.
+    """
+
+    name: str
+    kind: Any
+    help: str
+    replay: str = ""
+    synthetic: str = ""
+    further: Mapping[str, Any] = {}
 
 
-OPTION_OF: Final[dict[str, dict[str, str]]] = {
-    "replay": {
-        "speed": "speed",
-        "rate": "rate_posts_per_s",
-        "seed": "seed",
-        "posts": "limit_rows",
-        "path": "path",
-        "format": "format",
-        "times": "times",
-        "lang": "constants.lang",
-        "delimiter": "delimiter",
-        "encoding": "encoding",
-        "order": "order",
-        "time_format": "time_format",
-        "column": "columns",
-        "shuffle_within": "shuffle_within_s",
-    },
-    "synthetic": {
-        "speed": "speed",
-        "rate": "posts_per_s",
-        "seed": "seed",
-        "posts": "posts",
-        "duration_s": "duration_s",
-        "authors": "authors",
-        "malformed_share": "malformed_share",
-        "start_at": "start_at",
-        "history_s": "history_s",
-        "ledger": "ledger",
-        "truth": "truth",
-    },
-}
-"""Source -> word of the command line -> option; other sources take `--options` and `--set`."""
+_NOT_NEGATIVE: Final = {"min": 0}
+_FILE: Final = {"metavar": "FILE"}
+_WORDS: Final = (
+    _Word("speed", float, "Times the recorded or real speed; 0: as fast as possible.",
+          "speed", "speed", _NOT_NEGATIVE),
+    _Word("rate", float, "Posts per second (synthetic: of event time).",
+          "rate_posts_per_s", "posts_per_s", _NOT_NEGATIVE),
+    _Word("seed", int, "Seed of the generator or shuffle.", "seed", "seed"),
+    _Word("posts", int, "End after so many posts.", "limit_rows", "posts", _NOT_NEGATIVE),
+    _Word("path", Path, "File to replay.", "path", "", _FILE),
+    _Word("format", str, "auto, csv, jsonl, json or raw.", "format"),
+    _Word("delimiter", str, "Between cells: a character, or tab, semicolon.", "delimiter"),
+    _Word("encoding", str, "Such as cp1252; else found.", "encoding"),
+    _Word("order", str, "auto, time or file.", "order"),
+    _Word("time_format", str, "auto, iso, epoch_s, day_first, …", "time_format"),
+    _Word("column", list[str], "text=Body and the like; repeatable.", "columns", "",
+          {"metavar": "FIELD=NAME"}),
+    _Word("times", str, "recorded or shifted.", "times"),
+    _Word("lang", str, "Language of all posts, such as en.", "constants.lang"),
+    _Word("shuffle_within", float, "Shuffle inside so many event seconds.", "shuffle_within_s", "",
+          _NOT_NEGATIVE),
+    _Word("duration_s", float, "End after so much event time.", "", "duration_s", _NOT_NEGATIVE),
+    _Word("authors", int, "Accounts.", "", "authors", {"min": 10}),
+    _Word("malformed_share", float, "Of broken messages.", "", "malformed_share",
+          {"min": 0, "max": 1}),
+    _Word("start_at", str, "Event time begins, RFC 3339.", "", "start_at"),
+    _Word("history_s", float, "Event time begins so long ago.", "", "history_s", _NOT_NEGATIVE),
+    _Word("ledger", Path, "One line per item.", "", "ledger", _FILE),
+    _Word("truth", Path, "Schedule and truth.", "", "truth", _FILE),
+)  # fmt: skip
+"""The words of the two sources that people start by hand; others take `--options` and `--set`."""
 
 
+def _with_words(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command with `**words` a parameter for each of `_WORDS`, for typer to read."""
+    written = inspect.signature(command, eval_str=True)
+    parameters = [p for p in written.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    for word in _WORDS:
+        is_shared = word.replay and word.synthetic
+        panel = None if is_shared else "Replay" if word.replay else "Synthetic"
+        option = typer.Option(help=word.help, rich_help_panel=panel, **word.further)
+        kind = Annotated[word.kind | None, option]
+        parameters.append(
+            inspect.Parameter(
+                word.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind
+            )
+        )
+    vars(command)["__signature__"] = written.replace(parameters=parameters)
+    command.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
+    return command
+
+
+SourceName = Annotated[str, typer.Option(help="Registered source; else the setting ingest.source.")]
+OptionsFile = Annotated[
+    Path | None, typer.Option("--options", metavar="FILE", help="TOML options of the source.")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Forget the stored cursor: start at the beginning.")
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any option of the source; repeatable."),
+]
+CursorDir = Annotated[
+    Path | None, typer.Option(help="Where the cursor is; else ingest.cursor_dir.")
+]
+
+
+@_with_words
 def ingest(
-    source: Annotated[
-        str, typer.Option(help="Registered source; else the setting ingest.source.")
-    ] = "",
-    options: Annotated[
-        Path | None,
-        typer.Option("--options", metavar="FILE", help="TOML options of the source."),
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget the stored cursor: start at the beginning.")
-    ] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any option of the source; repeatable."),
-    ] = None,
-    cursor_dir: Annotated[
-        Path | None, typer.Option(help="Where the cursor is; else ingest.cursor_dir.")
-    ] = None,
-    speed: Annotated[
-        float | None,
-        typer.Option(min=0, help="Times the recorded or real speed; 0: as fast as possible."),
-    ] = None,
-    rate: Annotated[
-        float | None, typer.Option(min=0, help="Posts per second (synthetic: of event time).")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the generator or shuffle.")] = None,
-    posts: Annotated[int | None, typer.Option(min=0, help="End after so many posts.")] = None,
-    path: Annotated[
-        Path | None,
-        typer.Option("--path", metavar="FILE", help="File to replay.", rich_help_panel=_REPLAY),
-    ] = None,
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", help="auto, csv, jsonl, json or raw.", rich_help_panel=_REPLAY),
-    ] = None,
-    delimiter: Annotated[
-        str | None,
-        typer.Option(
-            help="Between cells: a character, or tab, semicolon.", rich_help_panel=_REPLAY
-        ),
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Such as cp1252; else found.", rich_help_panel=_REPLAY)
-    ] = None,
-    order: Annotated[
-        str | None, typer.Option(help="auto, time or file.", rich_help_panel=_REPLAY)
-    ] = None,
-    time_format: Annotated[
-        str | None,
-        typer.Option(help="auto, iso, epoch_s, day_first, …", rich_help_panel=_REPLAY),
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=NAME",
-            help="text=Body and the like; repeatable.",
-            rich_help_panel=_REPLAY,
-        ),
-    ] = None,
-    times: Annotated[
-        str | None, typer.Option(help="recorded or shifted.", rich_help_panel=_REPLAY)
-    ] = None,
-    lang: Annotated[
-        str | None,
-        typer.Option(help="Language of all posts, such as en.", rich_help_panel=_REPLAY),
-    ] = None,
-    shuffle_within: Annotated[
-        float | None,
-        typer.Option(min=0, help="Shuffle inside so many event seconds.", rich_help_panel=_REPLAY),
-    ] = None,
-    duration_s: Annotated[
-        float | None,
-        typer.Option(min=0, help="End after so much event time.", rich_help_panel=_SYNTHETIC),
-    ] = None,
-    authors: Annotated[
-        int | None, typer.Option(min=10, help="Accounts.", rich_help_panel=_SYNTHETIC)
-    ] = None,
-    malformed_share: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Of broken messages.", rich_help_panel=_SYNTHETIC),
-    ] = None,
-    start_at: Annotated[
-        str | None, typer.Option(help="Event time begins, RFC 3339.", rich_help_panel=_SYNTHETIC)
-    ] = None,
-    history_s: Annotated[
-        float | None,
-        typer.Option(min=0, help="Event time begins so long ago.", rich_help_panel=_SYNTHETIC),
-    ] = None,
-    ledger: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="One line per item.", rich_help_panel=_SYNTHETIC),
-    ] = None,
-    truth: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Schedule and truth.", rich_help_panel=_SYNTHETIC),
-    ] = None,
+    source: SourceName = "",
+    options: OptionsFile = None,
+    fresh: Fresh = False,
+    set_: Assignments = None,
+    cursor_dir: CursorDir = None,
+    **words: Any,
 ) -> None:
     """Bring the posts of one source to Kafka.
 
@@ -159,29 +123,8 @@ def ingest(
 
     Example: groundswell ingest --source replay --path airline.csv.gz --lang en --speed 600
     """
-    given: dict[str, Any] = {
-        "speed": speed,
-        "rate": rate,
-        "seed": seed,
-        "posts": posts,
-        "path": None if path is None else str(path),
-        "format": format_,
-        "times": times,
-        "lang": lang,
-        "delimiter": delimiter,
-        "encoding": encoding,
-        "order": order,
-        "time_format": time_format,
-        "column": _columns(column),
-        "shuffle_within": shuffle_within,
-        "duration_s": duration_s,
-        "authors": authors,
-        "malformed_share": malformed_share,
-        "start_at": start_at,
-        "history_s": history_s,
-        "ledger": None if ledger is None else str(ledger),
-        "truth": None if truth is None else str(truth),
-    }
+    given = {k: str(value) if isinstance(value, Path) else value for k, value in words.items()}
+    given["column"] = _columns(words["column"])
     settings = load_settings()
     if cursor_dir is not None:
         kept = msgspec.structs.replace(settings.ingest, cursor_dir=str(cursor_dir))
@@ -217,9 +160,13 @@ def chosen_options(source: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return option -> value of a source for what the command line gives.
 
     Raises:
-        typer.BadParameter: an option that this source does not have.
+        typer.BadParameter: An option that this source does not have.
     """
-    known = OPTION_OF.get(source, {})
+    known = {
+        word.name: option
+        for word in _WORDS
+        if (option := {"replay": word.replay, "synthetic": word.synthetic}.get(source))
+    }
     chosen: dict[str, Any] = {}
     for word, value in given.items():
         if value is None:
@@ -241,7 +188,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     A dot in a key leads into a table: `columns.text=Body`.
 
     Raises:
-        typer.BadParameter: no `=`, or no key.
+        typer.BadParameter: There is no `=`, or no key.
 
     Example:
         >>> parse_assignments(["late_share=0.5", "times=shifted"])
