@@ -25,7 +25,7 @@ from benchmarks.lab import BenchFailed, Lab, process_cpu_s
 from benchmarks.plot import bars
 from core.clock import SystemClock
 from core.settings import Secret
-from services.ingest.letters import IngestTopics, LetterWriter
+from services.ingest.outgoing import IngestTopics, RecordWriter
 from services.ingest.sources.base import SourceItem
 from services.ingest.sources.bluesky.parse import EventMapper
 from services.ingest.sources.bluesky.wire import PARSERS
@@ -75,7 +75,7 @@ def measure(options: Options) -> Measured:
 
 def _steps(entries: Sequence[Entry]) -> dict[str, float]:
     mapper = EventMapper(Secret(KEY), lambda author: ())
-    writer = LetterWriter("bluesky", IngestTopics(), 1_048_576, SystemClock())
+    writer = RecordWriter("bluesky", IngestTopics(), 1_048_576, SystemClock())
     now = datetime.now(UTC)
     figures: dict[str, float] = {}
     for version, parse in PARSERS.items():
@@ -85,14 +85,14 @@ def _steps(entries: Sequence[Entry]) -> dict[str, float]:
         parsed = time.process_time()
         records = [mapper.records(event, b"", now) for event in events]
         mapped = time.process_time()
-        letters = [writer.letter(SourceItem(one, 0)) for found in records for one in found]
+        sent = [writer.record(SourceItem(one, 0)) for found in records for one in found]
         encoded = time.process_time()
         for step, seconds in (
             ("parse", parsed - began), ("map", mapped - parsed), ("encode", encoded - mapped),
         ):  # fmt: skip
             figures[f"steps_us_{version}_{step}"] = round(seconds / len(frames) * 1e6, 2)
-        if len(letters) < len(frames):
-            raise BenchFailed(f"{len(letters)} letters of {len(frames)} events")
+        if len(sent) < len(frames):
+            raise BenchFailed(f"{len(sent)} records of {len(frames)} events")
     return figures
 
 

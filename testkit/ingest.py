@@ -20,8 +20,8 @@ from core.metrics import Metrics
 from core.schemas import Post, PostEvent
 from core.settings import IngestSettings
 from services.ingest.cursor_store import CursorStore, Totals
-from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.options import load_options
+from services.ingest.outgoing import IngestTopics, RecordWriter
 from services.ingest.runner import IngestRunner
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Source, SourceContext, SourceItem, Unmappable
@@ -111,7 +111,7 @@ class Rig:
         self.metrics = Metrics()
         self.store = CursorStore(self.directory, self.source.name)
         self.producer = FakeProducer(self.broker, lambda sent: self.on_send(sent))
-        writer = LetterWriter(self.source.name, IngestTopics(), self.max_message_bytes, self.clock)
+        writer = RecordWriter(self.source.name, IngestTopics(), self.max_message_bytes, self.clock)
         self.runner = IngestRunner(
             self.source, self.producer, self.store, writer, self.settings,
             self.metrics, self.clock, self.stop, self._wait,

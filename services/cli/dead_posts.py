@@ -63,16 +63,14 @@ def show(
     lines: list[_Line] = []
     for record in read_topic(settings.kafka, DEAD_POSTS):
         try:
-            letter = dead_post_decoder.decode(record.value or b"")
+            dead = dead_post_decoder.decode(record.value or b"")
         except DecodeError as error:
             typer.echo(f"offset {record.offset} is no dead letter: {error.reason}", err=True)
             continue
-        if reason in ("", letter.reason):
-            place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
-            what = f"{letter.reason}  {letter.detail}  {'' if letter.offset < 0 else place}"
-            lines.append(
-                _Line(letter.dead_at, what.strip(), letter.size, letter.payload, letter.sealed_by)
-            )
+        if reason in ("", dead.reason):
+            place = f"{dead.topic}[{dead.partition}]@{dead.offset}"
+            what = f"{dead.reason}  {dead.detail}  {'' if dead.offset < 0 else place}"
+            lines.append(_Line(dead.dead_at, what.strip(), dead.size, dead.payload, dead.sealed_by))
             del lines[:-count]
     _print(lines, Sealer(settings.ingest.author_key), unseal)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from core.errors import ConfigError, FatalError
+
+_NOT_ITEMS: Final = ("items_read", "gaps")
 
 
 class Totals(msgspec.Struct, kw_only=True):
@@ -20,16 +22,16 @@ class Totals(msgspec.Struct, kw_only=True):
     ignored.
 
     Attributes:
-        items_read: items up to the cursor.
-        posts_produced: posts on `posts`, each id once.
-        duplicates_produced: posts on `posts` whose id the source had delivered before.
-        events_produced: records on `post-events`.
-        malformed_produced: bytes sent as they are that do not decode.
-        unmappable: items in `dead-posts`, reason `unmappable`.
-        too_large: items in `dead-posts`, reason `too_large`.
-        dropped: lost because a source that cannot wait met a full buffer.
-        ignored: items that are none of ours, such as follows; they only move the cursor.
-        gaps: times that the source missed items for good; not items.
+        items_read: The items up to the cursor.
+        posts_produced: The posts on `posts`, each id once.
+        duplicates_produced: The posts on `posts` whose id the source had delivered before.
+        events_produced: The records on `post-events`.
+        malformed_produced: The records sent as they are whose bytes do not decode.
+        unmappable: The items in `dead-posts`, reason `unmappable`.
+        too_large: The items in `dead-posts`, reason `too_large`.
+        dropped: The items lost because a source that cannot wait met a full buffer.
+        ignored: The items that are none of ours, such as follows; they only move the cursor.
+        gaps: The times that the source missed items for good; not items.
     """
 
     items_read: int = 0
@@ -43,17 +45,25 @@ class Totals(msgspec.Struct, kw_only=True):
     ignored: int = 0
     gaps: int = 0
 
+    def plus(self, settled: Mapping[str, int]) -> Totals:
+        """Return these with what was settled since, field by field."""
+        counts = {name: getattr(self, name) for name in self.__struct_fields__}
+        for tally, number in settled.items():
+            counts[tally] += number
+        counts["items_read"] = sum(n for name, n in counts.items() if name not in _NOT_ITEMS)
+        return Totals(**counts)
+
 
 class StoredCursor(msgspec.Struct, kw_only=True):
     """The file's content.
 
     Attributes:
-        source: registered name.
-        cursor: everything up to it has been acknowledged by Kafka.
-        totals: what was acknowledged so far.
-        stored_at: when, in UTC.
-        fingerprint: of the options; a cursor of other options means something else.
-        done: the source came to its end.
+        source: The registered name of the source.
+        cursor: The source's cursor; everything up to it has been acknowledged by Kafka.
+        totals: What was acknowledged so far.
+        stored_at: The time of this save, in UTC.
+        fingerprint: The fingerprint of the options; a cursor of other options means something else.
+        done: True if the source came to its end.
     """
 
     source: str
@@ -72,8 +82,8 @@ class CursorStore:
     what only the memory has would come again, be left out as known, and be in no total.
 
     Args:
-        directory: made if it is not there.
-        source: registered name, part of the file names.
+        directory: The directory; made if it is not there.
+        source: The registered name of the source, part of the file names.
     """
 
     def __init__(self, directory: Path, source: str) -> None:
@@ -87,7 +97,7 @@ class CursorStore:
         """Finish a save that a crash cut short if the source recalls its cursor, else drop it.
 
         Raises:
-            FatalError: the file is not one that this build wrote.
+            FatalError: The file is not one that this build wrote.
         """
         if self.next_path.exists():
             if recalls(_read(self.next_path).cursor):
@@ -99,8 +109,8 @@ class CursorStore:
         """Return what is stored, None before the first run.
 
         Raises:
-            ConfigError: the cursor was made with other options.
-            FatalError: the file is not one that this build wrote.
+            ConfigError: The cursor was made with other options.
+            FatalError: The file is not one that this build wrote.
         """
         if not self.cursor_path.exists():
             return None
@@ -130,17 +140,12 @@ class CursorStore:
 
     def forget(self) -> None:
         """Remove its files: the next run starts at the beginning."""
-        for path in self._files():
+        for path in (self.next_path, self.cursor_path, self.done_path):
             path.unlink(missing_ok=True)
 
     def clear_done(self) -> None:
         """Remove `<source>.done.json`, as a run is under way again."""
         self.done_path.unlink(missing_ok=True)
-
-    def _files(self) -> Iterator[Path]:
-        yield self.next_path
-        yield self.cursor_path
-        yield self.done_path
 
 
 def _read(path: Path) -> StoredCursor:

@@ -36,9 +36,9 @@ class Edge:
     """Takes addresses off, finds languages and marks copies in what a source delivers, in order.
 
     Args:
-        source: whose items they are.
-        settings: which sources it is done for, and how many posts are remembered.
-        metrics: of this process.
+        source: The source whose items they are.
+        settings: Which sources it is done for, and how many posts are remembered.
+        metrics: The metrics of this process.
     """
 
     def __init__(self, source: Source, settings: IngestSettings, metrics: Metrics) -> None:

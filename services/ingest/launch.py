@@ -10,25 +10,24 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-import stamina
-
 from core.clock import Clock, SystemClock
-from core.errors import BrokerUnavailable, ConfigError
+from core.errors import ConfigError
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.sealing import Sealer
-from core.settings import KafkaSettings, Settings
+from core.settings import Settings
 from services.ingest.cursor_store import CursorStore
 from services.ingest.edge import Edge, is_public
 from services.ingest.late_posts import LatePosts, oldest_kept
-from services.ingest.letters import IngestTopics, LetterWriter
 from services.ingest.options import load_options
+from services.ingest.outgoing import IngestTopics, RecordWriter
 from services.ingest.runner import IngestRunner
 from services.ingest.samples import SampleStore
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Source, SourceContext
 from services.kafka_client import RecordProducer
 from services.kafka_client.messages import Producer
+from services.kafka_client.producing import retried_until_stopped
 
 NO_KEY: Final = (
     "ingest.author_key is empty: the source {name} hides its authors before they reach Kafka and "
@@ -47,19 +46,16 @@ def make_source(
     """Return a source, not yet open.
 
     Args:
-        settings: of the process.
-        name: registered name; empty means `ingest.source`.
-        options_path: TOML file of its options; None means `ingest.source_options`, if set.
-        overrides: options that win over the file; None values do not count.
-        metrics: of this process; None makes new ones.
+        settings: The settings of this process.
+        name: The registered name of the source; empty means `ingest.source`.
+        options_path: The TOML file of its options; None means `ingest.source_options`, if set.
+        overrides: The options that win over the file; None values do not count.
+        metrics: The metrics of this process; None makes new ones.
 
     Raises:
-        ConfigError: no such source, options that are wrong, or no key to hide the authors by.
+        ConfigError: No such source, options that are wrong, or no key to hide the authors by.
     """
-    kind: type[Source] = SOURCES.get(name or settings.ingest.source)
-    if options_path is None and settings.ingest.source_options:
-        options_path = Path(settings.ingest.source_options)
-    options = load_options(kind.Options, options_path, overrides)
+    kind, options = _kind_and_options(settings, name, options_path, overrides)
     if kind.is_live and not settings.ingest.author_key and not is_public(options):
         raise ConfigError(NO_KEY.format(name=kind.name))
     context = SourceContext(
@@ -69,6 +65,15 @@ def make_source(
         secret=settings.ingest.source_secret,
     )
     return kind(options, context)
+
+
+def _kind_and_options(
+    settings: Settings, name: str, path: Path | None, overrides: Mapping[str, Any] | None
+) -> tuple[type[Source], Any]:
+    kind: type[Source] = SOURCES.get(name or settings.ingest.source)
+    if path is None and settings.ingest.source_options:
+        path = Path(settings.ingest.source_options)
+    return kind, load_options(kind.Options, path, overrides)
 
 
 def check_source(
@@ -83,13 +88,10 @@ def check_source(
     one.
 
     Raises:
-        ConfigError: no such source, an option or secret that is missing or wrong, or a file that
+        ConfigError: No such source, an option or secret that is missing or wrong, or a file that
             cannot be read.
     """
-    kind: type[Source] = SOURCES.get(name)
-    if options_path is None and settings.ingest.source_options:
-        options_path = Path(settings.ingest.source_options)
-    options = load_options(kind.Options, options_path, overrides)
+    kind, options = _kind_and_options(settings, name, options_path, overrides)
     state_dir = Path(settings.ingest.cursor_dir)
     kind(options, SourceContext(state_dir, secret=settings.ingest.source_secret)).check_input()
 
@@ -100,7 +102,7 @@ def run_ingest(
     """Bring a source to Kafka until it ends or the process is told to stop; return the exit status.
 
     Raises:
-        ConfigError, FatalError: as `IngestRunner.run`.
+        ConfigError, FatalError: As `IngestRunner.run`.
     """
     set_up(settings.log, "ingest")
     metrics = metrics or source.context.metrics
@@ -112,7 +114,11 @@ def run_ingest(
     store.load(source.fingerprint())
     clock = SystemClock()
     with stopping_on_signals() as stop:
-        producer = _connect(settings.kafka, stop)
+        producer = retried_until_stopped(
+            lambda: RecordProducer(settings.kafka),
+            stop,
+            lambda error: get_logger(__name__).warning("waiting for the broker", error=str(error)),
+        )
         if producer is None:
             return 0
         floor = oldest_kept(settings) if source.name == "replay" else None
@@ -138,36 +144,13 @@ def make_runner(
     """Join the parts of ingest: everything of a source passes the edge, what fails is sealed."""
     sealer = Sealer(settings.ingest.author_key)
     max_bytes = settings.kafka.max_message_bytes
-    writer = LetterWriter(source.name, IngestTopics(), max_bytes, clock, sealer)
+    writer = RecordWriter(source.name, IngestTopics(), max_bytes, clock, sealer)
     samples = SampleStore(Path(settings.ingest.cursor_dir), source.name, clock, sealer)
     edge = edge or Edge(source, settings.ingest, metrics)
     return IngestRunner(
         source, producer, store, writer, settings.ingest, metrics, clock, stop,
         edge=edge, samples=samples,
     )  # fmt: skip
-
-
-def _connect(settings: KafkaSettings, stop: threading.Event) -> RecordProducer | None:
-    """Return a connected producer, waiting for the broker; None if told to stop meanwhile."""
-    log = get_logger(__name__)
-
-    def is_worth_another(error: Exception) -> bool:
-        if isinstance(error, BrokerUnavailable) and not stop.is_set():
-            log.warning("waiting for the broker", error=str(error))
-            return True
-        return False
-
-    try:
-        for attempt in stamina.retry_context(
-            on=is_worth_another, attempts=None, timeout=None,
-            wait_initial=0.1, wait_max=2.0, wait_jitter=0.5,
-        ):  # fmt: skip
-            with attempt:
-                return RecordProducer(settings)
-    except BrokerUnavailable:
-        if not stop.is_set():
-            raise
-    return None
 
 
 @contextmanager

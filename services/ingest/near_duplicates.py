@@ -87,7 +87,7 @@ class NearDuplicates:
     """Remembers the last posts and tells which of the next ones repeat them. Not thread-safe.
 
     Args:
-        capacity: how many posts are remembered; the oldest is forgotten first.
+        capacity: The number of posts that are remembered; the oldest is forgotten first.
     """
 
     def __init__(self, capacity: int) -> None:

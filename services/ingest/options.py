@@ -23,12 +23,12 @@ def load_options(
     """Return the options of a source.
 
     Args:
-        kind: the Struct of the source's options.
-        path: TOML file; None means defaults only.
-        overrides: values that win over the file, tables key by key; None is left out.
+        kind: The Struct of the source's options.
+        path: The TOML file; None means defaults only.
+        overrides: The values that win over the file, tables key by key; None is left out.
 
     Raises:
-        ConfigError: names the file, the key and what was expected.
+        ConfigError: Names the file, the key and what was expected.
     """
     tree = read_toml(path) if path is not None else {}
     for key, value in (overrides or {}).items():
@@ -64,7 +64,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Return a TOML file as plain values.
 
     Raises:
-        ConfigError: it does not exist or is not TOML.
+        ConfigError: It does not exist or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -10,14 +10,13 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
-
+from services.ingest.outgoing import OutgoingRecord
 from services.ingest.sources.base import Cursor
-from services.kafka_client.messages import Acknowledgement, Producer
+from services.kafka_client.messages import Producer
 
 
 class _NothingSent:
-    """The acknowledgement of a letter that only moves the cursor."""
+    """The acknowledgement of a record that only moves the cursor."""
 
     is_done = True
 
@@ -29,48 +28,29 @@ class _NothingSent:
 _NOTHING_SENT: Final = _NothingSent()
 
 
-class Letter(Struct):
-    """One record on its way.
-
-    Attributes:
-        topic: where it goes; "" if nothing is sent and only the cursor moves.
-        cursor: of the source, after the item that this record carries; the very object of the
-            letter before if the item does not move it.
-        tally: field of `Totals` that counts it once acknowledged.
-        acknowledgement: None until it was given to the producer.
-    """
-
-    topic: str
-    key: bytes
-    value: bytes
-    cursor: Cursor
-    tally: str
-    acknowledgement: Acknowledgement | None = None
-
-
 class Outbox:
     """Bounded by its user, who asks `is_full` before taking more from the source.
 
     Args:
-        producer: where letters go.
-        max_posts: letters held at most.
-        max_bytes: bytes of their values at most (exceeded by one poll of the source at most).
+        producer: The producer that sends the records.
+        max_posts: The number of records held at most.
+        max_bytes: The bytes of their values at most; one poll of the source may exceed it.
     """
 
     def __init__(self, producer: Producer, max_posts: int, max_bytes: int) -> None:
         self._producer = producer
         self._max_posts = max_posts
         self._max_bytes = max_bytes
-        self._letters: deque[Letter] = deque()
-        self._unsent: deque[Letter] = deque()
+        self._records: deque[OutgoingRecord] = deque()
+        self._unsent: deque[OutgoingRecord] = deque()
         self._held_bytes = 0
         self.cursor: Cursor | None = None
         self.acknowledged: Counter[str] = Counter()
         self._after_cursor: list[str] = []
 
     def __len__(self) -> int:
-        """Return how many letters are unacknowledged."""
-        return len(self._letters)
+        """Return how many records are unacknowledged."""
+        return len(self._records)
 
     @property
     def settled(self) -> Counter[str]:
@@ -85,81 +65,81 @@ class Outbox:
     @property
     def is_full(self) -> bool:
         """True while no more should be taken from the source."""
-        return len(self._letters) >= self._max_posts or self._held_bytes >= self._max_bytes
+        return len(self._records) >= self._max_posts or self._held_bytes >= self._max_bytes
 
     def room(self, largest_bytes: int) -> int:
-        """Return how many letters of up to `largest_bytes` still fit, 0 if full."""
+        """Return how many records of up to `largest_bytes` still fit, 0 if full."""
         if self.is_full:
             return 0
         left = (self._max_bytes - self._held_bytes) // max(1, largest_bytes)
-        return max(1, min(self._max_posts - len(self._letters), left))
+        return max(1, min(self._max_posts - len(self._records), left))
 
-    def add(self, letters: Sequence[Letter]) -> None:
-        """Take letters; `transmit` sends them."""
-        self._letters.extend(letters)
-        self._unsent.extend(letters)
-        self._held_bytes += sum(len(letter.value) for letter in letters)
+    def add(self, records: Sequence[OutgoingRecord]) -> None:
+        """Take records; `transmit` sends them."""
+        self._records.extend(records)
+        self._unsent.extend(records)
+        self._held_bytes += sum(len(record.value) for record in records)
 
     def transmit(self) -> None:
         """Give to the producer what was not given yet, in order.
 
         Raises:
-            BrokerUnavailable, FatalError: as `Producer.send`; what was not sent stays.
+            BrokerUnavailable, FatalError: As `Producer.send`; what was not sent stays.
         """
         unsent, send = self._unsent, self._producer.send
         while unsent:
-            letter = unsent[0]
-            if letter.topic:
-                letter.acknowledgement = send(letter.topic, letter.key, letter.value)
+            record = unsent[0]
+            if record.topic:
+                record.acknowledgement = send(record.topic, record.key, record.value)
             else:
-                letter.acknowledgement = _NOTHING_SENT
+                record.acknowledgement = _NOTHING_SENT
             unsent.popleft()
 
     def collect(self) -> int:
         """Let go of what Kafka acknowledged, from the head; move `cursor` and `acknowledged`.
 
         Returns:
-            How many letters were let go.
+            The number of records that were let go.
 
         Raises:
-            BrokerUnavailable: a letter failed; `start_over` on a fresh connection.
-            DecodeError: the broker will never take the letter at the head; `replace_head`.
-            FatalError: the broker refuses this client.
+            BrokerUnavailable: A record failed; `start_over` on a fresh connection.
+            DecodeError: The broker will never take the record at the head; `replace_head`.
+            FatalError: The broker refuses this client.
         """
-        letters, tallies = self._letters, self.acknowledged
+        records, tallies = self._records, self.acknowledged
         gone = 0
-        while letters:
-            letter = letters[0]
-            answer = letter.acknowledgement
+        while records:
+            record = records[0]
+            answer = record.acknowledgement
             if answer is None or not answer.is_done:
                 break
             if answer.failed():
                 raise self._producer.failure(answer)
-            letters.popleft()
-            self._held_bytes -= len(letter.value)
-            tallies[letter.tally] += 1
-            if letter.cursor is self.cursor:
-                self._after_cursor.append(letter.tally)
+            records.popleft()
+            self._held_bytes -= len(record.value)
+            tallies[record.tally] += 1
+            if record.cursor is self.cursor:
+                self._after_cursor.append(record.tally)
             else:
-                self.cursor = letter.cursor
+                self.cursor = record.cursor
                 self._after_cursor.clear()
             gone += 1
         return gone
 
-    def replace_head(self, letter: Letter) -> None:
-        """Put another letter in the place of the one that Kafka will never take."""
-        refused = self._letters.popleft()
-        self._held_bytes += len(letter.value) - len(refused.value)
-        self._letters.appendleft(letter)
-        letter.acknowledgement = self._producer.send(letter.topic, letter.key, letter.value)
+    def replace_head(self, record: OutgoingRecord) -> None:
+        """Put another record in the place of the one that Kafka will never take."""
+        refused = self._records.popleft()
+        self._held_bytes += len(record.value) - len(refused.value)
+        self._records.appendleft(record)
+        record.acknowledgement = self._producer.send(record.topic, record.key, record.value)
 
     @property
-    def head(self) -> Letter:
-        """The oldest unacknowledged letter; there must be one."""
-        return self._letters[0]
+    def head(self) -> OutgoingRecord:
+        """The oldest unacknowledged record; there must be one."""
+        return self._records[0]
 
     def start_over(self) -> None:
         """Forget every answer: the next `transmit` sends all that is held, in order, again."""
-        for letter in self._letters:
-            letter.acknowledgement = None
-        self._unsent = deque(self._letters)
+        for record in self._records:
+            record.acknowledgement = None
+        self._unsent = deque(self._records)

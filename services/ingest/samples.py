@@ -44,9 +44,9 @@ class SampleStore:
     """Keeps samples in `<source>.samples/`; used by one thread.
 
     Args:
-        directory: where the folder is; made with the first sample.
-        source: registered name.
-        clock: what time it is.
+        directory: The directory that the folder is in; made with the first sample.
+        source: The registered name of the source.
+        clock: Tells what time it is.
         sealer: Encrypts the items; without one they stay plain, as authors do.
     """
 

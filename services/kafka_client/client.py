@@ -105,7 +105,7 @@ def make_client(kind: type[Any], *topics: str, cluster_id: str = "", **options: 
     Left to itself kafka-python keeps them for as long as the process lives, each time.
 
     Raises:
-        ConfigError: the broker is of another cluster than `cluster_id`, if that is known.
+        ConfigError: The broker is of another cluster than `cluster_id`, if that is known.
     """
     opened: list[Any] = []
 

@@ -17,6 +17,13 @@ from services.kafka_client.client import client_options, make_client, our_errors
 from services.kafka_client.messages import Record
 
 
+def _consumer(settings: KafkaSettings, *topics: str, **options: Any) -> Any:
+    return make_client(
+        KafkaConsumer, *topics, **client_options(settings), **options, metrics_enabled=False,
+        enable_auto_commit=False, allow_auto_create_topics=False,
+    )  # fmt: skip
+
+
 class PartitionConsumer:
     """A member of a consumer group on one topic; Kafka gives it partitions and takes them away.
 
@@ -24,13 +31,13 @@ class PartitionConsumer:
     called often.
 
     Args:
-        settings: where the broker is.
-        topic: what to read.
-        group: members of the same group share the partitions.
-        from_beginning: where to start on a partition without a committed offset.
+        settings: The broker's address and the time-outs.
+        topic: The topic to read.
+        group: The name of the group, whose members share the partitions.
+        from_beginning: Where to start on a partition without a committed offset.
 
     Raises:
-        BrokerUnavailable: no broker answers within a few seconds.
+        BrokerUnavailable: No broker answers within a few seconds.
     """
 
     def __init__(
@@ -38,24 +45,20 @@ class PartitionConsumer:
     ) -> None:
         self._topic = topic
         with our_errors(f"joining {group} on {topic}"):
-            self._client: Any = make_client(
-                KafkaConsumer,
+            self._client = _consumer(
+                settings,
                 topic,
-                **client_options(settings),
-                metrics_enabled=False,
                 group_id=group,
                 auto_offset_reset="earliest" if from_beginning else "latest",
-                enable_auto_commit=False,
                 session_timeout_ms=int(settings.session_timeout_s * 1000),
                 heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 3),
-                allow_auto_create_topics=False,
             )
 
     def poll(self, timeout_s: float, max_records: int = 500) -> list[Record]:
         """Return what is there, waiting up to `timeout_s` for the first record.
 
         Raises:
-            BrokerUnavailable: the broker refuses or does not answer.
+            BrokerUnavailable: The broker refuses or does not answer.
         """
         with our_errors(f"reading {self._topic}"):
             fetched = self._client.poll(int(timeout_s * 1000), max_records=max_records)
@@ -79,7 +82,7 @@ class PartitionConsumer:
         """Commit, per partition, the offset to start from next time.
 
         Raises:
-            BrokerUnavailable: not committed, for example because the partition was taken away.
+            BrokerUnavailable: Not committed, for example because the partition was taken away.
         """
         with our_errors(f"committing {self._topic}"):
             self._client.commit(
@@ -108,37 +111,23 @@ def read_topic(
     """Yield the records of a topic, every partition, without a group.
 
     Args:
-        settings: where the broker is.
-        topic: what to read; partitions added later are not seen.
-        from_beginning: start at the oldest record, else at what is written from now on.
-        until_end: end where the topic ended when called, else go on for ever.
-        last: so many offsets before the end of each partition at most; None is all of them.
+        settings: The broker's address and the time-outs.
+        topic: The topic to read; partitions added later are not seen.
+        from_beginning: Start at the oldest record, else at what is written from now on.
+        until_end: End where the topic ended when called, else go on for ever.
+        last: The number of offsets before the end of each partition to read; None is all of them.
         only: The partitions to read; None is all of them.
-        poll_s: longest wait for records at a time, in seconds.
+        poll_s: The longest wait for records at a time, in seconds.
 
     Raises:
-        BrokerUnavailable: no answer, or no such topic.
+        BrokerUnavailable: The broker does not answer, or there is no such topic.
     """
     with our_errors(f"reading {topic}"):
-        client = make_client(
-            KafkaConsumer, **client_options(settings), group_id=None, enable_auto_commit=False,
-            allow_auto_create_topics=False, max_poll_records=2_000,
-        )  # fmt: skip
+        client = _consumer(settings, group_id=None, max_poll_records=2_000)
     try:
         with our_errors(f"reading {topic}"):
-            found = client.partitions_for_topic(topic)
-            if not found:
-                raise BrokerUnavailable(f"reading {topic}: there is no such topic")
-            numbers = sorted(found if only is None else found & set(only))
-            partitions = [TopicPartition(topic, number) for number in numbers]
-            client.assign(partitions)
-            ends = client.end_offsets(partitions)
-            starts = client.beginning_offsets(partitions) if from_beginning else ends
-            if last is not None:
-                starts = {p: max(start, ends[p] - last) for p, start in starts.items()}
-        for partition in partitions:
-            client.seek(partition, starts[partition])
-        open_ended = {p for p in partitions if not until_end or starts[p] < ends[p]}
+            starts, ends = _bounds(client, topic, from_beginning, last, only)
+        open_ended = {p for p in ends if not until_end or starts[p] < ends[p]}
         while open_ended:
             with our_errors(f"reading {topic}"):
                 fetched = client.poll(int(poll_s * 1000))
@@ -150,6 +139,28 @@ def read_topic(
                 open_ended = {p for p in open_ended if (client.position(p) or 0) < ends[p]}
     finally:
         client.close()
+
+
+_Offsets = dict[TopicPartition, int]
+
+
+def _bounds(
+    client: Any, topic: str, from_beginning: bool, last: int | None, only: Collection[int] | None
+) -> tuple[_Offsets, _Offsets]:
+    """Put a client where reading starts; return where that is and where the partitions end."""
+    found = client.partitions_for_topic(topic)
+    if not found:
+        raise BrokerUnavailable(f"reading {topic}: there is no such topic")
+    numbers = sorted(found if only is None else found & set(only))
+    partitions = [TopicPartition(topic, number) for number in numbers]
+    client.assign(partitions)
+    ends: _Offsets = client.end_offsets(partitions)
+    starts: _Offsets = client.beginning_offsets(partitions) if from_beginning else ends
+    if last is not None:
+        starts = {p: max(start, ends[p] - last) for p, start in starts.items()}
+    for partition, start in starts.items():
+        client.seek(partition, start)
+    return starts, ends
 
 
 def _record(found: Any) -> Record:
@@ -169,23 +180,20 @@ class TopicProbe:
     Not thread-safe.
 
     Raises:
-        BrokerUnavailable: no broker answers within a few seconds.
+        BrokerUnavailable: No broker answers within a few seconds.
     """
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         self._topic = topic
         with our_errors(f"looking at {topic}"):
-            self._client: Any = make_client(
-                KafkaConsumer, **client_options(settings), metrics_enabled=False, group_id=None,
-                enable_auto_commit=False, allow_auto_create_topics=False,
-                max_partition_fetch_bytes=1,  # the broker sends one batch of records all the same
-            )  # fmt: skip
+            # One byte: the broker sends one batch of records all the same.
+            self._client = _consumer(settings, group_id=None, max_partition_fetch_bytes=1)
 
     def ends(self) -> dict[int, int]:
         """Return partition -> the offset after its last record; empty if there is no such topic.
 
         Raises:
-            BrokerUnavailable: no answer.
+            BrokerUnavailable: No answer.
         """
         with our_errors(f"asking for the end of {self._topic}"):
             numbers = self._client.partitions_for_topic(self._topic) or ()
@@ -198,7 +206,7 @@ class TopicProbe:
         In milliseconds since 1970. A partition that does not answer in time is absent.
 
         Raises:
-            BrokerUnavailable: the broker refuses or does not answer.
+            BrokerUnavailable: The broker refuses or does not answer.
         """
         wanted = {TopicPartition(self._topic, number): at for number, at in offsets.items()}
         found: dict[int, int] = {}

@@ -39,8 +39,8 @@ class Producer(Protocol):
         """Take a record for sending and return at once.
 
         Raises:
-            BrokerUnavailable: the topic's partitions are not known and the broker does not answer.
-            FatalError: the broker refuses this client or the topic for good.
+            BrokerUnavailable: The topic's partitions are not known and the broker does not answer.
+            FatalError: The broker refuses this client or the topic for good.
         """
         ...
 
@@ -56,7 +56,7 @@ class Producer(Protocol):
         """Wait until every record sent so far is done.
 
         Raises:
-            BrokerUnavailable: not all are done after `timeout_s`.
+            BrokerUnavailable: Not all are done after `timeout_s`.
         """
         ...
 
@@ -64,7 +64,7 @@ class Producer(Protocol):
         """Give up everything unacknowledged and start anew; the caller sends it again.
 
         Raises:
-            BrokerUnavailable: the broker does not answer.
+            BrokerUnavailable: The broker does not answer.
         """
         ...
 

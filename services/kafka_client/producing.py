@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
+import stamina
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
@@ -29,6 +32,40 @@ DELIVERY_TIMEOUT_MS: Final = 3_600_000
 """The client itself retries for an hour: giving up earlier would break the order of a key."""
 PARTITIONS_MAX_AGE_S: Final = 30.0
 
+_Found = TypeVar("_Found")
+
+
+def retried_until_stopped(
+    attempt: Callable[[], _Found],
+    stop: threading.Event,
+    tell: Callable[[Exception], object] = lambda error: None,
+) -> _Found | None:
+    """Return what an attempt returns once the broker is there; None if told to stop meanwhile.
+
+    Args:
+        attempt: What is tried again, with back-off and jitter, while the broker is unavailable.
+        stop: Ends the trying when it is set.
+        tell: Is given each failure that another attempt follows.
+    """
+
+    def is_worth_another(error: Exception) -> bool:
+        if isinstance(error, BrokerUnavailable) and not stop.is_set():
+            tell(error)
+            return True
+        return False
+
+    try:
+        for trial in stamina.retry_context(
+            on=is_worth_another, attempts=None, timeout=None,
+            wait_initial=0.1, wait_max=2.0, wait_jitter=0.5,
+        ):  # fmt: skip
+            with trial:
+                return attempt()
+    except BrokerUnavailable:
+        if not stop.is_set():
+            raise
+    return None
+
 
 class RecordProducer:
     """The one producer: idempotent, acknowledged by all replicas, in order; see `Producer`.
@@ -36,7 +73,7 @@ class RecordProducer:
     Not thread-safe; one per process and thread.
 
     Raises:
-        BrokerUnavailable: no broker answers within a few seconds.
+        BrokerUnavailable: No broker answers within a few seconds.
     """
 
     def __init__(self, settings: KafkaSettings, linger_ms: int = LINGER_MS) -> None:

@@ -67,7 +67,7 @@ class TopicAdmin:
     """Makes topics and looks at them; use as a context manager.
 
     Raises:
-        BrokerUnavailable: no broker answers within a few seconds.
+        BrokerUnavailable: No broker answers within a few seconds.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -95,7 +95,7 @@ class TopicAdmin:
             The names that this call created.
 
         Raises:
-            BrokerUnavailable: no answer, no leader for a new topic in time, or what would pass by
+            BrokerUnavailable: No answer, no leader for a new topic in time, or what would pass by
                 itself (no broker registered, no controller) has not within `PATIENCE_S`.
         """
         with our_errors("listing topics"):

@@ -14,7 +14,7 @@ from core.clock import SystemClock
 from core.codec import post_decoder
 from core.settings import IngestSettings
 from services.ingest.cursor_store import CursorStore, StoredCursor, Totals
-from services.ingest.letters import IngestTopics, LetterWriter
+from services.ingest.outgoing import IngestTopics, RecordWriter
 from services.ingest.runner import IngestRunner
 from services.ingest.sources.base import Source
 from testkit.kafka import FakeProducer, MemoryBroker
@@ -93,7 +93,7 @@ class LiveRig:
         clock = SystemClock()
         # Whoever stops has seen all of it in the broker: only the reading of answers is left.
         settings = IngestSettings(max_buffered_posts=max_buffered_posts, stop_timeout_s=30.0)
-        writer = LetterWriter(source.name, IngestTopics(), 1_048_576, clock)
+        writer = RecordWriter(source.name, IngestTopics(), 1_048_576, clock)
         self.runner = IngestRunner(
             source, FakeProducer(broker), self.store, writer, settings, self.metrics, clock,
             self._stop,

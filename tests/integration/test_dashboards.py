@@ -29,7 +29,7 @@ from core.settings import IngestSettings, ScorerSettings
 from models.scorers import SCORERS
 from services.ingest.cursor_store import CursorStore
 from services.ingest.edge import Edge
-from services.ingest.letters import IngestTopics, LetterWriter
+from services.ingest.outgoing import IngestTopics, RecordWriter
 from services.ingest.runner import IngestRunner
 from services.ingest.sources.base import Gap, Ignored, SourceContext, SourceItem, Unmappable
 from services.ingest.sources.live import LiveSource, SessionEnded
@@ -160,7 +160,7 @@ def network_source(directory: Path) -> Iterator[int]:
     source = Restless(RestlessOptions(), SourceContext(directory, metrics=metrics), LiveLimits())
     runner = IngestRunner(
         source, FakeProducer(MemoryBroker()), CursorStore(directory, source.name),
-        LetterWriter(source.name, IngestTopics(), 1_048_576, clock), settings, metrics, clock, stop,
+        RecordWriter(source.name, IngestTopics(), 1_048_576, clock), settings, metrics, clock, stop,
         edge=Edge(source, settings, metrics),
     )  # fmt: skip
     thread = threading.Thread(target=runner.run, name="network-source")

@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BrokerUnavailable
-from services.ingest.outbox import Letter, Outbox
+from services.ingest.outbox import Outbox
+from services.ingest.outgoing import OutgoingRecord
 from testkit.kafka import FakeAcknowledgement, FakeProducer, MemoryBroker
 
 
-def letters(count: int) -> list[Letter]:
+def records(count: int) -> list[OutgoingRecord]:
     return [
-        Letter(
+        OutgoingRecord(
             "posts", f"{number % 7}".encode(), f"value {number}".encode(), number, "posts_produced"
         )
         for number in range(count)
@@ -23,7 +24,7 @@ def test_cursor_is_the_highest_with_nothing_unacknowledged_before_it(order: list
     broker = MemoryBroker()
     broker.holds_answers = True
     outbox = Outbox(FakeProducer(broker), 100, 10_000)
-    sent = letters(12)
+    sent = records(12)
     outbox.add(sent)
     outbox.transmit()
     answered: set[int] = set()
@@ -42,12 +43,12 @@ def test_what_does_not_move_the_cursor_is_settled_by_what_does() -> None:
     start, end = {"n": 0}, {"n": 5}
     outbox = Outbox(FakeProducer(MemoryBroker()), 100, 10_000)
     outbox.cursor = start
-    found = letters(7)
-    for letter, cursor in zip(found, [start, start, end, end, end, {"n": 6}, start], strict=True):
-        letter.cursor = cursor
+    found = records(7)
+    for record, cursor in zip(found, [start, start, end, end, end, {"n": 6}, start], strict=True):
+        record.cursor = cursor
     settled = []
-    for letter in found:
-        outbox.add([letter])
+    for record in found:
+        outbox.add([record])
         outbox.transmit()
         outbox.collect()
         settled.append(outbox.settled.total())
@@ -60,7 +61,7 @@ def test_failed_record_is_sent_again_before_what_follows_it() -> None:
     broker.holds_answers = True
     producer = FakeProducer(broker)
     outbox = Outbox(producer, 100, 10_000)
-    outbox.add(letters(30))
+    outbox.add(records(30))
     outbox.transmit()
     # One partition is written, the others are lost: what was written comes twice, in order.
     broker.release(lambda partition: partition == 1)
@@ -86,11 +87,11 @@ def test_failed_record_is_sent_again_before_what_follows_it() -> None:
 
 def test_outbox_is_full_by_count_and_by_bytes() -> None:
     by_count = Outbox(FakeProducer(MemoryBroker()), max_posts=3, max_bytes=10_000)
-    by_count.add(letters(3))
+    by_count.add(records(3))
     assert by_count.is_full
     assert by_count.room(largest_bytes=1) == 0
     by_bytes = Outbox(FakeProducer(MemoryBroker()), max_posts=100, max_bytes=20)
-    by_bytes.add(letters(3))
+    by_bytes.add(records(3))
     assert by_bytes.held_bytes == 21
     assert by_bytes.is_full
 
@@ -110,11 +111,11 @@ def test_broker_away_while_sending_keeps_what_was_not_sent() -> None:
 
     producer = FakeProducer(broker, leave)
     outbox = Outbox(producer, 100, 10_000)
-    outbox.add(letters(5))
+    outbox.add(records(5))
     with pytest.raises(BrokerUnavailable):
         outbox.transmit()
     broker.is_away = False
     outbox.transmit()
     outbox.collect()
-    assert broker.values("posts") == [letter.value for letter in letters(5)]
+    assert broker.values("posts") == [record.value for record in records(5)]
     assert len(outbox) == 0

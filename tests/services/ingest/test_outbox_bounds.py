@@ -1,15 +1,16 @@
-"""The outbox at its bounds, and what it holds when a letter is replaced or sent again."""
+"""The outbox at its bounds, and what it holds when a record is replaced or sent again."""
 
 from __future__ import annotations
 
 import pytest
 
-from services.ingest.outbox import Letter, Outbox
+from services.ingest.outbox import Outbox
+from services.ingest.outgoing import OutgoingRecord
 from testkit.kafka import FakeProducer, MemoryBroker
 
 
-def _letter(number: int, size: int = 1, topic: str = "posts") -> Letter:
-    return Letter(topic, b"k", b"%d" % (number % 10) * size, number, "posts_produced")
+def _record(number: int, size: int = 1, topic: str = "posts") -> OutgoingRecord:
+    return OutgoingRecord(topic, b"k", b"%d" % (number % 10) * size, number, "posts_produced")
 
 
 def _outbox(max_posts: int = 3, max_bytes: int = 10) -> tuple[Outbox, MemoryBroker]:
@@ -20,23 +21,23 @@ def _outbox(max_posts: int = 3, max_bytes: int = 10) -> tuple[Outbox, MemoryBrok
 def test_it_is_full_at_its_bounds_and_not_one_below() -> None:
     outbox, _ = _outbox()
     assert not outbox.is_full
-    outbox.add([_letter(1), _letter(2)])
+    outbox.add([_record(1), _record(2)])
     assert not outbox.is_full
     assert outbox.room(1) == 1
-    outbox.add([_letter(3)])
+    outbox.add([_record(3)])
     assert outbox.is_full
     by_bytes, _ = _outbox(100)
-    by_bytes.add([_letter(1, 9)])
+    by_bytes.add([_record(1, 9)])
     assert not by_bytes.is_full
     assert by_bytes.room(1) == 1
-    by_bytes.add([_letter(2)])
+    by_bytes.add([_record(2)])
     assert by_bytes.is_full
     assert by_bytes.room(1) == 0
 
 
 def test_room_counts_what_is_held_and_takes_records_of_no_size_for_one_byte() -> None:
     outbox, _ = _outbox(100, 10)
-    outbox.add([_letter(1, 4)])
+    outbox.add([_record(1, 4)])
     assert outbox.room(3) == 2
     assert outbox.room(0) == 6
     assert _outbox(4, 1_000)[0].room(1) == 4
@@ -44,7 +45,7 @@ def test_room_counts_what_is_held_and_takes_records_of_no_size_for_one_byte() ->
 
 def test_what_was_acknowledged_weighs_nothing_and_is_counted_by_its_kind() -> None:
     outbox, broker = _outbox(100, 100)
-    outbox.add([_letter(1, 4), _letter(2, 5, topic=""), _letter(3, 6)])
+    outbox.add([_record(1, 4), _record(2, 5, topic=""), _record(3, 6)])
     outbox.transmit()
     assert outbox.collect() == 3
     assert outbox.collect() == 0
@@ -56,17 +57,17 @@ def test_what_was_acknowledged_weighs_nothing_and_is_counted_by_its_kind() -> No
 
 def test_a_letter_is_sent_once_however_often_it_is_transmitted() -> None:
     outbox, broker = _outbox(100, 100)
-    outbox.add([_letter(1)])
+    outbox.add([_record(1)])
     outbox.transmit()
     outbox.transmit()
-    outbox.add([_letter(2)])
+    outbox.add([_record(2)])
     outbox.transmit()
     assert broker.values("posts") == [b"1", b"2"]
 
 
 def test_what_was_not_given_to_kafka_yet_is_not_let_go() -> None:
     outbox, _ = _outbox(100, 100)
-    outbox.add([_letter(1)])
+    outbox.add([_record(1)])
     assert outbox.collect() == 0
     assert outbox.cursor is None
     assert outbox.head.cursor == 1
@@ -76,9 +77,9 @@ def test_what_was_not_given_to_kafka_yet_is_not_let_go() -> None:
 def test_a_replaced_head_is_sent_in_its_place_and_weighs_what_it_weighs(size: int) -> None:
     outbox, broker = _outbox(100, 100)
     broker.holds_answers = True
-    outbox.add([_letter(1, 5), _letter(2, 3)])
+    outbox.add([_record(1, 5), _record(2, 3)])
     outbox.transmit()
-    outbox.replace_head(_letter(7, size, "dead-posts"))
+    outbox.replace_head(_record(7, size, "dead-posts"))
     assert (len(outbox), outbox.held_bytes) == (2, size + 3)
     assert outbox.head.topic == "dead-posts"
     broker.release()
@@ -90,9 +91,9 @@ def test_a_replaced_head_is_sent_in_its_place_and_weighs_what_it_weighs(size: in
 def test_starting_over_sends_all_that_is_held_again_in_order() -> None:
     outbox, broker = _outbox(100, 100)
     broker.holds_answers = True
-    outbox.add([_letter(1), _letter(2)])
+    outbox.add([_record(1), _record(2)])
     outbox.transmit()
-    outbox.add([_letter(3)])
+    outbox.add([_record(3)])
     broker.release()
     outbox.start_over()
     assert outbox.collect() == 0, "an answer from before counts for nothing"

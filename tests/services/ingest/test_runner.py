@@ -11,7 +11,7 @@ import pytest
 from core.codec import dead_post_decoder, post_decoder
 from core.errors import ConfigError, FatalError, TransientError
 from core.settings import IngestSettings
-from services.ingest.letters import DEAD_PAYLOAD_BYTES
+from services.ingest.outgoing import DEAD_PAYLOAD_BYTES
 from services.ingest.sources.base import (
     Cursor,
     RawRecord,
@@ -88,9 +88,9 @@ def test_posts_and_events_go_to_their_topics_keyed_by_author(tmp_path: Path) -> 
 def test_unmappable_item_becomes_a_dead_letter_with_its_bytes(tmp_path: Path) -> None:
     rig = Rig(ListSource([Unmappable(b"\xffjunk", "row 1: no text")]), tmp_path)
     totals = rig.run()
-    (letter,) = map(dead_post_decoder.decode, rig.broker.values("dead-posts"))
-    assert (letter.reason, letter.payload, letter.size) == ("unmappable", b"\xffjunk", 5)
-    assert (letter.topic, letter.partition, letter.offset) == ("posts", -1, -1)
+    (dead,) = map(dead_post_decoder.decode, rig.broker.values("dead-posts"))
+    assert (dead.reason, dead.payload, dead.size) == ("unmappable", b"\xffjunk", 5)
+    assert (dead.topic, dead.partition, dead.offset) == ("posts", -1, -1)
     assert totals.unmappable == 1
     assert sample(rig, "dead_posts_total", reason="unmappable", stage="ingest") == 1
     assert sample(rig, "source_items_unmappable_total", source="listed") == 1
@@ -100,10 +100,10 @@ def test_too_large_post_becomes_a_dead_letter_cut_short(tmp_path: Path) -> None:
     large = make_post(1, source="listed", text="x" * 200_000)
     rig = Rig(ListSource([large, *posts(1)]), tmp_path, max_message_bytes=100_000)
     totals = rig.run()
-    (letter,) = map(dead_post_decoder.decode, rig.broker.values("dead-posts"))
-    assert letter.reason == "too_large"
-    assert letter.size > 200_000
-    assert len(letter.payload) == DEAD_PAYLOAD_BYTES
+    (dead,) = map(dead_post_decoder.decode, rig.broker.values("dead-posts"))
+    assert dead.reason == "too_large"
+    assert dead.size > 200_000
+    assert len(dead.payload) == DEAD_PAYLOAD_BYTES
     assert (totals.too_large, totals.posts_produced) == (1, 1)
 
 
@@ -112,7 +112,7 @@ def test_post_that_the_broker_finds_too_large_is_buried_and_the_rest_goes_on(
 ) -> None:
     large = make_post(1, source="listed", text="x" * 90_000)
     rig = Rig(ListSource([*posts(2), large, *posts(2)]), tmp_path)
-    # Above the 64 KiB in base64 of the dead letter itself.
+    # Above the 64 KiB in base64 of the dead record itself.
     rig.broker.max_value_bytes = 89_000
     totals = rig.run()
     assert (totals.too_large, totals.posts_produced) == (1, 4)
