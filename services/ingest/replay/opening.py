@@ -9,9 +9,9 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final, cast
+from typing import IO, Any, BinaryIO, Final, NamedTuple, cast
 
 import zstandard
 
@@ -51,7 +51,7 @@ _CHOSEN_MEMBERS: Final = ("data/tweets.js", "data/tweet.js", "tweets.js", "outbo
 _NOT_POSTS: Final = ("__MACOSX/", ".DS_Store", "Thumbs.db")
 
 
-class PackedFile:
+class PackedFile(NamedTuple):
     """A file opened for reading.
 
     Attributes:
@@ -59,56 +59,22 @@ class PackedFile:
         packings: How it was packed, outermost first, such as `gzip`.
     """
 
-    def __init__(self, stream: BinaryIO, packings: tuple[str, ...]) -> None:
-        self.stream = stream
-        self.packings = packings
+    stream: BinaryIO
+    packings: tuple[str, ...]
 
 
-class _ZstdReader(io.RawIOBase):
-    """Frames of zstd as one stream that notices when the last one is cut."""
+class _Unpacked(io.RawIOBase):
+    """What can still be unpacked before data that are cut or damaged, and only then the error.
 
-    def __init__(self, packed: BinaryIO) -> None:
-        self._packed = packed
-        self._unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW)
-        self._frame = self._unpacker.decompressobj()
+    Args:
+        pieces: The unpacked bytes, none of them empty but the last.
+        opened: What is closed with it.
+    """
+
+    def __init__(self, pieces: Iterator[bytes], *opened: IO[bytes]) -> None:
+        self._pieces = pieces
+        self._opened = opened
         self._ready = memoryview(b"")
-        self._is_inside = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while not self._ready:
-            if not self._fill():
-                return 0
-        size = min(len(buffer), len(self._ready))
-        buffer[:size] = self._ready[:size]
-        self._ready = self._ready[size:]
-        return size
-
-    def _fill(self) -> bool:
-        chunk = (self._frame.unused_data if self._frame.eof else b"") or self._packed.read(
-            _CHUNK_BYTES // 4
-        )
-        if not chunk:
-            if self._is_inside:
-                raise EOFError("zstd data end in the middle of a frame")
-            return False
-        if self._frame.eof:
-            self._frame = self._unpacker.decompressobj()
-        try:
-            self._ready = memoryview(self._frame.decompress(chunk))
-        except zstandard.ZstdError as error:
-            raise EOFError(f"zstd data are damaged: {error}") from error
-        self._is_inside = not self._frame.eof
-        return True
-
-
-class _PieceReader(io.RawIOBase):
-    """What can still be unpacked before data that are cut or damaged, and only then the error."""
-
-    def __init__(self, unpacker: Any) -> None:
-        self._unpacker = unpacker
         self._error: Exception | None = None
 
     def readable(self) -> bool:
@@ -120,11 +86,13 @@ class _PieceReader(io.RawIOBase):
         found = 0
         try:
             while found < min(_MARK_BYTES, len(buffer)):
-                piece = self._unpacker.read1(len(buffer) - found)
-                if not piece:
+                self._ready = self._ready or memoryview(next(self._pieces, b""))
+                if not self._ready:
                     break
-                buffer[found : found + len(piece)] = piece
-                found += len(piece)
+                size = min(len(buffer) - found, len(self._ready))
+                buffer[found : found + size] = self._ready[:size]
+                self._ready = self._ready[size:]
+                found += size
         except READ_ERRORS as error:
             if not found:
                 raise
@@ -132,28 +100,42 @@ class _PieceReader(io.RawIOBase):
         return found
 
     def close(self) -> None:
-        self._unpacker.close()
+        for one in self._opened:
+            one.close()
         super().close()
 
 
-class _Unpacked(io.BufferedReader):
-    """Unpacked bytes; closing them closes what they are unpacked from, too."""
+def _unpacked_by(unpacker: Any, packed: IO[bytes]) -> BinaryIO:
+    """Return what a file of the standard library unpacks, or a generator of pieces yields."""
+    is_file = hasattr(unpacker, "read1")
+    pieces = iter(lambda: unpacker.read1(_CHUNK_BYTES), b"") if is_file else unpacker
+    return io.BufferedReader(_Unpacked(pieces, unpacker, packed), _CHUNK_BYTES)
 
-    def __init__(self, reader: Any, packed: BinaryIO) -> None:
-        raw = reader if isinstance(reader, io.RawIOBase) else _PieceReader(reader)
-        super().__init__(raw, _CHUNK_BYTES)
-        self._packed = packed
 
-    def close(self) -> None:
-        super().close()
-        self._packed.close()
+def _zstd_pieces(packed: BinaryIO) -> Iterator[bytes]:
+    """Unpack frames of zstd one after the other; a last one that is cut is an error."""
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW)
+    frame = unpacker.decompressobj()
+    is_inside = False
+    while chunk := (frame.unused_data if frame.eof else b"") or packed.read(_CHUNK_BYTES // 4):
+        if frame.eof:
+            frame = unpacker.decompressobj()
+        try:
+            piece = frame.decompress(chunk)
+        except zstandard.ZstdError as error:
+            raise EOFError(f"zstd data are damaged: {error}") from error
+        is_inside = not frame.eof
+        if piece:
+            yield piece
+    if is_inside:
+        raise EOFError("zstd data end in the middle of a frame")
 
 
 _PACKINGS: Final[tuple[tuple[bytes, str, Callable[[BinaryIO], Any]], ...]] = (
     (b"\x1f\x8b", "gzip", lambda raw: gzip.GzipFile(fileobj=raw, mode="rb")),
     (b"BZh", "bzip2", bz2.BZ2File),
     (b"\xfd7zXZ\0", "xz", lzma.LZMAFile),
-    (b"\x28\xb5\x2f\xfd", "zstd", lambda raw: _ZstdReader(raw)),
+    (b"\x28\xb5\x2f\xfd", "zstd", _zstd_pieces),
 )
 
 
@@ -185,14 +167,14 @@ def _unpacked(path: Path, stream: BinaryIO) -> PackedFile:
         start = _peek(stream)
         _refuse_foreign(path, start)
         if start.startswith(b"PK\x03\x04"):
-            stream = _Unpacked(_member(path, stream, is_outermost=not packings), stream)
+            stream = _unpacked_by(_member(path, stream, is_outermost=not packings), stream)
             packings.append("zip")
             continue
         packing = next((p for p in _PACKINGS if start.startswith(p[0])), None)
         if packing is None:
             break
         packings.append(packing[1])
-        stream = _Unpacked(packing[2](stream), stream)
+        stream = _unpacked_by(packing[2](stream), stream)
     return PackedFile(stream, tuple(packings))
 
 

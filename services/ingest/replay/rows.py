@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TextIO, TypeAlias, cast
+from typing import Any, Final, TextIO, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -18,6 +19,7 @@ from services.ingest.replay.shapes import Found, OddRecord, is_list_of_posts, po
 from services.ingest.replay.tweets import apart_of
 
 MAX_LINE_BYTES: Final = 64 << 20
+_Read = TypeVar("_Read")
 
 
 class BadRow(msgspec.Struct, frozen=True):
@@ -46,49 +48,55 @@ def open_text(path: Path, encoding: str) -> TextIO:
     return io.TextIOWrapper(stream, encoding, errors=errors, newline="")
 
 
+def _until_broken(read: Iterator[_Read], encoding: str = "") -> Iterator[_Read | BadRow]:
+    """Yield what is read and, where reading has to end before the file does, why."""
+    try:
+        yield from read
+    except READ_ERRORS as error:
+        why = str(error) or type(error).__name__
+        yield BadRow(b"", f"the file breaks off before this row: {why}", ends_file=True)
+    except UnicodeError as error:
+        why = getattr(error, "reason", error)
+        yield BadRow(b"", f"not {encoding}: {why}", ends_file=True)
+
+
 def read_cells(path: Path, encoding: str, dialect: CsvDialect) -> Iterator[list[str] | BadRow]:
     """Yield the rows of a CSV file that have something in them, the header first."""
+    return _until_broken(_cells(path, encoding, dialect), encoding)
+
+
+def _cells(path: Path, encoding: str, dialect: CsvDialect) -> Iterator[list[str] | BadRow]:
     with open_text(path, encoding) as text:
         for _ in range(dialect.skip_lines):
             text.readline()
         reader = dialect.rows(text)
         while True:
             try:
-                row = next(reader)
-            except StopIteration:
-                return
+                row = next(reader, None)
             except csv.Error as error:
                 yield BadRow(b"", f"not CSV: {error}")
-            except READ_ERRORS as error:
-                yield _broken_off(error)
+                continue
+            if row is None:
                 return
-            except UnicodeError as error:
-                yield BadRow(b"", f"not {encoding}: {error.reason}", ends_file=True)  # type: ignore[attr-defined]
-                return
-            else:
-                if any(row):
-                    yield row
+            if any(row):
+                yield row
 
 
 def read_lines(path: Path) -> Iterator[bytes | BadRow]:
     """Yield the lines of a file as they are, without line ends, empty ones left out."""
+    return _until_broken(_lines(path))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
     with open_packed(path).stream as stream:
-        while True:
-            try:
-                line = stream.readline(MAX_LINE_BYTES)
-            except READ_ERRORS as error:
-                yield _broken_off(error)
-                return
-            if not line:
-                return
-            content = line.rstrip(b"\r\n")
-            if content:
+        while line := stream.readline(MAX_LINE_BYTES):
+            if content := line.rstrip(b"\r\n"):
                 yield content
 
 
 def read_json_lines(path: Path, encoding: str, repairs: Counter[str]) -> Iterator[Found | BadRow]:
     """Yield the posts of a file with a JSON value on each line."""
-    for line in _utf8_lines(path, encoding):
+    for line in _until_broken(_utf8_lines(path, encoding), encoding):
         if isinstance(line, BadRow):
             yield line
             continue
@@ -101,17 +109,28 @@ def read_json_lines(path: Path, encoding: str, repairs: Counter[str]) -> Iterato
             yield BadRow(line, found.detail) if isinstance(found, OddRecord) else found
 
 
+def _utf8_lines(path: Path, encoding: str) -> Iterator[bytes]:
+    if not encoding.startswith("utf-8"):
+        with open_text(path, encoding) as text:
+            yield from (words.encode("utf-8", "replace") for words in text if words.strip())
+        return
+    for number, line in enumerate(_lines(path)):
+        content = line if number else line.removeprefix(codecs.BOM_UTF8)
+        if content:
+            yield content
+
+
 def read_json(path: Path, encoding: str, repairs: Counter[str]) -> Iterator[Found | BadRow]:
     """Yield the posts of a file that is one JSON value, or several of any layout."""
     apart: dict[str, Any] = {}
-    for value in _documents(path, encoding, Counter()):
+    for value in _until_broken(_documents(path, encoding, Counter()), encoding):
         if isinstance(value, dict):
             apart |= apart_of(value)
         elif isinstance(value, BadRow):
             break
         if not apart and _is_settled(value):
             break
-    for value in _documents(path, encoding, repairs):
+    for value in _until_broken(_documents(path, encoding, repairs), encoding):
         if isinstance(value, BadRow):
             yield value
         elif not (isinstance(value, dict) and _is_leftover(value)):
@@ -138,40 +157,10 @@ def _documents(path: Path, encoding: str, repairs: Counter[str]) -> Iterator[Any
             yield from JsonScanner(text, repairs).documents(is_list_of_posts)
         except JsonFault as fault:
             yield BadRow(b"", str(fault), ends_file=True)
-        except READ_ERRORS as error:
-            yield _broken_off(error)
-        except UnicodeError as error:
-            yield BadRow(b"", f"not {encoding}: {error}", ends_file=True)
-
-
-def _utf8_lines(path: Path, encoding: str) -> Iterator[bytes | BadRow]:
-    if encoding.startswith("utf-8"):
-        is_first = True
-        for line in read_lines(path):
-            if is_first and isinstance(line, bytes):
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            is_first = False
-            if line:
-                yield line
-        return
-    with open_text(path, encoding) as text:
-        try:
-            for words in text:
-                if words.strip():
-                    yield words.encode("utf-8", "replace")
-        except READ_ERRORS as error:
-            yield _broken_off(error)
-        except UnicodeError as error:
-            yield BadRow(b"", f"not {encoding}: {error}", ends_file=True)
-
-
-def _broken_off(error: Exception) -> BadRow:
-    why = str(error) or type(error).__name__
-    return BadRow(b"", f"the file breaks off before this row: {why}", ends_file=True)
 
 
 def row_bytes(row: Sequence[Any]) -> bytes:
-    """Return a row as bytes for a dead letter."""
+    """Return a row as bytes for a dead record."""
     return b"\x1f".join(map(_cell_bytes, row))
 
 
