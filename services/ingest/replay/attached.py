@@ -16,7 +16,7 @@ import msgspec
 from core.schemas import Attached
 from core.text import is_markup, read_html
 from services.ingest.replay.options import ATTACHED_FIELDS
-from services.ingest.sources.records import attached_of, dict_of, dicts_of
+from services.ingest.sources.records import attached_of, dict_of, dicts_of, text_of
 
 _MAX_CELL_CHARS: Final = 16_384
 _NOTHING: Final = frozenset(("", "nan", "NaN", "None", "null", "set()"))
@@ -119,3 +119,59 @@ def note_pieces(note: Mapping[str, Any]) -> dict[str, list[Any]]:
         "alts": [{"name": part.get("name")} for part in dicts_of(note.get("attachment"))],
         "polls": dicts_of(choices),
     }
+
+
+def referenced(tree: Mapping[str, Any], kind: str) -> str | None:
+    """Return the id of the tweet that one of API v2 refers to in this way, None for none."""
+    others = dicts_of(tree.get("referenced_tweets"))
+    ids = {text_of(other.get("type")): text_of(other.get("id")) for other in others}
+    return ids.get(kind)
+
+
+def tweet_pieces(tree: Mapping[str, Any], includes: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return what a tweet of API v1.1 or v2, or of an archive, says beside its text.
+
+    Args:
+        tree: The tweet.
+        includes: What its page lists apart: `media:KEY` -> alt text, `poll:ID` -> options (v2).
+    """
+    entities = dict_of(tree.get("entities"))
+    urls = dicts_of(entities.get("urls"))
+    beside = dict_of(tree.get("attachments"))
+    media = dicts_of(dict_of(tree.get("extended_entities") or entities).get("media"))
+    card = _card_values(dict_of(tree.get("card")))
+    labels = [text for name, text in card.items() if re.fullmatch(r"choice\d_label", name)]
+    return {
+        "tags": [*listed(entities.get("hashtags")), *listed(entities.get("cashtags"))],
+        "links": urls,
+        "cards": [*urls, card],
+        "alts": [
+            *({"ext_alt_text": one.get("ext_alt_text")} for one in media),
+            *(includes.get(f"media:{key}") for key in listed(beside.get("media_keys"))),
+        ],
+        "polls": [
+            *labels,
+            *(
+                option
+                for key in listed(beside.get("poll_ids"))
+                for option in includes.get(f"poll:{key}", ())
+            ),
+        ],
+    }  # fmt: skip
+
+
+def _card_values(card: dict[str, Any]) -> dict[str, str]:
+    """Return the texts of a link card or poll as Twitter's statuses have them, by name."""
+    given = dict_of(card.get("legacy")).get("binding_values") or card.get("binding_values")
+    if isinstance(given, list):
+        given = {str(one.get("key")): one.get("value") for one in dicts_of(given)}
+    return {
+        str(name): text
+        for name, value in dict_of(given).items()
+        if isinstance(text := dict_of(value).get("string_value"), str)
+    }
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list of JSON, an empty one for anything else."""
+    return value if isinstance(value, list) else []

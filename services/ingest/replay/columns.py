@@ -149,16 +149,6 @@ def likely_text(rows: Sequence[Sequence[str]]) -> str:
     return header[lengths.index(max(lengths))].strip()
 
 
-def shown_name(name: str) -> str:
-    """Return a name as it is typed in a shell.
-
-    Example:
-        >>> shown_name("Tweet Text"), shown_name("text")
-        ("'Tweet Text'", 'text')
-    """
-    return name if re.fullmatch(r"[\w./:=-]+", name) else "'" + name.replace("'", "'\\''") + "'"
-
-
 def choose_json_columns(
     present: Sequence[str], nested: Sequence[str], wanted: Mapping[str, str], wordiest: str
 ) -> dict[str, tuple[str, ...]]:

@@ -1,11 +1,9 @@
-"""How a CSV file separates and quotes: DuckDB's sniffer, checked against the file's own rows."""
+"""How a CSV file separates and quotes: what cuts its rows as wide as its header."""
 
 from __future__ import annotations
 
 import csv
 import re
-import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -21,8 +19,9 @@ SEPARATORS: Final[dict[str, str]] = {
 NOTHING: Final = "\x1f"
 """Separates what has one column only: it is in no text that people write."""
 _BY_NAME: Final = {word: sign for sign, word in SEPARATORS.items()} | {"\\t": "\t", "\\x1f": "\x1f"}
-_LIKELY: Final = (",", ";", "\t", "|")
-_SAID: Final = re.compile(r"^sep=(.)\r?\n", re.IGNORECASE)
+_LIKELY: Final = ",;\t|"
+_APOSTROPHES: Final = re.compile(r"\s*'[^'\n]*'(?:[,;\t|]|\r?\n)")
+_NAMED: Final = re.compile(r"^sep=(.)\r?\n", re.IGNORECASE)
 _MAX_FIELD_CHARS: Final = 16 * 1024 * 1024
 
 
@@ -76,21 +75,24 @@ def find_dialect(sample: str, delimiter: str = "") -> CsvDialect:
         sample: The start of the file's text, up to `SAMPLE_CHARS`.
         delimiter: What the options say; "" means that it is to be found.
     """
-    said = _SAID.match(sample)
-    skip = 1 if said else 0
-    body = sample[said.end() :] if said else sample
-    if said and not delimiter:
-        delimiter = said.group(1)
-    found = _sniffed(body, delimiter)
-    quotes = (found.quote,) if '"' not in body else (found.quote, "")
-    signs = {delimiter} if delimiter else {found.delimiter, *_LIKELY}
+    named = _NAMED.match(sample)
+    skip = 1 if named else 0
+    body = sample[named.end() :] if named else sample
+    delimiter = delimiter or (named[1] if named else "")
+    # Apostrophes and backslashes are signs of people's texts before they are signs of CSV.
+    quote = "'" if _APOSTROPHES.match(body) else '"'
     best = max(
-        (CsvDialect(sign, quote, found.escape, skip) for sign in signs for quote in quotes),
-        key=lambda dialect: _fit(body, dialect, found),
+        (
+            CsvDialect(sign, around, escape, skip)
+            for sign in delimiter or _LIKELY
+            for around in ((quote, "") if '"' in body else (quote,))
+            for escape in (("\\", "") if '\\"' in body and '""' not in body else ("",))
+        ),
+        key=lambda dialect: _fit(body, dialect),
     )
     if best.delimiter not in _first_line(body) and not delimiter:
         # One column, whose texts may hold any sign: nothing separates in its header.
-        best = CsvDialect(NOTHING, found.quote, found.escape, skip)
+        best = CsvDialect(NOTHING, quote, best.escape, skip)
     unquoted = CsvDialect(best.delimiter, "", "", skip)
     return unquoted if best.quote and _has_loose_quotes(body, best, unquoted) else best
 
@@ -110,30 +112,6 @@ def _has_loose_quotes(body: str, quoted: CsvDialect, unquoted: CsvDialect) -> bo
     )
 
 
-def _sniffed(body: str, delimiter: str) -> CsvDialect:
-    import duckdb  # takes a twentieth of a second: only who reads a CSV file pays for it
-
-    with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8", newline="") as file:
-        file.write(_whole_lines(body).encode("utf-8", "replace").decode())
-        file.flush()
-        given = ", delim = ?" if delimiter else ""
-        try:
-            with duckdb.connect(config={"threads": 1}) as connection:
-                row = connection.execute(
-                    f"SELECT Delimiter, Quote, Escape FROM sniff_csv(?{given})",  # noqa: S608
-                    [file.name, delimiter] if delimiter else [file.name],
-                ).fetchone()
-        except duckdb.Error:
-            row = None
-    if row is None:
-        return CsvDialect(delimiter or ",")
-    sign, quote, escape = ("" if cell in (None, "(empty)", "\x00") else str(cell) for cell in row)
-    # Apostrophes and backslashes are signs of people's texts before they are signs of CSV.
-    quote = "'" if quote == "'" and body.lstrip().startswith("'") else '"'
-    is_escaped = escape == "\\" and '\\"' in body and '""' not in body
-    return CsvDialect(delimiter or sign or ",", quote, "\\" if is_escaped else "")
-
-
 def _whole_lines(text: str) -> str:
     if len(text) < SAMPLE_CHARS:
         return text
@@ -144,14 +122,13 @@ def _first_line(text: str) -> str:
     return text.lstrip("\r\n").partition("\n")[0]
 
 
-def _fit(body: str, dialect: CsvDialect, found: CsvDialect) -> tuple[float, int, bool, bool]:
+def _fit(body: str, dialect: CsvDialect) -> tuple[float, int, bool]:
     """Return how well a dialect cuts the sample into rows as wide as its header."""
     widths = [len(row) for row in _some_rows(dialect, body)]
-    is_found = dialect.delimiter == found.delimiter
     if not widths or widths[0] < 2:
-        return (0.0, 0, bool(dialect.quote), is_found)
+        return (0.0, 0, bool(dialect.quote))
     share = sum(width == widths[0] for width in widths) / len(widths)
-    return (round(share, 1), widths[0], bool(dialect.quote), is_found)
+    return (round(share, 1), widths[0], bool(dialect.quote))
 
 
 def _some_rows(dialect: CsvDialect, body: str, most: int = 200) -> list[Sequence[str]]:
@@ -165,9 +142,3 @@ def _some_rows(dialect: CsvDialect, body: str, most: int = 200) -> list[Sequence
     except csv.Error:
         pass
     return rows
-
-
-def usual_width(rows: Sequence[Sequence[str]]) -> int:
-    """Return how many cells most rows have, 0 of none."""
-    common = Counter(len(row) for row in rows).most_common(1)
-    return common[0][0] if common else 0

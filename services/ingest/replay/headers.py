@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mode
 from typing import Final
 
 from msgspec import Struct
 
 from core.errors import ConfigError
-from services.ingest.replay.columns import (
-    choose_columns,
-    likely_text,
-    no_text_column,
-)
-from services.ingest.replay.dialects import usual_width
+from services.ingest.replay.columns import choose_columns, likely_text, no_text_column
 from services.ingest.replay.options import NeedsOption, ReplayOptions
 from services.ingest.replay.times import UndecidedDate, read_time
 
@@ -131,7 +127,7 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 
 def _guess_names(rows: Sequence[Sequence[str]]) -> list[str]:
     """Guess what the columns of a file without a header are, for a person to look over."""
-    width = usual_width(rows)
+    width = mode(map(len, rows))
     columns = [[row[place] for row in rows if len(row) == width] for place in range(width)]
     left = list(range(width))
     names = [f"column_{place + 1}" for place in left]

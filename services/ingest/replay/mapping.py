@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post
 from core.settings import Secret
 from core.text import readable_text
 from services.ingest.replay.attached import attached_to
+from services.ingest.replay.fields import FileLayout
 from services.ingest.replay.options import FIELDS, ReplayOptions
 from services.ingest.replay.rows import BadRow, Fields, row_bytes
 from services.ingest.replay.times import TimeReader, UndecidedDate
@@ -34,9 +36,6 @@ _SEVERAL: Final = re.compile(r"[,;|]")
 _UNWRAPPED: Final = ("$date", "$numberLong", "$oid")  # MongoDB's extended JSON
 
 _TIME: Final = FIELDS.index("time")
-MANGLED_ID: Final = "mangled"
-NO_ID: Final = "none"
-OWN_ID: Final = "own"
 MADE: Final = "made-"
 """The start of ids that are made of a row's content."""
 NOBODY: Final = "anonymous-"
@@ -50,15 +49,14 @@ class MappedRow(Struct, frozen=True):
         row: Number of the row, from 1.
         record: The post, or why there is none.
         at: When it happened; None if the file does not say.
-        id_from: Where its id is from: `own`, `none` (made, the row has none) or `mangled` (made,
-            a spreadsheet spoilt it).
+        has_mangled_id: Whether its id was made because a spreadsheet spoilt the row's own.
         unknown_language: What the row says of its language, if that is none; else "".
     """
 
     row: int
     record: Post | RawRecord | Unmappable | Ignored
     at: datetime | None = None
-    id_from: str = OWN_ID
+    has_mangled_id: bool = False
     unknown_language: str = ""
 
 
@@ -66,30 +64,23 @@ class RowMapper:
     """Maps rows of one file, in order.
 
     Args:
+        path: The file; its name starts the ids of posts that have neither id nor time.
+        layout: The form of its times, and whether its long ids are rounded.
         options: The constants, and whether authors are public.
-        time_format: One that `TimeReader` knows.
-        stem: The start of the ids of posts that have neither id nor time.
         author_key: The key that hides authors; they stay as they are if it is empty or if the
             options say `public`.
-        rounded_ids: Whether long ids are rounded, so that many posts share one.
 
     Raises:
         ConfigError: The time format or zone is not known.
     """
 
     def __init__(
-        self,
-        options: ReplayOptions,
-        time_format: str,
-        stem: str,
-        author_key: Secret,
-        *,
-        rounded_ids: bool = False,
+        self, path: Path, layout: FileLayout, options: ReplayOptions, author_key: Secret
     ) -> None:
-        self._rounded_ids = rounded_ids
-        self._stem = stem
+        self._rounded_ids = layout.rounded_ids
+        self._stem = path.name.split(".")[0]
         self._constants = [options.constants.get(field) for field in FIELDS]
-        self._parse_time = TimeReader(time_format, options.time_zone)
+        self._parse_time = TimeReader(layout.time_format, options.time_zone)
         self._author = author_hasher(author_key if options.authors == "hashed" else Secret())
 
     def post(self, row: int, fields: Fields | BadRow) -> MappedRow:
@@ -115,17 +106,16 @@ class RowMapper:
         words = _words(text, title)
         own_id, name = _scalar(post_id), _name(author)
         hidden = self._author(name) if name else ""
-        id_from = OWN_ID if own_id else NO_ID
         is_rounded = self._rounded_ids and is_long_number(own_id)
-        if is_rounded or (own_id and _MANGLED.fullmatch(own_id)):
-            own_id, id_from = "", MANGLED_ID
-        post_id = own_id or self._made_id(row, hidden, claimed, words)
-        said = _language(lang)
-        tag = language_tag(said) if said else ""
+        is_mangled = is_rounded or bool(own_id and _MANGLED.fullmatch(own_id))
+        if is_mangled or not own_id:
+            own_id = self._made_id(row, hidden, claimed, words)
+        language = _language(lang)
+        tag = language_tag(language) if language else ""
         post = Post(
-            id=post_id,
+            id=own_id,
             source="replay",
-            author=hidden or _nobody(post_id),
+            author=hidden or _nobody(own_id),
             ingested_at=claimed or from_epoch_ms(0),
             text=words,
             claimed_at=claimed,
@@ -136,7 +126,7 @@ class RowMapper:
             attached=attached_to(beside, text),
         )
         _check(post)
-        return MappedRow(row, post, claimed, id_from, "" if tag else said[:40])
+        return MappedRow(row, post, claimed, is_mangled, "" if tag else language[:40])
 
     def moment(self, fields: Fields) -> datetime | None:
         """Return when a row happened, None if it does not say.
@@ -219,8 +209,8 @@ def _language(value: Any) -> str:
         value = next(iter(value), "")
     if isinstance(value, dict):
         value = next((value[key] for key in _LANGUAGE_KEYS if key in value), "")
-    said = _scalar(value)
-    return _SEVERAL.split(said.strip(" []'\""), maxsplit=1)[0].strip(" '\"") if said else ""
+    named = _scalar(value)
+    return _SEVERAL.split(named.strip(" []'\""), maxsplit=1)[0].strip(" '\"")
 
 
 def _reference(value: Any) -> str | None:

@@ -32,6 +32,7 @@ _MEMORY: Final = "64MB"
 _MAX_TIED_ROWS: Final = 100_000
 _PREFIX: Final = "replay-order-"
 _TIMED, _TIMELESS, _NO_POST = range(3)
+_KEY: Final = np.dtype("i1, i8, u8, i8, i8, i4")
 
 
 class OrderCheck:
@@ -132,14 +133,9 @@ class TimeSort:
     def _flush(self) -> None:
         if not self._keys:
             return
-        columns = zip(*self._keys, strict=True)
-        kinds = (np.int8, np.int64, np.uint64, np.int64, np.int64, np.int32)
-        names = ("kind", "at_us", "tie", "row", "place", "size")
-        batch = {
-            name: np.array(column, dtype=kind)
-            for name, column, kind in zip(names, columns, kinds, strict=True)
-        }
-        self._duckdb.register("batch", batch)
+        batch = np.array(self._keys, _KEY)
+        columns = {name: np.ascontiguousarray(batch[name]) for name in _KEY.names or ()}
+        self._duckdb.register("batch", columns)
         self._duckdb.execute("INSERT INTO keys SELECT * FROM batch")
         self._duckdb.unregister("batch")
         self._keys = []

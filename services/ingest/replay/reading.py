@@ -52,13 +52,9 @@ class FileReading:
         self._path = path
         self._options = options
         self._context = context
-        self._mapper = RowMapper(
-            options,
-            self.layout.time_format,
-            path.name.split(".")[0],
-            context.author_key,
-            rounded_ids=self.layout.rounded_ids,
-        )
+        self._mapper = RowMapper(path, self.layout, options, context.author_key)
+        self._has_post = False
+        self._first_fault = ""
         self._sort: TimeSort | None = None
 
     def prepare(self) -> Iterator[None]:
@@ -79,32 +75,23 @@ class FileReading:
             log.info("sorting by time: the rows are not in order", path=self._path.name)
         folder = self._context.state_dir
         self._sort = TimeSort(folder if folder.is_dir() else None)
-        good = 0
-        first_fault = ""
         for mapped in self.mapped():
-            self._sort.add(mapped)
-            good += isinstance(mapped.record, Post)
-            if isinstance(mapped.record, Unmappable) and not first_fault:
-                first_fault = mapped.record.detail
+            self._sort.add(self._noted(mapped))
             if mapped.row % _STEP_ROWS == 0:
                 yield
-        if not good:
-            raise nothing_readable(self._path, first_fault)
+        if not self._has_post:
+            raise nothing_readable(self._path, self._first_fault)
 
     def _look_through(self, *, until_post: bool) -> Iterator[None]:
         """Tell, in steps, whether the rows are in order; at once if the first post is enough."""
         check = OrderCheck()
-        has_post = False
-        first_fault = ""
         for row, fields in self._limited():
-            if isinstance(fields, BadRow | LeftOut) or not has_post:
-                mapped = self._map(row, fields)
-                has_post = has_post or isinstance(mapped.record, Post)
-                if isinstance(mapped.record, Unmappable) and not first_fault:
-                    first_fault = mapped.record.detail
-                if has_post and until_post:
+            is_none = isinstance(fields, BadRow | LeftOut)
+            if is_none or not self._has_post:
+                self._noted(self._map(row, fields))
+                if self._has_post and until_post:
                     return True
-            if not isinstance(fields, BadRow | LeftOut):
+            if not is_none:
                 try:
                     check.take(self._mapper.moment(fields), str(fields[0] or ""))
                 except ValueError:
@@ -113,9 +100,16 @@ class FileReading:
                 return False
             if row % _STEP_ROWS == 0:
                 yield
-        if not has_post:
-            raise nothing_readable(self._path, first_fault)
+        if not self._has_post:
+            raise nothing_readable(self._path, self._first_fault)
         return True
+
+    def _noted(self, mapped: MappedRow) -> MappedRow:
+        """Note whether there is a post, and why the first row that is none cannot be one."""
+        self._has_post = self._has_post or isinstance(mapped.record, Post)
+        if isinstance(mapped.record, Unmappable) and not self._first_fault:
+            self._first_fault = mapped.record.detail
+        return mapped
 
     def rows(self) -> Iterator[MappedRow]:
         """Yield the rows as they leave; `prepare` has ended."""

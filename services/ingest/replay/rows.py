@@ -15,8 +15,7 @@ import msgspec
 from services.ingest.replay.dialects import CsvDialect
 from services.ingest.replay.json_values import JsonFault, JsonScanner, decode_line
 from services.ingest.replay.opening import READ_ERRORS, open_packed
-from services.ingest.replay.shapes import Found, OddRecord, is_list_of_posts, posts_of
-from services.ingest.replay.tweets import apart_of
+from services.ingest.replay.pages import Found, OddRecord, apart_of, is_list_of_posts, posts_of
 
 MAX_LINE_BYTES: Final = 64 << 20
 _Read = TypeVar("_Read")
