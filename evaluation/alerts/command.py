@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.report import write_report
 from evaluation.alerts import run as running
 from evaluation.alerts.drawing import delay_picture, limit_picture
 from evaluation.alerts.recorded import crowds_of, read_windows
@@ -65,12 +66,43 @@ def backtest(
     )
     report = run_backtest(load_settings().shifts, options)
     if json_file is not None:
-        json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_backtest(json_file, report, seed)
     if plot is not None:
         plot.mkdir(parents=True, exist_ok=True)
         (plot / "delay.svg").write_text(delay_picture(report), encoding="utf-8")
         (plot / "limit.svg").write_text(limit_picture(report), encoding="utf-8")
     _show(report)
+
+
+def write_backtest(file: Path, report: Mapping[str, Any], seed: int) -> None:
+    """Write what a backtest returned: numbers by their path, such as `suite.opinion.precision`."""
+    found = {name: value for name, value in report.items() if name != "settings"}
+    figures: dict[str, float | None] = {}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    notes: list[str] = []
+    _flatten(found, "", figures, tables, notes)
+    write_report(
+        file, "backtest", figures, settings=report["settings"], packages=("numpy", "river"),
+        seed=seed, tables=tables, notes=notes,
+    )  # fmt: skip
+
+
+def _flatten(
+    value: Any,
+    path: str,
+    figures: dict[str, float | None],
+    tables: dict[str, list[dict[str, Any]]],
+    notes: list[str],
+) -> None:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _flatten(inner, f"{path}.{name}" if path else str(name), figures, tables, notes)
+    elif isinstance(value, list):
+        tables[path] = [row if isinstance(row, dict) else {"value": row} for row in value]
+    elif isinstance(value, str):
+        notes.append(f"{path}: {value}")
+    else:
+        figures[path] = None if value is None else float(value)
 
 
 def tune(

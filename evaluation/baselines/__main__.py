@@ -15,12 +15,12 @@ import typer
 
 from core.errors import ConfigError, GroundswellError
 from core.ports import ScoreBatch
+from core.report import write_report
 from evaluation.baselines.shown import TASKS
 from evaluation.encoder.__main__ import write_all
 from evaluation.encoder.context import Context
 from evaluation.encoder.participation import Answer, constant_answers, sections_of
 from evaluation.encoder.tables import Evaluation, print_section
-from models.report import versions_of, write_report
 
 HEAVY: Final = ("roberta", "llm-zero", "llm-sft", "llm-dpo")
 PACKAGES: Final = ("numpy", "scikit-learn", "openvino", "torch", "transformers", "tokenizers")
@@ -116,10 +116,11 @@ def main(
         facts = {"baseline": name, "task": task, "cuts": {a.key: a.cut for a in answers}, **used}
         write_report(
             json_file,
+            f"models baseline {name}",
             found.figures(),
-            versions_of(PACKAGES),
-            context.seed,
-            msgspec.to_builtins(facts),
+            settings=msgspec.to_builtins(facts),
+            packages=PACKAGES,
+            seed=context.seed,
         )
 
 

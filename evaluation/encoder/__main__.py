@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from core.errors import ConfigError, GroundswellError
+from core.report import write_report
 from evaluation.encoder.bootstrap import RESAMPLES, SEED
 from evaluation.encoder.context import Context, HeadMissing
 from evaluation.encoder.decisions import EVEN
@@ -20,7 +21,6 @@ from evaluation.encoder.single_label import evaluate_emotion, evaluate_sentiment
 from evaluation.encoder.tables import Evaluation, markdown, print_section
 from evaluation.encoder.topics import evaluate_topics
 from models.encoder.config import EncoderConfig, load_config
-from models.report import versions_of, write_report
 from models.serving.place import built_model
 
 EVALUATIONS: Final[dict[str, Callable[[Context], Evaluation]]] = {
@@ -132,7 +132,9 @@ def main(
             "bootstrap_resamples": resamples,
             "has_floors": floors,
         }
-        write_report(json_file, figures, versions_of(PACKAGES), SEED, settings)
+        write_report(
+            json_file, "models evaluate", figures, settings=settings, packages=PACKAGES, seed=SEED
+        )
 
 
 def _served_config(repository: Path) -> EncoderConfig:

@@ -22,6 +22,7 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.report import write_report
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measured, Rows, bootstrap
 from models.backbone import MINILM_ID, MINILM_SHA256, Backbone, find_backbone
 from models.encoder.batches import TokenisedTask, plan_passes, tokenise
@@ -34,7 +35,6 @@ from models.encoder.soft import SoftLesson
 from models.encoder.tasks import TASKS
 from models.encoder.train import fit
 from models.metrics import accuracy, macro_recall
-from models.report import versions_of, write_report
 
 HEAD: Final = "sentiment"
 CONTROL: Final = "control"
@@ -256,7 +256,10 @@ def main(
             figures[f"{name}_seconds"] = record_of(folder_of(name, out))["seconds"]
     if json_file is not None:
         settings = {"arms": chosen, "passes": passes, "bf16": bf16, "resamples": RESAMPLES}
-        write_report(json_file, figures, versions_of(("torch", "transformers")), SEED, settings)
+        write_report(
+            json_file, "evaluation.encoder.ablate", figures,
+            settings=settings, packages=("torch", "transformers"), seed=SEED,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

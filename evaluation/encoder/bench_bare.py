@@ -16,8 +16,8 @@ from typing import Annotated, Final
 import typer
 
 from core.errors import ConfigError
+from core.report import write_report
 from models.encoder.config import load_config
-from models.report import versions_of, write_report
 from models.serving.engines import open_engine
 from models.serving.normalise import normalise
 from models.serving.place import built_model
@@ -89,7 +89,13 @@ def main(
     if json_file is not None:
         packages = ("openvino", "numpy", "tokenizers")
         settings = {"threads": threads, "repeats": repeats, "texts": texts.name}
-        write_report(json_file, figures, versions_of(packages), 0, settings)
+        write_report(
+            json_file,
+            "evaluation.encoder.bench_bare",
+            figures,
+            settings=settings,
+            packages=packages,
+        )
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ import typer
 from msgspec.structs import replace
 
 from core.errors import ConfigError
+from core.report import write_report
 from models.encoder.config import load_config
-from models.report import versions_of, write_report
 from models.serving.cache import RecentCache, content_key
 from models.serving.engines import EMBEDDING, LOGITS_PREFIX, OPENVINO_FILE, OpenVinoEngine
 from models.serving.normalise import normalise
@@ -261,7 +261,13 @@ def main(
     if json_file is not None:
         packages = ("openvino", "numpy", "tokenizers")
         settings = {"threads": threads, "rounds": rounds, "texts": texts.name}
-        write_report(json_file, figures, versions_of(packages), 0, settings)
+        write_report(
+            json_file,
+            "evaluation.encoder.bench_model",
+            figures,
+            settings=settings,
+            packages=packages,
+        )
 
 
 if __name__ == "__main__":

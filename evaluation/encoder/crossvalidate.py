@@ -21,6 +21,7 @@ import typer
 from numpy.typing import NDArray
 
 from core.heads import PARTICIPATION
+from core.report import write_report
 from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
 from models.encoder.anchors import FOLDS
 from models.encoder.config import uncalibrated
@@ -29,7 +30,6 @@ from models.encoder.schedule import TrainingSettings
 from models.encoder.selection import DEPLOYED_PARTICIPATION, average_precision
 from models.encoder.tasks import heads_of
 from models.metrics import macro_f1, roc_auc
-from models.report import versions_of, write_report
 from models.serving.calibration import probabilities
 
 HEAD: Final = "participation"
@@ -102,8 +102,13 @@ def main(
     figures = crossvalidate(data, settings, start, out.with_suffix(""), range(FOLDS))
     for name, value in figures.items():
         typer.echo(f"{name} {value:.4f}")
-    said = {"tasks": names, "epochs": epochs, "learning_rate": learning_rate, "rank": lora_rank}
-    write_report(out, figures, versions_of(("torch", "numpy")), seed, said)
+    write_report(
+        out, "evaluation.encoder.crossvalidate", figures,
+        settings={
+            "tasks": names, "epochs": epochs, "learning_rate": learning_rate, "rank": lora_rank
+        },
+        packages=("torch", "numpy"), seed=seed,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

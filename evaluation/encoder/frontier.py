@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from core.errors import ConfigError
 from core.heads import EMOTION, PARTICIPATION, SENTIMENT
 from core.ports import ScoreBatch
+from core.report import write_report
 from evaluation.encoder.bench_model import cached_share
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measure, Measured, Rows, bootstrap
 from evaluation.encoder.decisions import layered, participating, unread_as
 from evaluation.encoder.scoring import score_all
 from models.encoder import data as datasets
 from models.metrics import average_precision, macro_f1, macro_recall, multilabel_f1
-from models.report import versions_of, write_report
 from models.serving.place import built_model
 from models.serving.post_encoder import PostEncoderService, open_service
 
@@ -280,7 +280,10 @@ def main(
             "judged": JUDGED, "most_lost": MOST_LOST, "good_enough": fit, "for_cpus": fastest,
             "rounds": rounds, "bootstrap_resamples": resamples,
         }  # fmt: skip
-        write_report(json_file, figures, versions_of(("openvino", "numpy")), SEED, settings)
+        write_report(
+            json_file, "evaluation.encoder.frontier", figures,
+            settings=settings, packages=("openvino", "numpy"), seed=SEED,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

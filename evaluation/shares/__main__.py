@@ -16,6 +16,7 @@ import typer
 from core.errors import ConfigError, GroundswellError
 from core.heads import HEADS
 from core.quantification import CORRECTIONS_FILE, Correction, Corrections, load_corrections
+from core.report import write_report
 from evaluation.encoder.__main__ import PACKAGES, write_all
 from evaluation.encoder.bootstrap import Measured
 from evaluation.encoder.plots import lines_plot
@@ -43,7 +44,6 @@ from evaluation.shares.windows import (
     join,
     measure,
 )
-from models.report import versions_of, write_report
 
 PLOTTED_SIZE: Final = 200
 HALF: Final = 0.5
@@ -258,7 +258,10 @@ def main(
             "site_draws": SITE_DRAWS,
             "scorer": scorer,
         }
-        write_report(json_file, figures, versions_of(PACKAGES), SEED, settings)
+        write_report(
+            json_file, "models quantify-eval", figures,
+            settings=settings, packages=PACKAGES, seed=SEED,
+        )  # fmt: skip
     missed = [
         f"{head} {target}"
         for head, target in PROMISED

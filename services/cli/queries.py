@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from core.folders import catalog_file
+from core.report import write_report
 from core.text import clean_text, readable_text
 from services.ingest.sources import SOURCES
 from services.ingest.sources.records import attached_of
@@ -101,7 +99,7 @@ def list_queries(
         table.add_row(*map(_plain, (query.name, query.title, str(query.expression), labels)))
     Console().print(table)
     if json_file is not None:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(_report(file, catalog))))
+        _write_report(json_file, file, catalog)
 
 
 def _plain(cell: str) -> str:
@@ -128,26 +126,23 @@ def _print_line(line: str) -> None:
     typer.echo(line)
 
 
-def _report(file: Path, catalog: QueryCatalog) -> dict[str, object]:
+def _write_report(json_file: Path, file: Path, catalog: QueryCatalog) -> None:
     terms = {term for query in catalog.queries for term in iterate_terms(query.expression)}
-    return {
-        "figures": {"queries": len(catalog.queries), "distinct_terms": len(terms)},
-        "machine": {"platform": platform.platform(), "architecture": platform.machine()},
-        "versions": {"python": platform.python_version(), "ahocorasick-rs": _matcher_version()},
-        "seed": None,
-        "settings": {"file": str(file), "catalog_version": catalog.version},
-        "queries": [
-            {
-                "name": query.name,
-                "title": query.title,
-                "expression": str(query.expression),
-                "labels": dict(query.labels),
-                "parts": names_of(query.parts),
-            }
-            for query in catalog.queries
-        ],
-    }
-
-
-def _matcher_version() -> str:
-    return version("ahocorasick-rs")
+    rows = [
+        {
+            "name": query.name,
+            "title": query.title,
+            "expression": str(query.expression),
+            "labels": dict(query.labels),
+            "parts": names_of(query.parts),
+        }
+        for query in catalog.queries
+    ]
+    write_report(
+        json_file,
+        "queries list",
+        {"queries": len(catalog.queries), "distinct_terms": len(terms)},
+        settings={"file": str(file), "catalog_version": catalog.version},
+        packages=("ahocorasick-rs",),
+        tables={"queries": rows},
+    )

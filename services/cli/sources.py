@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import secrets
 import statistics
 import time
@@ -18,6 +17,7 @@ from msgspec.structs import replace
 
 from core.codec import encode
 from core.errors import ConfigError
+from core.report import write_report
 from core.schemas import Post
 from core.settings import Secret
 from models.serving.language import primary_subtag
@@ -147,7 +147,7 @@ def check(
     if source.is_live:
         figures |= seen.figures()
         _say_live(source, seen, figures)
-    _write_report(json_file, figures, name, source.options)
+    _write_figures(json_file, figures, name, source.options)
     if not seen.counts["posts"]:
         typer.echo(f"{name} delivered no post", err=True)
         raise typer.Exit(1)
@@ -180,24 +180,18 @@ def _check_file(
         )
         if number
     }
-    _write_report(json_file, figures, "replay", options)
+    _write_figures(json_file, figures, "replay", options)
     if not found.all_count:
         raise typer.Exit(1)
 
 
-def _write_report(
+def _write_figures(
     json_file: Path | None, figures: Mapping[str, float], name: str, options: msgspec.Struct
 ) -> None:
-    if json_file is None:
-        return
-    report = {
-        "figures": figures,
-        "machine": {"system": platform.platform(), "python": platform.python_version()},
-        "versions": {"msgspec": msgspec.__version__},
-        "seed": getattr(options, "seed", None),
-        "settings": {"source": name, "options": msgspec.to_builtins(options)},
-    }
-    json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    if json_file is not None:
+        settings = {"source": name, "options": msgspec.to_builtins(options)}
+        seed = getattr(options, "seed", None)
+        write_report(json_file, "sources check", figures, settings=settings, seed=seed)
 
 
 @app.command()

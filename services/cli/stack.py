@@ -13,6 +13,7 @@ from rich.table import Table
 
 from core import config
 from core.errors import ConfigError
+from core.report import write_report
 from core.settings import Settings
 from services.cli.settings import config_file
 from services.local.options import MOST_UNCOUNTED, StackOptions
@@ -206,7 +207,11 @@ def demo(
         raise typer.Exit(1) from None
     console.print(render_summary(summary))
     if json_file is not None:
-        _write_json(json_file, summary.figures(), _asked(options) | {"duration_s": duration})
+        settings = _asked(options) | {"duration_s": duration}
+        write_report(
+            json_file, "demo", summary.figures(), settings=settings, packages=_VERSIONED,
+            notes=summary.faults(),
+        )  # fmt: skip
     raise typer.Exit(1 if summary.faults() else 0)
 
 
@@ -252,8 +257,11 @@ def doctor(
     missing = sum(check.state is State.MISSING for check in checks)
     if json_file is not None:
         figures = {state.value: sum(check.state is state for check in checks) for state in State}
-        found = [{"name": c.name, "state": c.state, "found": c.found} for c in checks]
-        _write_json(json_file, figures, {"data": str(data)}, {"checks": found})
+        rows = [{"name": c.name, "state": c.state, "found": c.found} for c in checks]
+        write_report(
+            json_file, "doctor", figures, settings={"data": str(data)}, packages=_VERSIONED,
+            tables={"checks": rows},
+        )  # fmt: skip
     raise typer.Exit(1 if missing else 0)
 
 
@@ -374,14 +382,3 @@ def _asked(options: StackOptions) -> dict[str, Any]:
         "scorer": options.scorer,
         **options.settings,
     }
-
-
-def _write_json(
-    path: Path,
-    figures: Mapping[str, float],
-    settings: Mapping[str, Any],
-    further: Mapping[str, Any] | None = None,
-) -> None:
-    from services.local.report import write_report
-
-    write_report(path, figures, settings=settings, packages=_VERSIONED, further=further)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.report import write_report
 from core.settings import KafkaSettings
 from services.cli.settings import load_settings
 from services.kafka_client import TopicAdmin, TopicPlan, TopicState
@@ -94,7 +93,7 @@ def describe(
         )
     Console().print(table)
     if json_file is not None:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(_report(settings, states))))
+        _write_report(json_file, settings, states)
     missing = [name for name in TOPICS if name not in {state.name for state in states}]
     if missing:
         typer.echo(f"missing: {', '.join(missing)} (groundswell topics create)", err=True)
@@ -108,18 +107,17 @@ def _keeps(spec: TopicSpec) -> str:
     return f"{hours / 24:g} days" if hours >= 24 else f"{hours:g} h"
 
 
-def _report(settings: KafkaSettings, states: list[TopicState]) -> dict[str, object]:
-    """Return the object that every measuring command writes."""
+def _write_report(file: Path, settings: KafkaSettings, states: list[TopicState]) -> None:
     figures: dict[str, float] = {}
     for state in states:
         figures[f"{state.name}.partitions"] = state.partitions
         figures[f"{state.name}.replication"] = state.replication
         figures[f"{state.name}.records"] = state.records
-    return {
-        "figures": figures,
-        "topics": [asdict(state) for state in states],
-        "machine": {"system": platform.platform(), "python": platform.python_version()},
-        "versions": {"kafka-python": version("kafka-python")},
-        "seed": None,
-        "settings": {"bootstrap_servers": settings.bootstrap_servers},
-    }
+    write_report(
+        file,
+        "topics describe",
+        figures,
+        settings={"bootstrap_servers": settings.bootstrap_servers},
+        packages=("kafka-python",),
+        tables={"topics": [asdict(state) for state in states]},
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from core.folders import checkout, importable
+from core.report import package_versions
 from services.local.child import Command, run_to_end
 from services.local.kafka_jars import are_cached, jars_folder
 from services.local.kafka_server import java_program
@@ -20,7 +21,7 @@ from services.local.paths import DEFAULT_SERVER_PYTHON, SERVER_PYTHON_VARIABLE, 
 from services.local.ports import USUAL_PORTS, is_free
 from services.local.prometheus_server import alertmanager_program, prometheus_program
 from services.local.redis_server import redis_program
-from services.local.report import package_versions
+
 
 _LEAST_PYTHON = (3, 11)
 _LEAST_DISK_BYTES = 3 << 30  # environments and model; the topics of an evening

@@ -10,7 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from services.local.report import write_report
+from core.report import write_report
 from testkit.chaos.run import Outcome
 
 _PACKAGES: Final = ("faust-streaming", "aiokafka", "kafka-python", "redis", "tritonclient")
@@ -82,9 +82,9 @@ def _pairs(title: str, rows: tuple[tuple[str, str], ...], figures: dict[str, flo
 def write(outcome: Outcome, path: Path) -> None:
     """Write the JSON report."""
     options = outcome.options
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_report(
         path,
+        "chaos",
         outcome.figures(),
         settings={
             "posts": options.posts,
@@ -99,11 +99,8 @@ def write(outcome: Outcome, path: Path) -> None:
         },
         packages=_PACKAGES,
         seed=options.seed,
-        further={
-            "passed": outcome.passed,
-            "why_not": outcome.faults,
-            "faults": [_fault(fired) for fired in outcome.run.fired],
-        },
+        tables={"faults": [_fault(fired) for fired in outcome.run.fired]},
+        notes=outcome.faults,
     )
 
 

@@ -98,7 +98,7 @@ def test_a_longer_benchmark_reports_its_figures(name: str, tmp_path: Path):
 def test_the_peers_count_the_same_minutes_as_a_plain_count(tmp_path: Path):
     report = bench("peers", tmp_path)  # it ends with status 1 when a job's minutes differ
     expect_form(report, ("plain_our_over_bytewax_fast_ratio", "whole_our_over_naive_ratio"))
-    assert report["other_versions"]["quixstreams"] != "unknown"
+    assert report["versions"]["quixstreams"] != "unknown"
 
 
 def test_a_benchmark_that_does_not_exist_is_wrong_use():

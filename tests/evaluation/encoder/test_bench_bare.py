@@ -32,5 +32,5 @@ def test_command_writes_the_report(built_repository: Path, tmp_path: Path) -> No
     )  # fmt: skip
     assert said.exit_code == 0, said.output
     report = json.loads((tmp_path / "out" / "bare.json").read_text())
-    assert set(report) == {"figures", "machine", "versions", "seed", "settings"}
+    assert {"figures", "machine", "versions", "seed", "settings"} <= set(report)
     assert report["figures"]["posts"] == 2

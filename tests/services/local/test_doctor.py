@@ -68,6 +68,6 @@ def test_the_command_says_by_its_status_whether_the_stack_can_run(
     status = run(["doctor", "--json", str(report), "--data", str(tmp_path)])
     written = json.loads(report.read_text())
     assert status == (1 if written["figures"]["missing"] else 0)
-    assert sum(written["figures"].values()) == len(written["checks"])
+    assert sum(written["figures"].values()) == len(written["tables"]["checks"])
     assert written["machine"]["cores"] == os.cpu_count()
     assert "backbone weights" in capsys.readouterr().out

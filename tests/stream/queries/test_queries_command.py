@@ -87,7 +87,7 @@ def test_list_shows_titles_as_they_are_and_writes_json(good: str, tmp_path: Path
     assert "[relief]" in outcome.stdout
     written = json.loads(report.read_bytes())
     assert written["figures"] == {"queries": 2, "distinct_terms": 4}
-    assert [query["name"] for query in written["queries"]] == ["flood", "german"]
+    assert [query["name"] for query in written["tables"]["queries"]] == ["flood", "german"]
     assert {"machine", "versions", "seed", "settings"} <= set(written)
 
 

@@ -61,11 +61,11 @@ def test_report_says_what_fired_and_why_it_does_not_pass(tmp_path: Path):
     write(outcome, tmp_path / "deep" / "report.json")
     report = json.loads((tmp_path / "deep" / "report.json").read_text())
     assert {"figures", "machine", "versions", "seed", "settings"} <= report.keys()
-    assert report["passed"] is False
-    assert len(report["why_not"]) == 2
+    assert report["figures"]["passed"] == 0
+    assert len(report["notes"]) == 2
     assert report["figures"]["fired.redis-killed"] == 1
     assert report["figures"]["resumed_s.max"] == 31.0
-    assert [fault["overlaps"] for fault in report["faults"]] == [False, True]
+    assert [fault["overlaps"] for fault in report["tables"]["faults"]] == [False, True]
     console = Console(record=True, width=100, file=(tmp_path / "out").open("w"))
     show(outcome, console)
     console.file.close()
