@@ -10,121 +10,21 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-Positive = Annotated[int, Meta(ge=1)]
-NotNegative = Annotated[int, Meta(ge=0)]
+from core.server_settings import (
+    REDIS_SCHEMES,
+    KafkaSettings,
+    NotNegative,
+    Positive,
+    RedisSettings,
+    ScorerSettings,
+    Seconds,
+    Secret,
+)
+
 BatchPosts = Annotated[int, Meta(ge=1, le=4096)]
-Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 HOSTNAME: Final = "{hostname}"
 Instance = Annotated[str, Meta(pattern=r"^(?!\.\.?\Z)(\{hostname\}|[A-Za-z0-9._-]){0,249}\Z")]
-
-
-class Secret:
-    """A string that never shows itself: not in `repr`, not in a log line.
-
-    Example:
-        >>> str(Secret("hunter2")), Secret("hunter2").reveal()
-        ('********', 'hunter2')
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str = "") -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """Return the secret, for the one call that needs it."""
-        return self._value
-
-    def __bool__(self) -> bool:
-        """Tell whether a secret was given."""
-        return bool(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare by value, so that settings compare."""
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        """Hash by value."""
-        return hash(self._value)
-
-    def __repr__(self) -> str:
-        """Return eight stars, or nothing if empty."""
-        return "********" if self._value else ""
-
-
-class KafkaSettings(Struct, frozen=True, kw_only=True):
-    """Where the broker is and how topics are made."""
-
-    bootstrap_servers: str = "127.0.0.1:9092"
-    """Comma-separated host:port."""
-    cluster_id: str = ""
-    """Id of the cluster that is meant; a broker of another is refused. Empty: whichever answers."""
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    """Transport security towards the broker."""
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    """Used with SASL_* only."""
-    sasl_username: str = ""
-    """Used with SASL_* only."""
-    sasl_password: Secret = Secret()
-    """Secret. Used with SASL_* only."""
-    ssl_ca_file: str = ""
-    """CA certificate file; empty means the system's."""
-    partitions: Positive = 4
-    """Partitions of `posts`, `post-events`, `scored-posts` and `windows` when they are created."""
-    replication: Positive = 1
-    """Replication factor of created topics."""
-    session_timeout_s: Seconds = 10.0
-    """A worker silent for so long loses its partitions."""
-    request_timeout_s: Seconds = 20.0
-    """A request unanswered for so long has failed."""
-    max_message_bytes: Positive = 1_048_576
-    """Largest message ingest sends; a larger post goes to `dead-posts` cut short."""
-    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
-    """Of what ingest sends; whatever a topic is compressed with can be read."""
-
-
-_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
-
-
-class RedisSettings(Struct, frozen=True, kw_only=True):
-    """Where the state is."""
-
-    url: str = "redis://127.0.0.1:6379/0"
-    """redis://, rediss:// or unix://; without password."""
-    username: str = ""
-    """ACL user; empty means the default user."""
-    password: Secret = Secret()
-    """Secret."""
-    timeout_s: Seconds = 10.0
-    """A call unanswered for so long has failed and is tried again."""
-
-
-class ScorerSettings(Struct, frozen=True, kw_only=True):
-    """What scores the posts."""
-
-    kind: str = "triton"
-    """`triton`, `openvino` (in process) or `fake` (deterministic, for tests and benchmarks)."""
-    url: str = "127.0.0.1:8001"
-    """Triton's gRPC host:port."""
-    model: str = "post_encoder"
-    """Model name on the server."""
-    repository: str = ".groundswell/model_repository"
-    """Built model repository, for `openvino`."""
-    weights: str = ""
-    """Folder of the weights that are built, such as a student's of fewer layers; empty: shipped."""
-    timeout_s: Seconds = 30.0
-    """A batch unanswered for so long counts as scorer down."""
-    threads: NotNegative = 0
-    """Inference threads of `openvino`; 0 means all cores."""
-    version: str = ""
-    """Version of the model; empty is the server's choice, and `1` of `openvino`."""
-    shadow_model: str = ""
-    """A second model, compared on live posts, counted nowhere; empty is none."""
-    shadow_version: str = ""
-    """Its version; with the name of the first model: two versions side by side."""
-    shadow_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
-    """Share of the posts that it scores too."""
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -177,6 +77,8 @@ class WindowSettings(Struct, frozen=True, kw_only=True):
         "en", "es", "pt", "fr", "de", "it", "nl", "ja", "zh", "ko", "ar", "tr",
     )  # fmt: skip
     """Languages with strata of their own; the rest share `other`."""
+    corrected_shares: bool = False
+    """Shares are shown corrected too, with an interval; counted ones, alerts and panes stay."""
 
 
 class QuerySettings(Struct, frozen=True, kw_only=True):
@@ -364,10 +266,10 @@ class Settings(Struct, frozen=True, kw_only=True):
                 "kafka.sasl_password is empty: expected a secret with "
                 f"kafka.security_protocol = {self.kafka.security_protocol!r}"
             )
-        if not self.redis.url.startswith(_REDIS_SCHEMES):
+        if not self.redis.url.startswith(REDIS_SCHEMES):
             shown = re.sub("//[^/]*@", "//(hidden)@", self.redis.url)
             faults.append(
                 f"redis.url = {shown!r}: expected an address that begins with "
-                f"{', '.join(_REDIS_SCHEMES)}"
+                f"{', '.join(REDIS_SCHEMES)}"
             )
         return faults

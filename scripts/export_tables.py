@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, get_type_hints
@@ -16,7 +17,6 @@ from typing import Any, Final, get_type_hints
 import msgspec
 from prometheus_client import Counter, Gauge, Histogram
 
-from core import settings as settings_module
 from core.metrics import Metrics
 from core.reasons import DEAD_REASONS, REPAIRS
 from core.settings import Secret, Settings
@@ -34,7 +34,7 @@ def _rows(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _field_docs(kind: type) -> dict[str, str]:
     """Return field -> the string below it; Python keeps none at run time."""
-    tree = ast.parse(inspect.getsource(settings_module))
+    tree = ast.parse(inspect.getsource(sys.modules[kind.__module__]))
     (found,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == kind.__name__)
     docs: dict[str, str] = {}
     for field, text in zip(found.body, found.body[1:], strict=False):

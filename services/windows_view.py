@@ -32,6 +32,7 @@ class PaneView:
         closed: the watermark has passed its end; what it holds may still be corrected.
         revision: last published; -1 if it was not published yet.
         content: the sums.
+        scored_by: version of the model that alone has scored it; "" if that is not known.
     """
 
     query: str
@@ -40,6 +41,7 @@ class PaneView:
     closed: bool
     revision: int
     content: PaneSum
+    scored_by: str = ""
 
     @property
     def counters(self) -> dict[str, int]:
@@ -150,7 +152,7 @@ async def _panes(
     pane_s: int,
     missing: list[Missing],
 ) -> AsyncGenerator[PaneView]:
-    closed_s = _closed_s(states)
+    closed_s, model = _closed_s(states), await store.scoring_model()
     for at in range(0, len(starts), _PANES_AT_ONCE):
         some = starts[at : at + _PANES_AT_ONCE]
         read = await store.read_panes(partitions, some)
@@ -170,6 +172,7 @@ async def _panes(
                     closed=start_s < closed_s,
                     revision=-1 if known is None else known.revision,
                     content=content,
+                    scored_by="" if model is None else model.of(start_s),
                 )
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from core.metrics import Metrics
+from services.corrected_shares import ShareCorrector
 from services.windows_view import PaneView, WindowsView
 from stream.windows.layout import OTHER_STRATUM, cap_strata
+from stream.windows.summary import SHARE_HEADS
 
 _DIMENSIONS: Final = ("source", "language", "topic")
 """What a stratum is made of, in order."""
@@ -18,13 +20,17 @@ class Exporter:
     """Sets the gauges from what the store holds; drops those of queries that fell silent.
 
     Args:
-        metrics: whose gauges are set.
-        max_queries: queries with labels of their own; `all` first, the rest by name.
+        metrics: The metrics of this process.
+        max_queries: How many queries have labels of their own; `all` first, the rest by name.
+        corrector: Corrects shares, if the settings ask for it.
     """
 
-    def __init__(self, metrics: Metrics, max_queries: int) -> None:
+    def __init__(
+        self, metrics: Metrics, max_queries: int, corrector: ShareCorrector | None = None
+    ) -> None:
         self._metrics = metrics
         self._max_queries = max_queries
+        self._corrector = corrector or ShareCorrector()
         self._exported: set[tuple[Any, tuple[str, ...]]] = set()
 
     def export(self, view: WindowsView) -> None:
@@ -79,6 +85,7 @@ class Exporter:
                 (metrics.window_counter, (query, name), value)
                 for name, value in summary.others.items()
             )
+            values.extend(self._corrected(query, pane))
             if summary.posts > 0:
                 copies = summary.near_duplicates / summary.posts
                 values.append((metrics.window_near_duplicate_share, (query,), copies))
@@ -92,6 +99,24 @@ class Exporter:
             if value is not None:
                 gauge.labels(*labels).set(value)
                 yield gauge, labels
+
+    def _corrected(
+        self, query: str, pane: PaneView | None
+    ) -> Iterable[tuple[Any, tuple[str, ...], float | None]]:
+        """Yield the corrected shares of a query, and of each head whether it has a correction."""
+        if pane is None or not self._corrector.is_asked:
+            return
+        metrics = self._metrics
+        for head in SHARE_HEADS:
+            fits = not self._corrector.missing(head, pane.scored_by)
+            yield metrics.share_correction, (head,), float(fits)
+        shares = self._corrector.shares(pane.counters, pane.scored_by)
+        for head, by_label in shares.items():
+            for label, share in by_label.items():
+                labels = (query, head, label)
+                yield metrics.window_corrected_share, labels, share.value
+                yield metrics.window_corrected_share_lower, labels, share.low
+                yield metrics.window_corrected_share_upper, labels, share.high
 
 
 def mix(strata: dict[str, list[int]]) -> dict[str, Counter[str]]:

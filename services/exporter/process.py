@@ -17,6 +17,7 @@ from core.metrics import Metrics
 from core.retry import pause_s
 from core.settings import Settings
 from services.bootstrap import make_store
+from services.corrected_shares import ShareCorrector
 from services.exporter.conversation import Exporter
 from services.exporter.machinery import LagProbe, StateExporter
 from services.heartbeat_watch import HeartbeatWatch
@@ -62,7 +63,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     metrics.serve(settings.metrics.address, settings.metrics.port)
     store = make_store(settings)
     lag = LagProbe(settings.kafka, metrics, clock)
-    windows = Exporter(metrics, settings.exporter.max_queries)
+    corrector = ShareCorrector.of(settings)
+    windows = Exporter(metrics, settings.exporter.max_queries, corrector)
     beats = HeartbeatWatch(metrics, clock, settings.heartbeat.every_s)
     state, every_s = StateExporter(metrics, lag, beats), settings.exporter.refresh_s
     try:
