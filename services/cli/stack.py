@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from core import config
-from core.errors import ConfigError
 from core.report import write_report
 from core.settings import Settings
 from services.cli.settings import config_file
+from services.cli.source_choice import (
+    DataFile,
+    DemoDuration,
+    Detach,
+    Fresh,
+    Further,
+    MaxUncounted,
+    Metrics,
+    OptionsFile,
+    Partitions,
+    Picture,
+    Rate,
+    ScorerName,
+    SourceChoice,
+    SourceName,
+    Speed,
+    UntilIdle,
+    UpDuration,
+    Workers,
+)  # fmt: skip
 from services.local.options import MOST_UNCOUNTED, StackOptions
 from services.local.paths import DEFAULT_PATHS
 from services.local.supervisor import StopRequested
@@ -24,29 +44,6 @@ if TYPE_CHECKING:
     from services.local.runfile import Run
     from services.local.summary import RunSummary
 
-SourceName = Annotated[str, typer.Option(help="Source to stream; '' starts none.")]
-DataFile = Annotated[
-    Path | None,
-    typer.Option(help="File that the replay source reads.", exists=True, dir_okay=False),
-]
-Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
-Partitions = Annotated[int, typer.Option(min=1, help="Partitions of the topics.")]
-Rate = Annotated[float | None, typer.Option(min=0, help="Posts per second; 0 is all it can.")]
-Speed = Annotated[float | None, typer.Option(min=0, help="Times the recorded speed (replay).")]
-OptionsFile = Annotated[
-    Path | None,
-    typer.Option("--options", help="TOML file with the source's options.", exists=True),
-]
-Further = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any option of the source; repeatable."),
-]
-ScorerName = Annotated[Literal["triton", "openvino", "fake"], typer.Option(help="What scores.")]
-Metrics = Annotated[bool, typer.Option(help="Prometheus and Alertmanager, if installed.")]
-MaxUncounted = Annotated[
-    float,
-    typer.Option(min=0, max=1, help="Largest share of posts not counted that is a success."),
-]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result here.")]
 
 _DEMO_MOST_POSTS_PER_S = 200.0
@@ -65,20 +62,10 @@ def up(
     set_: Further = None,
     scorer: ScorerName = "triton",
     metrics: Metrics = True,
-    fresh: Annotated[bool, typer.Option(help="Begin with an empty broker and store.")] = False,
-    until_idle: Annotated[
-        bool,
-        typer.Option(
-            help="End once the source has ended and all is counted; with --detach: return then, "
-            "and leave the stack up."
-        ),
-    ] = False,
-    duration: Annotated[
-        float | None, typer.Option(min=0, help="End after so many seconds of streaming.")
-    ] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach/--foreground", help="Return once the stack is ready.")
-    ] = False,
+    fresh: Fresh = False,
+    until_idle: UntilIdle = False,
+    duration: UpDuration = None,
+    detach: Detach = False,
     max_uncounted: MaxUncounted = MOST_UNCOUNTED,
 ) -> None:
     """Start Kafka, Redis, Triton and every process, and keep them running until Ctrl-C.
@@ -95,10 +82,10 @@ def up(
     """
     from services.local.runner import run_in_background, run_in_foreground, sum_up
 
-    _check_source(source, data, rate, speed, source_options, set_)
-    _preview(source, "up", data, source_options, set_, fresh=fresh)
-    arguments = _ingest_arguments(data, rate, speed, source_options, set_)
-    options = _options(source, arguments, workers, partitions, scorer, metrics=metrics, fresh=fresh)
+    chosen = SourceChoice(source, data, rate, speed, source_options, tuple(set_ or ()))
+    chosen.check(_settings_of({}))
+    chosen.preview("up", fresh=fresh)
+    options = _options(chosen, workers, partitions, scorer, metrics=metrics, fresh=fresh)
     summary = None
     if detach:
         run = run_in_background(options, _settings_of, until_idle)
@@ -156,10 +143,7 @@ def down() -> None:
 def demo(
     source: SourceName = "synthetic",
     data: DataFile = None,
-    duration: Annotated[
-        float | None,
-        typer.Option(min=1, help="Seconds of streaming; else until Ctrl-C or the source's end."),
-    ] = None,
+    duration: DemoDuration = None,
     workers: Workers = 1,
     partitions: Partitions = 4,
     rate: Rate = None,
@@ -169,9 +153,7 @@ def demo(
     scorer: ScorerName = "triton",
     metrics: Metrics = True,
     json_file: JsonFile = None,
-    picture: Annotated[
-        Path | None, typer.Option(metavar="SVG", help="Save the last view as a picture.")
-    ] = None,
+    picture: Picture = None,
     max_uncounted: MaxUncounted = MOST_UNCOUNTED,
 ) -> None:
     """Start a fresh stack, watch posts become windows, and check the books at the end.
@@ -180,29 +162,20 @@ def demo(
 
     Example: groundswell demo --duration 60
     """
-    from services.local.demo import DEMO_SETTINGS, Demo
+    from services.local.demo import Demo
     from services.local.summary import render_summary
 
-    _check_source(source, data, rate, speed, source_options, set_)
-    _preview(source, "demo", data, source_options, set_, fresh=True)
-    is_measured = source == "synthetic" and not _has_rate(rate, source_options, set_)
-    shown = {name: value for name, value in DEMO_SETTINGS.items() if name not in os.environ}
-    options = _options(
-        source,
-        _ingest_arguments(data, rate, speed, source_options, set_),
-        workers,
-        partitions,
-        scorer,
-        metrics=metrics,
-        fresh=True,
-        settings=shown if source == "synthetic" else {},
-        measured_rate=_DEMO_MOST_POSTS_PER_S if is_measured else None,
-    )
+    chosen = SourceChoice(source, data, rate, speed, source_options, tuple(set_ or ()))
+    chosen.check(_settings_of({}))
+    chosen.preview("demo", fresh=True)
+    options = _options(chosen, workers, partitions, scorer, metrics=metrics, fresh=True)
+    if source == "synthetic":
+        options = _for_watching(options, is_measured=not chosen.has_rate(_settings_of({})))
     console = Console()
+    run = Demo(options, _settings_of, console, duration, picture=picture,
+                most_uncounted=max_uncounted)  # fmt: skip
     try:
-        summary = Demo(
-            options, _settings_of, console, duration, picture=picture, most_uncounted=max_uncounted
-        ).run()
+        summary = run.run()
     except StopRequested:
         raise typer.Exit(1) from None
     console.print(render_summary(summary))
@@ -269,107 +242,30 @@ def _settings_of(environment: Mapping[str, str]) -> Settings:
     return config.load(config_file.get(), environ=os.environ | dict(environment))
 
 
-def _check_source(
-    source: str,
-    data: Path | None,
-    rate: float | None,
-    speed: float | None,
-    source_options: Path | None,
-    further: list[str] | None,
-) -> None:
-    """Refuse a source that could not start before a broker is started for it; '' is none.
-
-    Raises:
-        ConfigError: an option, a file or a secret is missing or wrong.
-        typer.BadParameter: an option that the source does not have.
-    """
-    from services.cli.ingest import chosen_options, parse_assignments
-    from services.ingest.launch import check_source
-
-    words = {"path": None if data is None else str(data), "rate": rate, "speed": speed}
-    assigned = parse_assignments(further or [])
-    if not source:
-        if assigned or source_options or any(word is not None for word in words.values()):
-            raise typer.BadParameter("--source '' starts no source: it takes no options of one")
-        return
-    if data is not None and source != "replay":
-        raise typer.BadParameter(f"--data is for the source 'replay', not for {source!r}")
-    settings = _settings_of({})
-    elsewhere = source_options or settings.ingest.source_options or "path" in assigned
-    if source == "replay" and data is None and not elsewhere:
-        raise ConfigError("--source replay needs a file to read: --data FILE")
-    if data is not None and data.is_dir():
-        raise ConfigError(f"--data {data} is a folder: expected a file of posts")
-    check_source(settings, source, source_options, chosen_options(source, words) | assigned)
-
-
-def _has_rate(rate: float | None, source_options: Path | None, further: list[str] | None) -> bool:
-    """Tell whether a person has said how fast the source is to be, or has a file that may."""
-    from services.cli.ingest import parse_assignments
-
-    assigned = parse_assignments(further or [])
-    file = source_options or _settings_of({}).ingest.source_options
-    return rate is not None or bool(file) or "posts_per_s" in assigned or "speed" in assigned
-
-
-def _preview(
-    source: str,
-    command: str,
-    data: Path | None,
-    source_options: Path | None,
-    further: list[str] | None,
-    *,
-    fresh: bool,
-) -> None:
-    """Say what a file to be replayed will become, and refuse one that cannot be read."""
-    if source == "replay":
-        from services.cli.replay import preview_for_stack
-
-        cursors = DEFAULT_PATHS.state / "ingest"
-        preview_for_stack(command, data, source_options, further, cursors, fresh=fresh)
-
-
-def _ingest_arguments(
-    data: Path | None,
-    rate: float | None,
-    speed: float | None,
-    source_options: Path | None,
-    further: list[str] | None,
-) -> tuple[str, ...]:
-    """Return the words of `groundswell ingest` for what was asked of the stack."""
-    given = {
-        "--path": data and data.resolve(),
-        "--options": source_options and source_options.resolve(),
-        "--rate": rate,
-        "--speed": speed,
-    }
-    words = [f"{name}={value}" for name, value in given.items() if value is not None]
-    return (*words, *(f"--set={pair}" for pair in further or ()))
-
-
 def _options(
-    source: str,
-    arguments: tuple[str, ...],
-    workers: int,
-    partitions: int,
-    scorer: str,
-    *,
-    metrics: bool,
-    fresh: bool,
-    settings: Mapping[str, str] | None = None,
-    measured_rate: float | None = None,
+    chosen: SourceChoice, workers: int, partitions: int, scorer: str, *, metrics: bool, fresh: bool
 ) -> StackOptions:
     return StackOptions(
-        source=source,
-        ingest_arguments=arguments,
+        source=chosen.name,
+        ingest_arguments=chosen.ingest_arguments(),
         workers=workers,
         partitions=partitions,
         scorer=scorer,
         metrics_stack=metrics,
         fresh=fresh,
-        settings=settings or {},
-        measured_rate=measured_rate,
         config=config_file.get(),
+    )
+
+
+def _for_watching(options: StackOptions, *, is_measured: bool) -> StackOptions:
+    """Return the options of a demo: windows that move, and a rate by this machine."""
+    from services.local.demo import DEMO_SETTINGS
+
+    shown = {name: value for name, value in DEMO_SETTINGS.items() if name not in os.environ}
+    return replace(
+        options,
+        settings=shown,
+        measured_rate=_DEMO_MOST_POSTS_PER_S if is_measured else None,
     )
 
 
