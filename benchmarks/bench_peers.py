@@ -34,7 +34,7 @@ from core.codec import post_decoder
 from services.bootstrap import make_store
 from services.local.child import Command, run_to_end
 from services.local.paths import PROJECT_ROOT
-from stream.runtime.app import KafkaSink
+from stream.runtime.sink import KafkaSink
 from stream.topics import POSTS
 from stream.worker.outlets import OutRecord
 

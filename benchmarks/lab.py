@@ -31,7 +31,7 @@ from services.local.kafka_server import KafkaServer
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from services.local.redis_server import RedisServer
 from services.local.triton_server import TritonServer, build_model_repository
-from stream.runtime.app import KafkaSink
+from stream.runtime.sink import KafkaSink
 from stream.store import keys
 from stream.topics import POSTS
 from stream.worker.outlets import OutRecord

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec.structs import replace
 
 from core.clock import SystemClock
@@ -11,6 +13,9 @@ from core.ports import Scorer
 from core.settings import Settings
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
+
+if TYPE_CHECKING:  # with numpy: closer's and exporter's stores do without
+    from stream.worker.steps.compare_shadow import ShadowComparison
 
 
 def make_store(settings: Settings) -> RedisStore:
@@ -29,22 +34,22 @@ def make_scorer(settings: Settings) -> Scorer:
     return SCORERS.get(settings.scorer.kind)(settings.scorer)
 
 
-def make_live_scorer(settings: Settings, metrics: Metrics) -> Scorer:
-    """Return the scorer of a worker, with a second model beside it if there is to be one.
+def make_shadow(settings: Settings, metrics: Metrics) -> ShadowComparison | None:
+    """Return the comparison with a second model, None if there is to be none.
 
     Raises:
-        ConfigError: no such scorer, or the second model is the first.
+        ConfigError: There is no such scorer, or the second model is the first.
     """
-    scorer, asked = make_scorer(settings), settings.scorer
+    asked = settings.scorer
     if not asked.shadow_model:
-        return scorer
+        return None
     if (asked.shadow_model, asked.shadow_version) == (asked.model, asked.version):
         raise ConfigError(
             f"scorer.shadow_model = {asked.shadow_model!r}, scorer.shadow_version = "
             f"{asked.shadow_version!r}: that is the model that scores; name another"
         )
-    from stream.worker.shadow import ShadowScorer
+    from stream.worker.steps.compare_shadow import ShadowComparison
 
     second = replace(asked, model=asked.shadow_model, version=asked.shadow_version)
     shadow = make_scorer(replace(settings, scorer=second))
-    return ShadowScorer(scorer, shadow, asked.shadow_share, SystemClock(), metrics)
+    return ShadowComparison(shadow, asked.shadow_share, SystemClock(), metrics)

@@ -9,12 +9,12 @@ from typing import Final
 
 from core.errors import TransientError
 from core.logs import get_logger
+from core.retry import pause_s
 from core.settings import KafkaSettings
 from services.stopping import wait
 from stream.cluster import check_cluster
-from stream.runtime.app import KafkaSink
+from stream.runtime.sink import KafkaSink
 from stream.store.identity import StoreIdentity
-from stream.worker.scoring import pause_s
 
 _log = get_logger(__name__)
 

@@ -10,12 +10,11 @@ import asyncio
 import gc
 import random
 import signal
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from core.authors import author_hasher
 from core.clock import SystemClock
 from core.folders import catalog_file
 from core.logs import get_logger, set_up
@@ -23,93 +22,76 @@ from core.metrics import Metrics
 from core.ports import Scorer
 from core.reasons import DEAD_REASONS
 from core.sealing import Sealer
-from core.settings import Secret, Settings
-from services.bootstrap import make_live_scorer, make_store
+from core.settings import Settings
+from services.bootstrap import make_scorer, make_shadow, make_store
 from services.cluster_guard import ClusterGuard
 from stream.cluster import group_in
-from stream.queries.catalog import CatalogWatcher
-from stream.queries.matcher import Matcher
-from stream.runtime.app import KafkaSink, make_app, run_app
+from stream.queries.live import LiveMatcher
+from stream.runtime.app import make_app, run_app
+from stream.runtime.sink import KafkaSink
 from stream.store.redis_store import RedisStore
-from stream.topics import POST_EVENTS, POSTS
 from stream.worker.adaptive_limit import AdaptiveLimit
 from stream.worker.batching import BatchLimits, PostBudget
-from stream.worker.flows import Engine
-from stream.worker.outlets import KafkaOutlets
-from stream.worker.pipeline import Pipeline
-from stream.worker.ports import FlowParts
+from stream.worker.chain import StepTools, make_chains
+from stream.worker.flow import FlowParts
+from stream.worker.flows import PartitionFlows
 from stream.worker.scoring import PatientScorer
-from stream.worker.stages import EventsStage, PostsStage, StageParts
+from stream.worker.steps.compare_shadow import ShadowComparison
 
 _log = get_logger(__name__)
 
 
-class LiveMatcher:
-    """The matcher in use, replaced when the query file changes; a bad file keeps the old one."""
+@dataclass(frozen=True, slots=True)
+class _Connections:
+    """What a worker holds open, and closes at its end."""
 
-    def __init__(self, path: Path, metrics: Metrics, author_key: Secret) -> None:
-        self._watcher = CatalogWatcher(path)
-        self._metrics = metrics
-        # Without a key authors are plain handles, which the matcher compares by itself. With one
-        # some still are: those of sources that are of public figures, or that are made up.
-        self._author_key = author_hasher(author_key) if author_key else None
-        self._take()
+    store: RedisStore
+    scorer: Scorer
+    shadow: ShadowComparison | None
+    sink: KafkaSink
 
-    def __call__(self) -> Matcher:
-        """Return the matcher in use now."""
-        return self.current
-
-    def look(self) -> None:
-        """Reload the query file if it changed."""
-        reload = self._watcher.reload_if_changed()
-        if reload.error is not None:
-            self._metrics.query_reload_failures.inc()
-            _log.error("query file refused, keeping the old one", error=str(reload.error))
-        elif reload.is_changed:
-            self._take()
-
-    def _take(self) -> None:
-        catalog = self._watcher.catalog
-        self.current = Matcher(catalog.queries, self._author_key, plain_authors=True)
-        self._metrics.queries_loaded.set(len(self.current.names))
-        _log.info("queries loaded", count=len(catalog.queries), version=catalog.version)
+    async def close(self) -> None:
+        """Close everything; the shadow first, as it may still compare."""
+        await self.sink.stop()
+        if self.shadow is not None:
+            await self.shadow.close()
+        await self.scorer.close()
+        await self.store.close()
 
 
-def make_engine(
-    settings: Settings,
-    store: RedisStore,
-    scorer: Scorer,
-    sink: KafkaSink,
-    matcher: Callable[[], Matcher],
-    metrics: Metrics,
-) -> Engine:
-    """Join the parts of a worker."""
+def make_flows(
+    settings: Settings, held: _Connections, matcher: LiveMatcher, metrics: Metrics
+) -> PartitionFlows:
+    """Return the flows of a worker, with their chains."""
     worker, clock = settings.worker, SystemClock()
     limit = AdaptiveLimit(worker, clock, metrics)
+    budget = PostBudget(worker.max_in_flight_posts, limit.in_flight_posts)
+    metrics.in_flight_posts.set_function(lambda: budget.in_use)
+    chains = make_chains(
+        StepTools(
+            store=held.store,
+            sink=held.sink,
+            scorer=PatientScorer(held.scorer, clock, metrics, limit=limit),
+            budget=budget,
+            matcher=matcher,
+            windows=settings.windows,
+            max_message_bytes=worker.max_message_bytes,
+            clock=clock,
+            metrics=metrics,
+            sealer=Sealer(settings.ingest.author_key),
+            shadow=held.shadow,
+        )
+    )
     parts = FlowParts(
-        store=store,
-        outlets=KafkaOutlets(sink, clock, Sealer(settings.ingest.author_key)),
+        store=held.store,
         clock=clock,
         metrics=metrics,
         limits=BatchLimits.of(worker, limit.batch_posts),
         max_in_flight_batches=worker.max_in_flight_batches,
         allowed_lateness_s=settings.windows.allowed_lateness_s,
-        chance=random.Random(),
+        rng=random.Random(),
     )
-    budget = PostBudget(worker.max_in_flight_posts, limit.in_flight_posts)
-    metrics.in_flight_posts.set_function(lambda: budget.in_use)
-    stage_parts = StageParts(
-        pipeline=Pipeline(settings.windows),
-        store=store,
-        scorer=PatientScorer(scorer, clock, metrics, limit=limit),
-        budget=budget,
-        matcher=matcher,
-        max_message_bytes=worker.max_message_bytes,
-    )
-    return Engine(
-        parts,
-        {POSTS: lambda: PostsStage(stage_parts), POST_EVENTS: lambda: EventsStage(stage_parts)},
-    )
+    return PartitionFlows(parts, chains)
 
 
 async def run(settings: Settings) -> None:
@@ -123,61 +105,58 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    store, scorer, sink = (
+    held = _Connections(
         make_store(settings),
-        make_live_scorer(settings, metrics),
+        make_scorer(settings),
+        make_shadow(settings, metrics),
         KafkaSink(settings.kafka),
     )
     try:
-        await sink.start()
-        await _stream(settings, store, scorer, sink, matcher, metrics, stop)
+        await held.sink.start()
+        await _stream(settings, held, matcher, metrics, stop)
     finally:
-        await sink.stop()
-        await scorer.close()
-        await store.close()
+        await held.close()
 
 
 async def _stream(
     settings: Settings,
-    store: RedisStore,
-    scorer: Scorer,
-    sink: KafkaSink,
+    held: _Connections,
     matcher: LiveMatcher,
     metrics: Metrics,
     stop: asyncio.Event,
 ) -> None:
     """Take partitions and count until `stop` is set, of one cluster only."""
-    guard = ClusterGuard(settings.kafka, sink, store.identity)
+    guard = ClusterGuard(settings.kafka, held.sink, held.store.identity)
     await guard.settle(stop)
     group = group_in(settings.worker.group, guard.cluster_id)
     settings = replace(settings, worker=replace(settings.worker, group=group))
-    engine = make_engine(settings, store, scorer, sink, matcher, metrics)
-    app = make_app(settings, engine)
+    flows = make_flows(settings, held, matcher, metrics)
+    app = make_app(settings, flows)
     drained = asyncio.Event()
 
     async def drain_on_stop() -> None:
         await stop.wait()
-        finished = await engine.drain(settings.worker.drain_timeout_s)
+        finished = await flows.drain(settings.worker.drain_timeout_s)
         _log.info("drained", finished=finished)
         drained.set()
 
-    async def look_after() -> None:
+    async def check() -> None:
         while True:
             await asyncio.sleep(settings.queries.reload_every_s)
-            matcher.look()
-            await engine.look_after()
+            matcher.check()
+            await flows.check()
 
     draining = asyncio.create_task(drain_on_stop())
-    looking = [asyncio.create_task(look_after()), asyncio.create_task(guard.watch())]
-    for task in looking:
+    checking = [asyncio.create_task(check()), asyncio.create_task(guard.watch())]
+    for task in checking:
         task.add_done_callback(lambda _: drained.set())
     try:
         await run_app(app, drained)
-        for task in looking:
+        for task in checking:
             if task.done() and not task.cancelled():
                 task.result()
     finally:
-        for task in (draining, *looking):
+        for task in (draining, *checking):
             task.cancel()
 
 

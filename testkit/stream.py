@@ -11,12 +11,23 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from core.clock import Clock, SystemClock
 from core.codec import scored_post_decoder
 from core.errors import BrokerUnavailable
+from core.metrics import Metrics
+from core.ports import Scorer
 from core.schemas import ScoredPost
-from stream.worker.flows import Engine, FlowKey
-from stream.worker.outlets import OutRecord
-from stream.worker.ports import Steering
+from core.settings import WindowSettings, WorkerSettings
+from stream.queries.matcher import Matcher
+from stream.worker.adaptive_limit import AdaptiveLimit
+from stream.worker.batching import BatchLimits, PostBudget
+from stream.worker.chain import StepTools, make_chains
+from stream.worker.flow import FlowParts
+from stream.worker.flows import FlowKey, PartitionFlows
+from stream.worker.outlets import OutRecord, RecordSink
+from stream.worker.ports import PartitionControl, Store
+from stream.worker.scoring import PatientScorer
+from testkit.scorers.fake import FakeScorer
 from testkit.counters import further
 
 
@@ -42,7 +53,7 @@ class MemoryPartition:
         self.paused = False
         self.seeks: list[int] = []
 
-    def steering(self) -> Steering:
+    def control(self) -> PartitionControl:
         """Return the handle by which a flow moves this partition."""
 
         async def seek(offset: int) -> None:
@@ -61,7 +72,7 @@ class MemoryPartition:
         def end() -> int:
             return self.first_offset + len(self.records)
 
-        return Steering(seek=seek, pause=pause, resume=resume, earliest=earliest, end=end)
+        return PartitionControl(seek=seek, pause=pause, resume=resume, earliest=earliest, end=end)
 
     def fetch(self, limit: int) -> list[MemoryRecord]:
         """Return up to `limit` records from the position on, and move it."""
@@ -73,14 +84,70 @@ class MemoryPartition:
         return run
 
 
+def make_tools(
+    store: Store,
+    sink: RecordSink,
+    *,
+    worker: WorkerSettings | None = None,
+    windows: WindowSettings | None = None,
+    scorer: Scorer | None = None,
+    matcher: Matcher | None = None,
+    metrics: Metrics | None = None,
+    clock: Clock | None = None,
+) -> StepTools:
+    """Return what chains are made of; what is not given is a fake, or the default.
+
+    Args:
+        store: The store.
+        sink: The producer.
+        worker: The settings of the worker.
+        windows: The settings of the panes.
+        scorer: The model.
+        matcher: The queries; None for no query but `all`.
+        metrics: The metrics.
+        clock: The present time.
+    """
+    worker, metrics = worker or WorkerSettings(), metrics or Metrics()
+    clock, found = clock or SystemClock(), matcher or Matcher([])
+    limit = AdaptiveLimit(worker, clock, metrics)
+    return StepTools(
+        store=store,
+        sink=sink,
+        scorer=PatientScorer(scorer or FakeScorer(), clock, metrics, limit=limit),
+        budget=PostBudget(worker.max_in_flight_posts, limit.in_flight_posts),
+        matcher=lambda: found,
+        windows=windows or WindowSettings(),
+        max_message_bytes=worker.max_message_bytes,
+        clock=clock,
+        metrics=metrics,
+    )
+
+
+def make_flows(
+    tools: StepTools, rng: random.Random, worker: WorkerSettings | None = None
+) -> PartitionFlows:
+    """Return flows with the worker's own chains, on what `make_tools` has made."""
+    worker, clock = worker or WorkerSettings(), SystemClock()
+    parts = FlowParts(
+        store=tools.store,
+        clock=clock,
+        metrics=tools.metrics,
+        limits=BatchLimits.of(worker),
+        max_in_flight_batches=worker.max_in_flight_batches,
+        allowed_lateness_s=tools.windows.allowed_lateness_s,
+        rng=rng,
+    )
+    return PartitionFlows(parts, make_chains(tools))
+
+
 async def feed(
-    engine: Engine, topics: Mapping[FlowKey, MemoryPartition], chance: random.Random
+    flows: PartitionFlows, topics: Mapping[FlowKey, MemoryPartition], rng: random.Random
 ) -> None:
-    """Offer runs of random length, round robin, until cancelled."""
-    await engine.assign({key: partition.steering() for key, partition in topics.items()})
+    """Offer records in numbers that vary, round robin, until cancelled."""
+    await flows.assign({key: partition.control() for key, partition in topics.items()})
     while True:
         for (topic, number), partition in topics.items():
-            await engine.offer(topic, number, partition.fetch(chance.randint(1, 60)))
+            await flows.offer(topic, number, partition.fetch(rng.randint(1, 60)))
         await asyncio.sleep(0.001)
 
 

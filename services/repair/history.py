@@ -19,10 +19,10 @@ from core.errors import DecodeError
 from core.heads import HEADS
 from core.schemas import PostEvent, ScoredPost
 from services.kafka_client.messages import Record
+from stream.store.ids import id_hash
 from stream.store.increments import CountedPost
 from stream.topics import POST_EVENTS, POSTS, SOURCE_TOPIC_HEADER, source_offset
 from stream.windows.increments import MicroScores, counter_matrix
-from stream.worker.intake import id_hash
 
 _HOUR = timedelta(hours=1)
 MARGIN_S = 120

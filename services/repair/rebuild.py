@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from core.clock import epoch_ms
 from core.schemas import ScoredPost
 from services.repair.history import History, contributions, start_s
+from stream.store.ids import decimal, kept_shard, lookup
 from stream.store.increments import DELETED, ApplyBatch, CountedPost
 from stream.store.quarantine import EVERY, SetAside
 from stream.topics import POSTS
-from stream.worker.intake import event_time, seen_hours
-from stream.worker.pipeline import decimal, kept_shard, lookup
 from stream.windows.records import QueryIncrement
+from stream.worker.steps.decode_posts import event_time, seen_hours
 
 
 class NotRecoverable(Exception):

@@ -1,4 +1,4 @@
-"""Faust at the rim: the app, its two agents and the producer.
+"""Faust at the rim: the app and its two agents.
 
 This package is the only one that imports faust or aiokafka.
 Faust gives the consumer group, rebalancing, fetching and the life of the process. Its tables,
@@ -14,28 +14,19 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-import ssl
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import faust
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from aiokafka.protocol.metadata import MetadataRequest
 from faust.tables import TableManager
 from faust.types import TP
 
-from core.errors import BrokerUnavailable, ConfigError, FatalError
-from core.logs import get_logger
+from core.errors import ConfigError, FatalError
 from core.settings import HOSTNAME, KafkaSettings, Settings, WorkerSettings
+from stream.runtime.sink import ssl_context
 from stream.runtime.transport import RecordRunTransport, owned
-from stream.worker.flows import Engine
-from stream.worker.outlets import OutRecord
+from stream.worker.flows import PartitionFlows
 
-_log = get_logger(__name__)
-
-PRODUCER_BATCH_BYTES = 524_288
 _INSTANCE: Final = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._-]{0,249}")
 """What Kafka takes for the name of a member; the name of a machine may be another one."""
 
@@ -63,8 +54,8 @@ class NoTables(TableManager):
         await self.recovery.start()
 
 
-def make_app(settings: Settings, engine: Engine) -> Any:
-    """Return the Faust app that feeds `engine`; start it with `run_app`."""
+def make_app(settings: Settings, flows: PartitionFlows) -> Any:
+    """Return the Faust app that feeds the flows; start it with `run_app`."""
     kafka, worker = settings.kafka, settings.worker
     brokers = [f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")]
     app = faust.App(
@@ -90,12 +81,12 @@ def make_app(settings: Settings, engine: Engine) -> Any:
         datadir=str(Path(worker.data_dir)),
         producer_acks=-1,
     )
-    app.transport = RecordRunTransport(app.conf.broker_consumer, app, engine=engine, worker=worker)
-    for topic in engine.topics:
-        _add_agent(app, topic, engine)
+    app.transport = RecordRunTransport(app.conf.broker_consumer, app, flows=flows, worker=worker)
+    for topic in flows.topics:
+        _add_agent(app, topic, flows)
 
     async def revoked(_app: Any, tps: set[TP], **_: Any) -> None:
-        await engine.revoke(owned(tps, engine.topics))
+        await flows.revoke(owned(tps, flows.topics))
 
     signal: Any = app.on_partitions_revoked
     signal.connect(revoked, weak=False)
@@ -117,13 +108,13 @@ def instance_of(worker: WorkerSettings) -> str | None:
     return instance or None
 
 
-def _add_agent(app: Any, topic: str, engine: Engine) -> None:
-    """Feed every run of `topic` to the engine."""
+def _add_agent(app: Any, topic: str, flows: PartitionFlows) -> None:
+    """Feed every run of `topic` to the flows."""
 
     async def feed(stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
-            await engine.offer(message.topic, message.partition, event.value)
+            await flows.offer(message.topic, message.partition, event.value)
 
     app.agent(app.topic(topic, schema=RecordRunSchema()), name=f"feed-{topic}")(feed)
 
@@ -151,109 +142,9 @@ async def run_app(app: Any, stop: asyncio.Event) -> None:
         await app.stop()
 
 
-class KafkaSink:
-    """Produces record batches by aiokafka; satisfies `stream.worker.outlets.RecordSink`.
-
-    A batch is built whole and sent to one partition: 270,000 records/s with headers, against
-    12,000 for single sends.
-    """
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
-        self._producer: AIOKafkaProducer | None = None
-
-    async def start(self) -> None:
-        """Connect; waits for the broker, however long it is away."""
-        while self._producer is None:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._settings.bootstrap_servers,
-                acks="all",
-                max_batch_size=PRODUCER_BATCH_BYTES,
-                max_request_size=4 * self._settings.max_message_bytes,
-                request_timeout_ms=int(self._settings.request_timeout_s * 1000),
-                **_security(self._settings),
-            )
-            try:
-                await producer.start()
-            except (KafkaError, OSError) as error:
-                _log.warning("broker unavailable, waiting", error=str(error))
-                await producer.stop()
-                await asyncio.sleep(1.0)
-            except BaseException:
-                await producer.stop()  # cancelled half-way: it may hold a connection
-                raise
-            else:
-                self._producer = producer
-
-    async def stop(self) -> None:
-        """Send what is left and disconnect."""
-        if self._producer is not None:
-            await self._producer.stop()
-            self._producer = None
-
-    async def cluster_id(self) -> str:
-        """Return the id of the cluster that the broker is of, "" if it does not tell.
-
-        Raises:
-            BrokerUnavailable: no answer.
-        """
-        if self._producer is None:
-            raise BrokerUnavailable("the producer is not connected")
-        client: Any = self._producer.client
-        node = client.get_random_node()
-        if node is None:
-            raise BrokerUnavailable("no broker is known")
-        try:
-            answer = await client.send(node, MetadataRequest([]))
-        except (KafkaError, OSError) as error:
-            raise BrokerUnavailable(f"the broker does not say who it is: {error}") from error
-        return getattr(answer, "cluster_id", None) or ""
-
-    async def send(self, topic: str, partition: int, records: Sequence[OutRecord]) -> None:
-        """Produce the records in order and return once Kafka has acknowledged them all."""
-        producer: Any = self._producer
-        if producer is None:
-            raise BrokerUnavailable("the producer is not connected")
-        try:
-            futures: list[Any] = []
-            batch: Any = producer.create_batch()
-            for record in records:
-                fields = {"key": record.key, "value": record.value, "timestamp": None,
-                          "headers": list(record.headers)}  # fmt: skip
-                if batch.append(**fields) is None:
-                    futures.append(await producer.send_batch(batch, topic, partition=partition))
-                    batch = producer.create_batch()
-                    batch.append(**fields)
-            futures.append(await producer.send_batch(batch, topic, partition=partition))
-            await asyncio.gather(*futures)
-        except (KafkaError, OSError) as error:
-            raise BrokerUnavailable(f"{topic}[{partition}] did not acknowledge: {error}") from error
-
-
-def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
-    if not settings.security_protocol.endswith("SSL"):
-        return None
-    return ssl.create_default_context(cafile=settings.ssl_ca_file or None)
-
-
-def _security(settings: KafkaSettings) -> dict[str, Any]:
-    """Return aiokafka's security arguments."""
-    arguments: dict[str, Any] = {
-        "security_protocol": settings.security_protocol,
-        "ssl_context": _ssl_context(settings),
-    }
-    if settings.security_protocol.startswith("SASL"):
-        arguments |= {
-            "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": settings.sasl_password.reveal(),
-        }
-    return arguments
-
-
 def _credentials(settings: KafkaSettings) -> Any:
     """Return Faust's credentials, None for PLAINTEXT."""
-    context = _ssl_context(settings)
+    context = ssl_context(settings)
     if settings.security_protocol.startswith("SASL"):
         return faust.SASLCredentials(
             username=settings.sasl_username,

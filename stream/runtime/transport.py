@@ -5,8 +5,8 @@ aiokafka driver under it hands over runs of records at 270,000-540,000 records/s
 does three things and nothing else:
 
 - `getmany` yields one Faust message for each fetched run of a partition (value = the records);
-- `perform_seek`, which Faust calls after a rebalance, hands the assignment to the engine, whose
-  flows seek to the cursor that the store holds;
+- `perform_seek`, which Faust calls after a rebalance, hands the assignment to the flows, which
+  seek to the cursor that the store holds;
 - `to_cursor` does the same for one partition whose apply was refused.
 
 What is committed to Kafka is the applied cursor. It serves lag monitoring only: losing or repeating
@@ -30,11 +30,11 @@ from faust.types import TP, ConsumerMessage
 
 from core.logs import get_logger
 from stream.runtime.membership import MemberThread, use_group_members
-from stream.worker.ports import Steering
+from stream.worker.ports import PartitionControl
 
 if TYPE_CHECKING:
     from core.settings import WorkerSettings
-    from stream.worker.flows import Engine
+    from stream.worker.flows import PartitionFlows
 
 _log = get_logger(__name__)
 
@@ -72,7 +72,7 @@ class PlainRecords(fetcher.PartitionRecords):
 class RecordRunConsumer(driver.Consumer):
     """Faust's aiokafka consumer, yielding runs of records and seeking to the stored cursor."""
 
-    engine: Engine
+    flows: PartitionFlows
     max_fetched_records: int
     leaves: bool
 
@@ -108,20 +108,20 @@ class RecordRunConsumer(driver.Consumer):
         )  # fmt: skip
 
     async def perform_seek(self) -> None:
-        """Give the engine the partitions assigned now; each flow seeks to its stored cursor."""
+        """Give the flows the partitions assigned now; each seeks to its stored cursor."""
         generation = self.app.consumer_generation_id
         self._paused_partitions.clear()
         self._set_active_tps(self.assignment())
-        await self.engine.assign(
+        await self.flows.assign(
             {
-                (tp.topic, tp.partition): self._steering(tp, generation)
+                (tp.topic, tp.partition): self._control(tp, generation)
                 for tp in self.assignment()
-                if tp.topic in self.engine.topics
+                if tp.topic in self.flows.topics
             }
         )
 
-    def _steering(self, tp: TP, generation: int) -> Steering:
-        return Steering(
+    def _control(self, tp: TP, generation: int) -> PartitionControl:
+        return PartitionControl(
             seek=lambda offset: self.to_cursor(tp, offset, generation),
             pause=lambda: self.pause_partitions([tp]),
             resume=lambda: self.resume_partitions([tp]),
@@ -156,7 +156,7 @@ class RecordRunConsumer(driver.Consumer):
         )
 
     def _new_offset(self, tp: TP) -> int | None:
-        cursor = self.engine.cursor(tp.topic, tp.partition)
+        cursor = self.flows.cursor(tp.topic, tp.partition)
         return None if cursor is None or cursor < 0 else cursor + 1
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -175,18 +175,20 @@ class RecordRunTransport(driver.Transport):
 
     Consumer: ClassVar[Any] = RecordRunConsumer
 
-    def __init__(self, *args: Any, engine: Engine, worker: WorkerSettings, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, flows: PartitionFlows, worker: WorkerSettings, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         # The fetcher takes the class from its module; every consumer of a worker is one of ours.
         fetcher.PartitionRecords = PlainRecords
         use_group_members()
-        self._engine = engine
+        self._flows = flows
         self._worker = worker
 
     def create_consumer(self, callback: Any, **kwargs: Any) -> Any:
-        """Return the consumer, with the engine it serves."""
+        """Return the consumer, with the flows that it serves."""
         consumer = cast(Any, super()).create_consumer(callback, **kwargs)
-        consumer.engine = self._engine
+        consumer.flows = self._flows
         consumer.max_fetched_records = self._worker.max_fetched_records
         consumer.leaves = self._worker.leave_at_end
         return consumer

@@ -2,22 +2,24 @@
 
 ::
 
-    offer ──▶ waiting ──▶ prepare ──▶ score ──┐ (several at once)
-                 ▲                            ▼
-            pause / resume        letters, scored posts, apply   (in order)
+    offer ──▶ waiting ──▶ in_order ──▶ beside_others ──┐ (several at once)
+                 ▲                                     ▼
+            pause / resume                          in_order
 
 A `PartitionFlow` believes in one thing only: the cursor that the store holds. When an apply is
 refused, or the records do not continue where they should, it throws away what it holds and seeks to
-the stored cursor. It knows neither Faust nor Redis; both are passed in (`stream.worker.ports`).
+the stored cursor. It runs a chain and knows none of its steps, nor Faust, nor Redis.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from core.clock import epoch_ms
+from core.clock import Clock
 from core.errors import (
     BrokerUnavailable,
     CursorConflict,
@@ -26,12 +28,14 @@ from core.errors import (
     StoreUnavailable,
 )
 from core.logs import get_logger
+from core.metrics import Metrics
 from core.retry import pause_s
-from stream.store.increments import Applied, ApplyBatch, PartitionState
+from stream.store.increments import PartitionState
 from stream.windows.watermark import PartitionWatermark
-from stream.worker.intake import RawRecord
-from stream.worker.pipeline import Outcome
-from stream.worker.ports import FlowParts, Prepared, Stage, Steering
+from stream.worker.batch import FetchedRecord, PartitionPosition, PostBatch
+from stream.worker.batching import BatchLimits
+from stream.worker.ports import PartitionControl, Store
+from stream.worker.step import Chain
 from stream.worker.waiting import WaitingRecords
 
 _log = get_logger(__name__)
@@ -41,6 +45,29 @@ T = TypeVar("T")
 CANCEL_AGAIN_S: Final = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class FlowParts:
+    """What the flows of a worker share.
+
+    Attributes:
+        store: The state of the partitions.
+        clock: The clock of waits.
+        metrics: The metrics of this process.
+        limits: The bounds of a batch.
+        max_in_flight_batches: The batches of one flow between fetch and apply at most.
+        allowed_lateness_s: How far behind the newest event time a post is not late.
+        rng: Spreads the waits between tries.
+    """
+
+    store: Store
+    clock: Clock
+    metrics: Metrics
+    limits: BatchLimits
+    max_in_flight_batches: int
+    allowed_lateness_s: int
+    rng: random.Random
+
+
 class PartitionFlow:
     """One topic of one partition, from assignment to revocation.
 
@@ -48,22 +75,21 @@ class PartitionFlow:
     """
 
     def __init__(
-        self, topic: str, partition: int, parts: FlowParts, stage: Stage, steering: Steering
+        self, partition: int, parts: FlowParts, chain: Chain, control: PartitionControl
     ) -> None:
-        self.topic = topic
+        self.topic = chain.topic
         self.partition = partition
         self._parts = parts
-        self._stage = stage
+        self._chain = chain
         self._waiting = WaitingRecords(
-            topic, partition, parts.limits, steering, parts.clock, parts.metrics
+            chain.topic, partition, parts.limits, control, parts.clock, parts.metrics
         )
-        self._cursor = -1
+        self._position = self._placed(-1, -1)
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._ordered: asyncio.Queue[tuple[Prepared, asyncio.Task[Outcome]]] = asyncio.Queue()
+        self._ordered: asyncio.Queue[tuple[PostBatch, asyncio.Task[None]]] = asyncio.Queue()
         self._slots = asyncio.Semaphore(parts.max_in_flight_batches)
-        self._watermark = PartitionWatermark(parts.allowed_lateness_s * 1000)
         self._runner: asyncio.Task[None] | None = None
         self._draining = False
         self._stopping = False
@@ -86,8 +112,8 @@ class PartitionFlow:
                 await asyncio.wait([self._runner], timeout=CANCEL_AGAIN_S)
             self._runner = None
 
-    async def look_after(self) -> None:
-        """Called every few seconds: get a partition going again whose records do not come."""
+    async def check(self) -> None:
+        """Get a partition going again whose records do not come; called every few seconds."""
         if not self._draining:
             await self._waiting.seek_if_stalled()
 
@@ -103,8 +129,8 @@ class PartitionFlow:
 
     @property
     def cursor(self) -> int | None:
-        """Last applied offset, -1 before the first; None until the store has told it."""
-        return self._cursor if self._waiting.is_placed else None
+        """The last applied offset, -1 before the first; None until the store has told it."""
+        return self._position.cursor if self._waiting.is_placed else None
 
     @property
     def failure(self) -> BaseException | None:
@@ -131,49 +157,44 @@ class PartitionFlow:
         """Forget everything held, read the cursor and seek to it."""
         self._forget()
         state = await self._patiently(lambda: self._parts.store.partition_state(self.partition))
-        self._cursor = state.cursors[self.topic]
-        self._watermark = PartitionWatermark(
-            self._parts.allowed_lateness_s * 1000, state.watermark_ms
-        )
+        self._position = self._placed(state.cursors[self.topic], state.watermark_ms)
         self._export(state)
-        await self._waiting.seek(self._cursor + 1, cause)
+        await self._waiting.seek(self._position.cursor + 1, cause)
+
+    def _placed(self, cursor: int, watermark_ms: int) -> PartitionPosition:
+        watermark = PartitionWatermark(self._parts.allowed_lateness_s * 1000, watermark_ms)
+        return PartitionPosition(self.topic, self.partition, cursor, watermark)
 
     def _forget(self) -> None:
         while not self._ordered.empty():
-            prepared, task = self._ordered.get_nowait()
+            batch, task = self._ordered.get_nowait()
             task.cancel()
-            prepared.release()
-        self._stage.reset()
+            self._chain.release(batch)
         self._waiting.forget()
         self._in_flight = 0
         self._idle.set()
         self._slots = asyncio.Semaphore(self._parts.max_in_flight_batches)
 
-    async def offer(self, run: Sequence[RawRecord]) -> None:
-        """Take a run of consecutive records; while draining, none."""
+    async def offer(self, records: Sequence[FetchedRecord]) -> None:
+        """Take consecutive records; while draining, none."""
         if not self._draining:
-            await self._waiting.offer(run)
+            await self._waiting.offer(records)
 
     # -- batches ------------------------------------------------------------------------------
 
     async def _form(self, group: asyncio.TaskGroup) -> None:
-        """Cut batches from what waits, prepare them in order, send them to scoring."""
+        """Cut batches from what waits, prepare them in order, let each be worked on."""
         while True:
             self._heed_cancellation()
             await self._slots.acquire()
             records = await self._next_batch()
             self._in_flight += 1
             self._idle.clear()
-            prepared = await self._patiently(
-                lambda records=records: self._stage.prepare(
-                    self.partition, records, self._watermark, self._cursor
-                )
-            )
-            apply = ApplyBatch(self.topic, prepared.first - 1, prepared.last, prepared.watermark_ms)
-            task = group.create_task(_finish(prepared, apply))
-            self._ordered.put_nowait((prepared, task))
+            batch = PostBatch(self._position, records)
+            await self._chain.prepare(batch, self._patiently)
+            self._ordered.put_nowait((batch, group.create_task(self._chain.work(batch))))
 
-    async def _next_batch(self) -> list[RawRecord]:
+    async def _next_batch(self) -> list[FetchedRecord]:
         while True:
             wait_s = None if self._draining else self._waiting.wait_s(self._in_flight)
             if wait_s is not None and wait_s <= 0:
@@ -188,76 +209,26 @@ class PartitionFlow:
     async def _apply_in_order(self) -> None:
         while True:
             self._heed_cancellation()
-            prepared, task = await self._ordered.get()
-            outcome = await task
-            await self._carry_out(outcome)
-            prepared.release()
+            batch, task = await self._ordered.get()
+            await task
+            try:
+                await self._chain.conclude(batch, self._patiently)
+            except IncrementRefused as error:
+                self._parts.metrics.increments_refused.inc()
+                _log.error("a batch of ours is wrong, nothing of it was counted", reason=str(error))
+                raise
+            self._chain.release(batch)
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
             self._slots.release()
             self._waiting.changed.set()
 
-    async def _carry_out(self, outcome: Outcome) -> None:
-        """Do what a batch does: letters and scored posts first, then the apply, then progress."""
-        parts, partition = self._parts, self.partition
-        apply = outcome.apply
-        apply.expected = self._cursor
-        if outcome.dead:
-            await self._patiently(lambda: parts.outlets.send_dead(self.topic, partition, outcome))
-        if outcome.scored:
-            await self._patiently(lambda: parts.outlets.send_scored(self.topic, partition, outcome))
-        try:
-            applied = await self._patiently(lambda: parts.store.apply(partition, apply))
-        except IncrementRefused as error:
-            parts.metrics.increments_refused.inc()
-            _log.error("a batch of ours is wrong, nothing of it was counted", reason=str(error))
-            raise
-        self._cursor = apply.new
-        self._observe(outcome, applied)
-        if outcome.is_only_heartbeats:
-            return  # to the closer a partition without posts is idle
-        state = PartitionState({self.topic: self._cursor}, apply.watermark_ms, -1, {})
-        try:
-            await parts.outlets.send_progress(partition, state)
-        except BrokerUnavailable as error:
-            _log.warning("progress not sent; the next will do", error=str(error))
-
-    def _observe(self, outcome: Outcome, applied: Applied) -> None:
-        metrics, label = self._parts.metrics, str(self.partition)
-        now_ms = epoch_ms(self._parts.clock.now())
-        metrics.cursor.labels(topic=self.topic, partition=label).set(self._cursor)
-        if outcome.apply.watermark_ms >= 0:
-            metrics.watermark_seconds.labels(partition=label).set(outcome.apply.watermark_ms / 1000)
-        if outcome.counted:
-            metrics.posts_applied.labels(partition=label).inc(outcome.counted)
-        if outcome.scored:
-            metrics.scored_posts_out.inc(len(outcome.scored))
-        if applied.aside:
-            metrics.state_set_aside.labels(partition=label).inc(len(applied.aside))
-            _log.error(
-                "stored values could not be read and were set aside",
-                partition=self.partition,
-                quarantined=applied.aside,
-                repair=f"groundswell windows repair --partition {self.partition}",
-            )
-        metrics.quarantine_expired.inc(applied.expired)
-        metrics.posts_unrated.inc(outcome.unrated)
-        for letter in outcome.dead:
-            metrics.dead_posts.labels(reason=letter.reason, stage="worker").inc()
-        for repair, count in outcome.repairs.items():
-            metrics.posts_repaired.labels(repair=repair).inc(count)
-        for kind, count in outcome.kinds.items():
-            metrics.events_applied.labels(kind=kind).inc(count)
-        for ingested_ms in outcome.ingested_ms:
-            metrics.count_latency_seconds.observe(max(0.0, (now_ms - ingested_ms) / 1000))
-        # One that overtook its post counts too: from here on nothing of the post can be in a pane.
-        for ingested_ms in outcome.deleted_ms:
-            metrics.removal_latency_seconds.observe(max(0.0, (now_ms - ingested_ms) / 1000))
-
     def _export(self, state: PartitionState) -> None:
         label = str(self.partition)
-        self._parts.metrics.cursor.labels(topic=self.topic, partition=label).set(self._cursor)
+        self._parts.metrics.cursor.labels(topic=self.topic, partition=label).set(
+            self._position.cursor
+        )
         # A counter that appears with its first event hides that event from `rate`.
         self._parts.metrics.posts_refused.labels(partition=label)
         self._parts.metrics.offset_gap_posts.labels(partition=label)
@@ -299,11 +270,5 @@ class PartitionFlow:
                         error=str(error),
                         tries=tries + 1,
                     )
-                await self._parts.clock.sleep(pause_s(tries, self._parts.chance))
+                await self._parts.clock.sleep(pause_s(tries, self._parts.rng))
                 tries += 1
-
-
-async def _finish(prepared: Prepared, apply: ApplyBatch) -> Outcome:
-    # Called here and not by who makes the task: one cancelled before its first step never gets
-    # here, and would leave a coroutine that nobody awaits.
-    return await prepared.finish(apply)

@@ -1,19 +1,20 @@
 """The flows of one worker: made on assignment, ended on revocation, drained on shutdown.
 
-It knows topics and partitions, not Faust: `stream.runtime.app` calls it.
+They know topics and partitions, not Faust: `stream.runtime.app` calls them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from core.errors import FatalError
 from core.logs import get_logger
-from stream.worker.flow import PartitionFlow
-from stream.worker.intake import RawRecord
-from stream.worker.ports import FlowParts, Stage, Steering
+from stream.worker.batch import FetchedRecord
+from stream.worker.flow import FlowParts, PartitionFlow
+from stream.worker.ports import PartitionControl
+from stream.worker.step import Chain
 
 _log = get_logger(__name__)
 
@@ -21,38 +22,38 @@ FlowKey = tuple[str, int]
 """(topic, partition)"""
 
 
-class Engine:
-    """Owns a `PartitionFlow` for each assigned partition of each topic it has a stage for.
+class PartitionFlows:
+    """Owns a `PartitionFlow` for each assigned partition of each topic that it has a chain for.
 
     Not thread-safe: one event loop.
     """
 
-    def __init__(self, parts: FlowParts, stages: Mapping[str, Callable[[], Stage]]) -> None:
+    def __init__(self, parts: FlowParts, chains: Iterable[Chain]) -> None:
         self._parts = parts
-        self._stages = stages
+        self._chains = {chain.topic: chain for chain in chains}
         self._flows: dict[FlowKey, PartitionFlow] = {}
         self._draining = False
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics that the engine has a stage for."""
-        return tuple(self._stages)
+        """The topics that there is a chain for."""
+        return tuple(self._chains)
 
     @property
     def assigned(self) -> tuple[FlowKey, ...]:
         """What is assigned now."""
         return tuple(self._flows)
 
-    async def assign(self, steering: Mapping[FlowKey, Steering]) -> None:
+    async def assign(self, controls: Mapping[FlowKey, PartitionControl]) -> None:
         """Own exactly these partitions; those owned before start again from the stored cursor."""
         await self.revoke(tuple(self._flows))
         if self._draining:
             return
-        for (topic, partition), steer in steering.items():
-            flow = PartitionFlow(topic, partition, self._parts, self._stages[topic](), steer)
+        for (topic, partition), control in controls.items():
+            flow = PartitionFlow(partition, self._parts, self._chains[topic], control)
             self._flows[topic, partition] = flow
             await flow.start()
-        _log.info("partitions assigned", partitions=sorted(steering))
+        _log.info("partitions assigned", partitions=sorted(controls))
 
     async def revoke(self, keys: Iterable[FlowKey]) -> None:
         """End the flows of these partitions; their next owner goes on from the stored cursor."""
@@ -60,34 +61,34 @@ class Engine:
         if ending:
             await asyncio.gather(*(flow.stop() for flow in ending))
 
-    async def offer(self, topic: str, partition: int, run: Sequence[RawRecord]) -> None:
-        """Hand a run of records to its flow; without one it was revoked and another reads it.
+    async def offer(self, topic: str, partition: int, records: Sequence[FetchedRecord]) -> None:
+        """Hand consecutive records to their flow; without one another worker reads them.
 
         Raises:
-            FatalError: a flow ended by itself; the worker must stop, not go on without it.
+            FatalError: A flow ended by itself; the worker must stop, not go on without it.
         """
-        self.check()
+        self.raise_if_failed()
         flow = self._flows.get((topic, partition))
         if flow is not None:
-            await flow.offer(run)
+            await flow.offer(records)
 
     def cursor(self, topic: str, partition: int) -> int | None:
-        """Return the last applied offset of an assigned partition, None if not known."""
+        """Return the last applied offset of an assigned partition, None if it is not known."""
         flow = self._flows.get((topic, partition))
         return None if flow is None else flow.cursor
 
-    def check(self) -> None:
+    def raise_if_failed(self) -> None:
         """Raise `FatalError` if a flow ended by itself."""
         for key, flow in self._flows.items():
             if flow.failure is not None:
                 why = "; ".join(_reasons(flow.failure))
                 raise FatalError(f"flow of {key[0]}[{key[1]}] ended: {why}") from flow.failure
 
-    async def look_after(self) -> None:
-        """Called every few seconds: raise `FatalError` if a flow ended, wake one that stalled."""
-        self.check()
+    async def check(self) -> None:
+        """Raise `FatalError` if a flow ended, wake one that stalled; called every few seconds."""
+        self.raise_if_failed()
         for flow in list(self._flows.values()):
-            await flow.look_after()
+            await flow.check()
 
     async def drain(self, timeout_s: float) -> bool:
         """Finish what is in flight, then end every flow; tell whether all finished in time."""

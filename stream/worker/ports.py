@@ -1,19 +1,12 @@
-"""What a flow needs of others, and what the flows of a worker share."""
+"""What the worker needs of others: of the store, and of whoever fetches."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.clock import Clock
-from core.metrics import Metrics
 from stream.store.increments import Applied, ApplyBatch, PartitionState
-from stream.windows.watermark import PartitionWatermark
-from stream.worker.batching import BatchLimits
-from stream.worker.intake import RawRecord
-from stream.worker.pipeline import Outcome
 
 
 class Store(Protocol):
@@ -38,77 +31,8 @@ class Store(Protocol):
         ...
 
 
-class Outlets(Protocol):
-    """Where results go. Every call returns once acknowledged."""
-
-    async def send_scored(self, topic: str, partition: int, outcome: Outcome) -> None:
-        """Produce the scored posts of a batch."""
-        ...
-
-    async def send_dead(self, topic: str, partition: int, outcome: Outcome) -> None:
-        """Produce the dead letters of a batch."""
-        ...
-
-    async def send_progress(self, partition: int, state: PartitionState) -> None:
-        """Tell the closer how far the partition has come; may be lost without harm."""
-        ...
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A batch whose scores are on their way.
-
-    Attributes:
-        first, last: offsets of its records.
-        watermark_ms: of the partition after it; -1 if there is none.
-        finish: awaits the scores and returns what the batch does.
-        release: forgets what was pending because of it.
-    """
-
-    first: int
-    last: int
-    watermark_ms: int
-    finish: Callable[[ApplyBatch], Awaitable[Outcome]]
-    release: Callable[[], None]
-
-
-class Stage(Protocol):
-    """Turns records into a `Prepared` batch; one for `posts`, one for `post-events`."""
-
-    def reset(self) -> None:
-        """Forget what is in flight: the flow starts again from the cursor."""
-        ...
-
-    async def prepare(
-        self,
-        partition: int,
-        records: Sequence[RawRecord],
-        watermark: PartitionWatermark,
-        applied: int,
-    ) -> Prepared:
-        """Decode, look up, match; called in order, one batch at a time.
-
-        `applied` is the cursor that the flow knows to be stored, or was.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class FlowParts:
-    """What the flows of a worker share."""
-
-    store: Store
-    outlets: Outlets
-    clock: Clock
-    metrics: Metrics
-    limits: BatchLimits
-    max_in_flight_batches: int
-    allowed_lateness_s: int
-    chance: random.Random
-
-
-@dataclass(frozen=True, slots=True)
-class Steering:
+class PartitionControl:
     """How a flow moves its partition; given by the transport."""
 
     seek: Callable[[int], Awaitable[None]]

@@ -16,9 +16,9 @@ from typing import Final
 from core.clock import Clock
 from core.logs import get_logger
 from core.metrics import Metrics
+from stream.worker.batch import FetchedRecord
 from stream.worker.batching import BatchLimits
-from stream.worker.intake import RawRecord
-from stream.worker.ports import Steering
+from stream.worker.ports import PartitionControl
 
 _log = get_logger(__name__)
 
@@ -44,17 +44,17 @@ class WaitingRecords:
         topic: str,
         partition: int,
         limits: BatchLimits,
-        steering: Steering,
+        control: PartitionControl,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._topic = topic
         self._partition = partition
         self._limits = limits
-        self._steering = steering
+        self._control = control
         self._clock = clock
         self._metrics = metrics
-        self._records: deque[RawRecord] = deque()
+        self._records: deque[FetchedRecord] = deque()
         self._sizes: deque[int] = deque()
         self._bytes = 0
         self._oldest_at = 0.0
@@ -83,9 +83,9 @@ class WaitingRecords:
         self._next = offset
         self._sought_at = self._clock.monotonic()
         self._metrics.seeks.labels(cause=cause).inc()
-        await self._steering.seek(offset)
+        await self._control.seek(offset)
 
-    async def offer(self, run: Sequence[RawRecord]) -> None:
+    async def offer(self, run: Sequence[FetchedRecord]) -> None:
         """Take a run of consecutive records; those applied already are passed over."""
         if not run or self._next is None:
             return
@@ -119,7 +119,7 @@ class WaitingRecords:
         """
         if self._next is None or self._records or self._paused:
             return
-        end = self._steering.end()
+        end = self._control.end()
         quiet_s = self._clock.monotonic() - max(self._sought_at, self._taken_at)
         if end is not None and end > self._next and quiet_s > STALLED_AFTER_S:
             _log.warning(
@@ -137,7 +137,7 @@ class WaitingRecords:
         if expected is None:
             return False
         now = self._clock.monotonic()
-        earliest = await self._steering.earliest()
+        earliest = await self._control.earliest()
         if self._next != expected:
             return False  # sought meanwhile
         if earliest > expected:
@@ -167,7 +167,7 @@ class WaitingRecords:
         age_s = self._clock.monotonic() - self._oldest_at
         return self._limits.wait_s(len(self._records), self._bytes, age_s, in_flight)
 
-    def cut(self) -> list[RawRecord]:
+    def cut(self) -> list[FetchedRecord]:
         """Take one batch from the front; there must be a record."""
         count = self._limits.take(list(islice(self._sizes, self._limits.max_posts)))
         batch = [self._records.popleft() for _ in range(count)]
@@ -183,7 +183,7 @@ class WaitingRecords:
         )
         if full and not self._paused:
             self._paused = True
-            self._steering.pause()
+            self._control.pause()
 
     def _resume_if_low(self) -> None:
         low = (
@@ -192,4 +192,4 @@ class WaitingRecords:
         )
         if low and self._paused:
             self._paused = False
-            self._steering.resume()
+            self._control.resume()

@@ -7,30 +7,32 @@ from datetime import timedelta
 
 import pytest
 
-from core.clock import ManualClock, SystemClock, epoch_ms
+from core.clock import ManualClock, epoch_ms
 from core.codec import encode, progress_decoder
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
 from services.closer.closing import Closer
 from stream import heartbeat
-from stream.queries.matcher import Matcher
 from stream.store.ids import lookup
 from stream.store.increments import Horizons, PartitionState
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS, PROGRESS, SCORED_POSTS
 from stream.windows.layout import named
 from stream.windows.watermark import PartitionWatermark
-from stream.worker.batching import BatchLimits, PostBudget
-from stream.worker.flows import Engine
-from stream.worker.intake import AcceptedPosts
-from stream.worker.outlets import KafkaOutlets
-from stream.worker.pipeline import Pipeline
-from stream.worker.ports import FlowParts
-from stream.worker.scoring import PatientScorer
-from stream.worker.stages import PostsStage, StageParts
+from stream.worker.batch import PartitionPosition, PostBatch
+from stream.worker.steps.decode_posts import DECODED, EVENT_MS, INGESTED_MS
+from stream.worker.steps.place_in_time import PlaceInTime
 from testkit.builders import NOON, make_post
-from testkit.scorers.fake import FakeScorer
-from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed
+from testkit.stream import (
+    ListSink,
+    MemoryPartition,
+    MemoryRecord,
+    count_plainly,
+    decode_scored,
+    feed,
+    make_flows,
+    make_tools,
+)
 
 _partitions = itertools.count(7000)
 """Far from those of other tests: the store is shared."""
@@ -50,28 +52,11 @@ def beat(number, partition, at):
     )
 
 
-def make_engine(store, sink):
-    clock, metrics = SystemClock(), Metrics()
-    parts = FlowParts(
-        store=store,
-        outlets=KafkaOutlets(sink, clock),
-        clock=clock,
-        metrics=metrics,
-        limits=BatchLimits.of(WorkerSettings(max_batch_posts=8, max_batch_age_ms=5)),
-        max_in_flight_batches=4,
-        allowed_lateness_s=30,
-        chance=random.Random(1),
-    )
-    stage_parts = StageParts(
-        pipeline=Pipeline(WindowSettings()),
-        store=store,
-        scorer=PatientScorer(FakeScorer(), clock, metrics),
-        budget=PostBudget(100),
-        matcher=lambda: Matcher([]),
-        max_message_bytes=10_000,
-        clock=ManualClock(NOON + 50 * YEARS),  # some heartbeats here come from years ahead
-    )
-    return Engine(parts, {POSTS: lambda: PostsStage(stage_parts)})
+def flows_on(store, sink):
+    worker = WorkerSettings(max_batch_posts=8, max_batch_age_ms=5)
+    clock = ManualClock(NOON + 50 * YEARS)  # some heartbeats here come from years ahead
+    tools = make_tools(store, sink, worker=worker, clock=clock)
+    return make_flows(tools, random.Random(1), worker)
 
 
 @pytest.fixture
@@ -84,11 +69,11 @@ async def store(redis_server):
 
 
 async def apply_all(store, posts, number):
-    """Bring the posts through an engine and return what it produced."""
+    """Bring the posts through flows and return what it produced."""
     sink = ListSink()
-    engine = make_engine(store, sink)
+    flows = flows_on(store, sink)
     topics = {(POSTS, number): MemoryPartition([encode(post) for post in posts])}
-    feeding = asyncio.create_task(feed(engine, topics, random.Random(3)))
+    feeding = asyncio.create_task(feed(flows, topics, random.Random(3)))
     try:
         async with asyncio.timeout(60):
             while (await store.partition_state(number)).cursors[POSTS] < len(posts) - 1:
@@ -99,7 +84,7 @@ async def apply_all(store, posts, number):
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
         # Progress is told after the apply that ended the wait.
-        has_ended = await engine.drain(60)
+        has_ended = await flows.drain(60)
     assert has_ended
     return sink
 
@@ -190,16 +175,18 @@ def test_the_closer_does_not_wait_for_a_partition_that_only_beats(beats, is_idle
 
 def test_placing_depends_on_what_came_before_only() -> None:
     def placed(cuts: list[int]) -> list[int]:
-        watermark, found = PartitionWatermark(30_000), []
+        position = PartitionPosition(POSTS, 0, -1, PartitionWatermark(30_000))
+        found = []
         for first, last in itertools.pairwise(cuts):
-            run = AcceptedPosts()
-            for i in range(first, last):
-                is_beat = i % 4 == 3
-                run.posts.append(beat(i, 0, NOON) if is_beat else make_post(i))
-                run.event_ms.append(10**12 if is_beat else 10**9 + i * 1000)
-                run.ingested_ms.append(run.event_ms[-1])
-            heartbeat.advance(run, watermark)
-            found += run.event_ms
+            batch = PostBatch(position, [MemoryRecord(first, b"")])
+            posts = [beat(i, 0, NOON) if i % 4 == 3 else make_post(i) for i in range(first, last)]
+            batch[DECODED] = posts
+            batch[EVENT_MS] = [
+                10**12 if i % 4 == 3 else 10**9 + i * 1000 for i in range(first, last)
+            ]
+            batch[INGESTED_MS] = list(batch[EVENT_MS])
+            PlaceInTime(60).run(batch)
+            found += batch[EVENT_MS]
         return found
 
     whole = placed([0, 24])

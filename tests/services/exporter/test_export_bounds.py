@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from core.clock import SystemClock
 from core.codec import encode
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
@@ -23,17 +22,10 @@ from stream.topics import POSTS
 from stream.windows.layout import INDEX, MAX_STRATA, WIDTH
 from stream.windows.records import PaneSum
 from stream.windows.summary import MIN_PARTICIPATION_POSTS
-from stream.worker.batching import BatchLimits, PostBudget
-from stream.worker.flows import Engine
-from stream.worker.outlets import KafkaOutlets
-from stream.worker.pipeline import Pipeline
-from stream.worker.ports import FlowParts
-from stream.worker.scoring import PatientScorer
-from stream.worker.stages import PostsStage, StageParts
+from stream.worker.flows import PartitionFlows
 from testkit import local as testing
 from testkit.builders import make_post
-from testkit.scorers.fake import FakeScorer
-from testkit.stream import ListSink, MemoryPartition, feed
+from testkit.stream import ListSink, MemoryPartition, feed, make_flows, make_tools
 
 MAX_QUERIES = 50
 AUTHORS = 10_000
@@ -83,29 +75,14 @@ def test_the_mix_adds_up_to_the_posts_in_every_dimension() -> None:
     assert found["source"]["other"] > 0  # what the cap folded
 
 
-def make_engine(store: RedisStore, metrics: Metrics) -> Engine:
-    clock, worker = SystemClock(), WorkerSettings(max_batch_posts=256, max_batch_age_ms=5)
-    queries = [Query(f"q{n}", parse(f"word{n}")) for n in range(QUERIES)]
-    matcher = Matcher(queries)
-    parts = FlowParts(
-        store=store,
-        outlets=KafkaOutlets(ListSink(), clock),
-        clock=clock,
-        metrics=metrics,
-        limits=BatchLimits.of(worker),
-        max_in_flight_batches=4,
-        allowed_lateness_s=0,
-        chance=random.Random(1),
-    )
-    stage_parts = StageParts(
-        pipeline=Pipeline(WindowSettings()),
-        store=store,
-        scorer=PatientScorer(FakeScorer(), clock, metrics),
-        budget=PostBudget(2_000),
-        matcher=lambda: matcher,
-        max_message_bytes=10_000,
-    )
-    return Engine(parts, {POSTS: lambda: PostsStage(stage_parts)})
+def flows_on(store: RedisStore, metrics: Metrics) -> PartitionFlows:
+    worker = WorkerSettings(max_batch_posts=256, max_batch_age_ms=5)
+    matcher = Matcher([Query(f"q{n}", parse(f"word{n}")) for n in range(QUERIES)])
+    tools = make_tools(
+        store, ListSink(), worker=worker, windows=WindowSettings(allowed_lateness_s=0),
+        matcher=matcher, metrics=metrics,
+    )  # fmt: skip
+    return make_flows(tools, random.Random(1), worker)
 
 
 def hostile_values(count: int) -> list[bytes]:
@@ -139,9 +116,9 @@ async def test_labels_stay_bounded_under_ten_thousand_authors_and_a_thousand_que
         RedisSettings(url=own_redis.url), Horizons.of(WindowSettings(), WorkerSettings())
     )
     worker, values = Metrics(role="worker"), hostile_values(AUTHORS)
-    engine = make_engine(store, worker)
+    flows = flows_on(store, worker)
     feeding = asyncio.create_task(
-        feed(engine, {(POSTS, 0): MemoryPartition(values)}, random.Random(2))
+        feed(flows, {(POSTS, 0): MemoryPartition(values)}, random.Random(2))
     )
     try:
         async with asyncio.timeout(120):
@@ -152,7 +129,7 @@ async def test_labels_stay_bounded_under_ten_thousand_authors_and_a_thousand_que
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-        await engine.drain(10)
+        await flows.drain(10)
     await store.close_through([0], max(await store.pane_starts([0])) + 60)
     exporter = Metrics(role="exporter")
     Exporter(exporter, MAX_QUERIES).export(await snapshot(store, pane_s=60, last=1))

@@ -9,9 +9,9 @@ from core.schemas import PostEvent, ScoredPost
 from services.kafka_client.messages import Record
 from services.repair.history import History
 from services.repair.rebuild import NotRecoverable, batch_for
+from stream.store.ids import id_hash
 from stream.store.quarantine import read_entry
 from stream.topics import POST_EVENTS, POSTS, SOURCE_OFFSET_HEADER, SOURCE_TOPIC_HEADER
-from stream.worker.intake import id_hash
 from testkit.builders import NOON
 
 HORIZON_S = 21_600

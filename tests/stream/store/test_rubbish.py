@@ -14,11 +14,10 @@ from core.errors import IncrementRefused, StateUnreadable
 from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
 from stream.store import keys, pane_reader
+from stream.store.ids import id_hash, kept_shard
 from stream.store.increments import ApplyBatch, PartitionState
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
-from stream.worker.intake import id_hash
-from stream.worker.pipeline import kept_shard
 from tests.stream.store.worlds import HORIZONS, HOUR, PANE_S, START_S, World, Worlds
 
 pytestmark = pytest.mark.integration

@@ -19,6 +19,7 @@ from core.settings import Settings
 from services.kafka_client.messages import Record
 from services.repair.history import contributions
 from services.repair.run import Repair, Repaired, Wanted
+from stream.store.ids import decimal, id_hash, kept_shard, lookup
 from stream.store.increments import DELETED, ApplyBatch, CountedPost, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import (
@@ -29,8 +30,6 @@ from stream.topics import (
     SOURCE_TOPIC_HEADER,
 )
 from stream.windows.layout import named
-from stream.worker.intake import id_hash
-from stream.worker.pipeline import decimal, kept_shard, lookup
 from testkit.stream import count_plainly
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The engine over an in-memory topic and the real store: the promise, without a broker."""
+"""The flows over an in-memory topic and the real store: the promise, without a broker."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import testkit.stream
 from core import reasons
-from core.clock import SystemClock
 from core.codec import dead_post_decoder, encode, progress_decoder
 from core.errors import CursorConflict, FatalError, ScorerRefused, StoreUnavailable
 from core.heads import HEADS
@@ -27,18 +27,10 @@ from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, PROGRESS, SCORED_POSTS
 from stream.windows.layout import named
-from stream.worker.adaptive_limit import AdaptiveLimit
-from stream.worker.batching import BatchLimits, PostBudget
-from stream.worker.flows import Engine
-from stream.worker.outlets import KafkaOutlets
-from stream.worker.pipeline import Pipeline
-from stream.worker.ports import FlowParts
-from stream.worker.scoring import PatientScorer
-from stream.worker.stages import EventsStage, PostsStage, StageParts
 from testkit.builders import NOON, make_event, make_post
 from testkit.scorers.fake import FakeScorer
 from testkit.scorers.nonsense import spoil_rows
-from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed
+from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed, make_tools
 
 MATCHER = Matcher(
     [Query("late", parse("late OR delayed")), Query("trains", parse("trains NOT bus"))]
@@ -50,12 +42,12 @@ _partitions = itertools.count(1000)
 class HashScorer:
     """Scores that depend on the text alone; takes a random while; refuses what it is told to."""
 
-    def __init__(self, chance: random.Random, poison: str = "") -> None:
-        self._chance = chance
+    def __init__(self, rng: random.Random, poison: str = "") -> None:
+        self._rng = rng
         self._poison = poison
 
     async def score_batch(self, texts, langs):
-        await asyncio.sleep(self._chance.random() * 0.003)
+        await asyncio.sleep(self._rng.random() * 0.003)
         if self._poison and any(self._poison in text for text in texts):
             raise ScorerRefused("poison")
         seeds = np.array([sum(text.encode()) % 997 for text in texts], dtype=np.float64)
@@ -76,14 +68,14 @@ class HashScorer:
 class FlakyStore:
     """The real store, unavailable now and then, sometimes only after it has applied."""
 
-    def __init__(self, store: RedisStore, chance: random.Random, share: float) -> None:
+    def __init__(self, store: RedisStore, rng: random.Random, share: float) -> None:
         self._store = store
-        self._chance = chance
+        self._rng = rng
         self._share = share
         self.faults = 0
 
     def _maybe_fail(self) -> None:
-        if self._chance.random() < self._share:
+        if self._rng.random() < self._share:
             self.faults += 1
             raise StoreUnavailable("asked to fail")
 
@@ -102,34 +94,18 @@ class FlakyStore:
         return applied
 
 
-def make_engine(store, sink, chance, worker=None, poison="", metrics=None, scorer=None):
-    """Return an engine on `store` with everything else in memory."""
+def make_flows(store, sink, rng, worker=None, poison="", metrics=None, scorer=None):
+    """Return flows on `store` with everything else in memory."""
     worker = worker or WorkerSettings(max_batch_posts=16, max_batch_age_ms=5)
-    metrics = metrics or Metrics()
-    clock = SystemClock()
-    limit = AdaptiveLimit(worker, clock, metrics)
-    parts = FlowParts(
-        store=store,
-        outlets=KafkaOutlets(sink, clock),
-        clock=clock,
+    tools = make_tools(
+        store,
+        sink,
+        worker=worker,
+        scorer=scorer or HashScorer(rng, poison),
+        matcher=MATCHER,
         metrics=metrics,
-        limits=BatchLimits.of(worker, limit.batch_posts),
-        max_in_flight_batches=worker.max_in_flight_batches,
-        allowed_lateness_s=30,
-        chance=chance,
     )
-    stage_parts = StageParts(
-        pipeline=Pipeline(WindowSettings()),
-        store=store,
-        scorer=PatientScorer(scorer or HashScorer(chance, poison), clock, metrics, limit=limit),
-        budget=PostBudget(worker.max_in_flight_posts, limit.in_flight_posts),
-        matcher=lambda: MATCHER,
-        max_message_bytes=worker.max_message_bytes,
-    )
-    return Engine(
-        parts,
-        {POSTS: lambda: PostsStage(stage_parts), POST_EVENTS: lambda: EventsStage(stage_parts)},
-    )
+    return testkit.stream.make_flows(tools, rng, worker)
 
 
 @pytest.fixture
@@ -149,9 +125,9 @@ class AllAtOnce(random.Random):
         return b
 
 
-async def run_until_applied(engine, store, topics, chance):
+async def run_until_applied(flows, store, topics, rng):
     """Feed until the stored cursors have reached the end of every partition."""
-    feeding = asyncio.create_task(feed(engine, topics, chance))
+    feeding = asyncio.create_task(feed(flows, topics, rng))
     try:
         async with asyncio.timeout(60):
             while True:
@@ -168,7 +144,7 @@ async def run_until_applied(engine, store, topics, chance):
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
         # What follows the last apply, progress among it, is asked for too.
-        has_ended = await engine.drain(60)
+        has_ended = await flows.drain(60)
     assert has_ended
 
 
@@ -182,24 +158,24 @@ async def read_windows(store, number):
     return windows
 
 
-def _texts(chance, count):
+def _texts(rng, count):
     words = ["trains", "late", "delayed", "bus", "great", "awful", "city", "strike"]
-    return [" ".join(chance.choices(words, k=5)) for _ in range(count)]
+    return [" ".join(rng.choices(words, k=5)) for _ in range(count)]
 
 
 async def test_windows_equal_the_plain_program_and_each_post_is_counted_once(store):
-    chance = random.Random(7)
+    rng = random.Random(7)
     number, sink, metrics = next(_partitions), ListSink(), Metrics()
     posts = [
-        make_post(i * 3, text=text, lang=chance.choice(["en", "en", "de"]))
-        for i, text in enumerate(_texts(chance, 300))
+        make_post(i * 3, text=text, lang=rng.choice(["en", "en", "de"]))
+        for i, text in enumerate(_texts(rng, 300))
     ]
     values = [encode(post) for post in posts]
     values.insert(50, b"{broken")
     values.insert(99, values[10])  # a copy
     partition = MemoryPartition(values)
-    engine = make_engine(store, sink, chance, metrics=metrics)
-    await run_until_applied(engine, store, {(POSTS, number): partition}, chance)
+    flows = make_flows(store, sink, rng, metrics=metrics)
+    await run_until_applied(flows, store, {(POSTS, number): partition}, rng)
 
     expected = count_plainly(decode_scored(sink.values(SCORED_POSTS)))
     expected = {k: {n: v for n, v in c.items() if v} for k, c in expected.items()}
@@ -231,11 +207,11 @@ def test_any_order_batch_size_and_faults_give_the_same_windows(
         store = RedisStore(
             RedisSettings(url=redis_server.url), Horizons.of(WindowSettings(), WorkerSettings())
         )
-        chance = random.Random(seed)
+        rng = random.Random(seed)
         texts = _texts(random.Random(1), 120)
         plain = [encode(make_post(i * 2, text=text)) for i, text in enumerate(texts)]
         # shuffled within the allowed lateness: 30 s are fifteen posts
-        order = sorted(range(len(plain)), key=lambda i: i + chance.random() * 15)
+        order = sorted(range(len(plain)), key=lambda i: i + rng.random() * 15)
         shuffled = [plain[i] for i in order]
         windows = []
         for values, size, share in ((plain, 7, 0.0), (shuffled, batch, fault_share)):
@@ -246,12 +222,10 @@ def test_any_order_batch_size_and_faults_give_the_same_windows(
                 max_in_flight_batches=in_flight,
                 max_in_flight_posts=200,
             )
-            flaky = FlakyStore(store, chance, share)
+            flaky = FlakyStore(store, rng, share)
             sink = ListSink(failures_left=2 if share else 0)
-            engine = make_engine(flaky, sink, chance, worker)
-            await run_until_applied(
-                engine, store, {(POSTS, number): MemoryPartition(values)}, chance
-            )
+            flows = make_flows(flaky, sink, rng, worker)
+            await run_until_applied(flows, store, {(POSTS, number): MemoryPartition(values)}, rng)
             windows.append(await read_windows(store, number))
         await store.close()
         assert windows[0] == windows[1]
@@ -261,16 +235,16 @@ def test_any_order_batch_size_and_faults_give_the_same_windows(
 
 
 async def test_a_writer_whose_records_another_has_counted_calls_none_of_them_a_copy(store):
-    chance = random.Random(5)
+    rng = random.Random(5)
     number, metrics, sink = next(_partitions), Metrics(), ListSink()
     values = [encode(make_post(i)) for i in range(40)]
-    slept = make_engine(store, sink, chance, metrics=metrics)
+    slept = make_flows(store, sink, rng, metrics=metrics)
     unread = MemoryPartition(values)
-    await slept.assign({(POSTS, number): unread.steering()})
+    await slept.assign({(POSTS, number): unread.control()})
     while slept.cursor(POSTS, number) is None:  # noqa: ASYNC110 it tells nobody
         await asyncio.sleep(0.001)
-    awake = make_engine(store, ListSink(), chance)
-    await run_until_applied(awake, store, {(POSTS, number): MemoryPartition(values)}, chance)
+    awake = make_flows(store, ListSink(), rng)
+    await run_until_applied(awake, store, {(POSTS, number): MemoryPartition(values)}, rng)
 
     await slept.offer(POSTS, number, unread.fetch(40))
     while not _refused(metrics, number):  # noqa: ASYNC110 nor does this
@@ -297,12 +271,12 @@ class Meddled(FlakyStore):
 
 
 async def test_a_refused_apply_goes_back_to_the_stored_cursor_and_counts_nothing_twice(store):
-    chance = random.Random(3)
+    rng = random.Random(3)
     number, metrics = next(_partitions), Metrics()
     partition = MemoryPartition([encode(make_post(i)) for i in range(200)])
-    meddled = Meddled(store, chance, 0.0)
-    engine = make_engine(meddled, ListSink(), chance, metrics=metrics)
-    await run_until_applied(engine, store, {(POSTS, number): partition}, chance)
+    meddled = Meddled(store, rng, 0.0)
+    flows = make_flows(meddled, ListSink(), rng, metrics=metrics)
+    await run_until_applied(flows, store, {(POSTS, number): partition}, rng)
     assert _refused(metrics, number) == meddled.faults == 2
     assert len(partition.seeks) >= 3
     assert (await store.partition_state(number)).totals["counted"] == 200
@@ -310,7 +284,7 @@ async def test_a_refused_apply_goes_back_to_the_stored_cursor_and_counts_nothing
 
 @pytest.mark.parametrize("instead", ["refused", "applied", "unavailable"])
 async def test_a_flow_whose_apply_ends_in_the_moment_it_is_stopped_ends_too(store, instead):
-    chance = random.Random(9)
+    rng = random.Random(9)
     number = next(_partitions)
     applying = asyncio.Event()
 
@@ -326,19 +300,19 @@ async def test_a_flow_whose_apply_ends_in_the_moment_it_is_stopped_ends_too(stor
                     raise CursorConflict(partition, batch.topic, batch.expected, 7) from None
                 raise StoreUnavailable("asked to fail") from None
 
-    engine = make_engine(SwallowsCancellation(store, chance, 0.0), ListSink(), chance)
+    flows = make_flows(SwallowsCancellation(store, rng, 0.0), ListSink(), rng)
     partition = MemoryPartition([encode(make_post(i)) for i in range(3)])
-    feeding = asyncio.create_task(feed(engine, {(POSTS, number): partition}, chance))
+    feeding = asyncio.create_task(feed(flows, {(POSTS, number): partition}, rng))
     async with asyncio.timeout(60):
         await applying.wait()
         feeding.cancel()
-        await engine.revoke([(POSTS, number)])
+        await flows.revoke([(POSTS, number)])
     await asyncio.gather(feeding, return_exceptions=True)
-    assert engine.assigned == ()
+    assert flows.assigned == ()
 
 
 async def test_a_look_up_that_ends_in_the_moment_of_a_refusal_starts_no_batch(store):
-    chance = random.Random(9)
+    rng = random.Random(9)
     number, metrics = next(_partitions), Metrics()
     looking = asyncio.Event()
 
@@ -358,22 +332,22 @@ async def test_a_look_up_that_ends_in_the_moment_of_a_refusal_starts_no_batch(st
                 raise CursorConflict(partition, batch.topic, batch.expected, 7)
             return await self._store.apply(partition, batch)
 
-    engine = make_engine(
-        RefusedWhileLooking(store, chance, 0.0),
+    flows = make_flows(
+        RefusedWhileLooking(store, rng, 0.0),
         ListSink(),
-        chance,
+        rng,
         WorkerSettings(max_batch_posts=4, max_batch_age_ms=5),
         metrics=metrics,
     )
     partition = MemoryPartition([encode(make_post(i)) for i in range(40)])
-    await run_until_applied(engine, store, {(POSTS, number): partition}, chance)
+    await run_until_applied(flows, store, {(POSTS, number): partition}, rng)
     assert looking.is_set()
     assert _refused(metrics, number) == 1
     assert (await store.partition_state(number)).totals["counted"] == 40
 
 
 async def test_a_copy_looked_up_while_its_original_is_applied_is_no_post(store):
-    chance = random.Random(9)
+    rng = random.Random(9)
     number, sink = next(_partitions), ListSink()
     looked = asyncio.Event()
 
@@ -394,60 +368,60 @@ async def test_a_copy_looked_up_while_its_original_is_applied_is_no_post(store):
             return await self._store.apply(partition, batch)
 
     worker = WorkerSettings(max_batch_posts=4, max_batch_age_ms=5)
-    engine = make_engine(AnswersLate(store, chance, 0.0), sink, chance, worker)
+    flows = make_flows(AnswersLate(store, rng, 0.0), sink, rng, worker)
     values = [encode(make_post(i)) for i in range(7)]
     values.insert(5, values[0])
     topics = {(POSTS, number): MemoryPartition(values)}
-    await run_until_applied(engine, store, topics, AllAtOnce())
+    await run_until_applied(flows, store, topics, AllAtOnce())
     assert (await store.partition_state(number)).totals["counted"] == 7
     letters = [dead_post_decoder.decode(value) for value in sink.values(DEAD_POSTS)]
     assert [(d.offset, d.reason) for d in letters] == [(5, reasons.DUPLICATE)]
 
 
 async def test_a_copy_is_not_scored_as_a_post_because_the_store_was_emptied(store, redis_server):
-    chance = random.Random(9)
+    rng = random.Random(9)
     number, sink = next(_partitions), ListSink()
     worker = WorkerSettings(max_batch_posts=4, max_batch_age_ms=5)
-    engine = make_engine(store, sink, chance, worker)
+    flows = make_flows(store, sink, rng, worker)
     values = [encode(make_post(i)) for i in range(4)]
     partition = MemoryPartition([*values, values[0]])
-    await engine.assign({(POSTS, number): partition.steering()})
-    while engine.cursor(POSTS, number) is None:  # noqa: ASYNC110 it tells nobody
+    await flows.assign({(POSTS, number): partition.control()})
+    while flows.cursor(POSTS, number) is None:  # noqa: ASYNC110 it tells nobody
         await asyncio.sleep(0.001)
-    await engine.offer(POSTS, number, partition.fetch(4))
-    while engine.cursor(POSTS, number) != 3:  # noqa: ASYNC110 nor this
+    await flows.offer(POSTS, number, partition.fetch(4))
+    while flows.cursor(POSTS, number) != 3:  # noqa: ASYNC110 nor this
         await asyncio.sleep(0.001)
     with redis.Redis.from_url(redis_server.url) as client:
         for key in client.scan_iter(match=f"{{{number}}}:*"):
             client.delete(key)
-    await engine.offer(POSTS, number, partition.fetch(1))
+    await flows.offer(POSTS, number, partition.fetch(1))
     while partition.seeks[-1] != 0 or len(partition.seeks) < 2:  # noqa: ASYNC110 nor this
         await asyncio.sleep(0.001)
     topics = {(POSTS, number): partition}
-    await run_until_applied(engine, store, topics, chance)
+    await run_until_applied(flows, store, topics, rng)
     scored = [record for _, record in sink.records[SCORED_POSTS]]
     offsets = {dict(record.headers)["source-offset"] for record in scored}
     assert offsets == {b"0", b"1", b"2", b"3"}
 
 
 async def test_a_second_run_over_the_same_topic_changes_nothing(store):
-    chance = random.Random(5)
+    rng = random.Random(5)
     number = next(_partitions)
     values = [encode(make_post(i)) for i in range(60)]
     for _ in range(2):
-        engine = make_engine(store, ListSink(), chance)
+        flows = make_flows(store, ListSink(), rng)
         topics = {(POSTS, number): MemoryPartition(values)}
-        await run_until_applied(engine, store, topics, chance)
+        await run_until_applied(flows, store, topics, rng)
     assert (await store.partition_state(number)).totals["counted"] == 60
 
 
 async def test_records_that_the_topic_lost_are_counted_as_a_gap_and_the_rest_goes_on(store):
-    chance = random.Random(5)
+    rng = random.Random(5)
     number, metrics = next(_partitions), Metrics()
     values = [encode(make_post(i)) for i in range(40)]
-    engine = make_engine(store, ListSink(), chance, metrics=metrics)
+    flows = make_flows(store, ListSink(), rng, metrics=metrics)
     topics = {(POSTS, number): MemoryPartition(values, first_offset=100)}
-    await run_until_applied(engine, store, topics, chance)
+    await run_until_applied(flows, store, topics, rng)
     gap = metrics.registry.get_sample_value(
         "groundswell_offset_gap_posts_total", {"partition": str(number)}
     )
@@ -456,12 +430,12 @@ async def test_records_that_the_topic_lost_are_counted_as_a_gap_and_the_rest_goe
 
 
 async def test_a_post_that_the_scorer_cannot_take_is_found_and_kept_as_a_letter(store):
-    chance = random.Random(5)
+    rng = random.Random(5)
     number, sink = next(_partitions), ListSink()
     values = [encode(make_post(i)) for i in range(50)]
     values[23] = encode(make_post(23, text="POISON pill"))
-    engine = make_engine(store, sink, chance, poison="POISON")
-    await run_until_applied(engine, store, {(POSTS, number): MemoryPartition(values)}, chance)
+    flows = make_flows(store, sink, rng, poison="POISON")
+    await run_until_applied(flows, store, {(POSTS, number): MemoryPartition(values)}, rng)
     dead = [dead_post_decoder.decode(value) for value in sink.values(DEAD_POSTS)]
     assert [(d.offset, d.reason) for d in dead] == [(23, reasons.SCORER_REFUSED)]
     assert (await store.partition_state(number)).totals["counted"] == 49
@@ -477,7 +451,7 @@ class SpoilingScorer(FakeScorer):
 
 
 async def test_posts_and_edits_with_wrong_scores_are_letters_and_nothing_else_is(store):
-    chance = random.Random(5)
+    rng = random.Random(5)
     number, sink, metrics = next(_partitions), ListSink(), Metrics()
     posts = [make_post(i, text="late again", lang="en") for i in range(50)]
     for spoilt in (7, 23):
@@ -487,12 +461,12 @@ async def test_posts_and_edits_with_wrong_scores_are_letters_and_nothing_else_is
         make_event("edit", 2, text="on time", lang="en"),
         make_event("like", 3),
     ]
-    engine = make_engine(store, sink, chance, metrics=metrics, scorer=SpoilingScorer())
+    flows = make_flows(store, sink, rng, metrics=metrics, scorer=SpoilingScorer())
     topics = {
         (POSTS, number): MemoryPartition([encode(post) for post in posts]),
         (POST_EVENTS, number): MemoryPartition([encode(event) for event in events]),
     }
-    await run_until_applied(engine, store, topics, chance)
+    await run_until_applied(flows, store, topics, rng)
     dead = [dead_post_decoder.decode(value) for value in sink.values(DEAD_POSTS)]
     assert sorted((d.topic, d.offset, d.reason) for d in dead) == [
         (POST_EVENTS, 0, reasons.INVALID_SCORE),
@@ -523,24 +497,24 @@ async def test_a_number_that_got_past_the_edge_stops_the_worker_and_reaches_no_p
             scores.heads["emotion"][0, 0] = np.nan
             return scores
 
-    chance = random.Random(5)
+    rng = random.Random(5)
     number, sink = next(_partitions), ListSink()
-    engine = make_engine(store, sink, chance, scorer=Unchecked(chance))
+    flows = make_flows(store, sink, rng, scorer=Unchecked(rng))
     topics = {(POSTS, number): MemoryPartition([encode(make_post(i)) for i in range(20)])}
-    feeding = asyncio.create_task(feed(engine, topics, chance))
+    feeding = asyncio.create_task(feed(flows, topics, rng))
     with pytest.raises(FatalError) as stopped:
         await feeding
     found = stopped.value.__cause__
     while isinstance(found, ExceptionGroup):
         found = found.exceptions[0]
     assert "head emotion of hash-1 has 1 numbers outside [0, 1]" in str(found)
-    await engine.drain(60)
+    await flows.drain(60)
     assert await read_windows(store, number) == {}
     assert sink.values(SCORED_POSTS) == []
 
 
 async def test_deletions_and_edits_reach_the_windows_in_any_order_of_topics(store):
-    chance = random.Random(11)
+    rng = random.Random(11)
     posts = [make_post(i, text="trains are late") for i in range(6)]
     events = [
         make_event("delete", 1),
@@ -558,8 +532,8 @@ async def test_deletions_and_edits_reach_the_windows_in_any_order_of_topics(stor
         }
         order = sorted(topics, reverse=not events_first)
         for key in order:
-            engine = make_engine(store, ListSink(), chance, worker)
-            await run_until_applied(engine, store, {key: topics[key]}, chance)
+            flows = make_flows(store, ListSink(), rng, worker)
+            await run_until_applied(flows, store, {key: topics[key]}, rng)
         windows.append(await read_windows(store, number))
         totals = (await store.partition_state(number)).totals
         assert (totals["removed"], totals["edited"], totals["events"]) == (1, 1, 3)
@@ -571,22 +545,22 @@ async def test_deletions_and_edits_reach_the_windows_in_any_order_of_topics(stor
 
 
 async def test_a_full_partition_is_paused_and_resumed(store):
-    chance = random.Random(2)
+    rng = random.Random(2)
     number = next(_partitions)
     worker = WorkerSettings(max_batch_posts=2, max_batch_age_ms=1, max_in_flight_posts=4)
     partition = MemoryPartition([encode(make_post(i)) for i in range(400)])
     paused = []
-    steering = partition.steering()
-    original = steering.pause
+    control = partition.control()
+    original = control.pause
 
     def pause() -> None:
         paused.append(partition.position)
         original()
 
-    object.__setattr__(steering, "pause", pause)
-    partition.steering = lambda: steering  # type: ignore[method-assign]
-    engine = make_engine(store, ListSink(), chance, worker)
-    await run_until_applied(engine, store, {(POSTS, number): partition}, chance)
+    object.__setattr__(control, "pause", pause)
+    partition.control = lambda: control  # type: ignore[method-assign]
+    flows = make_flows(store, ListSink(), rng, worker)
+    await run_until_applied(flows, store, {(POSTS, number): partition}, rng)
     assert paused
     assert not partition.paused
     assert (await store.partition_state(number)).totals["counted"] == 400

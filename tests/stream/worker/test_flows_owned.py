@@ -1,27 +1,28 @@
-"""Which flows an engine has: assigned, revoked, drained, failed; their parts are not real."""
+"""Which flows a worker has: assigned, revoked, drained, failed; their parts are not real."""
 
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from core.errors import FatalError
 from stream.topics import POST_EVENTS, POSTS
-from stream.worker import flows as engine_module
-from stream.worker.flows import Engine
+from stream.worker import flows as flows_module
+from stream.worker.flows import PartitionFlows
 from testkit.stream import MemoryPartition, MemoryRecord
 
 
 class FakeFlow:
-    """Remembers what an engine does with it; `made` are those that were made, in order."""
+    """Remembers what a worker does with it; `made` are those that were made, in order."""
 
     made: list[FakeFlow]
 
-    def __init__(self, topic: str, partition: int, parts: Any, stage: Any, steering: Any) -> None:
-        del parts, steering
-        self.key, self.stage = (topic, partition), stage
+    def __init__(self, partition: int, parts: Any, chain: Any, control: Any) -> None:
+        del parts, control
+        self.key, self.chain = (chain.topic, partition), chain
         self.done: list[str] = []
         self.cursor = 41
         self.failure: BaseException | None = None
@@ -35,11 +36,11 @@ class FakeFlow:
     async def stop(self) -> None:
         self.done.append("stop")
 
-    async def offer(self, run: Any) -> None:
-        self.done.append(f"offer {len(run)}")
+    async def offer(self, records: Any) -> None:
+        self.done.append(f"offer {len(records)}")
 
-    async def look_after(self) -> None:
-        self.done.append("look after")
+    async def check(self) -> None:
+        self.done.append("check")
 
     async def drain(self) -> None:
         await self.drained.wait()
@@ -49,89 +50,89 @@ class FakeFlow:
 @pytest.fixture
 def flows(monkeypatch: pytest.MonkeyPatch) -> list[FakeFlow]:
     FakeFlow.made = []
-    monkeypatch.setattr(engine_module, "PartitionFlow", FakeFlow)
+    monkeypatch.setattr(flows_module, "PartitionFlow", FakeFlow)
     return FakeFlow.made
 
 
 @pytest.fixture
-def engine() -> Engine:
+def owned() -> PartitionFlows:
     parts: Any = None
-    stages: Any = {POSTS: lambda: "posts stage", POST_EVENTS: lambda: "events stage"}
-    return Engine(parts, stages)
+    chains: Any = [SimpleNamespace(topic=topic) for topic in (POSTS, POST_EVENTS)]
+    return PartitionFlows(parts, chains)
 
 
-def _steering(*keys: tuple[str, int]) -> Any:
-    return {key: MemoryPartition([]).steering() for key in keys}
+def _control(*keys: tuple[str, int]) -> Any:
+    return {key: MemoryPartition([]).control() for key in keys}
 
 
 RUN = [MemoryRecord(0, b"a"), MemoryRecord(1, b"b")]
 
 
-async def test_each_partition_gets_a_flow_with_the_stage_of_its_topic(
-    engine: Engine, flows: list[FakeFlow]
+async def test_each_partition_gets_a_flow_with_the_chain_of_its_topic(
+    owned: PartitionFlows, flows: list[FakeFlow]
 ) -> None:
-    assert engine.topics == (POSTS, POST_EVENTS)
-    await engine.assign(_steering((POSTS, 3), (POST_EVENTS, 3)))
-    assert [(flow.key, flow.stage, flow.done) for flow in flows] == [
-        ((POSTS, 3), "posts stage", ["start"]), ((POST_EVENTS, 3), "events stage", ["start"]),
+    assert owned.topics == (POSTS, POST_EVENTS)
+    await owned.assign(_control((POSTS, 3), (POST_EVENTS, 3)))
+    assert [(flow.key, flow.chain.topic, flow.done) for flow in flows] == [
+        ((POSTS, 3), POSTS, ["start"]), ((POST_EVENTS, 3), POST_EVENTS, ["start"]),
     ]  # fmt: skip
-    assert engine.assigned == ((POSTS, 3), (POST_EVENTS, 3))
-    assert engine.cursor(POSTS, 3) == 41
-    assert engine.cursor(POSTS, 4) is None
+    assert owned.assigned == ((POSTS, 3), (POST_EVENTS, 3))
+    assert owned.cursor(POSTS, 3) == 41
+    assert owned.cursor(POSTS, 4) is None
 
 
 async def test_an_assignment_ends_every_flow_of_the_one_before_it(
-    engine: Engine, flows: list[FakeFlow]
+    owned: PartitionFlows, flows: list[FakeFlow]
 ) -> None:
-    await engine.assign(_steering((POSTS, 3), (POSTS, 4)))
-    await engine.assign(_steering((POSTS, 3)))
+    await owned.assign(_control((POSTS, 3), (POSTS, 4)))
+    await owned.assign(_control((POSTS, 3)))
     assert [flow.done for flow in flows] == [["start", "stop"], ["start", "stop"], ["start"]]
-    assert engine.assigned == ((POSTS, 3),)
+    assert owned.assigned == ((POSTS, 3),)
 
 
 async def test_runs_go_to_their_own_flow_and_those_of_nobody_are_dropped(
-    engine: Engine, flows: list[FakeFlow]
+    owned: PartitionFlows, flows: list[FakeFlow]
 ) -> None:
-    await engine.assign(_steering((POSTS, 3), (POST_EVENTS, 3)))
-    await engine.offer(POST_EVENTS, 3, RUN)
-    await engine.offer(POSTS, 9, RUN)
+    await owned.assign(_control((POSTS, 3), (POST_EVENTS, 3)))
+    await owned.offer(POST_EVENTS, 3, RUN)
+    await owned.offer(POSTS, 9, RUN)
     assert [flow.done for flow in flows] == [["start"], ["start", "offer 2"]]
-    await engine.revoke([(POSTS, 3), (POSTS, 8)])
+    await owned.revoke([(POSTS, 3), (POSTS, 8)])
     assert flows[0].done == ["start", "stop"]
-    assert engine.assigned == ((POST_EVENTS, 3),)
+    assert owned.assigned == ((POST_EVENTS, 3),)
 
 
 async def test_a_flow_that_ended_by_itself_ends_the_worker_at_the_next_call(
-    engine: Engine, flows: list[FakeFlow]
+    owned: PartitionFlows, flows: list[FakeFlow]
 ) -> None:
-    await engine.assign(_steering((POSTS, 3), (POSTS, 4)))
-    engine.check()
-    await engine.look_after()
-    assert [flow.done[-1] for flow in flows] == ["look after", "look after"]
+    await owned.assign(_control((POSTS, 3), (POSTS, 4)))
+    owned.raise_if_failed()
+    await owned.check()
+    assert [flow.done[-1] for flow in flows] == ["check", "check"]
     flows[1].failure = ValueError("a mistake")
-    for call in (engine.look_after(), engine.offer(POSTS, 3, RUN)):
+    for call in (owned.check(), owned.offer(POSTS, 3, RUN)):
         with pytest.raises(FatalError, match=r"posts\[4\]") as raised:
             await call
         assert raised.value.__cause__ is flows[1].failure
-    assert flows[0].done == ["start", "look after"]
+    assert flows[0].done == ["start", "check"]
 
 
 async def test_an_engine_that_drains_finishes_its_flows_ends_them_and_takes_no_others(
-    engine: Engine, flows: list[FakeFlow]
+    owned: PartitionFlows, flows: list[FakeFlow]
 ) -> None:
-    await engine.assign(_steering((POSTS, 3), (POSTS, 4)))
-    assert await engine.drain(60.0) is True
+    await owned.assign(_control((POSTS, 3), (POSTS, 4)))
+    assert await owned.drain(60.0) is True
     assert [flow.done for flow in flows] == [["start", "drain", "stop"]] * 2
-    assert engine.assigned == ()
-    await engine.assign(_steering((POSTS, 3)))
+    assert owned.assigned == ()
+    await owned.assign(_control((POSTS, 3)))
     assert len(flows) == 2
 
 
 async def test_flows_that_do_not_finish_in_time_are_ended_and_that_is_told(
-    engine: Engine, flows: list[FakeFlow]
+    owned: PartitionFlows, flows: list[FakeFlow]
 ) -> None:
-    await engine.assign(_steering((POSTS, 3), (POSTS, 4)))
+    await owned.assign(_control((POSTS, 3), (POSTS, 4)))
     flows[0].drained.clear()
-    assert await engine.drain(0.0) is False
+    assert await owned.drain(0.0) is False
     assert flows[0].done == ["start", "stop"]
-    assert engine.assigned == ()
+    assert owned.assigned == ()

@@ -13,21 +13,13 @@ from core.codec import encode
 from core.metrics import Metrics
 from core.settings import RedisSettings, WindowSettings, WorkerSettings
 from services.local.redis_server import RedisServer
-from stream.queries.matcher import Matcher
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
-from stream.worker.batching import BatchLimits, PostBudget
-from stream.worker.flows import Engine
-from stream.worker.outlets import KafkaOutlets
-from stream.worker.pipeline import Pipeline
-from stream.worker.ports import FlowParts
-from stream.worker.scoring import PatientScorer
-from stream.worker.stages import EventsStage, PostsStage, StageParts
+from stream.worker.flows import PartitionFlows
 from testkit import local as testing
 from testkit.builders import make_event, make_post
-from testkit.scorers.fake import FakeScorer
-from testkit.stream import ListSink, MemoryPartition, feed
+from testkit.stream import ListSink, MemoryPartition, feed, make_flows, make_tools
 
 pytestmark = pytest.mark.integration
 
@@ -44,31 +36,12 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-def make_engine(store: RedisStore, metrics: Metrics) -> Engine:
+def flows_on(store: RedisStore, metrics: Metrics) -> PartitionFlows:
     # The clock stands 2 s after the last deletion was taken: latencies are known to the second.
-    clock, worker = ManualClock(make_event("delete", POSTS_MADE).ingested_at), WorkerSettings()
-    parts = FlowParts(
-        store=store,
-        outlets=KafkaOutlets(ListSink(), clock),
-        clock=clock,
-        metrics=metrics,
-        limits=BatchLimits.of(worker),
-        max_in_flight_batches=4,
-        allowed_lateness_s=0,
-        chance=random.Random(1),
-    )
-    matcher = Matcher([])
-    stages = StageParts(
-        pipeline=Pipeline(WindowSettings()),
-        store=store,
-        scorer=PatientScorer(FakeScorer(), clock, metrics),
-        budget=PostBudget(2_000),
-        matcher=lambda: matcher,
-        max_message_bytes=10_000,
-    )
-    return Engine(
-        parts, {POSTS: lambda: PostsStage(stages), POST_EVENTS: lambda: EventsStage(stages)}
-    )
+    clock = ManualClock(make_event("delete", POSTS_MADE).ingested_at)
+    windows = WindowSettings(allowed_lateness_s=0)
+    tools = make_tools(store, ListSink(), windows=windows, metrics=metrics, clock=clock)
+    return make_flows(tools, random.Random(1))
 
 
 def everything(client: "redis.Redis[bytes]") -> bytes:
@@ -110,14 +83,14 @@ async def test_no_text_and_no_author_is_ever_in_redis_and_deletions_leave_the_pa
         RedisSettings(url=own_redis.url), Horizons.of(WindowSettings(), WorkerSettings())
     )
     metrics, said = Metrics(), values()
-    engine = make_engine(store, metrics)
+    flows = flows_on(store, metrics)
 
     def timed() -> float:
         name = "groundswell_removal_latency_seconds_count"
         return metrics.registry.get_sample_value(name) or 0.0
 
     topics = {(topic, 0): MemoryPartition(records) for topic, records in said.items()}
-    feeding = asyncio.create_task(feed(engine, topics, random.Random(2)))
+    feeding = asyncio.create_task(feed(flows, topics, random.Random(2)))
     try:
         async with asyncio.timeout(60):
             ends = {topic: len(records) - 1 for topic, records in said.items()}
@@ -127,7 +100,7 @@ async def test_no_text_and_no_author_is_ever_in_redis_and_deletions_leave_the_pa
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-        await engine.drain(60)
+        await flows.drain(60)
     panes = await store.panes([0], await store.pane_starts([0]))
     await store.close()
     assert sum(pane["all"].counters[0] for pane in panes.values()) == POSTS_MADE // 2

@@ -14,10 +14,10 @@ from core.metrics import Metrics
 from stream.store import keys
 from stream.topics import POSTS
 from stream.windows.layout import named
-from stream.worker import pipeline
+from stream.worker.steps import count
 from testkit.builders import make_post
 from testkit.stream import ListSink, MemoryPartition, count_plainly, decode_scored, feed
-from tests.stream.worker.test_flows import make_engine, store
+from tests.stream.worker.test_flows import make_flows, store
 
 pytestmark = pytest.mark.integration
 __all__ = ["store"]
@@ -52,7 +52,7 @@ async def test_partition_that_cannot_be_read_waits_and_goes_on_when_repaired(
     broken, sound = next(_partitions), next(_partitions)
     topics = {(POSTS, broken): _topic(broken), (POSTS, sound): _topic(sound)}
     sink, metrics = ListSink(), Metrics()
-    engine = make_engine(store, sink, random.Random(1), metrics=metrics)
+    flows = make_flows(store, sink, random.Random(1), metrics=metrics)
     with redis.Redis.from_url(redis_server.url) as client:
         if wrong == "a list":
             client.lpush(keys.cursor(broken), "x")
@@ -60,10 +60,10 @@ async def test_partition_that_cannot_be_read_waits_and_goes_on_when_repaired(
             client.hset(keys.cursor(broken), "counted", "1.5")
         else:
             client.lpush(keys.quarantine(broken), "x")
-    feeding = asyncio.create_task(feed(engine, topics, random.Random(2)))
+    feeding = asyncio.create_task(feed(flows, topics, random.Random(2)))
     try:
         await _until(store, sound, 59, feeding)
-        engine.check()
+        flows.raise_if_failed()
         with redis.Redis.from_url(redis_server.url) as client:
             assert client.exists(f"{keys.prefix(broken)}starts") == 0
         await store.repairs.reset_partition(broken, {POSTS: 60})
@@ -71,7 +71,7 @@ async def test_partition_that_cannot_be_read_waits_and_goes_on_when_repaired(
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-        await engine.drain(60)
+        await flows.drain(60)
     assert await store.quarantine([broken]) == []
     for number in (broken, sound):
         (start,) = await store.pane_starts([number])
@@ -90,14 +90,14 @@ async def test_post_from_a_year_to_come_is_a_dead_letter_and_moves_no_watermark(
     year = datetime(9999, 1, 1, tzinfo=UTC)
     wrong = encode(make_post(id=f"{number}-x", claimed_at=year, ingested_at=year))
     topic = MemoryPartition([wrong, *(record.value or b"" for record in right.records)])
-    engine = make_engine(store, sink, random.Random(1))
-    feeding = asyncio.create_task(feed(engine, {(POSTS, number): topic}, random.Random(2)))
+    flows = make_flows(store, sink, random.Random(1))
+    feeding = asyncio.create_task(feed(flows, {(POSTS, number): topic}, random.Random(2)))
     try:
         await _until(store, number, 3, feeding)
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-        await engine.drain(60)
+        await flows.drain(60)
     state = await store.partition_state(number)
     assert state.totals == {"counted": 3, "dead:posts": 1}
     (letter,) = map(dead_post_decoder.decode, sink.values("dead-posts"))
@@ -107,7 +107,7 @@ async def test_post_from_a_year_to_come_is_a_dead_letter_and_moves_no_watermark(
 
 async def test_batch_that_is_no_sum_of_integers_ends_the_worker_by_name(store, monkeypatch):
     number = next(_partitions)
-    right = pipeline.group_increments
+    right = count.group_increments
 
     def half(*arguments):
         found = right(*arguments)
@@ -115,15 +115,15 @@ async def test_batch_that_is_no_sum_of_integers_ends_the_worker_by_name(store, m
             increments[0][1][2] += 0.5
         return found
 
-    monkeypatch.setattr(pipeline, "group_increments", half)
+    monkeypatch.setattr(count, "group_increments", half)
     metrics = Metrics()
-    engine = make_engine(store, ListSink(), random.Random(1), metrics=metrics)
-    feeding = asyncio.create_task(feed(engine, {(POSTS, number): _topic(number)}, random.Random(2)))
+    flows = make_flows(store, ListSink(), random.Random(1), metrics=metrics)
+    feeding = asyncio.create_task(feed(flows, {(POSTS, number): _topic(number)}, random.Random(2)))
     with pytest.raises(
         FatalError, match=r"flow of posts\[\d+\] ended: .*pane \d+ of all, counter 3"
     ):
         async with asyncio.timeout(60):
             await feeding
-    await engine.drain(60)
+    await flows.drain(60)
     assert await _cursor(store, number) == -1
     assert metrics.registry.get_sample_value("groundswell_increments_refused_total") == 1

@@ -9,7 +9,7 @@ from testkit.stream import MemoryPartition
 
 def _waiting(partition: MemoryPartition, clock: ManualClock) -> WaitingRecords:
     limits = BatchLimits(max_posts=4, max_bytes=1000, max_age_s=0.05)
-    return WaitingRecords("posts", 0, limits, partition.steering(), clock, Metrics())
+    return WaitingRecords("posts", 0, limits, partition.control(), clock, Metrics())
 
 
 async def test_the_last_run_of_a_stream_that_was_dropped_on_its_way_is_fetched_again():

@@ -29,7 +29,7 @@ class Bench:
         self.partition = MemoryPartition([b""] * records, first_offset)
         self.clock, self.metrics = ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), Metrics()
         self.waiting = WaitingRecords(
-            "posts", 3, BatchLimits(POSTS, BYTES, 0.05), self.partition.steering(), self.clock,
+            "posts", 3, BatchLimits(POSTS, BYTES, 0.05), self.partition.control(), self.clock,
             self.metrics,
         )  # fmt: skip
 
@@ -160,13 +160,13 @@ async def test_a_gap_that_the_run_begins_after_is_counted_and_sought_at_once() -
 
 async def test_a_seek_made_while_a_gap_is_looked_into_decides() -> None:
     bench = Bench(first_offset=10)
-    steering = bench.partition.steering()
+    control = bench.partition.control()
 
     async def earliest() -> int:
         await bench.waiting.seek(11, "refused")
         return 10
 
-    bench.waiting._steering = replace(steering, earliest=earliest)
+    bench.waiting._control = replace(control, earliest=earliest)
     await bench.waiting.seek(7, "assigned")
     await bench.offer(10, 3)
     assert bench.taken() == []
@@ -211,7 +211,7 @@ async def test_who_waits_is_paused_or_not_placed_is_not_stalled() -> None:
     bench.clock.advance(STALLED_AFTER_S + 1)
     await bench.waiting.seek_if_stalled()
     assert bench.seeks == [0]
-    bench.waiting._steering = replace(bench.partition.steering(), end=lambda: None)
+    bench.waiting._control = replace(bench.partition.control(), end=lambda: None)
     bench.waiting.forget()
     await bench.waiting.seek(0, "refused")
     bench.clock.advance(STALLED_AFTER_S + 1)

@@ -3,7 +3,7 @@ from pathlib import Path
 from core.authors import author_hasher
 from core.metrics import Metrics
 from core.settings import Secret
-from services.worker import LiveMatcher
+from stream.queries.live import LiveMatcher
 
 CATALOG = """
 [queries.delta]
@@ -32,10 +32,10 @@ def test_a_changed_query_file_is_taken_and_a_bad_one_keeps_the_old(tmp_path: Pat
     metrics = Metrics()
     matcher = LiveMatcher(path, metrics, Secret())
     path.write_text("[queries.delta]\nexpression = '('\n")
-    matcher.look()
+    matcher.check()
     assert matcher().names == ("all", "delta")
     assert metrics.registry.get_sample_value("groundswell_query_reload_failures_total") == 1
     path.write_text(CATALOG + '[queries.late]\nexpression = "late"\n')
-    matcher.look()
+    matcher.check()
     assert matcher().names == ("all", "delta", "late")
     assert metrics.registry.get_sample_value("groundswell_queries_loaded") == 3

@@ -1,9 +1,8 @@
-"""Shadow mode: a second model scores a sample of the live posts, and its disagreement is exported.
+"""The step `CompareShadow`: a second model scores a sample, and its disagreement is exported.
 
-The answer is always the first model's, given when it is there; the second runs beside it and
-whatever happens to it, late, failing, away or answering nonsense, changes no score, no window and
-no order. Posts are
-sampled by their text, so a text is in the sample of every worker and every replay, or in none.
+The scores that count are the first model's. The second runs beside the batch, and whatever happens
+to it, late, failing, away or answering nonsense, changes no score, no window and no order. Posts
+are sampled by their text, so a text is in the sample of every worker and every replay, or in none.
 
 Shapes: `B` sampled posts, `C` classes of a head.
 """
@@ -24,6 +23,10 @@ from core.heads import INDEPENDENT
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.ports import ScoreBatch, Scorer
+from stream.worker.batch import PostBatch
+from stream.worker.step import Step
+from stream.worker.steps.decode_posts import DECODED, TEXTS
+from stream.worker.steps.score import SCORED
 
 _log = get_logger(__name__)
 
@@ -34,21 +37,18 @@ _SALT: Final = 0x5EED
 _CLOSE_WITHIN_S: Final = 1.0
 
 
-class ShadowScorer:
-    """Satisfies `core.ports.Scorer` with one model, and compares a second with it.
+class ShadowComparison:
+    """Asks a second model for scores, and compares it with the first. One for a whole worker."""
 
-    Args:
-        scorer: whose scores count.
-        shadow: the second model; closed with the first.
-        share: of the posts that the second scores, in [0, 1].
-        clock: for latencies.
-        metrics: of this process.
-    """
+    def __init__(self, shadow: Scorer, share: float, clock: Clock, metrics: Metrics) -> None:
+        """Begin with nothing compared.
 
-    def __init__(
-        self, scorer: Scorer, shadow: Scorer, share: float, clock: Clock, metrics: Metrics
-    ) -> None:
-        self._scorer = scorer
+        Args:
+            shadow: The second model; closed with the comparison.
+            share: The share of the posts that the second model scores, in [0, 1].
+            clock: The clock of the latencies.
+            metrics: The metrics of this process.
+        """
         self._shadow = shadow
         self._limit = round(share * 2**32)
         self._clock = clock
@@ -56,33 +56,26 @@ class ShadowScorer:
         self._comparisons: set[asyncio.Task[None]] = set()
         self._versions: tuple[str, str] | None = None
 
-    async def score_batch(self, texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
-        """See `Scorer.score_batch`; the scores are the first model's."""
-        scores = await self._scorer.score_batch(texts, langs)
-        rows = [
-            row
-            for row, text in enumerate(texts)
-            if _number(text) < self._limit and row not in scores.wrong
-        ]
+    def begin(self, texts: Sequence[str], langs: Sequence[str], scores: ScoreBatch) -> None:
+        """Compare a sample of the texts in the background; it holds nobody up.
+
+        Args:
+            texts: (B,) the texts that the first model has scored.
+            langs: (B,) a BCP-47 tag or "" for each.
+            scores: The scores of the first model, row by row.
+        """
+        rows = [row for row, text in enumerate(texts) if _number(text) < self._limit]
         if rows:
             self._begin([texts[row] for row in rows], [langs[row] for row in rows], scores, rows)
-        return scores
-
-    async def is_ready(self) -> bool:
-        """Tell whether the first model is ready; nobody waits for the second."""
-        return await self._scorer.is_ready()
 
     async def close(self) -> None:
-        """Give comparisons a second to end, then close both."""
+        """Give comparisons a second to end, then close the second model."""
         if self._comparisons:
             await asyncio.wait(self._comparisons, timeout=_CLOSE_WITHIN_S)
         for comparison in self._comparisons:
             comparison.cancel()
         await asyncio.gather(*self._comparisons, return_exceptions=True)
-        try:
-            await self._shadow.close()
-        finally:
-            await self._scorer.close()
+        await self._shadow.close()
 
     async def settle(self) -> None:
         """Wait until every comparison begun so far has ended."""
@@ -138,6 +131,26 @@ class ShadowScorer:
             metrics.shadow_label_disagreements.labels(head=head).inc(
                 int(other_labels(head, one, other).sum())
             )
+
+
+class CompareShadow(Step):
+    """Begins comparisons with a second model, where there is one."""
+
+    needs = (DECODED, TEXTS, SCORED)
+
+    def __init__(self, comparison: ShadowComparison | None) -> None:
+        self._comparison = comparison
+
+    def run(self, batch: PostBatch) -> None:
+        """Begin; the batch goes on at once."""
+        scored = batch[SCORED]
+        if self._comparison is None or scored.scores is None:
+            return
+        rows = [row for row in range(batch.size) if row not in scored.unscored]
+        texts, found = batch[TEXTS], batch[DECODED]
+        self._comparison.begin(
+            [texts[row] for row in rows], [found[row].lang for row in rows], scored.scores
+        )
 
 
 def distances(
