@@ -132,9 +132,8 @@ def read_topic(
             with our_errors(f"reading {topic}"):
                 fetched = client.poll(int(poll_s * 1000))
             for partition, records in fetched.items():
-                for record in records:
-                    if not until_end or record.offset < ends[partition]:
-                        yield _record(record)
+                wanted = (r for r in records if not until_end or r.offset < ends[partition])
+                yield from map(_record, wanted)
             if until_end:
                 open_ended = {p for p in open_ended if (client.position(p) or 0) < ends[p]}
     finally:

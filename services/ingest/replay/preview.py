@@ -1,4 +1,4 @@
-"""What a file will become, said to a person before anything starts."""
+"""What a file will become, shown to a person before anything starts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from core.reasons import REPAIRS
+from core.schemas import Post
 from services.ingest.replay.dialects import SEPARATORS
 from services.ingest.replay.layout import check_options
 from services.ingest.replay.options import FIELDS, ReplayOptions
@@ -24,8 +25,6 @@ _FORMATS: Final = {"jsonl": "JSON lines", "json": "JSON", "raw": "lines sent as 
 _WITHOUT: Final = {
     "time": "every post counts at the moment it is read, not when it was written",
     "author": "each post has an author of its own, so authors cannot be counted",
-    "id": "ids are made of author, time and text",
-    "lang": "the model decides by the text",
 }
 _SHOWN_FAULTS: Final = 5
 
@@ -126,47 +125,36 @@ def _facts(found: Preview) -> Iterator[tuple[str, str]]:
     yield "file", f"{printable(found.path.name, 60)}: {_described(survey)}"
     if layout.format == "raw":
         return
-    will = survey.posts - survey.repeated
-    yield (
-        "rows" if survey.is_whole else "first rows",
-        f"{survey.rows:,}: {will:,} will count"
-        + (f", {survey.uncounted:,} will not" if survey.uncounted else "")
-        + "".join(f", {n:,} left out ({why})" for why, n in survey.left_out.items()),
-    )
-    yield (
-        "columns",
-        ", ".join(
-            f"{name} from {' or '.join(layout.columns[name])}"
-            for name in FIELDS
-            if name in layout.columns
-        ),
-    )
+    yield "rows" if survey.is_whole else "first rows", _row_counts(survey)
+    taken = [name for name in FIELDS if name in layout.columns]
+    yield "columns", ", ".join(f"{n} from {' or '.join(layout.columns[n])}" for n in taken)
     used = {name for names in layout.columns.values() for name in names}
     idle = [name for name in layout.names if name not in used]
     if idle:
-        yield "unused", ", ".join(idle[:12]) + (", …" if len(idle) > 12 else "")
+        yield "unused", _listed(idle, 12)
     if survey.first is not None:
-        post = survey.first
-        yield (
-            "first post",
-            " · ".join(
-                (
-                    post.id,
-                    post.author,
-                    _moment(post.claimed_at) if post.claimed_at else "no time",
-                    post.lang or "no language",
-                    f'"{printable(post.text, 90)}"',
-                )
-            ),
-        )
+        yield "first post", _shown(survey.first)
     if survey.earliest and survey.latest:
         yield "times", f"{_moment(survey.earliest)} to {_moment(survey.latest)}, {_order(found)}"
-    yield (
-        "languages",
-        ", ".join(
-            f"{code or 'none given'} {number:,}" for code, number in survey.languages.most_common(8)
-        ),
-    )
+    common = survey.languages.most_common(8)
+    yield "languages", ", ".join(f"{code or 'none given'} {number:,}" for code, number in common)
+
+
+def _row_counts(survey: Survey) -> str:
+    will = survey.posts - survey.repeated
+    not_counted = f", {survey.uncounted:,} will not" if survey.uncounted else ""
+    left_out = "".join(f", {n:,} left out ({why})" for why, n in survey.left_out.items())
+    return f"{survey.rows:,}: {will:,} will count{not_counted}{left_out}"
+
+
+def _shown(post: Post) -> str:
+    at = _moment(post.claimed_at) if post.claimed_at else "no time"
+    language = post.lang or "no language"
+    return " · ".join((post.id, post.author, at, language, f'"{printable(post.text, 90)}"'))
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def _described(survey: Survey) -> str:
@@ -216,46 +204,49 @@ def _fault_remedies(example: str) -> tuple[str, ...]:
 
 
 def _further_advice(found: Preview) -> Iterator[Advice]:
-    survey, layout = found.survey, found.survey.layout
-    missing = [f for f in ("time", "author") if f not in layout.columns]
-    missing = [f for f in missing if f not in found.options.constants]
-    if layout.format != "raw" and missing:
-        listed = ", ".join(layout.names[:12]) + (", …" if len(layout.names) > 12 else "")
-        then = "; ".join(_WITHOUT[name] for name in missing)
-        ways = " ".join(f"--set columns.{name}=NAME" for name in missing)
-        yield Advice(
-            f"no {' and no '.join(missing)} found among {listed}. Without: {then}. If one of them "
-            f"is it: {ways}",
-            tuple(f"columns.time={name}" for name in survey.likely_times),
-        )
+    survey, layout, options = found.survey, found.survey.layout, found.options
+    yield from _column_advice(found)
     if survey.early and survey.early == survey.posts - survey.timeless:
-        remedy = {"epoch_ms": "epoch_s", "epoch_us": "epoch_ms"}.get(found.options.time_format)
+        remedy = {"epoch_ms": "epoch_s", "epoch_us": "epoch_ms"}.get(options.time_format)
         hint = f": did you mean {remedy}?" if remedy else ""
         remedies = (f"time_format={remedy}",) if remedy else ()
         yield Advice(f"all dates are before 1971{hint}", remedies)
-    if survey.mangled:
-        yield Advice(
-            f"{survey.mangled:,} ids look mangled by a spreadsheet (such as 1.64457E+18): ids are "
-            "made of author, time and text instead; exact ids need the original file"
-        )
-    if survey.timeless and "time" in layout.columns:
-        yield Advice(
-            f"{survey.timeless:,} posts have no time: they count with the last one that has"
-        )
-    if survey.nameless and "author" in layout.columns:
-        yield Advice(f"{survey.nameless:,} posts name no author: each has one of its own")
-    if survey.zoneless and found.options.time_zone == "UTC":
-        yield Advice(
-            "times name no zone and are taken for UTC; another: --set time_zone=Europe/Berlin"
-        )
-    if layout.encoding == "cp1252" and not found.options.encoding:
-        yield Advice("not UTF-8: read as cp1252 (Western Europe); another: --set encoding=NAME")
-    if survey.unknown_languages:
-        names = ", ".join(printable(n, 20) for n, _ in survey.unknown_languages.most_common(3))
-        total = survey.unknown_languages.total()
-        yield Advice(f"{total:,} posts name a language that is none ({names}): taken for unknown")
+    strange = survey.unknown_languages
+    names = ", ".join(printable(n, 20) for n, _ in strange.most_common(3))
+    for holds, text in (
+        (survey.mangled,
+         f"{survey.mangled:,} ids look mangled by a spreadsheet (such as 1.64457E+18): ids are "
+         "made of author, time and text instead; exact ids need the original file"),
+        (survey.timeless and "time" in layout.columns,
+         f"{survey.timeless:,} posts have no time: they count with the last one that has"),
+        (survey.nameless and "author" in layout.columns,
+         f"{survey.nameless:,} posts name no author: each has one of its own"),
+        (survey.zoneless and options.time_zone == "UTC",
+         "times name no zone and are taken for UTC; another: --set time_zone=Europe/Berlin"),
+        (layout.encoding == "cp1252" and not options.encoding,
+         "not UTF-8: read as cp1252 (Western Europe); another: --set encoding=NAME"),
+        (strange,
+         f"{strange.total():,} posts name a language that is none ({names}): taken for unknown"),
+    ):  # fmt: skip
+        if holds:
+            yield Advice(text)
     for code, number in sorted(survey.repairs.items()):
         yield Advice(f"{number:,} times {REPAIRS[code]} ({code})")
+
+
+def _column_advice(found: Preview) -> Iterator[Advice]:
+    layout = found.survey.layout
+    has = {*layout.columns, *found.options.constants}
+    missing = [name for name in ("time", "author") if name not in has]
+    if layout.format == "raw" or not missing:
+        return
+    then = "; ".join(_WITHOUT[name] for name in missing)
+    ways = " ".join(f"--set columns.{name}=NAME" for name in missing)
+    yield Advice(
+        f"no {' and no '.join(missing)} found among {_listed(layout.names, 12)}. Without: {then}. "
+        f"If one of them is it: {ways}",
+        tuple(f"columns.time={name}" for name in found.survey.likely_times),
+    )
 
 
 def _labelled(facts: Iterator[tuple[str, str]]) -> Iterator[str]:

@@ -117,10 +117,10 @@ def _due_s(since_ms: int, ahead_ms: int, behind_ms: int, speed: float) -> float:
     """Return seconds after the start of this run when an item is to leave.
 
     Args:
-        since_ms: event time since the first item of this run.
-        ahead_ms: its time less the wall clock's when this run started.
-        behind_ms: how much longer the run should have been going than event time shows.
-        speed: event time over wall time.
+        since_ms: The event time since the first item of this run.
+        ahead_ms: Its time less the wall clock's when this run started.
+        behind_ms: How much longer the run should have been going than event time shows.
+        speed: The event time over wall time.
     """
     if speed == 1:  # in step with the wall clock, what was missed in a stop at once
         return (since_ms - behind_ms) / 1000

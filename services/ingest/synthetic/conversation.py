@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import accumulate
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -43,12 +43,13 @@ class Utterance(msgspec.Struct, frozen=True, gc=False):
     """One item and the truth about it.
 
     Attributes:
-        number: unique in the run, the same whenever the run is repeated.
-        arrival_ms: when it reaches ingest, milliseconds since 1970.
-        record: what is sent.
-        detail: of `malformed` the reason with which it must end in `dead-posts`, of a post the
+        number: Unique in the run, the same whenever the run is repeated.
+        arrival_ms: When it reaches ingest, milliseconds since 1970.
+        kind: What sort of item it is.
+        record: What is sent.
+        detail: Of `malformed` the reason with which it must end in `dead-posts`, of a post the
             repair with which it must be accepted (or ""), of an `event` its kind.
-        topic, sentiment: as intended; empty where that has no meaning.
+        topic, sentiment: As intended; empty where that has no meaning.
     """
 
     number: int
@@ -64,8 +65,8 @@ class Conversation:
     """Everything that is said in one run.
 
     Args:
-        options: of the source, already checked.
-        start: beginning of event time, aware.
+        options: The options of the source, already checked.
+        start: The beginning of event time, aware.
     """
 
     def __init__(self, options: SyntheticOptions, start: datetime) -> None:
@@ -139,8 +140,8 @@ class Conversation:
         rng, moment, count = self._volume(tick)
         count = count if left is None else min(count, left)
         maker = _TickMaker(self, tick, rng, moment, recent)
-        for said in maker.say(count):
-            heappush(waiting, (said.arrival_ms, said.number, said))
+        for utterance in maker.say(count):
+            heappush(waiting, (utterance.arrival_ms, utterance.number, utterance))
         recent.append(maker.originals[-_RECENT_PER_TICK:])
         return count
 
@@ -179,14 +180,14 @@ class _TickMaker:
             negative, not_positive = self._opinion[topic]
             luck = draw()
             feeling = 0 if luck < negative else 1 if luck < not_positive else 2
-            said = self._post(place, topic, language, feeling)
-            yield said
+            utterance = self._post(place, topic, language, feeling)
+            yield utterance
             luck = draw()
             if luck < options.malformed_share:
-                yield self._malformed(said)
+                yield self._malformed(utterance)
             follow_ups = options.duplicate_share + options.edit_share + options.delete_share
             if draw() < follow_ups + options.like_share:
-                yield self._follow_up(said, topic, language)
+                yield self._follow_up(utterance, topic, language)
 
     def _post(self, place: int, topic: str, language: str, feeling: int) -> Utterance:
         draw, options = self._draw, self._options
@@ -232,65 +233,51 @@ class _TickMaker:
             return f"{original.text} {'!.?'[int(draw() * 3)]}", None
         return write_post(words, author.habits, self._names, draw), None
 
-    def _malformed(self, said: Utterance) -> Utterance:
-        assert isinstance(said.record, Post)  # noqa: S101 - a post is what was just said
-        post = msgspec.structs.replace(said.record, id=f"{said.record.id}-broken")
+    def _malformed(self, utterance: Utterance) -> Utterance:
+        assert isinstance(utterance.record, Post)  # noqa: S101 - a post is what was just said
+        post = msgspec.structs.replace(utterance.record, id=f"{utterance.record.id}-broken")
         reason, value = break_post(post, self._draw)
         self._number += 1
         raw = RawRecord(value, post.author)
-        return Utterance(self._number, said.arrival_ms, "malformed", raw, reason)
+        return Utterance(self._number, utterance.arrival_ms, "malformed", raw, reason)
 
-    def _follow_up(self, said: Utterance, topic: str, language: str) -> Utterance:
+    def _follow_up(self, utterance: Utterance, topic: str, language: str) -> Utterance:
         """Return what happens to a post later: it comes again, is changed, goes, or is liked."""
         draw, options = self._draw, self._options
-        post = said.record
+        post = utterance.record
         assert isinstance(post, Post)  # noqa: S101 - a post is what was just said
-        at_ms = said.arrival_ms + 200 + int(draw() * max(0.0, options.follow_up_max_s * 1000 - 200))
+        longest_ms = max(0.0, options.follow_up_max_s * 1000 - 200)
+        at_ms = utterance.arrival_ms + 200 + int(draw() * longest_ms)
         self._number += 1
         luck = draw() * (
             options.duplicate_share + options.edit_share + options.delete_share + options.like_share
         )
         if luck < options.duplicate_share:
             again = msgspec.structs.replace(post, ingested_at=_time(at_ms))
-            return Utterance(self._number, at_ms, "duplicate", again, said.detail)
+            return Utterance(self._number, at_ms, "duplicate", again, utterance.detail)
         event = self._event(post, at_ms, luck - options.duplicate_share, topic, language)
         return Utterance(self._number, at_ms, "event", event, event.kind)
 
     def _event(self, post: Post, at_ms: int, luck: float, topic: str, language: str) -> PostEvent:
         draw, options = self._draw, self._options
-        changes: dict[str, object] = {}
+        changes: dict[str, Any]
         if luck < options.edit_share:
             words = phrases(language)[topic, SENTIMENTS[int(draw() * 3)]]
             author = self._pools[topic, language].authors[0]
-            changes = {
-                "kind": "edit",
-                "text": write_post(words, author.habits, self._names, draw),
-                "lang": language,
-            }
+            text = write_post(words, author.habits, self._names, draw)
+            changes = {"kind": "edit", "text": text, "lang": language}
         elif luck < options.edit_share + options.delete_share:
             changes = {"kind": "delete"}
         elif draw() < 0.2:
             likes = int(1 / (1.001 - draw()))
-            changes = {
-                "kind": "counts",
-                "likes": likes,
-                "replies": likes // 5,
-                "reposts": likes // 8,
-            }
+            further = {"replies": likes // 5, "reposts": likes // 8}
+            changes = {"kind": "counts", "likes": likes, **further}
         else:
             changes = {"kind": ("like", "like", "repost", "reply")[int(draw() * 4)]}
-        return msgspec.convert(
-            {
-                "v": 1,
-                "post_id": post.id,
-                "source": post.source,
-                "author": post.author,
-                "ingested_at": _time(at_ms),
-                "claimed_at": _time(at_ms - 100),
-                **changes,
-            },
-            PostEvent,
-        )
+        return PostEvent(
+            post_id=post.id, source=post.source, author=post.author, ingested_at=_time(at_ms),
+            claimed_at=_time(at_ms - 100), **changes,
+        )  # fmt: skip
 
 
 def _time(ms: int) -> datetime:

@@ -25,11 +25,11 @@ class Ledger:
     a crash lines may come twice, never not at all: a reader keeps one of each number.
 
     Args:
-        path: the file.
-        is_fresh: start an empty file, else go on.
+        path: The file.
+        is_fresh: Start an empty file, else go on.
 
     Raises:
-        ConfigError: the file cannot be written.
+        ConfigError: The file cannot be written.
     """
 
     def __init__(self, path: Path, is_fresh: bool) -> None:
@@ -84,7 +84,7 @@ def write_truth(path: Path, options: SyntheticOptions, schedule: Schedule) -> No
     """Write the start, the shifts and the intended opinion per minute and topic.
 
     Raises:
-        ConfigError: the file cannot be written.
+        ConfigError: The file cannot be written.
     """
     covers_s = options.duration_s or 1.5 * options.posts / options.posts_per_s or TRUTH_MAX_S
     covers_s = min(covers_s, TRUTH_MAX_S)

@@ -114,10 +114,10 @@ def write_post(phrases: Phrases, habits: Habits, names: Sequence[str], draw: Dra
     """Return the text of a post: an opinion, and what the author's habits put around it.
 
     Args:
-        phrases: of the language, topic and sentiment.
-        habits: of the author.
-        names: accounts that may be mentioned.
-        draw: the random numbers.
+        phrases: The phrases of the language, topic and sentiment.
+        habits: The habits of the author.
+        names: The accounts that may be mentioned.
+        draw: Gives the random numbers.
     """
     text = _sentences(phrases, habits, draw)
     if draw() < habits.lower_case:

@@ -104,7 +104,7 @@ class SyntheticOptions(Struct, frozen=True, kw_only=True):
         """Refuse what does not go together.
 
         Raises:
-            ConfigError: names the option, its value and what was expected.
+            ConfigError: Names the option, its value and what was expected.
         """
         for kind, chosen, known in (
             ("language", self.languages, LANGUAGES),

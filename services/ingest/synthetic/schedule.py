@@ -31,9 +31,9 @@ class Moment:
     """What is intended at one moment.
 
     Attributes:
-        posts_per_s: expected posts in a second of event time.
-        cells: (topic, language) -> share of the posts; adds up to 1.
-        sentiment: topic -> shares of negative, neutral, positive.
+        posts_per_s: The posts expected in a second of event time.
+        cells: The table (topic, language) -> share of the posts; adds up to 1.
+        sentiment: The table topic -> shares of negative, neutral, positive.
     """
 
     posts_per_s: float
@@ -45,8 +45,8 @@ class Schedule:
     """The plan of a run.
 
     Args:
-        options: volume, weights and shifts.
-        start: beginning of event time, aware.
+        options: The volume, weights and shifts.
+        start: The beginning of event time, aware.
     """
 
     def __init__(self, options: SyntheticOptions, start: datetime) -> None:
