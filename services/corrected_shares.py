@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from core.errors import ConfigError
+from core.heads import COUNTED
 from core.logs import get_logger
 from core.quantification import (
     CORRECTIONS_FILE,
@@ -22,7 +23,7 @@ from core.quantification import (
 )
 from core.schemas import Interval
 from core.settings import Settings
-from stream.windows.summary import SHARE_HEADS, is_shown
+from stream.windows.summary import is_shown
 
 _log = get_logger(__name__)
 
@@ -88,7 +89,7 @@ class ShareCorrector:
         found: CorrectedShares = {}
         if self.corrections is None:
             return found
-        for head in SHARE_HEADS:
+        for head in (spec.name for spec in COUNTED):
             correction = self.corrections.head(head, model_version)
             if correction is None or not is_shown(counters, head):
                 continue

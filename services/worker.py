@@ -11,7 +11,6 @@ import gc
 import random
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 from msgspec.structs import replace
 

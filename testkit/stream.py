@@ -27,8 +27,8 @@ from stream.worker.flows import FlowKey, PartitionFlows
 from stream.worker.outlets import OutRecord, RecordSink
 from stream.worker.ports import PartitionControl, Store
 from stream.worker.scoring import PatientScorer
-from testkit.scorers.fake import FakeScorer
 from testkit.counters import further
+from testkit.scorers.fake import FakeScorer
 
 
 @dataclass(frozen=True, slots=True)

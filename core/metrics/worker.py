@@ -31,9 +31,7 @@ class WorkerMetrics:
     scorer_retries = counter("Batches sent to the scorer again")
     scorer_timeouts = counter("Batches that the scorer did not answer in time")
     scorer_invalid_answers = counter("Answers of the scorer that were refused as a whole")
-    step_seconds = counter(
-        "Seconds in a step of the chain, waiting included", "topic", "step"
-    )
+    step_seconds = counter("Seconds in a step of the chain, waiting included", "topic", "step")
     step_absent = counter(
         "Batches without what an optional step adds: late or failed", "topic", "step", "cause"
     )

@@ -34,7 +34,9 @@ _POLL_TIMEOUT_S = 0.2
 _CHECKED_ITEMS = 1_000
 _CHECK_S = 10.0
 
-app = typer.Typer(name="sources", help="List, show, check and tail the sources.", no_args_is_help=True)
+app = typer.Typer(
+    name="sources", help="List, show, check and tail the sources.", no_args_is_help=True
+)
 
 Name = Annotated[str, typer.Argument(help="Registered name of the source.")]
 OptionsFile = Annotated[

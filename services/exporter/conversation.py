@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
+from core.heads import COUNTED
 from core.metrics import Metrics
 from services.corrected_shares import ShareCorrector
 from services.windows_view import PaneView, WindowsView
 from stream.windows.layout import OTHER_STRATUM, cap_strata
-from stream.windows.summary import SHARE_HEADS
 
 _DIMENSIONS: Final = ("source", "language", "topic")
 """What a stratum is made of, in order."""
@@ -107,7 +107,7 @@ class Exporter:
         if pane is None or not self._corrector.is_asked:
             return
         metrics = self._metrics
-        for head in SHARE_HEADS:
+        for head in (spec.name for spec in COUNTED):
             fits = not self._corrector.missing(head, pane.scored_by)
             yield metrics.share_correction, (head,), float(fits)
         shares = self._corrector.shares(pane.counters, pane.scored_by)

@@ -22,7 +22,6 @@ from services.local.ports import USUAL_PORTS, is_free
 from services.local.prometheus_server import alertmanager_program, prometheus_program
 from services.local.redis_server import redis_program
 
-
 _LEAST_PYTHON = (3, 11)
 _LEAST_DISK_BYTES = 3 << 30  # environments and model; the topics of an evening
 _LEAST_MEMORY_BYTES = 2 << 30  # broker 0.4, model server 0.7, processes 0.8

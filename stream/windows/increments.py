@@ -17,7 +17,6 @@ from core.errors import FatalError
 from core.heads import HEADS, TOPICS
 from core.ports import ScoreBatch
 from core.schemas import MICRO
-from stream.windows.records import QueryIncrement
 from stream.windows.layout import (
     COUNTERS,
     HEAD_COLUMNS,
@@ -27,6 +26,7 @@ from stream.windows.layout import (
     WIDTH,
     CountedPosts,
 )
+from stream.windows.records import QueryIncrement
 from stream.windows.strata import MIN_TOPIC_MICRO, NO_TOPIC
 
 Ints = NDArray[np.int64]

@@ -10,8 +10,6 @@ import redis
 from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
 from stream.store.ids import id_hash, kept_shard
-
-
 from stream.store.redis_store import RedisStore
 from stream.windows.records import Published
 from tests.stream.store.test_rubbish import lives_through
