@@ -19,7 +19,10 @@ from core.ports import Scorer
 from core.schemas import ScoredPost
 from core.settings import WindowSettings, WorkerSettings
 from stream.queries.matcher import Matcher
+from stream.topics import POSTS
+from stream.windows.watermark import PartitionWatermark
 from stream.worker.adaptive_limit import AdaptiveLimit
+from stream.worker.batch import PartitionPosition, PostBatch
 from stream.worker.batching import BatchLimits, PostBudget
 from stream.worker.chain import StepTools, make_chains
 from stream.worker.flow import FlowParts
@@ -138,6 +141,27 @@ def make_flows(
         rng=rng,
     )
     return PartitionFlows(parts, make_chains(tools))
+
+
+def batch_of(
+    *values: bytes,
+    topic: str = POSTS,
+    first: int = 10,
+    position: PartitionPosition | None = None,
+    watermark_ms: int = -1,
+) -> PostBatch:
+    """Return a batch of records with consecutive offsets, as a flow cuts it.
+
+    Args:
+        values: The messages, at least one.
+        topic: The topic.
+        first: The offset of the first.
+        position: Where the partition stands; None for one with this watermark.
+        watermark_ms: The watermark before the batch, -1 for none.
+    """
+    watermark = PartitionWatermark(30_000, watermark_ms)
+    position = position or PartitionPosition(topic, 0, first - 1, watermark)
+    return PostBatch(position, [MemoryRecord(first + i, value) for i, value in enumerate(values)])
 
 
 async def feed(

@@ -13,12 +13,11 @@ from core.errors import ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.metrics import Metrics
 from core.settings import ScorerSettings, Settings
 from models.scorers.triton import TritonScorer, translate
-from services.bootstrap import make_live_scorer
+from services.bootstrap import make_scorer, make_shadow
 from services.local.paths import DEFAULT_PATHS
 from services.local.ports import reserved_port
 from services.local.scrape import Page, fetch_pages
 from services.local.triton_server import DEFAULT_SERVER_PYTHON, TritonServer
-from stream.worker.shadow import ShadowScorer
 from testkit.models import EXAMPLES
 
 
@@ -150,19 +149,21 @@ async def test_a_second_model_on_the_same_server_is_compared_and_versions_are_ch
         asked = ScorerSettings(
             url=server.grpc_address, shadow_model="post_encoder_next", shadow_share=1.0
         )
-        scorer = make_live_scorer(Settings(scorer=asked), metrics)
-        assert isinstance(scorer, ShadowScorer)
+        settings = Settings(scorer=asked)
+        scorer, shadow = make_scorer(settings), make_shadow(settings, metrics)
+        assert shadow is not None
         pinned = TritonScorer(server.grpc_address, version="1")
         absent = TritonScorer(server.grpc_address, version="9")
         try:
             texts = [*EXAMPLES[:11], *EXAMPLES[12:]]
             found = await scorer.score_batch(texts, [""] * len(texts))
-            await scorer.settle()
+            shadow.begin(texts, [""] * len(texts), found)
+            await shadow.settle()
             same = await pinned.score_batch(texts, [""] * len(texts))
             with pytest.raises(ScorerUnavailable):
                 await absent.score_batch(texts, [""] * len(texts))
         finally:
-            for each in (scorer, pinned, absent):
+            for each in (shadow, scorer, pinned, absent):
                 await each.close()
     value = metrics.registry.get_sample_value
     assert value("groundswell_shadow_posts_total") == len(texts)

@@ -9,34 +9,89 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core import reasons
-from core.clock import ManualClock, epoch_ms
+from core.clock import ManualClock, epoch_ms, from_epoch_ms
+from core.codec import progress_decoder
 from core.errors import BrokerUnavailable, CursorConflict, StoreUnavailable
 from core.metrics import Metrics
+from core.schemas import Progress
+from core.sealing import PLAIN
+from stream import heartbeat
 from stream.store.increments import Applied, ApplyBatch, PartitionState
-from stream.topics import POSTS
-from stream.windows.watermark import PartitionWatermark
+from stream.topics import DEAD_POSTS, POSTS, PROGRESS, SCORED_POSTS
+from stream.windows.increments import MicroScores
+from stream.worker.batch import DeadRecord, PostBatch
 from stream.worker.batching import BatchLimits
-from stream.worker.flow import PartitionFlow
-from stream.worker.intake import DeadLetter, RawRecord
-from stream.worker.pipeline import Outcome
-from stream.worker.ports import FlowParts, Prepared
+from stream.worker.flow import FlowParts, PartitionFlow
+from stream.worker.outlets import OutRecord
+from stream.worker.step import Chain, Step, beside_others, in_order
+from stream.worker.steps.amend import DELETED_MS, KINDS
+from stream.worker.steps.apply import Apply
+from stream.worker.steps.count import COUNTED_MS, UNRATED
+from stream.worker.steps.drop_unscored import SCORES
+from stream.worker.steps.render import RENDERED
+from stream.worker.steps.send_dead import SendDead
+from stream.worker.steps.send_progress import SendProgress
+from stream.worker.steps.send_scored import SendScored
+from stream.worker.steps.tell import Tell
 from stream.worker.waiting import STALLED_AFTER_S
 from testkit.stream import MemoryPartition
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NOON_MS = epoch_ms(NOON)
-Change = Callable[[Outcome], None]
+Change = Callable[[PostBatch], None]
+NAMES = {DEAD_POSTS: "dead", SCORED_POSTS: "scored", PROGRESS: "progress"}
+
+
+class Prepare(Step):
+    """Notes that a batch is prepared, and moves the watermark."""
+
+    adds = (SCORES, RENDERED)
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def run(self, batch: PostBatch) -> None:
+        first, last = batch.records[0].offset, batch.records[-1].offset
+        watermark = batch.position.watermark
+        self.world.watermarks += [watermark.value_ms, watermark.advance(NOON_MS + 90_000)]
+        self.world.known.append(batch.position.cursor)
+        batch.apply.watermark_ms = NOON_MS + last
+        batch[SCORES] = MicroScores("m-1", np.zeros(0, np.bool_), {}, [])
+        batch[RENDERED] = []
+        await self.world.note(f"prepare {first}")
+
+    def release(self, batch: PostBatch) -> None:
+        self.world.done.append(f"release {batch.records[0].offset}")
+
+
+class Work(Step):
+    """Waits where it is told to, and makes of the batch what it is told to."""
+
+    adds = (UNRATED, COUNTED_MS, KINDS, DELETED_MS)
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def run(self, batch: PostBatch) -> None:
+        first = batch.records[0].offset
+        if first in self.world.holds:
+            await self.world.holds[first].wait()
+        batch[UNRATED], batch[COUNTED_MS], batch[KINDS] = 0, [], Counter()
+        batch[DELETED_MS] = []
+        batch.apply.totals["counted"] = len(batch.records)
+        self.world.changes.get(first, lambda _: None)(batch)
 
 
 class World:
-    """Store, outlets and stage of one flow; `done` is what happened, in order.
+    """Store and producer of one flow, around its steps; `done` is what happened, in order.
 
     Attributes:
         fails: what the next call of that name raises, one for each call.
-        changes: what the outcome of each batch is made into, by its first offset.
+        changes: what each batch is made into, by its first offset.
         holds: batches, by their first offset, that wait for the event before they are scored.
     """
 
@@ -47,18 +102,31 @@ class World:
         self.holds: dict[int, asyncio.Event] = {}
         self.state = PartitionState({POSTS: -1}, -1, -1, {})
         self.applied: list[ApplyBatch] = []
-        self.progress: list[PartitionState] = []
+        self.progress: list[Progress] = []
         self.watermarks: list[int] = []
         self.known: list[int] = []
         self._happened = asyncio.Condition()
         self.clock, self.metrics = ManualClock(NOON), Metrics()
         self.partition = MemoryPartition([b"x"] * 6)
         parts = FlowParts(
-            store=self, outlets=self, clock=self.clock, metrics=self.metrics,
+            store=self, clock=self.clock, metrics=self.metrics,
             limits=BatchLimits(2, 1_000, max_age_s), max_in_flight_batches=2,
-            allowed_lateness_s=30, chance=random.Random(1),
+            allowed_lateness_s=30, rng=random.Random(1),
         )  # fmt: skip
-        self.flow = PartitionFlow(POSTS, 3, parts, self, self.partition.steering())
+        chain = Chain(
+            POSTS,
+            self.metrics,
+            in_order(Prepare(self)),
+            beside_others(Work(self)),
+            in_order(
+                SendDead(self, self.clock, PLAIN),
+                SendScored(self),
+                Apply(self),
+                Tell(self.metrics, self.clock),
+                SendProgress(self, self.clock),
+            ),
+        )
+        self.flow = PartitionFlow(3, parts, chain, self.partition.control())
 
     async def note(self, what: str) -> None:
         self.done.append(what)
@@ -79,7 +147,7 @@ class World:
     async def feed(self, count: int = 100) -> None:
         await self.flow.offer(self.partition.fetch(count))
 
-    # -- the store, the outlets, the stage -----------------------------------------------------
+    # -- the store and the producer ------------------------------------------------------------
 
     async def partition_state(self, partition: int) -> PartitionState:
         assert partition == 3
@@ -94,42 +162,10 @@ class World:
         self.applied.append(batch)
         return Applied(0, 0)
 
-    async def send_scored(self, topic: str, partition: int, outcome: Outcome) -> None:
-        await self.note("scored")
-
-    async def send_dead(self, topic: str, partition: int, outcome: Outcome) -> None:
-        await self.note("dead")
-
-    async def send_progress(self, partition: int, state: PartitionState) -> None:
-        self.progress.append(state)
-        await self.note("progress")
-
-    def reset(self) -> None:
-        self.done.append("reset")
-
-    async def prepare(
-        self,
-        partition: int,
-        records: Sequence[RawRecord],
-        watermark: PartitionWatermark,
-        applied: int,
-    ) -> Prepared:
-        first, last = records[0].offset, records[-1].offset
-        self.watermarks += [watermark.value_ms, watermark.advance(NOON_MS + 90_000)]
-        self.known.append(applied)
-        await self.note(f"prepare {first}")
-
-        async def finish(apply: ApplyBatch) -> Outcome:
-            if first in self.holds:
-                await self.holds[first].wait()
-            outcome = Outcome(apply, counted=last - first + 1)
-            self.changes.get(first, lambda _: None)(outcome)
-            return outcome
-
-        def release() -> None:
-            self.done.append(f"release {first}")
-
-        return Prepared(first, last, NOON_MS + last, finish, release)
+    async def send(self, topic: str, partition: int, records: Sequence[OutRecord]) -> None:
+        if topic == PROGRESS:
+            self.progress += [progress_decoder.decode(record.value) for record in records]
+        await self.note(NAMES[topic])
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"groundswell_{name}", labels)
@@ -142,25 +178,25 @@ async def world() -> AsyncIterator[World]:
     await made.flow.stop()
 
 
-def _letter(outcome: Outcome) -> None:
-    outcome.dead.append(DeadLetter(1, reasons.NOT_JSON, "", b"{"))
+def _dead(batch: PostBatch) -> None:
+    batch.dead.append(DeadRecord(1, reasons.NOT_JSON, "", b"{"))
 
 
-def _scored(outcome: Outcome) -> None:
-    outcome.scored.append((b"a", b"{}", 0))
+def _scored(batch: PostBatch) -> None:
+    batch[RENDERED].append((b"a", b"{}", 0))
 
 
-async def test_letters_then_scored_posts_then_the_apply_then_progress(world: World) -> None:
-    world.changes[0] = lambda outcome: (_letter(outcome), _scored(outcome))[0]
+async def test_dead_records_then_scored_posts_then_the_apply_then_progress(world: World) -> None:
+    world.changes[0] = lambda batch: (_dead(batch), _scored(batch))[0]
     await world.start()
     await world.feed(2)
     await world.until("progress")
     await world.flow.drain()
     assert world.done == [
-        "reset", "state", "prepare 0", "dead", "scored", "apply", "progress", "release 0",
+        "state", "prepare 0", "dead", "scored", "apply", "progress", "release 0",
     ]  # fmt: skip
     (state,) = world.progress
-    assert (state.cursors, state.watermark_ms) == ({POSTS: 1}, NOON_MS + 1)
+    assert (state.cursor, state.watermark) == (1, from_epoch_ms(NOON_MS + 1))
 
 
 async def test_nothing_is_produced_for_a_batch_that_has_nothing_to_produce(world: World) -> None:
@@ -219,14 +255,14 @@ async def test_a_batch_that_is_not_full_waits_for_more_while_another_is_in_fligh
 
 
 async def test_what_is_told_of_a_batch_is_what_it_did(world: World) -> None:
-    def everything(outcome: Outcome) -> None:
-        _letter(outcome)
-        _scored(outcome)
-        outcome.unrated = 4
-        outcome.repairs = Counter({reasons.EMPTY_TEXT: 2})
-        outcome.kinds = Counter({"delete": 3})
-        outcome.ingested_ms = [NOON_MS - 2_500, NOON_MS + 1_000]
-        outcome.deleted_ms = [NOON_MS - 7_000]
+    def everything(batch: PostBatch) -> None:
+        _dead(batch)
+        _scored(batch)
+        batch[UNRATED] = 4
+        batch.repairs.update({reasons.EMPTY_TEXT: 2})
+        batch[KINDS] = Counter({"delete": 3})
+        batch[COUNTED_MS] = [NOON_MS - 2_500, NOON_MS + 1_000]
+        batch[DELETED_MS] = [NOON_MS - 7_000]
 
     world.changes[0] = everything
     await world.start()
@@ -262,9 +298,9 @@ async def test_a_partition_without_posts_has_no_watermark_to_show(world: World) 
     await world.start()
     assert world.value("watermark_seconds", partition="3") is None
 
-    def without(outcome: Outcome) -> None:
-        outcome.apply.watermark_ms = -1
-        outcome.counted = 0
+    def without(batch: PostBatch) -> None:
+        batch.apply.watermark_ms = -1
+        batch.apply.totals["counted"] = 0
 
     world.changes[0] = without
     await world.feed(2)
@@ -284,8 +320,8 @@ async def test_a_watermark_goes_on_from_the_stored_one(world: World) -> None:
 
 
 async def test_a_batch_of_heartbeats_alone_is_no_progress_to_the_closer(world: World) -> None:
-    def beats(outcome: Outcome) -> None:
-        outcome.counted, outcome.heartbeats = 0, 2
+    def beats(batch: PostBatch) -> None:
+        batch.apply.totals.update({"counted": 0, heartbeat.TOTAL: 2})
 
     world.changes[0] = beats
     await world.start()
@@ -309,7 +345,7 @@ async def test_progress_that_cannot_be_sent_holds_nothing_up(world: World) -> No
 async def test_what_is_away_is_tried_again_and_what_was_done_is_not_repeated(
     world: World,
 ) -> None:
-    world.changes[0] = lambda outcome: (_letter(outcome), _scored(outcome))[0]
+    world.changes[0] = lambda batch: (_dead(batch), _scored(batch))[0]
     world.fails = {
         "state": [StoreUnavailable("away")],
         "prepare 0": [StoreUnavailable("away")],
@@ -322,7 +358,7 @@ async def test_what_is_away_is_tried_again_and_what_was_done_is_not_repeated(
     await world.until("progress")
     await world.flow.drain()
     assert Counter(world.done) == {
-        "reset": 1, "state": 2, "prepare 0": 2, "dead": 2, "scored": 3, "apply": 4, "progress": 1,
+        "state": 2, "prepare 0": 2, "dead": 2, "scored": 3, "apply": 4, "progress": 1,
         "release 0": 1,
     }  # fmt: skip
     assert world.value("store_retries_total") == 8
@@ -343,7 +379,7 @@ async def test_a_refused_apply_forgets_what_is_held_and_goes_on_from_the_stored_
     assert world.partition.seeks == [0, 4]
     assert world.value("applies_refused_total", partition="3") == 1
     assert world.value("seeks_total", cause="refused") == 1
-    assert world.done.count("reset") == 2
+    assert world.done.count("release 2") == 1, "what waited is forgotten"
     await world.feed()
     await world.until("progress")
     assert [(b.expected, b.new) for b in world.applied] == [(3, 5)]
@@ -381,7 +417,7 @@ async def test_a_flow_that_drains_finishes_what_is_in_flight_and_takes_nothing_m
     assert not draining.done()
     world.clock.advance(STALLED_AFTER_S + 1)
     world.partition.position = 1
-    await world.flow.look_after()
+    await world.flow.check()
     world.holds[0].set()
     async with asyncio.timeout(60):
         await draining
@@ -395,11 +431,11 @@ async def test_a_flow_that_never_began_drains_at_once(world: World) -> None:
         await world.flow.drain()
 
 
-async def test_records_that_do_not_come_are_sought_when_the_flow_is_looked_after(
+async def test_records_that_do_not_come_are_sought_when_the_flow_is_checked(
     world: World,
 ) -> None:
     await world.start()
     world.partition.fetch(6)  # dropped on their way
     world.clock.advance(STALLED_AFTER_S + 1)
-    await world.flow.look_after()
+    await world.flow.check()
     assert world.partition.seeks == [0, 0]

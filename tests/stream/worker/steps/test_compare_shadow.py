@@ -10,11 +10,23 @@ from core.heads import HEADS
 from core.metrics import Metrics
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings, Settings
-from services.bootstrap import make_live_scorer
-from stream.worker.shadow import MAX_BATCHES, ShadowScorer, distances, other_labels
-from testkit.builders import NOON
+from services.bootstrap import make_shadow
+from stream.worker.batching import PostBudget
+from stream.worker.scoring import PatientScorer, Scored
+from stream.worker.steps.compare_shadow import (
+    MAX_BATCHES,
+    CompareShadow,
+    ShadowComparison,
+    distances,
+    other_labels,
+)
+from stream.worker.steps.decode_posts import DECODED
+from stream.worker.steps.decode_posts import TEXTS as TEXT_COLUMN
+from stream.worker.steps.score import SCORED, Score
+from testkit.builders import NOON, make_post
 from testkit.scorers.fake import FakeScorer, Faults
 from testkit.scorers.nonsense import ANSWER_KINDS, ROW_KINDS, spoil_rows
+from testkit.stream import batch_of
 
 TEXTS = [f"the trains are late again, for the {number}th time" for number in range(200)]
 LANGS = ["en"] * len(TEXTS)
@@ -40,34 +52,51 @@ class OtherModel(FakeScorer):
 
 
 class Bench:
-    def __init__(self, shadow: FakeScorer, share: float = 1.0) -> None:
-        self.metrics = Metrics()
-        self.scorer = ShadowScorer(FakeScorer(), shadow, share, ManualClock(NOON), self.metrics)
+    """The steps `Score` and `CompareShadow` of a chain, with two models."""
+
+    def __init__(
+        self, shadow: FakeScorer, share: float = 1.0, first: FakeScorer | None = None
+    ) -> None:
+        self.metrics, clock = Metrics(), ManualClock(NOON)
+        self.shadow = ShadowComparison(shadow, share, clock, self.metrics)
+        patient = PatientScorer(first or FakeScorer(), clock, self.metrics)
+        self.steps = Score(patient, PostBudget(1_000)), CompareShadow(self.shadow)
+
+    async def score(self, texts: list[str]) -> Scored:
+        batch = batch_of(b"")
+        batch[DECODED] = [make_post(n, text=text, lang="en") for n, text in enumerate(texts)]
+        batch[TEXT_COLUMN] = texts
+        await self.steps[0].run(batch)
+        self.steps[1].run(batch)
+        return batch[SCORED]
 
     def value(self, name: str, **labels: str) -> float:
         found = self.metrics.registry.get_sample_value(f"groundswell_shadow_{name}", labels)
         return found or 0.0
 
 
-def same(one: ScoreBatch, other: ScoreBatch) -> bool:
-    return one.model_version == other.model_version and all(
-        np.array_equal(one.heads[head], other.heads[head]) for head in HEADS
+def same(scored: Scored, other: ScoreBatch) -> bool:
+    one = scored.scores
+    return (
+        one is not None
+        and one.model_version == other.model_version
+        and all(np.array_equal(one.heads[head], other.heads[head]) for head in HEADS)
     )
 
 
 async def test_the_scores_are_the_first_models_to_the_last_bit() -> None:
     bench = Bench(OtherModel())
-    found = await bench.scorer.score_batch(TEXTS, LANGS)
+    found = await bench.score(TEXTS)
     assert same(found, await FakeScorer().score_batch(TEXTS, LANGS))
-    await bench.scorer.settle()
+    await bench.shadow.settle()
     assert bench.value("posts_total") == len(TEXTS)
     assert bench.value("info", model_version="fake-1", shadow_version="fake-2") == 1
 
 
 async def test_disagreement_of_each_head_is_that_of_the_obvious_loop() -> None:
     bench = Bench(OtherModel())
-    await bench.scorer.score_batch(TEXTS, LANGS)
-    await bench.scorer.settle()
+    await bench.score(TEXTS)
+    await bench.shadow.settle()
     one = await FakeScorer().score_batch(TEXTS, LANGS)
     other = await OtherModel().score_batch(TEXTS, LANGS)
     for head, labels in HEADS.items():
@@ -88,8 +117,8 @@ async def test_disagreement_of_each_head_is_that_of_the_obvious_loop() -> None:
 
 async def test_a_model_agrees_with_itself() -> None:
     bench = Bench(FakeScorer())
-    await bench.scorer.score_batch(TEXTS, LANGS)
-    await bench.scorer.settle()
+    await bench.score(TEXTS)
+    await bench.shadow.settle()
     for head in HEADS:
         assert bench.value("distance_total", head=head) == 0
         assert bench.value("label_disagreements_total", head=head) == 0
@@ -101,12 +130,12 @@ async def test_about_the_asked_share_is_sampled_and_a_text_always_or_never() -> 
     for shadow, size in zip(shadows, (200, 7), strict=True):
         bench = Bench(shadow, share=0.25)
         for at in range(0, len(TEXTS), size):
-            await bench.scorer.score_batch(TEXTS[at : at + size], LANGS[at : at + size])
-            await bench.scorer.settle()
+            await bench.score(TEXTS[at : at + size])
+            await bench.shadow.settle()
     assert shadows[0].asked == shadows[1].asked
     assert 30 <= len(shadows[0].asked) <= 70
     nothing = OtherModel()
-    await Bench(nothing, share=0.0).scorer.score_batch(TEXTS, LANGS)
+    await Bench(nothing, share=0.0).score(TEXTS)
     assert nothing.asked == []
 
 
@@ -115,20 +144,19 @@ async def test_a_second_model_that_fails_is_counted_and_nothing_else(faults: Fau
     bench = Bench(FakeScorer(faults=faults))
     with pytest.raises((ScorerUnavailable, ScorerRefused)):
         await FakeScorer(faults=faults).score_batch(TEXTS, LANGS)  # the fault is real
-    found = await bench.scorer.score_batch(TEXTS, LANGS)
+    found = await bench.score(TEXTS)
     assert same(found, await FakeScorer().score_batch(TEXTS, LANGS))
-    await bench.scorer.settle()
+    await bench.shadow.settle()
     assert bench.value("skipped_posts_total", cause="failed") == len(TEXTS)
     assert bench.value("posts_total") == 0
-    assert await bench.scorer.is_ready()
 
 
 @pytest.mark.parametrize("kind", ANSWER_KINDS)
 async def test_an_invalid_answer_of_the_second_model_is_counted_and_nothing_else(kind: str) -> None:
     bench = Bench(FakeScorer(faults=Faults(spoil=ANSWER_KINDS[kind])))
-    found = await bench.scorer.score_batch(TEXTS, LANGS)
+    found = await bench.score(TEXTS)
     assert same(found, await FakeScorer().score_batch(TEXTS, LANGS))
-    await bench.scorer.settle()
+    await bench.shadow.settle()
     assert bench.value("skipped_posts_total", cause="invalid") == len(TEXTS)
     assert bench.value("posts_total") == 0
 
@@ -138,11 +166,10 @@ async def test_wrong_rows_of_either_model_are_not_compared(kind: str) -> None:
     def spoilt(*rows: int) -> FakeScorer:
         return FakeScorer(faults=Faults(spoil=lambda answer: spoil_rows(kind, answer, rows)))
 
-    bench = Bench(spoilt(3, 9, 11))
-    bench.scorer._scorer = spoilt(1, 3)
-    found = await bench.scorer.score_batch(TEXTS, LANGS)
-    assert list(found.wrong) == [1, 3]
-    await bench.scorer.settle()
+    bench = Bench(spoilt(3, 9, 11), first=spoilt(1, 3))
+    found = await bench.score(TEXTS)
+    assert list(found.unscored) == [1, 3]
+    await bench.shadow.settle()
     # Of the sample, which lacks the rows 1 and 3, the second model spoils three more.
     assert bench.value("skipped_posts_total", cause="invalid") == 3
     assert bench.value("posts_total") == len(TEXTS) - 5
@@ -155,31 +182,48 @@ async def test_a_slow_second_model_holds_nobody_up_and_a_bounded_number_of_posts
     gate = asyncio.Event()
     bench = Bench(OtherModel(gate))
     for _ in range(MAX_BATCHES + 3):
-        await bench.scorer.score_batch(TEXTS[:10], LANGS[:10])
+        await bench.score(TEXTS[:10])
     assert bench.value("skipped_posts_total", cause="busy") == 30
     gate.set()
-    await bench.scorer.settle()
+    await bench.shadow.settle()
     assert bench.value("posts_total") == 10 * MAX_BATCHES
 
 
-async def test_a_first_model_that_is_away_is_away_and_the_second_is_not_asked() -> None:
-    shadow = OtherModel()
-    scorer = ShadowScorer(
-        FakeScorer(faults=Faults(is_down=True)), shadow, 1.0, ManualClock(NOON), Metrics()
-    )
-    with pytest.raises(ScorerUnavailable):
-        await scorer.score_batch(TEXTS, LANGS)
-    assert not await scorer.is_ready()
+async def test_a_first_model_that_is_away_is_waited_for_and_the_second_is_not_asked() -> None:
+    shadow, away = OtherModel(), FakeScorer(faults=Faults(is_down=True))
+    bench = Bench(shadow, first=away)
+    scoring = asyncio.create_task(bench.score(TEXTS))
+    for _ in range(20):
+        await asyncio.sleep(0)
     assert shadow.asked == []
+    assert not scoring.done()
+    away.faults.is_down = False
+    await scoring
+    await bench.shadow.settle()
+    assert shadow.asked == TEXTS
+
+
+async def test_posts_of_which_none_is_scored_are_not_compared() -> None:
+    shadow = OtherModel()
+    spoilt = FakeScorer(faults=Faults(spoil=lambda answer: spoil_rows("nan", answer, range(3))))
+    found = await Bench(shadow, first=spoilt).score(TEXTS[:3])
+    assert found.scores is None
+    assert shadow.asked == []
+
+
+async def test_without_a_second_model_the_step_does_nothing() -> None:
+    bench = Bench(OtherModel())
+    bench.steps = bench.steps[0], CompareShadow(None)
+    assert same(await bench.score(TEXTS), await FakeScorer().score_batch(TEXTS, LANGS))
 
 
 async def test_closing_ends_what_the_second_model_does_not() -> None:
     shadow = OtherModel(asyncio.Event())
-    scorer = Bench(shadow).scorer
-    await scorer.score_batch(TEXTS[:3], LANGS[:3])
-    await scorer.close()
+    bench = Bench(shadow)
+    await bench.score(TEXTS[:3])
+    await bench.shadow.close()
     assert shadow.is_closed
-    assert not scorer._comparisons
+    assert not bench.shadow._comparisons
 
 
 def test_distances_are_within_zero_and_one() -> None:
@@ -192,9 +236,9 @@ def test_distances_are_within_zero_and_one() -> None:
 
 def test_the_first_model_is_no_shadow_of_itself() -> None:
     plain = Settings(scorer=ScorerSettings(kind="fake"))
-    assert isinstance(make_live_scorer(plain, Metrics()), FakeScorer)
+    assert make_shadow(plain, Metrics()) is None
     beside = Settings(scorer=ScorerSettings(kind="fake", shadow_model="post_encoder"))
     with pytest.raises(ConfigError, match="that is the model that scores"):
-        make_live_scorer(beside, Metrics())
+        make_shadow(beside, Metrics())
     other = ScorerSettings(kind="fake", shadow_model="post_encoder", shadow_version="2")
-    assert isinstance(make_live_scorer(Settings(scorer=other), Metrics()), ShadowScorer)
+    assert isinstance(make_shadow(Settings(scorer=other), Metrics()), ShadowComparison)

@@ -5,28 +5,35 @@ from datetime import timedelta
 import numpy as np
 
 from core import reasons
-from core.clock import epoch_ms
-from core.codec import RecordDecoder, encode, post_event_decoder, scored_post_decoder
+from core.clock import ManualClock, epoch_ms
+from core.codec import encode, post_event_decoder, scored_post_decoder
 from core.heads import HEADS
 from core.ports import ScoreBatch
 from core.schemas import PostEvent
+from stream.store.ids import id_hash
 from stream.store.increments import DELETED, ApplyBatch, CountedPost
 from stream.topics import POST_EVENTS
 from stream.windows.layout import INDEX
 from stream.windows.strata import LanguageFold
-from stream.worker.event_steps import events_outcome
-from stream.worker.intake import AcceptedEvents, accept_events, id_hash
-from stream.worker.pipeline import Outcome
+from stream.worker.batch import PostBatch
 from stream.worker.scoring import REFUSED, Scored
+from stream.worker.steps.amend import DELETED_MS, KINDS, Amend
+from stream.worker.steps.decode_events import DecodeEvents
+from stream.worker.steps.drop_unscored import DropUnscored
+from stream.worker.steps.match import QUERIES
+from stream.worker.steps.measure import Measure
+from stream.worker.steps.render import RENDERED, Render
+from stream.worker.steps.score import SCORED
 from testkit.builders import NOON, make_event
-from testkit.stream import MemoryRecord
+from testkit.stream import batch_of
 
 NAMES = ("all", "trains", "late")
 
 
-def _accepted(*events: PostEvent) -> AcceptedEvents:
-    records = [MemoryRecord(10 + i, encode(event)) for i, event in enumerate(events)]
-    return accept_events(records, RecordDecoder(PostEvent))
+def _decoded(*events: PostEvent) -> PostBatch:
+    batch = batch_of(*(encode(event) for event in events), topic=POST_EVENTS)
+    DecodeEvents(10_000, ManualClock(NOON)).run(batch)
+    return batch
 
 
 def _scores(positive: list[float], rated: list[bool] | None = None) -> ScoreBatch:
@@ -38,11 +45,12 @@ def _scores(positive: list[float], rated: list[bool] | None = None) -> ScoreBatc
     return ScoreBatch("m-1", flags, heads)
 
 
-def _outcome(
-    run: AcceptedEvents, scored: Scored, matches: list[tuple[int, ...]]
-) -> tuple[Outcome, ApplyBatch]:
-    apply = ApplyBatch(POST_EVENTS, 9, 9 + len(run.offsets))
-    return events_outcome(run, matches, NAMES, scored, apply, LanguageFold(["en"])), apply
+def _work(batch: PostBatch, scored: Scored, matches: list[tuple[int, ...]]) -> ApplyBatch:
+    batch[SCORED] = scored
+    batch[QUERIES] = [[NAMES[index] for index in match] for match in matches]
+    for step in (DropUnscored(), Measure(LanguageFold(["en"])), Amend(), Render()):
+        step.run(batch)
+    return batch.apply
 
 
 def _hash(event: PostEvent) -> bytes:
@@ -56,8 +64,8 @@ def test_deletions_and_edits_go_to_the_store_in_the_order_they_were_said() -> No
         make_event("like", 2),
         make_event("edit", 3, text="three", lang="eu"),
     ]
-    run = _accepted(*events)
-    outcome, apply = _outcome(run, Scored(_scores([0.5, 0.25]), {}), [(0, 1), (0, 2)])
+    batch = _decoded(*events)
+    apply = _work(batch, Scored(_scores([0.5, 0.25]), {}), [(0, 1), (0, 2)])
     assert [hashed for hashed, _ in apply.operations] == [
         _hash(events[0]), _hash(events[1]), _hash(events[3]),
     ]  # fmt: skip
@@ -68,8 +76,8 @@ def test_deletions_and_edits_go_to_the_store_in_the_order_they_were_said() -> No
         ("synthetic|other|none", 250_000, ["all", "late"]),
     )]  # fmt: skip
     assert [first, second] == made
-    assert outcome.kinds == {"edit": 2, "delete": 1, "like": 1}
-    assert outcome.deleted_ms == [epoch_ms(events[1].ingested_at)]
+    assert batch[KINDS] == {"edit": 2, "delete": 1, "like": 1}
+    assert batch[DELETED_MS] == [epoch_ms(events[1].ingested_at)]
     assert apply.told_ms == max(epoch_ms(event.ingested_at) for event in events)
     assert apply.totals == {"events": 4, "dead:post-events": 0}
 
@@ -84,53 +92,53 @@ def _counters(positive: int) -> list[int]:
     return counters
 
 
-def test_an_edit_that_the_scorer_refuses_is_a_letter_and_the_others_keep_their_scores() -> None:
+def test_an_edit_that_the_scorer_refuses_is_dead_and_the_others_keep_their_scores() -> None:
     events = [make_event("edit", n, text=f"text {n}", lang="en") for n in range(3)]
-    run = _accepted(make_event("delete", 9), *events)
-    outcome, apply = _outcome(
-        run, Scored(_scores([0.25, 0.75]), {1: REFUSED}), [(0,), (0, 1), (0, 2)]
-    )
-    (letter,) = outcome.dead
-    assert (letter.offset, letter.reason) == (12, reasons.SCORER_REFUSED)
-    assert post_event_decoder.decode(letter.value) == events[1]
+    batch = _decoded(make_event("delete", 9), *events)
+    apply = _work(batch, Scored(_scores([0.25, 0.75]), {1: REFUSED}), [(0,), (0, 1), (0, 2)])
+    (dead,) = batch.dead
+    assert (dead.offset, dead.reason) == (12, reasons.SCORER_REFUSED)
+    assert post_event_decoder.decode(dead.value) == events[1]
     assert [hashed for hashed, _ in apply.operations[1:]] == [_hash(events[0]), _hash(events[2])]
-    posts = [scored_post_decoder.decode(value) for _, value, _ in outcome.scored]
+    posts = [scored_post_decoder.decode(value) for _, value, _ in batch[RENDERED]]
     assert [post.scores["sentiment"][2] for post in posts] == [250_000, 750_000]
     assert [post.queries for post in posts] == [["all"], ["all", "late"]]
-    assert [offset for _, _, offset in outcome.scored] == [11, 13]
+    assert [offset for _, _, offset in batch[RENDERED]] == [11, 13]
     assert apply.totals == {"events": 3, "dead:post-events": 1}
 
 
 def test_when_every_edit_is_refused_the_deletions_are_carried_out_all_the_same() -> None:
-    run = _accepted(make_event("edit", 1, text="x", lang="en"), make_event("delete", 2))
-    outcome, apply = _outcome(run, Scored(None, {0: REFUSED}), [(0,)])
+    batch = _decoded(make_event("edit", 1, text="x", lang="en"), make_event("delete", 2))
+    apply = _work(batch, Scored(None, {0: REFUSED}), [(0,)])
     assert [blob for _, blob in apply.operations] == [DELETED]
-    assert outcome.scored == []
-    assert len(outcome.dead) == 1
+    assert batch[RENDERED] == []
+    assert len(batch.dead) == 1
 
 
 def test_an_edit_is_told_as_one_with_the_time_it_claims_or_else_that_of_its_arrival() -> None:
     claimed = make_event("edit", 1, text="x", lang="en")
     silent = make_event("edit", 2, text="y", lang="en", claimed_at=None)
-    run = _accepted(claimed, silent)
-    outcome, _ = _outcome(run, Scored(_scores([0.5, 0.5], [True, False]), {}), [(0,), (0,)])
-    first, second = (scored_post_decoder.decode(value) for _, value, _ in outcome.scored)
+    batch = _decoded(claimed, silent)
+    _work(batch, Scored(_scores([0.5, 0.5], [True, False]), {}), [(0,), (0,)])
+    first, second = (scored_post_decoder.decode(value) for _, value, _ in batch[RENDERED])
     assert (first.event_at, second.event_at) == (claimed.claimed_at, silent.ingested_at)
     assert first.edit
     assert first.pane_start is None
     assert (first.rated, second.rated) == (True, False)
     assert (first.model_version, first.stratum) == ("m-1", "synthetic|en|none")
-    keys = [key for key, _, _ in outcome.scored]
+    keys = [key for key, _, _ in batch[RENDERED]]
     assert keys == [claimed.author.encode(), silent.author.encode()]
 
 
 def test_a_run_without_events_has_told_nothing() -> None:
-    outcome, apply = _outcome(_accepted(), Scored(None, {}), [])
+    batch = batch_of(b"{", topic=POST_EVENTS)
+    DecodeEvents(10_000, ManualClock(NOON)).run(batch)
+    apply = _work(batch, Scored(None, {}), [])
     assert apply.told_ms == -1
-    assert outcome.kinds == {}
+    assert batch[KINDS] == {}
 
 
 def test_the_latest_arrival_is_what_was_told_whatever_the_order() -> None:
     late = make_event("delete", 1, ingested_at=NOON + timedelta(hours=3))
-    _, apply = _outcome(_accepted(late, make_event("delete", 2)), Scored(None, {}), [])
+    apply = _work(_decoded(late, make_event("delete", 2)), Scored(None, {}), [])
     assert apply.told_ms == epoch_ms(NOON) + 3 * 3_600_000
