@@ -19,8 +19,9 @@ from stream.worker import steps
 from stream.worker.batching import PostBudget
 from stream.worker.outlets import RecordSink
 from stream.worker.ports import Store
+from stream.worker.running import Chain
 from stream.worker.scoring import PatientScorer
-from stream.worker.step import Chain, beside_others, in_order
+from stream.worker.step import beside_others, in_order
 from stream.worker.steps.compare_shadow import ShadowComparison
 from stream.worker.steps.match import FindsQueries
 

@@ -35,7 +35,7 @@ from stream.windows.watermark import PartitionWatermark
 from stream.worker.batch import FetchedRecord, PartitionPosition, PostBatch
 from stream.worker.batching import BatchLimits
 from stream.worker.ports import PartitionControl, Store
-from stream.worker.step import Chain
+from stream.worker.running import Chain
 from stream.worker.waiting import WaitingRecords
 
 _log = get_logger(__name__)

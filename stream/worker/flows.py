@@ -14,7 +14,7 @@ from core.logs import get_logger
 from stream.worker.batch import FetchedRecord
 from stream.worker.flow import FlowParts, PartitionFlow
 from stream.worker.ports import PartitionControl
-from stream.worker.step import Chain
+from stream.worker.running import Chain
 
 _log = get_logger(__name__)
 

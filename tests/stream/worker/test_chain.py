@@ -23,8 +23,8 @@ from stream.windows.watermark import PartitionWatermark
 from stream.worker.batch import PartitionPosition, PostBatch
 from stream.worker.batching import PostBudget
 from stream.worker.chain import StepTools, make_chains
+from stream.worker.running import Chain
 from stream.worker.scoring import REFUSED, Scored, Unscored
-from stream.worker.step import Chain
 from testkit.builders import NOON, make_event, make_post
 from testkit.stream import ListSink, MemoryRecord
 

@@ -27,7 +27,8 @@ from stream.worker.batch import DeadRecord, PostBatch
 from stream.worker.batching import BatchLimits
 from stream.worker.flow import FlowParts, PartitionFlow
 from stream.worker.outlets import OutRecord
-from stream.worker.step import Chain, Step, beside_others, in_order
+from stream.worker.running import Chain
+from stream.worker.step import Step, beside_others, in_order
 from stream.worker.steps.amend import DELETED_MS, KINDS
 from stream.worker.steps.apply import Apply
 from stream.worker.steps.count import COUNTED_MS, UNRATED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,7 +12,8 @@ from core.errors import FatalError, StoreUnavailable
 from core.metrics import Metrics
 from stream.topics import POSTS
 from stream.worker.batch import Column, PostBatch
-from stream.worker.step import Chain, ChainRefused, Step, beside_others, in_order, optional
+from stream.worker.running import Chain, ChainRefused
+from stream.worker.step import Step, beside_others, in_order, optional
 from testkit.stream import batch_of
 
 TEXTS = Column[list[str]]("texts")
@@ -270,7 +271,7 @@ async def test_only_the_step_that_failed_is_tried_again() -> None:
 
 async def test_steps_that_hold_something_are_told_when_a_batch_is_done() -> None:
     class Holds(Measure):
-        released: list[PostBatch] = []
+        released: ClassVar[list[PostBatch]] = []
 
         def release(self, batch: PostBatch) -> None:
             self.released.append(batch)
