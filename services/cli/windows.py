@@ -13,9 +13,6 @@ from typing import IO, Annotated, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 
 from core.clock import epoch_ms, from_epoch_ms
 from core.errors import StoreUnavailable
@@ -24,19 +21,19 @@ from core.settings import Settings
 from core.suggest import did_you_mean
 from services.bootstrap import make_store
 from services.cli.settings import load_settings
+from services.cli.windows_table import print_corrected, print_windows, row_of
+from services.corrected_shares import ShareCorrector
 from services.local import runfile
 from services.repair.run import Wanted, repair_now
 from services.windows_view import PaneView, all_panes
 from stream.store.quarantine import EVERY, Missing
-from stream.windows.layout import cap_strata, named
-from stream.windows.records import PaneSum
-from stream.windows.summary import Summary, sliding, summarise
+from stream.windows.layout import cap_strata
+from stream.windows.summary import SHARE_HEADS, sliding
 
 app = typer.Typer(name="windows", help="Show, dump and repair windows.", no_args_is_help=True)
 
 SHARES: Final = (*(head.name for head in COUNTED), "mobilisation")
 
-BARS: Final = "▁▂▃▄▅▆▇█"
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "": 1}
 
 
@@ -63,24 +60,6 @@ def duration_s(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def sparkline(values: Sequence[float | None], lowest: float = -1.0, highest: float = 1.0) -> str:
-    """Return one bar for each value, a blank for None; values outside the range are clamped.
-
-    Example:
-        >>> sparkline([-1.0, 0.0, None, 1.0])
-        '▁▅ █'
-    """
-    top = len(BARS) - 1
-
-    def bar(value: float | None) -> str:
-        if value is None:
-            return " "
-        share = (value - lowest) / (highest - lowest)
-        return BARS[round(min(1.0, max(0.0, share)) * top + 1e-9)]
-
-    return "".join(bar(value) for value in values)
-
-
 @app.command()
 def show(
     query: Annotated[str, typer.Argument(help="Name of the query; `all` is every post.")],
@@ -97,8 +76,9 @@ def show(
 
     Longer windows are sums of panes; authors are then an upper bound. A window with an open pane
     has no revision yet. Mobilisation is the share of posts at a level of participation or beyond,
-    shown like participation for groups of 20 posts or more. Exit status 1 if the query has no
-    windows.
+    shown like participation for groups of 20 posts or more. With `windows.corrected_shares` the
+    shares follow as corrected for what the model confuses, with an interval. Exit status 1 if the
+    query has no windows.
 
     Example: groundswell windows show all --last 10 --window 5m
 
@@ -117,8 +97,9 @@ def show(
         typer.echo(f"no windows of {query!r}{did_you_mean(query, known)}", err=True)
         raise typer.Exit(1)
     windows = sliding({s: pane.content for s, pane in mine.items()}, pane_s, length_s)[-last:]
-    rows = [_row(start_s, length_s, content, mine) for start_s, content in windows]
-    _print_table(query, rows, length_s, head)
+    rows = [row_of(start_s, length_s, content, mine) for start_s, content in windows]
+    print_windows(query, rows, length_s, head)
+    print_corrected(rows, head, ShareCorrector.of(settings))
 
 
 async def _panes(settings: Settings, missing: list[Missing]) -> AsyncGenerator[PaneView]:
@@ -160,60 +141,6 @@ def _say_missing(missing: Sequence[Missing], query: str | None) -> None:
         typer.echo("groundswell: `groundswell windows repair` rebuilds what is left out", err=True)
 
 
-def _row(
-    start_s: int, length_s: int, content: PaneSum, panes: dict[int, PaneView]
-) -> tuple[int, int, Summary, str]:
-    """Return start, length, numbers, and the state of a window: its revision, or open."""
-    inside = [pane for at, pane in panes.items() if start_s <= at < start_s + length_s]
-    state = str(max(pane.revision for pane in inside))
-    if not all(pane.closed for pane in inside):
-        state = "open"
-    elif any(pane.revision < 0 for pane in inside):
-        state = "closing"
-    return start_s, length_s, summarise(named(content.counters), content.authors), state
-
-
-def _labels(head: str) -> tuple[str, ...]:
-    return PARTICIPATION[1:] if head == "mobilisation" else HEADS[head]
-
-
-def _print_table(
-    query: str, rows: Sequence[tuple[int, int, Summary, str]], length_s: int, head: str
-) -> None:
-    """Print windows a line each, within 80 columns for counts under 100,000; never broken.
-
-    The state is the revision, `closing` before the first, or `open`.
-    """
-    trend = sparkline([summary.sentiment for _, _, summary, _ in rows])
-    typer.echo(f"{query}, windows of {length_s} s; sentiment {trend} (▁ -1, █ +1)")
-    typer.echo(f"shares: {' · '.join(label.replace('_', ' ') for label in _labels(head))}")
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("start (UTC)", no_wrap=True)
-    for name in ("posts", "rated", "authors", "mean", "± err"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("shares", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    to_minutes = all(start_s % 60 == 0 for start_s, _, _, _ in rows)
-    form = "%Y-%m-%d %H:%M" if to_minutes else "%Y-%m-%d %H:%M:%S"
-    for start_s, _, summary, state in rows:
-        shares = summary.mobilisation if head == "mobilisation" else summary.shares.get(head, {})
-        table.add_row(
-            from_epoch_ms(start_s * 1000).strftime(form),
-            f"{summary.posts:,}",
-            f"{summary.rated:,}",
-            f"{summary.authors:,}",
-            "–" if summary.sentiment is None else f"{summary.sentiment:+.3f}",
-            "–" if summary.stderr is None else f"{summary.stderr:.3f}",
-            "".join(f"{share:4.0%}" for share in shares.values()),
-            state,
-        )
-    console = Console()
-    # A terminal that is narrower breaks lines itself; cut off figures would be lost.
-    needed = Measurement.get(console, console.options.update(max_width=1_000), table).maximum
-    console.width = max(console.width, needed)
-    console.print(table)
-
-
 @app.command()
 def dump(
     query: Annotated[str | None, typer.Option(help="Only this query.")] = None,
@@ -225,8 +152,10 @@ def dump(
 
     Each line has query, start and end (RFC 3339, UTC), revision (-1: not published yet), closed,
     every counter as its integer under its own name, authors, and strata (name to posts, rated, sum
-    and sum of squares of sentiment). Scores are in micro-units. Panes that retention has begun to
-    take are left out.
+    and sum of squares of sentiment). Scores are in micro-units. With `windows.corrected_shares`,
+    corrected_shares has head to class to share and the ends of its 95 % interval, and
+    uncorrected_shares why other heads have none. Panes that retention has begun to take are left
+    out.
 
     This is the raw content of the store, for programs that check or re-use it, with the counters of
     participation in groups however small: not for showing to people, see docs/gotchas.md.
@@ -240,11 +169,11 @@ def dump(
 
 
 async def _dump(settings: Settings, query: str | None, out: IO[bytes]) -> None:
-    encoder = msgspec.json.Encoder()
+    encoder, corrector = msgspec.json.Encoder(), ShareCorrector.of(settings)
     missing = list[Missing]()
     async for pane in _panes(settings, missing):
         if query is None or pane.query == query:
-            out.write(encoder.encode(line_of(pane)) + b"\n")
+            out.write(encoder.encode(line_of(pane, corrector)) + b"\n")
     _say_missing(missing, query)
 
 
@@ -298,9 +227,9 @@ def _start_s(text: str) -> int | None:
     return epoch_ms(at) // 1000
 
 
-def line_of(pane: PaneView) -> dict[str, object]:
+def line_of(pane: PaneView, corrector: ShareCorrector) -> dict[str, object]:
     """Return a line of `windows dump`; strata are capped as on the wire."""
-    return {
+    line: dict[str, object] = {
         "query": pane.query,
         "start": from_epoch_ms(pane.start_s * 1000),
         "end": from_epoch_ms(pane.end_s * 1000),
@@ -310,3 +239,12 @@ def line_of(pane: PaneView) -> dict[str, object]:
         "authors": pane.content.authors,
         "strata": dict(sorted(cap_strata(pane.content.strata).items())),
     }
+    if corrector.is_asked:
+        shares = corrector.shares(pane.counters, pane.scored_by)
+        line["corrected_shares"] = shares
+        line["uncorrected_shares"] = {
+            head: why
+            for head in SHARE_HEADS
+            if (why := corrector.missing(head, pane.scored_by)) and head not in shares
+        }
+    return line

@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import msgspec
@@ -6,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigError
-from core.quantification import Correction, Corrections, adjusted_shares, load_corrections
+from core.quantification import (
+    Correction,
+    Corrections,
+    adjusted_shares,
+    corrected_intervals,
+    load_corrections,
+)
 
 BINARY = Correction(labels=("no", "yes"), blocks=(0, 1), matrix=((0.8, 0.3), (0.2, 0.7)))
 
@@ -141,3 +148,56 @@ def test_a_file_that_holds_no_corrections_is_named(tmp_path: Path) -> None:
     broken.write_text("{}")
     with pytest.raises(ConfigError, match="does not hold corrections"):
         load_corrections(broken)
+
+
+@given(corrections(), st.data())
+@settings(max_examples=60)
+def test_interval_holds_its_share_inside_all_shares(
+    correction: Correction, data: st.DataObject
+) -> None:
+    classes = len(correction.labels)
+    counts = data.draw(st.lists(st.floats(0.01, 1e9), min_size=classes, max_size=classes))
+    posts = data.draw(st.lists(st.integers(1, 10**6), min_size=classes, max_size=classes))
+    known = msgspec.structs.replace(correction, block_posts=tuple(posts))
+    shares = adjusted_shares(counts, 50, known)
+    for share, found in zip(shares, corrected_intervals(counts, 50, known), strict=True):
+        assert 0 <= found.low <= found.value == share <= found.high <= 1
+
+
+def test_more_posts_in_the_window_and_held_out_narrow_the_interval() -> None:
+    def width(rated: int, held_out: int) -> float:
+        known = msgspec.structs.replace(BINARY, block_posts=(held_out, held_out))
+        found = corrected_intervals([0.55 * rated, 0.45 * rated], rated, known)[0]
+        return found.high - found.low
+
+    assert width(50, 100) > width(500, 100) > width(500, 1_000) > 0
+    # Half of the posts truly of each class: 1.96 sqrt(2 (1/2 / 50 0.16 + ..)) with both columns.
+    by_hand = (0.5 / 50 + 0.25 / 100) * (0.8 * 0.2 + 0.3 * 0.7) / 0.5**2
+    assert width(50, 100) == pytest.approx(2 * 1.96 * by_hand**0.5, rel=1e-6)
+
+
+def test_without_counts_of_held_out_posts_any_share_may_be_true() -> None:
+    assert [(one.low, one.high) for one in corrected_intervals([65, 35], 100, BINARY)] == [
+        (0, 1), (0, 1),
+    ]  # fmt: skip
+
+
+def test_intervals_hold_the_truth_of_windows_drawn_by_the_matrix() -> None:
+    rng = random.Random(5)
+    held = 0
+    for _ in range(200):
+        truly_yes = rng.randrange(101)
+        said = sum(rng.random() < (0.7 if n < truly_yes else 0.2) for n in range(100))
+        known = msgspec.structs.replace(BINARY, block_posts=(10**6, 10**6))
+        found = corrected_intervals([100 - said, said], 100, known)[1]
+        held += found.low - 1e-9 <= truly_yes / 100 <= found.high + 1e-9
+    assert held >= 185  # 190 on average; fewer than 185 once in thirty such seeds
+
+
+@pytest.mark.parametrize("posts", ["[5]", "[5, 0]"])
+def test_counts_of_held_out_posts_that_fit_no_block_are_refused(tmp_path: Path, posts: str) -> None:
+    file = tmp_path / "quantification.json"
+    head = '{"labels": ["a", "b"], "blocks": [0, 1], "matrix": [[1, 0], [0, 1]], "block_posts": '
+    file.write_text(f'{{"model_version": "m", "heads": {{"sentiment": {head}{posts}}}}}}}')
+    with pytest.raises(ConfigError, match="a count of posts for each block"):
+        load_corrections(file)

@@ -9,7 +9,8 @@ import redis
 from core.settings import RedisSettings
 from services.cli import windows
 from services.cli.main import run
-from services.cli.windows import duration_s, sparkline
+from services.cli.windows import duration_s
+from services.cli.windows_table import sparkline
 from services.local import runfile
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, snapshot
