@@ -109,8 +109,8 @@ class Topics:
     async def post(self, alerts: Iterable[dict[str, object]]) -> None:
         self.posted.extend(alerts)
 
-    async def known(self) -> set[str]:
-        return set()
+    async def known(self) -> frozenset[str]:
+        return frozenset()
 
     async def close(self) -> None: ...
 
