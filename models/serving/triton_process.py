@@ -17,6 +17,13 @@ from core.folders import importable
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- where Linux keeps POSIX shared memory
 CODE_VARIABLE: Final = "GROUNDSWELL_CODE"
 """Where `model.py` of the repository finds our packages."""
+_LOOPBACK: Final = "127.0.0.1"
+_ALWAYS: Final = (
+    "--disable-auto-complete-config",
+    "--allow-gpu-metrics=false",
+    "--exit-timeout-secs=10",
+    "--log-verbose=0",
+)
 _ASK_PYTHON: Final = """
 import json, sys, sysconfig
 print(json.dumps({
@@ -147,26 +154,27 @@ def triton_command(
     python = _ask(server_python)
     backends = _prepare_backends(python, runtime_dir)
     remove_stale_shared_memory(grpc_port)
-    loopback = "127.0.0.1"
     argv = [
         # Ends the server when its model process has died, which the server itself would not.
-        str(server_python), "-P", "-m", "models.serving.triton_launcher",
+        str(server_python), "-m", "models.serving.triton_launcher",
         str(python.site / "pytriton" / "tritonserver" / "bin" / "tritonserver"),
         f"--model-repository={repository.absolute()}",
         f"--backend-directory={backends}",
         f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(grpc_port)}",
-        "--disable-auto-complete-config",
         *([f"--id={server_id}"] if server_id else []),
-        f"--http-address={loopback}", f"--http-port={http_port}",
-        f"--grpc-address={loopback}", f"--grpc-port={grpc_port}",
-        f"--metrics-address={loopback}", f"--metrics-port={metrics_port}",
-        "--allow-gpu-metrics=false",
-        "--exit-timeout-secs=10",
-        "--log-verbose=0",
+        f"--http-address={_LOOPBACK}", f"--http-port={http_port}",
+        f"--grpc-address={_LOOPBACK}", f"--grpc-port={grpc_port}",
+        f"--metrics-address={_LOOPBACK}", f"--metrics-port={metrics_port}",
+        *_ALWAYS,
     ]  # fmt: skip
-    env = {
+    return TritonCommand(argv, _environment(server_python, python, runtime_dir))
+
+
+def _environment(server_python: Path, python: _ServerPython, home: Path) -> dict[str, str]:
+    """Return the whole environment of the server."""
+    return {
         "PATH": f"{server_python.parent}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(runtime_dir),
+        "HOME": str(home),
         "LANG": "C.UTF-8",
         "LD_LIBRARY_PATH": f"{python.libraries}:{python.site / 'nvidia_pytriton.libs'}",
         # The stub embeds Python: without this it would look for a standard library by guessing.
@@ -175,4 +183,3 @@ def triton_command(
         CODE_VARIABLE: str(importable()),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    return TritonCommand(argv, env)

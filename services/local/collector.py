@@ -62,14 +62,7 @@ class SnapshotMaker:
             parts: state of the parts.
             message: the supervisor's last word.
         """
-        self._counters.note(now_s, {port: _counters(page) for port, page in pages.items()})
-        self._latency.note(
-            now_s,
-            {
-                port: {repr(edge): count for edge, count in page.buckets(_LATENCY).items()}
-                for port, page in pages.items()
-            },
-        )
+        self._note(now_s, pages)
         recent = {float(edge): self._latency.growth(edge) for edge in self._latency.names()}
         lag_posts = int(sum(page.total("groundswell_lag_posts") for page in pages.values()))
         counting = self._counters.rate("counted")
@@ -84,11 +77,7 @@ class SnapshotMaker:
             lag_s=lag_posts / counting if counting > 0 else None,
             latency_p50_s=quantile(0.5, recent),
             latency_p95_s=quantile(0.95, recent),
-            dead_letters=tuple(
-                (name.removeprefix(_DEAD), int(self._counters.total(name)))
-                for name in self._counters.names()
-                if name.startswith(_DEAD) and self._counters.total(name)
-            ),
+            dead_letters=self._dead_letters(),
             windows_closed=int(self._counters.total(_CLOSED)),
             corrections=int(self._counters.total(_CORRECTED)),
             queries=query_lines(windows),
@@ -97,6 +86,19 @@ class SnapshotMaker:
             message=message,
             stillness=self._stillness(now_s, pages.values(), parts, lag_posts),
         )
+
+    def _note(self, now_s: float, pages: Mapping[int, Page]) -> None:
+        self._counters.note(now_s, {port: _counters(page) for port, page in pages.items()})
+        buckets = {port: page.buckets(_LATENCY) for port, page in pages.items()}
+        self._latency.note(
+            now_s,
+            {port: {repr(edge): n for edge, n in found.items()} for port, found in buckets.items()},
+        )
+
+    def _dead_letters(self) -> tuple[tuple[str, int], ...]:
+        names = [name for name in self._counters.names() if name.startswith(_DEAD)]
+        counts = ((name.removeprefix(_DEAD), int(self._counters.total(name))) for name in names)
+        return tuple((reason, count) for reason, count in counts if count)
 
     def _stillness(
         self, now_s: float, pages: Iterable[Page], parts: Sequence[PartLine], lag_posts: int

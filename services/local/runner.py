@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from core.errors import ConfigError, GroundswellError, TransientError
 from core.settings import Settings
@@ -66,17 +67,22 @@ def start_in_background(
     give_up_at = time.monotonic() + timeout_s
     while time.monotonic() < give_up_at:
         if supervisor.poll() is not None:
-            lines = log_path.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-            refused = [line.removeprefix(OWN) for line in lines if line.startswith(OWN)]
-            if supervisor.returncode == WRONG_USE and refused:
-                raise ConfigError("\n".join(refused))
-            raise NotStarted("\n".join(["the stack did not start; its last words:", *lines]))
+            raise _why_not_started(supervisor.returncode, log_path)
         run = read_run(paths.runfile)
         if run is not None and run.supervisor.pid == supervisor.pid and is_up(run):
             return run
         time.sleep(_POLL_S)
     supervisor.terminate()
     raise NotStarted(f"the stack was not up after {timeout_s:g} s; see {log_path}")
+
+
+def _why_not_started(status: int, log_path: Path) -> GroundswellError:
+    """Return the error of a supervisor that has ended, by the last lines of its log."""
+    lines = log_path.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+    refused = [line.removeprefix(OWN) for line in lines if line.startswith(OWN)]
+    if status == WRONG_USE and refused:
+        return ConfigError("\n".join(refused))
+    return NotStarted("\n".join(["the stack did not start; its last words:", *lines]))
 
 
 def stop_stack(paths: RuntimePaths, timeout_s: float = 60.0) -> Sequence[str]:
@@ -173,14 +179,13 @@ def run_in_foreground(
         ends_at = float("inf") if duration_s is None else began_s + duration_s
         is_idle = IdleCheck(lambda: settings_of(session.stack.environment))
 
-        def has_ended() -> bool:
-            sources = [part for part in session.supervisor.parts if part.server.name == INGEST]
-            return until_idle and all(source.state is PartState.ENDED for source in sources)
+        def is_done() -> bool:
+            return until_idle and _source_has_ended(session) and is_idle()
 
-        session.supervisor.watch(lambda: time.monotonic() >= ends_at or (has_ended() and is_idle()))
+        session.supervisor.watch(lambda: time.monotonic() >= ends_at or is_done())
         streamed_s = time.monotonic() - began_s
         summary = None
-        if not session.supervisor.is_stopping and has_ended() and is_idle():
+        if not session.supervisor.is_stopping and is_done():
             settings = settings_of(session.stack.environment)
             follower.say("all is counted: waiting for windows to close, taking stock")
             await_published(settings, session.supervisor.turn)
@@ -188,6 +193,11 @@ def run_in_foreground(
             summary = _summary(take_stock(settings), streamed_s, trouble, most_uncounted)
         follower.say("stopping")
     return summary
+
+
+def _source_has_ended(session: Session) -> bool:
+    sources = [part for part in session.supervisor.parts if part.server.name == INGEST]
+    return all(source.state is PartState.ENDED for source in sources)
 
 
 def _summary(
