@@ -33,10 +33,10 @@ def test_list_shows_the_shipped_model_and_that_nothing_is_built(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("command", "remedy"),
     [
-        (["build"], "make setup`"),
-        (["evaluate", "sentiment", "--data", "."], "make setup`"),
-        (["calibrate", "--data", "."], "make setup`"),
-        (["train", "--data", "."], "make setup-train`"),
+        (["build"], "groundswell setup"),
+        (["evaluate", "sentiment", "--data", "."], "groundswell setup"),
+        (["calibrate", "--data", "."], "groundswell setup"),
+        (["train", "--data", "."], "make setup-train"),
     ],
 )
 def test_without_its_environment_a_command_says_how_to_make_it(
@@ -80,7 +80,7 @@ def test_shares_are_measured_with_or_without_fitting(recorder: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("name", "remedy"), [("centroid", "make setup`"), ("roberta", "make setup-train`")]
+    ("name", "remedy"), [("centroid", "groundswell setup"), ("roberta", "make setup-train")]
 )
 def test_a_baseline_runs_where_its_packages_are(
     name: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

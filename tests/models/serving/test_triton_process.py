@@ -46,8 +46,8 @@ def install_wheel(site: Path) -> None:
         file.write_text("")
 
 
-def test_without_the_environment_it_says_make_setup(repository: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="make setup"):
+def test_without_the_environment_it_says_what_makes_it(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="groundswell setup"):
         triton_command(tmp_path / "none" / "python", repository, tmp_path, 1, 2, 3)
 
 

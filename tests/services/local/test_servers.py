@@ -152,7 +152,7 @@ def test_the_library_path_of_triton_stays_with_triton(triton: TritonServer) -> N
 
 
 def test_triton_without_a_built_model_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ServerFailed, match="make setup"):
+    with pytest.raises(ServerFailed, match="groundswell setup"):
         TritonServer(tmp_path, repository=tmp_path / "nothing").start()
 
 
