@@ -49,8 +49,9 @@ def run_module(python: Path, setup: str, module: str, arguments: Sequence[str | 
     if not python.exists():
         typer.echo(f"{python} does not exist: {_HOW[setup]}", err=True)
         raise typer.Exit(_WRONG_USE)
-    argv = [str(python), "-P", "-m", module, *(str(argument) for argument in arguments)]
-    environment = os.environ | {"PYTHONPATH": str(importable())}
+    argv = [str(python), "-m", module, *(str(argument) for argument in arguments)]
+    # Our packages come from one place, and not from what the current folder calls by their names.
+    environment = os.environ | {"PYTHONPATH": str(importable()), "PYTHONSAFEPATH": "1"}
     sys.stdout.flush()
     status = subprocess.run(argv, env=environment, check=False).returncode  # noqa: S603 -- no shell
     if status != 0:
