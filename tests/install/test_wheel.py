@@ -144,7 +144,7 @@ def test_the_wheel_holds_the_product_and_what_it_reads_and_no_more(wheel: Path) 
     assert not [name for name in names if "/test_" in name or name.startswith("tests")]
 
 
-def test_everything_works_in_an_empty_folder_with_its_defaults(
+def test_setup_makes_everything_once_in_an_empty_folder(
     installed: Installed, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = interpreters()
@@ -163,12 +163,6 @@ def test_everything_works_in_an_empty_folder_with_its_defaults(
     assert again.splitlines() == [made.splitlines()[-1]]
     installed.expect(0, "doctor")
 
-    installed.expect(0, "demo", "--duration", "30", "--json", "demo.json")
-    figures = json.loads((installed.folder / "demo.json").read_text())["figures"]
-    assert figures["faults"] == 0
-    assert figures["counted"] > 0
-    assert figures["windows_closed"] > 0
-
 
 def test_a_recording_is_replayed_and_the_stack_is_stopped(installed: Installed) -> None:
     began = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -183,6 +177,14 @@ def test_a_recording_is_replayed_and_the_stack_is_stopped(installed: Installed) 
     assert "2026-03-01" in installed.expect(0, "windows", "show", "all")
     assert "stopped kafka" in installed.expect(0, "down")
     assert "no stack is running" in installed.expect(1, "down")
+
+
+def test_a_demo_ends_well_with_its_defaults(installed: Installed) -> None:
+    installed.expect(0, "demo", "--duration", "30", "--json", "demo.json")
+    figures = json.loads((installed.folder / "demo.json").read_text())["figures"]
+    assert figures["faults"] == 0
+    assert figures["counted"] > 0
+    assert figures["windows_closed"] > 0
 
 
 @pytest.mark.parametrize(
