@@ -2,7 +2,7 @@
 
 On this Python everything is made as a stranger's first `groundswell setup` makes it, but for the
 broker's jars, which are those of the checkout: they are fetched by a lock with digests, as is
-tested beside them. The other Pythons share that model server's environment and its jars.
+tested beside them. The other Pythons share that model server's environment, its model and jars.
 """
 
 import csv
@@ -205,10 +205,11 @@ def test_a_command_that_is_not_shipped_says_where_it_is_to_be_had(
 def test_other_pythons_run_it_too(
     version: str, wheel: Path, installed: Installed, tmp_path: Path
 ) -> None:
-    server = installed.folder / ".groundswell" / "server" / "bin" / "python"
+    made, home = installed.folder / ".groundswell", tmp_path / "home"
+    server = made / "server" / "bin" / "python"
     assert server.exists(), "the environment that is shared is made by the first test here"
-    home = tmp_path / "home"
     share_jars(home / "cache")
+    shutil.copytree(made / "model_repository", home / "model_repository")
     other = install(
         wheel, interpreters()[version], tmp_path,
         GROUNDSWELL_HOME=str(home), GROUNDSWELL_SERVER_PYTHON=str(server),
@@ -224,5 +225,5 @@ def test_other_pythons_run_it_too(
     assert "flood-relief" in other.expect(0, "queries", "check", "--text", "#help in the flood")
     other.expect(0, "demo", "--duration", "5", "--no-metrics", "--json", "demo.json")
     assert json.loads((other.folder / "demo.json").read_text())["figures"]["faults"] == 0
-    assert (home / "model_repository").is_dir()
+    assert (home / "author.key").is_file()
     assert not (other.folder / ".groundswell").exists()
