@@ -21,12 +21,14 @@ from typing import Any, Final, cast, get_type_hints
 import msgspec
 
 from core.errors import ConfigError
+from core.folders import HOME_VARIABLE
 from core.settings import Secret, Settings
 from core.suggest import did_you_mean
 
 PREFIX: Final = "GROUNDSWELL__"
 _SECRET_WORDS: Final = re.compile("key|secret|password|token|credential", re.IGNORECASE)
 DEFAULT_FILE: Final = Path("configs/default.toml")
+_BELOW_HOME: Final = ".groundswell/"
 
 
 def load(
@@ -55,7 +57,19 @@ def load(
         _lay_over(lower, tree)
         tree = lower
     _lay_over(tree, _from_environment(environment))
+    _lay_under(tree, environment.get(HOME_VARIABLE))
     return build(tree)
+
+
+def _lay_under(tree: dict[str, Any], home: str | None) -> None:
+    """Put the folders that nobody named below `GROUNDSWELL_HOME`, if that is set."""
+    for section, kind in _sections().items() if home else ():
+        fields: Any = tree.setdefault(section, {})
+        for field in msgspec.structs.fields(kind):
+            place = field.default if isinstance(field.default, str) else ""
+            if place.startswith(_BELOW_HOME) and isinstance(fields, dict):
+                found = Path(str(home), place.removeprefix(_BELOW_HOME))
+                cast("dict[str, Any]", fields).setdefault(field.name, str(found))
 
 
 def _lay_over(tree: dict[str, Any], upper: Mapping[str, Any]) -> None:
