@@ -84,7 +84,7 @@ doctor: setup ## say what is missing and how to get it
 # -- checking -----------------------------------------------------------------------------------
 
 .PHONY: test test-quick test-servers test-server test-train integration
-test: test-quick test-servers test-server test-train ## run all tests: the quick ones first, then those on real Kafka, Redis and Triton
+test: setup test-quick test-servers test-server test-train ## run all tests: the quick ones first, then those on real Kafka, Redis and Triton
 
 # Two processes share the files; none of these tests starts a server or takes part of another's.
 QUICK := not integration and not slow and not server and not train

@@ -23,7 +23,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder, lock = tmp_path / "server", tmp_path / "server.txt"
     lock.write_text("one==1\ntwo==2\n")
     said = tmp_path / "said"
-    make = f'mkdir -p {folder}/bin && ln -sf {sys.executable} {folder}/bin/python'
+    make = f"mkdir -p {folder}/bin && ln -sf {sys.executable} {folder}/bin/python"
     uv = script(tmp_path / "uv", f'echo "$1 $2" >> {said}\n[ "$1" = venv ] && {make}; exit 0')
     monkeypatch.setattr(setup, "find_uv", lambda: uv)
     monkeypatch.setattr(setup, "server_environment", lambda: folder)
