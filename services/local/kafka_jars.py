@@ -2,14 +2,13 @@
 
 `deploy/kafka/jgo.lock.toml` names every artifact with its version and SHA-256 and is the only
 authority: fetching resolves nothing, so it needs no Maven and gives the same files everywhere.
-`python -m services.local.kafka_jars lock` writes the lock anew after a version change.
+`scripts/lock_kafka.py` writes the lock anew after a change of version.
 """
 
 import fcntl
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 import time
 import tomllib
@@ -27,12 +26,6 @@ from services.local.paths import DEFAULT_PATHS
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
 
-KAFKA_ENDPOINT = (
-    "org.apache.kafka:kafka_2.13:4.1.0"
-    "+org.apache.kafka:kafka-tools:4.1.0"
-    # Without a logging back end the broker says nothing, not even why it stopped.
-    "+org.slf4j:slf4j-simple:1.7.36"
-)
 LOCK_PATH = shipped("deploy", "kafka", "jgo.lock.toml")
 _PARALLEL_FETCHES = 8
 _FETCH_TRIES = 3
@@ -105,7 +98,7 @@ def _fetch_all(jars: Sequence[LockedJar], folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="kafka-") as scratch:
         ready = Path(scratch, "ready")
         ready.mkdir()
-        context = _maven_context(Path(scratch, "repository"))
+        context = maven_context(Path(scratch, "repository"))
         with ThreadPoolExecutor(_PARALLEL_FETCHES) as pool:
             for jar, fetched in zip(
                 jars, pool.map(lambda jar: _fetch_one(context, jar), jars), strict=True
@@ -135,7 +128,8 @@ def _fetch_one(context: "MavenContext", jar: LockedJar) -> Path:
     raise JarsUnavailable(f"cannot fetch {jar.coordinate}: {reason}")
 
 
-def _maven_context(repository: Path) -> "MavenContext":
+def maven_context(repository: Path) -> "MavenContext":
+    """Return what fetches artifacts into a folder, without Maven."""
     # Imported late: a warm start needs neither jgo nor its HTTP client.
     from jgo.maven import MavenContext, PythonResolver
 
@@ -147,27 +141,3 @@ def _exclusive(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def write_lock(path: Path = LOCK_PATH, endpoint: str = KAFKA_ENDPOINT) -> int:
-    """Resolves `endpoint` with all it depends on and writes the lock file.
-
-    Returns:
-        How many artifacts the lock names.
-    """
-    from jgo.env import LockFile
-
-    with tempfile.TemporaryDirectory() as scratch:
-        context = _maven_context(Path(scratch))
-        wanted = [context.create_dependency(part) for part in endpoint.split("+")]
-        inputs, transitive = context.resolver.resolve(wanted)
-        lock = LockFile.from_resolved_dependencies(inputs + transitive, environment_name="kafka")
-        lock.save(path)
-        return len(lock.dependencies)
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] == ["lock"]:
-        sys.stdout.write(f"{write_lock()} artifacts locked\n")
-    else:
-        sys.stdout.write(f"{len(fetch_jars())} jars ready\n")

@@ -49,7 +49,29 @@ def alertmanager_program() -> Path | None:
     return _first_program(_ALERTMANAGER_NAMES)
 
 
-class PrometheusServer(LocalServer):
+class _Watcher(LocalServer):
+    """A server with one port, for its pages and its API."""
+
+    def __init__(self, directory: Path, port: int | None, log_path: Path | None) -> None:
+        super().__init__(directory, log_path)
+        self.port = port or any_free_port()
+
+    @property
+    def url(self) -> str:
+        """Base address of its pages and API."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The port of its pages and API."""
+        return {"http": self.port}
+
+    def is_ready(self) -> bool:
+        """It says that it serves."""
+        return http_answers(self.port, "/-/ready")
+
+
+class PrometheusServer(_Watcher):
     """Collects the metrics of all processes; its configuration is `deploy/prometheus/`."""
 
     name = "prometheus"
@@ -71,20 +93,9 @@ class PrometheusServer(LocalServer):
             alertmanager_port: where alerts are sent; None sends them nowhere.
             log_path: file for the server's output; `<directory>/prometheus.log` if None.
         """
-        super().__init__(directory, log_path)
-        self.port = port or any_free_port()
+        super().__init__(directory, port, log_path)
         self._targets = tuple(targets)
         self._alertmanager_port = alertmanager_port
-
-    @property
-    def url(self) -> str:
-        """Base address of its pages and API."""
-        return f"http://{LOOPBACK}:{self.port}"
-
-    @property
-    def ports(self) -> Mapping[str, int]:
-        """The port of its pages and API."""
-        return {"http": self.port}
 
     def is_planned_as(self, other: LocalServer) -> bool:
         """Tell whether the other scrapes the same pages and sends alerts to the same place."""
@@ -94,10 +105,6 @@ class PrometheusServer(LocalServer):
             and (self._targets, self._alertmanager_port)
             == (other._targets, other._alertmanager_port)
         )
-
-    def is_ready(self) -> bool:
-        """Prometheus says that it serves."""
-        return http_answers(self.port, "/-/ready")
 
     def command(self) -> Command:
         """Write the configuration and return the server's command.
@@ -138,7 +145,7 @@ class PrometheusServer(LocalServer):
         (self.directory / filename).write_text(json.dumps(groups, indent=2))
 
 
-class AlertmanagerServer(LocalServer):
+class AlertmanagerServer(_Watcher):
     """Groups and shows alerts; its configuration is `deploy/alertmanager/`."""
 
     name = "alertmanager"
@@ -153,22 +160,7 @@ class AlertmanagerServer(LocalServer):
             port: where page and API are served; any free port if None.
             log_path: file for the server's output; `<directory>/alertmanager.log` if None.
         """
-        super().__init__(directory, log_path)
-        self.port = port or any_free_port()
-
-    @property
-    def url(self) -> str:
-        """Base address of its page and API."""
-        return f"http://{LOOPBACK}:{self.port}"
-
-    @property
-    def ports(self) -> Mapping[str, int]:
-        """The port of its page and API."""
-        return {"http": self.port}
-
-    def is_ready(self) -> bool:
-        """Alertmanager says that it serves."""
-        return http_answers(self.port, "/-/ready")
+        super().__init__(directory, port, log_path)
 
     def command(self) -> Command:
         """Copy the configuration and return the server's command.
