@@ -49,6 +49,7 @@ def test_promtool_accepts_the_rules(tool, path):
     assert status == 0, output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_every_case_holds(tool, path):
     status, output = run_to_end(Command((tool("promtool"), "test", "rules", str(path))), 300)

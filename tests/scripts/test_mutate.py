@@ -87,6 +87,7 @@ def _content(tree: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in tree.iterdir() if path.is_file()}
 
 
+@pytest.mark.slow
 def test_faults_that_tests_notice_are_killed_and_others_survive(tree: Path) -> None:
     before = _content(tree)
     ended = _driven(tree, "GtE_Gt RemoveStatement")
@@ -102,6 +103,7 @@ def test_faults_that_tests_notice_are_killed_and_others_survive(tree: Path) -> N
     assert _content(tree) == before, "only a copy is ever mutated"
 
 
+@pytest.mark.slow
 def test_tests_that_fail_without_a_fault_end_it(tree: Path) -> None:
     (tree / "test_planted.py").write_text("def test_no():\n    assert False\n")
     ended = _driven(tree, "GtE_Gt")

@@ -197,6 +197,7 @@ def test_every_rival_has_a_statistic_for_every_pane() -> None:
         assert list(thresholds) == sorted(thresholds)
 
 
+@pytest.mark.slow
 def test_rivers_detectors_run_behind_the_same_protocol() -> None:
     pytest.importorskip("river")
     judged = judged_of([], 900)

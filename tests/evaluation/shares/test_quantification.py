@@ -46,6 +46,7 @@ def made_up(posts: int, seed: int, shares: tuple[float, ...] = (0.2, 0.5, 0.3)) 
     return Labelled(probabilities, probabilities.argmax(1), truth)
 
 
+@pytest.mark.slow
 def test_correcting_halves_the_error_of_counting_over_windows_of_any_mix() -> None:
     held = Held("sentiment", made_up(2_000, 1), made_up(3_000, 2))
     soft = fit_head("sentiment", held.known, "made up")
@@ -59,6 +60,7 @@ def test_correcting_halves_the_error_of_counting_over_windows_of_any_mix() -> No
     assert figures["sentiment_negative_ratio"] < 0.5
 
 
+@pytest.mark.slow
 def test_labelled_posts_of_the_place_of_use_repair_a_correction_that_does_not_fit_there() -> None:
     elsewhere = made_up(2_000, 1)
     blurred = 0.5 * made_up(3_000, 2).probabilities + 0.5 * np.array([0.6, 0.2, 0.2])

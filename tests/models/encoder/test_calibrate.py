@@ -69,6 +69,7 @@ def drawn_levels(posts: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return logits, passes.cumprod(axis=1).sum(1)
 
 
+@pytest.mark.slow
 def test_participation_learned_at_one_prior_is_right_at_another() -> None:
     head = uncalibrated("participation")
     logits, levels = drawn_levels(6_000, 5)
@@ -89,6 +90,7 @@ def test_participation_learned_at_one_prior_is_right_at_another() -> None:
     assert np.mean((claimed - truth) ** 2) < np.mean((plain - truth) ** 2)
 
 
+@pytest.mark.slow
 def test_correcting_to_the_prior_that_it_has_already_does_not_worsen_the_brier_score() -> None:
     head = uncalibrated("participation")
     logits, levels = drawn_levels(6_000, 7)
@@ -106,6 +108,7 @@ def test_three_posts_of_a_class_hardly_move_it() -> None:
     assert np.all(np.abs(np.array(found.calibration.bias) - [-1.0, 0.0, 0.0, -2.0]) < 1.5)
 
 
+@pytest.mark.slow
 def test_few_posts_give_all_topics_one_scale_and_bias() -> None:
     rng = np.random.default_rng(9)
     logits = rng.normal(-2, 1.5, (400, 19))

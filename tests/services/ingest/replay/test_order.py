@@ -308,6 +308,7 @@ def as_csv(rows: list[Row], sign: str = ",", encoding: str = "utf-8") -> bytes:
     return written.getvalue().encode(encoding)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @drawn(rows=ROWS, seed=st.randoms(use_true_random=False))
 def test_any_permutation_of_the_rows_gives_the_same_windows(
@@ -318,6 +319,7 @@ def test_any_permutation_of_the_rows_gives_the_same_windows(
     assert windows(as_csv(turned)) == windows(as_csv(rows))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @drawn(
     rows=ROWS,

@@ -49,6 +49,7 @@ def test_what_is_missing_is_named_before_anything_starts(name: str, missing: str
         check_source(Settings(), name)
 
 
+@pytest.mark.slow
 def test_up_ends_with_status_2_and_leaves_nothing_behind(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "services.cli.main", "up", "--source", "mastodon"],
