@@ -64,18 +64,22 @@ def macro_ordinal_mae(predicted: Indices, truth: Indices) -> float:
     return float(np.mean([distance[truth == level].mean() for level in np.unique(truth)]))
 
 
-def average_precision(scores: Floats, positive: Flags) -> float:
+def average_precision(scores: Floats, positive: Flags, prior: float | None = None) -> float:
     """Sum of precisions at each gain of recall, posts of equal score taken together.
 
-    NaN when no post is positive.
+    `prior` weighs the posts as if that share were positive. NaN when no post is positive.
     """
+    share = float(positive.mean())
+    if share == 0:
+        return float("nan")
+    weight = np.ones(len(positive))
+    if prior is not None:
+        weight = np.where(positive, prior / share, (1 - prior) / (1 - share))
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    hits = np.cumsum(positive[order])[ends]
-    if hits[-1] == 0:
-        return float("nan")
+    hits = np.cumsum((weight * positive)[order])[ends]
     recall = hits / hits[-1]
-    return float(np.sum(np.diff(recall, prepend=0.0) * hits / (ends + 1)))
+    return float(np.sum(np.diff(recall, prepend=0.0) * hits / np.cumsum(weight[order])[ends]))
 
 
 def roc_auc(scores: Floats, positive: Flags) -> float:

@@ -36,7 +36,7 @@ _NEEDS = {
         "models/encoder/test_teachers.py",
         "models/encoder/test_train.py",
         "models/test_assemble.py",
-        "models/test_lora.py",
+        "models/encoder/test_lora.py",
     ),
     "openvino": (
         "evaluation/encoder/test_bench_bare.py",

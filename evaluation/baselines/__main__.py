@@ -101,10 +101,10 @@ def main(
     try:
         chosen = parse_settings(settings or ())
         answers, used = answers_of(name, data, checkpoint, task, chosen)
-        from models.encoder.data import participation_test
+        from models.encoder.heads import participation
 
         context = Context(data, _nobody, resamples)
-        found = measure_answers(answers, participation_test(data).labels, context)
+        found = measure_answers(answers, participation.test(data).labels, context)
     except GroundswellError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error

@@ -22,7 +22,7 @@ from evaluation.baselines.sequence import SequenceClassifier, SequenceSettings
 from evaluation.baselines.shown import Shown, cut_for_prior, load_shown
 from evaluation.encoder.participation import Answer
 from models.encoder.data import CROWD
-from models.encoder.selection import DEPLOYED_PARTICIPATION
+from models.encoder.heads.participation import DEPLOYED_PARTICIPATION
 
 LEVELS: Final = len(PARTICIPATION)
 HELD_OUT_FOLD: Final = 0

@@ -30,7 +30,14 @@ from evaluation.baselines.label_scoring import (
     label_probabilities,
 )
 from evaluation.baselines.prompts import Question
-from models.lora import LoRALinear, adapted_layers, adapter_state, inject, load_adapter_state, merge
+from models.encoder.lora import (
+    LoRALinear,
+    adapted_layers,
+    adapter_state,
+    inject,
+    load_adapter_state,
+    merge,
+)
 
 Tell = Callable[[int, int, float], object]
 

@@ -19,8 +19,7 @@ from evaluation.baselines.linear import tfidf
 from evaluation.baselines.shown import Shown, cut_for_prior, load_shown
 from evaluation.encoder.floors import KEPT, kept
 from evaluation.encoder.participation import Answer
-from models.encoder.selection import DEPLOYED_PARTICIPATION
-from models.encoder.tasks import SOURCE_WEIGHTS
+from models.encoder.heads.participation import DEPLOYED_PARTICIPATION, SOURCE_WEIGHTS
 
 LEVELS: Final = len(PARTICIPATION)
 Vectors = NDArray[np.float32]

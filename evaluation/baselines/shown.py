@@ -10,13 +10,9 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError
 from models.encoder.anchors import folds, load_groups
-from models.encoder.data import (
-    CROWD,
-    SOURCES,
-    ParticipationTexts,
-    participation_all,
-    participation_test,
-)
+from models.encoder.data import CROWD, ParticipationTexts
+from models.encoder.heads import participation
+from models.encoder.heads.participation import SOURCES
 
 TASKS: Final = ("binary", "direct", "layered")
 
@@ -52,11 +48,11 @@ def load_shown(root: Path, sources: Sequence[str] = (CROWD, "synthetic")) -> Sho
     unknown = sorted(set(sources) - set(SOURCES.values()))
     if unknown:
         raise ConfigError(f"unknown source {unknown[0]!r}; expected {sorted(SOURCES.values())}")
-    posts = participation_all(root)
+    posts = participation.train(root)
     fold_of = folds(load_groups(posts), posts)
     rows = [row for row, source in enumerate(posts.sources) if source in sources]
     chosen = tuple(fold_of[row] for row in rows)
-    return Shown(posts.select(rows), chosen, participation_test(root))
+    return Shown(posts.select(rows), chosen, participation.test(root))
 
 
 def cut_for_prior(

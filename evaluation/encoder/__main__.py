@@ -12,23 +12,21 @@ import typer
 
 from core.errors import ConfigError, GroundswellError
 from core.report import write_report
+from core.heads import INDEPENDENT
+from core.registry import Registry
 from evaluation.encoder.bootstrap import RESAMPLES, SEED
 from evaluation.encoder.context import Context, HeadMissing
 from evaluation.encoder.decisions import EVEN
-from evaluation.encoder.participation import evaluate_participation
 from evaluation.encoder.scoring import SCORERS, open_scorer
-from evaluation.encoder.single_label import evaluate_emotion, evaluate_sentiment
 from evaluation.encoder.tables import Evaluation, markdown, print_section
-from evaluation.encoder.topics import evaluate_topics
 from models.encoder.config import EncoderConfig, load_config
+from models.encoder.heads import HEADS, training_of
 from models.serving.place import built_model
 
-EVALUATIONS: Final[dict[str, Callable[[Context], Evaluation]]] = {
-    "sentiment": evaluate_sentiment,
-    "emotion": evaluate_emotion,
-    "participation": evaluate_participation,
-    "topics": evaluate_topics,
-}
+EVALUATIONS = Registry("evaluation of head")
+for _name in sorted(HEADS.names(), key=INDEPENDENT.__contains__):  # one answer a post first
+    if (_test := training_of(_name).test) is not None:
+        EVALUATIONS.add(_name, _test.evaluation)
 PACKAGES: Final = ("openvino", "nncf", "numpy", "tokenizers", "scikit-learn", "tritonclient")
 _INTRODUCTION: Final = """# What the post encoder is worth
 
@@ -44,10 +42,10 @@ def chosen_heads(head: str) -> list[str]:
         ConfigError: it names none.
     """
     if head == "all":
-        return list(EVALUATIONS)
-    if head not in EVALUATIONS:
+        return list(EVALUATIONS.names())
+    if head not in EVALUATIONS.names():
         raise ConfigError(
-            f"there is no evaluation of {head!r}; expected {', '.join(EVALUATIONS)} or all"
+            f"there is no evaluation of {head!r}; expected {', '.join(EVALUATIONS.names())} or all"
         )
     return [head]
 
@@ -59,7 +57,7 @@ def evaluate_all(
     found: list[Evaluation] = []
     for head in heads:
         try:
-            found.append(EVALUATIONS[head](context))
+            found.append(EVALUATIONS.get(head)(head, context))
         except HeadMissing:
             say(f"{head}: this model has no such head yet, so there is nothing to measure\n")
     return found
@@ -77,7 +75,7 @@ def write_all(
 
 
 def main(
-    head: Annotated[str, typer.Argument(help="sentiment, emotion, participation, topics or all.")],
+    head: Annotated[str, typer.Argument(help="The name of a head, or all.")],
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here.")

@@ -24,15 +24,16 @@ from torch import Tensor
 
 from core.report import write_report
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measured, Rows, bootstrap
+from evaluation.encoder.masked import pretrain
 from models.backbone import MINILM_ID, MINILM_SHA256, Backbone, find_backbone
 from models.encoder.batches import TokenisedTask, plan_passes, tokenise
 from models.encoder.distil import load_teacher
-from models.encoder.masked import pretrain
+from models.encoder.heads import sentiment
+from models.encoder.heads.base import plain_posts
 from models.encoder.model import PostEncoder
-from models.encoder.run import CHOSEN, RECORD_FILE, Run, predict, record_of
+from models.encoder.run import CHOSEN, RECORD_FILE, TrainingRun, predict, record_of
 from models.encoder.schedule import TrainingSettings
 from models.encoder.soft import SoftLesson
-from models.encoder.tasks import TASKS
 from models.encoder.train import fit
 from models.metrics import accuracy, macro_recall
 
@@ -108,7 +109,7 @@ def _logits(model: PostEncoder, token_ids: tuple[tuple[int, ...], ...], bf16: bo
         return predict(model, HEAD, token_ids)
 
 
-def _answers(run: Run, teachers: Sequence[str], out: Path) -> Tensor:
+def _answers(run: TrainingRun, teachers: Sequence[str], out: Path) -> Tensor:
     """Mean logits (posts, C) of the teachers for the posts that the run will see, 0 elsewhere."""
     task = run.tasks[0]
     seen = sorted({row for _, rows in run.steps for row in rows})
@@ -133,7 +134,7 @@ def train_arm(
     if arm.is_pretrained:
         steps = len(_batches(_training_posts(data_root, backbone), settings))
         start = pretrain(data_root, out / "masked-words", settings, backbone, steps)
-    run = Run(data_root, out / name, settings, backbone, start)
+    run = TrainingRun(data_root, out / name, settings, backbone, start)
     if arm.teachers:
         answers = _answers(run, arm.teachers, out)
         run.tasks = [replace(run.tasks[0], soft=(SoftLesson(HEAD, answers),))]
@@ -141,7 +142,7 @@ def train_arm(
 
 
 def _training_posts(data_root: Path, backbone: Backbone) -> TokenisedTask:
-    posts = TASKS[HEAD].train(data_root, 0)
+    posts = plain_posts(HEAD, sentiment.train(data_root))
     ids = tokenise(posts.texts, backbone.tokenizer, TrainingSettings().max_tokens)
     return TokenisedTask(HEAD, ids, posts.lessons)
 
@@ -154,7 +155,7 @@ def _batches(training: TokenisedTask, settings: TrainingSettings) -> list[list[i
 
 def held_out(data_root: Path, backbone: Backbone, passes: float) -> TokenisedTask:
     """The validation posts and `UNSEEN_POSTS` training posts that no seed draws."""
-    posts = TASKS[HEAD].validation(data_root, 0)
+    posts = plain_posts(HEAD, sentiment.validation(data_root))
     ids = tokenise(posts.texts, backbone.tokenizer, TrainingSettings().max_tokens)
     own = TokenisedTask(HEAD, ids, posts.lessons)
     training = _training_posts(data_root, backbone)

@@ -36,7 +36,7 @@ Repository = Annotated[Path, typer.Option(help="Built model repository.")]
 
 def evaluate(
     head: Annotated[
-        str, typer.Argument(help="sentiment, emotion, participation, topics or all.")
+        str, typer.Argument(help="The name of a head that has an official test, or all.")
     ] = "all",
     data: DataFolder = DATA,
     json: JsonFile = None,

@@ -25,11 +25,11 @@ from core.report import write_report
 from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
 from models.encoder.anchors import FOLDS
 from models.encoder.config import uncalibrated
-from models.encoder.run import Run, predict
+from models.encoder.heads.participation import DEPLOYED_PARTICIPATION
+from models.encoder.run import TrainingRun, predict
 from models.encoder.schedule import TrainingSettings
-from models.encoder.selection import DEPLOYED_PARTICIPATION, average_precision
 from models.encoder.tasks import heads_of
-from models.metrics import macro_f1, roc_auc
+from models.metrics import average_precision, macro_f1, roc_auc
 from models.serving.calibration import probabilities
 
 HEAD: Final = "participation"
@@ -50,7 +50,7 @@ def held_out_logits(
     data: Path, settings: TrainingSettings, start: Path | None, out: Path
 ) -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
     """One fold's validation logits (N, L) after each epoch, and the levels (N,)."""
-    run = Run(data, out, settings, find_backbone(MINILM_ID, MINILM_SHA256), start)
+    run = TrainingRun(data, out, settings, find_backbone(MINILM_ID, MINILM_SHA256), start)
     held = next(held for held in run.validation if held.name == HEAD)
     by_epoch = []
     for step in range(1, len(run.steps) + 1):

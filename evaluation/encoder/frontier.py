@@ -15,22 +15,23 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from core.errors import ConfigError
-from core.heads import EMOTION, PARTICIPATION, SENTIMENT
+from core.heads import HEADS, PARTICIPATION
 from core.ports import ScoreBatch
 from core.report import write_report
 from evaluation.encoder.bench_model import cached_share
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measure, Measured, Rows, bootstrap
 from evaluation.encoder.decisions import layered, participating, unread_as
 from evaluation.encoder.scoring import score_all
-from models.encoder import data as datasets
+from models.encoder.data import read_rows
+from models.encoder.heads import official_test, participation, sentiment, topics
 from models.metrics import average_precision, macro_f1, macro_recall, multilabel_f1
 from models.serving.place import built_model
 from models.serving.post_encoder import PostEncoderService, open_service
@@ -81,17 +82,24 @@ def open_point(spec: str) -> Point:
     return Point(name, folder, open_service(folder, cached=0))
 
 
-def _one_class(
-    found: NDArray[np.float32], unread: int, truth: NDArray[np.int64], name: str
-) -> Measure:
-    predicted = unread_as(found, unread)[0].argmax(1)
-    if name == "macro_recall":
-        return lambda rows: {name: macro_recall(predicted[rows], truth[rows])}
-    return lambda rows: {name: macro_f1(predicted[rows], truth[rows], found.shape[1])}
+def _one_class(point: Point, data: Path, head: str) -> tuple[Measure, int]:
+    test = official_test(head)
+    posts = test.posts(data)
+    answers = point.scores(posts.texts).heads[head]
+    predicted = unread_as(answers, HEADS[head].index(test.unread))[0].argmax(1)
+    truth = np.asarray(posts.labels, np.int64)
+    name, classes = JUDGED[head], answers.shape[1]
+
+    def measure(rows: Rows) -> Mapping[str, float]:
+        if name == "macro_recall":
+            return {name: macro_recall(predicted[rows], truth[rows])}
+        return {name: macro_f1(predicted[rows], truth[rows], classes)}
+
+    return measure, len(truth)
 
 
 def _participation(point: Point, data: Path) -> tuple[Measure, int]:
-    test = datasets.participation_test(data)
+    test = participation.test(data)
     truth = np.asarray(test.labels, np.int64)
     found = unread_as(point.scores(test.texts).heads["participation"], 0)[0]
     cut = point.service.config.head("participation").cut
@@ -109,7 +117,7 @@ def _participation(point: Point, data: Path) -> tuple[Measure, int]:
 
 
 def _topics(point: Point, data: Path) -> tuple[Measure, int]:
-    test = datasets.topics_test(data)
+    test = topics.test(data)
     truth = np.asarray(test.labels, np.bool_)
     found = unread_as(point.scores(test.texts).heads["topics"], None)[0]
     chosen = found >= point.service.config.head("topics").cut
@@ -121,23 +129,9 @@ def _topics(point: Point, data: Path) -> tuple[Measure, int]:
     return measure, len(truth)
 
 
-def _sentiment(point: Point, data: Path) -> tuple[Measure, int]:
-    test = datasets.sentiment_test(data)
-    found = point.scores(test.texts).heads["sentiment"]
-    truth = np.asarray(test.labels, np.int64)
-    return _one_class(found, SENTIMENT.index("neutral"), truth, "macro_recall"), len(truth)
-
-
-def _emotion(point: Point, data: Path) -> tuple[Measure, int]:
-    test = datasets.emotion_test(data)
-    found = point.scores(test.texts).heads["emotion"]
-    truth = np.asarray(test.labels, np.int64)
-    return _one_class(found, EMOTION.index("anger"), truth, "macro_f1"), len(truth)
-
-
 TESTS: Final[dict[str, Callable[[Point, Path], tuple[Measure, int]]]] = {
-    "sentiment": _sentiment,
-    "emotion": _emotion,
+    "sentiment": partial(_one_class, head="sentiment"),
+    "emotion": partial(_one_class, head="emotion"),
     "participation": _participation,
     "topics": _topics,
 }
@@ -211,7 +205,7 @@ def caching(point: Point, data: Path, posts: int = STREAM_POSTS) -> dict[str, fl
     """
     figures: dict[str, float] = {}
     for stream in STREAMS:
-        rows = datasets.read_rows(data / "streams" / f"{stream}.csv.gz")
+        rows = read_rows(data / "streams" / f"{stream}.csv.gz")
         texts = [row["text"] for row in sorted(rows, key=lambda row: row["created_at"])]
         cached = open_service(point.folder)
         cached.warm_up()
@@ -255,7 +249,7 @@ def main(
         points = [open_point(spec) for spec in model]
         for point in points:
             point.service.warm_up()
-        texts = datasets.sentiment_test(data).texts[:SPEED_POSTS]
+        texts = sentiment.test(data).texts[:SPEED_POSTS]
         speeds = speed(points, texts, rounds)
         saved = caching(points[0], data)
         found = quality(points, data, resamples)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from core.heads import PARTICIPATION
 from evaluation.baselines.linear import tfidf, tfidf_layered
-from evaluation.encoder import published
 from evaluation.encoder.bootstrap import Measure
 from evaluation.encoder.context import Context, HeadMissing
 from evaluation.encoder.decisions import layered, participating, unread_as, with_prior
@@ -20,9 +19,9 @@ from evaluation.encoder.floors import constant_floor, kept, random_floor, shares
 from evaluation.encoder.plots import confusion_plot, reliability_plot
 from evaluation.encoder.scoring import score_all
 from evaluation.encoder.tables import Evaluation, Section
-from models.encoder import data as datasets
 from models.encoder.data import ParticipationTexts
-from models.encoder.selection import DEPLOYED_PARTICIPATION
+from models.encoder.heads import participation
+from models.encoder.heads.participation import DEPLOYED_PARTICIPATION
 from models.metrics import (
     average_precision,
     brier,
@@ -103,16 +102,16 @@ def level_measures(levels: Levels, truth: Levels) -> Measure:
     }
 
 
-def evaluate_participation(context: Context) -> Evaluation:
+def evaluate(head: str, context: Context) -> Evaluation:
     """The official test: 809 excerpts labelled by experts; an unread one counts as none."""
-    test = datasets.participation_test(context.data)
+    test = participation.test(context.data)
     truth = np.asarray(test.labels, np.int64)
     scored = score_all(context.score, test.texts)
-    if "participation" not in scored.heads:
-        raise HeadMissing("participation")
-    found, unread = unread_as(scored.heads["participation"], 0)
+    if head not in scored.heads:
+        raise HeadMissing(head)
+    found, unread = unread_as(scored.heads[head], 0)
     model = Answer("model", scored.model_version, found, context.participation_cut)
-    floors = floor_answers(datasets.participation_all(context.data), test, context)
+    floors = floor_answers(participation.train(context.data), test, context)
     sections = sections_of(model, floors, truth, context)
     scores, positive = participating(found), truth > 0
     levels = layered(found, context.participation_cut)
@@ -158,7 +157,7 @@ def sections_of(
             context.row(one.key, one.title, binary_measures(one, truth), len(truth))
             for one in answers
         ],
-        published.PARTICIPATION,
+        participation.TRAINING.published,
         [
             f"{float((truth > 0).mean()):.1%} truly participate; yes from a probability of "
             f"{model.cut:.3g}, set on held-out posts",

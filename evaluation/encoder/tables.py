@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.encoder.bootstrap import Measured
+from models.encoder.heads.base import PublishedFigure
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +18,6 @@ class Row:
     key: str
     title: str
     measured: Mapping[str, Measured]
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A figure that its authors published on the same test; not measured here."""
-
-    title: str
-    measure: str
-    value: float
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +37,7 @@ class Section:
     title: str
     columns: Mapping[str, str]
     rows: Sequence[Row]
-    published: Sequence[Published] = ()
+    published: Sequence[PublishedFigure] = ()
     notes: Sequence[str] = ()
 
     def figures(self) -> dict[str, float]:

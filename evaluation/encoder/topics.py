@@ -19,8 +19,8 @@ from evaluation.encoder.floors import constant_floor, kept
 from evaluation.encoder.plots import reliability_plot
 from evaluation.encoder.scoring import score_all
 from evaluation.encoder.tables import Evaluation, Row, Section
-from models.encoder import data as datasets
 from models.encoder.data import TaggedTexts
+from models.encoder.heads import topics
 from models.encoder.neighbours import choose_neighbours, neighbour_scores
 from models.metrics import (
     BINS,
@@ -62,17 +62,17 @@ def measure_of(probabilities: Probabilities, cut: float, truth: Tags) -> Measure
     return measure
 
 
-def evaluate_topics(context: Context) -> Evaluation:
+def evaluate(head: str, context: Context) -> Evaluation:
     """TweetTopicXL in English, the official few-shot test; an unread post has no topic."""
-    test = datasets.topics_test(context.data)
+    test = topics.test(context.data)
     truth = np.asarray(test.labels, np.bool_)
     scored = score_all(context.score, test.texts)
-    if "topics" not in scored.heads:
-        raise HeadMissing("topics")
-    found, unread = unread_as(scored.heads["topics"], None)
+    if head not in scored.heads:
+        raise HeadMissing(head)
+    found, unread = unread_as(scored.heads[head], None)
     cut = context.topic_cut
     rows = [context.row("model", scored.model_version, measure_of(found, cut, truth), len(truth))]
-    rows += floor_rows(datasets.topics_train(context.data), test, context)
+    rows += floor_rows(topics.train(context.data), test, context)
     each = [multilabel_f1(found[:, [c]] >= cut, truth[:, [c]])[0] for c in range(len(TOPICS))]
     extra = {
         "posts": len(truth),

@@ -12,9 +12,8 @@ from core.heads import HEADS
 from evaluation.encoder.decisions import layered
 from evaluation.encoder.scoring import Score, score_all
 from evaluation.shares.windows import Labelled, Target
-from models.encoder import data as datasets
-from models.encoder.anchors import participation_split
 from models.encoder.data import LabelledTexts, ParticipationTexts
+from models.encoder.heads import emotion, participation, sentiment
 
 Posts = LabelledTexts | ParticipationTexts
 LEAST_TEST_POSTS: Final = 30
@@ -32,16 +31,14 @@ class Source:
 
 SOURCES: Final = {
     "sentiment": Source(
-        datasets.sentiment_validation,
-        datasets.sentiment_test,
+        sentiment.validation,
+        sentiment.test,
         "TweetEval sentiment validation",
     ),
-    "emotion": Source(
-        datasets.emotion_validation, datasets.emotion_test, "TweetEval emotion validation"
-    ),
+    "emotion": Source(emotion.validation, emotion.test, "TweetEval emotion validation"),
     "participation": Source(
-        lambda root: participation_split(root)[1],
-        datasets.participation_test,
+        lambda root: participation.split(root)[1],
+        participation.test,
         "crowd-labelled participation posts of the fold that was not trained on",
     ),
 }

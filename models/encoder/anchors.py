@@ -22,7 +22,7 @@ import typer
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
-from models.encoder.data import CROWD, ParticipationTexts, participation_all
+from models.encoder.data import CROWD, ParticipationTexts
 
 GROUPS_FILE: Final = Path(__file__).with_name("participation-groups.json")
 FOLDS: Final = 5
@@ -96,24 +96,6 @@ def load_groups(posts: ParticipationTexts, file: Path = GROUPS_FILE) -> list[int
     return kept["groups"]
 
 
-def participation_split(root: Path, fold: int = 0) -> tuple[ParticipationTexts, ParticipationTexts]:
-    """Training rows outside a fold, and the crowd-labelled rows inside it."""
-    posts = participation_all(root)
-    fold_of = folds(load_groups(posts), posts)
-    inside = [
-        row for row in range(len(posts)) if fold_of[row] == fold and posts.sources[row] == CROWD
-    ]
-    return posts.select([row for row in range(len(posts)) if fold_of[row] != fold]), posts.select(
-        inside
-    )
-
-
-def training_folds(root: Path, fold: int = 0) -> list[int]:
-    """The fold of each training row that `participation_split` gives, in its order."""
-    posts = participation_all(root)
-    return [own for own in folds(load_groups(posts), posts) if own != fold]
-
-
 def main(
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
     backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
@@ -121,10 +103,11 @@ def main(
     """Rebuild the groups of the participation rows with the backbone's embeddings."""
     from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
     from models.encoder.batches import tokenise
+    from models.encoder.heads import participation
     from models.encoder.model import PostEncoder, embed_all, load_backbone, width_of
 
     found = find_backbone(MINILM_ID, MINILM_SHA256, backbone)
-    posts = participation_all(data)
+    posts = participation.train(data)
     body = load_backbone(found.folder)
     model = PostEncoder(body, width_of(body), ())
     embeddings = embed_all(model, tokenise(posts.texts, found.tokenizer, 128)).numpy()

@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.encoder.lessons import Lesson
+from models.encoder.heads.base import Lesson
 from models.encoder.soft import SoftLesson
 from models.serving.normalise import normalise
 

@@ -34,7 +34,8 @@ from models.encoder.fitting import (
     fit_yes_no,
     weights_for,
 )
-from models.encoder.samples import Sample, held_out, read_sample
+from models.encoder.heads.base import CalibrationSample
+from models.encoder.samples import held_out, read_sample
 from models.metrics import calibration_gap, expected_calibration_error
 from models.serving.calibration import probabilities
 from models.serving.place import built_model
@@ -56,7 +57,7 @@ def head_with(head: HeadConfig, scale: Floats, bias: Floats, method: str) -> Hea
     return msgspec.structs.replace(head, calibration=calibration)
 
 
-def sample_weights(head: HeadConfig, sample: Sample) -> Floats:
+def sample_weights(head: HeadConfig, sample: CalibrationSample) -> Floats:
     """Weights (N,) under which the sample has the shares of the place of use."""
     if not sample.prior:
         return np.ones(len(sample.texts))
@@ -64,7 +65,9 @@ def sample_weights(head: HeadConfig, sample: Sample) -> Floats:
     return weights_for(classes, sample.prior)
 
 
-def fit(head: HeadConfig, logits: Floats, sample: Sample, method: str, weights: Floats) -> Fitted:
+def fit(
+    head: HeadConfig, logits: Floats, sample: CalibrationSample, method: str, weights: Floats
+) -> Fitted:
     """Scale (L,) and bias (L,) for a head's logits (N, L)."""
     starts = np.asarray(sample.shift) if sample.shift else np.zeros(head.logits)
     if head.activation == "ordinal":
@@ -126,13 +129,13 @@ def best_cut(scores: Floats, truth: NDArray[np.bool_], weights: Floats) -> float
     return round(float(np.mean(best)), 3)
 
 
-def _rows_of(sample: Sample, rows: NDArray[np.bool_]) -> Sample:
+def _rows_of(sample: CalibrationSample, rows: NDArray[np.bool_]) -> CalibrationSample:
     texts = tuple(text for text, keep in zip(sample.texts, rows, strict=True) if keep)
     return replace(sample, texts=texts, truth=sample.truth[rows])
 
 
 def calibrate_head(
-    head: HeadConfig, logits: Floats, sample: Sample, method: str = "temperature"
+    head: HeadConfig, logits: Floats, sample: CalibrationSample, method: str = "temperature"
 ) -> HeadConfig:
     """`head` with a calibration fitted on all posts of the sample, and its cut.
 
@@ -185,7 +188,7 @@ def replace_head(config: EncoderConfig, head: HeadConfig) -> EncoderConfig:
 def calibrate_weights(
     weights: Path,
     repository: Path,
-    samples: Callable[[str], Sample],
+    samples: Callable[[str], CalibrationSample],
     method: str,
     heads: Sequence[str] = (),
 ) -> EncoderConfig:
@@ -257,7 +260,7 @@ def main(
     if (sample is None) == (data is None) or (sample is not None and head is None):
         raise typer.BadParameter("name either --data, or --sample together with --head")
 
-    def samples(name: str) -> Sample:
+    def samples(name: str) -> CalibrationSample:
         if sample is not None:
             return read_sample(name, sample, _prior(prior))
         return held_out(name, data or Path())

@@ -15,21 +15,11 @@ from typing import Final
 import numpy as np
 
 from core.errors import ConfigError
-from core.heads import EMOTION, PARTICIPATION, SENTIMENT, TOPICS
 
 csv.field_size_limit(16 * 1024 * 1024)
 
-LEVELS: Final = {
-    "None": "none",
-    "Problem-Solution": "problem_solution",
-    "Call-to-action": "call_to_action",
-    "Intention": "intention",
-    "Execution": "execution",
-}
-"""The participation data's own names of the levels."""
 CROWD: Final = "crowd"
-SOURCES: Final = {"None": CROWD, "RedditExtension": "extension", "Synthetic": "synthetic"}
-"""The data's `augmentation` field: labelled by the crowd, inherited in a thread, rewritten."""
+"""The source of a participation row that people labelled."""
 NEWS_FORUMS: Final = ("News", "worldnews")
 EXCERPT_WORDS: Final = (15, 70)
 
@@ -61,7 +51,7 @@ class ParticipationTexts:
     """Excerpts with their level (an index into `core.heads.PARTICIPATION`).
 
     `originals` has the whole message, or the excerpt where there is none (rewritten rows);
-    `sources` has one of `SOURCES`' values.
+    `sources` has where each label comes from, `CROWD` or how the row was made.
     """
 
     texts: tuple[str, ...]
@@ -100,95 +90,15 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(opened))
 
 
-def _labelled(
+def labelled(
     path: Path, classes: Sequence[str], keep: Callable[[Mapping[str, str]], bool] = lambda row: True
 ) -> LabelledTexts:
+    """The rows of a set with one class a post, fields `text` and `label`, that are to be kept."""
     index = {name: position for position, name in enumerate(classes)}
     rows = [row for row in read_rows(path) if keep(row)]
     return LabelledTexts(
         tuple(row["text"] for row in rows), tuple(index[row["label"]] for row in rows)
     )
-
-
-def sentiment_train(root: Path) -> LabelledTexts:
-    """SemEval 2013-2016, without the posts that are also in the validation split."""
-    return _labelled(
-        root / "sentiment" / "train.csv.gz", SENTIMENT, lambda row: row["in_tweeteval_val"] == "0"
-    )
-
-
-def sentiment_validation(root: Path) -> LabelledTexts:
-    """TweetEval's 2,000 validation posts: for selection and calibration."""
-    return _labelled(root / "sentiment" / "tweeteval_val.csv.gz", SENTIMENT)
-
-
-def sentiment_test(root: Path) -> LabelledTexts:
-    """The official SemEval-2017 task 4A test, 12,284 posts: for the final figures only."""
-    return _labelled(root / "sentiment" / "test.csv.gz", SENTIMENT)
-
-
-def emotion_train(root: Path) -> LabelledTexts:
-    """TweetEval emotion, 3,257 posts."""
-    return _labelled(root / "emotion" / "train.csv.gz", EMOTION)
-
-
-def emotion_validation(root: Path) -> LabelledTexts:
-    """374 posts: for selection and calibration."""
-    return _labelled(root / "emotion" / "val.csv.gz", EMOTION)
-
-
-def emotion_test(root: Path) -> LabelledTexts:
-    """The official test, 1,421 posts: for the final figures only."""
-    return _labelled(root / "emotion" / "test.csv.gz", EMOTION)
-
-
-def _topics(root: Path, split: str) -> TaggedTexts:
-    rows = [
-        row
-        for row in read_rows(root / "topics" / "tweettopicxl_en.csv.gz")
-        if row["split"] == split
-    ]
-    return TaggedTexts(
-        tuple(row["text"] for row in rows),
-        tuple(tuple(int(topic in row["labels"].split("|")) for topic in TOPICS) for row in rows),
-    )
-
-
-def topics_train(root: Path) -> TaggedTexts:
-    """TweetTopicXL in English, the official few-shot split: 180 posts."""
-    return _topics(root, "train")
-
-
-def topics_validation(root: Path) -> TaggedTexts:
-    """20 posts: enough to see a mistake, not to choose between settings."""
-    return _topics(root, "validation")
-
-
-def topics_test(root: Path) -> TaggedTexts:
-    """800 posts: for the final figures only."""
-    return _topics(root, "test")
-
-
-def _participation(path: Path) -> ParticipationTexts:
-    rows = read_rows(path)
-    return ParticipationTexts(
-        tuple(row["text"] for row in rows),
-        tuple(PARTICIPATION.index(LEVELS[row["label"]]) for row in rows),
-        tuple(
-            row["text"] if row["original_text"] == "None" else row["original_text"] for row in rows
-        ),
-        tuple(SOURCES[row["augmentation"]] for row in rows),
-    )
-
-
-def participation_all(root: Path) -> ParticipationTexts:
-    """All 1,817 training rows in the file's order, which `anchors.groups` numbers."""
-    return _participation(root / "participation" / "train.csv.gz")
-
-
-def participation_test(root: Path) -> ParticipationTexts:
-    """The official test, 809 excerpts labelled by experts: for the final figures only."""
-    return _participation(root / "participation" / "test.csv.gz")
 
 
 def _reddit_texts(root: Path) -> list[str]:

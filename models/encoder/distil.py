@@ -20,8 +20,10 @@ from torch import Tensor
 
 from models.backbone import Backbone
 from models.encoder import data as datasets
-from models.encoder.anchors import participation_split, training_folds
 from models.encoder.batches import TokenisedTask, tokenise
+from models.encoder.heads import HEADS, participation, topics, training_of
+from models.encoder.heads.base import UNLABELLED
+from models.encoder.lora import merge
 from models.encoder.model import (
     ADAPTER_FILE,
     HEADS_FILE,
@@ -34,34 +36,18 @@ from models.encoder.model import (
 from models.encoder.refit import STRENGTH, fit_linear
 from models.encoder.schedule import TrainingSettings
 from models.encoder.soft import SoftLesson
-from models.encoder.tasks import SOURCE_WEIGHTS
 from models.encoder.teachers import Views, cross_fitted, level_teacher, topic_teacher
-from models.lora import merge
 
-UNLABELLED: Final = "unlabelled"
-"""Posts without labels from where participation was collected."""
 TARGETS_FILE: Final = "teachers.safetensors"
 ALONE: Final = "sentiment"
 JOINT: Final = "joint"
 """The stages that teach: sentiment alone, and all tasks by their labels."""
 REFIT_POSTS: Final = 4_096
 """Sentiment posts that the topics layer is fitted to, besides the labelled ones."""
-WEIGHTS: Final = {
-    "sentiment": 1.0,
-    "emotion": 0.5,
-    "topics": 0.3,
-    "participation": 0.5,
-    "problem": 0.5,
-}
-"""How much a head's teacher counts beside labels."""
-TEACHES: Final = {
-    "sentiment": ("sentiment", "emotion", "topics", "participation", UNLABELLED),
-    "emotion": ("sentiment", "emotion", "topics", "participation", UNLABELLED),
-    "topics": ("sentiment", "emotion", "participation", UNLABELLED),
-    "participation": ("participation", UNLABELLED),
-    "problem": ("sentiment", UNLABELLED),
-}
+TEACHES: Final = {name: training_of(name).teacher_asked for name in HEADS.names()}
 """Head -> the tasks whose posts its teacher is asked about."""
+_OWN_TEACHERS: Final = ("sentiment", "topics", "participation")
+"""Heads with a teacher of their own; the joint stage teaches the others."""
 
 
 def load_teacher(folder: Path, backbone: Backbone, settings: TrainingSettings) -> PostEncoder:
@@ -113,13 +99,13 @@ def refit_topics(
 
 def _level_targets(views: Mapping[str, Views], data_root: Path, fold: int) -> tuple[Tensor, Tensor]:
     """Gate logits of the participation posts, cross-fitted, and of the unlabelled ones."""
-    posts, _ = participation_split(data_root, fold)
+    posts, _ = participation.split(data_root, fold)
     levels = torch.tensor(posts.labels)
-    weights = torch.tensor([SOURCE_WEIGHTS[source] for source in posts.sources])
+    weights = torch.tensor([participation.SOURCE_WEIGHTS[source] for source in posts.sources])
     own = views["participation"]
     teach = level_teacher(own, levels, weights)
     return (
-        cross_fitted(own, levels, weights, training_folds(data_root, fold)),
+        cross_fitted(own, levels, weights, participation.training_folds(data_root, fold)),
         teach(views[UNLABELLED]),
     )
 
@@ -143,11 +129,11 @@ def ask_teachers(
     found |= {f"{name}/sentiment": ask(alone, tone[name], "sentiment") for name in tone}
     joint = load_teacher(teachers[JOINT], backbone, settings)
     inside = _embed(joint, tasks, settings.bf16)
-    for head in ("emotion", "problem"):
+    for head in (name for name in TEACHES if name not in _OWN_TEACHERS):
         found |= {f"{name}/{head}": ask(joint, inside[name], head) for name in inside}
     bare = PostEncoder(load_backbone(backbone.folder), tone[ALONE].shape[1], ())
     matter = _embed(bare, tasks, settings.bf16)
-    tags = torch.tensor(datasets.topics_train(data_root).labels)
+    tags = torch.tensor(topics.train(data_root).labels)
     teach = topic_teacher(matter["topics"], tags)
     found |= {f"{name}/topics": teach(matter[name]) for name in matter}
     views = {name: Views(tone[name], matter[name]) for name in ("participation", UNLABELLED)}
@@ -206,7 +192,7 @@ def taught(
         replace(
             task,
             soft=tuple(
-                SoftLesson(head, answers[f"{task.name}/{head}"], WEIGHTS[head])
+                SoftLesson(head, answers[f"{task.name}/{head}"], training_of(head).teacher_weight)
                 for head, names in TEACHES.items()
                 if task.name in names
             ),

@@ -15,9 +15,8 @@ from transformers import AutoModel
 from core.errors import ConfigError
 from models.encoder.batches import pad
 from models.encoder.config import EncoderConfig
-from models.encoder.heads import HEADS
-from models.encoder.heads.base import Head
-from models.lora import adapter_state, inject, load_adapter_state
+from models.encoder.heads.layers import Head, make_head
+from models.encoder.lora import adapter_state, inject, load_adapter_state
 
 ADAPTER_FILE = "adapter_model.safetensors"
 HEADS_FILE = "heads.safetensors"
@@ -86,7 +85,7 @@ class PostEncoder(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.width = width
-        self.heads = nn.ModuleDict({name: HEADS.get(name)(width, dropout) for name in heads})
+        self.heads = nn.ModuleDict({name: make_head(name, width, dropout) for name in heads})
 
     def head(self, name: str) -> Head:
         """The head module called `name`."""

@@ -14,11 +14,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from core.errors import ConfigError
 from models.backbone import Backbone
 from models.encoder.batches import TokenisedTask, in_length_order, pad, tokenise
 from models.encoder.checkpoints import resume
 from models.encoder.distil import REFIT_POSTS, refit_topics, taught
-from models.encoder.heads.exclusive import ExclusiveHead
+from models.encoder.heads import training_of
+from models.encoder.heads.layers import ExclusiveHead
 from models.encoder.model import (
     ADAPTER_FILE,
     HEADS_FILE,
@@ -33,10 +35,8 @@ from models.encoder.model import (
 )
 from models.encoder.refit import STRENGTH, refit
 from models.encoder.schedule import TrainingSettings, learning_rate_share, plan
-from models.encoder.selection import selection_figure
 from models.encoder.soft import begin_at_mean, distance, divergence
 from models.encoder.student import WHOLE, taught_by_whole
-from models.encoder.tasks import TASKS
 
 RECORD_FILE = "training.json"
 CHOSEN = "chosen"
@@ -89,11 +89,11 @@ def prepare(
     """Tokenised training and validation posts of every task; heads see their labels once."""
     training, validation = [], []
     for name in settings.tasks:
-        task = TASKS[name]
-        for posts, into in (
-            (task.train(data_root, settings.fold), training),
-            (task.validation(data_root, settings.fold), validation),
-        ):
+        own = training_of(name)
+        for read, into in ((own.train, training), (own.validation, validation)):
+            if read is None:
+                raise ConfigError(f"head {name!r} has no posts of its own to be trained on")
+            posts = read(data_root, settings.fold)
             ids = tokenise(posts.texts, tokenizer, settings.max_tokens)
             into.append(TokenisedTask(name, ids, posts.lessons))
         head = model.head(name)
@@ -109,7 +109,7 @@ def record_of(folder: Path | None) -> dict[str, Any]:
     return json.loads(file.read_text()) if file is not None and file.is_file() else {}
 
 
-class Run:
+class TrainingRun:
     """One stage of training: the model, its optimizer and where it has come to."""
 
     def __init__(
@@ -179,8 +179,7 @@ class Run:
     def validate(self, step: int, say: Callable[[str], None]) -> None:
         """Measure on the validation splits and keep these weights if they are the best yet."""
         figures = {
-            held.name: selection_figure(
-                held.name,
+            held.name: training_of(held.name).figure(
                 predict(self.model, held.name, held.token_ids).numpy(),
                 np.asarray(held.lessons[0].targets),
             )
@@ -215,7 +214,7 @@ class Run:
         }
 
 
-def finish_heads(run: Run) -> None:
+def finish_heads(run: TrainingRun) -> None:
     """Fit the small heads to the end on the chosen epoch's frozen encoder.
 
     A head with a teacher is left as it is: it has learned from thousands of posts.

@@ -47,7 +47,7 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class TrainingStage:
     """One part of a training of several tasks; `passes` as in `TrainingSettings`.
 
     `teachers` are earlier stages. Every stage begins from sentiment alone.

@@ -19,19 +19,22 @@ from safetensors.torch import load_file, save_file
 from core.errors import ConfigError
 from models.backbone import Backbone
 from models.encoder.batches import TokenisedTask
-from models.encoder.distil import UNLABELLED, WEIGHTS, ask, load_teacher, posts_to_learn
+from models.encoder.distil import ask, load_teacher, posts_to_learn
+from models.encoder.heads import training_of
+from models.encoder.heads.base import UNLABELLED
 from models.encoder.model import embed_all
-from models.encoder.schedule import Stage, TrainingSettings
+from models.encoder.schedule import TrainingSettings, TrainingStage
 from models.encoder.soft import SoftLesson
+from models.encoder.tasks import passes_of
 
 WHOLE: Final = "whole"
 """The teacher's name among those of a stage."""
 EMBEDDINGS_FILE: Final = "teacher-embeddings.safetensors"
-STUDENT: Final = Stage(
+STUDENT: Final = TrainingStage(
     "student",
     1,
     1e-3,
-    {"sentiment": 1.0, "emotion": 4.0, "topics": 8.0, "participation": 4.0, UNLABELLED: 1.0},
+    passes_of("student") | {UNLABELLED: 1.0},
     teachers=(WHOLE,),
     sentiment_posts=24_576,
     unlabelled_posts=8_192,
@@ -97,7 +100,9 @@ def taught_by_whole(
             lessons=(),
             embeddings=embeddings[task.name],
             soft=tuple(
-                SoftLesson(head, ask(model, embeddings[task.name], head), WEIGHTS[head])
+                SoftLesson(
+                    head, ask(model, embeddings[task.name], head), training_of(head).teacher_weight
+                )
                 for head in settings.heads
             ),
         )

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.heads import PARTICIPATION
+from models.encoder.heads.participation import MAX_GATE_BALANCE
 from models.encoder.neighbours import neighbour_scores
 from models.encoder.refit import fit_linear
-from models.encoder.tasks import MAX_GATE_BALANCE
 
 TOPIC_STRENGTH: Final = 0.03
 TOPIC_NEIGHBOURS: Final = 20

@@ -33,30 +33,21 @@ from rich.progress import (
 from core.errors import ConfigError
 from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
 from models.encoder.checkpoints import save_checkpoint
-from models.encoder.distil import ALONE, JOINT, UNLABELLED
+from models.encoder.distil import ALONE, JOINT
+from models.encoder.heads.base import UNLABELLED
 from models.encoder.model import HEADS_FILE, trained_parameters
-from models.encoder.run import CHOSEN, RECORD_FILE, Run, finish_heads
-from models.encoder.schedule import Stage, TrainingSettings
+from models.encoder.run import CHOSEN, RECORD_FILE, TrainingRun, finish_heads
+from models.encoder.schedule import TrainingSettings, TrainingStage
 from models.encoder.student import STUDENT, WHOLE, chosen_layers
-from models.encoder.tasks import TASKS, heads_of
+from models.encoder.tasks import TASKS, heads_of, passes_of
 
-STAGES = (
-    Stage(
-        "joint", 4, 5e-4, {"sentiment": 0.085, "emotion": 1.0, "topics": 3.0, "participation": 1.0}
-    ),
-)
+STAGES = (TrainingStage("joint", 4, 5e-4, passes_of("joint")),)
 """After sentiment alone, from which each begins."""
-DISTIL = Stage(
+DISTIL = TrainingStage(
     "distil",
     4,
     5e-4,
-    {
-        "sentiment": 0.375,
-        "emotion": 1.0,
-        "topics": 1.0,
-        "participation": 0.75,
-        UNLABELLED: 0.5,
-    },
+    passes_of("distil") | {UNLABELLED: 0.5},
     teachers=(ALONE, JOINT),
     sentiment_posts=8_192,
     unlabelled_posts=2_048,
@@ -82,10 +73,10 @@ def train(
     Returns the run's record: settings, parameter count, validation by epoch, seconds.
     """
     backbone = find_backbone(MINILM_ID, MINILM_SHA256, backbone_folder)
-    return fit(Run(data_root, out, settings, backbone, start, teachers))
+    return fit(TrainingRun(data_root, out, settings, backbone, start, teachers))
 
 
-def fit(run: Run) -> dict[str, Any]:
+def fit(run: TrainingRun) -> dict[str, Any]:
     """Take every step that is left, validate at the ends of epochs, and write the record."""
     console = Console(stderr=True)
     console.print(
@@ -126,7 +117,7 @@ def _stage_of(start: Path | None) -> str:
     return start.parent.name if start.name == CHOSEN else start.name
 
 
-def stages_for(tasks: tuple[str, ...], is_distilled: bool) -> tuple[Stage, ...]:
+def stages_for(tasks: tuple[str, ...], is_distilled: bool) -> tuple[TrainingStage, ...]:
     """The stages after sentiment alone.
 
     Raises:
@@ -140,7 +131,7 @@ def stages_for(tasks: tuple[str, ...], is_distilled: bool) -> tuple[Stage, ...]:
 
 
 def stage_settings(
-    stage: Stage, tasks: tuple[str, ...], common: TrainingSettings, start: Path | None
+    stage: TrainingStage, tasks: tuple[str, ...], common: TrainingSettings, start: Path | None
 ) -> TrainingSettings:
     """The settings of a stage that begins from the weights in `start`."""
     sets = (*tasks, UNLABELLED) if stage.teachers else tasks
@@ -208,7 +199,7 @@ def train_student(
     if not (teacher / HEADS_FILE).is_file():
         raise ConfigError(f"{teacher} holds no weights for a student to learn from")
     folder = find_backbone(MINILM_ID, MINILM_SHA256, backbone).folder
-    settings = stage_settings(STUDENT, tuple(TASKS), common, teacher)
+    settings = stage_settings(STUDENT, TASKS, common, teacher)
     settings = replace(settings, layers=chosen_layers(wanted, folder))
     train(data_root, out, settings, backbone, teacher, {WHOLE: teacher})
 

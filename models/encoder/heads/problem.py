@@ -6,23 +6,42 @@ yes. None means no or not clear, so those posts count for little and lean to no.
 topics set that coders did not give to news and social concern are clear noes.
 """
 
-from torch import Tensor
-from torch.nn import functional
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
-from core.heads import PROBLEM
-from models.encoder.heads.base import Head, weighted_mean
+import numpy as np
+
+from models.encoder.heads.base import UNLABELLED, CalibrationSample, HeadTraining, Lesson
+from models.metrics import average_precision
+
+NONE_IS_NO: Final = 0.5
+"""Weight of a post whose level is none: its problem may be absent or unclear."""
+UNCLEAR: Final = (0.15,)
+YES: Final = (1.0,)
+NO: Final = (0.0,)
 
 
-class ProblemHead(Head):
-    """One yes-or-no question."""
+def lesson(levels: Sequence[int], weights: Sequence[float]) -> Lesson:
+    """What levels of participation, each counting so much, say of collective problems."""
+    targets = tuple(YES if level else UNCLEAR for level in levels)
+    pairs = zip(weights, levels, strict=True)
+    return Lesson("problem", targets, tuple(w if level else w * NONE_IS_NO for w, level in pairs))
 
-    name = "problem"
-    labels = PROBLEM
-    activation = "sigmoid"
 
-    def loss(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Binary cross-entropy; `target` (B, 1) holds how sure a yes is, in [0, 1]."""
-        each = functional.binary_cross_entropy_with_logits(
-            logits.float(), target.float(), reduction="none"
-        )
-        return weighted_mean(each.mean(1), weight)
+def _sample(root: Path) -> CalibrationSample:
+    from models.encoder.heads import participation
+
+    held = participation.sample(root)
+    yes = (held.truth > 0).astype(np.int64)[:, None]
+    share = participation.DEPLOYED_PARTICIPATION
+    said = held.said + " (which implies a problem)"
+    return CalibrationSample(held.texts, yes, said, (1 - share, share), (0.0,))
+
+
+TRAINING = HeadTraining(
+    figure=lambda logits, truth: average_precision(logits.ravel(), truth.ravel() > 0),
+    taught_by="participation",
+    sample=_sample,
+    teacher_asked=("sentiment", UNLABELLED),
+)

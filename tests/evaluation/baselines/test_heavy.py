@@ -25,7 +25,7 @@ from evaluation.baselines.language_model import (
 )
 from evaluation.baselines.prompts import BINARY, DIRECT, LEVEL, Question
 from evaluation.baselines.sequence import SequenceClassifier, SequenceSettings, class_weights
-from models.encoder.data import LEVELS
+from models.encoder.heads.participation import LEVELS
 
 pytestmark = pytest.mark.train
 

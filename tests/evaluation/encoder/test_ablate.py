@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
+from evaluation.encoder import ablate, masked
 from models.backbone import Backbone, find_backbone, verify
-from models.encoder import ablate, masked
 from models.encoder import data as datasets
 from models.encoder.batches import pad
 from models.encoder.run import CHOSEN, record_of

@@ -13,7 +13,7 @@ from evaluation.encoder.decisions import layered, participating, unread_as, with
 from evaluation.encoder.floors import constant_floor, kept, random_floor, shares_of
 from evaluation.encoder.scoring import CHUNK_POSTS, score_all
 from evaluation.encoder.single_label import measures
-from models.encoder.data import LEVELS
+from models.encoder.heads.participation import LEVELS
 from testkit.models import write_rows
 
 

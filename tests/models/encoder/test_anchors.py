@@ -49,7 +49,7 @@ def test_groups_made_for_other_rows_are_refused() -> None:
 
 
 def test_a_missing_data_folder_is_said(tmp_path: Path) -> None:
-    from models.encoder.anchors import participation_split
+    from models.encoder.heads import participation
 
     with pytest.raises(ConfigError, match="--data DIR"):
-        participation_split(tmp_path)
+        participation.split(tmp_path)

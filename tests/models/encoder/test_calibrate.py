@@ -4,7 +4,7 @@ import pytest
 from models.encoder.calibrate import best_cut, calibrate_head
 from models.encoder.config import HeadCalibration, HeadConfig, uncalibrated
 from models.encoder.fitting import fit_temperature, fit_vector, log_loss, weights_for
-from models.encoder.samples import Sample
+from models.encoder.heads.base import CalibrationSample as Sample
 from models.serving.calibration import probabilities
 
 HEAD = HeadConfig(

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError
-from models.encoder.data import read_rows, sentiment_test, sentiment_train
+from models.encoder.data import read_rows
+from models.encoder.heads import sentiment
 from testkit.models import write_rows
 
 
@@ -16,7 +17,7 @@ def test_posts_of_the_validation_split_are_not_trained_on(tmp_path: Path) -> Non
             {"text": "so so", "label": "neutral", "in_tweeteval_val": "0"},
         ],
     )
-    train = sentiment_train(tmp_path)
+    train = sentiment.train(tmp_path)
     assert train.texts == ("fine", "so so")
     assert train.labels == (2, 1)
 
@@ -28,4 +29,4 @@ def test_a_class_called_none_and_new_lines_inside_texts_survive(tmp_path: Path) 
 
 def test_missing_data_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--data DIR"):
-        sentiment_test(tmp_path)
+        sentiment.test(tmp_path)

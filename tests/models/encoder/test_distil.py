@@ -9,14 +9,15 @@ import torch
 from safetensors.torch import load_file
 
 from core.errors import ConfigError
-from core.heads import TOPICS
-from models.encoder import anchors, distil, run, student
+from core.heads import HEADS, TOPICS
+from models.encoder import distil, run, student
 from models.encoder import train as training
 from models.encoder.batches import TokenisedTask
 from models.encoder.data import ParticipationTexts, reddit_unlabelled
-from models.encoder.lessons import Lesson
+from models.encoder.heads import participation, training_of
+from models.encoder.heads.base import Lesson
 from models.encoder.pack import pack
-from models.encoder.schedule import Stage, TrainingSettings
+from models.encoder.schedule import TrainingSettings, TrainingStage
 from models.encoder.soft import SoftLesson
 from models.encoder.tasks import TASKS
 from testkit.models import write_rows
@@ -90,7 +91,7 @@ def one_group_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     def groups(posts: ParticipationTexts) -> list[int]:
         return list(range(len(posts)))
 
-    monkeypatch.setattr(anchors, "load_groups", groups)
+    monkeypatch.setattr(participation, "load_groups", groups)
 
 
 def test_unlabelled_posts_are_as_long_as_excerpts_and_from_where_those_were_collected(
@@ -103,8 +104,8 @@ def test_unlabelled_posts_are_as_long_as_excerpts_and_from_where_those_were_coll
 
 
 def test_folds_of_training_rows_are_those_of_the_split(data: Path) -> None:
-    rows, held = anchors.participation_split(data, 2)
-    fold_of = anchors.training_folds(data, 2)
+    rows, held = participation.split(data, 2)
+    fold_of = participation.training_folds(data, 2)
     assert len(fold_of) == len(rows) == 40
     assert set(fold_of) == {0, 1, 3, 4}
     assert len(held) == 10
@@ -134,7 +135,8 @@ def test_distillation_is_a_last_stage_that_needs_every_task() -> None:
 
 
 def test_every_teacher_is_asked_about_posts_that_there_are() -> None:
-    assert set(distil.TEACHES) == set(distil.WEIGHTS)
+    assert set(distil.TEACHES) == set(HEADS)
+    assert all(training_of(head).teacher_weight > 0 for head in HEADS)
     for tasks in distil.TEACHES.values():
         assert set(tasks) <= {*TASKS, distil.UNLABELLED}
 
@@ -144,8 +146,8 @@ def test_the_last_stage_learns_from_the_stages_before_and_asks_them_once(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = {name: 1.0 for name in TASKS}
-    joint = Stage("joint", 1, 5e-4, passes)
-    last = Stage(
+    joint = TrainingStage("joint", 1, 5e-4, passes)
+    last = TrainingStage(
         "distil", 1, 5e-4, passes | {distil.UNLABELLED: 1.0},
         ("sentiment", "joint"), sentiment_posts=12, unlabelled_posts=4,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import torch
 from core.heads import HEADS as LABELS
 from models.encoder.config import uncalibrated
 from models.encoder.heads import HEADS
-from models.encoder.heads.base import Head, balanced_class_weights
+from models.encoder.heads.layers import Head, balanced_class_weights, make_head
 from models.encoder.refit import fit_linear
 
 pytestmark = pytest.mark.train
@@ -16,7 +16,7 @@ WIDTH = 12
 @pytest.fixture(params=HEADS.names())
 def head(request: pytest.FixtureRequest) -> Head:
     torch.manual_seed(1)
-    made: Head = HEADS.get(request.param)(WIDTH)
+    made: Head = make_head(request.param, WIDTH)
     return made
 
 
@@ -48,7 +48,7 @@ def test_gradient_reaches_every_parameter_and_the_embedding(head: Head) -> None:
 
 
 def test_saved_and_loaded_head_is_equal(head: Head) -> None:
-    other: Head = HEADS.get(head.name)(WIDTH)
+    other: Head = make_head(head.name, WIDTH)
     other.load_state_dict(head.state_dict())
     x = torch.randn(3, WIDTH)
     torch.testing.assert_close(other.eval()(x), head.eval()(x), rtol=0, atol=0)
@@ -80,11 +80,11 @@ def test_a_post_of_weight_nought_has_no_say(head: Head) -> None:
 
 
 def test_preparing_makes_rare_answers_count_more() -> None:
-    topics: Head = HEADS.get("topics")(WIDTH)
+    topics: Head = make_head("topics", WIDTH)
     topics.prepare([tuple(int(column < 1 + row % 2) for column in range(19)) for row in range(8)])
     assert topics.positive_weights[1] >= topics.positive_weights[0]
     assert topics.positive_weights.max() <= 5.0
-    levels: Head = HEADS.get("participation")(WIDTH)
+    levels: Head = make_head("participation", WIDTH)
     levels.prepare([0] * 10 + [1] * 80 + [2] * 8 + [3, 4])
     assert levels.positive_weights[1] > levels.positive_weights[0]
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from core.heads import TOPICS
 from models.encoder.batches import TokenisedTask
 from models.encoder.distil import refit_topics
-from models.encoder.lessons import Lesson
+from models.encoder.heads.base import Lesson
 from models.encoder.model import PostEncoder, embed_all
 
 pytestmark = pytest.mark.train

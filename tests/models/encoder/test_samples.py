@@ -7,7 +7,8 @@ import pytest
 
 from core.errors import ConfigError
 from models.encoder.data import ParticipationTexts
-from models.encoder.samples import deployed_levels, gate_shift, held_out, read_sample
+from models.encoder.heads.participation import deployed_levels, gate_shift
+from models.encoder.samples import held_out, read_sample
 
 
 def test_a_sample_is_read_from_csv_and_from_json_lines(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from models.encoder.selection import average_precision, micro_f1, selection_figure
+from models.encoder.heads import training_of
+from models.metrics import average_precision
 
 
 def test_a_perfect_order_has_average_precision_one_at_any_prior() -> None:
@@ -28,13 +29,6 @@ def test_a_reweighted_figure_is_that_of_a_set_with_that_prior() -> None:
     )
 
 
-def test_micro_f1_counts_pairs() -> None:
-    chosen = np.array([[True, False], [True, True]])
-    truth = np.array([[True, False], [False, True]])
-    assert micro_f1(chosen, truth) == pytest.approx(0.8)
-    assert micro_f1(~(chosen | True), ~(chosen | True)) == 0.0
-
-
 @pytest.mark.parametrize("head", ["sentiment", "emotion", "participation", "topics"])
 def test_right_answers_select_better_than_wrong_ones(head: str) -> None:
     truth = np.array([0, 1, 2, 1, 0, 2])
@@ -43,5 +37,5 @@ def test_right_answers_select_better_than_wrong_ones(head: str) -> None:
         logits = np.where(np.arange(4) < truth[:, None], 2.0, -2.0)
     if head == "topics":
         truth = np.eye(3, dtype=np.int64)[truth]
-    assert selection_figure(head, logits, truth) == pytest.approx(1.0)
-    assert selection_figure(head, -logits, truth) < 0.7
+    assert training_of(head).figure(logits, truth) == pytest.approx(1.0)
+    assert training_of(head).figure(-logits, truth) < 0.7

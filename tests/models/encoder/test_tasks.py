@@ -3,10 +3,12 @@ from pathlib import Path
 import pytest
 
 from core.heads import HEADS
-from models.encoder.data import ParticipationTexts, TaggedTexts, emotion_train, topics_train
-from models.encoder.tasks import SOURCE_WEIGHTS, TASKS, heads_of
-from models.encoder.tasks import _participation as participation_posts
-from models.encoder.tasks import _topics as topic_posts
+from models.encoder.data import ParticipationTexts, TaggedTexts
+from models.encoder.heads import emotion, topics
+from models.encoder.heads.participation import SOURCE_WEIGHTS
+from models.encoder.heads.participation import lessons as participation_posts
+from models.encoder.heads.topics import lessons as topic_posts
+from models.encoder.tasks import TASKS, heads_of
 from testkit.models import write_rows
 
 
@@ -55,8 +57,8 @@ def test_splits_are_kept_apart(tmp_path: Path) -> None:
             {"split": "test", "text": "b", "labels": "music"},
         ],
     )
-    found = topics_train(tmp_path)
+    found = topics.train(tmp_path)
     assert found.texts == ("a",)
     assert sum(found.labels[0]) == 2
     write_rows(tmp_path / "emotion" / "train.csv.gz", [{"text": "a", "label": "optimism"}])
-    assert emotion_train(tmp_path).labels == (2,)
+    assert emotion.train(tmp_path).labels == (2,)

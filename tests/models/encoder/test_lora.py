@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from models.lora import (
+from models.encoder.lora import (
     LoRALinear,
     adapter_state,
     inject,
