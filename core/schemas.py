@@ -203,7 +203,7 @@ class Alert(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v"
     Attributes:
         alert_id: stable from the first firing to the resolution; unique per query and kind.
         kind: `opinion` (the same people say something else), `mix` (others speak), `volume`, or
-            `brigading` (few authors or copies of one text).
+            `brigading` (few authors or copies of one text); a later version may have further ones.
         state: `firing`, then `resolved`.
         direction: `up` or `down`: of the mean, of the number of posts; `up` for brigading.
         severity: 1 (just worth a look) to 10.
@@ -226,7 +226,7 @@ class Alert(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v"
 
     alert_id: str
     query: str
-    kind: Literal["opinion", "mix", "volume", "brigading"]
+    kind: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,31}$")]
     state: Literal["firing", "resolved"]
     direction: Literal["up", "down"]
     severity: Annotated[int, Meta(ge=1, le=10)]

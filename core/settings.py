@@ -193,6 +193,8 @@ class ShiftSettings(Struct, frozen=True, kw_only=True):
     """Evidence (nats) for a shift of volume."""
     brigading_threshold: Annotated[float, Meta(gt=0)] = 12.0
     """Evidence (nats) for brigading."""
+    further_thresholds: str = ""
+    """Evidence (nats) for kinds of shift without a setting above: `kind=number`, comma between."""
     loud_evidence: Annotated[float, Meta(ge=0)] = 3.0
     """Further evidence (nats) for opinion or mix while volume fires: other people came, too."""
     resolve_evidence: Annotated[float, Meta(gt=0)] = 6.0

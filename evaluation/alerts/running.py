@@ -13,8 +13,10 @@ from core.settings import ShiftSettings
 from evaluation.alerts.plan import PANE_S, StreamPlan
 from evaluation.alerts.synthetic import PANES, Crowd, make_crowd
 from stream.shifts.advance import advance, standing
-from stream.shifts.layout import PANE, Rows, new_cores
-from stream.shifts.signals import KINDS
+from stream.shifts.columns import Rows
+from stream.shifts.cores import new_cores
+from stream.shifts.kinds import KINDS, NAMED
+from stream.shifts.layout import PANE
 
 Floats = NDArray[np.float64]
 
@@ -103,8 +105,8 @@ def judge_crowds(
             block["extra"] += extra
         pane = block[at % _BLOCK]
         before = cores["firing"].copy()
-        trace = advance(cores, pane, settings, PANE_S)
-        residual[:, at] = trace.opinion
+        seen = advance(cores, pane, settings, PANE_S).of(NAMED["opinion"])
+        residual[:, at] = seen.opinion / seen.error
         if (before != cores["firing"]).any():
             for row in np.flatnonzero((before != cores["firing"]).any(axis=1)).tolist():
                 notes[row].take(before[row], cores[row : row + 1], at)
@@ -141,11 +143,12 @@ class _Notes:
 
     def take(self, before: NDArray[np.uint8], core: Rows, at: int) -> None:
         now = core["firing"][0]
-        for slot, kind in enumerate(KINDS):
+        for kind in KINDS:
+            slot = kind.slot
             if now[slot] and not before[slot]:
                 self._open[slot] = len(self.calls)
-                down = bool(core["side"][0, slot] == 1 and kind != "brigading")
-                self.calls.append(Call(kind, down, at))
+                down = kind.directions[int(core["side"][0, slot])] == "down"
+                self.calls.append(Call(kind.name, down, at))
             elif before[slot] and not now[slot]:
                 place = self._open.pop(slot)
                 call = self.calls[place]
@@ -169,6 +172,6 @@ class _Peaks:
     def found(self, row: int) -> dict[str, list[float]]:
         last = self._top[row]
         return {
-            kind: [*self._found[row][slot], *([float(last[slot])] if last[slot] > 3 else [])]
+            kind.name: [*self._found[row][slot], *([float(last[slot])] if last[slot] > 3 else [])]
             for slot, kind in enumerate(KINDS)
         }

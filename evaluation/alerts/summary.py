@@ -11,7 +11,7 @@ import numpy as np
 from evaluation.alerts.plan import STRENGTHS, VOLUMES, StreamPlan
 from evaluation.alerts.running import Judged
 from evaluation.alerts.scoring import Outcome, Tally, alarms_of, delay_figures, tally
-from stream.shifts.signals import KINDS
+from stream.shifts.kinds import NAMED as KINDS
 
 Streams = Sequence[tuple[StreamPlan, Judged]]
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.alerts.plan import BEGIN_S, DAY, DAYS, PANE_S, RAMP_PANES, StreamPlan
-from stream.shifts.layout import PANE, SILENT, Rows
+from stream.shifts.columns import Rows
+from stream.shifts.layout import PANE, SILENT
 
 Floats = NDArray[np.float64]
 

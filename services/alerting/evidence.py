@@ -22,7 +22,7 @@ from core.schemas import MICRO, Alert, ExamplePost, ScoredPost, Term
 from core.settings import KafkaSettings
 from services.kafka_client import read_topic
 from services.kafka_client.messages import Record
-from stream.shifts.explanation import Candidate, choose_examples, telling_terms, to_alert
+from stream.shifts.explanation import ExampleCandidate, choose_examples, telling_terms, to_alert
 from stream.shifts.signals import ShiftSignal
 from stream.topics import POSTS, SCORED_POSTS, source_offset
 
@@ -53,7 +53,7 @@ class Said:
 
     before: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     after: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
-    posts: list[Candidate] = field(default_factory=list[Candidate])
+    posts: list[ExampleCandidate] = field(default_factory=list[ExampleCandidate])
 
     def add(self, post: ScoredPost, text: str, *, is_after: bool) -> None:
         """Take note of a post. An author counts a term once, however often it is repeated."""
@@ -62,7 +62,7 @@ class Said:
         side.setdefault(f"{post.source}:{post.author}", set()).update(words)
         if is_after:
             self.posts.append(
-                Candidate(post.id, post.source, post.author, sorted(words), _sentiment(post))
+                ExampleCandidate(post.id, post.source, post.author, sorted(words), _sentiment(post))
             )
 
     def explain(self, change: float) -> tuple[list[Term], list[ExamplePost]]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stream.shifts.layout import F, Flags, Floats, P, Rows, S
+from stream.shifts.columns import Column, Flags, Floats, Ints, Records, Rows
+from stream.shifts.layout import F, P, PaneCounts, S
 from stream.shifts.seasons import DAILY, DAY_S, WEEKLY, packed, products, quadratic, unpacked
 
 DAILY_DEVIATION: Final = 0.05
@@ -35,20 +35,54 @@ _RIDGE[DAILY] = 0.36 / DAILY_DEVIATION**2
 _RIDGE[WEEKLY] = 0.36 / WEEKLY_DEVIATION**2
 
 
+class MeanFit(Records):
+    """Weighted sums of the panes that were seen."""
+
+    gram = Column[Floats]("f8", (P,))
+    """Of weight x feature x feature."""
+    shares = Column[Floats]("f8", (F, S))
+    """Of feature x rated posts of a stratum."""
+    mean = Column[Floats]("f8", (F,))
+    """Of feature x sentiment."""
+    strata = Column[Floats]("f8", (S,))
+    """Of the sentiment of a stratum."""
+
+
+SPREAD_AT_FIRST: Final = (0.36 * 20, 20)
+
+
+class MeanMemory(Records):
+    """What is remembered of sentiment: learnt, and held back while a shift is suspected."""
+
+    learnt = Column[Rows](MeanFit.dtype())
+    held = Column[Rows](MeanFit.dtype())
+    held_since = Column[Ints]("i8", start=-1)
+    weights = Column[Floats]("f8", (F, 1 + S))
+    """Of the mean and of each share, from the last fit."""
+    inverse = Column[Floats]("f8", (P,))
+    tilt = Column[Floats]("f8", (S,))
+    """How far a stratum is from the mean, share-weighted mean zero."""
+    spread = Column[Floats]("f8", (2,), start=SPREAD_AT_FIRST)
+    """Sum of squares within strata, posts."""
+    dispersion = Column[Floats]("f8", (3, 2), start=300)
+    """Sum of z^2, panes; of opinion, mix, repeats."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What was expected of a pane and what came instead.
 
     Attributes:
-        rated: (Q,) rated posts.
-        base: (Q,) expected mean.
-        shares: (Q, S) expected share of each stratum.
-        levels: (Q, S) expected mean of each stratum.
-        opinion, mix: (Q,) the two parts of observed less expected mean.
-        opinion_strata, mix_strata: (Q, S) their parts by stratum, times `rated`.
-        variance: (Q,) of a post within its stratum.
-        mix_variance: (Q,) of the level of a post's stratum.
-        doubt: (Q,) standard error of `base` itself.
+        rated: (Q,) The rated posts.
+        base: (Q,) The expected mean.
+        shares: (Q, S) The expected share of each stratum.
+        levels: (Q, S) The expected mean of each stratum.
+        opinion, mix: (Q,) The two parts of observed less expected mean.
+        opinion_strata, mix_strata: (Q, S) Their parts by stratum, times `rated`.
+        variance: (Q,) The variance of a post within its stratum.
+        mix_variance: (Q,) The variance of the level of a post's stratum.
+        doubt: (Q,) The standard error of `base` itself.
+        error, mix_error: (Q,) The standard errors of `opinion` and `mix`.
     """
 
     rated: Floats
@@ -62,22 +96,27 @@ class Expected:
     variance: Floats
     mix_variance: Floats
     doubt: Floats
+    error: Floats
+    mix_error: Floats
 
 
 def expect(core: Rows, pane: Rows, feats: Floats) -> Expected:
     """Compare a pane with what its query's baseline expects."""
-    fitted = np.einsum("qf,qfk->qk", feats, core["weights"])
-    base, shares, tilt = fitted[:, 0], fitted[:, 1:], core["tilt"]
+    memory, came = MeanMemory(core), PaneCounts(pane)
+    fitted = np.einsum("qf,qfk->qk", feats, memory.weights)
+    base, shares, tilt = fitted[:, 0], fitted[:, 1:], memory.tilt
     usual_mix = (shares * tilt).sum(axis=1)
     levels = (base - usual_mix)[:, None] + tilt
-    counts, sums = pane["rated"].astype(np.float64), pane["sentiment"].astype(np.float64)
+    counts, sums = came.rated.astype(np.float64), came.sentiment.astype(np.float64)
     rated = counts.sum(axis=1)
     posts = np.maximum(rated, 1.0)
     opinion_strata = sums - counts * levels
     mix_strata = (counts - rated[:, None] * shares) * (levels - base[:, None])
-    variance = core["spread"][:, 0] / core["spread"][:, 1]
-    mix_variance = np.maximum(shares, 0.0) * (levels - base[:, None]) ** 2
-    doubt = variance * quadratic(core["inverse"], products(feats))
+    variance = memory.spread[:, 0] / memory.spread[:, 1]
+    doubt = variance * quadratic(memory.inverse, products(feats))
+    variance = np.maximum(variance, 1e-4)
+    mix_variance = (np.maximum(shares, 0.0) * (levels - base[:, None]) ** 2).sum(axis=1)
+    excess = np.maximum(1.0, memory.dispersion[:, :, 0] / memory.dispersion[:, :, 1])
     return Expected(
         rated=rated,
         base=base,
@@ -87,93 +126,140 @@ def expect(core: Rows, pane: Rows, feats: Floats) -> Expected:
         mix=mix_strata.sum(axis=1) / posts,
         opinion_strata=opinion_strata,
         mix_strata=mix_strata,
-        variance=np.maximum(variance, 1e-4),
-        mix_variance=mix_variance.sum(axis=1),
+        variance=variance,
+        mix_variance=mix_variance,
         doubt=np.sqrt(doubt),
+        error=np.sqrt(excess[:, 0] * variance / posts),
+        mix_error=np.sqrt(excess[:, 1] * np.maximum(mix_variance, 1e-5) / posts),
     )
 
 
 def learn(
-    core: Rows, pane: Rows, feats: Floats, expected: Expected, surprise: Floats, keep: float,
-    learns: Flags, holds: Flags,
+    core: Rows, pane: Rows, feats: Floats, expected: Expected, keep: float, learns: Flags,
+    holds: Flags,
 ) -> None:  # fmt: skip
     """Add a pane to what is learnt, or to what is held back.
 
     Args:
-        core: states, changed in place.
-        pane: what was counted.
-        feats: (Q, F) of the pane.
-        expected: from `expect`.
-        surprise: (Q,) how much of the opinion residual is cut off as an outlier.
-        keep: what is left of old weights after a pane.
-        learns: rows that learn at all.
-        holds: rows that hold it back.
+        core: The states, changed in place.
+        pane: What was counted.
+        feats: (Q, F) The features of the pane.
+        expected: What `expect` returned.
+        keep: What is left of an old weight after a pane.
+        learns: The rows that learn at all.
+        holds: The rows that hold it back.
     """
-    now = learns & ~holds
-    held = learns & holds
-    total = pane["sentiment"].sum(axis=1, dtype=np.float64) - expected.rated * surprise
+    memory, came = MeanMemory(core), PaneCounts(pane)
+    now, held = learns & ~holds, learns & holds
+    # Beyond four standard errors the opinion of a pane is an outlier, and is cut off.
+    limit = 4 * expected.error
+    surprise = expected.opinion - np.clip(expected.opinion, -limit, limit)
+    total = came.sentiment.sum(axis=1, dtype=np.float64) - expected.rated * surprise
     fade = np.where(learns, keep, 1.0)
-    for part, rows in (("learnt", now), ("held", held)):
-        if part == "held" and not (held.any() or (core["held_since"] >= 0).any()):
+    for part, rows in ((memory.learnt, now), (memory.held, held)):
+        if rows is held and not (held.any() or (memory.held_since >= 0).any()):
             continue  # all zeros, and they stay so
-        fit = core[part]
-        row = rows.astype(np.float64)
-        gram, shares = fit["gram"], fit["shares"]
+        fit, row = MeanFit(part), rows.astype(np.float64)
+        gram, shares = fit.gram, fit.shares
         gram *= fade[:, None]
         gram += products(feats) * (expected.rated * row)[:, None]
         shares *= fade[:, None, None]
-        shares += feats[:, :, None] * (pane["rated"] * row[:, None])[:, None, :]
-        fit["mean"] = fit["mean"] * fade[:, None] + feats * (total * row)[:, None]
-        fit["strata"] = fit["strata"] * fade[:, None] + pane["sentiment"] * row[:, None]
-    _learn_spread(core, pane, expected, keep, now)
-
-
-def _learn_spread(core: Rows, pane: Rows, expected: Expected, keep: float, now: Flags) -> None:
+        shares += feats[:, :, None] * (came.rated * row[:, None])[:, None, :]
+        fit.mean = fit.mean * fade[:, None] + feats * (total * row)[:, None]
+        fit.strata = fit.strata * fade[:, None] + came.sentiment * row[:, None]
     levels = expected.levels
-    inside = (pane["rated"] * levels * levels - 2 * levels * pane["sentiment"]).sum(axis=1)
-    squares = np.maximum(0.0, pane["square"] + inside)
+    inside = (came.rated * levels * levels - 2 * levels * came.sentiment).sum(axis=1)
+    squares = np.maximum(0.0, came.square + inside)
     row = now & (expected.rated > 0)
     fade = np.where(row, keep, 1.0)
-    core["spread"][:, 0] = core["spread"][:, 0] * fade + squares * row
-    core["spread"][:, 1] = core["spread"][:, 1] * fade + expected.rated * row
+    memory.spread[:, 0] = memory.spread[:, 0] * fade + squares * row
+    memory.spread[:, 1] = memory.spread[:, 1] * fade + expected.rated * row
+
+
+def learn_dispersion(
+    core: Rows, expected: Expected, repeats: Floats, keep: float, rows: Flags
+) -> None:
+    """Learn how much more the residuals vary than independent posts would.
+
+    Args:
+        core: The states, changed in place.
+        expected: What `expect` returned.
+        repeats: (Q,) The residual of repeats, in standard errors.
+        keep: What is left of an old weight after a pane.
+        rows: The rows that learn it.
+    """
+    dispersion = MeanMemory(core).dispersion
+    posts = np.maximum(expected.rated, 1.0)
+    plain = np.sqrt(expected.variance / posts)
+    mixed = np.sqrt(np.maximum(expected.mix_variance, 1e-5) / posts)
+    fade, ones = np.where(rows, keep, 1.0)[:, None], np.ones(len(core))
+    for place, (residual, error) in enumerate(
+        ((expected.opinion, plain), (expected.mix, mixed), (repeats, ones))
+    ):
+        known = dispersion[:, place, 0] / dispersion[:, place, 1]
+        square = np.minimum((residual / error) ** 2, 9 * np.maximum(known, 1.0))
+        added = np.stack([square, ones], axis=1) * rows[:, None]
+        dispersion[:, place] = dispersion[:, place] * fade + added
 
 
 def settle(core: Rows, rows: Flags, share: float) -> None:
     """End the holding back of `rows`: learn it in full, on top of `share` of what was known."""
+    memory = MeanMemory(core)
     for name in ("gram", "shares", "mean", "strata"):
-        learnt, held = core["learnt"][name], core["held"][name]
+        learnt, held = memory.learnt[name], memory.held[name]
         learnt[rows] = learnt[rows] * share + held[rows]
     drop_held(core, rows)
 
 
 def drop_held(core: Rows, rows: Flags) -> None:
     """End the holding back of `rows` and forget what was held."""
-    core["held"][rows] = 0
-    core["held_since"][rows] = -1
+    memory = MeanMemory(core)
+    memory.held[rows] = 0
+    memory.held_since[rows] = -1
 
 
-def refit(core: Rows, age_s: NDArray[np.int64]) -> None:
+def end_holding(core: Rows, still: Flags, over: Flags, accepted: Flags) -> None:
+    """Drop what was held back where a shift is over, learn it where its level is accepted.
+
+    Args:
+        core: The states, changed in place.
+        still: The rows in which another shift still fires.
+        over: The rows of which a shift is over.
+        accepted: The rows of which the new level is accepted.
+    """
+    drop_held(core, over & ~still)
+    settle(core, accepted & ~still, ACCEPTED_SHARE)
+
+
+def forget(core: Rows, rows: Flags) -> None:
+    """Forget what scores of another model taught."""
+    memory = MeanMemory(core)
+    for column in (memory.learnt, memory.held, memory.weights, memory.inverse, memory.tilt):
+        column[rows] = 0
+    memory.held_since[rows] = -1
+    memory.spread[rows] = SPREAD_AT_FIRST
+
+
+def refit(core: Rows, age_s: Ints) -> None:
     """Fit the baselines of all rows again, in place; `age_s` is how long each was known."""
-    fit = core["learnt"]
-    gram = unpacked(fit["gram"])
+    memory = MeanMemory(core)
+    fit = MeanFit(memory.learnt)
+    gram = unpacked(fit.gram)
     # Before a day was seen whole, waves would follow whatever the hours so far were like.
     stiff = np.maximum(1.0, DAY_S / np.maximum(age_s, 60)) ** 2
     gram[:, range(1, F), range(1, F)] += _RIDGE[1:] * stiff[:, None]
     gram[:, 0, 0] += _RIDGE[0]
-    empty = fit["gram"][:, 0] <= 0
-    gram[empty] = np.eye(F)
+    gram[fit.gram[:, 0] <= 0] = np.eye(F)
     inverse: Floats = np.asarray(np.linalg.inv(gram), dtype=np.float64)
-    sides = np.concatenate([fit["mean"][:, :, None], fit["shares"]], axis=2)
-    weights = inverse @ sides
-    core["weights"] = weights
-    core["inverse"] = packed(inverse)
+    weights = inverse @ np.concatenate([fit.mean[:, :, None], fit.shares], axis=2)
     # The level of the strata, season apart: one step of alternating least squares a fit.
-    posts = fit["shares"][:, 0, :]
-    level = weights[:, :, 0] - np.einsum("qfs,qs->qf", weights[:, :, 1:], core["tilt"])
-    season = np.einsum("qfs,qf->qs", fit["shares"], level)
-    tilt = (fit["strata"] - season) / (posts + STRATUM_PRIOR_POSTS)
+    posts = fit.shares[:, 0, :]
+    level = weights[:, :, 0] - np.einsum("qfs,qs->qf", weights[:, :, 1:], memory.tilt)
+    season = np.einsum("qfs,qf->qs", fit.shares, level)
+    tilt = (fit.strata - season) / (posts + STRATUM_PRIOR_POSTS)
     total = np.maximum(posts.sum(axis=1), 1e-9)
-    core["tilt"] = tilt - ((posts * tilt).sum(axis=1) / total)[:, None]
+    memory.weights, memory.inverse = weights, packed(inverse)
+    memory.tilt = tilt - ((posts * tilt).sum(axis=1) / total)[:, None]
 
 
 assert (P, S) == (91, 24)  # noqa: S101 stored states depend on it

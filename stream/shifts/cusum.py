@@ -17,7 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.shifts.layout import Flags, Floats, Rows
+from stream.shifts.columns import Flags, Floats, Rows
+from stream.shifts.layout import Chart
 
 MAX_ERRORS: Final = 10.0
 """One pane counts as at most so many standard errors: it may raise an alert, not bury a day."""
@@ -77,19 +78,20 @@ def advance(
     strata: NDArray[np.float32] | None = None,
 ) -> None:
     """Add `gain` (Q, K, 2), a log-likelihood ratio, to the scores of the valid rows, in place."""
-    before = chart["score"]
+    bank = Chart(chart)
+    before = bank.score
     after = np.minimum(np.maximum(before + gain, 0.0), SCORE_CAP)
     moved = valid[:, None, None]
     after = np.where(moved, after, before)
     begins = moved & (before <= 0)
-    np.copyto(chart["onset"], starts_s[:, None, None], where=begins)
-    chart["score"] = after
-    total = chart["sums"]
+    np.copyto(bank.onset, starts_s[:, None, None], where=begins)
+    bank.score = after
+    total = bank.sums
     total += (sums * valid[:, None])[:, None, None, :]
     rests = moved & (after <= 0)
     total[rests] = 0
     if strata is not None:
-        parts = chart["strata"]
+        parts = bank.strata
         parts += (strata * valid[:, None, None])[:, None, None]
         parts[rests] = 0
 

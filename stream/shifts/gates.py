@@ -6,14 +6,15 @@ its onset. Order is only for counting: a refusal is counted under the first gate
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.settings import ShiftSettings
-from stream.shifts.layout import SUM, Flags, Floats
+from stream.shifts.columns import Flags, Floats
+from stream.shifts.layout import SUM
 
 Gate = Callable[[Floats, Floats, ShiftSettings], Flags]
 """(effect, sums, settings) -> allowed."""
@@ -25,23 +26,6 @@ _LEAST_SHARE: Final = 0.03
 def of(sums: Floats, name: str) -> Floats:
     """Return one of the sums, (Q, K, 2)."""
     return sums[..., SUM[name]]
-
-
-def mean_effect(sums: Floats, part: str) -> Floats:
-    """Return the mean of `opinion` or `mix` since onset."""
-    return of(sums, part) / np.maximum(of(sums, "rated"), 1.0)
-
-
-def volume_effect(sums: Floats) -> Floats:
-    """Return the logarithm of observed over expected posts since onset."""
-    return np.log((of(sums, "posts") + 0.5) / (of(sums, "base") + 0.5))
-
-
-def repeats_effect(sums: Floats) -> Floats:
-    """Return the excess share of repeats (side 0) and of copies (side 1) since onset."""
-    posts = np.maximum(of(sums, "posts"), 1.0)
-    excess = np.stack([of(sums, "repeats")[..., 0], of(sums, "copies")[..., 1]], axis=-1)
-    return excess / posts
 
 
 def enough_posts(_effect: Floats, sums: Floats, settings: ShiftSettings) -> Flags:
@@ -58,26 +42,6 @@ def enough_authors(_effect: Floats, sums: Floats, settings: ShiftSettings) -> Fl
     """Refuse what very few authors say; without a count of authors it cannot refuse."""
     authors = of(sums, "authors")
     return (authors >= settings.min_authors) | (authors <= 0)
-
-
-def large_mean(effect: Floats, _sums: Floats, settings: ShiftSettings) -> Flags:
-    """Refuse changes of the mean that nobody would act on."""
-    return np.abs(effect) >= settings.min_opinion_effect
-
-
-def large_mix(effect: Floats, _sums: Floats, settings: ShiftSettings) -> Flags:
-    """Refuse changes of the mix that nobody would act on."""
-    return np.abs(effect) >= settings.min_mix_effect
-
-
-def large_volume(effect: Floats, _sums: Floats, settings: ShiftSettings) -> Flags:
-    """Refuse changes of volume that nobody would act on."""
-    return np.abs(effect) >= np.log(settings.min_volume_ratio)
-
-
-def large_share(effect: Floats, _sums: Floats, settings: ShiftSettings) -> Flags:
-    """Refuse shares of repeats that could not move much."""
-    return effect >= settings.min_brigading_share
 
 
 def lasting(_effect: Floats, sums: Floats, settings: ShiftSettings) -> Flags:
@@ -110,22 +74,6 @@ def not_repeated(effect: Floats, sums: Floats, settings: ShiftSettings) -> Flags
     return (left >= least) | (explained <= 0)
 
 
-MEAN_GATES: Final[dict[str, Gate]] = {
-    "few_posts": enough_posts,
-    "few_authors": enough_authors,
-    "small_effect": large_mean,
-    "one_pane": lasting,
-    "repeated": not_repeated,
-}
-MIX_GATES: Final[dict[str, Gate]] = MEAN_GATES | {"small_effect": large_mix}
-VOLUME_GATES: Final[dict[str, Gate]] = {
-    "few_posts": enough_volume,
-    "small_effect": large_volume,
-    "one_pane": lasting,
-}
-REPEATS_GATES: Final[dict[str, Gate]] = {"small_effect": large_share}
-
-
 def extra_evidence(queries: int, firing: int, free_queries: int) -> float:
     """Return the evidence asked for beyond the threshold, in nats, by the number of queries.
 
@@ -142,7 +90,7 @@ def extra_evidence(queries: int, firing: int, free_queries: int) -> float:
     return float(np.log(max(1.0, queries / (free_queries * (1 + firing)))))
 
 
-def refusals(gates: dict[str, Gate], passes: dict[str, Flags], over: Flags) -> dict[str, int]:
+def refusals(gates: Mapping[str, Gate], passes: Mapping[str, Flags], over: Flags) -> dict[str, int]:
     """Count rows that some component would alert for, by the gate that refuses first."""
     waiting: NDArray[np.bool_] = over
     counts: dict[str, int] = {}

@@ -8,8 +8,11 @@ from typing import Final
 import numpy as np
 
 from core.schemas import MICRO, Stratum, Window
+from stream.shifts.baseline import MeanFit, MeanMemory
+from stream.shifts.columns import Rows
 from stream.shifts.gates import extra_evidence
-from stream.shifts.layout import OTHER, PANE, SILENT, Rows, S
+from stream.shifts.kinds import KINDS
+from stream.shifts.layout import OTHER, PANE, SILENT, Chart, PaneCounts, S
 from stream.shifts.signals import JudgeContext
 
 OTHER_NAME: Final = "other"
@@ -34,10 +37,11 @@ def model_number(version: str) -> int:
 def context_pane(context: JudgeContext, firing: int, free_queries: int) -> Rows:
     """Return one empty pane, (1,), judged under `context`."""
     pane = np.zeros(1, dtype=PANE)
-    pane["flags"] = SILENT if context.silent else 0
-    pane["model"] = model_number(context.model_version)
-    pane["extra"] = extra_evidence(context.queries, firing, free_queries)
-    pane["revision"] = -1
+    counts = PaneCounts(pane)
+    counts.flags = SILENT if context.silent else 0
+    counts.model = model_number(context.model_version)
+    counts.extra = extra_evidence(context.queries, firing, free_queries)
+    counts.revision = -1
     return pane
 
 
@@ -45,28 +49,32 @@ def fill(pane: np.void, window: Window, slots: dict[str, int]) -> list[str]:
     """Fill a pane's counts from a window, in place.
 
     Args:
-        pane: one record of `PANE`, its counts zero.
-        window: what was published.
+        pane: One record of `PANE`, its counts zero.
+        window: What was published.
         slots: stratum -> slot; grows by the strata that find a free one.
 
     Returns:
         Strata that found none, most posts first; they are counted as `other`.
     """
-    counters = window.counters
-    pane["start"] = int(window.start.timestamp())
-    pane["revision"] = window.revision
+    counters, counts = window.counters, PaneCounts(pane)
+    counts.start = int(window.start.timestamp())
+    counts.revision = window.revision
     posts = counters.get("posts", 0)
-    pane["posts"], pane["authors"] = posts, min(window.authors, posts)
+    counts.posts, counts.authors = posts, min(window.authors, posts)
     if COPIES in counters:
-        pane["has_copies"], pane["copies"] = 1, counters[COPIES]
+        counts.has_copies, counts.copies = 1, counters[COPIES]
     square = counters.get("sentiment_square", 0) / MICRO
-    pane["square"] = square
+    counts.square = square
     certain = counters.get("sentiment_positive", 0) + counters.get("sentiment_negative", 0)
     # E[label^2] - score^2, over the posts: what is unknown of each label beside its score.
-    pane["label_variance"] = max(0.0, certain / MICRO - square)
-    rated, sentiment = pane["rated"], pane["sentiment"]
+    counts.label_variance = max(0.0, certain / MICRO - square)
+    return _fill_strata(counts, window, slots)
+
+
+def _fill_strata(counts: PaneCounts, window: Window, slots: dict[str, int]) -> list[str]:
+    rated, sentiment = counts.rated, counts.sentiment
     homeless: list[str] = []
-    rest = [counters.get("rated", 0), counters.get("sentiment_sum", 0)]
+    rest = [window.counters.get("rated", 0), window.counters.get("sentiment_sum", 0)]
     for name, stratum in sorted(window.strata.items(), key=_by_posts):
         if stratum.rated <= 0:
             continue
@@ -97,9 +105,9 @@ def _free_slot(slots: dict[str, int]) -> int:
 
 def worthless_slot(core: np.void) -> int:
     """Return the slot that has spoken least, or `OTHER` if every one is worth keeping."""
-    learnt = core["learnt"]["shares"][0] + core["held"]["shares"][0]
+    memory = MeanMemory(core)
+    learnt = MeanFit(memory.learnt).shares[0] + MeanFit(memory.held).shares[0]
     total = float(learnt.sum())
-    learnt = learnt.copy()
     learnt[OTHER] = np.inf
     least = int(learnt.argmin())
     return least if learnt[least] < _WORTHLESS * total else OTHER
@@ -107,16 +115,12 @@ def worthless_slot(core: np.void) -> int:
 
 def fold_slot(core: np.void, slot: int) -> None:
     """Count what a slot has learnt as `other`, so that another stratum can have it."""
-    for name in ("learnt", "held"):
-        fit = core[name]
-        fit["shares"][:, OTHER] += fit["shares"][:, slot]
-        fit["shares"][:, slot] = 0
-        fit["strata"][OTHER] += fit["strata"][slot]
-        fit["strata"][slot] = 0
-    core["weights"][:, 1 + OTHER] += core["weights"][:, 1 + slot]
-    core["weights"][:, 1 + slot] = 0
-    core["tilt"][slot] = 0
-    for name in ("opinion", "mix"):
-        strata = core[name]["strata"]
-        strata[..., OTHER] += strata[..., slot]
-        strata[..., slot] = 0
+    memory = MeanMemory(core)
+    summed = [memory.weights[:, 1:]]
+    for fit in (MeanFit(memory.learnt), MeanFit(memory.held)):
+        summed += [fit.shares, fit.strata]
+    summed += [Chart(core[kind.chart_name]).strata for kind in KINDS if kind.has_strata]
+    for values in summed:
+        values[..., OTHER] += values[..., slot]
+        values[..., slot] = 0
+    memory.tilt[slot] = 0

@@ -3,10 +3,10 @@
 The contract that the closer calls:
 
 - `judge_many(windows, context)` takes the windows that were published together, of any queries and
-  panes, corrections too, and returns what is to be said; `judge` is the same for one window.
+  panes, corrections too, and returns what is to be published; `judge` is the same for one window.
 - The state of a query is `state_bytes(query)`, bounded, and `restore(query, state)` brings it back.
-  Save the states of the queries of a call together with what was said, before the next call: after
-  a crash the same windows on the same state say the same, under the same alert ids.
+  Save the states of the queries of a call together with what it returned, before the next call:
+  after a crash the same windows on the same state say the same, under the same alert ids.
 - Judging a (query, start, revision) again, or an older revision, changes nothing and says nothing.
 - `judge_quiet(start_s, context)` tells that a pane closed: queries without a window had no post.
 - No clock, no I/O, no randomness.
@@ -20,19 +20,27 @@ from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.schemas import Window
 from core.settings import ShiftSettings
 from stream.shifts import cusum, evidence, intake, memory
 from stream.shifts.advance import advance
-from stream.shifts.layout import ABSENT, ENDED_AS, KIND_COUNT, OTHER, SILENT, Rows
+from stream.shifts.columns import Ints, Rows
+from stream.shifts.kinds import KINDS, check_thresholds
+from stream.shifts.kinds.base import ShiftKind
+from stream.shifts.layout import (
+    ABSENT,
+    ENDED_AS,
+    OTHER,
+    SILENT,
+    AlertSlots,
+    PaneCounts,
+    PublishedAlerts,
+)
 from stream.shifts.memory import MAX_STATE_BYTES, Memory
 from stream.shifts.signals import JudgeContext, ShiftSignal
 
 __all__ = ["MAX_STATE_BYTES", "ShiftJudge"]
-
-Numbers = NDArray[np.int64]
 
 _LONGEST_GAP: Final = 1_440
 """After so many panes unseen a query's charts start again; its baseline stays."""
@@ -53,6 +61,7 @@ class ShiftJudge:
 
     def __init__(self, settings: ShiftSettings | None = None, pane_s: int = 60) -> None:
         self._settings = settings or ShiftSettings()
+        check_thresholds(self._settings)
         self._pane_s = pane_s
         self._memory = Memory(self._settings.correction_panes)
         self.refused: Counter[str] = Counter()
@@ -63,7 +72,7 @@ class ShiftJudge:
         return self.judge_many([window], context)
 
     def judge_many(self, windows: Sequence[Window], context: JudgeContext) -> list[ShiftSignal]:
-        """Judge windows in the order of their panes and return what is to be said, by query.
+        """Judge windows in the order of their panes and return what is to be published, by query.
 
         Windows may come in any order and again. A correction of one of the last
         `settings.correction_panes` panes of its query is judged as if it had been known at the
@@ -79,7 +88,7 @@ class ShiftJudge:
         Corrections come first and are judged again together: however many panes of a query changed,
         its last panes run once.
         """
-        late: list[Numbers] = []
+        late: list[Ints] = []
         forward: list[tuple[int, list[Window], JudgeContext]] = []
         for start_s, windows, context in _by_pane(groups):
             known = [self._is_late(window.query, start_s) for window in windows]
@@ -89,10 +98,10 @@ class ShiftJudge:
             new = [window for window, is_late in zip(windows, known, strict=True) if not is_late]
             if new:
                 forward.append((start_s, new, context))
-        said = self._judge_again(np.unique(np.concatenate(late))) if late else []
+        signals = self._judge_again(np.unique(np.concatenate(late))) if late else []
         for start_s, windows, context in forward:
-            said += self._judge_pane(start_s, windows, context)
-        return said
+            signals += self._judge_pane(start_s, windows, context)
+        return signals
 
     def judge_quiet(self, start_s: int, context: JudgeContext) -> list[ShiftSignal]:
         """Judge the pane that starts at `start_s` for every query that had no window in it."""
@@ -132,11 +141,11 @@ class ShiftJudge:
         rows, panes = self._filled(windows, context)
         unseen = held.at[rows] < 0
         held.at[rows[unseen]] = start_s - self._pane_s
-        said = self._bring_to(rows, start_s - self._pane_s, context)
+        signals = self._bring_to(rows, start_s - self._pane_s, context)
         self._push(rows, panes)
-        return said + self._say(rows, start_s)
+        return signals + self._publish(rows, start_s)
 
-    def _filled(self, windows: Sequence[Window], context: JudgeContext) -> tuple[Numbers, Rows]:
+    def _filled(self, windows: Sequence[Window], context: JudgeContext) -> tuple[Ints, Rows]:
         """Return the row and the pane of each window."""
         rows = np.array([self._memory.row(window.query) for window in windows], dtype=np.int64)
         panes = np.repeat(self._context_pane(context), len(windows))
@@ -145,7 +154,7 @@ class ShiftJudge:
         return rows, panes
 
     def _context_pane(self, context: JudgeContext) -> Rows:
-        firing = int(self._memory.now["firing"].sum())
+        firing = int(AlertSlots(self._memory.now).firing.sum())
         return intake.context_pane(context, firing, self._settings.free_queries)
 
     def _fill(self, panes: Rows, place: int, row: int, window: Window) -> None:
@@ -156,14 +165,14 @@ class ShiftJudge:
             return
         held.fold(row, slot)
         held.strata[row] = {name: at for name, at in held.strata[row].items() if at != slot}
-        for name in ("rated", "sentiment"):
-            pane[name] = 0
+        counts = PaneCounts(pane)
+        counts.rated = counts.sentiment = 0
         intake.fill(pane, window, held.strata[row])
 
-    def _bring_to(self, rows: Numbers, start_s: int, context: JudgeContext) -> list[ShiftSignal]:
+    def _bring_to(self, rows: Ints, start_s: int, context: JudgeContext) -> list[ShiftSignal]:
         """Judge the panes in which `rows` had no window, up to the one at `start_s`."""
         held = self._memory
-        said: list[ShiftSignal] = []
+        signals: list[ShiftSignal] = []
         long = rows[start_s - held.at[rows] > _LONGEST_GAP * self._pane_s]
         if len(long):
             self._skip(long, start_s)
@@ -172,33 +181,35 @@ class ShiftJudge:
             at = int(held.at[rows].min())
             behind = rows[held.at[rows] == at]
             panes = np.repeat(self._context_pane(context), len(behind))
-            panes["start"] = at + self._pane_s
+            PaneCounts(panes).start = at + self._pane_s
             self._push(behind, panes)
-            said += self._say(behind, at + self._pane_s)
-        return said
+            signals += self._publish(behind, at + self._pane_s)
+        return signals
 
-    def _skip(self, rows: Numbers, start_s: int) -> None:
+    def _skip(self, rows: Ints, start_s: int) -> None:
         """Pass over a long silence: what was suspected before it is forgotten."""
         held = self._memory
         every = np.ones(len(rows), dtype=np.bool_)
-        for name in ("opinion", "mix", "volume", "repeats"):
+        for kind in KINDS:
             for cores in (held.now, held.base):
-                chart = cores[name][rows]
+                chart = cores[kind.chart_name][rows]
                 cusum.clear(chart, every)
-                cores[name][rows] = chart
+                cores[kind.chart_name][rows] = chart
         held.base[rows] = held.now[rows]
-        held.ring["flags"][rows] = ABSENT
-        held.ring["revision"][rows] = -1
+        ring = PaneCounts(held.ring)
+        ring.flags[rows] = ABSENT
+        ring.revision[rows] = -1
         held.at[rows] = start_s
 
-    def _push(self, rows: Numbers, panes: Rows) -> None:
+    def _push(self, rows: Ints, panes: Rows) -> None:
         """Judge one more pane of each row; the one that leaves the ring moves the base on."""
         if not len(rows):
             return
         held = self._memory
-        place = panes["start"] // self._pane_s % self._settings.correction_panes
+        starts = PaneCounts(panes).start
+        place = starts // self._pane_s % self._settings.correction_panes
         leaving = held.ring[rows, place]
-        if not (leaving["flags"] & ABSENT).all():
+        if not (PaneCounts(leaving).flags & ABSENT).all():
             base = held.base[rows]
             advance(base, leaving, self._settings, self._pane_s)
             held.base[rows] = base
@@ -206,29 +217,27 @@ class ShiftJudge:
         now = held.now[rows]
         advance(now, panes, self._settings, self._pane_s, self.refused)
         held.now[rows] = now
-        held.at[rows] = panes["start"]
+        held.at[rows] = starts
 
-    def _correct(self, windows: Sequence[Window], start_s: int, context: JudgeContext) -> Numbers:
+    def _correct(self, windows: Sequence[Window], start_s: int, context: JudgeContext) -> Ints:
         """Put corrected panes in their place; return the rows that must be judged again."""
         held, size = self._memory, self._settings.correction_panes
         rows, panes = self._filled(windows, context)
         recent = held.at[rows] - start_s < size * self._pane_s
         self.too_old += int((~recent).sum())
         place = start_s // self._pane_s % size
-        known = held.ring[rows, place]
-        better = recent & (
-            (panes["revision"] > known["revision"]) | ((known["flags"] & ABSENT) > 0)
-        )
-        rows, panes, known = rows[better], panes[better], known[better]
+        came, known = PaneCounts(panes), PaneCounts(held.ring[rows, place])
+        first = (known.flags & ABSENT) > 0
+        better = recent & ((came.revision > known.revision) | first)
         # A pane stays judged under the context that it was judged under first.
-        first = (known["flags"] & ABSENT) == 0
-        for name in ("extra", "model"):
-            panes[name] = np.where(first, known[name], panes[name])
-        panes["flags"] = np.where(first, known["flags"] & SILENT, panes["flags"])
+        came.extra = np.where(first, came.extra, known.extra)
+        came.model = np.where(first, came.model, known.model)
+        came.flags = np.where(first, came.flags, known.flags & SILENT)
+        rows, panes = rows[better], panes[better]
         held.ring[rows, place] = panes
         return rows
 
-    def _judge_again(self, rows: Numbers) -> list[ShiftSignal]:
+    def _judge_again(self, rows: Ints) -> list[ShiftSignal]:
         """Judge the panes of the ring again, from the base on."""
         if not len(rows):
             return []
@@ -239,41 +248,37 @@ class ShiftJudge:
             pane = held.ring[rows, at // self._pane_s % size]
             advance(now, pane, self._settings, self._pane_s)
         held.now[rows] = now
-        said: list[ShiftSignal] = []
-        for at in sorted(set(held.at[rows].tolist())):
-            said += self._say(rows[held.at[rows] == at], at, corrected=True)
-        return said
-
-    def _say(self, rows: Numbers, start_s: int, *, corrected: bool = False) -> list[ShiftSignal]:
-        """Return what differs from what was said before, and take note of it."""
-        held = self._memory
-        firing, severity = held.now["firing"][rows], held.now["severity"][rows]
-        told = held.said[rows]
-        differs = (firing != told["firing"]) | ((firing > 0) & (severity > told["severity"]))
         signals: list[ShiftSignal] = []
-        for row in rows[differs.any(axis=1)].tolist():
-            for slot in range(KIND_COUNT):
-                signals += self._say_slot(row, slot, start_s + self._pane_s, corrected=corrected)
+        for at in sorted(set(held.at[rows].tolist())):
+            signals += self._publish(rows[held.at[rows] == at], at, corrected=True)
         return signals
 
-    def _say_slot(
-        self, row: int, slot: int, decided_s: int, *, corrected: bool
-    ) -> list[ShiftSignal]:
+    def _publish(self, rows: Ints, start_s: int, *, corrected: bool = False) -> list[ShiftSignal]:
+        """Return what differs from what was published before, and take note of it."""
         held = self._memory
-        core, told = held.now[row : row + 1], held.said[row : row + 1]
-        fires, was = int(core["firing"][0, slot]), int(told["firing"][0, slot])
-        grown = core["severity"][0, slot] > told["severity"][0, slot]
-        if fires == was and not (fires and grown):
-            return []
-        if fires and not was:
-            told["count"] += 1
-            told["number"][0, slot] = told["count"][0]
-        told["firing"][0, slot] = fires
-        told["severity"][0, slot] = core["severity"][0, slot] if fires else 0
-        why = 0 if fires else _CORRECTED if corrected else int(core["ended_as"][0, slot])
-        number = int(told["number"][0, slot])
-        name, strata = held.name(row), held.strata[row]
-        return [evidence.signal(name, strata, core, slot, number, why, decided_s)]
+        now, before = AlertSlots(held.now[rows]), PublishedAlerts(held.published[rows])
+        grown = (now.firing > 0) & (now.severity > before.severity)
+        differs = (now.firing != before.firing) | grown
+        return [
+            self._signal(int(rows[at]), KINDS[slot], start_s + self._pane_s, corrected=corrected)
+            for at, slot in np.argwhere(differs).tolist()
+        ]
+
+    def _signal(
+        self, row: int, kind: ShiftKind[Any], decided_s: int, *, corrected: bool
+    ) -> ShiftSignal:
+        held, slot = self._memory, kind.slot
+        core = held.now[row : row + 1]
+        now, before = AlertSlots(core), PublishedAlerts(held.published[row : row + 1])
+        fires = bool(now.firing[0, slot])
+        if fires and not before.firing[0, slot]:
+            before.count += 1
+            before.number[0, slot] = before.count[0]
+        before.firing[0, slot] = fires
+        before.severity[0, slot] = now.severity[0, slot] if fires else 0
+        why = 0 if fires else _CORRECTED if corrected else int(now.ended_as[0, slot])
+        number, names = int(before.number[0, slot]), held.strata[row]
+        return evidence.signal(held.name(row), names, core, kind, number, why, decided_s)
 
 
 def _by_pane(

@@ -9,22 +9,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.shifts.columns import Rows
+from stream.shifts.cores import PUBLISHED, core_type, new_cores, published_type, widened
 from stream.shifts.intake import fold_slot
-from stream.shifts.layout import CORE, KIND_COUNT, OTHER, PANE, Rows, new_cores, new_panes
+from stream.shifts.kinds import KINDS
+from stream.shifts.layout import OTHER, PANE, PaneCounts, new_panes
 
 _VERSION: Final = 1
 MAX_STATE_BYTES: Final = 131_072
 """No state is longer: two cores, the panes between them, and at most 23 names of strata."""
-
-SAID: Final = np.dtype(
-    [
-        ("firing", "u1", (KIND_COUNT,)),
-        ("severity", "u1", (KIND_COUNT,)),
-        ("number", "i4", (KIND_COUNT,)),
-        ("count", "i4"),
-    ]
-)
-"""What was said last, apart from the cores: a correction compares with it."""
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -37,7 +30,15 @@ class _State(msgspec.Struct, array_like=True):
     arrays: bytes
 
 
-_LAYOUT: Final = zlib.crc32(repr((CORE.descr, PANE.descr, SAID.descr)).encode())
+def _layout(kinds: int) -> int:
+    """Return a number that stands for the types of a state with the first `kinds` kinds."""
+    types = (core_type(kinds).descr, PANE.descr, published_type(kinds).descr)
+    return zlib.crc32(repr(types).encode())
+
+
+_LAYOUTS: Final = {_layout(kinds): kinds for kinds in range(1, len(KINDS) + 1)}
+"""Layout of a state -> kinds that it was written with: today's, and those before the last came."""
+_LAYOUT: Final = _layout(len(KINDS))
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(_State)
 
@@ -46,14 +47,14 @@ class Memory:
     """Rows of every query that was seen; grows by doubling, rows of forgotten ones are reused.
 
     Args:
-        panes: panes between the base and the present.
+        panes: The panes between the base and the present.
 
     Attributes:
-        now: (N,) cores at the last pane.
-        base: (N,) cores `panes` panes before.
-        ring: (N, panes) what came in between, by number of the pane modulo `panes`.
-        said: (N,) what was said.
-        at: (N,) start (s) of the last pane; -1 before the first.
+        now: (N,) The cores at the last pane.
+        base: (N,) The cores `panes` panes before.
+        ring: (N, panes) What came in between, by number of the pane modulo `panes`.
+        published: (N,) What was published.
+        at: (N,) The start (s) of the last pane; -1 before the first.
         strata: stratum -> slot of each row.
     """
 
@@ -66,7 +67,7 @@ class Memory:
         self.now: Rows = new_cores(0)
         self.base: Rows = new_cores(0)
         self.ring: Rows = new_panes(0).reshape(0, panes)
-        self.said: NDArray[np.void] = np.zeros(0, dtype=SAID)
+        self.published: Rows = np.zeros(0, dtype=PUBLISHED)
         self.at: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     def names(self) -> list[str]:
@@ -109,8 +110,8 @@ class Memory:
         """Count a stratum's slot as `other` in everything that is remembered of a row."""
         fold_slot(self.now[row], slot)
         fold_slot(self.base[row], slot)
-        for name in ("rated", "sentiment"):
-            values = self.ring[row][name]
+        ring = PaneCounts(self.ring[row])
+        for values in (ring.rated, ring.sentiment):
             values[:, OTHER] += values[:, slot]
             values[:, slot] = 0
 
@@ -122,7 +123,7 @@ class Memory:
             self.base = np.concatenate([self.base, new_cores(more)])
             rings = new_panes(more * self.panes).reshape(more, self.panes)
             self.ring = np.concatenate([self.ring, rings])
-            self.said = np.concatenate([self.said, np.zeros(more, dtype=SAID)])
+            self.published = np.concatenate([self.published, np.zeros(more, dtype=PUBLISHED)])
             self.at = np.concatenate([self.at, np.full(more, -1, dtype=np.int64)])
         self._names.append("")
         self.strata.append({})
@@ -131,7 +132,7 @@ class Memory:
     def _clear(self, row: int) -> None:
         self.now[row] = self.base[row] = new_cores(1)[0]
         self.ring[row] = new_panes(self.panes)
-        self.said[row] = 0
+        self.published[row] = 0
         self.at[row] = -1
         self.strata[row] = {}
 
@@ -141,7 +142,7 @@ def dump(memory: Memory, query: str) -> bytes:
     row = memory.find(query)
     if row is None:
         return b""
-    parts = (memory.now[row], memory.base[row], memory.ring[row], memory.said[row])
+    parts = (memory.now[row], memory.base[row], memory.ring[row], memory.published[row])
     raw = b"".join(part.tobytes() for part in parts)
     state = _State(
         _VERSION,
@@ -154,22 +155,31 @@ def dump(memory: Memory, query: str) -> bytes:
 
 
 def load(memory: Memory, query: str, state: bytes) -> bool:
-    """Bring back a state; False, and nothing changed, if it cannot be used."""
+    """Bring back a state, also one of before a kind was appended, of which it then knows nothing.
+
+    Returns:
+        False, and nothing is changed, if it cannot be used.
+    """
     try:
         found = _decoder.decode(state)
         raw = zlib.decompress(found.arrays)
     except (msgspec.MsgspecError, zlib.error):
         return False
+    kinds = _LAYOUTS.get(found.layout - memory.panes)
+    if found.version != _VERSION or kinds is None:
+        return False
+    core, published = core_type(kinds), published_type(kinds)
     ring = memory.panes * PANE.itemsize
-    sizes = (CORE.itemsize, CORE.itemsize, ring, SAID.itemsize)
-    if (found.version, found.layout, len(raw)) != (_VERSION, _LAYOUT + memory.panes, sum(sizes)):
+    starts = np.cumsum([0, core.itemsize, core.itemsize, ring, published.itemsize]).tolist()
+    if len(raw) != starts[-1]:
         return False
     row = memory.row(query)
-    now, base, panes, said = np.cumsum([0, *sizes[:3]]).tolist()
-    memory.now[row] = np.frombuffer(raw, CORE, 1, now)[0]
-    memory.base[row] = np.frombuffer(raw, CORE, 1, base)[0]
-    memory.ring[row] = np.frombuffer(raw, PANE, memory.panes, panes)
-    memory.said[row] = np.frombuffer(raw, SAID, 1, said)[0]
+    one = slice(row, row + 1)
+    for cores, start in ((memory.now, starts[0]), (memory.base, starts[1])):
+        cores[one] = widened(np.frombuffer(raw, core, 1, start), new_cores(1))
+    memory.ring[row] = np.frombuffer(raw, PANE, memory.panes, starts[2])
+    blank = np.zeros(1, dtype=PUBLISHED)
+    memory.published[one] = widened(np.frombuffer(raw, published, 1, starts[3]), blank)
     memory.at[row] = found.at
     memory.strata[row] = dict(found.strata)
     return True

@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.shifts.layout import F, Floats, P
+from stream.shifts.columns import Floats
+from stream.shifts.layout import F, P
 
 DAY_S: Final = 86_400
 _DAILY: Final = (1, 2, 3, 4)

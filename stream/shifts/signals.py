@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["opinion", "mix", "volume", "brigading"]
-KINDS: tuple[Kind, ...] = ("opinion", "mix", "volume", "brigading")
-"""The order is that of the slots in a state: append, never insert."""
-
 State = Literal["firing", "resolved"]
 Direction = Literal["up", "down"]
 EndedAs = Literal["", "over", "accepted", "corrected", "reset"]
@@ -82,7 +78,7 @@ class ShiftSignal:
 
     alert_id: str
     query: str
-    kind: Kind
+    kind: str
     state: State
     direction: Direction
     severity: int

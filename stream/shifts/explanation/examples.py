@@ -9,7 +9,7 @@ from core.schemas import ExamplePost
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ExampleCandidate:
     """A post since the change that could be shown.
 
     Attributes:
@@ -30,7 +30,7 @@ class Candidate:
 
 
 def choose_examples(
-    posts: Iterable[Candidate], weights: Mapping[str, float], change: float, most: int = 5
+    posts: Iterable[ExampleCandidate], weights: Mapping[str, float], change: float, most: int = 5
 ) -> list[ExamplePost]:
     """Return posts to show, each author once, ordered by why they are shown.
 
@@ -52,7 +52,7 @@ def choose_examples(
     chosen: list[ExamplePost] = []
     authors: set[str] = set()
 
-    def take(post: Candidate, why: str) -> None:
+    def take(post: ExampleCandidate, why: str) -> None:
         if post.author not in authors and len(chosen) < most:
             authors.add(post.author)
             chosen.append(ExamplePost(post_id=post.post_id, source=post.source, why=why))  # pyright: ignore[reportArgumentType]
@@ -72,10 +72,10 @@ def choose_examples(
     return chosen
 
 
-def _lean(post: Candidate, change: float) -> float:
+def _lean(post: ExampleCandidate, change: float) -> float:
     return post.sentiment if change >= 0 else -post.sentiment
 
 
-def _typical(post: Candidate, weights: Mapping[str, float], change: float) -> float:
+def _typical(post: ExampleCandidate, weights: Mapping[str, float], change: float) -> float:
     told = sum(max(0.0, weights.get(term, 0.0)) for term in set(post.terms))
     return told / (3 + len(set(post.terms))) + _lean(post, change)

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from core.settings import ShiftSettings
-from stream.shifts import baseline, seasons, volume
+from stream.shifts import baseline, seasons
 from stream.shifts.advance import advance
-from stream.shifts.layout import PANE, F, Rows, S, new_cores
+from stream.shifts.columns import Rows
+from stream.shifts.cores import new_cores
+from stream.shifts.kinds import volume
+from stream.shifts.layout import PANE, F, S
 
 SETTINGS = ShiftSettings(warmup_s=0)
 MONDAY_S = 1_772_409_600
@@ -83,7 +86,7 @@ def test_volume_on_its_scale_has_unit_variance_for_few_and_for_many_posts() -> N
         core["excess"] = (0.02, 1.0)
         found = np.zeros(4_000, dtype=PANE)
         found["posts"] = rng.poisson(rate * rng.gamma(50, 0.02, 4_000))
-        seen = volume.expect(core, found, seasons.features(np.full(4_000, MONDAY_S)))
+        seen = volume.KIND.expect(core, found, seasons.features(np.full(4_000, MONDAY_S)))
         errors = seen.log_ratio / seen.error
         assert errors.std() == pytest.approx(1.0, abs=0.08)
         assert errors.mean() == pytest.approx(0.0, abs=0.08)

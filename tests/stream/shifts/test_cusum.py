@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from stream.shifts import cusum
-from stream.shifts.layout import DESIGNS, SUMS, Rows, new_cores
+from stream.shifts.columns import Rows
+from stream.shifts.cores import new_cores
+from stream.shifts.kinds import NAMED
+from stream.shifts.layout import SUMS
+
+DESIGNS = NAMED["opinion"].designs
 
 
 def chart_of(rows: int) -> Rows:

@@ -5,9 +5,12 @@ import pytest
 
 from core.settings import ShiftSettings
 from stream.shifts import gates
-from stream.shifts.layout import SUM, SUMS, Floats
+from stream.shifts.columns import Floats
+from stream.shifts.kinds import KINDS, NAMED
+from stream.shifts.layout import SUM, SUMS
 
 SETTINGS = ShiftSettings()
+OPINION = NAMED["opinion"]
 
 
 def sums_of(**values: float) -> Floats:
@@ -25,8 +28,8 @@ CROWD = {
 
 def verdicts(**changes: float) -> dict[str, bool]:
     sums = sums_of(**(CROWD | changes))
-    effect = gates.mean_effect(sums, "opinion")
-    return {name: bool(g(effect, sums, SETTINGS).all()) for name, g in gates.MEAN_GATES.items()}
+    effect = OPINION.effect(sums)
+    return {name: bool(g(effect, sums, SETTINGS).all()) for name, g in OPINION.gates.items()}
 
 
 def test_a_real_shift_passes_every_gate() -> None:
@@ -54,11 +57,8 @@ def test_a_few_repeats_do_not_hide_a_large_shift() -> None:
 
 def test_no_gate_opens_on_nothing() -> None:
     nothing = sums_of()
-    for rules, effect in (
-        (gates.MEAN_GATES, gates.mean_effect(nothing, "opinion")),
-        (gates.VOLUME_GATES, gates.volume_effect(nothing)),
-        (gates.REPEATS_GATES, gates.repeats_effect(nothing)),
-    ):
+    for kind in KINDS:
+        effect, rules = kind.effect(nothing), kind.gates
         passed = [gate(effect, nothing, SETTINGS).all() for gate in rules.values()]
         assert not all(passed)
 
@@ -72,7 +72,7 @@ def test_more_queries_need_more_evidence_and_discoveries_less() -> None:
 
 def test_refusals_are_counted_under_the_first_gate_that_refuses() -> None:
     sums = np.concatenate([sums_of(**(CROWD | {"authors": 2.0})), sums_of(**CROWD)])
-    effect = gates.mean_effect(sums, "opinion")
-    passes = {name: gate(effect, sums, SETTINGS) for name, gate in gates.MEAN_GATES.items()}
+    effect = OPINION.effect(sums)
+    passes = {name: gate(effect, sums, SETTINGS) for name, gate in OPINION.gates.items()}
     over = np.ones((2, 1, 2), dtype=np.bool_)
-    assert gates.refusals(gates.MEAN_GATES, passes, over) == {"few_authors": 1}
+    assert gates.refusals(OPINION.gates, passes, over) == {"few_authors": 1}

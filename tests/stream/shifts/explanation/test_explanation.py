@@ -7,19 +7,20 @@ from hypothesis import strategies as some
 from core.codec import alert_decoder, encode
 from core.schemas import Term
 from stream.shifts.explanation import (
-    Candidate,
+    ExampleCandidate,
     choose_examples,
     sentence,
     telling_terms,
     term_counts,
     to_alert,
 )
-from stream.shifts.signals import KINDS, Estimate, Kind, ShiftSignal, StratumChange
+from stream.shifts.kinds import NAMED
+from stream.shifts.signals import Estimate, ShiftSignal, StratumChange
 
 COUNTS = some.dictionaries(some.sampled_from("abcdefgh"), some.integers(0, 300))
 
 
-def make_signal(kind: Kind = "opinion", strata: int = 3, state: str = "firing") -> ShiftSignal:
+def make_signal(kind: str = "opinion", strata: int = 3, state: str = "firing") -> ShiftSignal:
     parts = tuple(
         StratumChange(f"s|en|{n}", 100, 1 / strata, 1 / strata, 0.1, 0.0, 0.01, -0.1 / (n + 1))
         for n in range(strata)
@@ -74,8 +75,8 @@ def test_a_text_counts_a_term_once() -> None:
     assert term_counts([["late"] * 9, ["late", "train"]]) == {"late": 2, "train": 1}
 
 
-def post(name: str, sentiment: float, reach: float = 0.0, *terms: str) -> Candidate:
-    return Candidate(name, "synthetic", f"author of {name}", terms, sentiment, reach)
+def post(name: str, sentiment: float, reach: float = 0.0, *terms: str) -> ExampleCandidate:
+    return ExampleCandidate(name, "synthetic", f"author of {name}", terms, sentiment, reach)
 
 
 def test_examples_are_typical_most_seen_and_against() -> None:
@@ -92,16 +93,16 @@ def test_examples_are_typical_most_seen_and_against() -> None:
 
 
 def test_an_author_is_shown_once_and_no_more_posts_than_asked_for() -> None:
-    posts = [Candidate(f"p{n}", "s", "one author", ["late"], -0.9) for n in range(9)]
+    posts = [ExampleCandidate(f"p{n}", "s", "one author", ["late"], -0.9) for n in range(9)]
     assert len(choose_examples(posts, {}, change=-0.3)) == 1
     many = [post(f"p{n}", -0.9) for n in range(9)]
     assert len(choose_examples(many, {}, change=-0.3, most=4)) <= 4
     assert choose_examples([], {}, change=-0.3) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NAMED)
 @pytest.mark.parametrize("state", ["firing", "resolved"])
-def test_every_alert_survives_the_wire_and_has_a_sentence(kind: Kind, state: str) -> None:
+def test_every_alert_survives_the_wire_and_has_a_sentence(kind: str, state: str) -> None:
     alert = to_alert(make_signal(kind, state=state))
     assert alert_decoder.decode(encode(alert)) == alert
     assert "trains" in alert.sentence
