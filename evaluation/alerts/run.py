@@ -23,6 +23,7 @@ from evaluation.alerts.pool import judge_all
 from evaluation.alerts.scoring import alarms_of, tally
 from evaluation.alerts.summary import OPINION_SCENARIOS, Streams, finite, point, summarise
 from evaluation.alerts.tuning import SPLIT, Tuned, threshold_for, tuned_settings, without_alerts
+from stream.shifts.kinds import KINDS
 
 SUITE_SEED: Final = 20_260_301
 QUIET_SEED: Final = 77
@@ -116,7 +117,7 @@ def report_on(
         "settings": {
             "streams": options.streams, "days": options.days, "seed": options.seed,
             "scenarios": scenarios_of([plan for plan, _ in judged.suite]),
-            **{f"{kind}_threshold": getattr(settings, f"{kind}_threshold") for kind in SPLIT},
+            **{f"{kind.name}_threshold": kind.threshold(settings) for kind in KINDS},
         },
         "suite": summarise(judged.suite),
         "judge_at_budget": _point(judged.suite),

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from msgspec.structs import replace
 
 from core.settings import ShiftSettings
+from stream.shifts.kinds import KINDS, NAMED
 
-SPLIT: Final = {"opinion": 0.60, "mix": 0.15, "volume": 0.20, "brigading": 0.05}
+SPLIT: Final = {kind.name: kind.budget / sum(one.budget for one in KINDS) for kind in KINDS}
 """Who may use how much of the budget of a query."""
 _NEVER: Final = 1e9
 _TAIL: Final = 40
-_LEAST: Final = {"opinion": 7.0, "mix": 7.0, "volume": 7.0, "brigading": 10.0}
 _MARGIN: Final = 0.3
 """Nats on top, for the error of the fit: the budget is to be kept, not met on average."""
 
@@ -39,13 +38,9 @@ class Tuned:
 
 def without_alerts(settings: ShiftSettings) -> ShiftSettings:
     """Return settings under which nothing is ever raised."""
-    return replace(
-        settings,
-        opinion_threshold=_NEVER,
-        mix_threshold=_NEVER,
-        volume_threshold=_NEVER,
-        brigading_threshold=_NEVER,
-    )
+    for kind in KINDS:
+        settings = kind.with_threshold(settings, _NEVER)
+    return settings
 
 
 def threshold_for(kind: str, peaks: Sequence[float], days: float, budget: float) -> Tuned:
@@ -59,20 +54,22 @@ def threshold_for(kind: str, peaks: Sequence[float], days: float, budget: float)
     """
     ordered = np.sort(np.asarray(peaks, dtype=np.float64))[::-1]
     if len(ordered) < 2 or days <= 0:
-        return Tuned(kind, _LEAST[kind], 0.0, len(ordered), 1.0)
+        return Tuned(kind, NAMED[kind].least_threshold, 0.0, len(ordered), 1.0)
     place = min(_TAIL, len(ordered) - 1)
     level = float(ordered[place])
     tail = max(0.5, float((ordered[:place] - level).mean()))
     rate = 30 * place / days
     threshold = level + tail * float(np.log(max(rate / budget, 1e-9))) + _MARGIN
-    threshold = max(_LEAST[kind], threshold)
+    threshold = max(NAMED[kind].least_threshold, threshold)
     expected = rate * float(np.exp(-(threshold - level) / tail))
     return Tuned(kind, round(threshold, 2), round(expected, 4), len(ordered), round(tail, 3))
 
 
 def tuned_settings(settings: ShiftSettings, tuned: Sequence[Tuned]) -> ShiftSettings:
     """Return the settings with the thresholds."""
-    return replace(settings, **{f"{one.kind}_threshold": one.threshold for one in tuned})
+    for one in tuned:
+        settings = NAMED[one.kind].with_threshold(settings, one.threshold)
+    return settings
 
 
 def as_toml(settings: ShiftSettings, budget: float, note: str) -> str:
@@ -81,6 +78,8 @@ def as_toml(settings: ShiftSettings, budget: float, note: str) -> str:
         f"# Thresholds for {budget:g} false alarms per query and 30 days, set by",
         f"# `groundswell tune` on {note}.",
         "[shifts]",
-        *(f"{kind}_threshold = {getattr(settings, f'{kind}_threshold'):g}" for kind in SPLIT),
+        *(f"{k.setting} = {k.threshold(settings):g}" for k in KINDS if k.setting),
     ]
+    if settings.further_thresholds:
+        lines.append(f'further_thresholds = "{settings.further_thresholds}"')
     return "\n".join(lines) + "\n"

@@ -16,7 +16,7 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from core.schemas import Alert, Interval
 from core.settings import AlertSettings
-from services.alerting.opened import OpenAlert
+from services.alerting.open_alerts import OpenAlert
 
 if TYPE_CHECKING:
     import aiohttp

@@ -19,7 +19,7 @@ from core.metrics import Metrics
 from core.retry import pause_s
 from core.settings import AlertSettings
 from services.alerting.alertmanager import ends_at, postable
-from services.alerting.opened import OpenAlert, read_opened
+from services.alerting.open_alerts import OpenAlert, read_opened
 from services.stopping import wait
 from stream.store.keys import OPEN
 

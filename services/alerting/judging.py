@@ -21,7 +21,7 @@ from core.metrics import Metrics
 from core.schemas import Alert, Window
 from services.alerting.circumstances import ALL, Circumstances
 from services.alerting.known import Judge, Known, PaneContext
-from services.alerting.opened import OpenAlert, read_opened
+from services.alerting.open_alerts import OpenAlert, read_opened
 from services.alerting.panes import Pane, panes_of
 from stream.shifts.signals import JudgeContext, ShiftSignal
 from stream.store.alert_state import AlertState, DecidedAlert, JudgeSave

@@ -12,7 +12,7 @@ from core.schemas import Alert, Interval
 from core.settings import AlertSettings
 from services.alerting.alertmanager import evidence, link_to, postable
 from services.alerting.delivery import RESOLVED_KEPT_S, Delivery
-from services.alerting.opened import OpenAlert, band_of, read_opened
+from services.alerting.open_alerts import OpenAlert, band_of, read_opened
 from stream.store.keys import OPEN
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

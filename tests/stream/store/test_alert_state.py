@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.settings import RedisSettings
 from services.alerting.known import Known
-from services.alerting.opened import read_opened
+from services.alerting.open_alerts import read_opened
 from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.store.alert_state import DecidedAlert, JudgeSave
