@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import ClassVar, Final
 
+import aiohttp
+
 from core.errors import ConfigError, FatalError, TransientError
 from core.logs import describe_error, describe_traceback, get_logger
 from core.retry import Backoff
@@ -110,8 +112,8 @@ class LiveSource(Source[Options]):
         alive, `deliver` for what it sent. Must pass on cancellation at once.
 
         Raises:
-            SessionEnded, OSError, TimeoutError: another attempt follows after a wait.
-            ConfigError: there is no point in another attempt; ends the process.
+            SessionEnded, OSError, aiohttp.ClientError: Another attempt follows after a wait.
+            ConfigError: There is no point in another attempt; ends the process.
         """
 
     def on_session_ended(self, error: SessionEnded) -> None:
@@ -283,6 +285,6 @@ def _why(session: asyncio.Future[None]) -> SessionEnded:
         return ended
     except TimeoutError as error:
         return SessionEnded("timeout", describe_error(error))
-    except OSError as error:
+    except (OSError, aiohttp.ClientError, asyncio.IncompleteReadError) as error:
         return SessionEnded("network", describe_error(error))
     return SessionEnded("closed")

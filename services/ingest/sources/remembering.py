@@ -231,9 +231,10 @@ class RememberingSource(LiveSource[LiveO]):
             return record
         held = self.held.find(found.post_id)
         if isinstance(record, Skipped):
-            if held is None or held.version == DELETED:
+            if held is None:
                 return record
-            return self._deletion(found.post_id, held.author) if record.is_gone else None
+            is_news = record.is_gone and held.version != DELETED
+            return self._deletion(found.post_id, held.author) if is_news else None
         if held is None or (isinstance(record, PostEvent) and record.kind != "edit"):
             return record
         if held.version == DELETED or version <= held.version:

@@ -28,12 +28,12 @@ MAX_WAIT_S: Final = 3600.0
 """No server's wish to be left alone is kept for longer."""
 
 
-class AnswerTooLarge(Exception):
-    """The body is larger than allowed, before or after it was decompressed."""
+class AnswerRefused(SessionEnded):
+    """The body is larger than allowed, or not compressed as its header says."""
 
-
-class AnswerUnreadable(Exception):
-    """The body is not compressed as its header says."""
+    def __init__(self, detail: str) -> None:
+        super().__init__("too_large", detail)
+        self.detail = detail
 
 
 async def read_bounded(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
@@ -43,8 +43,8 @@ async def read_bounded(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     that unfolds to gigabytes ends here.
 
     Raises:
-        AnswerTooLarge: before more than `max_bytes` are held.
-        AnswerUnreadable: unknown or broken compression.
+        AnswerRefused: The compression is unknown or broken, or the body too large: before more
+            than `max_bytes` are held.
     """
     encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
     unfold = _unfolder(encoding)
@@ -53,16 +53,16 @@ async def read_bounded(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     async for chunk in answer.content.iter_chunked(65_536):
         received += len(chunk)
         if received > max_bytes:
-            raise AnswerTooLarge(f"over {max_bytes} bytes")
+            raise AnswerRefused(f"over {max_bytes} bytes")
         if unfold is None:
             body += chunk
             continue
         try:
             body += unfold.decompress(chunk, max_bytes + 1 - len(body))
         except zlib.error as error:
-            raise AnswerUnreadable(f"broken {encoding}") from error
+            raise AnswerRefused(f"broken {encoding}") from error
         if len(body) > max_bytes or unfold.unconsumed_tail:
-            raise AnswerTooLarge(f"over {max_bytes} bytes once decompressed")
+            raise AnswerRefused(f"over {max_bytes} bytes once decompressed")
     return bytes(body)
 
 
@@ -71,7 +71,7 @@ def _unfolder(encoding: str) -> zlib._Decompress | None:
         return None
     if encoding in ("gzip", "x-gzip", "deflate"):
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    raise AnswerUnreadable("compressed in a way that was not asked for")
+    raise AnswerRefused("compressed in a way that was not asked for")
 
 
 def ended_by(status: int, retry_after_s: float | None) -> SessionEnded:

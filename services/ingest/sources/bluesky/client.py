@@ -146,7 +146,8 @@ class Dictionaries:
         """Return what decompresses frames of a server; None if they come without zstd.
 
         Raises:
-            SessionEnded: the server does not answer, or its dictionary cannot be used.
+            SessionEnded, aiohttp.ClientError: The server does not answer, or its dictionary cannot
+                be used.
         """
         options = self._options
         if options.protocol == "v1":
@@ -168,25 +169,17 @@ class Dictionaries:
     async def _fetch(self, host: str) -> Unpacker | None:
         address = "http" + base_url(host).removeprefix("ws") + DICTIONARY_PATH
         timeout = aiohttp.ClientTimeout(total=self._options.limits.connect_timeout_s)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.get(address) as answer,
-            ):
-                if answer.status in (404, 501):
-                    get_logger(__name__).info("server has no zstd dictionary", host=host)
-                    return None
-                if answer.status != 200:
-                    raise _refused(answer.status, answer.headers, b"no zstd dictionary")
-                content = b""
-                async for piece in answer.content.iter_chunked(65_536):
-                    content += piece
-                    if len(content) > MAX_DICTIONARY_BYTES:
-                        break
-        except aiohttp.ClientError as error:
-            raise SessionEnded(
-                "network", f"fetching the dictionary: {describe_error(error)}"
-            ) from error
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(address) as answer:
+            if answer.status in (404, 501):
+                get_logger(__name__).info("server has no zstd dictionary", host=host)
+                return None
+            if answer.status != 200:
+                raise _refused(answer.status, answer.headers, b"no zstd dictionary")
+            content = b""
+            async for piece in answer.content.iter_chunked(65_536):
+                content += piece
+                if len(content) > MAX_DICTIONARY_BYTES:
+                    break
         if len(content) > MAX_DICTIONARY_BYTES:
             raise SessionEnded("refused", f"the dictionary is over {MAX_DICTIONARY_BYTES} bytes")
         return Unpacker(content, self._options.max_message_bytes)

@@ -19,8 +19,7 @@ from services.ingest.sources.mastodon.options import Stream
 from services.ingest.sources.mastodon.wire import MAX_EVENT_BYTES, EventDecoder, ServerEvent
 from services.ingest.sources.records import decode_json, text_of
 from services.ingest.sources.web import (
-    AnswerTooLarge,
-    AnswerUnreadable,
+    AnswerRefused,
     asked_wait_s,
     ended_by,
     read_bounded,
@@ -217,8 +216,8 @@ class MastodonClient:
                         fault = tree.detail
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 fault, rest_s = describe_error(error), None
-            except (AnswerTooLarge, AnswerUnreadable) as error:
-                fault, rest_s = str(error), None
+            except AnswerRefused as error:
+                fault, rest_s = error.detail, None
             if attempt + 1 < _ATTEMPTS:
                 await asyncio.sleep(0.5 * 2**attempt if rest_s is None else rest_s)
         raise Unanswered(f"{path}: {fault}")

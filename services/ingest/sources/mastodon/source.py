@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Final
 import aiohttp
 
 from core.errors import ConfigError
-from core.logs import describe_error
 from core.schemas import Post
 from services.ingest.sources.base import Cursor, SourceContext, Unmappable
 from services.ingest.sources.live import SessionEnded
@@ -80,16 +79,12 @@ class MastodonSource(RememberingSource[MastodonOptions]):
         """Open all streams, fetch what was missed, read until one of them ends."""
         timeout_s = self.limits.connect_timeout_s
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeout_s)
-        try:
-            async with aiohttp.ClientSession(auto_decompress=False, timeout=timeout) as http:
-                await self._stream_all(
-                    MastodonClient(
-                        http, self.options.server, self._headers, self.context.clock.now,
-                        timeout_s, self.heard,
-                    )
-                )  # fmt: skip
-        except (aiohttp.ClientError, asyncio.IncompleteReadError) as error:
-            raise SessionEnded("network", describe_error(error)) from error
+        async with aiohttp.ClientSession(auto_decompress=False, timeout=timeout) as http:
+            client = MastodonClient(
+                http, self.options.server, self._headers, self.context.clock.now, timeout_s,
+                self.heard,
+            )  # fmt: skip
+            await self._stream_all(client)
 
     async def _stream_all(self, client: MastodonClient) -> None:
         base = await self._where(client)

@@ -11,7 +11,7 @@ from core.errors import ConfigError
 from core.settings import Secret
 from services.ingest.sources.live import SessionEnded
 from services.ingest.sources.reddit.options import RedditOptions
-from services.ingest.sources.web import AnswerTooLarge, AnswerUnreadable, ended_by, read_bounded
+from services.ingest.sources.web import ended_by, read_bounded
 
 PAGE_THINGS: Final = 100
 MAX_ANSWER_BYTES: Final = 16_777_216
@@ -25,7 +25,7 @@ class _BoundedAnswer(aiohttp.ClientResponse):
         """Return the body.
 
         Raises:
-            AnswerTooLarge, AnswerUnreadable: it cannot be held.
+            AnswerRefused: It cannot be held.
         """
         if self._body is None:
             self._body = await read_bounded(self, MAX_ANSWER_BYTES)
@@ -122,8 +122,8 @@ def _punctual_requestor() -> Any:
 
 
 def _broken(error: BaseException) -> SessionEnded:
-    if isinstance(error, AnswerTooLarge | AnswerUnreadable):
-        return SessionEnded("too_large", str(error))
+    if isinstance(error, SessionEnded):
+        return error
     if isinstance(error, TimeoutError):
         return SessionEnded("stalled", "the answer did not come in time")
     return SessionEnded("network", type(error).__name__)

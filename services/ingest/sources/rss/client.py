@@ -11,8 +11,7 @@ from yarl import URL
 from services.ingest.sources.rss.options import RssOptions
 from services.ingest.sources.web import (
     USER_AGENT,
-    AnswerTooLarge,
-    AnswerUnreadable,
+    AnswerRefused,
     NotPublic,
     asked_wait_s,
     check_target,
@@ -27,12 +26,12 @@ class Fetched(Struct, frozen=True):
     """What a request came to.
 
     Attributes:
-        status: HTTP status of the last answer; 0 if there was none.
-        body: of a 200.
-        etag, modified: validators for the next request.
-        content_type: of the body.
-        wait_s: for how long the server asks to be left alone.
-        fault: why there is no body, if something went wrong.
+        status: The HTTP status of the last answer; 0 if there was none.
+        body: The body of a 200.
+        etag, modified: The validators for the next request.
+        content_type: The type of the body.
+        wait_s: For how long the server asks to be left alone.
+        fault: Why there is no body, if something went wrong.
     """
 
     status: int
@@ -88,8 +87,8 @@ async def _read(answer: aiohttp.ClientResponse, max_bytes: int, now: datetime) -
         return Fetched(answer.status, wait_s=wait_s, fault=f"HTTP {answer.status}")
     try:
         body = await read_bounded(answer, max_bytes)
-    except (AnswerTooLarge, AnswerUnreadable) as error:
-        return Fetched(0, wait_s=wait_s, fault=str(error))
+    except AnswerRefused as error:
+        return Fetched(0, wait_s=wait_s, fault=error.detail)
     return Fetched(
         200,
         body,

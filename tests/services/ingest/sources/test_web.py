@@ -13,8 +13,7 @@ import pytest
 
 from services.ingest.sources.web import (
     MAX_WAIT_S,
-    AnswerTooLarge,
-    AnswerUnreadable,
+    AnswerRefused,
     asked_wait_s,
     read_bounded,
 )
@@ -63,24 +62,24 @@ async def test_a_body_of_just_the_size_allowed_is_read_and_one_byte_more_is_not(
 ) -> None:
     pieces = _cut(PACKED[encoding])
     assert await _read(Answer(pieces, encoding), len(BODY)) == BODY
-    with pytest.raises(AnswerTooLarge):
+    with pytest.raises(AnswerRefused):
         await _read(Answer(pieces, encoding), len(BODY) - 1)
 
 
 async def test_what_is_too_large_is_not_read_to_its_end() -> None:
     answer = Answer([b"x" * 10] * 100, None)
-    with pytest.raises(AnswerTooLarge, match="over 25 bytes"):
+    with pytest.raises(AnswerRefused, match="over 25 bytes"):
         await _read(answer, 25)
     assert answer.read == 3
     bomb = Answer(_cut(gzip.compress(bytes(1_000_000)), 300), "gzip")
-    with pytest.raises(AnswerTooLarge, match="once decompressed"):
+    with pytest.raises(AnswerRefused, match="once decompressed"):
         await _read(bomb, 2_000)
     assert bomb.read == 1
 
 
 async def test_compressed_bytes_count_as_received_even_if_they_unfold_to_nothing() -> None:
     empty = gzip.compress(b"")
-    with pytest.raises(AnswerTooLarge):
+    with pytest.raises(AnswerRefused):
         await _read(Answer([empty] * 3, "gzip"), 2 * len(empty))
 
 
@@ -88,7 +87,7 @@ async def test_compressed_bytes_count_as_received_even_if_they_unfold_to_nothing
 async def test_a_body_that_is_not_compressed_as_it_says_is_unreadable(
     encoding: str, body: bytes
 ) -> None:
-    with pytest.raises(AnswerUnreadable):
+    with pytest.raises(AnswerRefused):
         await _read(Answer([body], encoding), 10_000)
 
 
