@@ -36,7 +36,7 @@ MIN_LETTERS: Final = 24
 MAX_CHARACTERS: Final = 2_000
 """Of a text; what comes after does not count."""
 
-_NOISE: Final = re.compile(r"(?:https?://|\bwww\.)\S+|@\w[\w.@-]*|&\w+;|[\W\d_]+")
+_NOISE: Final = re.compile(r"(?:https?://|\bwww\.)\S+|@\w[\w.@-]*|&\w+;|(?:[^\w@&]|[\d_])+|[@&]")
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _NEVER: Final = np.uint32(0xFFFFFFFF)

@@ -68,7 +68,7 @@ def sparkline(values: Sequence[float | None]) -> str:
         >>> sparkline([0.0, 0.5, None, 1.0])
         '▁▅ █'
         >>> sparkline([0.1, 0.1])
-        '▄▄'
+        '▅▅'
     """
     known = [value for value in values if value is not None]
     if not known:

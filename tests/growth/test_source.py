@@ -82,7 +82,7 @@ from services.ingest.sources.records import (
     Found,
     Skipped,
     decode_json,
-    make_post,
+    fitted_post,
     recorded,
     text_of,
     time_of,
@@ -111,15 +111,15 @@ def _found(tree: Any, author: Callable[[str], str], now: datetime) -> Found:
     name, text = text_of(tree.get("by")), tree.get("text")
     if not isinstance(text, str):
         return Found(Unmappable(raw, "expected a text"))
-    record = make_post(
-        raw,
+    post = Post(
+        id=post_id,
         source=MANIFEST.name,
-        post_id=post_id,
         author=author(name) if name else "",
         ingested_at=now,
         text=plain_text(text),
         claimed_at=time_of(tree.get("at")),
     )
+    record = fitted_post(post, raw)
     version = text_of(tree.get("edited"))
     return Found(record, version, post_id if isinstance(record, Post) else "")
 

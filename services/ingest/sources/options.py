@@ -7,6 +7,7 @@ has a line for each: both are what `groundswell sources show` prints.
 from __future__ import annotations
 
 import inspect
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -143,6 +144,33 @@ def check_address(name: str, address: str, schemes: tuple[str, ...]) -> str:
     if parts.scheme not in schemes or not host:
         raise ConfigError(f"{name} = {address!r}: expected {' or '.join(schemes)}://HOST")
     return host
+
+
+def check_secret_address(name: str, address: str, schemes: tuple[str, ...]) -> None:
+    """Refuse an address that is none, or to which a secret would go in the clear.
+
+    Args:
+        name: The source and its option, for the message.
+        address: As it was given.
+        schemes: Those that will do, the best first; those without TLS only on this machine.
+
+    Raises:
+        ConfigError: Names the option.
+    """
+    host = check_address(name, address, schemes)
+    if urlsplit(address).scheme in ("http", "ws") and not _is_loopback(host):
+        raise ConfigError(
+            f"{name} = {address!r}: expected {schemes[0]}, a secret would be readable on the way"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:

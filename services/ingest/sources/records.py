@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -167,79 +167,37 @@ def _pieces(values: Iterable[Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def make_post(
-    raw: bytes,
-    *,
-    source: str,
-    post_id: str,
-    author: str,
-    ingested_at: datetime,
-    text: str,
-    claimed_at: datetime | None = None,
-    lang: str = "",
-    reply_to: str = "",
-    repost_of: str = "",
-    url: str = "",
-    attached: Attached | None = None,
-) -> Post | Unmappable:
-    """Return a post, or why these fields cannot be one; `raw` is kept then.
+def fitted_post(post: Post, raw: bytes) -> Post | Unmappable:
+    """Return a post as the schema has it, or why it cannot be one; `raw` is kept then.
 
-    The text is one that readers see (`core.text`): it is taken as it is.
+    The text is one that readers see (`core.text`): it is taken as it is. What it answers or
+    repeats, and its address, are left out where they are none, or too long.
     """
-    fault = _fault(post_id, author)
+    fault = _fault(post.id, post.author)
     if fault:
         return Unmappable(raw, fault)
-    return Post(
-        id=post_id,
-        source=source,
-        author=author,
-        ingested_at=ingested_at,
-        text=_encodable(text),
-        claimed_at=claimed_at,
-        lang=lang,
-        reply_to=reply_to if 0 < len(reply_to) <= MAX_ID_CHARS else None,
-        repost_of=repost_of if 0 < len(repost_of) <= MAX_ID_CHARS else None,
+    url = post.url or ""
+    return msgspec.structs.replace(
+        post,
+        text=_encodable(post.text),
+        reply_to=_id_or_none(post.reply_to),
+        repost_of=_id_or_none(post.repost_of),
         url=_encodable(url) if 0 < len(url) <= MAX_URL_CHARS else None,
-        attached=attached,
     )
 
 
-def make_event(
-    raw: bytes,
-    kind: Literal["edit", "delete", "counts"],
-    *,
-    source: str,
-    post_id: str,
-    author: str,
-    ingested_at: datetime,
-    claimed_at: datetime | None = None,
-    text: str | None = None,
-    lang: str = "",
-    likes: int | None = None,
-    replies: int | None = None,
-    reposts: int | None = None,
-    quotes: int | None = None,
-    attached: Attached | None = None,
-) -> PostEvent | Unmappable:
-    """Return an event of a post, or why these fields cannot be one."""
-    fault = _fault(post_id, author)
+def fitted_event(event: PostEvent, raw: bytes) -> PostEvent | Unmappable:
+    """Return an event as the schema has it, or why it cannot be one; `raw` is kept then."""
+    fault = _fault(event.post_id, event.author)
     if fault:
         return Unmappable(raw, fault)
-    return PostEvent(
-        kind=kind,
-        post_id=post_id,
-        source=source,
-        author=author,
-        ingested_at=ingested_at,
-        claimed_at=claimed_at,
-        text=None if text is None else _encodable(text),
-        lang=lang,
-        likes=likes,
-        replies=replies,
-        reposts=reposts,
-        quotes=quotes,
-        attached=attached,
-    )
+    if event.text is None or event.text.isascii():
+        return event
+    return msgspec.structs.replace(event, text=_encodable(event.text))
+
+
+def _id_or_none(value: str | None) -> str | None:
+    return value if value and len(value) <= MAX_ID_CHARS else None
 
 
 def edit_of(post: Post) -> PostEvent:

@@ -26,7 +26,7 @@ from services.ingest.sources.base import (
 from services.ingest.sources.live import LiveSource
 from services.ingest.sources.memory import DELETED, HeldPosts, Memory, Recent, has_reached
 from services.ingest.sources.options import LiveOptions, Manifest, check_values
-from services.ingest.sources.records import Found, Skipped, edit_of, make_event
+from services.ingest.sources.records import Found, Skipped, edit_of, fitted_event
 
 ITEM_BYTES: Final = 1_000
 """About what an item weighs in the buffer that has no bytes of its own."""
@@ -242,10 +242,11 @@ class RememberingSource(LiveSource[LiveO]):
         return edit_of(record) if isinstance(record, Post) else record
 
     def _deletion(self, post_id: str, author: str) -> PostEvent | Unmappable:
-        return make_event(
-            post_id.encode("utf-8", "replace"), "delete", source=self.name, post_id=post_id,
-            author=author, ingested_at=self.context.clock.now(),
+        event = PostEvent(
+            kind="delete", post_id=post_id, source=self.name, author=author,
+            ingested_at=self.context.clock.now(),
         )  # fmt: skip
+        return fitted_event(event, post_id.encode("utf-8", "replace"))
 
     def _remember(
         self, number: int, record: Post | PostEvent | Unmappable | Skipped, found: Found

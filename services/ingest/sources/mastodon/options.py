@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from services.ingest.sources.options import (
     LiveLimits,
     LiveOptions,
     SecondsOrNone,
-    check_address,
+    check_secret_address,
 )
 
 StreamName = Annotated[
@@ -64,9 +63,9 @@ class MastodonOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_fie
                 "mastodon: the option `server` is missing: expected the address of a server, such "
                 "as --set server=https://mastodon.social"
             )
-        check_url("server", self.server, ("https", "http"))
+        check_secret_address("mastodon: server", self.server, ("https", "http"))
         if self.streaming_url:
-            check_url("streaming_url", self.streaming_url, ("https", "http", "wss", "ws"))
+            check_streaming_url(self.streaming_url)
         if not secret and not self.anonymous:
             raise ConfigError(
                 "mastodon: the setting `ingest.source_secret` is missing: expected an access token "
@@ -80,27 +79,13 @@ class MastodonOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_fie
         return urlsplit(self.server).netloc.rpartition("@")[2].lower()
 
 
-def check_url(option: str, url: str, schemes: tuple[str, ...]) -> None:
-    """Refuse an address that is none, or that would send the token in the clear.
+def check_streaming_url(url: str) -> None:
+    """Refuse an address of streams that is none, or to which the token would go in the clear.
 
     Raises:
         ConfigError: Names the option.
     """
-    host = check_address(f"mastodon: {option}", url, schemes)
-    if urlsplit(url).scheme in ("http", "ws") and not _is_loopback(host):
-        raise ConfigError(
-            f"mastodon: {option} = {url!r}: expected {schemes[0]}, the token would be readable on "
-            "the way"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    check_secret_address("mastodon: streaming_url", url, ("https", "http", "wss", "ws"))
 
 
 class Stream(Struct, frozen=True):

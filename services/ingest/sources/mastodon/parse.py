@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from core.clock import EPOCH
 from core.schemas import Post, PostEvent
 from core.text import html_text, plain_text, read_html
@@ -24,9 +26,10 @@ from services.ingest.sources.records import (
     decode_json,
     dict_of,
     dicts_of,
+    edit_of,
+    fitted_event,
+    fitted_post,
     language_of,
-    make_event,
-    make_post,
     recorded,
     text_of,
     time_of,
@@ -81,10 +84,9 @@ class StatusMapper:
         if isinstance(found, Unmappable | Skipped):
             return Found(found)
         account, shown, original_id = found
-        record = make_post(
-            raw,
+        record = Post(
+            id=text_of(tree.get("id")),
             source=SOURCE,
-            post_id=text_of(tree.get("id")),
             author=account,
             ingested_at=self._now(),
             text=_text(shown),
@@ -95,38 +97,26 @@ class StatusMapper:
             url=text_of(shown.get("url")) or text_of(shown.get("uri")),
             attached=attached_of(**pieces_of(shown)),
         )
-        return _mapped(record, shown)
+        return _found(fitted_post(record, raw), shown)
 
     def edit(self, tree: Any, raw: bytes) -> Found:
         """Map a status as the new text of a post."""
-        found = self._opened(tree, raw)
-        if isinstance(found, Unmappable | Skipped):
-            return Found(found)
-        account, shown, _ = found
-        record = make_event(
-            raw,
-            "edit",
-            source=SOURCE,
-            post_id=text_of(tree.get("id")),
-            author=account,
-            ingested_at=self._now(),
-            claimed_at=time_of(shown.get("edited_at")),
-            text=_text(shown),
-            lang=language_of(shown.get("language")),
-            attached=attached_of(**pieces_of(shown)),
-        )
-        return _mapped(record, shown)
+        post = self.status(tree, raw)
+        if not isinstance(post.record, Post):
+            return post
+        shown = tree.get("reblog") or tree
+        record = replace(edit_of(post.record), claimed_at=time_of(shown.get("edited_at")))
+        return Found(record, post.version, post.post_id)
 
     def counts(self, tree: Any, raw: bytes) -> Found:
         """Map a status as the totals of likes, replies, reposts and quotes so far."""
         found = self._opened(tree, raw)
         if isinstance(found, Unmappable | Skipped):
             return Found(found)
-        record = make_event(
-            raw,
-            "counts",
-            source=SOURCE,
+        record = PostEvent(
+            kind="counts",
             post_id=text_of(tree.get("id")),
+            source=SOURCE,
             author=found[0],
             ingested_at=self._now(),
             likes=count_of(tree.get("favourites_count")),
@@ -134,22 +124,17 @@ class StatusMapper:
             reposts=count_of(tree.get("reblogs_count")),
             quotes=count_of(tree.get("quotes_count")),
         )
-        return _mapped(record, tree)
+        return _found(fitted_event(record, raw), tree)
 
     def removal(self, post_id: str, raw: bytes) -> Found:
         """Return the deletion of a post; skipped if it was not delivered."""
         author = self._author_of(post_id)
         if author is None:
             return Found(Skipped(UNKNOWN_POST), post_id=post_id)
-        record = make_event(
-            raw,
-            "delete",
-            source=SOURCE,
-            post_id=post_id,
-            author=author,
-            ingested_at=self._now(),
+        record = PostEvent(
+            kind="delete", post_id=post_id, source=SOURCE, author=author, ingested_at=self._now()
         )
-        return Found(record, post_id=post_id)
+        return Found(fitted_event(record, raw), post_id=post_id)
 
     def _delete(self, data: bytes) -> Found:
         try:
@@ -203,7 +188,7 @@ def _refusal(status: dict[str, Any], raw: bytes) -> Unmappable | Skipped | None:
     return None
 
 
-def _mapped(record: Post | PostEvent | Unmappable, shown: dict[str, Any]) -> Found:
+def _found(record: Post | PostEvent | Unmappable, shown: dict[str, Any]) -> Found:
     version = text_of(shown.get("edited_at"))
     if isinstance(record, Post):
         return Found(record, version, record.id)

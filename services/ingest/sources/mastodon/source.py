@@ -16,7 +16,12 @@ from services.ingest.sources.base import Cursor, SourceContext, Unmappable
 from services.ingest.sources.live import SessionEnded
 from services.ingest.sources.mastodon import MANIFEST
 from services.ingest.sources.mastodon.client import MastodonClient
-from services.ingest.sources.mastodon.options import MastodonOptions, Stream, check_url, stream_of
+from services.ingest.sources.mastodon.options import (
+    MastodonOptions,
+    Stream,
+    check_streaming_url,
+    stream_of,
+)
 from services.ingest.sources.mastodon.parse import StatusMapper
 from services.ingest.sources.mastodon.position import CatchUp, later
 from services.ingest.sources.mastodon.wire import ServerEvent
@@ -136,7 +141,7 @@ class MastodonSource(RememberingSource[MastodonOptions]):
         if not self._streaming_url:
             found = await client.streaming_url()
             try:
-                check_url("streaming_url", found, ("https", "http", "wss", "ws"))
+                check_streaming_url(found)
             except ConfigError as error:
                 raise SessionEnded(
                     "protocol", "the server names no streaming address that can be used"

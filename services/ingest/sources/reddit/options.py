@@ -14,6 +14,7 @@ from services.ingest.sources.options import (
     LiveOptions,
     Seconds,
     SecondsOrNone,
+    check_secret_address,
 )
 
 Community = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{1,20}\Z")]
@@ -78,6 +79,5 @@ class RedditOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_field
                 "reddit: the setting `ingest.source_secret` is missing: expected the client secret "
                 "in GROUNDSWELL__INGEST__SOURCE_SECRET (or its ..._FILE)"
             )
-        for url in (self.reddit_url, self.oauth_url):
-            if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-                raise ConfigError(f"reddit: {url!r}: expected https://, the secret is sent there")
+        for name in ("reddit_url", "oauth_url"):
+            check_secret_address(f"reddit: {name}", getattr(self, name), ("https", "http"))

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from core.clock import EPOCH
-from core.schemas import Post
+from core.schemas import Post, PostEvent
 from core.text import plain_text
 from services.ingest.sources.base import SourceItem, Unmappable
 from services.ingest.sources.records import (
@@ -21,8 +21,8 @@ from services.ingest.sources.records import (
     decode_json,
     dict_of,
     dicts_of,
-    make_event,
-    make_post,
+    fitted_event,
+    fitted_post,
     recorded,
     text_of,
 )
@@ -107,33 +107,32 @@ class ThingMapper:
             return Skipped(DELETED)
         name = text_of(fields.get("author"))
         link = text_of(fields.get("permalink"))
-        return make_post(
-            raw,
+        post = Post(
+            id=thing_id,
             source=SOURCE,
-            post_id=thing_id,
             author=self._author(name) if name else "",
             ingested_at=self._now(),
             text=_text(fields, kind),
             claimed_at=_time(created_s),
-            reply_to=text_of(fields.get("parent_id")) if kind == COMMENT_KIND else "",
+            reply_to=text_of(fields.get("parent_id")) if kind == COMMENT_KIND else None,
             repost_of=text_of(fields.get("crosspost_parent")),
-            url=f"{_SITE}{link}" if link.startswith("/") else "",
+            url=f"{_SITE}{link}" if link.startswith("/") else None,
             attached=attached_of(**pieces_of(fields)),
         )
+        return fitted_post(post, raw)
 
     def counts(self, thing: Thing, author: str) -> Found:
         """Return the counts of a thing so far."""
-        record = make_event(
-            thing.post_id.encode("utf-8", "replace"),
-            "counts",
-            source=SOURCE,
+        record = PostEvent(
+            kind="counts",
             post_id=thing.post_id,
+            source=SOURCE,
             author=author,
             ingested_at=self._now(),
             likes=thing.score,
             replies=thing.replies,
         )
-        return Found(record, post_id=thing.post_id)
+        return Found(fitted_event(record, _raw(thing.post_id)), post_id=thing.post_id)
 
 
 def is_gone(fields: dict[str, Any], kind: str) -> bool:

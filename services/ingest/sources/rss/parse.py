@@ -23,8 +23,8 @@ from core.text import read_html
 from services.ingest.sources.base import SourceItem, Unmappable
 from services.ingest.sources.records import (
     attached_of,
+    fitted_post,
     language_of,
-    make_post,
     recorded,
     text_of,
 )
@@ -153,18 +153,18 @@ def _entry(
     if not identity:
         record: Post | Unmappable = Unmappable(raw, "neither id, link, title nor text")
     else:
-        record = make_post(
-            raw,
+        post = Post(
+            id=_hidden_id(identity, author) if hides_ids else identity,
             source=SOURCE,
-            post_id=_hidden_id(identity, author) if hides_ids else identity,
             author=author(_author(entry, feed, url)),
             ingested_at=now,
             text=said,
             claimed_at=_time(entry),
             lang=_language(entry, feed),
-            url=link if urlsplit_is_web(link) else "",
+            url=link if urlsplit_is_web(link) else None,
             attached=attached_of(tags=_categories(entry), links=links),
         )
+        record = fitted_post(post, raw)
     return Entry(record, _short_hash(identity or said), _short_hash(said))
 
 
