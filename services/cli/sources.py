@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import statistics
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -20,17 +16,15 @@ from core.errors import ConfigError
 from core.report import write_report
 from core.schemas import Post
 from core.settings import Secret
-from models.serving.language import primary_subtag
 from services.cli.ingest import parse_assignments
 from services.cli.settings import load_settings
+from services.cli.source_look import POLL_ITEMS, POLL_TIMEOUT_S, Look
 from services.ingest.edge import Edge
 from services.ingest.launch import make_source
 from services.ingest.sources import SOURCES
-from services.ingest.sources.base import Gap, Ignored, RawRecord, Source, SourceItem, Unmappable
+from services.ingest.sources.base import Source, SourceItem
 from services.ingest.sources.options import describe_options
 
-_POLL_ITEMS = 500
-_POLL_TIMEOUT_S = 0.2
 _CHECKED_ITEMS = 1_000
 _CHECK_S = 10.0
 
@@ -86,11 +80,10 @@ def show(name: Name) -> None:
     Example: groundswell sources show mastodon
     """
     kind: type[Source] = SOURCES.get(name)
-    manifest = kind.manifest
     typer.echo(f"{name}: {_title(kind)} ({_kind_of(kind)})")
     for word, sentences in (
-        ("needs", manifest.needs if manifest else ()),
-        ("limits", manifest.limits if manifest else ()),
+        ("needs", kind.manifest.needs),
+        ("limits", kind.manifest.limits),
     ):
         for sentence in sentences:
             typer.echo(f"{word:8} {sentence}")
@@ -100,9 +93,7 @@ def show(name: Name) -> None:
 
 
 def _title(kind: type[Source]) -> str:
-    if kind.manifest is not None:
-        return kind.manifest.title
-    return (kind.__doc__ or "").strip().partition("\n")[0]
+    return kind.manifest.title or (kind.__doc__ or "").strip().partition("\n")[0]
 
 
 def _kind_of(kind: type[Source]) -> str:
@@ -141,14 +132,9 @@ def check(
         seen.look(source, edge, items or _CHECKED_ITEMS, deadline_s or _CHECK_S)
     finally:
         source.close()
-    for kind, number in seen.counts.most_common():
-        typer.echo(f"{kind}: {number:,}")
-    for detail, number in seen.details.most_common(5):
-        typer.echo(f"unmappable, {number:,} times: {detail}")
-    figures: dict[str, float] = dict(seen.counts)
-    if source.is_live:
-        figures |= seen.figures()
-        _say_live(source, seen, figures)
+    for line in seen.lines(source):
+        typer.echo(line)
+    figures = dict(seen.counts) | (seen.figures() if source.is_live else {})
     _write_figures(json_file, figures, name, source.options)
     if not seen.counts["posts"]:
         typer.echo(f"{name} delivered no post", err=True)
@@ -216,7 +202,7 @@ def tail(
     printed = 0
     try:
         while printed < count:
-            found = edge(source.poll(min(_POLL_ITEMS, count - printed), _POLL_TIMEOUT_S))
+            found = edge(source.poll(min(POLL_ITEMS, count - printed), POLL_TIMEOUT_S))
             for item in found:
                 if isinstance(item.record, Post) and printed < count:
                     typer.echo(encode(item.record).decode())
@@ -243,92 +229,3 @@ def _open(
     source = make_source(settings, name, options, overrides)
     source.open(None)
     return source, Edge(source, settings.ingest, source.context.metrics)
-
-
-@dataclass(slots=True)
-class Look:
-    """What was seen of a source.
-
-    Attributes:
-        counts: Kind of item -> how many.
-        details: Why items could not be mapped -> how often.
-        languages: Language of posts -> how many.
-        near_duplicates: How many posts are copies of others.
-        late_s: How long after they were written posts arrived.
-        seconds: How long the look took.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter[str])
-    details: Counter[str] = field(default_factory=Counter[str])
-    languages: Counter[str] = field(default_factory=Counter[str])
-    near_duplicates: int = 0
-    late_s: list[float] = field(default_factory=list[float])
-    seconds: float = 0.0
-
-    def look(
-        self,
-        source: Source,
-        edge: Callable[[Sequence[SourceItem]], Sequence[SourceItem]],
-        items: int,
-        deadline_s: float,
-    ) -> None:
-        """Poll an open source until so many items came, it ended, or the time is over."""
-        started_s = time.monotonic()
-        while self.counts.total() < items and time.monotonic() - started_s < deadline_s:
-            wanted = min(_POLL_ITEMS, items - self.counts.total())
-            found = edge(source.poll(wanted, _POLL_TIMEOUT_S))
-            self._take(found)
-            if not found and source.exhausted:
-                break
-        self.seconds = time.monotonic() - started_s
-
-    def _take(self, items: Sequence[SourceItem]) -> None:
-        for item in items:
-            self.counts[_kind(item)] += 1
-            record = item.record
-            if isinstance(record, Unmappable):
-                self.details[record.detail.partition(": ")[2]] += 1
-            elif isinstance(record, Post):
-                self.languages[primary_subtag(record.lang) or "unknown"] += 1
-                self.near_duplicates += record.near_duplicate
-                if record.claimed_at is not None:
-                    late = record.ingested_at - record.claimed_at
-                    self.late_s.append(late.total_seconds())
-
-    def figures(self) -> dict[str, float]:
-        """Return how fast, how late, and how much of it repeats."""
-        posts = self.languages.total()
-        figures = {
-            "seconds": round(self.seconds, 1),
-            "posts_per_s": round(posts / self.seconds, 1),
-        }
-        if posts:
-            figures["near_duplicate_share"] = round(self.near_duplicates / posts, 4)
-        if self.late_s:
-            figures["median_lag_s"] = round(statistics.median(self.late_s), 2)
-        return figures
-
-
-def _say_live(source: Source, seen: Look, figures: Mapping[str, float]) -> None:
-    typer.echo(", ".join(f"{name}: {value:g}" for name, value in figures.items() if "_" in name))
-    common = ", ".join(f"{lang} {number:,}" for lang, number in seen.languages.most_common(8))
-    typer.echo(f"languages: {common or 'none'}")
-    for metric in source.context.metrics.source_reconnects.collect():
-        for sample in metric.samples:
-            if sample.name.endswith("_total") and sample.labels["source"] == source.name:
-                typer.echo(f"sessions ended, {sample.labels['cause']}: {sample.value:g}")
-
-
-def _kind(item: SourceItem) -> str:
-    record = item.record
-    if isinstance(record, Unmappable):
-        return "unmappable"
-    if isinstance(record, RawRecord):
-        return "raw records"
-    if isinstance(record, Ignored):
-        return "ignored"
-    if isinstance(record, Gap):
-        return "gaps"
-    if not isinstance(record, Post):
-        return "events"
-    return "duplicates" if item.duplicate else "posts"

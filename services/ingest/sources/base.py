@@ -118,8 +118,8 @@ class Source(ABC, Generic[Options]):
     """False for what is recorded or made up. Of people who speak now no author goes out unhidden:
     without `ingest.author_key` such a source does not start."""
     Options: ClassVar[type[Struct]]
-    manifest: ClassVar[Manifest | None] = None
-    """What is said of it; of a source of a network, in its folder."""
+    manifest: ClassVar[Manifest] = Manifest(name="", title="")
+    """What is said of a source of a network, in its folder; of others their docstring says it."""
 
     def __init__(self, options: Options, context: SourceContext) -> None:
         self.options = options

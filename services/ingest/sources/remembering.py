@@ -25,7 +25,7 @@ from services.ingest.sources.base import (
 )
 from services.ingest.sources.live import LiveSource
 from services.ingest.sources.memory import DELETED, HeldPosts, Memory, Recent, has_reached
-from services.ingest.sources.options import LiveOptions, Manifest, check_values
+from services.ingest.sources.options import LiveOptions, check_values
 from services.ingest.sources.records import Found, Skipped, edit_of, fitted_event
 
 ITEM_BYTES: Final = 1_000
@@ -52,7 +52,6 @@ class RememberingSource(LiveSource[LiveO]):
         hide: Returns the author id for an account's name.
     """
 
-    manifest: ClassVar[Manifest]
     first_counts: ClassVar[tuple[int, int, int, int]] = (0, 0, 0, 0)
     """The likes, replies, reposts and quotes that every post begins with: they are no news."""
 

@@ -75,7 +75,7 @@ def test_a_source_is_shown_with_every_option(name: str, capsys: pytest.CaptureFi
     kind: type[Source] = SOURCES.get(name)
     for option, default, _ in describe_options(kind.Options):
         assert f"  {option} = {default}" in shown
-    for sentence in kind.manifest.needs if kind.manifest else ():
+    for sentence in kind.manifest.needs:
         assert sentence in shown
 
 
