@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
+import msgspec
+
 from core.authors import author_hasher
 from core.errors import ConfigError, FatalError
 from core.schemas import Post, PostEvent
@@ -32,6 +34,9 @@ ITEM_BYTES: Final = 1_000
 """About what an item weighs in the buffer that has no bytes of its own."""
 _MAX_COUNTS: Final = 10_000
 _MAX_REFUSED: Final = 10_000
+_NO_CURSOR: Final = (
+    LookupError, TypeError, ValueError, AttributeError, msgspec.ValidationError,
+)  # fmt: skip
 
 LiveO = TypeVar("LiveO", bound=LiveOptions)
 Delivered: TypeAlias = Post | PostEvent | Unmappable | Ignored | Gap
@@ -105,7 +110,7 @@ class RememberingSource(LiveSource[LiveO]):
         if cursor is not None:
             try:
                 self.number, self.at = self.restore(cursor)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
+            except _NO_CURSOR as error:
                 raise ConfigError(
                     f"{self.name}: the stored cursor {cursor!r} is none of this source: {error}; "
                     "--fresh starts over"
