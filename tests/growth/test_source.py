@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from core.errors import ConfigError
 from core.settings import Secret
-from services.ingest.sources.options import Count, LiveOptions, Seconds, check_address
+from services.ingest.sources.options import PositiveInt, LiveOptions, PositiveFloat, check_address
 
 
 class BoardOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,9 +48,9 @@ class BoardOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     server: str = ""
-    every_s: Seconds = 5.0
-    timeout_s: Seconds = 10.0
-    max_answer_bytes: Count = 8_388_608
+    every_s: PositiveFloat = 5.0
+    timeout_s: PositiveFloat = 10.0
+    max_answer_bytes: PositiveInt = 8_388_608
 
     def check(self, secret: Secret) -> None:
         """Refuse what cannot work.

@@ -19,10 +19,10 @@ from msgspec import Meta, Struct
 from core.errors import ConfigError
 from core.settings import Secret
 
-Seconds = Annotated[float, Meta(gt=0)]
-SecondsOrNone = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
-CountOrNone = Annotated[int, Meta(ge=0)]
+PositiveFloat = Annotated[float, Meta(gt=0)]
+NonNegativeFloat = Annotated[float, Meta(ge=0)]
+PositiveInt = Annotated[int, Meta(ge=1)]
+NonNegativeInt = Annotated[int, Meta(ge=0)]
 
 _PATH: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
 _ENTRY: Final = re.compile(r"(?P<names>[a-z_]+(?:, [a-z_]+)*): (?P<said>.+)")
@@ -64,14 +64,14 @@ class LiveLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         backoff_first_s, backoff_max_s: The longest first and the longest wait between attempts.
     """
 
-    max_buffered_items: Count = 20_000
-    max_buffered_bytes: Count = 33_554_432
-    connect_timeout_s: Seconds = 10.0
-    idle_min_s: Seconds = 5.0
-    idle_max_s: Seconds = 600.0
-    idle_initial_s: Seconds = 30.0
-    backoff_first_s: Seconds = 0.5
-    backoff_max_s: Seconds = 30.0
+    max_buffered_items: PositiveInt = 20_000
+    max_buffered_bytes: PositiveInt = 33_554_432
+    connect_timeout_s: PositiveFloat = 10.0
+    idle_min_s: PositiveFloat = 5.0
+    idle_max_s: PositiveFloat = 600.0
+    idle_initial_s: PositiveFloat = 30.0
+    backoff_first_s: PositiveFloat = 0.5
+    backoff_max_s: PositiveFloat = 30.0
 
     def check(self) -> None:
         """Refuse what no type refuses.

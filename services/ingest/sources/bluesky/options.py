@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from core.errors import ConfigError
 from core.settings import Secret
-from services.ingest.sources.options import Count, LiveOptions, SecondsOrNone
+from services.ingest.sources.options import LiveOptions, NonNegativeFloat, PositiveInt
 
 POST: Final = "app.bsky.feed.post"
 LIKE: Final = "app.bsky.feed.like"
@@ -51,11 +51,11 @@ class BlueskyOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     compress: bool = True
     zstd_dictionary: str = ""
     require_hello: bool = False
-    rewind_s: SecondsOrNone = 5.0
-    start_s_ago: SecondsOrNone = 0.0
-    max_message_bytes: Count = 1_048_576
-    max_held_posts: Count = 500_000
-    max_recent_events: Count = 200_000
+    rewind_s: NonNegativeFloat = 5.0
+    start_s_ago: NonNegativeFloat = 0.0
+    max_message_bytes: PositiveInt = 1_048_576
+    max_held_posts: PositiveInt = 500_000
+    max_recent_events: PositiveInt = 200_000
 
     def check(self, secret: Secret) -> None:
         """Refuse what no server would take.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -30,6 +30,9 @@ LOOKUP_POSTS: Final = 20
 MAX_ANSWER_BYTES: Final = 8_388_608
 _ATTEMPTS: Final = 5
 _REFUSALS: Final = frozenset((401, 403, 404, 410, 422))
+
+
+Events: TypeAlias = AsyncGenerator[tuple[str, ServerEvent | Unmappable], None]
 
 
 class CallRefused(Exception):
@@ -70,10 +73,8 @@ class MastodonClient:
 
     # -- streams ------------------------------------------------------------------------------
 
-    async def read_sse(
-        self, base: str, stream: Stream, on_open: Callable[[], None]
-    ) -> AsyncGenerator[ServerEvent, None]:
-        """Yield the events of one stream until the connection ends.
+    async def read_sse(self, base: str, stream: Stream, on_open: Callable[[], None]) -> Events:
+        """Yield (name of the stream, event) of one stream until the connection ends.
 
         Raises:
             SessionEnded, ConfigError: The server does not stream; aiohttp's errors as they come.
@@ -100,11 +101,11 @@ class MastodonClient:
                 if found or decoder.comments > shown:
                     self._heard()
                 for event in found:
-                    yield event
+                    yield stream.name, event
 
     async def read_websocket(
         self, base: str, streams: Sequence[Stream], on_open: Callable[[], None]
-    ) -> AsyncGenerator[tuple[str, ServerEvent | Unmappable], None]:
+    ) -> Events:
         """Yield (name of the stream, event) of all streams until the connection ends.
 
         Raises:

@@ -10,11 +10,11 @@ from msgspec import Meta, Struct
 from core.errors import ConfigError
 from core.settings import Secret
 from services.ingest.sources.options import (
-    Count,
-    CountOrNone,
     LiveLimits,
     LiveOptions,
-    SecondsOrNone,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
     check_secret_address,
 )
 
@@ -46,10 +46,10 @@ class MastodonOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_fie
     transport: Literal["sse", "websocket"] = "sse"
     streaming_url: str = ""
     anonymous: bool = False
-    fill_max_posts: CountOrNone = 4_000
-    rewind_s: SecondsOrNone = 60.0
-    recheck_posts: CountOrNone = 200
-    remember_posts: Count = 200_000
+    fill_max_posts: NonNegativeInt = 4_000
+    rewind_s: NonNegativeFloat = 60.0
+    recheck_posts: NonNegativeInt = 200
+    remember_posts: PositiveInt = 200_000
     limits: LiveLimits = LiveLimits(idle_min_s=30.0, idle_initial_s=60.0)
 
     def check(self, secret: Secret) -> None:

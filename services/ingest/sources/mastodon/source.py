@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, Final
 
@@ -15,10 +15,9 @@ from core.schemas import Post
 from services.ingest.sources.base import Cursor, SourceContext, Unmappable
 from services.ingest.sources.live import SessionEnded
 from services.ingest.sources.mastodon import MANIFEST
-from services.ingest.sources.mastodon.client import MastodonClient
+from services.ingest.sources.mastodon.client import Events, MastodonClient
 from services.ingest.sources.mastodon.options import (
     MastodonOptions,
-    Stream,
     check_streaming_url,
     stream_of,
 )
@@ -128,11 +127,8 @@ class MastodonSource(RememberingSource[MastodonOptions]):
                 is_open.set()
 
         if is_one:
-            return [self._read_all(client.read_websocket(base, self._streams, opened))]
-        return [
-            self._read_one(stream, client.read_sse(base, stream, opened))
-            for stream in self._streams
-        ]
+            return [self._read_events(client.read_websocket(base, self._streams, opened))]
+        return [self._read_events(client.read_sse(base, one, opened)) for one in self._streams]
 
     async def _where(self, client: MastodonClient) -> str:
         """Return where the server streams: as configured, or as it says itself."""
@@ -149,14 +145,7 @@ class MastodonSource(RememberingSource[MastodonOptions]):
             self._streaming_url = found
         return self._streaming_url
 
-    async def _read_one(self, stream: Stream, events: AsyncGenerator[ServerEvent, None]) -> None:
-        async with aclosing(events) as open_events:
-            async for event in open_events:
-                await self._hold(stream.name, event)
-
-    async def _read_all(
-        self, events: AsyncGenerator[tuple[str, ServerEvent | Unmappable], None]
-    ) -> None:
+    async def _read_events(self, events: Events) -> None:
         async with aclosing(events) as open_events:
             async for stream, event in open_events:
                 await self._hold(stream, event)

@@ -9,11 +9,11 @@ from msgspec import Meta
 from core.errors import ConfigError
 from core.settings import Secret
 from services.ingest.sources.options import (
-    Count,
-    CountOrNone,
     LiveOptions,
-    Seconds,
-    SecondsOrNone,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
     check_secret_address,
 )
 
@@ -47,14 +47,14 @@ class RedditOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_field
         "posts",
         "comments",
     )
-    every_s: Seconds = 5.0
-    max_pages: Count = 10
-    first_pages: Count = 1
-    rewind_s: SecondsOrNone = 60.0
-    recheck_every_s: Seconds = 300.0
-    recheck_posts: CountOrNone = 1_000
-    remember_posts: Count = 100_000
-    request_timeout_s: Seconds = 16.0
+    every_s: PositiveFloat = 5.0
+    max_pages: PositiveInt = 10
+    first_pages: PositiveInt = 1
+    rewind_s: NonNegativeFloat = 60.0
+    recheck_every_s: PositiveFloat = 300.0
+    recheck_posts: NonNegativeInt = 1_000
+    remember_posts: PositiveInt = 100_000
+    request_timeout_s: PositiveFloat = 16.0
     reddit_url: str = "https://www.reddit.com"
     oauth_url: str = "https://oauth.reddit.com"
 

@@ -7,10 +7,10 @@ from typing import Final
 from core.errors import ConfigError
 from core.settings import Secret
 from services.ingest.sources.options import (
-    Count,
-    CountOrNone,
     LiveOptions,
-    Seconds,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
     check_address,
 )
 
@@ -32,12 +32,12 @@ class RssOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     feeds: tuple[str, ...] = ()
-    every_s: Seconds = 300.0
-    timeout_s: Seconds = 20.0
-    max_feed_bytes: Count = 8_388_608
-    max_redirects: CountOrNone = 5
-    max_age_s: Seconds = 86_400.0
-    remember_entries: Count = 500
+    every_s: PositiveFloat = 300.0
+    timeout_s: PositiveFloat = 20.0
+    max_feed_bytes: PositiveInt = 8_388_608
+    max_redirects: NonNegativeInt = 5
+    max_age_s: PositiveFloat = 86_400.0
+    remember_entries: PositiveInt = 500
     allow_private_addresses: bool = False
 
     def check(self, secret: Secret) -> None:

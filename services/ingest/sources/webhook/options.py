@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from core.errors import ConfigError
 from core.settings import Secret
-from services.ingest.sources.options import Count, LiveOptions, Seconds
+from services.ingest.sources.options import LiveOptions, PositiveFloat, PositiveInt
 from services.ingest.sources.webhook.wire import Keys, read_keys
 
 
@@ -38,14 +38,14 @@ class WebhookOptions(LiveOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8_095
     secret_file: str = ""
     old_signatures: bool = True
-    tolerance_s: Seconds = 300.0
-    max_body_bytes: Count = 1_048_576
-    max_items: Count = 1_000
-    max_requests: Count = 64
-    retry_after_s: Count = 1
-    body_timeout_s: Seconds = 10.0
-    acknowledge_timeout_s: Seconds = 10.0
-    remember_requests: Count = 100_000
+    tolerance_s: PositiveFloat = 300.0
+    max_body_bytes: PositiveInt = 1_048_576
+    max_items: PositiveInt = 1_000
+    max_requests: PositiveInt = 64
+    retry_after_s: PositiveInt = 1
+    body_timeout_s: PositiveFloat = 10.0
+    acknowledge_timeout_s: PositiveFloat = 10.0
+    remember_requests: PositiveInt = 100_000
 
     def keys(self, secret: Secret) -> Keys:
         """Return the signing keys.

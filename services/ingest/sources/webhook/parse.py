@@ -20,6 +20,7 @@ from core.text import plain_text
 from services.ingest.sources.base import SourceItem, Unmappable
 from services.ingest.sources.records import language_of, recorded
 from services.ingest.sources.webhook import MANIFEST
+from services.ingest.sources.webhook.wire import WrongField
 
 SOURCE: Final = MANIFEST.name
 _KEPT_BYTES: Final = 65_536
@@ -84,18 +85,6 @@ class GivenItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     posts: tuple[GivenPost, ...] = ()
     events: tuple[GivenEvent, ...] = ()
-
-
-class WrongField(Struct, frozen=True):
-    """Why a body cannot be taken.
-
-    Attributes:
-        field: where, such as `posts[3].text`; "" for the whole body.
-        expected: what was expected there.
-    """
-
-    field: str
-    expected: str
 
 
 _WORDS: Final = re.compile(r"[^.\[\]]+")

@@ -17,7 +17,6 @@ from services.ingest.sources.webhook.memory import Answered, Requests, Waiting
 from services.ingest.sources.webhook.options import WebhookOptions
 from services.ingest.sources.webhook.parse import (
     GivenMapper,
-    WrongField,
     json_schema,
     parse_body,
     unmappable,
@@ -28,8 +27,8 @@ from services.ingest.sources.webhook.wire import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
     Claim,
-    Fault,
     RequestRefused,
+    WrongField,
     is_signed,
     names_of,
     pass_over,
@@ -140,9 +139,9 @@ class WebhookSource(RememberingSource[WebhookOptions]):
         """
         options = self.options
         claim = read_claim(lambda name: request.headers.getall(name, ()))
-        scheme = "none" if isinstance(claim, Fault) else claim.scheme
+        scheme = "none" if isinstance(claim, WrongField) else claim.scheme
         try:
-            if isinstance(claim, Fault):
+            if isinstance(claim, WrongField):
                 raise RequestRefused(401, "unauthorized", claim.expected, claim.field)
             self._check_time(claim)
             body = await read_body(request, options.max_body_bytes, options.body_timeout_s)

@@ -50,11 +50,16 @@ AllOf: TypeAlias = Callable[[str], Sequence[str]]
 """Header -> all its values."""
 
 
-class Fault(Struct, frozen=True):
-    """Why a request is not to be trusted; says nothing of what it carries."""
+class WrongField(Struct, frozen=True):
+    """Why a request cannot be taken; says nothing of what it carries.
 
-    expected: str
+    Attributes:
+        field: Where, such as a header or `posts[3].text`; "" for the whole of it.
+        expected: What was expected there.
+    """
+
     field: str
+    expected: str
 
 
 class Claim(Struct, frozen=True):
@@ -140,7 +145,7 @@ def sign(key: Secret, request_id: str, at_s: int, body: bytes) -> dict[str, str]
     return headers | ({OLD_ID_HEADER: request_id} if request_id else {})
 
 
-def read_claim(all_of: AllOf) -> Claim | Fault:
+def read_claim(all_of: AllOf) -> Claim | WrongField:
     """Return what the headers say; a header that stands there twice says nothing."""
     if any(all_of(name) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)):
         return _read(
@@ -149,29 +154,29 @@ def read_claim(all_of: AllOf) -> Claim | Fault:
     old = (OLD_ID_HEADER, OLD_TIMESTAMP_HEADER, OLD_SIGNATURE_HEADER)
     if all_of(OLD_TIMESTAMP_HEADER) or all_of(OLD_SIGNATURE_HEADER):
         return _read("old", all_of, old, ",", needs_id=False)
-    return Fault("expected a signed request", SIGNATURE_HEADER)
+    return WrongField(SIGNATURE_HEADER, "expected a signed request")
 
 
 def _read(
     scheme: Scheme, all_of: AllOf, names: tuple[str, str, str], divider: str, *, needs_id: bool
-) -> Claim | Fault:
+) -> Claim | WrongField:
     values: list[str] = []
     for name in names:
         found = all_of(name)
         is_needed = needs_id or name != names[0]
         if len(found) > 1 or (is_needed and not found):
-            return Fault("expected this header once", name)
+            return WrongField(name, "expected this header once")
         values.append(found[0] if found else "")
     request_id, at, signatures = values
     if needs_id and not _ID.fullmatch(request_id):
-        return Fault("expected 1 to 200 visible ASCII characters and no full stop", names[0])
+        return WrongField(names[0], "expected 1 to 200 visible ASCII characters and no full stop")
     if len(request_id) > 200 or not request_id.isprintable():
-        return Fault("expected at most 200 printable characters", names[0])
+        return WrongField(names[0], "expected at most 200 printable characters")
     if not _TIME.fullmatch(at):
-        return Fault("expected seconds since 1970", names[1])
+        return WrongField(names[1], "expected seconds since 1970")
     given = tuple(one.strip() for one in signatures.split(divider) if one.strip())
     if not 0 < len(given) <= _MAX_SIGNATURES:
-        return Fault(f"expected 1 to {_MAX_SIGNATURES} signatures", names[2])
+        return WrongField(names[2], f"expected 1 to {_MAX_SIGNATURES} signatures")
     return Claim(scheme, request_id, int(at), given)
 
 
