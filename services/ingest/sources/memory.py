@@ -37,7 +37,7 @@ DELETED: Final = "deleted"
 """The version of a post that was deleted: it does not come back by a second delivery."""
 
 
-class Memory(Protocol):
+class SourceMemory(Protocol):
     """What a source remembers of what Kafka has; its base says how far that is."""
 
     def acknowledged(self, number: int) -> None:

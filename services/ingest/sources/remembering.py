@@ -26,7 +26,7 @@ from services.ingest.sources.base import (
     Unmappable,
 )
 from services.ingest.sources.live import LiveSource
-from services.ingest.sources.memory import DELETED, HeldPosts, Memory, Recent, has_reached
+from services.ingest.sources.memory import DELETED, HeldPosts, Recent, SourceMemory, has_reached
 from services.ingest.sources.options import LiveOptions, check_values
 from services.ingest.sources.records import Found, Skipped, edit_of, fitted_event
 
@@ -75,7 +75,7 @@ class RememberingSource(LiveSource[LiveO]):
         self.at: dict[str, Any] = {}
         self.cursor: Cursor | None = None
         self.number = 0
-        self.memory: Memory | None = None
+        self.memory: SourceMemory | None = None
         self.turn = asyncio.Lock()
         self.memory_path = context.state_dir / manifest.memory
         self._counts: dict[str, tuple[int, ...]] = {}
@@ -83,7 +83,7 @@ class RememberingSource(LiveSource[LiveO]):
 
     # -- what a subclass may change -----------------------------------------------------------
 
-    def open_memory(self, *, is_fresh: bool) -> Memory | None:
+    def open_memory(self, *, is_fresh: bool) -> SourceMemory | None:
         """Open what is remembered beside the cursor; posts unless a source says otherwise."""
         if not self.manifest.memory:
             return None

@@ -7,7 +7,6 @@ resolved once for each connection, and the connector is given the checked addres
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
 import zlib
@@ -17,7 +16,8 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp import ThreadedResolver
+from aiohttp.abc import ResolveResult
 from yarl import URL
 
 from services.ingest.sources.live import SessionEnded
@@ -150,7 +150,7 @@ def is_public(address: str) -> bool:
     )
 
 
-class PublicResolver(AbstractResolver):
+class PublicResolver(ThreadedResolver):
     """Resolves names to public addresses; a name that has others too is refused as a whole."""
 
     async def resolve(
@@ -159,31 +159,13 @@ class PublicResolver(AbstractResolver):
         """Return the addresses of a name.
 
         Raises:
-            NotPublic: one of them is not public.
+            NotPublic: One of them is not public.
         """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, family=family, flags=socket.AI_ADDRCONFIG
-        )
-        results: list[ResolveResult] = []
-        for kind, _, proto, _, place in found:
-            address = str(place[0])
-            if not is_public(address):
-                raise NotPublic(f"{host} is at {address}, which is not public")
-            results.append(
-                ResolveResult(
-                    hostname=host,
-                    host=address,
-                    port=port,
-                    family=kind,
-                    proto=proto,
-                    flags=socket.AI_NUMERICHOST,
-                )
-            )
-        return results
-
-    async def close(self) -> None:
-        """Nothing is held."""
+        found = await super().resolve(host, port, family)
+        for one in found:
+            if not is_public(one["host"]):
+                raise NotPublic(f"{host} is at {one['host']}, which is not public")
+        return found
 
 
 def check_target(url: URL, *, allow_private: bool) -> None:
