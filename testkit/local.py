@@ -8,7 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +18,7 @@ from services.local.kafka_server import KafkaServer
 from services.local.ports import LOOPBACK
 from services.local.prometheus_server import AlertmanagerServer, PrometheusServer
 from services.local.redis_server import RedisServer
+from services.local.server import PortLost
 from services.local.triton_server import (
     DEFAULT_SERVER_PYTHON,
     TritonServer,
@@ -142,3 +143,21 @@ class Webhook:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+@contextmanager
+def listening_alertmanager(directory: Path, webhook: Webhook) -> Iterator[HurriedAlertmanager]:
+    """Give an Alertmanager that listens before anybody is told of its port.
+
+    Chosen first and listened on once the stack is up, its port could be another's by then.
+    """
+    with ExitStack() as stack:
+        while True:
+            server = HurriedAlertmanager(directory)
+            server.webhook_url = webhook.url
+            try:
+                stack.enter_context(server)
+                break
+            except PortLost:
+                continue
+        yield server

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -23,6 +22,7 @@ from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer
 from stream.topics import DEAD_POSTS, SCORED_POSTS
 from stream.windows.layout import named
+from testkit.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -114,13 +114,9 @@ class Stream:
         totals = self.totals()
         return totals["counted"] + totals["dead:posts"]
 
-    def wait_until(self, claim: Callable[[], bool], deadline_s: float, what: str) -> None:
+    def wait_until(self, claim: Callable[[], bool], what: str) -> None:
         """Wait for `claim`; fail with the workers' last words if it does not come true."""
-        deadline = time.monotonic() + deadline_s
-        while not claim():
-            if time.monotonic() > deadline:
-                pytest.fail(f"{what} did not happen in {deadline_s} s\n{self.last_words()}")
-            time.sleep(0.1)
+        wait_until(claim, what, why=self.last_words, every_s=0.1)
 
     def last_words(self) -> str:
         """Return the ends of the workers' logs and what the store holds."""

@@ -1,8 +1,8 @@
 """A recorded deterioration of opinion, from the file to a person, through every real part."""
 
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from core.codec import alert_decoder
 from core.schemas import Alert
 from services.kafka_client import read_topic
 from services.local.child import Child, Command, run_to_end
-from services.local.ports import any_free_port
 from services.local.prometheus_server import alertmanager_program
 from services.local.triton_server import TritonServer
 from stream.topics import ALERTS
-from testkit.local import HurriedAlertmanager, Webhook
+from testkit.local import Webhook, listening_alertmanager
+from testkit.waiting import PATIENCE_S, wait_until
 
 pytestmark = [
     pytest.mark.integration,
@@ -30,20 +30,30 @@ DETERIORATION = datetime(2015, 2, 21, 18, 0, tzinfo=UTC)
 cancelled by the hundred. What fires before is of the quiet days."""
 AFTERWARDS = datetime(2015, 2, 23, 12, 0, tzinfo=UTC)
 AIRLINES = ("americanair", "usairways")
-DEADLINE_S = 240.0
+
+
+@pytest.fixture
+def parts() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
 
 
 def test_the_deterioration_of_22_february_reaches_a_person_and_names_whose_it_is(
-    make_stream: Callable, triton: TritonServer, data_dir: Path, tmp_path: Path
+    make_stream: Callable,
+    triton: TritonServer,
+    data_dir: Path,
+    tmp_path: Path,
+    parts: ExitStack,
 ):
-    port = any_free_port()
+    webhook = parts.enter_context(Webhook())
+    alertmanager = parts.enter_context(listening_alertmanager(tmp_path / "alertmanager", webhook))
     stream = make_stream(
         scorer={"kind": "triton", "url": triton.grpc_address},
         # A partition that waits for the scorer is not idle: panes would close without its posts.
         # Nothing is idle here: what is waited for happened a day before the stream ends.
         windows={"pane_s": 600, "idle_after_s": 3600},
         closer={"tick_s": 0.2},
-        alerts={"alertmanager_url": f"http://127.0.0.1:{port}", "notice_s": 8, "resend_s": 3},
+        alerts={"alertmanager_url": alertmanager.url, "notice_s": 8, "resend_s": 3},
     )
     env = {
         f"GROUNDSWELL__{section}__{field}".upper(): str(value)
@@ -54,21 +64,17 @@ def test_the_deterioration_of_22_february_reaches_a_person_and_names_whose_it_is
     def command(*words: str) -> Command:
         return Command((sys.executable, "-m", "services.cli.main", *words), env, cwd=REPOSITORY)
 
-    with Webhook() as webhook:
-        alertmanager = HurriedAlertmanager(tmp_path / "alertmanager", port)
-        alertmanager.webhook_url = webhook.url
-        with alertmanager:
-            path = data_dir / "streams" / "airline.csv.gz"
-            replay = ("ingest", "--source", "replay", "--path", str(path), "--lang", "en")
-            status, output = run_to_end(command(*replay), DEADLINE_S)
-            assert status == 0, output
-            stream.start_worker("w0")
-            closer = Child(command("closer"), stream.directory / "closer.log")
-            try:
-                found = _wait(stream, lambda: _worse(stream))
-                told = _wait(stream, lambda: webhook.alerts(alert=found[0].alert_id))
-            finally:
-                closer.stop(30)
+    path = data_dir / "streams" / "airline.csv.gz"
+    replay = ("ingest", "--source", "replay", "--path", str(path), "--lang", "en")
+    status, output = run_to_end(command(*replay), PATIENCE_S)
+    assert status == 0, output
+    stream.start_worker("w0")
+    closer = Child(command("closer"), stream.directory / "closer.log")
+    try:
+        found = _wait(stream, lambda: _worse(stream), "the end of the fall is published")
+        told = _wait(stream, lambda: webhook.alerts(alert=found[0].alert_id), "it is delivered")
+    finally:
+        closer.stop(30)
     assert max(one.decided_at for one in found) >= datetime(2015, 2, 22, tzinfo=UTC)
     named = [term.term for one in found for term in one.terms]
     assert any(airline in word for airline in AIRLINES for word in named), named
@@ -97,11 +103,9 @@ def _worse(stream) -> list[Alert]:
     return first if any(one.state == "resolved" for one in first) else []
 
 
-def _wait(stream, claim: Callable[[], list]) -> list:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not (found := claim()):
-        if time.monotonic() > give_up_at:
-            said = [(a.query, a.fired, a.state, a.sentence) for a in _alerts(stream)]
-            pytest.fail(f"{said}\n{stream.last_words()}")
-        time.sleep(2)
-    return found
+def _wait(stream, claim: Callable[[], list], what: str) -> list:
+    def why() -> str:
+        said = [(a.query, a.fired, a.state, a.sentence) for a in _alerts(stream)]
+        return f"{said}\n{stream.last_words()}"
+
+    return wait_until(claim, what, why=why, every_s=2)

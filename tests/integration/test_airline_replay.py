@@ -34,7 +34,7 @@ def _run(stream, path: Path, workers: list[dict], *options: str):
     rows = _replay(stream, path, *options)
     for number, changes in enumerate(workers):
         stream.start_worker(f"w{number}", **changes)
-    stream.wait_until(lambda: stream.accounted() >= rows, 300, "counting the whole replay")
+    stream.wait_until(lambda: stream.accounted() >= rows, "counting the whole replay")
     stream.stop_workers()
     assert stream.totals()["counted"] == rows
     return stream.windows()

@@ -1,6 +1,5 @@
 """A fault, and a shift, reach a webhook through the real stack, Prometheus and Alertmanager."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,6 @@ from services.kafka_client import RecordProducer, read_topic
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions
 from services.local.paths import DEFAULT_PATHS, RuntimePaths
-from services.local.ports import any_free_port
 from services.local.prometheus_server import (
     ScrapeTarget,
     alertmanager_program,
@@ -26,7 +24,13 @@ from services.local.server import LocalServer
 from services.local.session import Session
 from services.local.stack import plan_stack
 from stream.topics import ALERTS, POSTS
-from testkit.local import HurriedAlertmanager, HurriedPrometheus, Webhook
+from testkit.local import (
+    HurriedAlertmanager,
+    HurriedPrometheus,
+    Webhook,
+    listening_alertmanager,
+)
+from testkit.waiting import wait_until
 
 pytestmark = [
     pytest.mark.integration,
@@ -35,8 +39,6 @@ pytestmark = [
     pytest.mark.skipif(alertmanager_program() is None, reason="needs Alertmanager"),
 ]
 
-DEADLINE_S = 240.0
-"""Far beyond what it takes; only a failing test waits so long."""
 SETTINGS = {
     "GROUNDSWELL__WINDOWS__IDLE_AFTER_S": "600",
     "GROUNDSWELL__WINDOWS__ALLOWED_LATENESS_S": "0",
@@ -64,14 +66,11 @@ class Watched:
     sent: int = 0
 
     def wait_for(self, claim: Callable[[], object], what: str) -> None:
-        give_up_at = time.monotonic() + DEADLINE_S
-        while not claim():
-            if time.monotonic() > give_up_at:
-                logs = [f"--- {name}\n{s.log_tail(20)}" for name, s in self.servers.items()]
-                pytest.fail(
-                    f"{what} did not happen\n{self.webhook.notifications}\n" + "\n".join(logs)
-                )
-            time.sleep(0.2)
+        def why() -> str:
+            logs = [f"--- {name}\n{s.log_tail(20)}" for name, s in self.servers.items()]
+            return f"{self.webhook.notifications}\n" + "\n".join(logs)
+
+        wait_until(claim, what, why=why, every_s=0.2)
 
     def produce(self, first_pane: int, panes: int, posts: int) -> None:
         """Produce posts as a replay does: told and taken when they were written."""
@@ -114,31 +113,30 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    home, port = tmp_path_factory.mktemp("alerts"), any_free_port()
-    settings = SETTINGS | {"GROUNDSWELL__ALERTS__ALERTMANAGER_URL": f"http://127.0.0.1:{port}"}
-    options = StackOptions(
-        source="", scorer="fake", metrics_stack=False, settings=settings, partitions=2,
-        paths=RuntimePaths(home / "stack", shared_cache=DEFAULT_PATHS.cache),
-    )  # fmt: skip
-    session = Session(
-        options,
-        say=print,
-        plan=partial(plan_stack, usual_ports=False),
-        prepare=lambda asked, _say: fetch_jars(asked.paths.cache),
-    )
-    with Webhook() as webhook, session:
-        session.bring_up()
-        servers = {server.name: server for server in session.stack.servers}
-        alertmanager = HurriedAlertmanager(home / "alertmanager", port)
-        alertmanager.webhook_url = webhook.url
-        targets = [
-            ScrapeTarget(server.name, server.ports["metrics"])
-            for server in servers.values()
-            if "metrics" in server.ports
-        ]
-        prometheus = HurriedPrometheus(home / "prometheus", targets, alertmanager_port=port)
-        with alertmanager, prometheus:
-            yield Watched(servers, alertmanager, webhook, session.stack.environment)
+    home = tmp_path_factory.mktemp("alerts")
+    with Webhook() as webhook, listening_alertmanager(home / "alertmanager", webhook) as receiver:
+        settings = SETTINGS | {"GROUNDSWELL__ALERTS__ALERTMANAGER_URL": receiver.url}
+        options = StackOptions(
+            source="", scorer="fake", metrics_stack=False, settings=settings, partitions=2,
+            paths=RuntimePaths(home / "stack", shared_cache=DEFAULT_PATHS.cache),
+        )  # fmt: skip
+        session = Session(
+            options,
+            say=print,
+            plan=partial(plan_stack, usual_ports=False),
+            prepare=lambda asked, _say: fetch_jars(asked.paths.cache),
+        )
+        with session:
+            session.bring_up()
+            servers = {server.name: server for server in session.stack.servers}
+            targets = [
+                ScrapeTarget(server.name, server.ports["metrics"])
+                for server in servers.values()
+                if "metrics" in server.ports
+            ]
+            port = receiver.port
+            with HurriedPrometheus(home / "prometheus", targets, alertmanager_port=port):
+                yield Watched(servers, receiver, webhook, session.stack.environment)
 
 
 def test_a_worker_that_stops_is_told_and_its_return_too(watched: Watched) -> None:

@@ -10,7 +10,6 @@ import ast
 import logging
 import sys
 import threading
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +37,7 @@ from stream.topics import DEAD_POSTS, POST_EVENTS, POSTS, TOPICS
 from testkit.builders import make_event, make_post
 from testkit.checks.canary import AUTHOR, NOBODY, RECORDED, TEXT, failing, forms, traces
 from testkit.checks.live_sources import LIVE
+from testkit.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -116,10 +116,11 @@ def bring(name: str, settings: Settings, directory: Path, search: Search) -> int
         thread.start()
         try:
             wanted = failures.publish()
-            give_up_at = time.monotonic() + 60
-            while (there := len(letters_of(settings, name)) - before) < wanted:
-                assert thread.is_alive() or name in RECORDED, f"{name} has ended"
-                assert time.monotonic() < give_up_at, f"{name}: {there} letters of {wanted}"
+            wait_until(
+                lambda: len(letters_of(settings, name)) - before >= wanted,
+                f"the {wanted} failures of {name} are in dead-posts",
+                can_still=lambda: thread.is_alive() or name in RECORDED,
+            )
         finally:
             stop.set()
             thread.join(60)
@@ -194,10 +195,10 @@ def test_no_failing_item_gives_its_author_away(
             (home / "state").mkdir(parents=True)
             wanted[name.partition(":")[0]] += bring(name, stream.settings, home, search)
         posts = len(list(read_topic(stream.settings.kafka, POSTS)))
-        stream.wait_until(lambda: stream.accounted() >= posts, 120, "counting all posts")
+        stream.wait_until(lambda: stream.accounted() >= posts, "counting all posts")
         lost = len(strangers[POST_EVENTS])
         stream.wait_until(
-            lambda: sum(one.topic == POST_EVENTS for one in stream.dead()) >= lost, 60, "letters"
+            lambda: sum(one.topic == POST_EVENTS for one in stream.dead()) >= lost, "letters"
         )
         page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read()
         search.look("metrics of the worker", page, AUTHOR, TEXT, STRANGER)

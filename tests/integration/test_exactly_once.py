@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,8 +18,6 @@ from testkit.stream import count_plainly
 
 pytestmark = pytest.mark.integration
 
-DEADLINE_S = 180.0
-"""Far beyond what it takes; only a failing test waits so long."""
 
 WORDS = [
     "the",
@@ -102,7 +99,11 @@ def test_a_killed_worker_and_a_killed_store_lose_and_repeat_nothing(
     produced = 0
 
     def count_beyond(posts: int) -> None:
-        stream.wait_until(lambda: stream.accounted() > posts, DEADLINE_S, f"post {posts + 1}")
+        stream.wait_until(lambda: stream.accounted() > posts, f"post {posts + 1}")
+
+    def waits() -> int:
+        """Return how often workers have said that they wait for a server that is away."""
+        return sum(path.read_text().count("waiting") for path in stream.directory.glob("*.log"))
 
     def kill(name: str) -> Child:
         stream.workers[name].kill()
@@ -122,11 +123,12 @@ def test_a_killed_worker_and_a_killed_store_lose_and_repeat_nothing(
                 kill("w1" if number != 2 else "w2")
             case 1:
                 unapplied_at_kill.append(produced - stream.accounted())
+                before = waits()
                 stream.redis.kill()
-                time.sleep(0.5)
+                stream.wait_until(lambda before=before: waits() > before, "missing the store")
                 stream.redis.start()
                 stream.redis.wait_ready()
-    stream.wait_until(lambda: stream.accounted() >= len(records), DEADLINE_S, "counting all posts")
+    stream.wait_until(lambda: stream.accounted() >= len(records), "counting all posts")
     stream.stop_workers()
     assert len(unapplied_at_kill) == 4
     assert sum(left > 0 for left in unapplied_at_kill) >= 2, "the kills came between the parts"
@@ -138,7 +140,7 @@ def test_an_emptied_store_is_rebuilt_from_the_topic(make_stream: Callable):
     records = _posts(3_000, seed=9)
     stream.produce(POSTS, records)
     stream.start_worker("w1")
-    stream.wait_until(lambda: stream.accounted() >= len(records), DEADLINE_S, "counting all posts")
+    stream.wait_until(lambda: stream.accounted() >= len(records), "counting all posts")
     before = stream.windows()
     stream.redis.kill()
     shutil.rmtree(stream.redis.directory / "stored")
@@ -148,7 +150,6 @@ def test_an_emptied_store_is_rebuilt_from_the_topic(make_stream: Callable):
     stream.produce(POSTS, extra)
     stream.wait_until(
         lambda: stream.accounted() >= len(records) + len(extra),
-        DEADLINE_S,
         "counting all posts again",
     )
     stream.stop_workers()
@@ -166,11 +167,11 @@ def test_a_worker_that_is_asked_to_stop_applies_what_is_in_flight_and_exits_with
     records = _posts(5_000, seed=2)
     worker = stream.start_worker("w1")
     stream.produce(POSTS, records)
-    stream.wait_until(lambda: stream.accounted() > 0, DEADLINE_S, "counting")
+    stream.wait_until(lambda: stream.accounted() > 0, "counting")
     worker.ask_to_stop()
-    stream.wait_until(lambda: not worker.is_running, DEADLINE_S, "the end of the worker")
+    stream.wait_until(lambda: not worker.is_running, "the end of the worker")
     assert worker.exit_status == 0
     stream.start_worker("w2")
-    stream.wait_until(lambda: stream.accounted() >= len(records), DEADLINE_S, "counting the rest")
+    stream.wait_until(lambda: stream.accounted() >= len(records), "counting the rest")
     stream.stop_workers()
     _expect_every_post_once(stream, records)

@@ -72,7 +72,7 @@ def test_each_kind_gets_its_reason_or_its_repair_and_the_stream_goes_on(make_str
     stream.start_worker("w1")
     # One key: one partition, so that what follows a bad message is known to come after it.
     stream.produce(POSTS, [(b"author", value) for value in values])
-    stream.wait_until(lambda: stream.accounted() >= len(values), 180, "counting all messages")
+    stream.wait_until(lambda: stream.accounted() >= len(values), "counting all messages")
 
     letters = sorted(stream.dead(), key=lambda letter: letter.offset)
     expected = [reason for _, reason in REFUSED.values()]

@@ -16,7 +16,6 @@ from testkit.builders import make_post
 
 pytestmark = pytest.mark.integration
 
-DEADLINE_S = 120.0
 SESSION_S = 600
 ALL = 8
 """Partitions of `posts` and `post-events`."""
@@ -41,11 +40,11 @@ def _share(stream, *names: str) -> None:
         last = [found[-1] for name in names if (found := _assignments(stream, name))]
         return len(last) == len(names) and "".join(last).count("('") == ALL
 
-    stream.wait_until(shared, DEADLINE_S, f"sharing between {names}")
+    stream.wait_until(shared, f"sharing between {names}")
 
 
 def _count(stream, posts: int) -> None:
-    stream.wait_until(lambda: stream.accounted() == posts, DEADLINE_S, f"counting {posts} posts")
+    stream.wait_until(lambda: stream.accounted() == posts, f"counting {posts} posts")
 
 
 def _stream(make_stream: Callable):
@@ -72,7 +71,7 @@ def test_a_worker_that_is_back_has_its_partitions_and_no_other_worker_moves(
     _count(stream, 1_000)
 
     stream.workers["w1"].ask_to_stop()
-    stream.wait_until(lambda: not stream.workers["w1"].is_running, DEADLINE_S, "the end of w1")
+    stream.wait_until(lambda: not stream.workers["w1"].is_running, "the end of w1")
     assert stream.workers["w1"].exit_status == 0
     stream.start_worker("w1")
     stream.produce(POSTS, _posts(1_000, 500))
@@ -88,9 +87,7 @@ def test_a_worker_that_leaves_hands_over_at_once(make_stream: Callable) -> None:
     stream.start_worker("w2")
     _share(stream, "w1", "w2")
     stream.workers["w1"].ask_to_stop()
-    stream.wait_until(
-        lambda: _assignments(stream, "w2")[-1].count("('") == ALL, DEADLINE_S, "handing over"
-    )
+    stream.wait_until(lambda: _assignments(stream, "w2")[-1].count("('") == ALL, "handing over")
     stream.produce(POSTS, _posts(0, 500))
     _count(stream, 500)
 
@@ -106,7 +103,7 @@ def test_a_worker_whose_name_another_has_taken_ends_and_says_so(make_stream: Cal
         _count(stream, 500)
     finally:
         os.kill(asleep.pid, signal.SIGCONT)
-    stream.wait_until(lambda: not asleep.is_running, DEADLINE_S, "the end of who woke up")
+    stream.wait_until(lambda: not asleep.is_running, "the end of who woke up")
     assert asleep.exit_status == 1
     last = (stream.directory / "w1.log").read_text().splitlines()[-1]
     assert "worker.instance = 'w1'" in last

@@ -66,7 +66,7 @@ def test_exports_and_files_in_any_order_are_counted_whole_and_older_ones_are_tol
     stream = make_stream()
     stream.start_worker("w0")
     _ingest(stream, _years(tmp_path / "years.csv", datetime(2023, 1, 1, tzinfo=UTC), 900))
-    stream.wait_until(lambda: stream.accounted() >= 900, 120, "counting years")
+    stream.wait_until(lambda: stream.accounted() >= 900, "counting years")
     assert stream.totals()["counted"] == 900, "each is counted, though 2 days are kept"
 
     expected: Counter[int] = Counter()
@@ -79,7 +79,7 @@ def test_exports_and_files_in_any_order_are_counted_whole_and_older_ones_are_tol
     _ingest(stream, *paths)
     posts = expected.total()
     assert posts >= 12 * 24
-    stream.wait_until(lambda: stream.accounted() >= posts + 900, 120, "counting the exports")
+    stream.wait_until(lambda: stream.accounted() >= posts + 900, "counting the exports")
     found = {
         start: c["posts"]
         for (query, start), c in stream.windows().items()
@@ -90,5 +90,5 @@ def test_exports_and_files_in_any_order_are_counted_whole_and_older_ones_are_tol
     said = _ingest(stream, _years(tmp_path / "older.csv", datetime(2012, 1, 1, tzinfo=UTC), 70))
     assert "late=70" in said
     assert "--fresh" in said
-    stream.wait_until(lambda: stream.accounted() >= posts + 970, 120, "judging the older")
+    stream.wait_until(lambda: stream.accounted() >= posts + 970, "judging the older")
     assert stream.totals()["counted"] == posts + 900

@@ -23,6 +23,7 @@ from testkit.platforms.bluesky.journal import recorded
 from testkit.platforms.bluesky.server import FakeJetstream
 from testkit.platforms.mastodon.server import FakeMastodon
 from testkit.platforms.site import wait_for
+from testkit.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +35,6 @@ JETSTREAM = {
     "jetstream_v2_server.jsonl.gz": "v2",
     "jetstream_v2_zstd.frames": "v2",
 }
-READ_S = 90.0
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def posts_in_panes(stream: Any) -> int:
 def wait_for_all(stream: Any, read: Callable[[], Counter[str]], outcomes: Counter[str]) -> None:
     """Wait until ingest has read everything; it must have become what was expected."""
     made = outcomes.total()
-    stream.wait_until(lambda: read()["items_read"] >= made, READ_S, "reading all")
+    stream.wait_until(lambda: read()["items_read"] >= made, "reading all")
     totals = read()
     assert totals["unmappable"] == totals["gaps"] == totals["dropped"] == totals["too_large"] == 0
     named = ("posts_produced", "events_produced", "ignored")
@@ -142,7 +142,7 @@ def test_every_recorded_frame_of_jetstream_has_its_outcome_in_kafka_and_in_the_p
             with ingest(stream, "bluesky", home, options) as totals:
                 wait_for_all(stream, totals, outcomes)
     there = len(made - removed)
-    stream.wait_until(lambda: posts_in_panes(stream) == there, READ_S, "counting all")
+    stream.wait_until(lambda: posts_in_panes(stream) == there, "counting all")
 
 
 # -- Mastodon -----------------------------------------------------------------------------------
@@ -224,10 +224,10 @@ def test_every_recorded_event_of_mastodon_has_its_outcome_in_kafka_and_in_the_pa
         with FakeMastodon() as server:
             options = {"server": server.site.url, "transport": transport}
             with ingest(stream, "mastodon", tmp_path / name, options, server.token) as totals:
-                wait_for(lambda: server.used.get("pages", 0) > 0, READ_S)
-                wait_for(lambda: server.subscriptions > 0, READ_S)
+                wait_until(lambda: server.used.get("pages", 0) > 0, "a page is asked for")
+                wait_until(lambda: server.subscriptions > 0, "somebody listens")
                 publish(server, data_dir / "connectors", wanted)
                 wait_for_all(stream, totals, wanted.outcomes)
         there |= wanted.there
-    stream.wait_until(lambda: posts_in_panes(stream) == len(there), READ_S, "counting all")
+    stream.wait_until(lambda: posts_in_panes(stream) == len(there), "counting all")
     assert len(there) > 50
