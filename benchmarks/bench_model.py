@@ -20,8 +20,8 @@ from benchmarks.lab import BenchFailed
 from benchmarks.plot import lines
 from benchmarks.posts import texts
 from core.schemas import Post
+from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.conversation import Conversation
-from services.ingest.synthetic.options import SyntheticOptions
 from services.local.child import Command, run_to_end
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from services.local.triton_server import DEFAULT_SERVER_PYTHON, build_model_repository

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from core.codec import encode
 from core.schemas import Post
+from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.conversation import Conversation
-from services.ingest.synthetic.options import SyntheticOptions
 
 TEXTS_MADE: Final = 20_000
 """Longer runs use these again with a number of their own, so no two posts have the same text."""

@@ -11,10 +11,10 @@ import typer
 from services.cli.ingest import parse_assignments
 from services.ingest.cursor_store import CursorStore
 from services.ingest.options import load_options
-from services.ingest.replay.options import NeedsOption, ReplayOptions
 from services.ingest.replay.preview import Preview, command_lines, preview
 from services.ingest.sources.base import SourceContext
-from services.ingest.sources.replay import ReplaySource
+from services.ingest.sources.replay.options import NeedsOption, ReplayOptions
+from services.ingest.sources.replay.source import ReplaySource
 
 LOOK_S: Final = 30.0
 """So long at most is a file looked at before a stack starts; `sources check` looks at all of it."""

@@ -21,8 +21,8 @@ from core.errors import ScorerRefused, ScorerUnavailable
 from core.ports import Scorer
 from core.schemas import Post
 from services.bootstrap import make_scorer
+from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.conversation import Conversation
-from services.ingest.synthetic.options import SyntheticOptions
 from services.local.machine import describe_extensions, read_flags
 
 MEASURE_S: Final = 2.0

@@ -15,8 +15,8 @@ import msgspec
 
 from core.schemas import Attached
 from core.text import is_markup, read_html
-from services.ingest.replay.options import ATTACHED_FIELDS
 from services.ingest.sources.records import attached_of, dict_of, dicts_of, text_of
+from services.ingest.sources.replay.options import ATTACHED_FIELDS
 
 _MAX_CELL_CHARS: Final = 16_384
 _NOTHING: Final = frozenset(("", "nan", "NaN", "None", "null", "set()"))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from core.errors import ConfigError
 from core.suggest import did_you_mean
-from services.ingest.replay.options import FIELDS, NeedsOption
+from services.ingest.sources.replay.options import FIELDS, NeedsOption
 
 KNOWN_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "id": (

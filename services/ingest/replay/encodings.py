@@ -11,7 +11,7 @@ from typing import Final
 from core.errors import ConfigError
 from core.suggest import did_you_mean
 from services.ingest.replay.opening import READ_ERRORS, open_packed
-from services.ingest.replay.options import NeedsOption
+from services.ingest.sources.replay.options import NeedsOption
 
 _CHUNK_BYTES: Final = 1 << 20
 _MAX_LOOKED_BYTES: Final = 64 << 20

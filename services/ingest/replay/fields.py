@@ -13,10 +13,10 @@ from msgspec import Struct
 from services.ingest.replay import columns as naming
 from services.ingest.replay import rows
 from services.ingest.replay.dialects import CsvDialect
-from services.ingest.replay.options import FIELDS
 from services.ingest.replay.rows import BadRow, Fields
 from services.ingest.replay.shapes import LeftOut
 from services.ingest.replay.times import read_time
+from services.ingest.sources.replay.options import FIELDS
 
 TIME_AT: Final = FIELDS.index("time")
 _TEXT_AT: Final = FIELDS.index("text")

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from core.errors import ConfigError
 from services.ingest.replay.columns import choose_columns, likely_text, no_text_column
-from services.ingest.replay.options import NeedsOption, ReplayOptions
 from services.ingest.replay.times import UndecidedDate, read_time
+from services.ingest.sources.replay.options import NeedsOption, ReplayOptions
 
 _LOOKED_ROWS: Final = 20
 """Some exports put a title and a few lines about themselves above the table."""

@@ -19,10 +19,10 @@ from services.ingest.replay.fields import TIME_AT, FileLayout, Format, read_fiel
 from services.ingest.replay.json_values import ASSIGNMENT, decode_line
 from services.ingest.replay.mapping import is_long_number
 from services.ingest.replay.opening import READ_ERRORS, open_packed
-from services.ingest.replay.options import NeedsOption, ReplayOptions
 from services.ingest.replay.rows import BadRow
 from services.ingest.replay.shapes import LeftOut
 from services.ingest.replay.times import TimeReader, UndecidedDate, day_order
+from services.ingest.sources.replay.options import NeedsOption, ReplayOptions
 
 SAMPLE_ROWS: Final = 1000
 """Rows that are looked at for the names of columns, and for the form of times before the rest of

@@ -19,11 +19,11 @@ from core.settings import Secret
 from core.text import readable_text
 from services.ingest.replay.attached import attached_to
 from services.ingest.replay.fields import FileLayout
-from services.ingest.replay.options import FIELDS, ReplayOptions
 from services.ingest.replay.rows import BadRow, Fields, row_bytes
 from services.ingest.replay.times import TimeReader, UndecidedDate
 from services.ingest.sources.base import Ignored, RawRecord, Unmappable
 from services.ingest.sources.records import dict_of
+from services.ingest.sources.replay.options import FIELDS, ReplayOptions
 
 _MAX_URL_CHARS = 2048
 _MANGLED: Final = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+?\d{1,3}|\d{15,}\.0|#[A-Z/!?0]+|NaN|nan")

@@ -15,9 +15,9 @@ from core.reasons import REPAIRS
 from core.schemas import Post
 from services.ingest.replay.dialects import SEPARATORS
 from services.ingest.replay.layout import check_options
-from services.ingest.replay.options import FIELDS, ReplayOptions
 from services.ingest.replay.reading import nothing_readable
 from services.ingest.replay.survey import Survey, survey_file
+from services.ingest.sources.replay.options import FIELDS, ReplayOptions
 
 WIDTH: Final = 80
 _LABEL_CHARS: Final = 11

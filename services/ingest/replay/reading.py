@@ -20,11 +20,11 @@ from services.ingest.replay import rows as row_files
 from services.ingest.replay.fields import FileLayout, read_fields
 from services.ingest.replay.layout import find_layout
 from services.ingest.replay.mapping import MappedRow, RowMapper
-from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.ordering import Numbering, OrderCheck, TimeSort
 from services.ingest.replay.rows import BadRow
 from services.ingest.replay.shapes import LeftOut
 from services.ingest.sources.base import Ignored, RawRecord, SourceContext, Unmappable
+from services.ingest.sources.replay.options import ReplayOptions
 
 _STEP_ROWS: Final = 500
 """Rows between two looks at whether the process is to stop."""

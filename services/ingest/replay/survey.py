@@ -19,11 +19,11 @@ from core.settings import Secret
 from services.ingest.replay.fields import TIME_AT, FileLayout, read_fields
 from services.ingest.replay.layout import columns_of_times, find_layout
 from services.ingest.replay.mapping import MADE, NOBODY, MappedRow, RowMapper
-from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.rows import BadRow
 from services.ingest.replay.shapes import LeftOut
 from services.ingest.replay.times import TimeReader
 from services.ingest.sources.base import Unmappable
+from services.ingest.sources.replay.options import ReplayOptions
 
 _MAX_IDS: Final = 400_000
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,]*")

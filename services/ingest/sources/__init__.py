@@ -7,8 +7,8 @@ from typing import Final
 from core.registry import Registry
 
 SOURCES: Final = Registry("source")
-SOURCES.add("replay", "services.ingest.sources.replay:ReplaySource")
-SOURCES.add("synthetic", "services.ingest.sources.synthetic:SyntheticSource")
+SOURCES.add("replay", "services.ingest.sources.replay.source:ReplaySource")
+SOURCES.add("synthetic", "services.ingest.sources.synthetic.source:SyntheticSource")
 SOURCES.add("mastodon", "services.ingest.sources.mastodon.source:MastodonSource")
 SOURCES.add("bluesky", "services.ingest.sources.bluesky.source:BlueskySource")
 SOURCES.add("rss", "services.ingest.sources.rss.source:RssSource")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
+from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.lexicons import TOPICS, Draw, Habits
-from services.ingest.synthetic.options import SyntheticOptions
 
 PARETO_SHAPE: Final = 1.2
 """Few write most of it: about a fifth of the authors write four fifths of the posts."""

@@ -22,10 +22,10 @@ import msgspec
 from core.clock import EPOCH, epoch_ms
 from core.schemas import Post, PostEvent
 from services.ingest.sources.base import RawRecord
+from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.authors import Author, make_authors, make_pools
 from services.ingest.synthetic.lexicons import SENTIMENTS, Phrases, phrases, write_post
 from services.ingest.synthetic.malformed import break_post, damage_post
-from services.ingest.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.schedule import Moment, Schedule
 
 TICK_POSTS: Final = 256

@@ -10,8 +10,8 @@ import msgspec
 
 from core.errors import ConfigError
 from services.ingest.sources.base import Cursor
+from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.conversation import Utterance
-from services.ingest.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.schedule import Schedule
 
 TRUTH_MAX_S = 86_400

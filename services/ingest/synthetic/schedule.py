@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.ingest.sources.synthetic.options import Shift, SyntheticOptions
 from services.ingest.synthetic.lexicons import TOPICS
-from services.ingest.synthetic.options import Shift, SyntheticOptions
 
 USUAL_SENTIMENT: Final[dict[str, tuple[float, float, float]]] = {
     "transit_strike": (0.45, 0.35, 0.20),

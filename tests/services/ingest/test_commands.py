@@ -16,7 +16,7 @@ from services.cli.main import run
 from services.cli.replay import preview_for_stack
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import Gap, Ignored, PacedSource, SourceItem
-from services.ingest.synthetic.options import SyntheticOptions
+from services.ingest.sources.synthetic.options import SyntheticOptions
 from testkit.builders import make_post
 from testkit.ingest import Rig, make_source, sample_of
 

@@ -44,7 +44,7 @@ def test_no_process_loads_duckdb_before_a_file_needs_it() -> None:
     program = (
         "import sys, services.worker, services.closer.process, services.cli.sources\n"
         "import services.cli.replay\n"
-        "import services.ingest.sources.replay, services.ingest.replay.preview\n"
+        "import services.ingest.sources.replay.source, services.ingest.replay.preview\n"
         "print('duckdb' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

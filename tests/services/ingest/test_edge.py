@@ -11,8 +11,8 @@ from services.ingest.edge import Edge
 from services.ingest.launch import make_source
 from services.ingest.sources import SOURCES
 from services.ingest.sources.base import RawRecord, Source, SourceContext, SourceItem, Unmappable
-from services.ingest.sources.synthetic import SyntheticSource
-from services.ingest.synthetic.options import SyntheticOptions
+from services.ingest.sources.synthetic.options import SyntheticOptions
+from services.ingest.sources.synthetic.source import SyntheticSource
 from testkit.builders import make_post
 
 ENGLISH = "The council has decided today that every train to the harbour will be replaced by buses"

@@ -11,10 +11,10 @@ import pytest
 from core.clock import ManualClock
 from core.schemas import Post
 from services.ingest.options import load_options
-from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.preview import Preview, preview
 from services.ingest.sources.base import SourceContext, SourceItem, Unmappable
-from services.ingest.sources.replay import ReplaySource
+from services.ingest.sources.replay.options import ReplayOptions
+from services.ingest.sources.replay.source import ReplaySource
 from testkit.ingest import START, take_all
 
 BASE = """id,author,created_at,text

@@ -10,7 +10,7 @@ import pytest
 
 from core.schemas import Attached
 from services.ingest.replay.attached import attached_to
-from services.ingest.replay.options import ATTACHED_FIELDS
+from services.ingest.sources.replay.options import ATTACHED_FIELDS
 
 WHEN = "2026-03-01T10:00:00Z"
 PLAIN = {"id": "7", "author": "ana", "created_at": WHEN, "text": "see here"}

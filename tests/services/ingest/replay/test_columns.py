@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import ConfigError
 from services.ingest.replay.columns import KNOWN_COLUMNS, choose_columns
-from services.ingest.replay.options import NeedsOption
+from services.ingest.sources.replay.options import NeedsOption
 
 Told = list[tuple[str, str, str, str]]
 

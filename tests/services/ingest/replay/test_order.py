@@ -31,11 +31,11 @@ from core.errors import ConfigError
 from core.schemas import Post
 from services.ingest.cursor_store import CursorStore
 from services.ingest.options import load_options
-from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.ordering import Numbering, OrderCheck, TimeSort
 from services.ingest.replay.preview import preview
 from services.ingest.sources.base import SourceContext, Unmappable
-from services.ingest.sources.replay import ReplaySource
+from services.ingest.sources.replay.options import ReplayOptions
+from services.ingest.sources.replay.source import ReplaySource
 from testkit.ingest import START, Rig, take_all
 from testkit.kafka import MemoryBroker
 

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from core.errors import ConfigError
-from services.ingest.replay.options import NeedsOption
+from services.ingest.sources.replay.options import NeedsOption
 
 Told = list[tuple[str, str, str, str]]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigError
-from services.ingest.replay.options import NeedsOption
 from services.ingest.replay.times import TimeReader, day_order
+from services.ingest.sources.replay.options import NeedsOption
 
 MOMENT = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 TEN = [

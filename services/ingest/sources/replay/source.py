@@ -20,7 +20,6 @@ from core.schemas import Post
 from services.ingest.replay.layout import check_options
 from services.ingest.replay.mapping import MappedRow
 from services.ingest.replay.opening import open_packed
-from services.ingest.replay.options import ReplayOptions
 from services.ingest.replay.reading import FileReading
 from services.ingest.sources.base import (
     Cursor,
@@ -29,6 +28,7 @@ from services.ingest.sources.base import (
     SourceItem,
     Unmappable,
 )
+from services.ingest.sources.replay.options import ReplayOptions
 
 _PACING = ("speed", "rate_posts_per_s")
 """Options that may change between a stop and the next start."""

@@ -14,9 +14,9 @@ from core.errors import ConfigError
 from core.schemas import Post
 from core.settings import Secret
 from services.ingest.options import load_options
-from services.ingest.replay.options import ReplayOptions
 from services.ingest.sources.base import RawRecord, SourceContext, Unmappable
-from services.ingest.sources.replay import ReplaySource
+from services.ingest.sources.replay.options import ReplayOptions
+from services.ingest.sources.replay.source import ReplaySource
 from testkit.builders import make_event, make_post
 from testkit.ingest import START, take_all
 
@@ -272,7 +272,7 @@ def test_cursor_of_another_file_or_shuffle_has_another_fingerprint(tmp_path: Pat
 
 
 def test_shipped_options_can_be_loaded() -> None:
-    folder = Path(__file__).parents[3] / "configs" / "sources"
+    folder = Path(__file__).parents[5] / "configs" / "sources"
     for path in folder.glob("replay*.toml"):
         load_options(ReplayOptions, path, {"path": "x"}).check()
 

@@ -16,12 +16,12 @@ from core.errors import ConfigError, DecodeError
 from core.schemas import Post, PostEvent
 from services.ingest.options import load_options
 from services.ingest.sources.base import RawRecord, SourceContext
-from services.ingest.sources.synthetic import SyntheticSource
+from services.ingest.sources.synthetic.options import Shift, SyntheticOptions
+from services.ingest.sources.synthetic.source import SyntheticSource
 from services.ingest.synthetic.authors import make_authors
 from services.ingest.synthetic.conversation import Conversation, Utterance
 from services.ingest.synthetic.lexicons import LANGUAGES, SENTIMENTS, TOPICS, phrases
 from services.ingest.synthetic.malformed import MALFORMED, REPAIRED
-from services.ingest.synthetic.options import Shift, SyntheticOptions
 from services.ingest.synthetic.schedule import Schedule
 from testkit.builders import make_post
 from testkit.ingest import START, Rig, take_all
@@ -317,5 +317,5 @@ def test_wrong_options_are_refused_by_name(
 
 
 def test_shipped_options_can_be_loaded() -> None:
-    path = Path(__file__).parents[3] / "configs" / "sources" / "synthetic.toml"
+    path = Path(__file__).parents[5] / "configs" / "sources" / "synthetic.toml"
     load_options(SyntheticOptions, path).check()

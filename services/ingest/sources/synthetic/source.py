@@ -13,9 +13,9 @@ import msgspec
 from core.clock import epoch_ms, from_epoch_ms
 from core.errors import ConfigError
 from services.ingest.sources.base import Cursor, PacedSource, SourceContext, SourceItem
+from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.conversation import Conversation
 from services.ingest.synthetic.ledger import Ledger, write_truth
-from services.ingest.synthetic.options import SyntheticOptions
 
 _NOT_THE_STREAM = ("speed", "ledger", "truth", "history_s")
 """Options that may change between a stop and the next start."""

@@ -1,0 +1,1 @@
+"""The source `synthetic`: what it says is made in `services.ingest.synthetic`."""
