@@ -273,7 +273,9 @@ def test_cursor_of_another_file_or_shuffle_has_another_fingerprint(tmp_path: Pat
 
 def test_shipped_options_can_be_loaded() -> None:
     folder = Path(__file__).parents[5] / "configs" / "sources"
-    for path in folder.glob("replay*.toml"):
+    paths = list(folder.glob("replay*.toml"))
+    assert paths
+    for path in paths:
         load_options(ReplayOptions, path, {"path": "x"}).check()
 
 
