@@ -36,8 +36,8 @@ class Sample:
     """A small, bounded run of a source.
 
     Attributes:
-        options: of the source, unpaced.
-        bad_items: how many of its items are bad input, at least.
+        options: The options of the source, unpaced.
+        bad_items: The number of its items that are bad input, at least.
     """
 
     options: Mapping[str, Any]
@@ -89,9 +89,9 @@ class Rig:
     """A runner with everything fake but the source and the cursor file.
 
     Attributes:
-        source: to be brought to the fake broker.
-        directory: of the cursor.
-        broker: shared by the rigs of one test, as the real one is by restarts.
+        source: The source, to be brought to the fake broker.
+        directory: The directory of the cursor.
+        broker: The broker, shared by the rigs of one test, as the real one is by restarts.
     """
 
     source: Source

@@ -35,9 +35,9 @@ class MemoryBroker:
     A runner may send in its thread while the test releases in its own.
 
     Attributes:
-        is_away: sending and reconnecting fail with `BrokerUnavailable`.
-        holds_answers: records are kept back, unwritten and unanswered, until `release`.
-        max_value_bytes: larger records are refused for good.
+        is_away: Sending and reconnecting fail with `BrokerUnavailable`.
+        holds_answers: Records are kept back, unwritten and unanswered, until `release`.
+        max_value_bytes: Larger records are refused for good.
     """
 
     def __init__(self, partitions: int = 4) -> None:
@@ -105,8 +105,8 @@ class FakeProducer:
     """Satisfies `Producer` on a `MemoryBroker`.
 
     Args:
-        broker: where records go.
-        on_send: called with the number of records sent so far, after each.
+        broker: The broker that records go to.
+        on_send: Called with the number of records sent so far, after each.
     """
 
     def __init__(

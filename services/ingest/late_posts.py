@@ -1,4 +1,4 @@
-"""Recorded posts that come too late for the windows of a running stack: counted, and told."""
+"""Recorded posts that come too late for the windows of a running stack: counted, and warned of."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def oldest_kept(settings: Settings) -> datetime | None:
 
 
 class LatePosts:
-    """Looks at what a recording delivers and tells, once at the end, how much comes too late.
+    """Looks at what a recording delivers and warns, once at the end, of how much comes too late.
 
     Args:
-        floor: Posts of before it go to `dead-posts` as `dropped_late`; None tells nothing.
+        floor: Posts of before it go to `dead-posts` as `dropped_late`; None warns of nothing.
         edge: What is done to items besides.
     """
 
@@ -62,7 +62,7 @@ class LatePosts:
                     self.late += (record.claimed_at or record.ingested_at) < self._floor
         return self._edge(items)
 
-    def tell(self) -> None:
+    def warn(self) -> None:
         """Warn of the posts that came too late."""
         if self.late and self._floor is not None:
             get_logger(__name__).warning(

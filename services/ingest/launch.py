@@ -126,7 +126,7 @@ def run_ingest(
         try:
             make_runner(settings, source, producer, store, metrics, clock, stop, edge).run()
         finally:
-            edge.tell()
+            edge.warn()
             producer.close(timeout_s=1.0)
     return 0
 

@@ -22,7 +22,7 @@ def test_posts_before_what_a_stack_keeps_are_counted_and_told_once(
     ] + [SourceItem(Ignored(), 11)]
     look = LatePosts(NOON + timedelta(hours=4), lambda found: found[1:])
     assert look(items) == items[1:], "what the edge makes of them is what goes on"
-    look.tell()
+    look.warn()
     printed = capsys.readouterr().out
     assert "late=4" in printed
     assert "posts=10" in printed
@@ -35,7 +35,7 @@ def test_nothing_is_told_of_a_stack_that_is_empty_or_of_posts_in_time(
     for floor in (None, NOON - timedelta(days=9)):
         look = LatePosts(floor, lambda found: found)
         look([SourceItem(make_post(1), 1)])
-        look.tell()
+        look.warn()
     assert capsys.readouterr().out == ""
 
 

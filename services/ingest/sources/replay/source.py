@@ -8,7 +8,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,7 +35,7 @@ _PACING = ("speed", "rate_posts_per_s")
 _ORDERING = 2
 """Rises when rows leave in another order than before: a cursor of then means other rows."""
 _QUOTED = re.compile(r""" (['"]).*\1""", re.DOTALL)
-"""A value of a row in what is said of it."""
+"""A value of a row in the reason why it is no post."""
 _END_BYTES = 65_536
 
 
@@ -122,26 +122,22 @@ class ReplaySource(PacedSource[ReplayOptions]):
             start += len(stretch)
 
     def _stretches(self, start: int, timing: _Timing) -> Iterator[Sequence[MappedRow]]:
-        """Yield rows in the runs inside which they may be shuffled; single rows if not."""
+        """Yield rows in the stretches inside which they may be shuffled; single rows if not."""
         width_ms = int(self.options.shuffle_within_s * 1000)
         rows = self._mapped()
         for mapped in islice(rows, start):
             timing.passed(mapped)
         if not width_ms:
-            for mapped in rows:
-                yield (mapped,)
+            yield from ((mapped,) for mapped in rows)
             return
-        held: list[MappedRow] = []
-        number: int | None = None
-        for mapped in rows:
-            here = number if mapped.at is None else epoch_ms(mapped.at) // width_ms
-            if held and here != number:
-                yield held
-                held = []
-            number = here
-            held.append(mapped)
-        if held:
-            yield held
+        number = 0
+
+        def stretch_of(mapped: MappedRow) -> int:
+            nonlocal number  # what names no time is where the row before it is
+            number = number if mapped.at is None else epoch_ms(mapped.at) // width_ms
+            return number
+
+        yield from (list(stretch) for _, stretch in groupby(rows, stretch_of))
 
     def _mapped(self) -> Iterator[MappedRow]:
         if self._reading is None:

@@ -70,17 +70,17 @@ class SyntheticSource(PacedSource[SyntheticOptions]):
         ledger = self._ledger
         due_s = 0.0
         for tick, arrived in conversation.ticks(first_tick):
-            for place, said in enumerate(arrived, start=1):
+            for place, utterance in enumerate(arrived, start=1):
                 if place <= skip:
                     continue
                 if speed:
-                    since_ms = said.arrival_ms - first_ms
+                    since_ms = utterance.arrival_ms - first_ms
                     behind_ms = (now_ms - opened_ms) - (first_ms - start_ms)
-                    due_s = _due_s(since_ms, said.arrival_ms - now_ms, behind_ms, speed)
+                    due_s = _due_s(since_ms, utterance.arrival_ms - now_ms, behind_ms, speed)
                 here = [start_ms, opened_ms, tick, place]
                 if ledger is not None:
-                    ledger.add(here, said)
-                yield SourceItem(said.record, here, said.kind == "duplicate", due_s)
+                    ledger.add(here, utterance)
+                yield SourceItem(utterance.record, here, utterance.kind == "duplicate", due_s)
             skip = 0
 
     def _start(self, now: datetime) -> datetime:
