@@ -30,8 +30,8 @@ def set_up(settings: LogSettings, service: str) -> None:
     """Configure structlog and the standard logging of libraries for one process.
 
     Args:
-        settings: level and format.
-        service: name of the process, on every line.
+        settings: The level and the format.
+        service: The name of the process, on every line.
     """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     renderer: Any = (
@@ -53,20 +53,23 @@ def set_up(settings: LogSettings, service: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(quiet_about_errors)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer)
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    # Libraries speak only when something is wrong: their chatter is not our operators' concern.
-    root.setLevel(max(level, logging.WARNING))
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer)
+    _set_up_libraries(level, formatter)
     sys.excepthook = _log_the_end
     if threading.excepthook is threading.__excepthook__:  # a test runner has its own
         threading.excepthook = lambda ended: _log_the_end(
             ended.exc_type, ended.exc_value, ended.exc_traceback
         )
+
+
+def _set_up_libraries(level: int, formatter: logging.Formatter) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(quiet_about_errors)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    # Libraries speak only when something is wrong: their chatter is not our operators' concern.
+    root.setLevel(max(level, logging.WARNING))
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

@@ -87,27 +87,29 @@ def write_report(
         tables: Rows by the name of their table.
         notes: Sentences for people.
         versions: The versions of what is not in this environment; they go before those that are.
+    """
+    own = {"python": platform.python_version()} | package_versions(("groundswell", *packages))
+    rows = {name: [dict(row) for row in table] for name, table in (tables or {}).items()}
+    report = Report(
+        shape=SHAPE, command=command, made_at=datetime.now(UTC), figures=dict(figures),
+        tables=rows, notes=list(notes), settings=dict(settings), seed=seed,
+        machine=describe_machine(), versions=own | dict(versions or {}),
+    )  # fmt: skip
+    _write_whole(file, _encoded(report))
+
+
+def _encoded(report: Report) -> bytes:
+    """Return a report as JSON that has been read back: who knows the shape can read it.
 
     Raises:
         msgspec.ValidationError: A figure is no number, or a row no object.
     """
-    report = Report(
-        shape=SHAPE,
-        command=command,
-        made_at=datetime.now(UTC),
-        figures=dict(figures),
-        tables={name: [dict(row) for row in rows] for name, rows in (tables or {}).items()},
-        notes=list(notes),
-        settings=dict(settings),
-        seed=seed,
-        machine=describe_machine(),
-        versions={"python": platform.python_version()}
-        | package_versions(("groundswell", *packages))
-        | dict(versions or {}),
-    )
     content = msgspec.json.encode(report, enc_hook=_plain)
-    msgspec.json.decode(content, type=Report)  # what is written is read by whoever knows the shape
-    content = msgspec.json.format(content, indent=2) + b"\n"
+    msgspec.json.decode(content, type=Report)
+    return msgspec.json.format(content, indent=2) + b"\n"
+
+
+def _write_whole(file: Path, content: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists() and not file.is_file():
         file.write_bytes(content)

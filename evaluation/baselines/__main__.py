@@ -4,7 +4,6 @@ python -m evaluation.baselines centroid --data ../shared/data
 python -m evaluation.baselines roberta --checkpoint FOLDER --task layered --set epochs=3
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,14 +12,15 @@ import msgspec
 import numpy as np
 import typer
 
-from core.errors import ConfigError, GroundswellError
+from core.errors import ConfigError
 from core.ports import ScoreBatch
 from core.report import write_report
 from evaluation.baselines.shown import TASKS
-from evaluation.encoder.__main__ import write_all
+from evaluation.encoder.__main__ import print_all, refusing, write_all
 from evaluation.encoder.context import Context
 from evaluation.encoder.participation import Answer, constant_answers, sections_of
-from evaluation.encoder.tables import Evaluation, print_section
+from evaluation.encoder.tables import Evaluation
+from evaluation.options import DataFolder, JsonFile, OutFolder, Resamples
 
 HEAVY: Final = ("roberta", "llm-zero", "llm-sft", "llm-dpo")
 PACKAGES: Final = ("numpy", "scikit-learn", "openvino", "torch", "transformers", "tokenizers")
@@ -81,35 +81,29 @@ def measure_answers(
 
 def main(
     name: Annotated[str, typer.Argument(help="Which baseline.")],
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
+    data: DataFolder,
     checkpoint: Annotated[
         str | None, typer.Option(help="Folder or hub name of the pretrained checkpoint.")
     ] = None,
     task: Annotated[str, typer.Option(help="binary, direct or layered.")] = "layered",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the page and its plots.")] = None,
+    json_file: JsonFile = None,
+    out: OutFolder = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting as NAME=VALUE.")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples.")] = 1_000,
+    resamples: Resamples = 1_000,
 ) -> None:
     """Train and measure a baseline on the official participation test."""
     if task not in TASKS:
         raise typer.BadParameter(f"--task is one of {', '.join(TASKS)}, not {task!r}")
-    try:
+    with refusing():
         chosen = parse_settings(settings or ())
         answers, used = answers_of(name, data, checkpoint, task, chosen)
         from models.encoder.heads import participation
 
         context = Context(data, _nobody, resamples)
         found = measure_answers(answers, participation.test(data).labels, context)
-    except GroundswellError as error:
-        sys.stderr.write(f"{error}\n")
-        raise typer.Exit(2) from error
-    for section in found.sections:
-        print_section(section)
+    print_all([found])
     if out is not None:
         write_all([found], out, _INTRODUCTION.format(name=name), f"baseline-{name}")
     if json_file is not None:

@@ -5,6 +5,7 @@ Shapes: `B` batch.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -67,54 +68,66 @@ def fit(
     settings: FitSettings,
     tell: Callable[[int, int, float], object] = lambda step, steps, loss: None,
 ) -> list[float]:
-    """Train what requires gradients; returns the loss of every step.
+    """Train what requires gradients, and return the loss of every step.
 
     Args:
-        model: left in evaluation mode.
-        posts: how many there are.
-        loss_of: mean loss of the posts with those row numbers.
-        settings: how long and how fast.
-        tell: called after each step with its number, their number and the loss.
+        model: The model to train; it is left in evaluation mode.
+        posts: The number of posts.
+        loss_of: Returns the mean loss of the posts with those row numbers.
+        settings: How long and how fast.
+        tell: Called after each step with its number, the number of all steps and the loss.
 
     Raises:
-        ConfigError: no posts, or nothing to train.
+        ConfigError: There are no posts, or there is nothing to train.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not posts or not parameters:
         raise ConfigError(f"nothing to train: {posts} posts, {len(parameters)} free tensors")
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
-    optimizer = torch.optim.AdamW(
-        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    highest, decay = settings.learning_rate, settings.weight_decay
+    optimizer = torch.optim.AdamW(parameters, lr=highest, weight_decay=decay)
+    steps, losses = _steps(posts, settings), list[float]()
+    model.train()
+    for group in islice(_groups(posts, settings, generator), steps):
+        loss = _backward(group, loss_of)
+        torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
+        factor = learning_rate_factor(len(losses), steps, settings)
+        for tensors in optimizer.param_groups:
+            tensors["lr"] = highest * factor
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss)
+        tell(len(losses), steps, loss)
+    model.eval()
+    return losses
+
+
+def _steps(posts: int, settings: FitSettings) -> int:
     per_epoch = math.ceil(math.ceil(posts / settings.batch_posts) / settings.accumulate)
     steps = settings.epochs * per_epoch
-    steps = min(steps, settings.max_steps) if settings.max_steps else steps
-    losses: list[float] = []
-    model.train()
+    return min(steps, settings.max_steps) if settings.max_steps else steps
+
+
+def _groups(
+    posts: int, settings: FitSettings, generator: torch.Generator
+) -> Iterator[list[list[int]]]:
+    """Yield the batches of each step, epoch after epoch."""
     for _ in range(settings.epochs):
         batches = list(epoch_batches(posts, settings.batch_posts, generator))
         for start in range(0, len(batches), settings.accumulate):
-            group = batches[start : start + settings.accumulate]
-            total = sum(map(len, group))
-            loss = 0.0
-            for rows in group:
-                share = loss_of(rows) * (len(rows) / total)
-                torch.autograd.backward(share)
-                loss += float(share.detach())
-            torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
-            factor = learning_rate_factor(len(losses), steps, settings)
-            for group_ in optimizer.param_groups:
-                group_["lr"] = settings.learning_rate * factor
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            losses.append(loss)
-            tell(len(losses), steps, loss)
-            if len(losses) == steps:
-                model.eval()
-                return losses
-    model.eval()
-    return losses
+            yield batches[start : start + settings.accumulate]
+
+
+def _backward(group: Sequence[Sequence[int]], loss_of: Callable[[Sequence[int]], Tensor]) -> float:
+    """Add the gradients of a step's batches, and return their mean loss."""
+    total = sum(map(len, group))
+    loss = 0.0
+    for rows in group:
+        share = loss_of(rows) * (len(rows) / total)
+        torch.autograd.backward(share)
+        loss += float(share.detach())
+    return loss
 
 
 def device() -> torch.device:

@@ -4,21 +4,32 @@ python -m evaluation.encoder all --data ../shared/data --out evaluation --json e
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from core.errors import ConfigError, GroundswellError
-from core.report import write_report
 from core.heads import INDEPENDENT
 from core.registry import Registry
+from core.report import write_report
 from evaluation.encoder.bootstrap import RESAMPLES, SEED
 from evaluation.encoder.context import Context, HeadMissing
 from evaluation.encoder.decisions import EVEN
-from evaluation.encoder.scoring import SCORERS, open_scorer
+from evaluation.encoder.scoring import Score, open_scorer
 from evaluation.encoder.tables import Evaluation, markdown, print_section
+from evaluation.options import (
+    BUILT,
+    DataFolder,
+    JsonFile,
+    OutFolder,
+    Repository,
+    Resamples,
+    ScorerKind,
+    TritonUrl,
+)
 from models.encoder.config import EncoderConfig, load_config
 from models.encoder.heads import HEADS, training_of
 from models.serving.place import built_model
@@ -74,46 +85,49 @@ def write_all(
             (folder / file).write_text(content, encoding="utf-8")
 
 
-def main(
-    head: Annotated[str, typer.Argument(help="The name of a head, or all.")],
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the page and its plots.")] = None,
-    scorer: Annotated[str, typer.Option(help="openvino (in process) or triton.")] = "openvino",
-    url: Annotated[str, typer.Option(help="Triton's gRPC host:port.")] = "127.0.0.1:8001",
-    repository: Annotated[Path, typer.Option(help="Built model repository.")] = Path(
-        ".groundswell/model_repository"
-    ),
-    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples.")] = RESAMPLES,
-    floors: Annotated[bool, typer.Option(help="Fit the floors too (minutes, kept).")] = True,
-) -> None:
-    """Measure the shipped model on the official test splits."""
-    if scorer not in SCORERS:
-        raise typer.BadParameter(f"--scorer is {' or '.join(SCORERS)}, not {scorer!r}")
-    try:
-        heads = chosen_heads(head)
-        score = open_scorer(scorer, repository, url)
-        served = _served_config(repository)
-        limits = cuts(served)
-        context = Context(
-            data,
-            score,
-            resamples,
-            floors,
-            participation_cut=limits.get("participation", EVEN),
-            topic_cut=limits.get("topics", EVEN),
-        )
-        evaluations = evaluate_all(heads, context, sys.stderr.write)
-    except GroundswellError as error:
-        sys.stderr.write(f"{error}\n")
-        raise typer.Exit(2) from error
-    if not evaluations:
-        raise typer.Exit(1)
+def print_all(evaluations: Sequence[Evaluation]) -> None:
+    """Print every table."""
     for evaluation in evaluations:
         for section in evaluation.sections:
             print_section(section)
+
+
+def figures_of(evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    """Return the figures of all heads, by name."""
+    return {name: value for one in evaluations for name, value in one.figures().items()}
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn an error of ours into a line on standard error and the exit status of wrong use."""
+    try:
+        yield
+    except GroundswellError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from error
+
+
+def main(
+    head: Annotated[str, typer.Argument(help="The name of a head, or all.")],
+    data: DataFolder,
+    json_file: JsonFile = None,
+    out: OutFolder = None,
+    scorer: ScorerKind = "openvino",
+    url: TritonUrl = "127.0.0.1:8001",
+    repository: Repository = BUILT,
+    resamples: Resamples = RESAMPLES,
+    floors: Annotated[bool, typer.Option(help="Fit the floors too (minutes, kept).")] = True,
+) -> None:
+    """Measure the shipped model on the official test splits."""
+    with refusing():
+        heads = chosen_heads(head)
+        score = open_scorer(scorer, repository, url)
+        served = _served_config(repository)
+        context = _context(data, score, resamples, floors, cuts(served))
+        evaluations = evaluate_all(heads, context, sys.stderr.write)
+    if not evaluations:
+        raise typer.Exit(1)
+    print_all(evaluations)
     version = evaluations[0].sections[0].rows[0].title
     if version != served.version:
         sys.stderr.write(f"{version} answers, but the cuts are those of {served.version}\n")
@@ -121,7 +135,6 @@ def main(
         facts = {"version": version, "scorer": scorer, "resamples": resamples, "seed": SEED}
         write_all(evaluations, out, _INTRODUCTION.format(**facts))
     if json_file is not None:
-        figures = {k: v for one in evaluations for k, v in one.figures().items()}
         settings = {
             "heads": [one.head for one in evaluations],
             "absent_heads": sorted(set(heads) - {one.head for one in evaluations}),
@@ -131,8 +144,22 @@ def main(
             "has_floors": floors,
         }
         write_report(
-            json_file, "models evaluate", figures, settings=settings, packages=PACKAGES, seed=SEED
-        )
+            json_file, "models evaluate", figures_of(evaluations),
+            settings=settings, packages=PACKAGES, seed=SEED,
+        )  # fmt: skip
+
+
+def _context(
+    data: Path, score: Score, resamples: int, has_floors: bool, limits: Mapping[str, float]
+) -> Context:
+    return Context(
+        data,
+        score,
+        resamples,
+        has_floors,
+        participation_cut=limits.get("participation", EVEN),
+        topic_cut=limits.get("topics", EVEN),
+    )
 
 
 def _served_config(repository: Path) -> EncoderConfig:

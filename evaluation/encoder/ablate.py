@@ -25,6 +25,7 @@ from torch import Tensor
 from core.report import write_report
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measured, Rows, bootstrap
 from evaluation.encoder.masked import pretrain
+from evaluation.options import DataFolder, JsonFile
 from models.backbone import MINILM_ID, MINILM_SHA256, Backbone, find_backbone
 from models.encoder.batches import TokenisedTask, plan_passes, tokenise
 from models.encoder.distil import load_teacher
@@ -225,10 +226,10 @@ def judge(
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
+    data: DataFolder,
     arms: Annotated[list[str] | None, typer.Argument(help="Arms; none names all.")] = None,
     out: Annotated[Path, typer.Option(help="Weights of the arms.")] = Path(".groundswell/ablation"),
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
+    json_file: JsonFile = None,
     backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
     passes: Annotated[float, typer.Option(help="How often the posts are gone over.")] = 0.25,
     bf16: Annotated[bool, typer.Option(help="Autocast to bfloat16.")] = True,

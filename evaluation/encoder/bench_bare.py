@@ -17,6 +17,7 @@ import typer
 
 from core.errors import ConfigError
 from core.report import write_report
+from evaluation.options import BUILT, JsonFile, Repository, Texts, Threads
 from models.encoder.config import load_config
 from models.serving.engines import open_engine
 from models.serving.normalise import normalise
@@ -64,12 +65,10 @@ def bare_throughput(
 
 
 def main(
-    texts: Annotated[Path, typer.Option(help="UTF-8 file with one post a line.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
-    repository: Annotated[Path, typer.Option(help="Built model repository.")] = Path(
-        ".groundswell/model_repository"
-    ),
-    threads: Annotated[int, typer.Option(min=0, help="0 means all cores.")] = 0,
+    texts: Texts,
+    json_file: JsonFile = None,
+    repository: Repository = BUILT,
+    threads: Threads = 0,
     repeats: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = REPEATS,
 ) -> None:
     """Measure the bare model on the posts of a file."""

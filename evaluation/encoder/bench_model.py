@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from core.errors import ConfigError
 from core.report import write_report
+from evaluation.options import BUILT, JsonFile, Repository, Texts, Threads
 from models.encoder.config import load_config
 from models.serving.cache import RecentCache, content_key
 from models.serving.engines import EMBEDDING, LOGITS_PREFIX, OPENVINO_FILE, OpenVinoEngine
@@ -232,12 +233,10 @@ def measure(
 
 
 def main(
-    texts: Annotated[Path, typer.Option(help="UTF-8 file with one post a line.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
-    repository: Annotated[Path, typer.Option(help="Built model repository.")] = Path(
-        ".groundswell/model_repository"
-    ),
-    threads: Annotated[int, typer.Option(min=0, help="0 means all cores.")] = 0,
+    texts: Texts,
+    json_file: JsonFile = None,
+    repository: Repository = BUILT,
+    threads: Threads = 0,
     rounds: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 3,
     posts_a_round: Annotated[
         int, typer.Option(min=1, help="Of each batch size, about.")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from core.heads import PARTICIPATION
 from core.report import write_report
+from evaluation.options import DataFolder
 from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
 from models.encoder.anchors import FOLDS
 from models.encoder.config import uncalibrated
@@ -78,7 +79,7 @@ def crossvalidate(
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
+    data: DataFolder,
     start: Annotated[Path | None, typer.Option(help="Weights to begin from.")] = None,
     out: Annotated[Path, typer.Option(help="Report to write.")] = Path(
         ".groundswell/training/crossvalidation.json"

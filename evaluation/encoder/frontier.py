@@ -30,6 +30,7 @@ from evaluation.encoder.bench_model import cached_share
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measure, Measured, Rows, bootstrap
 from evaluation.encoder.decisions import layered, participating, unread_as
 from evaluation.encoder.scoring import score_all
+from evaluation.options import DataFolder, JsonFile, Resamples
 from models.encoder.data import read_rows
 from models.encoder.heads import official_test, participation, sentiment, topics
 from models.metrics import average_precision, macro_f1, macro_recall, multilabel_f1
@@ -238,11 +239,11 @@ def _table(found: Mapping[str, Mapping[str, Measured]], speeds: Mapping[str, flo
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
+    data: DataFolder,
     model: Annotated[list[str], typer.Option(help="NAME=REPOSITORY, the first to compare with.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
+    json_file: JsonFile = None,
     rounds: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 5,
-    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap resamples.")] = RESAMPLES,
+    resamples: Resamples = RESAMPLES,
 ) -> None:
     """Compare built models: what every head loses, and how much faster posts are read."""
     try:
@@ -263,11 +264,7 @@ def main(
         typer.echo(f"{name:<32} {value:,.3f}")
     typer.echo(f"lose at most {MOST_LOST} on every head: {', '.join(fit)}; for CPUs: {fastest}")
     if json_file is not None:
-        figures: dict[str, float] = {**speeds, **saved}
-        for name, each in found.items():
-            for figure, value in each.items():
-                key = f"{name}_{figure}"
-                figures |= {key: value.value, f"{key}_low": value.low, f"{key}_high": value.high}
+        figures = {**speeds, **saved, **_with_intervals(found)}
         settings: dict[str, Any] = {
             "models": {point.name: point.service.version for point in points},
             "layers": {point.name: point.service.config.layers for point in points},
@@ -278,6 +275,15 @@ def main(
             json_file, "evaluation.encoder.frontier", figures,
             settings=settings, packages=("openvino", "numpy"), seed=SEED,
         )  # fmt: skip
+
+
+def _with_intervals(found: Mapping[str, Mapping[str, Measured]]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for name, each in found.items():
+        for figure, value in each.items():
+            key = f"{name}_{figure}"
+            figures |= {key: value.value, f"{key}_low": value.low, f"{key}_high": value.high}
+    return figures
 
 
 if __name__ == "__main__":

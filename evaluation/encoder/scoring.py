@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from core.errors import InvalidAnswer
+from core.errors import ConfigError, InvalidAnswer
 from core.ports import ScoreBatch
 from models.scorers.edge import Asked, checked, joined
 from models.serving.place import built_model
@@ -94,5 +94,11 @@ SCORERS: Final = ("openvino", "triton")
 
 
 def open_scorer(kind: str, repository: Path, url: str) -> Score:
-    """One of `SCORERS`: the model built in `repository`, or the Triton at `url`."""
+    """Return one of `SCORERS`: the model built in `repository`, or the Triton at `url`.
+
+    Raises:
+        ConfigError: There is no such kind, or no model can be had.
+    """
+    if kind not in SCORERS:
+        raise ConfigError(f"--scorer is {' or '.join(SCORERS)}, not {kind!r}")
     return in_process(repository) if kind == "openvino" else through_triton(url)

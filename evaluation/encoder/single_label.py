@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.heads import HEADS
+from core.ports import ScoreBatch
 from evaluation.baselines.linear import tfidf
 from evaluation.encoder.bootstrap import Measure
 from evaluation.encoder.context import Context, HeadMissing
@@ -71,7 +72,35 @@ def evaluate(head: str, context: Context) -> Evaluation:
         raise HeadMissing(head)
     untagged = score_all(context.score, posts.texts, lang="")
     found, unread = unread_as(scored.heads[head], labels.index(test.unread))
-    rows = [
+    table = confusion(found.argmax(1), truth, len(labels))
+    extra = {
+        "posts": len(truth),
+        "unread_posts": int(unread.sum()),
+        "rated_share_tagged_en": float(scored.rated.mean()),
+        "rated_share_untagged": float(untagged.rated.mean()),
+        "model_ece_if_honest": honest_gap(found.max(1)),
+        **_recalls(table, labels),
+        **_cells(table, labels),
+    }
+    rows = _rows(context, found, scored, truth)
+    if context.has_floors:
+        rows += floor_rows(head, test.learned(context.data), posts, context)
+    title = f"{test.title}, {len(truth):,} posts, 95 % intervals"
+    notes = _notes(test.unread, extra)
+    section = Section(head, title, COLUMNS, rows, training_of(head).published, notes)
+    bins = reliability(found.max(1), found.argmax(1) == truth)
+    plots = {
+        f"{head}-reliability.svg": reliability_plot(
+            f"{head}: confidence and accuracy", {"model": bins}
+        ),
+        f"{head}-confusion.svg": confusion_plot(f"{head}: truth by row", table, labels),
+    }
+    return Evaluation(head, [section], extra, plots)
+
+
+def _rows(context: Context, found: Probabilities, scored: ScoreBatch, truth: Truth) -> list[Row]:
+    """Return the model's rows: all posts, and those that it rates."""
+    return [
         context.row("model", scored.model_version, measure_of(found, truth), len(truth)),
         context.row(
             "rated_only",
@@ -80,39 +109,21 @@ def evaluate(head: str, context: Context) -> Evaluation:
             int(scored.rated.sum()),
         ),
     ]
-    if context.has_floors:
-        rows += floor_rows(head, test.learned(context.data), posts, context)
-    predicted = found.argmax(1)
-    table = confusion(predicted, truth, len(labels))
-    confidence, is_right = found.max(1), predicted == truth
-    recalls = np.diag(table) / np.maximum(1, table.sum(1))
-    tagged_share, untagged_share = float(scored.rated.mean()), float(untagged.rated.mean())
-    extra = {
-        "posts": len(truth),
-        "unread_posts": int(unread.sum()),
-        "rated_share_tagged_en": tagged_share,
-        "rated_share_untagged": untagged_share,
-        "model_ece_if_honest": honest_gap(confidence),
-        **{f"model_recall_{c}": float(r) for c, r in zip(labels, recalls, strict=True)},
-        **_cells(table, labels),
-    }
-    honest = extra["model_ece_if_honest"]
-    notes = [
-        f"rated: {tagged_share:.1%} of the posts when tagged en, {untagged_share:.1%} untagged; "
-        f"the {int(unread.sum())} without letters count as {test.unread}",
-        f"ECE: top class, bins of equal count; {honest:.3f} would be expected of the model's "
-        "probabilities if each were true",
+
+
+def _notes(unread: str, extra: Mapping[str, float]) -> list[str]:
+    return [
+        f"rated: {extra['rated_share_tagged_en']:.1%} of the posts when tagged en, "
+        f"{extra['rated_share_untagged']:.1%} untagged; "
+        f"the {extra['unread_posts']} without letters count as {unread}",
+        f"ECE: top class, bins of equal count; {extra['model_ece_if_honest']:.3f} would be "
+        "expected of the model's probabilities if each were true",
     ]
-    title = f"{test.title}, {len(truth):,} posts, 95 % intervals"
-    section = Section(head, title, COLUMNS, rows, training_of(head).published, notes)
-    bins = reliability(confidence, is_right)
-    plots = {
-        f"{head}-reliability.svg": reliability_plot(
-            f"{head}: confidence and accuracy", {"model": bins}
-        ),
-        f"{head}-confusion.svg": confusion_plot(f"{head}: truth by row", table, labels),
-    }
-    return Evaluation(head, [section], extra, plots)
+
+
+def _recalls(table: NDArray[np.int64], labels: Sequence[str]) -> dict[str, float]:
+    recalls = np.diag(table) / np.maximum(1, table.sum(1))
+    return {f"model_recall_{c}": float(r) for c, r in zip(labels, recalls, strict=True)}
 
 
 def floor_rows(head: str, train: LabelledTexts, test: LabelledTexts, context: Context) -> list[Row]:

@@ -13,15 +13,31 @@ import msgspec
 import numpy as np
 import typer
 
-from core.errors import ConfigError, GroundswellError
+from core.errors import ConfigError
 from core.heads import HEADS
 from core.quantification import CORRECTIONS_FILE, Correction, Corrections, load_corrections
 from core.report import write_report
-from evaluation.encoder.__main__ import PACKAGES, write_all
+from evaluation.encoder.__main__ import (
+    PACKAGES,
+    cuts,
+    figures_of,
+    print_all,
+    refusing,
+    write_all,
+)
 from evaluation.encoder.bootstrap import Measured
 from evaluation.encoder.plots import lines_plot
-from evaluation.encoder.scoring import SCORERS, Score, open_scorer, score_all
-from evaluation.encoder.tables import Evaluation, Row, Section, print_section
+from evaluation.encoder.scoring import Score, open_scorer, score_all
+from evaluation.encoder.tables import Evaluation, Row, Section
+from evaluation.options import (
+    BUILT,
+    DataFolder,
+    JsonFile,
+    OutFolder,
+    Repository,
+    ScorerKind,
+    TritonUrl,
+)
 from evaluation.shares.estimators import TITLES, methods
 from evaluation.shares.fit import (
     LEAST_HELD_OUT,
@@ -126,25 +142,15 @@ def evaluation_of(
 ) -> Evaluation:
     """Tables, figures and plots of one head."""
     sections, figures, plots = [], {}, {}
+    kept = "shipped" if is_shipped else f"not shipped, under {LEAST_HELD_OUT} held-out posts"
     for target, found in errors.items():
-        key = f"shares_{held.head}_{target.name}"
-        rows = [
-            Row(name, TITLES[name], {**_by_size(found, name), "all": _plain(found.mean(name))})
-            for name in SHIPPED
-        ]
         local = on_site[target]
-        whole = _plain(local.mean("local"))
-        row = Row("local", TITLES["local"], {**_by_size(local, "local"), "all": whole})
-        rows.insert(1, row)
-        columns = {f"n{size}": f"{size:,} posts" for size in SIZES} | {"all": "all"}
-        kept = "shipped" if is_shipped else f"not shipped, under {LEAST_HELD_OUT} held-out posts"
         note = (
             f"corrected / counted: {ratio(found):.2f}, with {SAMPLE} labelled posts from the place "
             f"of use {ratio(local, 'local'):.2f}; fitted on {soft.posts:,} posts "
             f"({soft.fitted_on}), ridge {soft.ridge:g}; {kept}"
         )
-        title = f"{held.head}: share of {target.name}, mean absolute error"
-        sections.append(Section(key, title, columns, rows, (), [note]))
+        sections.append(_section(held.head, target, found, local, note))
         figures[f"{target.name}_ratio"] = ratio(found)
         figures[f"{target.name}_local_ratio"] = ratio(local, "local")
         for name in SHIPPED:
@@ -161,6 +167,18 @@ def evaluation_of(
         )
     sections.append(own_mix_section(held.head, held.test, soft))
     return Evaluation(held.head, sections, figures, plots)
+
+
+def _section(head: str, target: Target, found: Errors, local: Errors, note: str) -> Section:
+    rows = [
+        Row(name, TITLES[name], {**_by_size(found, name), "all": _plain(found.mean(name))})
+        for name in SHIPPED
+    ]
+    whole = _plain(local.mean("local"))
+    rows.insert(1, Row("local", TITLES["local"], {**_by_size(local, "local"), "all": whole}))
+    columns = {f"n{size}": f"{size:,} posts" for size in SIZES} | {"all": "all"}
+    title = f"{head}: share of {target.name}, mean absolute error"
+    return Section(f"shares_{head}_{target.name}", title, columns, rows, (), [note])
 
 
 def ratio(errors: Errors, method: str = "pacc") -> float:
@@ -206,62 +224,37 @@ def save_corrections(corrections: Corrections, file: Path) -> None:
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the page and its plots.")] = None,
-    scorer: Annotated[str, typer.Option(help="openvino (in process) or triton.")] = "openvino",
-    url: Annotated[str, typer.Option(help="Triton's gRPC host:port.")] = "127.0.0.1:8001",
-    repository: Annotated[Path, typer.Option(help="Built model repository.")] = Path(
-        ".groundswell/model_repository"
-    ),
+    data: DataFolder,
+    json_file: JsonFile = None,
+    out: OutFolder = None,
+    scorer: ScorerKind = "openvino",
+    url: TritonUrl = "127.0.0.1:8001",
+    repository: Repository = BUILT,
     weights: Annotated[Path | None, typer.Option(help="Folder of the corrections.")] = None,
     fit: Annotated[bool, typer.Option(help="Fit and write the corrections first.")] = False,
 ) -> None:
     """Measure shares of windows with and without the correction that ships."""
-    from evaluation.encoder.__main__ import cuts
     from models.build import WEIGHTS
     from models.encoder.config import load_config
 
-    if scorer not in SCORERS:
-        raise typer.BadParameter(f"--scorer is {' or '.join(SCORERS)}, not {scorer!r}")
     folder = weights or WEIGHTS
-    file = folder / CORRECTIONS_FILE
-    try:
+    with refusing():
         score = open_scorer(scorer, repository, url)
         version = score_all(score, ["Good morning, all of you"]).model_version
         config = load_config(folder)
         heads = score_heads(score, data, cuts(config).get("participation", HALF))
         if fit:
-            save_corrections(fit_all(heads, config.version), file)
-        corrections = load_corrections(file)
+            save_corrections(fit_all(heads, config.version), folder / CORRECTIONS_FILE)
+        corrections = load_corrections(folder / CORRECTIONS_FILE)
         evaluations = [_evaluate(held, corrections, version) for held in heads]
-    except GroundswellError as error:
-        sys.stderr.write(f"{error}\n")
-        raise typer.Exit(2) from error
-    for evaluation in evaluations:
-        for section in evaluation.sections:
-            print_section(section)
+    print_all(evaluations)
     if out is not None:
-        facts = {"version": version, "repeats": REPEATS, "seed": SEED}
         sizes = ", ".join(f"{size:,}" for size in SIZES)
-        write_all(evaluations, out, _INTRODUCTION.format(**facts, sizes=sizes), "shares")
-    figures = {k: v for one in evaluations for k, v in one.figures().items()}
+        facts = {"version": version, "repeats": REPEATS, "seed": SEED, "sizes": sizes}
+        write_all(evaluations, out, _INTRODUCTION.format(**facts), "shares")
+    figures = figures_of(evaluations)
     if json_file is not None:
-        settings = {
-            "heads": [one.head for one in evaluations],
-            "model_version": version,
-            "sizes": list(SIZES),
-            "repeats": REPEATS,
-            "site_sample": SAMPLE,
-            "site_draws": SITE_DRAWS,
-            "scorer": scorer,
-        }
-        write_report(
-            json_file, "models quantify-eval", figures,
-            settings=settings, packages=PACKAGES, seed=SEED,
-        )  # fmt: skip
+        _write(json_file, evaluations, version, scorer)
     missed = [
         f"{head} {target}"
         for head, target in PROMISED
@@ -270,6 +263,22 @@ def main(
     if missed:
         sys.stderr.write(f"not halved: {', '.join(missed)}\n")
         raise typer.Exit(1)
+
+
+def _write(file: Path, evaluations: Sequence[Evaluation], version: str, scorer: str) -> None:
+    settings = {
+        "heads": [one.head for one in evaluations],
+        "model_version": version,
+        "sizes": list(SIZES),
+        "repeats": REPEATS,
+        "site_sample": SAMPLE,
+        "site_draws": SITE_DRAWS,
+        "scorer": scorer,
+    }
+    write_report(
+        file, "models quantify-eval", figures_of(evaluations),
+        settings=settings, packages=PACKAGES, seed=SEED,
+    )  # fmt: skip
 
 
 def _evaluate(held: Held, corrections: Corrections, version: str) -> Evaluation:

@@ -15,40 +15,52 @@ from testkit.chaos.faults import FAULTS, parse_faults
 from testkit.chaos.report import show, write
 from testkit.chaos.run import RESUME_LIMIT_S, ChaosOptions, run_chaos
 
+Posts = Annotated[int, typer.Option(min=100, help="Distinct posts in all.")]
+Seed = Annotated[int, typer.Option(help="Of the posts and of the schedule of faults.")]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the report here.")
+]
+Faults = Annotated[
+    str,
+    typer.Option(
+        metavar="KIND[:TIMES],...",
+        help="At least these; else each kind once. Kinds: " + ", ".join(FAULTS) + ".",
+    ),
+]
+Events = Annotated[
+    int, typer.Option(min=0, help="Faults in all; more than asked for are drawn by the seed.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
+ScorerName = Annotated[
+    str, typer.Option(metavar="fake|triton", help="fake is a stand-in process that can fail.")
+]
+ScorerDelay = Annotated[
+    float, typer.Option(min=0, help="How long the stand-in thinks about a batch.")
+]
+Lasting = Annotated[
+    float,
+    typer.Option(min=0, help="How long slow, cut, full and answers last; 0: a few seconds."),
+]
+ResumeLimit = Annotated[
+    float, typer.Option(min=1, help="Counting must go on within so long after each fault.")
+]
+Directory = Annotated[
+    Path | None, typer.Option(help="Where the files of the run go; emptied first.")
+]
+
 
 def chaos(
-    posts: Annotated[int, typer.Option(min=100, help="Distinct posts in all.")] = 20_000,
-    seed: Annotated[int, typer.Option(help="Of the posts and of the schedule of faults.")] = 1,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the report here.")
-    ] = None,
-    faults: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND[:TIMES],...",
-            help="At least these; else each kind once. Kinds: " + ", ".join(FAULTS) + ".",
-        ),
-    ] = "",
-    events: Annotated[
-        int, typer.Option(min=0, help="Faults in all; more than asked for are drawn by the seed.")
-    ] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
-    scorer: Annotated[
-        str, typer.Option(metavar="fake|triton", help="fake is a stand-in process that can fail.")
-    ] = "fake",
-    scorer_delay_ms: Annotated[
-        float, typer.Option(min=0, help="How long the stand-in thinks about a batch.")
-    ] = 20.0,
-    lasting_s: Annotated[
-        float,
-        typer.Option(min=0, help="How long slow, cut, full and answers last; 0: a few seconds."),
-    ] = 0.0,
-    resume_limit_s: Annotated[
-        float, typer.Option(min=1, help="Counting must go on within so long after each fault.")
-    ] = RESUME_LIMIT_S,
-    directory: Annotated[
-        Path | None, typer.Option(help="Where the files of the run go; emptied first.")
-    ] = None,
+    posts: Posts = 20_000,
+    seed: Seed = 1,
+    json_file: JsonFile = None,
+    faults: Faults = "",
+    events: Events = 0,
+    workers: Workers = 2,
+    scorer: ScorerName = "fake",
+    scorer_delay_ms: ScorerDelay = 20.0,
+    lasting_s: Lasting = 0.0,
+    resume_limit_s: ResumeLimit = RESUME_LIMIT_S,
+    directory: Directory = None,
 ) -> None:
     """Break a running stack in every way it promises to survive, and check the books.
 
@@ -66,17 +78,14 @@ def chaos(
     """
     kind = _scorer_kind(scorer)
     options = ChaosOptions(
-        posts=posts,
-        seed=seed,
-        wanted=parse_faults(faults, kind),
-        events=events,
-        workers=workers,
-        scorer=kind,
-        scorer_delay_ms=scorer_delay_ms,
-        lasting_s=lasting_s,
-        resume_limit_s=resume_limit_s,
-        root=directory or DEFAULT_PATHS.root / "chaos",
-    )
+        posts=posts, seed=seed, wanted=parse_faults(faults, kind), events=events, workers=workers,
+        scorer=kind, scorer_delay_ms=scorer_delay_ms, lasting_s=lasting_s,
+        resume_limit_s=resume_limit_s, root=directory or DEFAULT_PATHS.root / "chaos",
+    )  # fmt: skip
+    _end_with(options, json_file)
+
+
+def _end_with(options: ChaosOptions, json_file: Path | None) -> None:
     signal.signal(signal.SIGTERM, _end)
     console = Console(stderr=True)
     outcome = run_chaos(options, lambda line: console.print(line, markup=False, highlight=False))

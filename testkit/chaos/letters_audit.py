@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from testkit.chaos.books import Audit, Books, Letter, RawRecord, Where
@@ -83,12 +83,28 @@ class LettersAudit:
         unsure = {("posts", p, o) for places in produced.unsure.values() for p, o, _ in places}
         unsure |= {where for edits in produced.edits.values() for where in edits}
         unsure = {where for where in unsure if where in written}
+        self._check_presence(due, unsure)
+        self._check_contents(malformed_at, unsure)
+        self._audit.expect("every reason is the one of the ledger", self._wrong_reasons(written))
+        reasons = Counter(all_of[0]["reason"] for all_of in written.values())
+        self._audit.figures["scored_or_dead"] = len(unsure)
+        self._audit.figures["dead_letters"] = len(written)
+        self._audit.figures["dead_letters_again"] = sum(len(d) - 1 for d in written.values())
+        self._audit.figures |= {f"dead.{name}": count for name, count in sorted(reasons.items())}
+
+    def _check_presence(self, due: Set[Where], unsure: Set[Where]) -> None:
+        """Expect a letter for what is not counted, and for nothing else."""
+        written = self._produced.letters
         self._audit.expect(
             "every record that is not counted has its dead letter", due - unsure - written.keys()
         )
         self._audit.expect(
             "no record that is counted has a dead letter", written.keys() - due - unsure
         )
+
+    def _check_contents(self, malformed_at: Mapping[Where, RawRecord], unsure: Set[Where]) -> None:
+        """Expect of every letter that it says the same each time, and why, and what size."""
+        written = self._produced.letters
         self._audit.expect(
             "a dead letter written again says the same",
             (
@@ -102,7 +118,7 @@ class LettersAudit:
             "the reason of a copy is `duplicate`",
             (
                 (where, found["reason"])
-                for where in produced.copies & written.keys() - unsure
+                for where in self._produced.copies & written.keys() - unsure
                 for found in written[where]
                 if found["reason"] != "duplicate"
             ),
@@ -116,12 +132,6 @@ class LettersAudit:
                 if found["size"] != len(record.value)
             ),
         )
-        self._audit.expect("every reason is the one of the ledger", self._wrong_reasons(written))
-        reasons = Counter(all_of[0]["reason"] for all_of in written.values())
-        self._audit.figures["scored_or_dead"] = len(unsure)
-        self._audit.figures["dead_letters"] = len(written)
-        self._audit.figures["dead_letters_again"] = sum(len(d) - 1 for d in written.values())
-        self._audit.figures |= {f"dead.{name}": count for name, count in sorted(reasons.items())}
 
     def _wrong_reasons(self, written: dict[Where, list[dict[str, Any]]]) -> Iterable[object]:
         """Compare, author by author, the reasons given with those of the ledger.

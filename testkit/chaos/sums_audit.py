@@ -56,24 +56,8 @@ class SumsAudit:
         ambiguous = 0
         for post_id, partition, offset, post in self._counted():
             where = ("posts", partition, offset)
-            scorings = _distinct(self._books.scored.get(where, []))
-            if not scorings:
-                unscored.append(where)
-                continue
             start_s = pane_of(post, self._books.pane_s)
-            misplaced.extend(
-                (post_id, s.pane_start_s, start_s)
-                for s in scorings
-                if s.pane_start_s != start_s or (s.source, s.id) != post_id or s.is_edit
-            )
-            edits = self._produced.edits.get(post_id, [])
-            if edits and post_id not in self._produced.unsure_edits:
-                scorings = []
-            for edit in edits:
-                new = _distinct(self._books.scored.get(edit, []))
-                scorings += new
-                if not new:
-                    unscored.append(edit)
+            scorings = self._scorings(post_id, where, start_s, unscored, misplaced)
             if post_id in self._produced.deleted or not scorings:
                 continue
             ambiguous += len(scorings) > 1
@@ -82,16 +66,43 @@ class SumsAudit:
         self._audit.expect("every accepted post and edit is scored", unscored)
         self._audit.expect("every post is in the pane of its event time", misplaced)
         self._audit.expect("every scoring is of probabilities", self._improbable())
+        self._expect_no_strangers()
         positions = len(self._books.scored)
         self._audit.figures |= {
             "scored_again": sum(map(len, self._books.scored.values())) - positions,
             "scored_differently": ambiguous,
             "panes": len(low),
         }
+        return low, high, strata
+
+    def _scorings(
+        self, post_id: Id, where: Where, start_s: int, unscored: list[Where],
+        misplaced: list[object],
+    ) -> list[Scoring]:  # fmt: skip
+        """Return the scorings of a post as it stands last; note those that are missing or wrong."""
+        scorings = _distinct(self._books.scored.get(where, []))
+        if not scorings:
+            unscored.append(where)
+            return []
+        misplaced.extend(
+            (post_id, s.pane_start_s, start_s)
+            for s in scorings
+            if s.pane_start_s != start_s or (s.source, s.id) != post_id or s.is_edit
+        )
+        edits = self._produced.edits.get(post_id, [])
+        if edits and post_id not in self._produced.unsure_edits:
+            scorings = []
+        for edit in edits:
+            new = _distinct(self._books.scored.get(edit, []))
+            scorings += new
+            if not new:
+                unscored.append(edit)
+        return scorings
+
+    def _expect_no_strangers(self) -> None:
         counted = {("posts", p, o) for _, p, o, _ in self._counted()}
         strangers = (w for w in self._books.scored if w[0] == "posts" and w not in counted)
         self._audit.expect("only accepted posts are scored", strangers)
-        return low, high, strata
 
     def _improbable(self) -> Iterable[Where]:
         """Return the positions of scorings that no model can have meant."""
