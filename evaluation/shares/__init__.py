@@ -1,6 +1,6 @@
 """How often each class occurs in a window, when single posts are misjudged now and then.
 
-Fits the corrections that ship with the model (`fit`), holds the methods they are compared with
-(`estimators`) and measures all of them over windows of any mix (`windows`). Numpy only. What reads
-a window needs none of it: `core.quantification` has the one function.
+Owns how the corrections that ship with the model are fitted (`fit`), the methods that they are
+compared with (`estimators`) and windows of any mix to measure all of them on (`windows`). Numpy only.
+It ignores where a window comes from: what reads one needs `core.quantification` alone.
 """

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,26 @@ def test_every_head_is_measured_and_written(data: Path, tmp_path: Path) -> None:
         assert f"({name})" in page
         assert (tmp_path / "page" / name).read_text().startswith("<svg")
     json.dumps(figures, allow_nan=False)
+
+
+def test_without_floors_none_is_fitted(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[str] = []
+
+    def fitting(name: str, *_: object) -> None:
+        fitted.append(name)
+        raise LookupError(name)
+
+    for module in ("single_label", "participation", "topics"):
+        monkeypatch.setattr(f"evaluation.encoder.{module}.kept", fitting)
+    heads = ("sentiment", "emotion", "participation", "topics")
+    for head in heads:
+        context = Context(data, reads_the_first_word(*heads), resamples=10, has_floors=False)
+        evaluate_all([head], context, pytest.fail)
+        assert fitted == []
+        with pytest.raises(LookupError):
+            evaluate_all([head], replace(context, has_floors=True), pytest.fail)
+        assert len(fitted) == 1
+        fitted.clear()
 
 
 def test_a_head_that_the_model_lacks_is_said_and_the_others_go_on(data: Path) -> None:

@@ -1,10 +1,16 @@
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from core.heads import HEADS
 from core.quantification import Correction
+from evaluation.shares import __main__ as program
 from evaluation.shares.__main__ import (
     Held,
     compare,
@@ -163,3 +169,31 @@ def test_levels_are_swept_together_first_and_alone_only_with_enough_posts() -> N
     truth = np.repeat(np.arange(5), [600, 146, 39, 11, 13])
     names = [target.name for target in targets_of("participation", truth)]
     assert names == ["participating", "problem_solution", "call_to_action"]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "status"),
+    [
+        ({"sentiment_negative_ratio": 0.5, "participation_participating_ratio": 0.4}, 0),
+        ({"sentiment_negative_ratio": 0.51, "participation_participating_ratio": 0.4}, 1),
+        ({"sentiment_negative_ratio": 0.4, "participation_participating_ratio": 1.6}, 1),
+        ({}, 0),
+    ],
+)
+def test_the_exit_status_says_whether_the_error_of_counting_is_halved(
+    ratios: dict[str, float],
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = SimpleNamespace(model_version="m")
+    for name, value in (
+        ("open_scorer", None), ("score_all", answer), ("score_heads", []),
+        ("load_corrections", None), ("figures_of", ratios),
+    ):  # fmt: skip
+        monkeypatch.setattr(program, name, lambda *_, value=value: value)
+    arguments = ["--data", str(tmp_path), "--json", str(tmp_path / "shares.json")]
+    app = typer.Typer()
+    app.command()(program.main)
+    assert CliRunner().invoke(app, arguments).exit_code == status
+    assert (tmp_path / "shares.json").is_file()
