@@ -57,7 +57,7 @@ DEFAULTS = [
     ("llm-sft", "language_model.py",
      ["r {rank}", "alpha {alpha:g}", "dropout {dropout:g}", "{epochs:g} epochs",
       "{batch_posts} x {accumulate}", "{learning_rate} {schedule}", "{max_tokens} tokens"]),
-    ("llm-dpo", "language_model.py", 
+    ("llm-dpo", "language_model.py",
      ["beta {beta:g}", "{dpo_epochs:g} epochs", "two wrong answers"]),
 ]  # fmt: skip
 
