@@ -66,7 +66,7 @@ class Weights:
 
     Attributes:
         size: `seen`, `kept`, `pane`, `strata`, `authors`, `revisions` or `other` -> bytes.
-        held: the same -> ids, contributions, (query, pane, partition) triples.
+        held: The same -> ids, contributions, (query, pane, partition) triples.
     """
 
     size: Counter[str] = field(default_factory=Counter[str])

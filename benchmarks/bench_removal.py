@@ -119,7 +119,7 @@ def _settle(lab: Lab, sent: int, wanted: int) -> None:
     """Wait until all posts are applied and every deletion has removed its post's contribution.
 
     Raises:
-        BenchFailed: they have not, or there are too many.
+        BenchFailed: They have not, or there are too many.
     """
     give_up_at = time.monotonic() + SETTLE_S
     while (lab.accounted() < sent or removed(lab) < wanted) and time.monotonic() < give_up_at:

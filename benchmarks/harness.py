@@ -31,10 +31,10 @@ class Options:
     """What a benchmark is asked for.
 
     Attributes:
-        scale: multiplies the number of posts and the seconds of load; 1 is what is published.
-        rounds: how often everything is repeated.
-        seed: of texts and arrival times.
-        beside: another checkout that takes turns with this one, where a benchmark can do that.
+        scale: Multiplies the number of posts and the seconds of load; 1 is what is published.
+        rounds: How often everything is repeated.
+        seed: The seed of texts and arrival times.
+        beside: Another checkout that takes turns with this one, where a benchmark can do that.
     """
 
     scale: float = 1.0
@@ -52,10 +52,10 @@ class Measured:
     """What a benchmark returns.
 
     Attributes:
-        figures: name -> number, flat.
-        settings: what was measured with.
-        picture: SVG.
-        versions: of what is not in this environment.
+        figures: The numbers by name, flat.
+        settings: What was measured with.
+        picture: The picture, SVG.
+        versions: The versions of what is not in this environment.
     """
 
     figures: dict[str, float]

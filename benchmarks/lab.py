@@ -52,9 +52,9 @@ class Drained:
     """How a backlog was worked off.
 
     Attributes:
-        posts: applied inside the timed part.
-        seconds: how long that took.
-        cpu_s: processor seconds of each part of the system in that time.
+        posts: The posts applied inside the timed part.
+        seconds: How long that took.
+        cpu_s: The processor seconds of each part of the system in that time.
     """
 
     posts: int
@@ -76,9 +76,9 @@ class Lab:
     """The servers and workers of one benchmark; use as a context manager.
 
     Attributes:
-        settings: what every process is given.
-        directory: scratch folder, gone at the end.
-        workers: running worker processes by name.
+        settings: What every process is given.
+        directory: The scratch folder, gone at the end.
+        workers: The running worker processes by name.
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class Lab:
         """Only remembers.
 
         Args:
-            name: of the benchmark; names its folder.
-            tables: settings that differ from the defaults, by section.
-            triton: also start the model server; workers score there unless told otherwise.
+            name: The name of the benchmark; it names its folder.
+            tables: Settings that differ from the defaults, by section.
+            triton: Whether to start the model server; workers score there unless told otherwise.
         """
         self._name = name
         self._tables = tables
@@ -250,8 +250,8 @@ class Lab:
         """Wait until all that was produced is applied; time it from the first apply on.
 
         Args:
-            warm_up_posts: posts after the first that are not timed.
-            observe: called with the posts applied so far, some fifty times a second.
+            warm_up_posts: The number of posts after the first that are not timed.
+            observe: Called with the posts applied so far, some fifty times a second.
         """
         began = self.accounted()
         before = self.cpu_s()

@@ -54,9 +54,9 @@ class Form:
     """One source in one of its forms.
 
     Attributes:
-        source: registered name.
-        open: starts its platform.
-        options: of the source, beside those of the platform.
+        source: The registered name.
+        open: Starts its platform.
+        options: The options of the source, beside those of the platform.
     """
 
     source: str

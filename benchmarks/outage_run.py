@@ -40,9 +40,9 @@ class Plan:
     """How much is published, and how often what breaks.
 
     Attributes:
-        events: published in all.
-        disconnections, kills: at random places, each at another.
-        seed: of the places and of how the platform breaks off.
+        events: The number of events published in all.
+        disconnections, kills: How many there are, at random places, each at another.
+        seed: The seed of the places and of how the platform breaks off.
     """
 
     events: int
@@ -61,15 +61,15 @@ class Outcome:
     """What became of the events of one source.
 
     Attributes:
-        totals: of ingest, over all its lives.
-        events: published.
-        posts: of them, those that are posts; `removed` of these were deleted.
-        in_panes: posts that the panes have.
-        missing, twice: posts in no scored record, or in two.
-        disturbances: what the platform did.
-        kills: of ingest.
-        resident: bytes held over the longest life of ingest, once it was warm.
-        seconds: all of it took.
+        totals: The totals of ingest, over all its lives.
+        events: The number of events published.
+        posts: The number of them that are posts; `removed` of these were deleted.
+        in_panes: The number of posts that the panes have.
+        missing, twice: The posts in no scored record, or in two.
+        disturbances: What the platform did.
+        kills: How often ingest was killed.
+        resident: The bytes held over the longest life of ingest, once it was warm.
+        seconds: How long all of it took.
     """
 
     totals: Mapping[str, int]
@@ -197,7 +197,7 @@ class Feed:
         """Wait until `claim`.
 
         Raises:
-            BenchFailed: it did not come true, or ingest ended by itself.
+            BenchFailed: It did not come true, or ingest ended by itself.
         """
         give_up_at = time.monotonic() + WAIT_S
         while not claim():
@@ -215,7 +215,7 @@ def bring(name: str, plan: Plan) -> Outcome:
     """Take one source through its outages.
 
     Raises:
-        BenchFailed: it came to a stand.
+        BenchFailed: It came to a stand.
     """
     form, began = FORMS[name], time.monotonic()
     with Lab("outages", {"queries": {"path": str(QUERIES)}}) as lab:

@@ -30,10 +30,10 @@ class Variant:
     """How a process is started.
 
     Attributes:
-        name: in the figures.
-        code: source tree.
-        bytecode: what an earlier start has compiled is there.
-        named: workers have a `worker.instance`.
+        name: The name in the figures.
+        code: The source tree.
+        bytecode: What an earlier start has compiled is there.
+        named: The workers have a `worker.instance`.
     """
 
     name: str
@@ -57,7 +57,7 @@ def start_role(role: str, variant: Variant, caches: Path) -> tuple[float, float,
     """Return wall-clock and processor seconds of a start, and how many modules it loaded.
 
     Raises:
-        BenchFailed: the process ended with another status than 0.
+        BenchFailed: The process ended with another status than 0.
     """
     before, began = os.times(), time.perf_counter()
     ended = subprocess.run(

@@ -16,7 +16,7 @@ def author_hasher(key: Secret) -> Callable[[str], str]:
     Handles are folded first (NFKC, case): platforms treat them so, and so do queries.
 
     Args:
-        key: key of HMAC-SHA-256; empty leaves authors as they are.
+        key: The key of HMAC-SHA-256; empty leaves authors as they are.
 
     Example:
         >>> author_hasher(Secret())("Alice")

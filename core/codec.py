@@ -31,8 +31,8 @@ class RecordDecoder(Generic[T]):
     """Decodes one kind of record and turns every refusal into a `DecodeError` with its reason.
 
     Args:
-        kind: the Struct to decode into.
-        max_bytes: larger messages are refused unread; 0 means no limit.
+        kind: The Struct to decode into.
+        max_bytes: Larger messages are refused unread; 0 means no limit.
     """
 
     def __init__(self, kind: type[T], max_bytes: int = 0) -> None:
@@ -43,7 +43,7 @@ class RecordDecoder(Generic[T]):
         """Return the record in `raw`.
 
         Raises:
-            DecodeError: with one of `core.reasons.DEAD_REASONS`.
+            DecodeError: The record is unusable, with one of `core.reasons.DEAD_REASONS`.
         """
         if self._max_bytes and len(raw) > self._max_bytes:
             raise DecodeError(

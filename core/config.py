@@ -40,12 +40,13 @@ def load(
 
     Args:
         path: TOML file; None means `GROUNDSWELL_CONFIG`, then `configs/default.toml` if present.
-        environ: the environment; None means this process's own.
-        fallback: variables such as those of a running local stack. They give way to the environment
+        environ: The environment; None means this process's own.
+        fallback: Variables such as those of a running local stack. They give way to the environment
             and to a file that was chosen, but not to the file of defaults.
 
     Raises:
-        ConfigError: names the key, the value and what was expected; all faults in one message.
+        ConfigError: Something is wrong; it names the key, the value and what was expected; all
+            faults in one message.
     """
     environment = os.environ if environ is None else environ
     chosen = path or (Path(p) if (p := environment.get("GROUNDSWELL_CONFIG")) else None)
@@ -88,7 +89,7 @@ def build(tree: Mapping[str, Any]) -> Settings:
     """Check a tree of plain values and turn it into `Settings`.
 
     Raises:
-        ConfigError: as in `load`.
+        ConfigError: As in `load`.
 
     Example:
         >>> build({"windows": {"pane_s": 10}}).windows.pane_s

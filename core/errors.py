@@ -37,8 +37,8 @@ class DecodeError(GroundswellError):
     """A message cannot become a record.
 
     Attributes:
-        reason: a code from `core.reasons`, used as dead-letter reason and metric label.
-        detail: what was found and what was expected; never text of a post.
+        reason: A code from `core.reasons`, used as dead-letter reason and metric label.
+        detail: What was found and what was expected; never text of a post.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -109,8 +109,8 @@ class CursorConflict(FatalError):
     fatal to the batch, which must be thrown away.
 
     Attributes:
-        expected: the cursor that this writer believed to be stored.
-        stored: the cursor that is stored.
+        expected: The cursor that this writer believed to be stored.
+        stored: The cursor that is stored.
     """
 
     def __init__(self, partition: int, topic: str, expected: int, stored: int) -> None:

@@ -25,7 +25,8 @@ async def stop_accepting(sockets: Iterable[ListeningSocket]) -> None:
     connection is made: it stays open, and nobody knows of it. Runs on the server's event loop.
 
     Args:
-        sockets: of an `asyncio.Server`, or of what a library makes of one; none once closed.
+        sockets: The sockets of an `asyncio.Server`, or of what a library makes of one; none once
+            closed.
     """
     loop = asyncio.get_running_loop()
     for one in sockets:

@@ -18,11 +18,11 @@ class ScoreBatch:
     `B` posts, `C` classes of a head in the order of `core.heads.HEADS`.
 
     Attributes:
-        model_version: which model made them; goes on every scored post.
+        model_version: The model that made them; goes on every scored post.
         rated: (B,) False where the model abstains (language, too little text, low confidence).
-        heads: head name -> (B, C) calibrated probabilities in [0, 1]. A head that the model does
+        heads: Head name -> (B, C) calibrated probabilities in [0, 1]. A head that the model does
             not have is absent, which is not the same as zero.
-        wrong: row -> what is wrong with the answer for that post, never a word of it. Such a row is
+        wrong: Row -> what is wrong with the answer for that post, never a word of it. Such a row is
             zero and not rated, and must not be counted.
     """
 
@@ -42,9 +42,9 @@ class Scorer(Protocol):
         compared to the last integer after a replay with other batch sizes.
 
         Raises:
-            ScorerUnavailable: down, too slow, its queue is full, or it answers with what cannot be
-                scores of this batch; try again later.
-            ScorerRefused: up, but refuses this batch; halve it.
+            ScorerUnavailable: It is down, too slow, its queue is full, or it answers with what
+                cannot be scores of this batch; try again later.
+            ScorerRefused: It is up, but refuses this batch; halve it.
         """
         ...
 

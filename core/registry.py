@@ -27,7 +27,7 @@ class Registry:
         """Register `name` at `place` ("module:attribute").
 
         Raises:
-            ConfigError: the name is taken, or the place has no colon.
+            ConfigError: The name is taken, or the place has no colon.
         """
         if name in self._places:
             raise ConfigError(f"{self.kind} {name!r} is registered twice")
@@ -45,7 +45,7 @@ class Registry:
         """Import and return what `name` stands for.
 
         Raises:
-            ConfigError: no such name; the message has the nearest one.
+            ConfigError: There is no such name; the message has the nearest one.
         """
         if name not in self._places:
             raise ConfigError(

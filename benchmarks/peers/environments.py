@@ -22,7 +22,7 @@ def peer_python(name: str) -> Path:
     """Return the interpreter of a peer's environment, made first when its pins have changed.
 
     Raises:
-        BenchFailed: it could not be made; most often there is no package index to be reached.
+        BenchFailed: It could not be made; most often there is no package index to be reached.
     """
     pins = HERE / f"requirements-{name}.txt"
     digest = hashlib.sha256(pins.read_bytes()).hexdigest()[:12]

@@ -30,7 +30,7 @@ class Watch:
     """Wall and processor time of this process from the first post to the last.
 
     Args:
-        posts: after so many the watch stops.
+        posts: After so many the watch stops.
     """
 
     def __init__(self, posts: int) -> None:

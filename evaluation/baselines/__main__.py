@@ -35,7 +35,7 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
     """`NAME=VALUE` words as a mapping.
 
     Raises:
-        ConfigError: a word has no `=`.
+        ConfigError: A word has no `=`.
     """
     found: dict[str, str] = {}
     for pair in pairs:
@@ -52,7 +52,7 @@ def answers_of(
     """What a baseline says of the test, and the settings it was trained with.
 
     Raises:
-        ConfigError: there is no such baseline, or it lacks its checkpoint.
+        ConfigError: There is no such baseline, or it lacks its checkpoint.
     """
     from evaluation.baselines.light import LIGHT
 

@@ -19,7 +19,7 @@ def embed(texts: Sequence[str], backbone_folder: Path | None = None) -> NDArray[
     """Mean-pooled embeddings (N, D) of raw texts, each of length one.
 
     Raises:
-        ConfigError: the backbone is not to be had, or openvino is not installed here.
+        ConfigError: The backbone is not to be had, or openvino is not installed here.
     """
     import onnx
     from safetensors.numpy import load_file

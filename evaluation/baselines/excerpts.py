@@ -63,7 +63,7 @@ def load_dictionary(file: Path) -> Dictionary:
     """One term a line; empty lines and those that begin with `#` are passed over.
 
     Raises:
-        ConfigError: it cannot be read, or holds no term.
+        ConfigError: It cannot be read, or holds no term.
     """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()

@@ -19,16 +19,16 @@ class FitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """How long and how fast.
 
     Attributes:
-        epochs: passes over the posts.
-        batch_posts: posts a step.
-        accumulate: steps whose gradients are added before the weights move.
-        learning_rate: the highest, after warm-up.
-        schedule: how it falls to zero.
-        warmup_share: share of the steps during which it rises.
-        weight_decay: of AdamW.
-        max_gradient_norm: longer gradients are shortened to it.
-        seed: of order and dropout.
-        max_steps: ends earlier; 0 does not.
+        epochs: The number of passes over the posts.
+        batch_posts: The number of posts a step.
+        accumulate: The number of steps whose gradients are added before the weights move.
+        learning_rate: The highest rate, after warm-up.
+        schedule: How it falls to zero.
+        warmup_share: The share of the steps during which it rises.
+        weight_decay: The weight decay of AdamW.
+        max_gradient_norm: Longer gradients are shortened to it.
+        seed: The seed of order and dropout.
+        max_steps: The step at which it ends earlier; 0 does not.
     """
 
     epochs: int = 30

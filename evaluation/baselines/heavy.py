@@ -48,7 +48,7 @@ def settings_of(words: dict[str, str], kind: type[SettingsKind]) -> SettingsKind
     """Settings of a kind from words.
 
     Raises:
-        ConfigError: a name is unknown or a value does not fit.
+        ConfigError: A name is unknown or a value does not fit.
     """
     try:
         return msgspec.convert(words, kind, strict=False)

@@ -24,9 +24,9 @@ class Answered:
     """Token batches (B, T) with the answer at the end of each row.
 
     Attributes:
-        ids: tokens, padded on the left, so that answers end together.
+        ids: The tokens, padded on the left, so that answers end together.
         mask: 1 on real tokens.
-        targets: the tokens of the answer where it stands, `IGNORED` elsewhere.
+        targets: The tokens of the answer where it stands, `IGNORED` elsewhere.
     """
 
     ids: Tensor
@@ -41,7 +41,7 @@ class LabelCodec:
         """Tokenise the answers once.
 
         Raises:
-            ConfigError: the tokenizer has no end-of-text token, two answers are the same tokens,
+            ConfigError: The tokenizer has no end-of-text token, two answers are the same tokens,
                 or they leave no room for a prompt.
         """
         if tokenizer.eos_token_id is None:

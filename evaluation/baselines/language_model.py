@@ -46,14 +46,14 @@ class LanguageModelSettings(FitSettings, frozen=True, kw_only=True, forbid_unkno
     """The paper's settings for its decoder, and those of the adapters and pairs.
 
     Attributes:
-        rank: of the adapters, on every linear layer but the output.
-        alpha: their scaling numerator.
-        dropout: before them.
-        max_tokens: longer prompts lose their beginning.
-        beta: of DPO: how far preferences may lead away from the reference.
-        dpo_epochs: passes over the pairs.
-        pairs_a_post: wrong answers drawn for each post.
-        bf16: load the base in bfloat16.
+        rank: The rank of the adapters, on every linear layer but the output.
+        alpha: Their scaling numerator.
+        dropout: The share that is dropped before them.
+        max_tokens: Longer prompts lose their beginning.
+        beta: How, in DPO, far preferences may lead away from the reference.
+        dpo_epochs: The number of passes over the pairs.
+        pairs_a_post: The number of wrong answers drawn for each post.
+        bf16: Whether to load the base in bfloat16.
     """
 
     epochs: int = 20
@@ -92,7 +92,7 @@ def wrong_answers(
     """(row, wrong class) for every post, `repeats` times; a post's own class is never drawn.
 
     Raises:
-        ConfigError: there is nothing else to answer.
+        ConfigError: There is nothing else to answer.
     """
     if classes < 2:
         raise ConfigError("preferences need two classes at least")
@@ -113,7 +113,7 @@ class LabelModel:
         """Load a checkpoint from a folder or the hub.
 
         Raises:
-            ConfigError: it cannot be loaded, or cannot give these answers.
+            ConfigError: It cannot be loaded, or cannot give these answers.
         """
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -207,7 +207,7 @@ class LabelModel:
         """Add adapters and read what `save` wrote.
 
         Raises:
-            KeyError: they were made for another model.
+            KeyError: They were made for another model.
         """
         self._add_adapters()
         load_adapter_state(self._model, load_file(file))

@@ -23,9 +23,9 @@ class SequenceSettings(FitSettings, frozen=True, kw_only=True, forbid_unknown_fi
     """The paper's settings, and how texts and classes are treated.
 
     Attributes:
-        max_tokens: longer texts are cut.
-        is_weighted: whether classes are weighted inversely to their frequency.
-        bf16: autocast to bfloat16.
+        max_tokens: Longer texts are cut.
+        is_weighted: Whether classes are weighted inversely to their frequency.
+        bf16: Whether to autocast to bfloat16.
     """
 
     max_tokens: int = 128
@@ -51,7 +51,7 @@ class SequenceClassifier:
             settings: How to train.
 
         Raises:
-            ConfigError: it cannot be loaded.
+            ConfigError: It cannot be loaded.
         """
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

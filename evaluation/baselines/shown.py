@@ -43,7 +43,7 @@ def load_shown(root: Path, sources: Sequence[str] = (CROWD, "synthetic")) -> Sho
     """The training posts of some sources; the papers' best encoders saw crowd and synthetic ones.
 
     Raises:
-        ConfigError: a source is unknown, or the data is missing.
+        ConfigError: A source is unknown, or the data is missing.
     """
     unknown = sorted(set(sources) - set(SOURCES.values()))
     if unknown:

@@ -50,7 +50,7 @@ def chosen_heads(head: str) -> list[str]:
     """The heads that a word on the command line names.
 
     Raises:
-        ConfigError: it names none.
+        ConfigError: It names none.
     """
     if head == "all":
         return list(EVALUATIONS.names())

@@ -40,7 +40,7 @@ def bare_throughput(
         repeats: Timed rounds after one round that is not timed.
 
     Raises:
-        ConfigError: no texts, no built model, or openvino is not installed.
+        ConfigError: There are no texts, there is no built model, or openvino is not installed.
     """
     if not texts:
         raise ConfigError("there is no text to measure with")

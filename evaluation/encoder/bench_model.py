@@ -46,7 +46,7 @@ def open_services(
     The one-head model is the same network with the other heads' outputs cut off.
 
     Raises:
-        ConfigError: there is no model built for CPU, or openvino is not installed.
+        ConfigError: There is no model built for CPU, or openvino is not installed.
     """
     if not (folder / OPENVINO_FILE).is_file():
         raise ConfigError(f"{folder} holds no model built for CPU: run `groundswell models build`")
@@ -209,14 +209,14 @@ def measure(
     """Return all figures of a built model over these texts.
 
     Args:
-        texts: posts; at least one, better some hundreds and no two alike.
-        folder: version folder of a built model, such as `post_encoder/1`.
-        threads: inference threads; 0 means all cores.
-        rounds: timed rounds after one that is not timed.
-        posts: of each batch size in one round, about.
+        texts: The posts: at least one, better some hundreds and no two alike.
+        folder: The version folder of a built model, such as `post_encoder/1`.
+        threads: The number of inference threads; 0 means all cores.
+        rounds: The number of timed rounds after one that is not timed.
+        posts: The number of posts of each batch size in one round, about.
 
     Raises:
-        ConfigError: no texts, no built model, or openvino is not installed.
+        ConfigError: There are no texts, there is no built model, or openvino is not installed.
     """
     if not texts:
         raise ConfigError("there is no text to measure with")

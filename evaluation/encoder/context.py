@@ -14,15 +14,15 @@ class Context:
     """Data, scorer and settings of a run.
 
     Attributes:
-        data: folder of the data sets.
-        score: scores texts.
-        resamples: bootstrap resamples.
-        has_floors: whether to fit floors as well.
-        floors: where fitted floors are kept; None keeps none.
-        participation_cut: probability from which a post is taken to participate; chosen on held-out
-            posts and shipped with the model.
-        topic_cut: the same for a topic to apply.
-        seed: of everything random.
+        data: The folder of the data sets.
+        score: Scores texts.
+        resamples: The number of bootstrap resamples.
+        has_floors: Whether to fit floors as well.
+        floors: Where fitted floors are kept; None keeps none.
+        participation_cut: The probability from which a post is taken to participate; chosen on
+            held-out posts and shipped with the model.
+        topic_cut: The same for a topic to apply.
+        seed: The seed of everything random.
     """
 
     data: Path

@@ -74,7 +74,7 @@ def open_point(spec: str) -> Point:
     """A model named as `NAME=REPOSITORY`, with its cache off.
 
     Raises:
-        ConfigError: it is not named so, or nothing is built there.
+        ConfigError: It is not named so, or nothing is built there.
     """
     name, has_folder, repository = spec.partition("=")
     if not has_folder:

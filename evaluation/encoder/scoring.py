@@ -48,7 +48,7 @@ def in_process(repository: Path) -> Score:
     A model of other weights than the shipped ones is measured as it is, and said.
 
     Raises:
-        ConfigError: it cannot be built, or openvino is not installed here.
+        ConfigError: It cannot be built, or openvino is not installed here.
     """
     from models.build import WEIGHTS, build
     from models.encoder.config import CONFIG_FILE, load_config

@@ -25,12 +25,12 @@ class Section:
     """One table: classifiers down, measures across, published figures below.
 
     Attributes:
-        key: starts the name of every figure of the table.
-        title: what was measured on what.
-        columns: measure -> heading, in order.
-        rows: the model first.
-        published: of one measure each.
-        notes: sentences below the table.
+        key: Starts the name of every figure of the table.
+        title: What was measured on what.
+        columns: Measure -> heading, in order.
+        rows: The rows, the model's first.
+        published: The published figures, of one measure each.
+        notes: Sentences below the table.
     """
 
     key: str
@@ -57,10 +57,10 @@ class Evaluation:
     """One head, measured.
 
     Attributes:
-        head: its name.
-        sections: its tables.
-        extra: further figures, by name.
-        plots: file name -> SVG.
+        head: Its name.
+        sections: Its tables.
+        extra: Further figures, by name.
+        plots: File name -> SVG.
     """
 
     head: str

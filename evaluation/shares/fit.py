@@ -47,7 +47,7 @@ def confusion_matrix(said: Floats, truth: Indices, blocks: Sequence[int]) -> NDA
     """Mean of what was said (N, C) over the posts of each true class, both by block: (B, B).
 
     Raises:
-        ValueError: a block has no post.
+        ValueError: A block has no post.
     """
     block_of = np.asarray(blocks)
     size = int(block_of.max()) + 1

@@ -78,7 +78,7 @@ class Errors:
     Attributes:
         prior: (W,) of each window.
         size: (W,) posts.
-        errors: method -> (W,).
+        errors: Method -> its errors, (W,).
     """
 
     prior: Floats

@@ -36,16 +36,16 @@ class Books:
     """What a run has left behind.
 
     Attributes:
-        pane_s: length of a pane.
-        ledger: lines of the source's ledger.
-        wrong_answers: lines of the stand-in, one for each row that it answered wrongly.
-        records: topic -> records in order of offset within each partition.
-        scored: position of the source record -> every scoring of it, in order.
-        letters: dead letters in order.
-        windows: records of `windows`.
+        pane_s: The length of a pane.
+        ledger: The lines of the source's ledger.
+        wrong_answers: The lines of the stand-in, one for each row that it answered wrongly.
+        records: Topic -> records in order of offset within each partition.
+        scored: Position of the source record -> every scoring of it, in order.
+        letters: The dead records in order.
+        windows: The records of `windows`.
         panes: (partition, query, start) -> counters in the store.
         strata: (partition, query, start, stratum) -> counters in the store.
-        totals: partition -> fields of its cursor hash.
+        totals: Partition -> fields of its cursor hash.
     """
 
     pane_s: int
@@ -69,8 +69,8 @@ class Audit:
     """The verdict.
 
     Attributes:
-        figures: name -> number.
-        faults: what does not add up, a sentence each.
+        figures: Name -> number.
+        faults: What does not add up, a sentence each.
     """
 
     figures: dict[str, float] = field(default_factory=dict[str, float])

@@ -39,13 +39,15 @@ class Fired:
     """A fault that was injected, and what came after.
 
     Attributes:
-        planned: as it stood in the schedule.
-        target: the part that was hit.
-        at_s: seconds after the start of the run.
-        unread: records waiting when it was injected.
-        lasted_s: how long it lasted; 0 for a kill.
-        resumed_s: from its end until every partition counted again; None if it never did.
-        caught_up_s: of an emptied store, until everything counted before was counted again.
+        planned: The fault as it stood in the schedule.
+        target: The part that was hit.
+        at_s: The seconds after the start of the run.
+        unread: The number of records that waited when it was injected.
+        lasted_s: How long it lasted; 0 for a kill.
+        resumed_s: The seconds from its end until every partition counted again; None if it never
+            did.
+        caught_up_s: The seconds, of an emptied store, until everything counted before was counted
+            again.
     """
 
     planned: Planned
@@ -62,10 +64,10 @@ class Run:
     """What happened.
 
     Attributes:
-        fired: faults in order.
-        replays: what the workers did again.
-        duration_s: from the first record to the last applied.
-        stuck: why the run was given up, "" if it came to its end.
+        fired: The faults in order.
+        replays: What the workers did again.
+        duration_s: The seconds from the first record to the last applied.
+        stuck: Why the run was given up, "" if it came to its end.
     """
 
     fired: list[Fired] = field(default_factory=list[Fired])
@@ -97,10 +99,10 @@ class Driver:
         """Only remember.
 
         Args:
-            stack: already up.
-            schedule: in order of `at`.
-            give_up_s: without progress for so long the run is stuck.
-            say: takes a line for people.
+            stack: The stack, which is up.
+            schedule: The faults in order of `at`.
+            give_up_s: Without progress for so long the run is stuck.
+            say: Takes a line for people.
         """
         self._stack = stack
         self._schedule = list(schedule)

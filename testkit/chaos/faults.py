@@ -17,9 +17,9 @@ class Fault:
     """One kind of fault.
 
     Attributes:
-        part: what is hit: worker, ingest, closer, kafka, redis, scorer.
-        how: what is done to it.
-        what: a line for people.
+        part: What is hit: worker, ingest, closer, kafka, redis, scorer.
+        how: What is done to it.
+        what: A line for people.
     """
 
     part: str
@@ -80,7 +80,7 @@ def parse_faults(text: str, scorer: str) -> dict[str, int]:
     """Return kind -> least number of times, from `kind,kind:times,...`; "" means each once.
 
     Raises:
-        ConfigError: an unknown kind, one that this scorer cannot have, or no number.
+        ConfigError: A kind is unknown, or one that this scorer cannot have, or there is no number.
 
     Example:
         >>> parse_faults("redis-killed:2,ingest-killed", "fake")

@@ -34,9 +34,9 @@ class Injected:
     """A fault that has begun.
 
     Attributes:
-        target: name of the part that was hit.
-        ends_at: monotonic seconds at which `end` is to be called.
-        end: undoes it; nothing for a kill, which the supervisor undoes.
+        target: The name of the part that was hit.
+        ends_at: The monotonic seconds at which `end` is to be called.
+        end: Undoes it; nothing for a kill, which the supervisor undoes.
     """
 
     kind: str

@@ -24,7 +24,7 @@ class RedisLine:
     """One connection to Redis, speaking RESP 2; made anew after every failure.
 
     Raises:
-        NoAnswer: from every call while Redis is away.
+        NoAnswer: Every call raises it while Redis is away.
     """
 
     def __init__(self, port: int, timeout_s: float = PROBE_TIMEOUT_S) -> None:
@@ -99,7 +99,7 @@ def end_offsets(port: int, topic: str, partitions: int) -> list[int]:
     """Return the offset after the last record of each partition, by one ListOffsets request (v1).
 
     Raises:
-        NoAnswer: no broker, no topic, or no leader yet.
+        NoAnswer: There is no broker, no topic, or no leader yet.
     """
     name = topic.encode()
     asked = b"".join(struct.pack(">iq", number, _LATEST) for number in range(partitions))

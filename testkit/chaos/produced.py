@@ -24,14 +24,14 @@ class Produced:
     Attributes:
         ids: (source, id) of every post.
         accepted: (source, id) -> its first record that is counted, or may be.
-        copies: positions of further records of these posts.
-        malformed: records that are no posts.
-        unscored: positions that were answered with wrong scores and never with right ones.
+        copies: The positions of further records of these posts.
+        malformed: The records that are no posts.
+        unscored: The positions that were answered with wrong scores and never with right ones.
         unsure: (source, id) -> its records that may be counted, of posts answered both ways.
-        deleted: posts that an event deletes.
-        edits: post -> positions of the edits of which one stands, in order; most often one.
-        unsure_edits: posts of which it may be that no edit stands.
-        letters: position -> its dead letters in order.
+        deleted: The posts that an event deletes.
+        edits: Post -> positions of the edits of which one stands, in order; most often one.
+        unsure_edits: The posts of which it may be that no edit stands.
+        letters: Position -> its dead records in order.
     """
 
     ids: set[Id] = field(default_factory=set[Id])

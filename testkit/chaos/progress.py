@@ -16,9 +16,9 @@ class Progress:
     """One look.
 
     Attributes:
-        ends: records in each partition of `posts`.
-        applied: records of each that have been applied.
-        unread_events: records of `post-events` not yet applied.
+        ends: The number of records in each partition of `posts`.
+        applied: The number of records of each that have been applied.
+        unread_events: The number of records of `post-events` not yet applied.
     """
 
     ends: tuple[int, ...]

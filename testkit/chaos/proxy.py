@@ -19,11 +19,11 @@ class TcpProxy:
     """Passes bytes between clients and one loopback port. Lives on one event loop.
 
     Attributes:
-        target_port: where connections are led; may be changed.
-        latency_s: every chunk waits so long, in either direction; may be changed at any time.
-        drip_s: what comes back passes byte by byte, one in so long, while it is not 0.
-        is_refusing: new connections are closed at once while True.
-        connections: how many were led through.
+        target_port: Where connections are led; may be changed.
+        latency_s: Every chunk waits so long, in either direction; may be changed at any time.
+        drip_s: What comes back passes byte by byte, one in so long, while it is not 0.
+        is_refusing: New connections are closed at once while True.
+        connections: How many were led through.
     """
 
     def __init__(self, target_port: int = 0) -> None:

@@ -20,7 +20,7 @@ def read_books(stack: ChaosStack) -> Books:
     """Read what the run has left behind.
 
     Raises:
-        BrokerUnavailable, NoAnswer: broker or store does not answer.
+        BrokerUnavailable, NoAnswer: The broker or the store does not answer.
     """
     books = Books(
         pane_s=stack.settings.windows.pane_s,

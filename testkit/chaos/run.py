@@ -34,20 +34,20 @@ class ChaosOptions:
     """What was asked for.
 
     Attributes:
-        posts: distinct posts in all.
-        seed: of the source and of the schedule.
-        wanted: kind of fault -> least number of times.
-        events: faults in all; 0 means those of `wanted`.
-        workers: worker processes.
+        posts: The number of distinct posts in all.
+        seed: The seed of the source and of the schedule.
+        wanted: Kind of fault -> least number of times.
+        events: The number of faults in all; 0 means those of `wanted`.
+        workers: The number of worker processes.
         scorer: `fake` or `triton`.
-        scorer_delay_ms: how long the stand-in thinks about a batch.
-        lasting_s: how long faults last that have no length of their own; 0 is a few seconds.
-        resume_limit_s: longest time until counting again that passes.
-        give_up_s: a run in which nothing moves for so long is stuck.
-        root: where the files of the run go.
-        code: source tree of the workers.
-        posts_per_s: pace of the source; 0 gives each fault `SECONDS_PER_FAULT`.
-        settings: further settings, `section.field` -> value.
+        scorer_delay_ms: How long the stand-in thinks about a batch.
+        lasting_s: How long faults last that have no length of their own; 0 is a few seconds.
+        resume_limit_s: The longest time until counting again that passes.
+        give_up_s: A run in which nothing moves for so long is stuck.
+        root: Where the files of the run go.
+        code: The source tree of the workers.
+        posts_per_s: The pace of the source; 0 gives each fault `SECONDS_PER_FAULT`.
+        settings: Further settings, `section.field` -> value.
     """
 
     posts: int
@@ -71,12 +71,12 @@ class Outcome:
     """What came of a run.
 
     Attributes:
-        options: what was asked for.
-        schedule: what was planned.
-        run: what was injected and how it was survived.
-        audit: what the oracle says; None if the books could not be read.
-        full_by: how Redis was made full.
-        faults: why the run does not pass, a sentence each; empty when it does.
+        options: What was asked for.
+        schedule: What was planned.
+        run: What was injected and how it was survived.
+        audit: What the oracle says; None if the books could not be read.
+        full_by: How Redis was made full.
+        faults: Why the run does not pass, a sentence each; empty when it does.
     """
 
     options: ChaosOptions
@@ -129,7 +129,7 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> Outcome:
     """Run it; takes about ten seconds for each fault.
 
     Raises:
-        ServerFailed: the stack did not come up.
+        ServerFailed: The stack did not come up.
     """
     schedule = make_schedule(options.wanted, options.events, options.seed)
     pace = options.posts_per_s or options.posts / (

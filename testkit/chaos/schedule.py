@@ -18,10 +18,10 @@ class Planned:
     """One fault of a schedule.
 
     Attributes:
-        at: share of the posts that must have been counted, in (0, 1).
-        kind: name in `testkit.chaos.faults.FAULTS`.
-        overlaps: injected while the one before still lasts or recovers.
-        seed: for what is left to chance when it is injected (which worker).
+        at: The share of the posts that must have been counted, in (0, 1).
+        kind: The name in `testkit.chaos.faults.FAULTS`.
+        overlaps: It is injected while the one before still lasts or recovers.
+        seed: The seed of what is drawn when it is injected (which worker).
     """
 
     at: float
@@ -34,10 +34,10 @@ def make_schedule(wanted: Mapping[str, int], events: int, seed: int) -> tuple[Pl
     """Return a schedule, the same for the same arguments.
 
     Args:
-        wanted: kind -> least number of times.
-        events: how many faults in all; those beyond `wanted` are drawn from its kinds. Smaller
+        wanted: Kind -> least number of times.
+        events: How many faults in all; those beyond `wanted` are drawn from its kinds. Smaller
             values mean exactly `wanted`.
-        seed: of the order, the overlaps and the spacing.
+        seed: The seed of the order, the overlaps and the spacing.
 
     Example:
         >>> [fault.kind for fault in make_schedule({"redis-killed": 2}, 0, seed=1)]

@@ -37,16 +37,16 @@ class StackOptions:
     """What is run.
 
     Attributes:
-        root: where all files go; emptied first.
-        posts: distinct posts that the source makes.
-        posts_per_s: how many of them a second, by the wall clock.
-        seed: of the source.
-        workers: how many.
+        root: Where all files go; emptied first.
+        posts: The number of distinct posts that the source makes.
+        posts_per_s: How many of them a second, by the wall clock.
+        seed: The seed of the source.
+        workers: How many workers there are.
         scorer: `fake` (a stand-in process) or `triton`.
-        scorer_delay_ms: how long the stand-in thinks about a batch.
-        lasting_s: how long faults last that have no length of their own; 0 is a few seconds.
-        code: source tree that the workers run from.
-        settings: further settings of every process, `section.field` -> value.
+        scorer_delay_ms: How long the stand-in thinks about a batch.
+        lasting_s: How long faults last that have no length of their own; 0 is a few seconds.
+        code: The source tree that the workers run from.
+        settings: Further settings of every process, `section.field` -> value.
     """
 
     root: Path
@@ -84,11 +84,11 @@ class ChaosStack:
     """Builds, starts, pauses and takes down. Use from the main thread as a context manager.
 
     Attributes:
-        settings: what every process is given.
-        supervisor: starts again what dies; its `look_after` must be called often.
-        kafka, redis: the servers themselves, past their proxies.
+        settings: What every process is given.
+        supervisor: Starts again what dies; its `look_after` must be called often.
+        kafka, redis: The servers themselves, past their proxies.
         proxies: `kafka`, `redis`, `scorer` -> the proxy before it.
-        disk: of Redis; not mounted where that is not permitted.
+        disk: The disk of Redis; not mounted where that is not permitted.
     """
 
     def __init__(self, options: StackOptions, say: Callable[[str], None]) -> None:
