@@ -58,10 +58,10 @@ class Load:
 
 def offer_load(lab: Lab, load: Load, said: Iterator[str], seconds: float, seed: int) -> None:
     """Send posts when they are due, whatever happens to them, and wait for the last to be taken."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     producer = RecordProducer(lab.settings.kafka)
     began, began_ms = time.monotonic(), epoch_ms(datetime.now(UTC))
-    due_s = chance.expovariate(load.posts_per_s)
+    due_s = rng.expovariate(load.posts_per_s)
     try:
         while due_s < seconds:
             ahead_s = began + due_s - time.monotonic()
@@ -76,7 +76,7 @@ def offer_load(lab: Lab, load: Load, said: Iterator[str], seconds: float, seed: 
             producer.send(POSTS, author.encode(), encode(post))
             load.late_ms.append(max(0.0, (time.monotonic() - began - due_s) * 1000))
             load.posts += 1
-            due_s += chance.expovariate(load.posts_per_s)
+            due_s += rng.expovariate(load.posts_per_s)
         producer.flush(60)
     finally:
         producer.close()

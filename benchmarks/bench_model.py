@@ -33,21 +33,21 @@ LENGTHS: Final = (8, 16, 32, 64, 128)
 _TIMEOUT_S: Final = 1_200.0
 
 
-def _written(said: list[str], file: Path) -> Path:
-    file.write_text("\n".join(" ".join(text.split()) for text in said), encoding="utf-8")
+def _written(posted: list[str], file: Path) -> Path:
+    file.write_text("\n".join(" ".join(text.split()) for text in posted), encoding="utf-8")
     return file
 
 
 def _stream(posts: int, seed: int) -> list[str]:
     """Return the texts of a synthetic stream in order, with its reposts and copies."""
     made = Conversation(SyntheticOptions(seed=seed, speed=0.0), datetime(2026, 3, 1, tzinfo=UTC))
-    said = (
-        said.record.text
+    posted = (
+        posted.record.text
         for _, arrived in made.ticks()
-        for said in arrived
-        if isinstance(said.record, Post) and said.kind == "post"
+        for posted in arrived
+        if isinstance(posted.record, Post) and posted.kind == "post"
     )
-    return list(islice(said, posts))
+    return list(islice(posted, posts))
 
 
 def measure(options: Options) -> Measured:
@@ -56,7 +56,7 @@ def measure(options: Options) -> Measured:
     size = options.size(HEAD_POSTS, 64)
     with TemporaryDirectory() as scratch:
         report = Path(scratch) / "model.json"
-        said = _written(list(texts(size, options.seed)), Path(scratch) / "texts.txt")
+        posted = _written(list(texts(size, options.seed)), Path(scratch) / "texts.txt")
         stream = _written(
             _stream(options.size(STREAM_POSTS), options.seed), Path(scratch) / "stream.txt"
         )
@@ -64,7 +64,7 @@ def measure(options: Options) -> Measured:
         command = Command(
             (
                 str(DEFAULT_SERVER_PYTHON), "-m", "evaluation.encoder.bench_model",
-                "--texts", str(said),
+                "--texts", str(posted),
                 "--stream", str(stream), "--json", str(report),
                 "--repository", str(DEFAULT_PATHS.model_repository),
                 "--rounds", str(options.rounds),

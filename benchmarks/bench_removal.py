@@ -50,10 +50,10 @@ _event_decoder: Final = msgspec.json.Decoder(_Event)
 
 def offer_load(lab: Lab, name: str, said: list[str], seconds: float, seed: int) -> tuple[int, int]:
     """Send posts and deletions when they are due; return how many of each."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     producer = RecordProducer(lab.settings.kafka)
     began, began_at = time.monotonic(), datetime.now(UTC)
-    due: list[tuple[float, int]] = [(chance.expovariate(POSTS_PER_S), -1)]
+    due: list[tuple[float, int]] = [(rng.expovariate(POSTS_PER_S), -1)]
     sent = deleted = 0
     try:
         while due:
@@ -77,9 +77,9 @@ def offer_load(lab: Lab, name: str, said: list[str], seconds: float, seed: int) 
             )  # fmt: skip
             producer.send(POSTS, author.encode(), encode(post))
             if sent % DELETED_EVERY == 0:
-                heappush(due, (due_s + chance.uniform(0.5, 3.0), sent))
+                heappush(due, (due_s + rng.uniform(0.5, 3.0), sent))
             sent += 1
-            following_s = due_s + chance.expovariate(POSTS_PER_S)
+            following_s = due_s + rng.expovariate(POSTS_PER_S)
             if following_s < seconds:
                 heappush(due, (following_s, -1))
         producer.flush(60)

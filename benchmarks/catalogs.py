@@ -50,11 +50,11 @@ def plant(texts: Iterable[str], queries: int, seed: int, share: float = 0.5) -> 
 
     Which one falls as 1 / rank, as attention does: a few queries match often, most hardly ever.
     """
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     edges = list(accumulate(1 / (rank + 1) for rank in range(queries)))
     for text in texts:
-        if chance.random() < share:
-            place = bisect(edges, chance.random() * edges[-1], 0, queries - 1)
+        if rng.random() < share:
+            place = bisect(edges, rng.random() * edges[-1], 0, queries - 1)
             yield f"{text} {watched_word(place)}"
         else:
             yield text

@@ -35,8 +35,8 @@ class BreakingPlatform(Protocol):
         """Let so many events appear; return the ids of those that are posts."""
         ...
 
-    def break_off(self, chance: random.Random) -> None:
-        """Break off in a way chosen by chance."""
+    def break_off(self, rng: random.Random) -> None:
+        """Break off in a way that is drawn."""
         ...
 
     @property

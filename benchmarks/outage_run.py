@@ -247,8 +247,8 @@ def bring(name: str, plan: Plan) -> Outcome:
 
 def _go_through(feed: Feed, platform: BreakingPlatform, plan: Plan) -> int:
     """Publish everything, and break off and kill in between; return how many events there were."""
-    chance = random.Random(plan.seed)
-    places = chance.sample(range(3, plan.slices - 3), plan.disconnections + plan.kills)
+    rng = random.Random(plan.seed)
+    places = rng.sample(range(3, plan.slices - 3), plan.disconnections + plan.kills)
     kills = set(places[: plan.kills])
     size = plan.events // plan.slices
     events = 0
@@ -263,7 +263,7 @@ def _go_through(feed: Feed, platform: BreakingPlatform, plan: Plan) -> int:
             feed.start()
         elif number in places:
             before = platform.disturbances
-            platform.break_off(chance)
+            platform.break_off(rng)
             feed.wait(lambda before=before: platform.disturbances > before, "the platform to break")
     events += _end_with_a_post(feed, platform)
     feed.wait(lambda: feed.is_near(0), "the last post")

@@ -46,11 +46,11 @@ def texts(number: int, seed: int) -> Iterator[str]:
 
 def _joined(number: int, seed: int) -> Iterator[str]:
     """Yield texts of one utterance or two in a row, each once."""
-    said, chance = _utterances(seed), random.Random(seed)
+    said, rng = _utterances(seed), random.Random(seed)
     seen: set[str] = set()
     while len(seen) < number:
         text = next(said)
-        if chance.random() < JOINED_SHARE:
+        if rng.random() < JOINED_SHARE:
             text = f"{text} {next(said)}"
         if text not in seen:
             seen.add(text)

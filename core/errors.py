@@ -4,7 +4,7 @@
 
     GroundswellError
     ├── ConfigError            wrong settings, query or file: say what was expected, exit 2
-    ├── DecodeError            a message that cannot be used: dead letter, count, go on
+    ├── DecodeError            a message that cannot be used: dead record, count, go on
     ├── ScorerRefused          the scorer answers but will not take this batch: halve it
     ├── TransientError         try again with back-off; nothing is lost while we wait
     │   ├── AlertmanagerUnavailable
@@ -37,7 +37,7 @@ class DecodeError(GroundswellError):
     """A message cannot become a record.
 
     Attributes:
-        reason: A code from `core.reasons`, used as dead-letter reason and metric label.
+        reason: A code from `core.reasons`, used as the reason of a dead record and metric label.
         detail: What was found and what was expected; never text of a post.
     """
 
@@ -70,7 +70,7 @@ class ScorerUnavailable(TransientError):
 class InvalidAnswer(ScorerUnavailable):
     """The scorer's answer as a whole cannot be used: rows, labels, types, outputs or version.
 
-    Not the fault of a post: halving the batch would make dead letters of posts that are well.
+    Not the fault of a post: halving the batch would make dead records of posts that are well.
     """
 
 

@@ -9,13 +9,13 @@ FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 
 
-def pause_s(attempt: int, chance: random.Random) -> float:
+def pause_s(attempt: int, rng: random.Random) -> float:
     """Return how long to wait before try `attempt + 1`: exponential, with full jitter.
 
     Full jitter spreads the workers that all lost the same server at the same moment.
     """
     longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 10))
-    return chance.uniform(longest / 4, longest)
+    return rng.uniform(longest / 4, longest)
 
 
 class Backoff:

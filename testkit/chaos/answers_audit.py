@@ -1,4 +1,4 @@
-"""What the stand-in answered wrongly, against the dead letters that say so."""
+"""What the stand-in answered wrongly, against the dead records that say so."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SAID: Final = {
     "negative": "below 0",
     "sum": "sum to",
 }
-"""Kind of wrong row -> what the detail of its letter has to say."""
+"""Kind of wrong row -> what the detail of its dead record has to say."""
 
 
 def check_answers(books: Books, produced: Produced, audit: Audit) -> None:
-    """Check that every letter about wrong scores is owed to a row that was answered so.
+    """Check that every dead record about wrong scores is owed to a row that was answered so.
 
     The stand-in wrote down kind and text of each row that it spoilt, before it answered. That
     none of them was counted as it was, the sums tell: `every scoring is of probabilities`.
@@ -37,17 +37,17 @@ def check_answers(books: Books, produced: Produced, audit: Audit) -> None:
     }
     unexplained: list[tuple[Where, str]] = []
     dead: Counter[str] = Counter()
-    for where, letters in produced.letters.items():
-        for letter in letters:
-            if letter["reason"] != INVALID:
+    for where, records in produced.dead.items():
+        for record in records:
+            if record["reason"] != INVALID:
                 continue
             digest = sha256(read_text(texts.get(where, b""))).hexdigest()
-            kind = next((k for k, said in SAID.items() if said in letter["detail"]), "")
+            kind = next((k for k, said in SAID.items() if said in record["detail"]), "")
             if due[kind, digest] > 0:
                 due[kind, digest] -= 1
                 dead[kind] += 1
             else:
-                unexplained.append((where, letter["detail"]))
+                unexplained.append((where, record["detail"]))
     audit.expect("every post that is dead for its scores was answered wrongly", unexplained)
     audit.figures["rows_answered_wrongly"] = answered.total()
     for kind in SAID:

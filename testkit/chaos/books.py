@@ -24,7 +24,7 @@ class RawRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadRecord:
     """A record of `dead-posts` as it lies in the topic."""
 
     key: bytes
@@ -41,7 +41,7 @@ class Books:
         wrong_answers: The lines of the stand-in, one for each row that it answered wrongly.
         records: Topic -> records in order of offset within each partition.
         scored: Position of the source record -> every scoring of it, in order.
-        letters: The dead records in order.
+        dead: The dead records in order.
         windows: The records of `windows`.
         panes: (partition, query, start) -> counters in the store.
         strata: (partition, query, start, stratum) -> counters in the store.
@@ -53,7 +53,7 @@ class Books:
     wrong_answers: list[bytes] = field(default_factory=list[bytes])
     records: dict[str, list[RawRecord]] = field(default_factory=dict[str, list[RawRecord]])
     scored: dict[Where, list[bytes]] = field(default_factory=dict[Where, list[bytes]])
-    letters: list[Letter] = field(default_factory=list[Letter])
+    dead: list[DeadRecord] = field(default_factory=list[DeadRecord])
     windows: list[bytes] = field(default_factory=list[bytes])
     panes: dict[tuple[int, str, int], list[int]] = field(
         default_factory=dict[tuple[int, str, int], list[int]]

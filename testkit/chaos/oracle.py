@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from testkit.chaos.answers_audit import check_answers
 from testkit.chaos.books import Audit, Books
-from testkit.chaos.letters_audit import LettersAudit
+from testkit.chaos.dead_audit import DeadAudit
 from testkit.chaos.produced import sort_produced
 from testkit.chaos.sums_audit import SumsAudit
 
@@ -19,7 +19,7 @@ def recount(books: Books) -> Audit:
     """Recount the books and return what does not add up."""
     audit = Audit()
     produced = sort_produced(books, audit)
-    LettersAudit(books, produced, audit).check()
+    DeadAudit(books, produced, audit).check()
     check_answers(books, produced, audit)
     SumsAudit(books, produced, audit).check()
     return audit

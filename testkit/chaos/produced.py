@@ -31,7 +31,7 @@ class Produced:
         deleted: The posts that an event deletes.
         edits: Post -> positions of the edits of which one stands, in order; most often one.
         unsure_edits: The posts of which it may be that no edit stands.
-        letters: Position -> its dead records in order.
+        dead: Position -> its dead records in order.
     """
 
     ids: set[Id] = field(default_factory=set[Id])
@@ -43,23 +43,23 @@ class Produced:
     deleted: set[Id] = field(default_factory=set[Id])
     edits: dict[Id, list[Where]] = field(default_factory=dict[Id, list[Where]])
     unsure_edits: set[Id] = field(default_factory=set[Id])
-    letters: dict[Where, list[dict[str, Any]]] = field(
+    dead: dict[Where, list[dict[str, Any]]] = field(
         default_factory=dict[Where, list[dict[str, Any]]]
     )
 
     def is_answered_wrongly(self, where: Where) -> bool:
-        """Tell whether a letter says that this record's scores were wrong."""
-        return any(letter["reason"] == INVALID for letter in self.letters.get(where, ()))
+        """Tell whether a dead record says that this record's scores were wrong."""
+        return any(record["reason"] == INVALID for record in self.dead.get(where, ()))
 
 
 def sort_produced(books: Books, audit: Audit) -> Produced:
     """Sort the records of `posts` and `post-events`, partition by partition, in order of offset."""
     produced = Produced()
-    for letter in books.letters:
-        found = read_json(letter.value) or {}
+    for record in books.dead:
+        found = read_json(record.value) or {}
         where = (str(found.get("topic")), int(found["partition"]), int(found["offset"]))
         if where[2] >= 0:
-            produced.letters.setdefault(where, []).append(found)
+            produced.dead.setdefault(where, []).append(found)
     posts, events = _in_order(books, "posts"), _in_order(books, "post-events")
     _sort_posts(produced, books, posts)
     _sort_events(produced, books, events, audit)
@@ -100,7 +100,7 @@ def _sort_posts(produced: Produced, books: Books, records: list[RawRecord]) -> N
                 continue
         # A copy that came while its original was being scored is none of a counted post.
         is_called_copy = post_id in not_counted and where not in books.scored
-        if post_id in produced.accepted or (is_called_copy and where in produced.letters):
+        if post_id in produced.accepted or (is_called_copy and where in produced.dead):
             produced.copies.add(where)
         else:
             produced.accepted[post_id] = (record.partition, record.offset, post)

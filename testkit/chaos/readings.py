@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 
 from services.kafka_client import read_topic
-from testkit.chaos.books import Books, Letter, RawRecord
+from testkit.chaos.books import Books, DeadRecord, RawRecord
 from testkit.chaos.probes import RedisLine, Reply
 from testkit.chaos.stack import ChaosStack
 
@@ -40,8 +40,9 @@ def read_books(stack: ChaosStack) -> Books:
             int(headers["source-offset"]),
         )
         books.scored.setdefault(where, []).append(record.value or b"")
-    books.letters = [
-        Letter(r.key or b"", r.value or b"") for r in read_topic(stack.settings.kafka, "dead-posts")
+    books.dead = [
+        DeadRecord(r.key or b"", r.value or b"")
+        for r in read_topic(stack.settings.kafka, "dead-posts")
     ]
     books.windows = [r.value for r in read_topic(stack.settings.kafka, "windows") if r.value]
     _read_store(stack, books)

@@ -17,7 +17,7 @@ _PACKAGES: Final = ("faust-streaming", "aiokafka", "kafka-python", "redis", "tri
 _TOTALS: Final = (
     ("records_of_posts", "records of posts"),
     ("posts_accepted", "posts accepted"),
-    ("dead_letters", "dead letters"),
+    ("dead_letters", "dead records"),
     ("copies", "of them copies"),
     ("malformed", "of them no posts"),
     ("posts_unscored", "posts that were answered with wrong scores"),
@@ -33,7 +33,7 @@ _REPLAYS: Final = (
     ("seeks_refused", "seeks after a refusal"),
     ("seeks_gap", "seeks over a gap"),
     ("scored_again", "scored posts repeated"),
-    ("dead_letters_again", "dead letters repeated"),
+    ("dead_letters_again", "dead records repeated"),
     ("store_retries", "store calls repeated"),
     ("scorer_retries", "batches sent to the scorer again"),
     ("scorer_invalid_answers", "of them for an answer that was none"),

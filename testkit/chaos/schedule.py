@@ -43,17 +43,17 @@ def make_schedule(wanted: Mapping[str, int], events: int, seed: int) -> tuple[Pl
         >>> [fault.kind for fault in make_schedule({"redis-killed": 2}, 0, seed=1)]
         ['redis-killed', 'redis-killed']
     """
-    chance = random.Random(f"chaos:{seed}")
+    rng = random.Random(f"chaos:{seed}")
     kinds = [kind for kind, times in wanted.items() for _ in range(times)]
     names = sorted(wanted)
-    kinds += [chance.choice(names) for _ in range(events - len(kinds))]
-    chance.shuffle(kinds)
+    kinds += [rng.choice(names) for _ in range(events - len(kinds))]
+    rng.shuffle(kinds)
     step = (LAST_AT - FIRST_AT) / max(1, len(kinds))
     planned: list[Planned] = []
     for number, kind in enumerate(kinds):
-        at = FIRST_AT + step * (number + chance.uniform(0.0, 0.5))
+        at = FIRST_AT + step * (number + rng.uniform(0.0, 0.5))
         # Never two overlaps in a row: what recovers is always judged before the pair after it.
         free = bool(planned) and not planned[-1].overlaps
-        overlaps = free and chance.random() < OVERLAP_SHARE and kind != planned[-1].kind
-        planned.append(Planned(at, kind, overlaps, chance.randrange(2**32)))
+        overlaps = free and rng.random() < OVERLAP_SHARE and kind != planned[-1].kind
+        planned.append(Planned(at, kind, overlaps, rng.randrange(2**32)))
     return tuple(planned)

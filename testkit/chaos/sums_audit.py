@@ -183,7 +183,7 @@ class SumsAudit:
         figures, produced = self._audit.figures, self._produced
         unsure = len(produced.unsure)
         unsure_edits = sum(
-            where in produced.letters for edits in produced.edits.values() for where in edits
+            where in produced.dead for edits in produced.edits.values() for where in edits
         )
         counted = figures["posts_accepted"] - unsure
         events = figures["records_of_post_events"] - figures["events_unscored"] - unsure_edits

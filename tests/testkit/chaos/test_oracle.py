@@ -1,4 +1,4 @@
-"""The oracle finds what was planted: a post missing, doubled, misplaced, a wrong letter."""
+"""The oracle finds what was planted: a post missing, doubled, misplaced, a wrong dead record."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from testkit.chaos.books import Audit, Books, Letter, RawRecord
+from testkit.chaos.books import Audit, Books, DeadRecord, RawRecord
 from testkit.chaos.oracle import recount
 from testkit.chaos.recount import COUNTER_NAMES, Post, pane_of, read_post
 
@@ -45,7 +45,9 @@ def _scoring(number: int, **changes: object) -> bytes:
     return json.dumps(fields | changes).encode()
 
 
-def _letter(offset: int, reason: str, size: int, topic: str = "posts", detail: str = "") -> Letter:
+def _dead(
+    offset: int, reason: str, size: int, topic: str = "posts", detail: str = ""
+) -> DeadRecord:
     fields = {
         "reason": reason,
         "detail": detail,
@@ -54,7 +56,7 @@ def _letter(offset: int, reason: str, size: int, topic: str = "posts", detail: s
         "offset": offset,
         "size": size,
     }
-    return Letter(b"%d" % offset, json.dumps(fields).encode())
+    return DeadRecord(b"%d" % offset, json.dumps(fields).encode())
 
 
 def _line(kind: str, post_id: str, number: int, detail: str = "") -> bytes:
@@ -82,7 +84,7 @@ def _books() -> Books:
     for at in range(3):
         books.scored["posts", 0, at] = [_scoring(at)]
     books.scored["post-events", 0, 1] = [_scoring(1, pane_start=None, edit=True)]
-    books.letters = [_letter(3, "duplicate", 0), _letter(4, "not_json", len(values[4]))]
+    books.dead = [_dead(3, "duplicate", 0), _dead(4, "not_json", len(values[4]))]
     books.ledger = [
         _line("post", "p0", 1),
         _line("post", "p1", 2),
@@ -144,23 +146,23 @@ PLANTED: dict[str, tuple[Callable[[Books], object], str]] = {
         "every accepted post and edit is scored",
     ),
     "a copy that was counted": (
-        lambda b: (b.letters.pop(0), _add(b, 1)),
+        lambda b: (b.dead.pop(0), _add(b, 1)),
         "every record that is not counted",
     ),
-    "a letter for a post that was counted": (
-        lambda b: b.letters.append(_letter(0, "duplicate", 0)),
+    "a dead record for a post that was counted": (
+        lambda b: b.dead.append(_dead(0, "duplicate", 0)),
         "no record that is counted",
     ),
-    "a letter with the wrong reason": (
-        lambda b: b.letters.__setitem__(1, _letter(4, "not_utf8", 7)),
+    "a dead record with the wrong reason": (
+        lambda b: b.dead.__setitem__(1, _dead(4, "not_utf8", 7)),
         "every reason is the one of the ledger",
     ),
-    "a letter that says something else the second time": (
-        lambda b: b.letters.append(_letter(4, "not_utf8", 7)),
+    "a dead record that says something else the second time": (
+        lambda b: b.dead.append(_dead(4, "not_utf8", 7)),
         "written again says the same",
     ),
     "a copy under another reason": (
-        lambda b: b.letters.__setitem__(0, _letter(3, "dropped_late", 0)),
+        lambda b: b.dead.__setitem__(0, _dead(3, "dropped_late", 0)),
         "the reason of a copy",
     ),
     "a post that never reached Kafka": (
@@ -221,7 +223,7 @@ def test_a_message_sent_again_after_a_crash_of_ingest_is_no_fault():
     def send_again(books: Books) -> None:
         books.records["posts"].append(RawRecord(0, 5, b"ann", b"{broken"))
         books.records["posts"].append(RawRecord(0, 6, b"ann", _post(2)))
-        books.letters += [_letter(5, "not_json", 7), _letter(6, "duplicate", 0)]
+        books.dead += [_dead(5, "not_json", 7), _dead(6, "duplicate", 0)]
         books.ledger += books.ledger[2:5]
         books.totals[0]["dead:posts"] = 4
 
@@ -253,15 +255,15 @@ WRONG = sha256(b"late again").hexdigest()
 """What the stand-in writes down of a post of these books; all have one text."""
 
 
-def _invalid(offset: int, topic: str = "posts") -> Letter:
+def _invalid(offset: int, topic: str = "posts") -> DeadRecord:
     detail = "emotion: NaN, expected numbers in [0, 1]"
-    return _letter(offset, "invalid_score", 9, topic, detail)
+    return _dead(offset, "invalid_score", 9, topic, detail)
 
 
 def _spoil(books: Books) -> None:
     """Let the first post have been answered with NaN."""
     books.wrong_answers.append(json.dumps(["nan", WRONG]).encode())
-    books.letters.append(_invalid(0))
+    books.dead.append(_invalid(0))
     del books.scored["posts", 0, 0]
     _add(books, -1)
     books.strata[0, "all", START, "synthetic|en|none"] = _times(1)[:4]
@@ -287,21 +289,21 @@ def test_a_post_that_was_answered_wrongly_is_a_letter_and_no_fault():
 
 
 SPOILT: dict[str, tuple[Callable[[Books], object], str]] = {
-    "a letter of a row that was answered rightly": (
+    "a dead record of a row that was answered rightly": (
         lambda b: b.wrong_answers.clear(),
         "was answered wrongly",
     ),
-    "a letter that names another kind": (
+    "a dead record that names another kind": (
         lambda b: b.wrong_answers.__setitem__(0, json.dumps(["inf", WRONG]).encode()),
         "was answered wrongly",
     ),
-    "two letters of one wrong answer": (
-        lambda b: b.letters.append(_invalid(0)),
+    "two dead records of one wrong answer": (
+        lambda b: b.dead.append(_invalid(0)),
         "was answered wrongly",
     ),
     "a wrong row that was counted": (lambda b: _add(b, 0), "every counter of every pane"),
-    "a wrong row without a letter": (
-        lambda b: b.letters.pop(),
+    "a wrong row without a dead record": (
+        lambda b: b.dead.pop(),
         "every accepted post and edit is scored",
     ),
     "a wrong row in the running total": (
@@ -345,7 +347,7 @@ def test_a_copy_of_a_post_that_was_answered_wrongly_counts_in_its_place():
 def test_a_copy_that_came_while_its_original_was_answered_wrongly_may_be_called_one():
     def copy(books: Books) -> None:
         books.records["posts"].append(RawRecord(0, 5, b"ann", _post(0)))
-        books.letters.append(_letter(5, "duplicate", 0))
+        books.dead.append(_dead(5, "duplicate", 0))
         books.totals[0]["dead:posts"] = 4
 
     assert _spoilt_audit(copy).faults == []
@@ -372,7 +374,7 @@ def _spoil_edit(books: Books) -> None:
         ).encode(),
     )
     books.wrong_answers.append(json.dumps(["nan", WRONG]).encode())
-    books.letters.append(_invalid(1, "post-events"))
+    books.dead.append(_invalid(1, "post-events"))
     books.totals[0] |= {"events": 1, "dead:post-events": 1}
 
 

@@ -1,4 +1,4 @@
-"""Second part of the oracle: Kafka against the source's ledger, dead letters against both."""
+"""Second part of the oracle: Kafka against the source's ledger, dead records against both."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from testkit.chaos.books import Audit, Books, Letter, RawRecord, Where
+from testkit.chaos.books import Audit, Books, DeadRecord, RawRecord, Where
 from testkit.chaos.produced import INVALID, Produced
 from testkit.chaos.recount import read_event, read_json
 
 
-class LettersAudit:
+class DeadAudit:
     """Checks that nothing was lost before the workers, and what became of what is not counted."""
 
     def __init__(self, books: Books, produced: Produced, audit: Audit) -> None:
@@ -22,9 +22,9 @@ class LettersAudit:
         self._by_key: dict[str, list[RawRecord]] = {}
 
     def check(self) -> None:
-        """Check the ledger, then the letters."""
+        """Check the ledger, then the dead records."""
         self._check_ledger()
-        self._check_letters()
+        self._check_dead()
 
     def _check_ledger(self) -> None:
         """Kafka has what the source says it has; what is no post has its reason from there."""
@@ -44,7 +44,7 @@ class LettersAudit:
         self._give_reasons([line for line in lines.values() if line[0] == "malformed"])
 
     def _give_reasons(self, lines: list[list[Any]]) -> None:
-        """Decide which dead letters are due for messages that are no posts.
+        """Decide which dead records are due for messages that are no posts.
 
         A message is known by its author's key and its bytes; the ledger gives each author's reasons
         in the order of arrival, which is the order in the partition. Messages come again after
@@ -56,7 +56,7 @@ class LettersAudit:
                 reasons.setdefault(line[3], []).append(line[5])
         too_large = sum(line[5] == "too_large" for line in lines)
         self._reasons = {key: Counter(due) for key, due in reasons.items()}
-        by_ingest = {letter.key for letter in self._books.letters if _offset_of(letter) < 0}
+        by_ingest = {record.key for record in self._books.dead if _offset_of(record) < 0}
         if len(by_ingest) != too_large:
             self._audit.faults.append(
                 f"ingest refused {len(by_ingest)} messages as too large, "
@@ -74,9 +74,9 @@ class LettersAudit:
             (key for key, due in reasons.items() if len(self._by_key.get(key, [])) < len(due)),
         )
 
-    def _check_letters(self) -> None:
+    def _check_dead(self) -> None:
         produced = self._produced
-        written = produced.letters
+        written = produced.dead
         malformed_at = {("posts", r.partition, r.offset): r for r in produced.malformed}
         due = produced.copies | malformed_at.keys() | produced.unscored
         # Scored both wrongly and rightly, its copies before or after: either is right.
@@ -93,20 +93,20 @@ class LettersAudit:
         self._audit.figures |= {f"dead.{name}": count for name, count in sorted(reasons.items())}
 
     def _check_presence(self, due: Set[Where], unsure: Set[Where]) -> None:
-        """Expect a letter for what is not counted, and for nothing else."""
-        written = self._produced.letters
+        """Expect a dead record for what is not counted, and for nothing else."""
+        written = self._produced.dead
         self._audit.expect(
-            "every record that is not counted has its dead letter", due - unsure - written.keys()
+            "every record that is not counted has its dead record", due - unsure - written.keys()
         )
         self._audit.expect(
-            "no record that is counted has a dead letter", written.keys() - due - unsure
+            "no record that is counted has a dead record", written.keys() - due - unsure
         )
 
     def _check_contents(self, malformed_at: Mapping[Where, RawRecord], unsure: Set[Where]) -> None:
-        """Expect of every letter that it says the same each time, and why, and what size."""
-        written = self._produced.letters
+        """Expect of every dead record that it says the same each time, and why, and what size."""
+        written = self._produced.dead
         self._audit.expect(
-            "a dead letter written again says the same",
+            "a dead record written again says the same",
             (
                 where
                 for where, all_of in written.items()
@@ -124,7 +124,7 @@ class LettersAudit:
             ),
         )
         self._audit.expect(
-            "a dead letter carries the size of its message",
+            "a dead record carries the size of its message",
             (
                 where
                 for where, record in malformed_at.items()
@@ -152,8 +152,8 @@ class LettersAudit:
                 yield key, dict(given), dict(due)
 
 
-def _offset_of(letter: Letter) -> int:
-    found = read_json(letter.value) or {}
+def _offset_of(record: DeadRecord) -> int:
+    found = read_json(record.value) or {}
     return int(found.get("offset", -1))
 
 
