@@ -39,16 +39,16 @@ class Accounting:
     """What became of the records of a run.
 
     Attributes:
-        accepted: records in the topic `posts`, heartbeats left out.
-        unread: records of `posts` and `post-events` after the stored cursors.
-        counted: posts that were counted in panes.
-        removed: counted posts that a deletion took out again.
-        in_panes: posts that the panes of the query `all` hold now.
-        dead: records of `posts` that became dead letters, as the store counted them.
-        dead_by_reason: distinct dead letters of `posts` in the topic `dead-posts`.
-        windows_closed: windows published with revision 0.
-        corrections: corrections published.
-        refused_by_reason: distinct dead letters of ingest, of what never became a record.
+        accepted: The records in the topic `posts`, heartbeats left out.
+        unread: The records of `posts` and `post-events` after the stored cursors.
+        counted: The posts that were counted in panes.
+        removed: The counted posts that a deletion took out again.
+        in_panes: The posts that the panes of the query `all` hold now.
+        dead: The records of `posts` that became dead letters, as the store counted them.
+        dead_by_reason: The distinct dead letters of `posts` in the topic `dead-posts`.
+        windows_closed: The windows published with revision 0.
+        corrections: The corrections published.
+        refused_by_reason: The distinct dead letters of ingest, of what never became a record.
     """
 
     accepted: int
@@ -132,7 +132,7 @@ def unread_records(settings: Settings) -> int:
     """Return how many records of `posts` and `post-events` lie after the stored cursors.
 
     Raises:
-        TransientError: the broker or the store does not answer.
+        TransientError: The broker or the store does not answer.
     """
     ends = _end_offsets(settings)
     return _unread(ends, asyncio.run(_states(settings, len(ends[POSTS]))))
@@ -142,7 +142,7 @@ def take_stock(settings: Settings) -> Accounting:
     """Return the books of the topics and the store as they are now.
 
     Raises:
-        TransientError: the broker or the store does not answer.
+        TransientError: The broker or the store does not answer.
     """
     ends = _end_offsets(settings)
     store = asyncio.run(_read_store(settings, len(ends[POSTS])))

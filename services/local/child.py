@@ -31,9 +31,9 @@ class Command:
     """What to execute.
 
     Attributes:
-        argv: program and arguments; no shell is involved.
-        env: variables laid over the inherited environment.
-        cwd: working directory, or None for the parent's.
+        argv: The program and arguments; no shell is involved.
+        env: The variables laid over the inherited environment.
+        cwd: The working directory, or None for the parent's.
         inherits: False makes `env` the whole environment.
     """
 
@@ -63,7 +63,7 @@ def _keep_bytecode(environment: dict[str, str]) -> None:
 
 
 def _die_with_parent(parent_pid: int) -> None:
-    """Runs in the child between fork and exec; must not allocate much nor take locks."""
+    """Run in the child between fork and exec; must not allocate much nor take locks."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent_pid:  # the parent died before the request was in place
@@ -74,7 +74,7 @@ def run_to_end(command: Command, timeout_s: float) -> tuple[int, str]:
     """Execute a command that ends by itself; return its exit status and all it printed.
 
     Raises:
-        OSError: the program does not exist.
+        OSError: The program does not exist.
         subprocess.TimeoutExpired: it took longer than `timeout_s` seconds; it was killed.
     """
     outcome = subprocess.run(  # noqa: S603  (our own argv, no shell)
@@ -96,10 +96,10 @@ class Child:
     """A started command: its own session and process group, output appended to a log file."""
 
     def __init__(self, command: Command, log_path: Path) -> None:
-        """Starts the command at once.
+        """Start the command at once.
 
         Raises:
-            OSError: the program or the working directory does not exist.
+            OSError: The program or the working directory does not exist.
         """
         self.command = command
         self.log_path = log_path
@@ -134,7 +134,7 @@ class Child:
         return self.exit_status is None
 
     def kill(self) -> None:
-        """Ends the child and all it started with SIGKILL; returns when it is gone."""
+        """End the child and all it started with SIGKILL; return when it is gone."""
         if self._group_ended:  # the id may be somebody else's by now
             return
         # The group can outlive its leader (Triton's model processes do for a moment), so it is
@@ -145,7 +145,7 @@ class Child:
         self._group_ended = True
 
     def stop(self, grace_s: float) -> None:
-        """Asks with SIGTERM, waits up to `grace_s` seconds, then kills what is left."""
+        """Ask with SIGTERM, wait up to `grace_s` seconds, then kill what is left."""
         self.ask_to_stop()
         deadline = time.monotonic() + grace_s
         while self.is_running and time.monotonic() < deadline:
@@ -153,6 +153,6 @@ class Child:
         self.kill()
 
     def ask_to_stop(self) -> None:
-        """Sends SIGTERM to the child alone: it ends its own helpers in its own order."""
+        """Send SIGTERM to the child alone: it ends its own helpers in its own order."""
         if self.is_running:
             self._popen.terminate()

@@ -32,8 +32,8 @@ class SnapshotMaker:
         """Remember nothing yet.
 
         Args:
-            source: what is streamed, in words.
-            started_s: clock reading at which the view began.
+            source: What is streamed, in words.
+            started_s: The clock reading at which the view began.
         """
         self._source = source
         self._started_s = started_s
@@ -56,11 +56,11 @@ class SnapshotMaker:
         """Return the snapshot of a moment.
 
         Args:
-            now_s: clock reading.
-            pages: the samples of each process that answered, by its port.
-            windows: recent windows, as the store has them.
-            parts: state of the parts.
-            message: the supervisor's last word.
+            now_s: The clock reading.
+            pages: The samples of each process that answered, by its port.
+            windows: The recent windows, as the store has them.
+            parts: The state of the parts.
+            message: The supervisor's last word.
         """
         self._note(now_s, pages)
         recent = {float(edge): self._latency.growth(edge) for edge in self._latency.names()}
@@ -119,7 +119,7 @@ class Collector:
     """Looks about once a second, in a thread of its own, so that a page that hangs delays nobody.
 
     Attributes:
-        latest: the newest snapshot.
+        latest: The newest snapshot.
     """
 
     def __init__(
@@ -134,12 +134,12 @@ class Collector:
         """Start looking at once.
 
         Args:
-            maker: makes the snapshots.
-            metrics_ports: the pages to read.
-            windows: reads recent windows from the store; may raise `TransientError`.
-            parts: state of the parts now.
-            message: the supervisor's last word.
-            every_s: how long to wait between two looks.
+            maker: Makes the snapshots.
+            metrics_ports: The pages to read.
+            windows: Reads recent windows from the store; may raise `TransientError`.
+            parts: The state of the parts now.
+            message: The supervisor's last word.
+            every_s: How long to wait between two looks.
         """
         self._every_s = every_s
         self._maker = maker

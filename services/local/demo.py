@@ -73,13 +73,13 @@ class Demo:
         """Only remember.
 
         Args:
-            options: of the stack; `fresh` is taken for granted.
-            settings_of: the settings that a process with these variables has.
-            console: where to draw.
-            duration_s: when to end by itself; None ends with the source, or when asked to.
-            plan: lays out the parts.
-            most_uncounted: the largest share of posts not counted that is a success.
-            picture: where to save the view of the last moment of streaming, as SVG.
+            options: Of the stack; `fresh` is taken for granted.
+            settings_of: The settings that a process with these variables has.
+            console: Where to draw.
+            duration_s: When to end by itself; None ends with the source, or when asked to.
+            plan: Lays out the parts.
+            most_uncounted: The largest share of posts not counted that is a success.
+            picture: Where to save the view of the last moment of streaming, as SVG.
         """
         self._options = options
         self._settings_of = settings_of
@@ -95,8 +95,8 @@ class Demo:
         """Start, stream, end, and return the summary.
 
         Raises:
-            GroundswellError: the stack could not be brought up, or was killed.
-            StopRequested: it was asked to stop before it was up.
+            GroundswellError: The stack could not be brought up, or was killed.
+            StopRequested: It was asked to stop before it was up.
         """
         with Session(self._options, say=self._words.say, plan=self._plan) as session:
             session.bring_up()
@@ -156,7 +156,7 @@ class Demo:
         def turn() -> Snapshot:
             if session.signals_seen > 1:
                 raise _Killed("killed by a second signal")
-            supervisor.look_after()
+            supervisor.check()
             ports[:] = self._metrics_ports(session)
             screen.show(collector.latest)
             time.sleep(_TICK_S)

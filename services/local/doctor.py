@@ -60,10 +60,10 @@ class Check:
     """One thing looked at.
 
     Attributes:
-        name: what it is.
-        state: good; missing, so that the stack cannot run; or optional and not there.
-        found: what is there, in words.
-        remedy: how to get it, "" if nothing is to be done.
+        name: What it is.
+        state: Good; missing, so that the stack cannot run; or optional and not there.
+        found: What is there, in words.
+        remedy: How to get it, "" if nothing is to be done.
     """
 
     name: str
@@ -78,9 +78,9 @@ def examine(
     """Look at everything; takes a second or two, starts no server and fetches nothing.
 
     Args:
-        paths: where the local stack keeps its files.
-        data_folder: real data for replay and training.
-        server_python: interpreter of the model server's environment.
+        paths: Where the local stack keeps its files.
+        data_folder: The real data for replay and training.
+        server_python: The interpreter of the model server's environment.
     """
     return [
         _python(),

@@ -42,7 +42,7 @@ class LockedJar:
 
     Attributes:
         coordinate: `group:artifact:version`.
-        sha256: digest of the jar, lower-case hexadecimal.
+        sha256: The digest of the jar, lower-case hexadecimal.
     """
 
     coordinate: str
@@ -82,7 +82,7 @@ def fetch_jars(cache: Path = DEFAULT_PATHS.cache, lock_path: Path = LOCK_PATH) -
     when every jar is there and verified, so an interrupted fetch leaves nothing half done.
 
     Raises:
-        JarsUnavailable: the registry cannot be reached or serves something else.
+        JarsUnavailable: The registry cannot be reached or serves something else.
     """
     jars = read_lock(lock_path)
     folder = jars_folder(cache, lock_path)

@@ -65,7 +65,7 @@ class KafkaServer(LocalServer):
     """A broker whose records survive `kill` and `stop`; see `LocalServer` for its life.
 
     Attributes:
-        cluster_id: of its records, for good; no other broker has it.
+        cluster_id: Of its records, for good; no other broker has it.
 
     Example:
         >>> with KafkaServer(Path("scratch/kafka")) as kafka:  # doctest: +SKIP
@@ -86,15 +86,15 @@ class KafkaServer(LocalServer):
         cache: Path = DEFAULT_PATHS.cache,
         java_flags: Sequence[str] = (),
     ) -> None:
-        """Chooses ports; fetches and starts nothing yet.
+        """Choose ports; fetch and start nothing yet.
 
         Args:
-            directory: home of configuration and records; an existing one is continued.
-            port: where clients connect; any free port if None.
-            controller_port: where the node talks to itself; any free port if None.
-            log_path: file for the broker's output; `<directory>/kafka.log` if None.
-            cache: folder that holds, or will hold, the jars.
-            java_flags: further flags of the broker's Java.
+            directory: The home of configuration and records; an existing one is continued.
+            port: Where clients connect; any free port if None.
+            controller_port: Where the node talks to itself; any free port if None.
+            log_path: The file for the broker's output; `<directory>/kafka.log` if None.
+            cache: The folder that holds, or will hold, the jars.
+            java_flags: The further flags of the broker's Java.
         """
         super().__init__(directory, log_path)
         self.port = port or any_free_port()
@@ -132,11 +132,11 @@ class KafkaServer(LocalServer):
         return kafka_cluster(self.port) == self.cluster_id
 
     def command(self) -> Command:
-        """Writes `server.properties`, formats new storage, returns the broker's command.
+        """Write `server.properties`, format new storage, return the broker's command.
 
         Raises:
-            JarsUnavailable: the jars are not in the cache and cannot be fetched.
-            ServerFailed: the storage could not be formatted.
+            JarsUnavailable: The jars are not in the cache and cannot be fetched.
+            ServerFailed: The storage could not be formatted.
         """
         records = self._records
         scratch = self.directory / "tmp"

@@ -28,9 +28,9 @@ def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
     """Return what to draw; pure, so a test can draw a fixed snapshot at any size.
 
     Args:
-        snapshot: the moment.
-        width: columns of the terminal.
-        height: its lines; queries and windows are cut to fit.
+        snapshot: The moment.
+        width: The columns of the terminal.
+        height: Its lines; queries and windows are cut to fit.
     """
     room = max(height - _FIXED_LINES, 4)
     if width >= NARROW_COLUMNS:

@@ -16,19 +16,19 @@ class StackOptions:
     """One local stack.
 
     Attributes:
-        source: registered name of the source that `ingest` reads; "" starts no ingest.
-        ingest_arguments: further command-line arguments of `groundswell ingest`.
-        workers: how many worker processes share the partitions.
-        partitions: partitions of the topics, when they are created.
+        source: The registered name of the source that `ingest` reads; "" starts no ingest.
+        ingest_arguments: The further command-line arguments of `groundswell ingest`.
+        workers: How many worker processes share the partitions.
+        partitions: The partitions of the topics, when they are created.
         scorer: `triton` starts the model server; `openvino` and `fake` need none.
-        heartbeat: also send heartbeats, which windows do not show.
-        metrics_stack: also start Prometheus and Alertmanager, if they are installed.
-        fresh: begin with an empty broker and an empty store.
-        measured_rate: the source sends half of what the scorer is measured to do, at most so many
+        heartbeat: Also send heartbeats, which windows do not show.
+        metrics_stack: Also start Prometheus and Alertmanager, if they are installed.
+        fresh: Begin with an empty broker and an empty store.
+        measured_rate: The source sends half of what the scorer is measured to do, at most so many
             posts per second; None leaves its rate to its arguments.
-        settings: further `GROUNDSWELL__…` variables for every process.
-        config: settings file handed to every process; None leaves it to them to find one.
-        paths: where all files go.
+        settings: The further `GROUNDSWELL__…` variables for every process.
+        config: The settings file handed to every process; None leaves it to them to find one.
+        paths: Where all files go.
     """
 
     source: str = "synthetic"

@@ -27,12 +27,12 @@ class StackPart:
     """A server with its fate.
 
     Attributes:
-        server: what is started.
-        may_end: a part that ends with status 0 is done and stays down (a source that is read).
-        state: see `PartState`.
-        restarts: how often it was started again.
-        deaths: how often in a row it died soon after its start.
-        rng: spreads the waits of parts that died together.
+        server: What is started.
+        may_end: A part that ends with status 0 is done and stays down (a source that is read).
+        state: See `PartState`.
+        restarts: How often it was started again.
+        deaths: How often in a row it died soon after its start.
+        rng: Spreads the waits of parts that died together.
     """
 
     server: LocalServer
@@ -64,10 +64,10 @@ class StartTask:
     """A command that must end well before the next stage starts.
 
     Attributes:
-        name: for messages.
-        command: what is executed.
-        timeout_s: how long it may take.
-        speaks: what it printed last is said to people.
+        name: For messages.
+        command: What is executed.
+        timeout_s: How long it may take.
+        speaks: What it printed last is said to people.
     """
 
     name: str

@@ -16,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 _GIVEN_OUT_BY_THE_KERNEL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FIRST_PORT = 10_000  # below lie the ports that people know
 _TRIES = 100
-_CHANCE = random.SystemRandom()  # not seeded: programs that choose at once choose differently
+_RNG = random.SystemRandom()  # not seeded: programs that choose at once choose differently
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -43,7 +43,7 @@ def any_free_port(taken: Collection[int] = ()) -> int:
     """
     quiet = _quiet_ports()
     for _ in range(_TRIES if quiet else 0):
-        port = _CHANCE.choice(quiet)
+        port = _RNG.choice(quiet)
         if port not in taken and _may_bind(port):
             return port
     while True:
@@ -126,7 +126,7 @@ class PortBook:
     stranger heeds no claim: what he takes is lost (`lose`).
 
     Attributes:
-        close: gives up every claim; what listens goes on listening.
+        close: Gives up every claim; what listens goes on listening.
     """
 
     def __init__(self, usual: bool = True) -> None:

@@ -98,7 +98,7 @@ def _string(reply: bytes, at: int) -> tuple[str, int]:
 
 
 def fetch(port: int, path: str, timeout_s: float = PROBE_TIMEOUT_S) -> bytes | None:
-    """GETs `path` from a loopback port; returns the body, or None if there is no good answer."""
+    """GET `path` from a loopback port; return the body, or None if there is no good answer."""
     try:
         with _DIRECT.open(f"http://{LOOPBACK}:{port}{path}", timeout=timeout_s) as response:
             body: bytes = response.read()

@@ -23,8 +23,8 @@ class ScrapeTarget:
     """One metrics page.
 
     Attributes:
-        part: name of the process, the `part` label of its series.
-        port: loopback port of its page.
+        part: The name of the process, the `part` label of its series.
+        port: The loopback port of its page.
     """
 
     part: str
@@ -87,11 +87,11 @@ class PrometheusServer(_Watcher):
         """Choose a port; start nothing yet.
 
         Args:
-            directory: home of configuration and series; existing series are continued.
-            targets: the pages to scrape.
-            port: where the page is served; any free port if None.
-            alertmanager_port: where alerts are sent; None sends them nowhere.
-            log_path: file for the server's output; `<directory>/prometheus.log` if None.
+            directory: The home of configuration and series; existing series are continued.
+            targets: The pages to scrape.
+            port: Where the page is served; any free port if None.
+            alertmanager_port: Where alerts are sent; None sends them nowhere.
+            log_path: The file for the server's output; `<directory>/prometheus.log` if None.
         """
         super().__init__(directory, port, log_path)
         self._targets = tuple(targets)
@@ -156,9 +156,9 @@ class AlertmanagerServer(_Watcher):
         """Choose a port; start nothing yet.
 
         Args:
-            directory: home of configuration, silences and the notification log.
-            port: where page and API are served; any free port if None.
-            log_path: file for the server's output; `<directory>/alertmanager.log` if None.
+            directory: The home of configuration, silences and the notification log.
+            port: Where page and API are served; any free port if None.
+            log_path: The file for the server's output; `<directory>/alertmanager.log` if None.
         """
         super().__init__(directory, port, log_path)
 

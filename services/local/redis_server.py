@@ -45,12 +45,12 @@ class RedisServer(LocalServer):
     def __init__(
         self, directory: Path, port: int | None = None, log_path: Path | None = None
     ) -> None:
-        """Chooses a port; starts nothing yet.
+        """Choose a port; start nothing yet.
 
         Args:
-            directory: home of configuration and append-only file; an existing one is continued.
-            port: where clients connect; any free port if None.
-            log_path: file for the server's output; `<directory>/redis.log` if None.
+            directory: The home of configuration and append-only file; an existing one is continued.
+            port: Where clients connect; any free port if None.
+            log_path: The file for the server's output; `<directory>/redis.log` if None.
         """
         super().__init__(directory, log_path)
         self.port = port or any_free_port()
@@ -70,10 +70,10 @@ class RedisServer(LocalServer):
         return redis_process(self.port) == self.pid
 
     def command(self) -> Command:
-        """Writes `redis.conf` and returns the server's command.
+        """Write `redis.conf` and return the server's command.
 
         Raises:
-            ServerFailed: no Redis program is installed.
+            ServerFailed: No Redis program is installed.
         """
         program = redis_program()
         if program is None:

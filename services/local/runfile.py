@@ -24,8 +24,8 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
     """One process, unmistakably.
 
     Attributes:
-        pid: process id.
-        started: start time as the system counts it; ticks since boot on Linux.
+        pid: The process id.
+        started: The start time as the system counts it; ticks since boot on Linux.
     """
 
     pid: int
@@ -40,13 +40,13 @@ class PartRun(msgspec.Struct, frozen=True, kw_only=True):
     """One part of the running stack.
 
     Attributes:
-        name: as in logs and in the `part` label of Prometheus.
+        name: As in logs and in the `part` label of Prometheus.
         identity: None while it waits to be started again, or has ended for good.
-        state: starting, ready, waiting (for its next start), ended.
-        ports: by use; `metrics` is a Prometheus page at `/metrics`.
-        url: where people or clients reach it, "" if nowhere.
-        log: its log file.
-        restarts: how often it was started again.
+        state: Starting, ready, waiting (for its next start), ended.
+        ports: By use; `metrics` is a Prometheus page at `/metrics`.
+        url: Where people or clients reach it, "" if nowhere.
+        log: Its log file.
+        restarts: How often it was started again.
     """
 
     name: str
@@ -62,11 +62,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The running stack.
 
     Attributes:
-        supervisor: the process that keeps the parts running.
-        state: starting, ready, stopping.
+        supervisor: The process that keeps the parts running.
+        state: Starting, ready, stopping.
         started_at: RFC 3339, UTC.
-        environment: the `GROUNDSWELL__…` variables that make any command use this stack.
-        parts: in the order in which they were started.
+        environment: The `GROUNDSWELL__…` variables that make any command use this stack.
+        parts: In the order in which they were started.
     """
 
     supervisor: ProcessIdentity

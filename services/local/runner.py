@@ -39,15 +39,15 @@ def start_in_background(
     """Start a supervisor that outlives this process; return once the stack is up.
 
     Args:
-        command: the supervisor, in the foreground from its own point of view.
-        paths: where it keeps its files; its messages go to `logs/supervisor.log`.
-        is_up: what to wait for.
-        timeout_s: when to give up; the first start fetches and builds.
+        command: The supervisor, in the foreground from its own point of view.
+        paths: Where it keeps its files; its messages go to `logs/supervisor.log`.
+        is_up: What to wait for.
+        timeout_s: When to give up; the first start fetches and builds.
 
     Raises:
-        ConfigError: it says that it, or a part of it, is used wrongly.
-        StackAlreadyRuns: there is one in this folder; its log is left alone.
-        NotStarted: with the last it said.
+        ConfigError: It says that it, or a part of it, is used wrongly.
+        StackAlreadyRuns: There is one in this folder; its log is left alone.
+        NotStarted: With the last it said.
     """
     if read_run(paths.runfile) is not None:
         raise StackAlreadyRuns.in_folder(paths)
@@ -155,18 +155,18 @@ def run_in_foreground(
     """Keep a stack running, its logs on the terminal, until it is over or asked to stop.
 
     Args:
-        options: what was asked for.
-        settings_of: to ask the broker and the store.
-        until_idle: end once the source has ended and all it sent is counted.
-        duration_s: end after so many seconds of streaming.
+        options: What was asked for.
+        settings_of: To ask the broker and the store.
+        until_idle: End once the source has ended and all it sent is counted.
+        duration_s: End after so many seconds of streaming.
         most_uncounted: The largest share of posts not counted that is a success.
 
     Returns:
         The summary of a run that ended because it was idle, else None.
 
     Raises:
-        GroundswellError: it could not be brought up, or a part said that it is used wrongly.
-        StopRequested: it was asked to stop before it was up.
+        GroundswellError: It could not be brought up, or a part said that it is used wrongly.
+        StopRequested: It was asked to stop before it was up.
     """
     follower = LogFollower()
     with Session(options, say=follower.say, on_tick=follower.show_new_lines) as session:
@@ -223,13 +223,13 @@ def run_in_background(
     """Start a stack that outlives this command; return once it is ready.
 
     Args:
-        options: what was asked for; `settings` and `paths` must be the usual ones.
-        settings_of: to ask the broker and the store.
-        until_idle: return only when the source has ended and all it sent is counted. The stack
+        options: What was asked for; `settings` and `paths` must be the usual ones.
+        settings_of: To ask the broker and the store.
+        until_idle: Return only when the source has ended and all it sent is counted. The stack
             stays up, so that its windows can be read.
 
     Raises:
-        GroundswellError: it could not be brought up.
+        GroundswellError: It could not be brought up.
     """
     where: Mapping[str, str] = {}
     is_idle = IdleCheck(lambda: settings_of(where))

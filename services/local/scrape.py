@@ -17,7 +17,7 @@ class Page:
     """The samples of one or several pages; equal samples of several pages are added.
 
     Attributes:
-        samples: name -> labels -> value.
+        samples: Name -> labels -> value.
     """
 
     samples: Mapping[str, Mapping[Labels, float]] = field(
@@ -72,8 +72,8 @@ def quantile(level: float, buckets: Mapping[float, float]) -> float | None:
     """Return a quantile of a histogram, linear inside its bucket as Prometheus does it.
 
     Args:
-        level: in (0, 1).
-        buckets: cumulative count by upper edge, `inf` included.
+        level: In (0, 1).
+        buckets: Cumulative count by upper edge, `inf` included.
 
     Returns:
         None without samples; the largest finite edge if the quantile lies above it.
@@ -107,7 +107,7 @@ class RecentGrowth:
     growth is taken process by process, and a counter that fell has grown by its new value.
 
     Args:
-        span_s: how far back `growth` and `rate` look.
+        span_s: How far back `growth` and `rate` look.
     """
 
     def __init__(self, span_s: float = 10.0) -> None:

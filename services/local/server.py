@@ -29,8 +29,8 @@ class PortLost(ServerFailed):
     """Another program listens on a port that a server was to have.
 
     Attributes:
-        server: the name of the server.
-        port: the number of the port.
+        server: The name of the server.
+        port: The number of the port.
     """
 
     def __init__(self, server: str, port: int) -> None:
@@ -59,8 +59,8 @@ class LocalServer(ABC):
         """Only remembers; nothing is started or written yet.
 
         Args:
-            directory: where the server keeps its files; made when needed, kept at the end.
-            log_path: where its output goes; `<directory>/<name>.log` if None.
+            directory: Where the server keeps its files; made when needed, kept at the end.
+            log_path: Where its output goes; `<directory>/<name>.log` if None.
         """
         self.directory = directory.resolve()
         self.log_path = (log_path or directory / f"{self.name}.log").resolve()
@@ -73,7 +73,7 @@ class LocalServer(ABC):
 
     @abstractmethod
     def command(self) -> Command:
-        """Writes the configuration the server needs and returns how to execute it."""
+        """Write the configuration the server needs and return how to execute it."""
 
     @abstractmethod
     def is_ready(self) -> bool:
@@ -84,7 +84,7 @@ class LocalServer(ABC):
         """Process id of the running server.
 
         Raises:
-            ServerFailed: it was never started.
+            ServerFailed: It was never started.
         """
         if self._child is None:
             raise ServerFailed(f"{self.name} was not started")
@@ -101,14 +101,14 @@ class LocalServer(ABC):
         return None if self._child is None else self._child.exit_status
 
     def start(self) -> None:
-        """Starts the process and returns at once; does nothing if it is running."""
+        """Start the process and return at once; do nothing if it is running."""
         if self.is_running:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         self._child = Child(self.command(), self.log_path)
 
     def is_up(self) -> bool:
-        """Tells whether it is this very process that answers, on all of its ports.
+        """Tell whether it is this very process that answers, on all of its ports.
 
         What answers there may be another's server, which nobody else would notice: clients would
         be told its address for ours.
@@ -125,17 +125,17 @@ class LocalServer(ABC):
         return next((port for port in taken if port not in own and not is_free(port)), None)
 
     def is_planned_as(self, other: "LocalServer") -> bool:
-        """Tells whether it would be started in the same way as another server of its name."""
+        """Tell whether it would be started in the same way as another server of its name."""
         return self.ports == other.ports
 
     def wait_ready(self, deadline_s: float | None = None) -> None:
-        """Waits until the server answers.
+        """Wait until the server answers.
 
         Args:
-            deadline_s: seconds to wait at most; the class's `ready_timeout_s` if None.
+            deadline_s: The seconds to wait at most; the class's `ready_timeout_s` if None.
 
         Raises:
-            ServerFailed: it ended, or did not answer in time.
+            ServerFailed: It ended, or did not answer in time.
         """
         limit_s = self.ready_timeout_s if deadline_s is None else deadline_s
         give_up_at = time.monotonic() + limit_s
@@ -147,22 +147,22 @@ class LocalServer(ABC):
             time.sleep(_READY_POLL_S)
 
     def kill(self) -> None:
-        """Ends the process and all it started with SIGKILL, as a crash would."""
+        """End the process and all it started with SIGKILL, as a crash would."""
         if self._child is not None:
             self._child.kill()
 
     def stop(self) -> None:
-        """Asks the process to end (SIGTERM), and kills it when the grace has passed."""
+        """Ask the process to end (SIGTERM), and kill it when the grace has passed."""
         if self._child is not None:
             self._child.stop(self.stop_grace_s)
 
     def ask_to_stop(self) -> None:
-        """Sends SIGTERM and returns at once; `stop` waits."""
+        """Send SIGTERM and return at once; `stop` waits."""
         if self._child is not None:
             self._child.ask_to_stop()
 
     def restart(self) -> None:
-        """Stops, starts again on the same ports and directory, and waits until it answers."""
+        """Stop, start again on the same ports and directory, and wait until it answers."""
         self.stop()
         self.start()
         self.wait_ready()
@@ -185,7 +185,7 @@ class LocalServer(ABC):
         return f"{self.name} {what}; its last output ({self.log_path}):\n{self.log_tail()}"
 
     def __enter__(self) -> Self:
-        """Starts the server and waits until it answers."""
+        """Start the server and wait until it answers."""
         self.start()
         try:
             self.wait_ready()
@@ -200,7 +200,7 @@ class LocalServer(ABC):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stops the server; its files stay."""
+        """Stop the server; its files stay."""
         self.stop()
 
 
@@ -223,14 +223,14 @@ class Program(LocalServer):
         """Only remember; nothing is started yet.
 
         Args:
-            name: for logs and the run file.
-            command: the same at every start.
-            directory: made before the first start.
-            ports: what it listens on, by use; a port named `metrics` serves `/metrics`.
-            ready: asks the program; None means: its metrics page answers, or, without such a
+            name: For logs and the run file.
+            command: The same at every start.
+            directory: Made before the first start.
+            ports: What it listens on, by use; a port named `metrics` serves `/metrics`.
+            ready: Asks the program; None means: its metrics page answers, or, without such a
                 port, that it runs.
-            log_path: file for its output; `<directory>/<name>.log` if None.
-            stop_grace_s: how long it may take to end after SIGTERM.
+            log_path: The file for its output; `<directory>/<name>.log` if None.
+            stop_grace_s: How long it may take to end after SIGTERM.
         """
         self.name = name
         super().__init__(directory, log_path)

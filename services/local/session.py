@@ -43,14 +43,14 @@ def prepare(options: StackOptions, say: Callable[[str], None]) -> None:
 
 
 class Session:
-    """Starts a stack on entry (nothing is ready before `bring_up`), ends all of it on exit.
+    """Start a stack on entry (nothing is ready before `bring_up`), ends all of it on exit.
 
     While it is open SIGINT, SIGTERM and SIGHUP ask it to stop; a second signal kills.
 
     Attributes:
-        stack: how the parts were laid out; there from entry on, another once a port was lost.
-        supervisor: keeps them running; there from entry on.
-        signals_seen: how often it was asked to stop.
+        stack: How the parts were laid out; there from entry on, another once a port was lost.
+        supervisor: Keeps them running; there from entry on.
+        signals_seen: How often it was asked to stop.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class Session:
         """Only remember; nothing is touched yet.
 
         Args:
-            options: what was asked for.
-            say: takes messages for people.
-            on_tick: called about ten times a second while the stack is up.
-            plan: lays out the parts; called once the folder is cleared.
-            prepare: fetches and builds what the parts need.
+            options: What was asked for.
+            say: Takes messages for people.
+            on_tick: Called about ten times a second while the stack is up.
+            plan: Lays out the parts; called once the folder is cleared.
+            prepare: Fetches and builds what the parts need.
         """
         self._options = options
         self._say = say
@@ -88,8 +88,8 @@ class Session:
         """Take the folder, clear what a crash left, fetch and build what is missing.
 
         Raises:
-            StackAlreadyRuns: another supervisor is at work in this folder.
-            JarsUnavailable, ServerFailed: something could not be fetched or built.
+            StackAlreadyRuns: Another supervisor is at work in this folder.
+            JarsUnavailable, ServerFailed: Something could not be fetched or built.
         """
         self._take_lock()
         try:

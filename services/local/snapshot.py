@@ -8,9 +8,9 @@ class StageFlow:
     """One stage that posts pass.
 
     Attributes:
-        name: ingest, scored, counted.
-        posts_per_s: over the last seconds.
-        posts: since the view began.
+        name: Ingest, scored, counted.
+        posts_per_s: Over the last seconds.
+        posts: Since the view began.
     """
 
     name: str
@@ -23,10 +23,10 @@ class QueryLine:
     """One query in its last closed windows.
 
     Attributes:
-        name: of the query.
-        posts: in the last closed window.
-        sentiment: mean in [-1, 1] of its rated posts; None if none was rated.
-        history: the same of earlier windows, oldest first, this one last.
+        name: Of the query.
+        posts: In the last closed window.
+        sentiment: Mean in [-1, 1] of its rated posts; None if none was rated.
+        history: The same of earlier windows, oldest first, this one last.
     """
 
     name: str
@@ -40,12 +40,12 @@ class WindowLine:
     """One query in one window.
 
     Attributes:
-        start_s, end_s: half-open, seconds since 1970.
-        query: its query.
-        posts, rated: counts.
-        sentiment: mean in [-1, 1]; None if no post was rated.
+        start_s, end_s: Half-open, seconds since 1970.
+        query: Its query.
+        posts, rated: Counts.
+        sentiment: Mean in [-1, 1]; None if no post was rated.
         revision: 0 when first closed, more after corrections.
-        is_open: more posts are expected; the counts are those so far.
+        is_open: More posts are expected; the counts are those so far.
     """
 
     start_s: float
@@ -63,9 +63,9 @@ class PartLine:
     """One process of the stack.
 
     Attributes:
-        name: as in logs.
-        state: starting, ready, waiting, ended.
-        restarts: how often it was started again.
+        name: As in logs.
+        state: Starting, ready, waiting, ended.
+        restarts: How often it was started again.
     """
 
     name: str
@@ -78,20 +78,20 @@ class Snapshot:
     """Everything that the live view draws.
 
     Attributes:
-        elapsed_s: since the view began.
-        source: what is streamed, in words.
-        flows: the stages in order.
-        lag_posts: records in Kafka that are not counted yet.
-        lag_s: how long counting them takes at the present rate; None without a rate.
-        latency_p50_s, latency_p95_s: from ingest to counted, over the last seconds; None if
+        elapsed_s: Since the view began.
+        source: What is streamed, in words.
+        flows: The stages in order.
+        lag_posts: The records in Kafka that are not counted yet.
+        lag_s: How long counting them takes at the present rate; None without a rate.
+        latency_p50_s, latency_p95_s: From ingest to counted, over the last seconds; None if
             nothing was counted.
-        dead_letters: by reason.
-        windows_closed, corrections: since the view began.
-        queries: the busiest first.
-        windows: the newest first.
-        parts: in starting order.
-        message: the supervisor's last word.
-        stillness: why nothing is scored; "" if something is.
+        dead_letters: By reason.
+        windows_closed, corrections: Since the view began.
+        queries: The busiest first.
+        windows: The newest first.
+        parts: In starting order.
+        message: The supervisor's last word.
+        stillness: Why nothing is scored; "" if something is.
     """
 
     elapsed_s: float

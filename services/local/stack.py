@@ -33,11 +33,11 @@ class Stack:
     """The parts of one stack, ready to be supervised.
 
     Attributes:
-        options: what was asked for.
-        steps: for the supervisor.
-        environment: the `GROUNDSWELL__…` variables that lead any command to this stack.
-        urls: part -> where people or clients reach it.
-        ports: which its parts have; None if they have no choice.
+        options: What was asked for.
+        steps: For the supervisor.
+        environment: The `GROUNDSWELL__…` variables that lead any command to this stack.
+        urls: Part -> where people or clients reach it.
+        ports: Which its parts have; None if they have no choice.
     """
 
     options: StackOptions
@@ -78,9 +78,9 @@ def plan_stack(
     """Choose ports and lay out all parts; nothing is started or written.
 
     Args:
-        options: what was asked for.
+        options: What was asked for.
         usual_ports: False takes free ports only, so that stacks can run side by side.
-        ports: the book of a stack that is laid out again; None opens one.
+        ports: The book of a stack that is laid out again; None opens one.
     """
     book = ports or PortBook(usual_ports)
     planner = _Planner(options, book)

@@ -23,14 +23,14 @@ class RunSummary:
     """One finished run.
 
     Attributes:
-        books: what became of the posts.
-        streamed_s: from the first to the last moment at which posts were counted.
-        latency_p50_s, latency_p95_s: from ingest to counted, over the run; None if unknown.
-        cores: part -> processor cores it used on average.
-        restarts: part -> how often it was started again.
-        trouble: what kept the run from ending as it should, a sentence each.
-        most_uncounted: the largest share of posts not counted that is a success.
-        must_close: a run in which no window has closed is none.
+        books: What became of the posts.
+        streamed_s: From the first to the last moment at which posts were counted.
+        latency_p50_s, latency_p95_s: From ingest to counted, over the run; None if unknown.
+        cores: Part -> processor cores it used on average.
+        restarts: Part -> how often it was started again.
+        trouble: What kept the run from ending as it should, a sentence each.
+        most_uncounted: The largest share of posts not counted that is a success.
+        must_close: A run in which no window has closed is none.
     """
 
     books: Accounting
@@ -138,8 +138,8 @@ def await_published(settings: Settings, turn: Callable[[], None]) -> None:
     """Wait until what the watermark has passed is closed and published; not for ever.
 
     Args:
-        settings: where the store is.
-        turn: what looks after the stack meanwhile, and waits a little.
+        settings: Where the store is.
+        turn: What looks after the stack meanwhile, and waits a little.
     """
     give_up_at, look_at = time.monotonic() + _PUBLISH_TIMEOUT_S, 0.0
     while time.monotonic() < give_up_at:
@@ -183,7 +183,7 @@ def steady_stock(settings: Settings) -> Accounting:
     They may be read while one is on its way; so they are read again until they add up, some times.
 
     Raises:
-        TransientError: the broker or the store does not answer.
+        TransientError: The broker or the store does not answer.
     """
     books = take_stock(settings)
     for _ in range(_STEADY_TRIES):

@@ -47,14 +47,14 @@ class Supervisor:
         """Only remember; nothing is started yet.
 
         Args:
-            steps: what is brought up, and in which order.
-            replan: lays all parts out again, without a port that another program listens on; with
+            steps: What is brought up, and in which order.
+            replan: Lays all parts out again, without a port that another program listens on; with
                 None such a port is an error.
-            on_change: called after every start and end of a part, to write the run file.
-            on_tick: called in every turn of the loop, to show logs.
-            say: takes a message for people.
-            clock: seconds, monotonic.
-            sleep: waits for seconds.
+            on_change: Called after every start and end of a part, to write the run file.
+            on_tick: Called in every turn of the loop, to show logs.
+            say: Takes a message for people.
+            clock: The seconds, monotonic.
+            sleep: Waits for seconds.
         """
         self._take(steps)
         self._replan = replan
@@ -79,8 +79,8 @@ class Supervisor:
         """Start every stage and wait for it.
 
         Raises:
-            PartRefused: a part says that its options or settings are wrong.
-            ServerFailed: a part ended or was not ready in time, or a task failed.
+            PartRefused: A part says that its options or settings are wrong.
+            ServerFailed: A part ended or was not ready in time, or a task failed.
             StopRequested: `request_stop` was called meanwhile.
         """
         for _ in range(_MOST_LOST_PORTS):
@@ -134,19 +134,19 @@ class Supervisor:
 
     def turn(self) -> None:
         """Look after all parts once, show their logs, and wait a little."""
-        self.look_after()
+        self.check()
         self._turn()
 
-    def look_after(self) -> None:
+    def check(self) -> None:
         """One round: notice the dead, start those whose wait is over, ask the starting ones.
 
         Raises:
-            PartRefused: a part says that its options or settings are wrong.
+            PartRefused: A part says that its options or settings are wrong.
         """
         now = self._clock()
         try:
             for part in self.parts:
-                self._look_after(part, now)
+                self._check_part(part, now)
         except PortLost as lost:
             self._lay_out_again(lost)
             for part in self.parts:
@@ -154,7 +154,7 @@ class Supervisor:
                     part.next_step_at = now
                     part.state = PartState.WAITING
 
-    def _look_after(self, part: StackPart, now: float) -> None:
+    def _check_part(self, part: StackPart, now: float) -> None:
         if part.state in (PartState.STARTING, PartState.READY) and not part.server.is_running:
             self._note_end(part, now)
         elif part.state is PartState.WAITING and now >= part.next_step_at:

@@ -25,7 +25,7 @@ def build_model_repository(
         What the builder printed.
 
     Raises:
-        ServerFailed: there is no such environment, or the build failed.
+        ServerFailed: There is no such environment, or the build failed.
     """
     if not server_python.exists():
         raise ServerFailed(
@@ -73,13 +73,13 @@ class TritonServer(LocalServer):
         """Choose ports; start nothing yet. The repository must have been built.
 
         Args:
-            directory: scratch folder of the server.
-            http_port: health and HTTP inference; any free port if None.
-            grpc_port: inference; any free port if None.
+            directory: Scratch folder of the server.
+            http_port: Health and HTTP inference; any free port if None.
+            grpc_port: Inference; any free port if None.
             metrics_port: Prometheus page; any free port if None.
-            log_path: file for the server's output; `<directory>/triton.log` if None.
-            server_python: interpreter of the model server's environment.
-            repository: the built Triton model repository.
+            log_path: The file for the server's output; `<directory>/triton.log` if None.
+            server_python: The interpreter of the model server's environment.
+            repository: The built Triton model repository.
         """
         super().__init__(directory, log_path)
         self.http_port = http_port or any_free_port()
@@ -115,7 +115,7 @@ class TritonServer(LocalServer):
         """Return the server's command; its library path stays in its own environment.
 
         Raises:
-            ServerFailed: the model repository has not been built.
+            ServerFailed: The model repository has not been built.
         """
         # The one place where the local stack touches the models package: its maker knows where
         # the wheel keeps its parts. Standard library only, so it is safe in this environment.

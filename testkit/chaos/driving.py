@@ -125,7 +125,7 @@ class Driver:
         settled = 0
         while settled < SETTLED_LOOKS:
             now = time.monotonic()
-            self._stack.supervisor.look_after()
+            self._stack.supervisor.check()
             look = self._probe.look()
             if look is not None:
                 self._note(look, now)
@@ -294,6 +294,6 @@ class Driver:
         give_up_at = time.monotonic() + SETTLE_TIMEOUT_S
         clean = 0
         while clean < SETTLED_LOOKS and time.monotonic() < give_up_at:
-            self._stack.supervisor.look_after()
+            self._stack.supervisor.check()
             clean = clean + 1 if self._probe.dirty_panes() == 0 else 0
             time.sleep(LOOK_EVERY_S * 3)

@@ -85,7 +85,7 @@ class ChaosStack:
 
     Attributes:
         settings: What every process is given.
-        supervisor: Starts again what dies; its `look_after` must be called often.
+        supervisor: Starts again what dies; its `check` must be called often.
         kafka, redis: The servers themselves, past their proxies.
         proxies: `kafka`, `redis`, `scorer` -> the proxy before it.
         disk: The disk of Redis; not mounted where that is not permitted.
