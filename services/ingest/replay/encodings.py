@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import itertools
 import re
 from pathlib import Path
 from typing import Final
@@ -29,6 +28,7 @@ _WESTERN: Final = frozenset(
 """What texts in Western Europe's languages have beyond ASCII. Without Š, Ž, Ÿ, ž, š, þ and ÿ, which
 is what other encodings' letters become there."""
 _BAD_RUN: Final = re.compile("[\udc80-\udcff]+")
+_TO_BE_NAMED: Final = ("cp1251", "cp1250", "shift_jis", "gb18030", "euc_kr", "cp1256", "cp1253")
 _BINARY_BYTES: Final = 1 << 16
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _WORD: Final = re.compile(r"[^\W\d_]+")
@@ -119,27 +119,11 @@ def _of_bytes(path: Path, chunk: bytes) -> str:
 
 
 def _likeliest(chunk: bytes) -> str:
-    """Return the encoding in which most of what is beyond ASCII is letters; a hint, no more."""
-    best, most = "cp1252", 0.0
-    for name in ("cp1251", "cp1250", "shift_jis", "gb18030", "euc_kr", "cp1256", "cp1253"):
-        text = chunk.decode(name, "replace")
-        beyond = [char for char in text if char > "\x7f"]
-        good = sum(char.isalpha() for char in beyond) - 3 * sum(
-            char == "\ufffd" or "\uff61" <= char <= "\uff9f" for char in beyond
-        )
-        # Letters of the Latin alphabet, all beyond ASCII in one word, are another's misread.
-        share = (good - _mixed_cases(text)) / max(len(beyond), 1)
-        if share > most:
-            best, most = name, share
-    return best
+    """Return the encoding that is named first to a person; a hint, no more."""
+    from charset_normalizer import from_bytes  # only a file that is refused pays for it
 
-
-def _mixed_cases(text: str) -> int:
-    return sum(
-        earlier.islower() and later.isupper()
-        for earlier, later in itertools.pairwise(text)
-        if later > "\x7f"
-    )
+    found = from_bytes(chunk, cp_isolation=list(_TO_BE_NAMED)).best()
+    return found.encoding if found else "cp1252"
 
 
 def _is_western(chunk: bytes) -> bool:
