@@ -39,33 +39,45 @@ app = typer.Typer(
 )
 
 
+Trained = Annotated[str, typer.Argument(help="What to train: encoder.")]
+Tasks = Annotated[
+    str, typer.Option(help="Comma-separated: sentiment, emotion, topics, participation.")
+]
+OutFolder = Annotated[Path, typer.Option(help="Checkpoints and the chosen weights.")]
+Start = Annotated[
+    Path | None, typer.Option(help="Sentiment weights to begin from, not from the backbone.")
+]
+Distil = Annotated[
+    bool, typer.Option(help="A last stage that learns from the stages before (all tasks).")
+]
+Layers = Annotated[
+    str | None, typer.Option(help="A student instead, taught by the shipped model: 4, or 0,2,3,5.")
+]
+Epochs = Annotated[int, typer.Option(min=1, help="Of sentiment alone, the first stage.")]
+Seed = Annotated[int | None, typer.Option(help="Another seed than the shipped one.")]
+HalfFloats = Annotated[bool, typer.Option(help="Autocast to bfloat16 (faster with AVX-512).")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")]
+Pack = Annotated[bool, typer.Option(help="Put the result into --weights.")]
+PackInto = Annotated[
+    Path, typer.Option(help="Folder of weights that --pack fills; the shipped ones.")
+]
+
+
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="What to train: encoder.")] = "encoder",
+    model: Trained = "encoder",
     data: DataFolder = DATA,
-    tasks: Annotated[
-        str, typer.Option(help="Comma-separated: sentiment, emotion, topics, participation.")
-    ] = "sentiment,emotion,topics,participation",
-    out: Annotated[Path, typer.Option(help="Checkpoints and the chosen weights.")] = TRAINED,
-    start: Annotated[
-        Path | None,
-        typer.Option(help="Sentiment weights to begin from, not from the backbone."),
-    ] = None,
-    distil: Annotated[
-        bool, typer.Option(help="A last stage that learns from the stages before (all tasks).")
-    ] = False,
-    layers: Annotated[
-        str | None,
-        typer.Option(help="A student instead, taught by the shipped model: 4, or 0,2,3,5."),
-    ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Of sentiment alone, the first stage.")] = 2,
-    seed: Annotated[int | None, typer.Option(help="Another seed than the shipped one.")] = None,
-    bf16: Annotated[bool, typer.Option(help="Autocast to bfloat16 (faster with AVX-512).")] = True,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
-    pack: Annotated[bool, typer.Option(help="Put the result into --weights.")] = False,
-    weights: Annotated[
-        Path, typer.Option(help="Folder of weights that --pack fills; the shipped ones.")
-    ] = WEIGHTS / "post-encoder",
+    tasks: Tasks = "sentiment,emotion,topics,participation",
+    out: OutFolder = TRAINED,
+    start: Start = None,
+    distil: Distil = False,
+    layers: Layers = None,
+    epochs: Epochs = 2,
+    seed: Seed = None,
+    bf16: HalfFloats = True,
+    threads: Threads = 0,
+    pack: Pack = False,
+    weights: PackInto = WEIGHTS / "post-encoder",
     python: TrainPython = TRAIN_PYTHON,
 ) -> None:
     """Train the post encoder (an hour on two cores); run again to continue a cut-off run.

@@ -32,22 +32,24 @@ CatalogFile = Annotated[
 ]
 
 
+Text = Annotated[
+    str | None, typer.Option(help="Print the queries that a post with this text matches.")
+]
+Repeated = list[str] | None
+
+
 @app.command()
 def check(
     file: CatalogFile = DEFAULT_CATALOG,
-    text: Annotated[
-        str | None, typer.Option(help="Print the queries that a post with this text matches.")
-    ] = None,
+    text: Text = None,
     author: Annotated[str, typer.Option(help="Author of that post.")] = "",
     lang: Annotated[str, typer.Option(help="Language of that post, such as en.")] = "",
     source: Annotated[str, typer.Option(help="Source of that post, such as bluesky.")] = "",
-    tag: Annotated[list[str] | None, typer.Option(help="Tag beside that text; repeatable.")] = None,
-    link: Annotated[
-        list[str] | None, typer.Option(help="Address beside that text; repeatable.")
-    ] = None,
-    card: Annotated[list[str] | None, typer.Option(help="Title of its link card.")] = None,
-    alt: Annotated[list[str] | None, typer.Option(help="Description of a picture of it.")] = None,
-    poll: Annotated[list[str] | None, typer.Option(help="Option of its poll; repeatable.")] = None,
+    tag: Annotated[Repeated, typer.Option(help="Tag beside that text; repeatable.")] = None,
+    link: Annotated[Repeated, typer.Option(help="Address beside that text; repeatable.")] = None,
+    card: Annotated[Repeated, typer.Option(help="Title of its link card.")] = None,
+    alt: Annotated[Repeated, typer.Option(help="Description of a picture of it.")] = None,
+    poll: Annotated[Repeated, typer.Option(help="Option of its poll; repeatable.")] = None,
 ) -> None:
     """Check a query catalog; with --text also try it on a post.
 
