@@ -16,7 +16,7 @@ import typer
 
 from core.clock import epoch_ms, from_epoch_ms
 from core.errors import StoreUnavailable
-from core.heads import COUNTED, HEADS, PARTICIPATION
+from core.heads import COUNTED
 from core.settings import Settings
 from core.suggest import did_you_mean
 from services.bootstrap import make_store
@@ -28,7 +28,7 @@ from services.repair.run import Wanted, repair_now
 from services.windows_view import PaneView, all_panes
 from stream.store.quarantine import EVERY, Missing
 from stream.windows.layout import cap_strata
-from stream.windows.summary import SHARE_HEADS, sliding
+from stream.windows.summary import sliding
 
 app = typer.Typer(name="windows", help="Show, dump and repair windows.", no_args_is_help=True)
 
@@ -244,7 +244,7 @@ def line_of(pane: PaneView, corrector: ShareCorrector) -> dict[str, object]:
         line["corrected_shares"] = shares
         line["uncorrected_shares"] = {
             head: why
-            for head in SHARE_HEADS
+            for head in (spec.name for spec in COUNTED)
             if (why := corrector.missing(head, pane.scored_by)) and head not in shares
         }
     return line

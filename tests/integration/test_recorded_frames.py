@@ -22,7 +22,6 @@ from services.local.child import Child, Command
 from testkit.platforms.bluesky.journal import recorded
 from testkit.platforms.bluesky.server import FakeJetstream
 from testkit.platforms.mastodon.server import FakeMastodon
-from testkit.platforms.site import wait_for
 from testkit.waiting import wait_until
 
 pytestmark = pytest.mark.integration

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import redis
+from stream.intake import id_hash
 
 from core.clock import ManualClock, epoch_ms
 from core.codec import alert_decoder
@@ -35,7 +36,6 @@ from services.ingest.cursor_store import CursorStore
 from services.local.redis_server import RedisServer
 from services.local.runfile import load_run
 from services.repair.history import contributions
-from stream.intake import id_hash
 from stream.shifts.explanation import to_alert
 from stream.shifts.signals import ShiftSignal
 from stream.store.ids import decimal, kept_shard, lookup
