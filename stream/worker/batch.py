@@ -96,7 +96,7 @@ class PostBatch:
         size: The number of rows; 0 until a step has added the first column.
     """
 
-    __slots__ = ("_columns", "apply", "dead", "position", "records", "repairs", "size")
+    __slots__ = ("_columns", "_has_rows", "apply", "dead", "position", "records", "repairs", "size")
 
     def __init__(self, position: PartitionPosition, records: Sequence[FetchedRecord]) -> None:
         self.position = position
@@ -104,12 +104,17 @@ class PostBatch:
         self.apply = ApplyBatch(position.topic, records[0].offset - 1, records[-1].offset)
         self.dead: list[DeadRecord] = []
         self.repairs: Counter[str] = Counter()
-        self.size = 0
+        self.size: int = 0
+        self._has_rows = False
         self._columns: dict[Column[Any], Any] = {}
 
     def __contains__(self, column: Column[Any]) -> bool:
         """Tell whether a column is there."""
         return column in self._columns
+
+    def has(self, columns: frozenset[Column[Any]]) -> bool:
+        """Tell whether all of these columns are there."""
+        return self._columns.keys() >= columns
 
     def __getitem__(self, column: Column[T]) -> T:
         """Return a column that is there, as a chain has made sure of what a step needs."""
@@ -127,9 +132,10 @@ class PostBatch:
         """
         if column.per_row:
             rows = len(cast("Sequence[Any]", values))
-            if any(there.per_row for there in self._columns) and rows != self.size:
+            if self._has_rows and rows != self.size:
                 raise ValueError(f"column {column} has {rows} rows, the batch has {self.size}")
             self.size = rows
+            self._has_rows = True
         self._columns[column] = values
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -146,6 +152,7 @@ class PostBatch:
         """Return a batch with the same columns, in which adding one shows to nobody else."""
         other = PostBatch(self.position, self.records)
         other.size = self.size
+        other._has_rows = self._has_rows
         other._columns = dict(self._columns)
         return other
 

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from core.errors import FatalError
 from core.logs import get_logger
@@ -74,24 +74,22 @@ class Chain:
 
     async def prepare(self, batch: PostBatch, patience: Patience) -> None:
         """Run the steps before scoring; one batch at a time, in order."""
-        for step in self._before:
-            await patience(lambda step=step: step.run(batch))
+        await _run_in_order(self._before, batch, patience)
 
     async def work(self, batch: PostBatch) -> None:
         """Run the steps that take batches beside others."""
         for wave in self._waves:
-            if (len(wave) > 1 and any(step.is_async for step in wave)) or wave[
-                0
-            ].within_s is not None:
+            if wave[0].is_async and len(wave) == 1 and wave[0].within_s is None:
+                await wave[0].wait(batch)
+            elif any(step.is_async for step in wave):
                 await _run_wave(wave, batch)
             else:
                 for step in wave:
-                    await step.run(batch)
+                    step.run(batch)
 
     async def conclude(self, batch: PostBatch, patience: Patience) -> None:
         """Run the steps with effects; one batch at a time, in order."""
-        for step in self._after:
-            await patience(lambda step=step: step.run(batch))
+        await _run_in_order(self._after, batch, patience)
 
     def release(self, batch: PostBatch) -> None:
         """Let the steps forget a batch."""
@@ -106,6 +104,7 @@ class _TimedStep:
         self.step = given.step if isinstance(given, OptionalStep) else given
         self.within_s = given.within_s if isinstance(given, OptionalStep) else None
         self.name = type(self.step).__name__
+        self._adds = frozenset(self.step.adds)
         self.is_async = inspect.iscoroutinefunction(self.step.run)
         if self.within_s is not None and (self.step.drops or not self.is_async):
             raise ChainRefused(f"chain of {topic}: {self.name} cannot be optional: expected a "
@@ -118,17 +117,29 @@ class _TimedStep:
                 for cause in ("late", "failed")
             }
 
-    async def run(self, batch: PostBatch) -> None:
+    def run(self, batch: PostBatch) -> None:
+        """Run a plain step."""
         began, size = time.perf_counter(), batch.size
         try:
-            waiting = self.step.run(batch)
-            if waiting is not None:
-                await waiting
+            self.step.run(batch)
         finally:
             self._seconds.inc(time.perf_counter() - began)
-        for column in self.step.adds:
-            if column not in batch:
-                raise FatalError(f"{self.name} did not add the column {column}")
+        self._check(batch, size)
+
+    async def wait(self, batch: PostBatch) -> None:
+        """Run a coroutine step; waiting counts as its time."""
+        began, size = time.perf_counter(), batch.size
+        try:
+            await cast("Awaitable[None]", self.step.run(batch))
+        finally:
+            self._seconds.inc(time.perf_counter() - began)
+        self._check(batch, size)
+
+    def _check(self, batch: PostBatch, size: int) -> None:
+        """Refuse a step that does not do what it declares."""
+        if not batch.has(self._adds):
+            missing = ", ".join(str(column) for column in self.step.adds if column not in batch)
+            raise FatalError(f"{self.name} did not add the column {missing}")
         if size > batch.size and not self.step.drops:
             raise FatalError(f"{self.name} dropped rows and does not declare it")
 
@@ -148,21 +159,30 @@ class _TimedStep:
             batch.take(own, self.step.adds)
 
 
+async def _run_in_order(steps: Sequence[_TimedStep], batch: PostBatch, patience: Patience) -> None:
+    """Run steps one after the other, with patience for those that wait for others."""
+    for step in steps:
+        if step.is_async:
+            await patience(lambda step=step: step.wait(batch))
+        else:
+            step.run(batch)
+
+
 async def _run_wave(wave: Sequence[_TimedStep], batch: PostBatch) -> None:
     """Run steps that need nothing of each other; return when none is left that must be there."""
     began = time.perf_counter()
-    needed = [asyncio.create_task(s.run(batch)) for s in wave if s.is_async and s.within_s is None]
+    needed = [asyncio.create_task(s.wait(batch)) for s in wave if s.is_async and s.within_s is None]
     extra: list[tuple[_TimedStep, PostBatch, asyncio.Task[None], float]] = []
     for step in wave:
         if step.within_s is not None:
             own = batch.beside()
-            task = asyncio.create_task(step.run(own))
+            task = asyncio.create_task(step.wait(own))
             extra.append((step, own, task, began + step.within_s))
     try:
         await asyncio.sleep(0)  # they get to where they wait, and the others use the time
         for step in wave:
             if not step.is_async:
-                await step.run(batch)
+                step.run(batch)
         for task in needed:
             await task
         for step, own, task, deadline in extra:

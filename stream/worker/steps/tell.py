@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from prometheus_client import Histogram
-
 from core.clock import Clock, epoch_ms
 from core.logs import get_logger
 from core.metrics import Metrics
@@ -47,14 +43,12 @@ class Tell(Step):
         for kind, count in (batch.get(KINDS) or {}).items():
             metrics.events_applied.labels(kind=kind).inc(count)
         self._tell_aside(batch)
-        self._observe(metrics.count_latency_seconds, batch.get(COUNTED_MS) or ())
-        # One that overtook its post counts too: from here on nothing of the post can be in a pane.
-        self._observe(metrics.removal_latency_seconds, batch.get(DELETED_MS) or ())
-
-    def _observe(self, latency_seconds: Histogram, ingested_ms: Iterable[int]) -> None:
         now_ms = epoch_ms(self._clock.now())
-        for moment_ms in ingested_ms:
-            latency_seconds.observe(max(0.0, (now_ms - moment_ms) / 1000))
+        for ingested_ms in batch.get(COUNTED_MS) or ():
+            metrics.count_latency_seconds.observe(max(0.0, (now_ms - ingested_ms) / 1000))
+        # One that overtook its post counts too: from here on nothing of the post can be in a pane.
+        for ingested_ms in batch.get(DELETED_MS) or ():
+            metrics.removal_latency_seconds.observe(max(0.0, (now_ms - ingested_ms) / 1000))
 
     def _tell_aside(self, batch: PostBatch) -> None:
         applied, partition = batch[APPLIED], batch.position.partition
