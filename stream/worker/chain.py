@@ -21,9 +21,12 @@ from stream.worker.outlets import RecordSink
 from stream.worker.ports import Store
 from stream.worker.running import Chain
 from stream.worker.scoring import PatientScorer
-from stream.worker.step import beside_others, in_order
+from stream.worker.step import beside_others, in_order, optional
 from stream.worker.steps.compare_shadow import ShadowComparison
 from stream.worker.steps.match import FindsQueries
+
+__all__ = ["StepTools", "beside_others", "in_order", "make_chains", "optional"]
+"""All words that a line here may need, also those that no line needs now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Sequence
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, Protocol, cast
 
 from core.errors import FatalError
@@ -81,6 +82,10 @@ class Chain:
         for wave in self._waves:
             if wave[0].is_async and len(wave) == 1 and wave[0].within_s is None:
                 await wave[0].wait(batch)
+            elif any(step.within_s is not None for step in wave):
+                await _run_wave(wave, batch)
+            elif sum(step.is_async for step in wave) == 1:
+                await _run_beside_one(wave, batch)
             elif any(step.is_async for step in wave):
                 await _run_wave(wave, batch)
             else:
@@ -166,6 +171,43 @@ async def _run_in_order(steps: Sequence[_TimedStep], batch: PostBatch, patience:
             await patience(lambda step=step: step.wait(batch))
         else:
             step.run(batch)
+
+
+async def _run_beside_one(wave: Sequence[_TimedStep], batch: PostBatch) -> None:
+    """Run plain steps while the only coroutine among them waits.
+
+    It is started by hand and goes on in this task: one of its own for every batch would cost more
+    than some of the steps.
+    """
+    (waiting,) = [step.wait(batch) for step in wave if step.is_async]
+    try:
+        waits_for = waiting.send(None)
+    except StopIteration:
+        waits_for = waiting = None
+    try:
+        for step in wave:
+            if not step.is_async:
+                step.run(batch)
+        if waiting is not None:
+            await _go_on(waiting, waits_for)
+    finally:
+        if waiting is not None:
+            waiting.close()
+
+
+@types.coroutine
+def _go_on(waiting: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that was started and waits for something."""
+    try:
+        while True:
+            try:
+                answer = yield waits_for
+            except BaseException as error:
+                waits_for = waiting.throw(error)
+            else:
+                waits_for = waiting.send(answer)
+    except StopIteration:
+        return
 
 
 async def _run_wave(wave: Sequence[_TimedStep], batch: PostBatch) -> None:
