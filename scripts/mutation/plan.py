@@ -12,6 +12,7 @@ from typing import Final
 
 _STORE: Final = "tests/stream/store"
 _WORKER: Final = "tests/stream/worker/test_*.py"
+_STEPS: Final = "tests/stream/worker/steps"
 _WINDOWS: Final = "tests/stream/windows"
 _ENGINE: Final = "tests/stream/worker/test_flows.py"
 _CLOSING: Final = "tests/services/closer/test_closing*.py"
@@ -55,17 +56,22 @@ PLAN: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "worker": _under("stream/worker", {
         "flow.py": (_WORKER,),
         "waiting.py": (_WORKER,),
-        "stages.py": (_WORKER,),
-        "pipeline.py": (_WORKER,),
-        "intake.py": (_WORKER, "stream/worker/intake.py"),
-        "event_steps.py": (_WORKER,),
+        "running.py": (_WORKER, _STEPS),
+        "batch.py": (_WORKER, _STEPS),
         "scoring.py": (_WORKER,),
         "batching.py": (_WORKER, "stream/worker/batching.py"),
         "flows.py": (_WORKER,),
-        "outlets.py": (_WORKER,),
+    }) | _under("stream/worker/steps", {
+        name: (_STEPS, _WORKER)
+        for name in (
+            "amend.py", "apply.py", "compare_shadow.py", "count.py", "decode_events.py",
+            "decode_posts.py", "deduplicate.py", "drop_unscored.py", "match.py", "measure.py",
+            "place_in_time.py", "render.py", "score.py", "send_dead.py", "send_progress.py",
+            "send_scored.py", "tell.py",
+        )
     }),
     "windows": _under("stream/windows", {
-        "increments.py": (_WINDOWS, "tests/stream/worker/test_pipeline.py"),
+        "increments.py": (_WINDOWS, "tests/stream/worker/steps/test_count.py"),
         "layout.py": (_WINDOWS, "stream/windows/layout.py"),
         "strata.py": (_WINDOWS, "stream/windows/strata.py"),
         "summary.py": (_WINDOWS, "stream/windows/summary.py"),

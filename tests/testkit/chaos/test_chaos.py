@@ -132,13 +132,13 @@ def test_a_cursor_that_moves_before_its_batch_is_caught(tmp_path: Path):
         {
             "stream/worker/flow.py": [
                 (
-                    "            task = group.create_task(_finish(prepared, apply))\n",
+                    "            await self._chain.prepare(batch, self._patiently)\n",
+                    "            await self._chain.prepare(batch, self._patiently)\n"
                     "            await self._patiently(\n"
                     "                lambda: self._parts.store.commit(\n"
-                    "                    self.partition, self.topic, prepared.last\n"
+                    "                    self.partition, self.topic, batch.apply.new\n"
                     "                )\n"
-                    "            )\n"
-                    "            task = group.create_task(_finish(prepared, apply))\n",
+                    "            )\n",
                 )
             ],
             "stream/store/redis_store.py": [
