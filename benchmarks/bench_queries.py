@@ -1,5 +1,7 @@
 """What 10, 100 and 2,000 queries cost the whole worker (fake scorer), as ratios within one run.
 
+With `--beside CHECKOUT` the workers of another source tree take turns with this one's.
+
 - `silent`: 2,000 queries of which only the first ten ever match: what watching alone costs;
 - `spread`: as many matches as with ten, but over all the queries, few of them often: what being
   watched by many costs, as every query that matched in a minute has a pane of its own.
@@ -7,13 +9,14 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from benchmarks.catalogs import plant, write_catalog
-from benchmarks.harness import Measured, Options, run_benchmark, say, spread
+from benchmarks.harness import Measured, Options, over_other, run_benchmark, say, spread
 from benchmarks.lab import Drained, Lab
 from benchmarks.plot import bars
 from benchmarks.posts import posts, texts
@@ -42,16 +45,19 @@ CASES: Final = (
 def measure(options: Options) -> Measured:
     """Let the cases take turns; compare each with ten queries of the same round."""
     size = options.size(POSTS_EACH)
-    runs: dict[str, list[Drained]] = {case.name: [] for case in CASES}
+    runs: dict[str, list[Drained]] = {
+        f"{prefix}{case.name}": [] for prefix, _ in options.trees() for case in CASES
+    }
     with Lab("queries", {"scorer": {"kind": "fake"}}) as lab:
         start = datetime.now(UTC) - timedelta(minutes=30)
         for round_ in range(options.rounds):
-            for case in CASES:
+            for case, (prefix, lab.code) in itertools.product(CASES, options.trees(round_)):
+                name = f"{prefix}{case.name}"
                 said = plant(texts(size, options.seed), case.matching, round_)
-                lab.produce(posts(said, start, SPACING_S, f"{case.name}{round_}"))
+                lab.produce(posts(said, start, SPACING_S, f"{name}{round_}"))
                 catalog = write_catalog(lab.directory / f"{case.name}.toml", case.queries)
                 lab.start_workers(queries__path=str(catalog))
-                runs[case.name].append(lab.drain(size // 10))
+                runs[name].append(lab.drain(size // 10))
                 lab.stop_workers()
             found = ", ".join(f"{n} {r[-1].posts_per_s:,.0f}/s" for n, r in runs.items())
             say(f"round {round_ + 1}: {found}")
@@ -63,6 +69,9 @@ def measure(options: Options) -> Measured:
         for part in ("worker", "redis"):
             used = [run.cpu_us(part) for run in runs[case.name]]
             figures[f"{case.name}_{part}_cpu_us_per_post"] = round(statistics.median(used), 1)
+        if options.beside is not None:
+            others = [run.posts_per_s for run in runs[f"other_{case.name}"]]
+            figures |= over_other(case.name, rates, others)
         slower = [
             ten.posts_per_s / run.posts_per_s
             for ten, run in zip(runs["ten"], runs[case.name], strict=True)

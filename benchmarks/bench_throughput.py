@@ -3,6 +3,9 @@
 - bare: normalise, tokenise and infer all texts as one window sorted by length; nothing else runs;
 - end to end: Kafka -> worker -> Triton -> Redis, 100 queries, the same texts as the bare model;
 - worker: everything but inference (fake scorer, all heads, 100 queries, dedupe, scored-posts).
+
+With `--beside CHECKOUT` the workers of another source tree take turns with this one's, and their
+ratio is taken within each round.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.catalogs import plant, write_catalog
-from benchmarks.harness import Measured, Options, run_benchmark, say, spread
+from benchmarks.harness import Measured, Options, over_other, run_benchmark, say, spread
 from benchmarks.lab import BenchFailed, Drained, Lab
 from benchmarks.plot import bars
 from benchmarks.posts import posts, texts
@@ -58,8 +61,9 @@ def measure(options: Options) -> Measured:
     """Run the three in turn, `rounds` times, each round on texts of its own."""
     size, worker_size = options.size(MODEL_POSTS, 600), options.size(WORKER_POSTS)
     bare: list[float] = []
-    whole: list[Drained] = []
-    alone: list[Drained] = []
+    every_whole: dict[str, list[Drained]] = {prefix: [] for prefix, _ in options.trees()}
+    every_alone: dict[str, list[Drained]] = {prefix: [] for prefix, _ in options.trees()}
+    whole, alone = every_whole[""], every_alone[""]
     tokens = 0.0
     with Lab("throughput", {}, triton=True) as lab:
         catalog = write_catalog(lab.directory / "queries.toml", QUERIES)
@@ -71,17 +75,19 @@ def measure(options: Options) -> Measured:
             said = list(plant([next(every) for _ in range(size)], QUERIES, round_))
             rate, tokens = bare_model(said, lab.directory)
             bare.append(rate)
-            lab.start_workers()
-            lab.wait_assigned()
-            lab.rush(posts(warm, start, SPACING_S, f"warm{round_}"))
-            time.sleep(0.5)
-            whole.append(lab.rush(posts(said, start, SPACING_S, f"whole{round_}")))
-            lab.stop_workers()
-            many = plant(texts(worker_size, options.seed), QUERIES, round_)
-            lab.produce(posts(many, start, SPACING_S, f"alone{round_}"))
-            lab.start_workers(scorer__kind="fake", **ALONE)
-            alone.append(lab.drain(worker_size // 10))
-            lab.stop_workers()
+            for prefix, lab.code in options.trees(round_):
+                lab.start_workers()
+                lab.wait_assigned()
+                lab.rush(posts(warm, start, SPACING_S, f"{prefix}warm{round_}"))
+                time.sleep(0.5)
+                said_now = posts(said, start, SPACING_S, f"{prefix}whole{round_}")
+                every_whole[prefix].append(lab.rush(said_now))
+                lab.stop_workers()
+                many = plant(texts(worker_size, options.seed), QUERIES, round_)
+                lab.produce(posts(many, start, SPACING_S, f"{prefix}alone{round_}"))
+                lab.start_workers(scorer__kind="fake", **ALONE)
+                every_alone[prefix].append(lab.drain(worker_size // 10))
+                lab.stop_workers()
             say(
                 f"round {round_ + 1}: bare {rate:,.0f}, end to end {whole[-1].posts_per_s:,.0f}, "
                 f"worker {alone[-1].posts_per_s:,.0f} posts/s at "
@@ -95,6 +101,11 @@ def measure(options: Options) -> Measured:
         | spread("worker_posts_per_s", [run.posts_per_s for run in alone])
         | {"tokens_per_post": round(tokens, 1)}
     )
+    if options.beside is not None:
+        for name, both in (("end_to_end", every_whole), ("worker", every_alone)):
+            rates = {prefix: [run.posts_per_s for run in runs] for prefix, runs in both.items()}
+            figures |= spread(f"other_{name}_posts_per_s", rates["other_"])
+            figures |= over_other(name, rates[""], rates["other_"])
     for name, runs in (("end_to_end", whole), ("worker", alone)):
         for part in ("worker", "redis", "kafka", "triton"):
             if name == "worker" and part == "triton":

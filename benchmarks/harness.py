@@ -42,6 +42,13 @@ class Options:
     seed: int = 7
     beside: Path | None = None
 
+    def trees(self, round_: int = 0) -> list[tuple[str, Path]]:
+        """Return (prefix of its figures, folder) of this tree and the other, taking turns."""
+        trees = [("", PROJECT_ROOT)]
+        if self.beside is not None:
+            trees.append(("other_", self.beside.resolve()))
+        return trees if round_ % 2 == 0 else trees[::-1]
+
     def size(self, number: int, least: int = 1_000) -> int:
         """Return a number of posts after scaling."""
         return max(least, int(number * self.scale))
@@ -82,6 +89,17 @@ def spread(name: str, values: Sequence[float], digits: int = 1) -> dict[str, flo
         f"{name}_least": round(min(values), digits),
         f"{name}_most": round(max(values), digits),
     }
+
+
+def over_other(name: str, own: Sequence[float], other: Sequence[float]) -> dict[str, float]:
+    """Return the rate of this tree over that of the other, round by round; above 1 it is faster.
+
+    Example:
+        >>> over_other("x", [2.0], [1.0])["x_over_other_ratio"]
+        2.0
+    """
+    ratios = [mine / others for mine, others in zip(own, other, strict=True)]
+    return spread(f"{name}_over_other_ratio", ratios, 3) if ratios else {}
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

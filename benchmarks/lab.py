@@ -79,7 +79,10 @@ class Lab:
         settings: What every process is given.
         directory: The scratch folder, gone at the end.
         workers: The running worker processes by name.
+        code: The source tree of the next process.
     """
+
+    code: Path = PROJECT_ROOT
 
     def __init__(
         self, name: str, tables: Mapping[str, Mapping[str, Any]], *, triton: bool = False
@@ -149,7 +152,7 @@ class Lab:
         flat = {f"{s}__{f}": v for s, fields in self.tree.items() for f, v in fields.items()}
         env = {f"GROUNDSWELL__{key.upper()}": str(v) for key, v in (flat | changes).items()}
         argv = (sys.executable, "-m", "services.cli.main", role)
-        command = Command(argv, env | {"PYTHONPATH": str(PROJECT_ROOT)}, cwd=self.directory)
+        command = Command(argv, env | {"PYTHONPATH": str(self.code)}, cwd=self.directory)
         self._started += 1
         child = Child(command, self.directory / f"{role}-{self._started}.log")
         self.workers[f"{role}{self._started}"] = child

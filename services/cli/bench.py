@@ -21,6 +21,9 @@ BenchName = Literal[
     "sources", "removal", "model", "startup",
 ]  # fmt: skip
 
+TAKE_TURNS: Final = ("throughput", "queries", "startup")
+"""The benchmarks in which another checkout can take turns with this one."""
+
 
 def bench(
     name: Annotated[BenchName, typer.Argument(help="What to measure; see benchmarks/README.md.")],
@@ -38,7 +41,8 @@ def bench(
     beside: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Another checkout that takes turns with this one (startup)."
+            metavar="FOLDER",
+            help="Another checkout that takes turns with this one (throughput, queries, startup).",
         ),
     ] = None,
 ) -> None:
@@ -50,8 +54,10 @@ def bench(
     """
     if is_missing("services.cli.bench:bench"):
         refuse("services.cli.bench:bench")
-    if beside is not None and (name != "startup" or not (beside / "services").is_dir()):
-        raise typer.BadParameter(f"--beside {beside}: expected a checkout, and the name startup")
+    if beside is not None and (name not in TAKE_TURNS or not (beside / "services").is_dir()):
+        raise typer.BadParameter(
+            f"--beside {beside}: expected a checkout, and one of the names {', '.join(TAKE_TURNS)}"
+        )
     words = [f"--scale={scale}", f"--rounds={rounds}", f"--seed={seed}"]
     if json_file is not None:
         words.append(f"--json={json_file.resolve()}")
