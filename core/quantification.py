@@ -36,17 +36,17 @@ class Correction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the probabilities of one head spread over the true classes.
 
     Attributes:
-        labels: classes, in the order of `core.heads.HEADS`.
-        blocks: block of each class, from 0 without gaps. Classes that too few held-out posts had
-            share a block: only the blocks' shares are corrected, and inside one the expected mix
-            stays. Usually each class is its own.
+        labels: The classes, in the order of `core.heads.HEADS`.
+        blocks: The block of each class, from 0 without gaps. Classes that too few held-out posts
+            had share a block: only the blocks' shares are corrected, and inside one the expected
+            mix stays. Usually each class is its own.
         matrix: `matrix[i][j]` is the mean probability of block i over posts that are truly of
             block j; each column adds up to one.
-        ridge: weight of the uncorrected share, in posts: a window of few posts is corrected less,
-            because inverting a confusion also multiplies the noise. 0 is no such weight.
-        posts: how many held-out posts the matrix was fitted on.
-        block_posts: how many of them were truly of each block; without them no interval is known.
-        fitted_on: what those posts were.
+        ridge: The weight of the uncorrected share, in posts: a window of few posts is corrected
+            less, because inverting a confusion also multiplies the noise. 0 is no such weight.
+        posts: How many held-out posts the matrix was fitted on.
+        block_posts: How many of them were truly of each block; without them no interval is known.
+        fitted_on: What those posts were.
     """
 
     labels: tuple[str, ...]

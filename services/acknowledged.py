@@ -37,7 +37,7 @@ class AcknowledgedProducer:
         """Return once every record is acknowledged.
 
         Raises:
-            BrokerUnavailable: some are not; any of them may have been written, none will be later.
+            BrokerUnavailable: Some are not; any of them may have been written, none will be later.
         """
         if records:
             await asyncio.to_thread(self._send, records)

@@ -26,7 +26,7 @@ class ClusterGuard:
     """Asks the broker who it is and the store whose state it has, at the start and ever after.
 
     Attributes:
-        cluster_id: of the broker; "" before `settle`, or if it does not tell.
+        cluster_id: The cluster of the broker; "" before `settle`, or if it does not tell.
     """
 
     def __init__(self, settings: KafkaSettings, sink: KafkaSink, identity: StoreIdentity) -> None:
@@ -38,16 +38,16 @@ class ClusterGuard:
         """Return once both belong together, or `stop` is set; waits for whoever is away.
 
         Raises:
-            ConfigError: another cluster's broker, or another cluster's state.
+            ConfigError: It is another cluster's broker, or another cluster's state.
         """
-        attempt, chance = 0, random.Random()
+        attempt, rng = 0, random.Random()
         while not stop.is_set():
             try:
                 answered = await self._look()
             except TransientError as error:
                 if attempt == 0:
                     _log.warning("waiting", reason=str(error))
-                await wait(stop, pause_s(attempt, chance))
+                await wait(stop, pause_s(attempt, rng))
                 attempt += 1
             else:
                 self.cluster_id = answered
@@ -57,7 +57,7 @@ class ClusterGuard:
         """Look again every few seconds, for ever; who is away is asked the next time.
 
         Raises:
-            ConfigError: another cluster's broker, or another cluster's state.
+            ConfigError: It is another cluster's broker, or another cluster's state.
         """
         while True:
             await asyncio.sleep(LOOK_EVERY_S)

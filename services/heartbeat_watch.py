@@ -24,9 +24,9 @@ class HeartbeatWatch:
     """Finds the last heartbeat counted in each partition; its age is right at every scrape.
 
     Args:
-        metrics: whose gauge is set.
-        clock: what time it is.
-        every_s: as the heartbeat process has it.
+        metrics: The metrics of this process.
+        clock: The present time.
+        every_s: How often a heartbeat is sent, as the process that sends them has it.
     """
 
     def __init__(self, metrics: Metrics, clock: Clock, every_s: int) -> None:

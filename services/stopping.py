@@ -13,7 +13,7 @@ async def until_signalled(work: Callable[[asyncio.Event], Awaitable[None]]) -> N
     """Run `work` with an event that SIGTERM and SIGINT set; `work` returns soon after it is set.
 
     Raises:
-        ConfigError: a task of `work` found the settings wrong.
+        ConfigError: A task of `work` found the settings wrong.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

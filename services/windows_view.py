@@ -27,12 +27,12 @@ class PaneView:
     """One query in one pane.
 
     Attributes:
-        query: its name.
-        start_s, end_s: half-open, seconds since 1970.
-        closed: the watermark has passed its end; what it holds may still be corrected.
-        revision: last published; -1 if it was not published yet.
-        content: the sums.
-        scored_by: version of the model that alone has scored it; "" if that is not known.
+        query: The name of the query.
+        start_s, end_s: The pane, half-open, seconds since 1970.
+        closed: Whether the watermark has passed its end; what it holds may still be corrected.
+        revision: The revision last published; -1 if it was not published yet.
+        content: The sums.
+        scored_by: The version of the model that alone has scored it; "" if that is not known.
     """
 
     query: str
@@ -58,11 +58,11 @@ class WindowsView:
     """Recent panes and the accounting.
 
     Attributes:
-        panes: ordered by start, then query.
-        totals: partition -> running totals of the store: `counted`, `removed`, `edited`, `events`,
+        panes: The panes, ordered by start, then query.
+        totals: Partition -> running totals of the store: `counted`, `removed`, `edited`, `events`,
             `dead:posts`, `dead:post-events`.
-        watermarks_s: partition -> watermark in seconds since 1970, of partitions that had posts.
-        closed_s: panes that start before this are closed; -1 if none is.
+        watermarks_s: Partition -> watermark in seconds since 1970, of partitions that had posts.
+        closed_s: Panes that start before this are closed; -1 if none is.
         missing: Windows that are not shown, since something of them cannot be read.
     """
 
@@ -94,10 +94,10 @@ async def snapshot(
     """Return the last panes, closed or open, and the accounting.
 
     Args:
-        store: where the state is.
-        partitions: which to sum; None means all that have state.
-        pane_s: length of a pane (`windows.pane_s`).
-        last: how many panes, counted from the latest.
+        store: Where the state is.
+        partitions: The partitions to sum; None means all that have state.
+        pane_s: The length of a pane (`windows.pane_s`).
+        last: How many panes, counted from the latest.
 
     Raises:
         StoreUnavailable: Redis does not answer.

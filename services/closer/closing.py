@@ -69,7 +69,7 @@ class Closer:
         """Become the active closer: every earlier one is refused, and the store says where we are.
 
         Raises:
-            StoreUnavailable: try again.
+            StoreUnavailable: Try again.
         """
         epoch = await self._store.begin_closing()
         self._publishing.epoch = epoch
@@ -103,7 +103,7 @@ class Closer:
         """Ask the store for every partition: news that were lost, partitions that are new.
 
         Raises:
-            StoreUnavailable: try again.
+            StoreUnavailable: Try again.
         """
         states = await self._reader.states(await self._store.partitions())
         went_back = any(s.cursors[POSTS] < self._cursors.get(p, -1) for p, s in states.items())
@@ -127,8 +127,8 @@ class Closer:
             True if more is due: call again soon.
 
         Raises:
-            StoreUnavailable, BrokerUnavailable: try again; nothing is lost and nothing doubled.
-            Superseded: another closer is active.
+            StoreUnavailable, BrokerUnavailable: Try again; nothing is lost and nothing doubled.
+            Superseded: Another closer is active.
         """
         await self._ask_of_heard()
         await self._models.save(self._publishing.epoch)

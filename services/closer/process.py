@@ -71,7 +71,7 @@ class _Member:
     """Membership of the closers' group: who holds `progress` is active.
 
     Attributes:
-        cluster_id: of the broker to which it last connected, "" before.
+        cluster_id: The cluster of the broker to which it last connected; "" before.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -85,7 +85,7 @@ class _Member:
         Waits up to `closer.tick_s`. A client that failed is thrown away and made anew.
 
         Raises:
-            BrokerUnavailable: no answer.
+            BrokerUnavailable: There is no answer.
         """
         try:
             return await asyncio.to_thread(self._poll)
@@ -116,7 +116,7 @@ class _Loop:
     """Drives a `Closer` from its group membership until told to stop.
 
     Attributes:
-        is_active: this closer closes; the others of its group stand by.
+        is_active: Whether this closer closes; the others of its group stand by.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class _Loop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; waits out whatever is away."""
-        chance = random.Random()
+        rng = random.Random()
         while not stop.is_set():
             try:
                 await self._turn(stop)
@@ -151,7 +151,7 @@ class _Loop:
                 self._metrics.closer_retries.inc()
                 if self._attempt == 0:
                     _log.warning("waiting", reason=str(error))
-                delay_s = pause_s(self._attempt, chance)
+                delay_s = pause_s(self._attempt, rng)
                 self._attempt += 1
                 await wait(stop, delay_s)
 

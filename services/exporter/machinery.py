@@ -102,9 +102,9 @@ class StateExporter:
     """Sets the gauges of the machinery from one look at store and broker.
 
     Args:
-        metrics: whose gauges are set.
-        lag: measures the lag.
-        beats: finds the last heartbeats.
+        metrics: The metrics of this process.
+        lag: Measures the lag.
+        beats: Finds the last heartbeats.
     """
 
     def __init__(self, metrics: Metrics, lag: LagProbe, beats: HeartbeatWatch) -> None:

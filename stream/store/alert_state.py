@@ -70,10 +70,10 @@ class StoredJudge:
     """What a closer finds when it takes over.
 
     Attributes:
-        token: of the last save; "" before the first.
-        known: what was known beside the queries.
-        states: query -> state.
-        opened: alert id -> what the delivery keeps of it.
+        token: The token of the last save; "" before the first.
+        known: What was known beside the queries.
+        states: Query -> its state.
+        opened: Alert id -> what the delivery keeps of it.
     """
 
     token: str
@@ -89,7 +89,7 @@ class AlertState:
     query begins anew, an alert is told once more. Nothing of it stops the closer.
 
     Args:
-        client: the store's connection.
+        client: The store's connection.
 
     Attributes:
         on_refused: Called with the name of a key when something of it is set aside.

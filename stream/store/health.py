@@ -21,14 +21,14 @@ class StoreHealth:
     """Redis at one moment.
 
     Attributes:
-        memory_bytes: what it uses for data and overhead.
-        memory_limit_bytes: `maxmemory`, 0 if there is none.
-        commands: carried out since it was started.
-        clients: connections.
-        keys: in database 0.
-        evicted_keys: thrown away for want of memory since it was started; with the policy that we
-            ask for (noeviction) never any.
-        log_ok: it has an append-only file and its last write to it succeeded.
+        memory_bytes: The memory that it uses for data and overhead.
+        memory_limit_bytes: The setting `maxmemory`, 0 if there is none.
+        commands: The commands that were carried out since it was started.
+        clients: The open connections.
+        keys: The keys in database 0.
+        evicted_keys: The keys thrown away for want of memory since it was started; with the policy
+            that we ask for (noeviction) never any.
+        log_ok: Whether it has an append-only file and its last write to it succeeded.
     """
 
     memory_bytes: int

@@ -34,7 +34,7 @@ class StoreIdentity:
         """Return if the state is of this cluster, or of none yet; "" is not known, and passes.
 
         Raises:
-            ConfigError: it is of another cluster; the message says what to do.
+            ConfigError: It is of another cluster; the message says what to do.
             StoreUnavailable: Redis does not answer.
         """
         if not cluster_id:
@@ -48,7 +48,7 @@ class StoreIdentity:
         """Return as `claim` does, and write nothing.
 
         Raises:
-            ConfigError: it is of another cluster; the message says what to do.
+            ConfigError: It is of another cluster; the message says what to do.
             StoreUnavailable: Redis does not answer.
         """
         stored = await self._stored() if cluster_id else None

@@ -28,10 +28,10 @@ class CountedPost(msgspec.Struct, frozen=True, array_like=True):
     """A post as it was counted: what it added to its panes, kept so that it can be taken back.
 
     Attributes:
-        start_s: start of its pane, seconds since 1970.
-        stratum: its stratum.
-        counters: its counter array (`stream.windows.layout.COUNTERS`).
-        queries: names of the queries it was counted under.
+        start_s: The start of its pane, seconds since 1970.
+        stratum: Its stratum.
+        counters: Its counter array (`stream.windows.layout.COUNTERS`).
+        queries: The names of the queries it was counted under.
     """
 
     start_s: int
@@ -49,10 +49,10 @@ class Horizons:
     """How long the store remembers, in seconds of event time.
 
     Attributes:
-        pane_s: length of a pane.
-        retention_s: panes exist and may change for so long after their end.
-        kept_horizon_s: contributions are kept for so long.
-        seen_horizon_s: post ids are kept for so long.
+        pane_s: The length of a pane.
+        retention_s: Panes exist and may change for so long after their end.
+        kept_horizon_s: Contributions are kept for so long.
+        seen_horizon_s: Post ids are kept for so long.
     """
 
     pane_s: int
@@ -76,16 +76,16 @@ class ApplyBatch:
     """One apply: the cursor to compare, the cursor to set, and everything in between.
 
     Attributes:
-        topic: `posts` or `post-events`.
-        expected: the cursor that must be stored for the batch to be applied.
-        new: the cursor afterwards: offset of the last record of the batch.
-        watermark_ms: watermark after the batch, ms since 1970; -1 leaves the stored one.
-        told_ms: latest ingest time of its events, ms since 1970; -1 if it has none.
-        panes: start (s) -> increments by query.
-        seen: (hour, shard) -> ids as decimal strings.
-        kept: shard -> alternating id hash and packed contribution.
-        operations: (id hash, packed contribution or `DELETED`), in the order they came.
-        totals: field -> increment of the partition's running totals.
+        topic: The topic, `posts` or `post-events`.
+        expected: The cursor that must be stored for the batch to be applied.
+        new: The cursor afterwards: the offset of the last record of the batch.
+        watermark_ms: The watermark after the batch, ms since 1970; -1 leaves the stored one.
+        told_ms: The latest ingest time of its events, ms since 1970; -1 if it has none.
+        panes: Start (s) -> increments by query.
+        seen: By (hour, shard) the ids as decimal strings.
+        kept: Shard -> alternating id hash and packed contribution.
+        operations: Pairs of (id hash, packed contribution or `DELETED`), in the order they came.
+        totals: Field -> increment of the partition's running totals.
         released: Entries of the quarantine (name, value) that the batch repairs. Such a batch
             moves no cursor, and is applied only if the entries are still as they were read.
     """
@@ -172,12 +172,12 @@ class PartitionState:
     """What the store knows of a partition when its owner arrives.
 
     Attributes:
-        cursors: topic -> last applied offset, -1 before the first.
-        watermark_ms: ms since 1970, -1 before the first post.
-        closed_s: panes that start before this are closed; -1 before the first.
-        totals: running totals: counted, removed, edited, dead per topic, events.
-        forgotten_s: latest start that retention removed here; -1 before the first. At or before it
-            the sum over partitions is no longer whole.
+        cursors: Topic -> last applied offset, -1 before the first.
+        watermark_ms: The watermark, ms since 1970; -1 before the first post.
+        closed_s: Panes that start before this are closed; -1 before the first.
+        totals: The running totals: counted, removed, edited, dead per topic, events.
+        forgotten_s: The latest start that retention removed here; -1 before the first. At or before
+            it the sum over partitions is no longer whole.
     """
 
     cursors: dict[str, int]

@@ -16,9 +16,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-STRATUM_WIDTH: Final = 4
+from stream.windows.layout import STRATUM_WIDTH
+
 STRATUM_BARS: Final = 2
-"""A stratum is called `source|language|topic` (`stream.windows.strata`) and has four counters."""
+"""A stratum is called `source|language|topic` (`stream.windows.strata`)."""
 MOST: Final = 2**53 - 1
 """Greatest size of a stored number: from 2^53 on the store's Lua leaves integers out."""
 

@@ -65,11 +65,6 @@ class RedisStore(CloserState):
         """Close the connections."""
         await self._redis.aclose()
 
-    async def ping(self) -> None:
-        """Raise `StoreUnavailable` unless Redis answers."""
-        async with redis_faults():
-            await self._redis.ping()
-
     async def health(self) -> StoreHealth:
         """Return what Redis says of itself."""
         async with redis_faults():
@@ -142,7 +137,7 @@ class RedisStore(CloserState):
             applied: cursor that the asker knows to have been stored.
 
         Raises:
-            CursorConflict: that record was applied already, by another writer, or the store went
+            CursorConflict: That record was applied already, by another writer, or the store went
                 back to before `applied`.
         """
         if not lookups:
@@ -158,7 +153,7 @@ class RedisStore(CloserState):
         """Apply a batch, all of it or nothing.
 
         Raises:
-            CursorConflict: another cursor is stored; nothing was written.
+            CursorConflict: Another cursor is stored; nothing was written.
             IncrementRefused: The batch has a number that is no integer; nothing was written.
             StateUnreadable: The partition cannot be read; nothing was written.
             StoreUnavailable: Redis did not answer; it may or may not have applied the batch, which

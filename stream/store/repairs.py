@@ -11,7 +11,8 @@ import msgspec
 from stream.store import keys
 from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
 from stream.store.increments import CountedPost
-from stream.store.quarantine import EVERY, MOST, STRATUM_BARS, STRATUM_WIDTH
+from stream.store.quarantine import EVERY, MOST, STRATUM_BARS
+from stream.windows.layout import STRATUM_WIDTH
 from stream.windows.records import Published
 
 _AT_ONCE: Final = 1_000
