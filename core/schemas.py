@@ -154,7 +154,7 @@ class Interval(Struct, frozen=True, array_like=True):
     high: float
 
 
-class Contribution(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Contribution(Struct, frozen=True, omit_defaults=True):
     """What one stratum adds to a change of the mean sentiment.
 
     Over all strata of an alert, `mix` and `opinion` add up to its change, to rounding.
