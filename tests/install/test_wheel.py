@@ -223,7 +223,7 @@ def test_other_pythons_run_it_too(
     assert set(absent) <= _ELSEWHERE
     other.expect(0, "doctor")
     assert "flood-relief" in other.expect(0, "queries", "check", "--text", "#help in the flood")
-    other.expect(0, "demo", "--duration", "5", "--no-metrics", "--json", "demo.json")
+    other.expect(0, "demo", "--duration", "20", "--no-metrics", "--json", "demo.json")
     assert json.loads((other.folder / "demo.json").read_text())["figures"]["faults"] == 0
     assert (home / "author.key").is_file()
     assert not (other.folder / ".groundswell").exists()
