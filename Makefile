@@ -143,5 +143,5 @@ mutate: setup $(VENV)/.dev ## small faults one by one: do the tests notice? (ARG
 .PHONY: clean
 clean: ## stop the stack and remove what was built, environments included
 	@if [ -x $(BIN)/groundswell ]; then $(BIN)/groundswell down || true; fi
-	rm -rf .groundswell .venv .venv-server .venv-train .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .groundswell .venv .venv-server .venv-server.lock .venv-train .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
