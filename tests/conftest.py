@@ -95,6 +95,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for mark, number in config.stash.get(_LEFT_OUT, Counter[str]()).items():
         where = f"marked {mark}: {_ELSEWHERE[mark]}" if mark else "of another choice"
         terminalreporter.write_line(f"left out: {number} tests {where}")
+    if _LEFT_OUT in config.stash and collect_ignore:
+        others = f"{len(collect_ignore)} files that need packages of another environment"
+        terminalreporter.write_line(f"left out: {others}: make test-server, make test-train")
 
 
 # How long an example takes says nothing about the code on a machine that others share.
