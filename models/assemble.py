@@ -1,6 +1,6 @@
 """Backbone, adapters, heads and skeleton to one complete ONNX model: numpy and onnx, no torch.
 
-The same arithmetic as `models.lora.merge`: `W + (alpha / r) B A`.
+The same arithmetic as `models.encoder.lora.merge`: `W + (alpha / r) B A`.
 """
 
 from collections.abc import Mapping

@@ -205,26 +205,35 @@ def build(
     # Beside the repository, not in it: Triton takes every folder in it for a model.
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}.") as scratch:
         made = Path(scratch) / MODEL_NAME
-        served = made / "1"
-        served.mkdir(parents=True)
-        figures = _write_model(backbone, weights, config, device, served)
-        shutil.copyfile(backbone.tokenizer, served / TOKENIZER_FILE)
-        shutil.copyfile(template / "1" / "model.py", served / "model.py")
-        # Scores of other bits are scores of another model, whoever built it from whatever.
-        built_version = f"{config.version}.{_PRECISION[device]}.{bits_of(served)}"
-        config = msgspec.structs.replace(config, version=built_version)
-        save_config(config, served)
-        _write_config(template, made, config, device)
-        contents = {
-            "digest": digest,
-            "version": config.version,
-            "device": device,
-            "agreement": figures,
-            "tools": {package: _installed(package) for package in _TOOLS[device]},
-        }
-        (served / RECORD_FILE).write_text(json.dumps(contents, indent=2) + "\n")
+        record = _make(made, backbone, weights, template, device)
+        (made / "1" / RECORD_FILE).write_text(
+            json.dumps({"digest": digest} | record, indent=2) + "\n"
+        )
         _replace(made, place)
-    return Built(config.version, place, False, time.monotonic() - started, figures)
+    elapsed = time.monotonic() - started
+    return Built(record["version"], place, False, elapsed, record["agreement"])
+
+
+def _make(
+    made: Path, backbone: Backbone, weights: Path, template: Path, device: str
+) -> dict[str, Any]:
+    """Make the model's folder; what its record says of it but the digest."""
+    served, config = made / "1", load_config(weights)
+    served.mkdir(parents=True)
+    figures = _write_model(backbone, weights, config, device, served)
+    shutil.copyfile(backbone.tokenizer, served / TOKENIZER_FILE)
+    shutil.copyfile(template / "1" / "model.py", served / "model.py")
+    # Scores of other bits are scores of another model, whoever built it from whatever.
+    built_version = f"{config.version}.{_PRECISION[device]}.{bits_of(served)}"
+    config = msgspec.structs.replace(config, version=built_version)
+    save_config(config, served)
+    _write_config(template, made, config, device)
+    return {
+        "version": config.version,
+        "device": device,
+        "agreement": figures,
+        "tools": {package: _installed(package) for package in _TOOLS[device]},
+    }
 
 
 def chosen_weights(settings: Settings) -> Path:

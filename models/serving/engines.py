@@ -38,7 +38,7 @@ LOGITS_PREFIX: Final = "logits_"
 Outputs = dict[str, NDArray[np.float32]]
 
 
-class Engine(Protocol):
+class InferenceEngine(Protocol):
     """Token ids to the network's outputs (`post_embedding` and `logits_<head>`)."""
 
     def infer(self, token_ids: Sequence[Sequence[int]]) -> Outputs:
@@ -149,7 +149,7 @@ class OpenVinoEngine:
             gatherer.add(name, rows, request.get_output_tensor(index).data)
 
     def infer(self, token_ids: Sequence[Sequence[int]]) -> Outputs:
-        """See `Engine.infer`."""
+        """See `InferenceEngine.infer`."""
         gatherer = _Gatherer(len(token_ids))
         for rows, length in plan_runs(token_ids):
             ids, mask = pad(token_ids, rows, length)
@@ -185,7 +185,7 @@ class OnnxRuntimeEngine:
         self._names = [output.name for output in self._session.get_outputs()]
 
     def infer(self, token_ids: Sequence[Sequence[int]]) -> Outputs:
-        """See `Engine.infer`."""
+        """See `InferenceEngine.infer`."""
         gatherer = _Gatherer(len(token_ids))
         for rows, length in plan_runs(token_ids):
             ids, mask = pad(token_ids, rows, length)
@@ -195,13 +195,13 @@ class OnnxRuntimeEngine:
         return gatherer.outputs
 
 
-def open_engine(folder: Path, threads: int = 0) -> Engine:
+def open_engine(folder: Path, threads: int = 0) -> InferenceEngine:
     """The engine that fits what was built into `folder`.
 
     Raises:
         ConfigError: nothing was built there, or its runtime is missing.
     """
-    makers: dict[str, Callable[[Path, int], Engine]] = {
+    makers: dict[str, Callable[[Path, int], InferenceEngine]] = {
         OPENVINO_FILE: OpenVinoEngine,
         ONNX_FILE: OnnxRuntimeEngine,
     }

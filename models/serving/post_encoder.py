@@ -17,7 +17,13 @@ from core.errors import ConfigError
 from models.encoder.config import EncoderConfig, load_config
 from models.serving.cache import RecentCache, content_key
 from models.serving.calibration import probabilities
-from models.serving.engines import EMBEDDING, LENGTH_STEP, LOGITS_PREFIX, Engine, open_engine
+from models.serving.engines import (
+    EMBEDDING,
+    LENGTH_STEP,
+    LOGITS_PREFIX,
+    InferenceEngine,
+    open_engine,
+)
 from models.serving.language import LanguageGate, count_letters
 from models.serving.normalise import NORMALISER_VERSION, normalise
 from models.serving.place import check_bits
@@ -29,7 +35,7 @@ CACHED_TEXTS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredTexts:
     """Scores of a batch; row i belongs to the i-th text.
 
     A row whose text was not even read by the network (language, too few letters) is all zero and
@@ -48,7 +54,7 @@ class PostEncoderService:
         self,
         config: EncoderConfig,
         tokenizer: TextTokenizer,
-        engine: Engine,
+        engine: InferenceEngine,
         cached: int = CACHED_TEXTS,
     ) -> None:
         if config.normaliser_version != NORMALISER_VERSION:
@@ -82,7 +88,7 @@ class PostEncoderService:
 
     def score(
         self, texts: Sequence[str], langs: Sequence[str], with_embedding: bool = False
-    ) -> Scored:
+    ) -> ScoredTexts:
         """Score texts; `langs` has a BCP-47 tag or "" for each. An empty batch gives empty arrays.
 
         The numbers of a text depend on the text alone (see `models.serving.engines`).
@@ -106,7 +112,7 @@ class PostEncoderService:
         if self.config.confidence_head in heads:
             confident = heads[self.config.confidence_head].max(axis=1, initial=0.0)
             rated &= confident >= np.float32(self.config.min_confidence)
-        return Scored(rated, heads, embedding)
+        return ScoredTexts(rated, heads, embedding)
 
     def _fill(
         self,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb
 
-from models.serving.post_encoder import PostEncoderService, Scored, open_service
+from models.serving.post_encoder import PostEncoderService, ScoredTexts, open_service
 
 TEXT, LANG = "TEXT", "LANG"
 RATED, VERSION, EMBEDDING = "RATED", "MODEL_VERSION", "EMBEDDING"
@@ -69,7 +69,7 @@ class TritonPythonModel:
             return pb.InferenceResponse(output_tensors=[], error=refusal)
         return self._response(scored, slice(None), wants_embedding)
 
-    def _response(self, scored: Scored, rows: slice, wants_embedding: bool) -> Any:
+    def _response(self, scored: ScoredTexts, rows: slice, wants_embedding: bool) -> Any:
         tensors = [pb.Tensor(RATED, scored.rated[rows].reshape(-1, 1))]
         tensors += [pb.Tensor(name, values[rows]) for name, values in scored.heads.items()]
         if wants_embedding and scored.embedding is not None:

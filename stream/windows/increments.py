@@ -6,7 +6,7 @@ Work is done on whole columns; Python runs once a group, not once a counter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -148,40 +148,39 @@ def group_increments(
     """
     if not any(matches):
         return {}
-    counts = np.fromiter((len(m) for m in matches), dtype=np.int64, count=len(matches))
-    rows = np.repeat(np.arange(len(matches)), counts)
-    queries = np.fromiter((q for m in matches for q in m), dtype=np.int64, count=int(counts.sum()))
+    rows = np.repeat(np.arange(len(matches)), [len(match) for match in matches])
+    queries = np.fromiter((q for m in matches for q in m), dtype=np.int64, count=len(rows))
     pane_starts, pane_of = np.unique(np.asarray(starts_s, dtype=np.int64), return_inverse=True)
     stratum_names, stratum_of = _numbered(strata)
-    group_of = pane_of[rows] * len(names) + queries
-    fine_of = group_of * len(stratum_names) + stratum_of[rows]
+    fine_of = (pane_of[rows] * len(names) + queries) * len(stratum_names) + stratum_of[rows]
 
     # One sort serves both levels: the finer key orders groups too.
     order = np.argsort(fine_of, kind="stable")
-    rows, group_of, fine_of = rows[order], group_of[order], fine_of[order]
-    fine_keys, fine_at = np.unique(fine_of, return_index=True)
-    group_keys, group_at = np.unique(group_of, return_index=True)
-    values = matrix[rows]
-    fine_sums = cast(Any, np.add.reduceat(values[:, :STRATUM_WIDTH], fine_at, axis=0)).tolist()
-    group_sums = cast(Any, np.add.reduceat(values, group_at, axis=0)).tolist()
-
+    rows, fine_of = rows[order], fine_of[order]
+    values, group_of = matrix[rows], fine_of // len(stratum_names)
     by_group: dict[int, dict[str, list[int]]] = {}
-    for key, sums in zip(_plain(fine_keys), fine_sums, strict=True):
+    for key, _, sums in _summed(values[:, :STRATUM_WIDTH], fine_of):
         group, stratum_index = divmod(key, len(stratum_names))
         by_group.setdefault(group, {})[stratum_names[stratum_index]] = sums
     row_list = _plain(rows)
-    group_starts = _plain(group_at)
-    ends = [*group_starts[1:], len(row_list)]
     increments: dict[int, list[QueryIncrement]] = {}
-    for key, start, end, sums in zip(
-        _plain(group_keys), group_starts, ends, group_sums, strict=True
-    ):
+    for key, inside, sums in _summed(values, group_of):
         pane_index, query = divmod(key, len(names))
-        speaking = list(dict.fromkeys(authors[row] for row in row_list[start:end]))
+        speaking = list(dict.fromkeys(authors[row] for row in row_list[inside]))
         increments.setdefault(int(pane_starts[pane_index]), []).append(
             (names[query], sums, by_group[key], speaking)
         )
     return increments
+
+
+def _summed(values: Ints, keys: Ints) -> Iterator[tuple[int, slice, list[int]]]:
+    """Yield each of the sorted keys with its rows of `values` and their sum, column by column."""
+    found, starts = np.unique(keys, return_index=True)
+    sums = cast(Any, np.add.reduceat(values, starts, axis=0)).tolist()
+    begins = _plain(starts)
+    ends = [*begins[1:], len(keys)]
+    for key, begin, end, row in zip(_plain(found), begins, ends, sums, strict=True):
+        yield key, slice(begin, end), row
 
 
 def _numbered(names: Sequence[str]) -> tuple[list[str], Ints]:

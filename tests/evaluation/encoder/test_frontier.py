@@ -10,7 +10,7 @@ from evaluation.encoder import frontier
 from evaluation.encoder.bootstrap import Measured, Rows
 from evaluation.encoder.frontier import Point, beside, good_enough, quality, speed
 from models.encoder.config import EncoderConfig, uncalibrated
-from models.serving.post_encoder import Scored
+from models.serving.post_encoder import ScoredTexts
 from testkit.models import write_rows
 
 pytestmark = pytest.mark.server
@@ -29,7 +29,7 @@ class ReadsTheFirstWord:
         self.version = "made-up"
         self._heads = heads
 
-    def score(self, texts: list[str], langs: list[str]) -> Scored:
+    def score(self, texts: list[str], langs: list[str]) -> ScoredTexts:
         found: dict[str, np.ndarray] = {}
         for head in self._heads:
             values = np.full((len(texts), len(head.labels)), 0.01, np.float32)
@@ -38,7 +38,7 @@ class ReadsTheFirstWord:
                 if word in head.labels and word != self.wrong:
                     values[row, head.labels.index(word)] = 0.9
             found[head.name] = values
-        return Scored(np.ones(len(texts), np.bool_), found, None)
+        return ScoredTexts(np.ones(len(texts), np.bool_), found, None)
 
 
 def point(name: str, wrong: str = "") -> Point:

@@ -12,7 +12,7 @@ from core.ports import Scorer
 from core.settings import ScorerSettings
 from models.scorers import SCORERS
 from models.scorers.openvino_scorer import OpenVinoScorer
-from models.serving.post_encoder import Scored
+from models.serving.post_encoder import ScoredTexts
 from testkit.models import Check, NonsenseCheck, nonsense_checks, scorer_checks
 from testkit.scorers.fake import FakeScorer
 from testkit.scorers.nonsense import RATED, VERSION, Answer
@@ -57,7 +57,7 @@ class StuckService:
         self.released = threading.Event()
         self.failure = failure
 
-    def score(self, texts: Sequence[str], langs: Sequence[str]) -> Scored:
+    def score(self, texts: Sequence[str], langs: Sequence[str]) -> ScoredTexts:
         if self.failure is None:
             self.released.wait(30)
             raise AssertionError("released")
@@ -73,12 +73,12 @@ class SpoilingService:
     def __init__(self, spoil: Callable[[Answer], Answer]) -> None:
         self._spoil = spoil
 
-    def score(self, texts: Sequence[str], langs: Sequence[str]) -> Scored:
+    def score(self, texts: Sequence[str], langs: Sequence[str]) -> ScoredTexts:
         right = asyncio.run(FakeScorer().score_batch(texts, langs))
         versions = np.full((len(texts), 1), self.version.encode(), np.object_)
         answer = self._spoil({RATED: right.rated, VERSION: versions, **right.heads})
         del answer[VERSION]  # in process it is the model's own
-        return Scored(answer.pop(RATED), answer, None)
+        return ScoredTexts(answer.pop(RATED), answer, None)
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from models.build import MODEL_NAME
 from models.encoder.calibration_sentences import write_sentences
-from models.serving.post_encoder import PostEncoderService, Scored, open_service
+from models.serving.post_encoder import PostEncoderService, ScoredTexts, open_service
 
 pytestmark = pytest.mark.server
 
 TEXTS = [*write_sentences(160, seed=99), "word " * 400, "x", "no " * 60]
 
 
-def bits_of(scored: Scored, row: int) -> bytes:
+def bits_of(scored: ScoredTexts, row: int) -> bytes:
     """The numbers of every head for a row, bit for bit."""
     return b"".join(values[row].tobytes() for values in scored.heads.values())
 

@@ -7,7 +7,7 @@ import numpy as np
 from core import reasons
 from core.clock import ManualClock, epoch_ms
 from core.codec import encode, post_event_decoder, scored_post_decoder
-from core.heads import HEADS
+from core.heads import COUNTED, HEADS
 from core.ports import ScoreBatch
 from core.schemas import PostEvent
 from stream.store.ids import id_hash
@@ -85,7 +85,7 @@ def test_deletions_and_edits_go_to_the_store_in_the_order_they_were_said() -> No
 def _counters(positive: int) -> list[int]:
     counters = [0] * len(INDEX)
     counters[INDEX["posts"]] = counters[INDEX["rated"]] = 1
-    for head in ("emotion", "participation", "problem"):
+    for head in (head.name for head in COUNTED if head.name != "sentiment"):
         counters[INDEX[f"{head}_posts"]] = 1
     counters[INDEX["sentiment_sum"]] = counters[INDEX["sentiment_positive"]] = positive
     counters[INDEX["sentiment_square"]] = positive * positive // 1_000_000
