@@ -201,23 +201,33 @@ def build(
         elapsed = time.monotonic() - started
         return Built(record["version"], place, True, elapsed, record["agreement"])
 
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the repository, not in it: Triton takes every folder in it for a model.
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}.") as scratch:
-        made = Path(scratch) / MODEL_NAME
-        record = _make(made, backbone, weights, template, device)
-        (made / "1" / RECORD_FILE).write_text(
-            json.dumps({"digest": digest} | record, indent=2) + "\n"
-        )
-        _replace(made, place)
+    record = _make_whole(place, backbone, weights, template, device)
     elapsed = time.monotonic() - started
     return Built(record["version"], place, False, elapsed, record["agreement"])
+
+
+def _make_whole(
+    place: Path, backbone: Backbone, weights: Path, template: Path, device: str
+) -> dict[str, Any]:
+    """Build and move into place; returns the record that lies beside the model."""
+    repository = place.parent
+    repository.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the repository, not in it: Triton takes every folder in it for a model.
+    with tempfile.TemporaryDirectory(
+        dir=repository.parent, prefix=f"{repository.name}."
+    ) as scratch:
+        made = Path(scratch) / MODEL_NAME
+        record = {"digest": build_digest(backbone, weights, template, device)}
+        record |= _make(made, backbone, weights, template, device)
+        (made / "1" / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n")
+        _replace(made, place)
+    return record
 
 
 def _make(
     made: Path, backbone: Backbone, weights: Path, template: Path, device: str
 ) -> dict[str, Any]:
-    """Make the model's folder; what its record says of it but the digest."""
+    """Make the model's folder; returns what its record says of it but the digest."""
     served, config = made / "1", load_config(weights)
     served.mkdir(parents=True)
     figures = _write_model(backbone, weights, config, device, served)

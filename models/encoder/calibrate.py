@@ -134,6 +134,22 @@ def _rows_of(sample: CalibrationSample, rows: NDArray[np.bool_]) -> CalibrationS
     return replace(sample, texts=texts, truth=sample.truth[rows])
 
 
+def _cross_fitted(
+    head: HeadConfig, logits: Floats, sample: CalibrationSample, method: str, weights: Floats
+) -> NDArray[np.float32]:
+    """Probabilities (N, C), those of each fold calibrated on the other folds."""
+    found = np.empty((len(logits), len(head.labels)), np.float32)
+    fold_of = np.arange(len(logits)) % FOLDS
+    for fold in range(FOLDS):
+        inside, outside = fold_of == fold, fold_of != fold
+        part = _rows_of(sample, outside)
+        fitted = head_with(
+            head, *fit(head, logits[outside], part, method, weights[outside]), method
+        )
+        found[inside] = probabilities(logits[inside].astype(np.float32), fitted)
+    return found
+
+
 def calibrate_head(
     head: HeadConfig, logits: Floats, sample: CalibrationSample, method: str = "temperature"
 ) -> HeadConfig:
@@ -151,15 +167,10 @@ def calibrate_head(
         # A small sample corrects what is shipped; it does not replace it.
         sample = replace(sample, shift=head.calibration.bias)
     plain = head_with(head, np.ones(head.logits), np.zeros(head.logits), "none")
-    narrow = logits.astype(np.float32)
-    before = claimed_gap(probabilities(narrow, plain), head, sample.truth, weights)
-    after = np.empty((len(logits), len(head.labels)), np.float32)
-    fold_of = np.arange(len(logits)) % FOLDS
-    for fold in range(FOLDS):
-        inside, outside = fold_of == fold, fold_of != fold
-        part = _rows_of(sample, outside)
-        scale, bias = fit(head, logits[outside], part, method, weights[outside])
-        after[inside] = probabilities(narrow[inside], head_with(head, scale, bias, method))
+    before = claimed_gap(
+        probabilities(logits.astype(np.float32), plain), head, sample.truth, weights
+    )
+    after = _cross_fitted(head, logits, sample, method, weights)
     calibrated = head_with(head, *fit(head, logits, sample, method, weights), method)
     cut = head.cut
     if head.activation != "softmax":
@@ -218,11 +229,7 @@ def calibrate_weights(
     engine = open_engine(folder)
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
     for name in heads or [head.name for head in config.heads]:
-        try:
-            head = config.head(name)
-        except KeyError as error:
-            raise ConfigError(str(error.args[0])) from error
-        sample = samples(name)
+        head, sample = config.head(name), samples(name)
         token_ids = tokenizer.encode([normalise(text) for text in sample.texts])
         logits = engine.infer(token_ids)[LOGITS_PREFIX + name].astype(np.float64)
         config = replace_head(config, calibrate_head(head, logits, sample, method))

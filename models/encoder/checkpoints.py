@@ -1,10 +1,12 @@
 """Stop and continue a training run as if nothing had happened. Needs torch."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from models.encoder.model import (
     ADAPTER_FILE,
@@ -40,3 +42,13 @@ def resume(folder: Path, model: PostEncoder, optimizer: torch.optim.Optimizer) -
     optimizer.load_state_dict(state.pop("optimizer"))
     torch.set_rng_state(state.pop("rng"))
     return state
+
+
+def made_once(file: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What `make` gives, kept in `file`, so that a run that is continued does not ask again."""
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(".new")
+        save_file(make(), fresh)
+        fresh.replace(file)
+    return load_file(file)

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from core.errors import ConfigError
 from core.heads import HEADS, SPECS, HeadKind
 
 CONFIG_FILE = "config.json"
@@ -94,11 +95,15 @@ class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     confidence_head: str = "sentiment"
 
     def head(self, name: str) -> HeadConfig:
-        """The head called `name`; KeyError names those there are."""
+        """The head called `name`.
+
+        Raises:
+            ConfigError: there is no such head; the message names those there are.
+        """
         for head in self.heads:
             if head.name == name:
                 return head
-        raise KeyError(f"no head {name!r}; there are {[head.name for head in self.heads]}")
+        raise ConfigError(f"no head {name!r}; there are {[head.name for head in self.heads]}")
 
 
 def load_config(folder: Path) -> EncoderConfig:

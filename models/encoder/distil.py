@@ -15,12 +15,13 @@ from typing import Final
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from models.backbone import Backbone
 from models.encoder import data as datasets
 from models.encoder.batches import TokenisedTask, tokenise
+from models.encoder.checkpoints import made_once
 from models.encoder.heads import HEADS, participation, topics, training_of
 from models.encoder.heads.base import UNLABELLED
 from models.encoder.lora import merge
@@ -181,13 +182,10 @@ def taught(
         folder: Of the run; the answers are kept in it, so that a continued run has the same.
     """
     posts = posts_to_learn(tasks, data_root, settings, backbone.tokenizer)
-    kept = folder / TARGETS_FILE
-    if not kept.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = kept.with_suffix(".new")
-        save_file(ask_teachers(posts, data_root, settings, backbone, teachers), fresh)
-        fresh.replace(kept)
-    answers = load_file(kept)
+    answers = made_once(
+        folder / TARGETS_FILE,
+        lambda: ask_teachers(posts, data_root, settings, backbone, teachers),
+    )
     return [
         replace(
             task,

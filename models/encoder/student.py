@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from core.errors import ConfigError
 from models.backbone import Backbone
 from models.encoder.batches import TokenisedTask
+from models.encoder.checkpoints import made_once
 from models.encoder.distil import ask, load_teacher, posts_to_learn
 from models.encoder.heads import training_of
 from models.encoder.heads.base import UNLABELLED
@@ -85,15 +86,12 @@ def taught_by_whole(
     """
     posts = posts_to_learn(tasks, data_root, settings, backbone.tokenizer)
     model = load_teacher(teacher, backbone, settings)
-    kept = folder / EMBEDDINGS_FILE
-    if not kept.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def embed() -> dict[str, Tensor]:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bf16):
-            found = {task.name: embed_all(model, task.token_ids) for task in posts}
-        fresh = kept.with_suffix(".new")
-        save_file(found, fresh)
-        fresh.replace(kept)
-    embeddings = load_file(kept)
+            return {task.name: embed_all(model, task.token_ids) for task in posts}
+
+    embeddings = made_once(folder / EMBEDDINGS_FILE, embed)
     return [
         replace(
             task,

@@ -7,6 +7,7 @@ model server's environment, so it imports nothing but the standard library (and 
 
 import json
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -155,12 +156,8 @@ def triton_command(
     backends = _prepare_backends(python, runtime_dir)
     remove_stale_shared_memory(grpc_port)
     argv = [
-        # Ends the server when its model process has died, which the server itself would not.
-        str(server_python), "-m", "models.serving.triton_launcher",
-        str(python.site / "pytriton" / "tritonserver" / "bin" / "tritonserver"),
+        *_launch(server_python, python, backends, grpc_port),
         f"--model-repository={repository.absolute()}",
-        f"--backend-directory={backends}",
-        f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(grpc_port)}",
         *([f"--id={server_id}"] if server_id else []),
         f"--http-address={_LOOPBACK}", f"--http-port={http_port}",
         f"--grpc-address={_LOOPBACK}", f"--grpc-port={grpc_port}",
@@ -168,6 +165,17 @@ def triton_command(
         *_ALWAYS,
     ]  # fmt: skip
     return TritonCommand(argv, _environment(server_python, python, runtime_dir))
+
+
+def _launch(
+    server_python: Path, python: _ServerPython, backends: Path, grpc_port: int
+) -> Iterator[str]:
+    """Yield the words that start the server, with the files of its python backend."""
+    # The launcher ends the server when its model process has died, which the server would not.
+    yield from (str(server_python), "-m", "models.serving.triton_launcher")
+    yield str(python.site / "pytriton" / "tritonserver" / "bin" / "tritonserver")
+    yield f"--backend-directory={backends}"
+    yield f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(grpc_port)}"
 
 
 def _environment(server_python: Path, python: _ServerPython, home: Path) -> dict[str, str]:

@@ -157,16 +157,15 @@ def group_increments(
     # One sort serves both levels: the finer key orders groups too.
     order = np.argsort(fine_of, kind="stable")
     rows, fine_of = rows[order], fine_of[order]
-    values, group_of = matrix[rows], fine_of // len(stratum_names)
+    values = matrix[rows]
     by_group: dict[int, dict[str, list[int]]] = {}
     for key, _, sums in _summed(values[:, :STRATUM_WIDTH], fine_of):
         group, stratum_index = divmod(key, len(stratum_names))
         by_group.setdefault(group, {})[stratum_names[stratum_index]] = sums
-    row_list = _plain(rows)
     increments: dict[int, list[QueryIncrement]] = {}
-    for key, inside, sums in _summed(values, group_of):
+    for key, inside, sums in _summed(values, fine_of // len(stratum_names)):
         pane_index, query = divmod(key, len(names))
-        speaking = list(dict.fromkeys(authors[row] for row in row_list[inside]))
+        speaking = list(dict.fromkeys(authors[row] for row in _plain(rows[inside])))
         increments.setdefault(int(pane_starts[pane_index]), []).append(
             (names[query], sums, by_group[key], speaking)
         )
