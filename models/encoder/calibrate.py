@@ -224,8 +224,7 @@ def calibrate_weights(
     from models.serving.tokenise import TextTokenizer
 
     build(repository, weights=weights)
-    folder = built_model(repository)
-    config = load_config(weights)
+    folder, config = built_model(repository), load_config(weights)
     engine = open_engine(folder)
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
     for name in heads or [head.name for head in config.heads]:

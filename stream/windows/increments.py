@@ -153,11 +153,9 @@ def group_increments(
     pane_starts, pane_of = np.unique(np.asarray(starts_s, dtype=np.int64), return_inverse=True)
     stratum_names, stratum_of = _numbered(strata)
     fine_of = (pane_of[rows] * len(names) + queries) * len(stratum_names) + stratum_of[rows]
-
     # One sort serves both levels: the finer key orders groups too.
     order = np.argsort(fine_of, kind="stable")
-    rows, fine_of = rows[order], fine_of[order]
-    values = matrix[rows]
+    rows, values, fine_of = rows[order], matrix[rows[order]], fine_of[order]
     by_group: dict[int, dict[str, list[int]]] = {}
     for key, _, sums in _summed(values[:, :STRATUM_WIDTH], fine_of):
         group, stratum_index = divmod(key, len(stratum_names))
@@ -166,9 +164,8 @@ def group_increments(
     for key, inside, sums in _summed(values, fine_of // len(stratum_names)):
         pane_index, query = divmod(key, len(names))
         speaking = list(dict.fromkeys(authors[row] for row in _plain(rows[inside])))
-        increments.setdefault(int(pane_starts[pane_index]), []).append(
-            (names[query], sums, by_group[key], speaking)
-        )
+        made = increments.setdefault(int(pane_starts[pane_index]), [])
+        made.append((names[query], sums, by_group[key], speaking))
     return increments
 
 
