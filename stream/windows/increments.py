@@ -6,7 +6,7 @@ Work is done on whole columns; Python runs once a group, not once a counter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -153,30 +153,28 @@ def group_increments(
     pane_starts, pane_of = np.unique(np.asarray(starts_s, dtype=np.int64), return_inverse=True)
     stratum_names, stratum_of = _numbered(strata)
     fine_of = (pane_of[rows] * len(names) + queries) * len(stratum_names) + stratum_of[rows]
-    # One sort serves both levels: the finer key orders groups too.
-    order = np.argsort(fine_of, kind="stable")
+    order = np.argsort(fine_of, kind="stable")  # both levels: the finer key orders groups too
     rows, values, fine_of = rows[order], matrix[rows[order]], fine_of[order]
     by_group: dict[int, dict[str, list[int]]] = {}
-    for key, _, sums in _summed(values[:, :STRATUM_WIDTH], fine_of):
+    keys, _, totals = _summed(values[:, :STRATUM_WIDTH], fine_of)
+    for key, sums in zip(keys, totals, strict=True):
         group, stratum_index = divmod(key, len(stratum_names))
         by_group.setdefault(group, {})[stratum_names[stratum_index]] = sums
+    speakers = [authors[row] for row in _plain(rows)]
     increments: dict[int, list[QueryIncrement]] = {}
-    for key, inside, sums in _summed(values, fine_of // len(stratum_names)):
+    keys, at, totals = _summed(values, fine_of // len(stratum_names))
+    for key, start, end, sums in zip(keys, at, [*at[1:], len(rows)], totals, strict=True):
         pane_index, query = divmod(key, len(names))
-        speaking = list(dict.fromkeys(authors[row] for row in _plain(rows[inside])))
         made = increments.setdefault(int(pane_starts[pane_index]), [])
-        made.append((names[query], sums, by_group[key], speaking))
+        made.append((names[query], sums, by_group[key], list(dict.fromkeys(speakers[start:end]))))
     return increments
 
 
-def _summed(values: Ints, keys: Ints) -> Iterator[tuple[int, slice, list[int]]]:
-    """Yield each of the sorted keys with its rows of `values` and their sum, column by column."""
+def _summed(values: Ints, keys: Ints) -> tuple[list[int], list[int], list[list[int]]]:
+    """Return the different ones of the sorted keys, where each begins, and its sum of `values`."""
     found, starts = np.unique(keys, return_index=True)
     sums = cast(Any, np.add.reduceat(values, starts, axis=0)).tolist()
-    begins = _plain(starts)
-    ends = [*begins[1:], len(keys)]
-    for key, begin, end, row in zip(_plain(found), begins, ends, sums, strict=True):
-        yield key, slice(begin, end), row
+    return _plain(found), _plain(starts), sums
 
 
 def _numbered(names: Sequence[str]) -> tuple[list[str], Ints]:
