@@ -22,11 +22,11 @@ from benchmarks.bench_throughput import QUERIES
 from benchmarks.catalogs import plant, write_catalog
 from benchmarks.harness import Measured, Options, percentile, run_benchmark, say
 from benchmarks.lab import Lab
-from benchmarks.plot import lines
 from benchmarks.posts import author_of, posts, texts
 from core.clock import epoch_ms, from_epoch_ms
 from core.codec import encode, progress_decoder
 from core.schemas import Post
+from evaluation.drawing import lines
 from services.kafka_client import RecordProducer, read_topic
 from stream.topics import POSTS, PROGRESS
 

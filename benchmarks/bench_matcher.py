@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from benchmarks.harness import Measured, Options, run_benchmark
-from benchmarks.plot import bars
+from evaluation.drawing import bars
 from stream.queries import Matcher, Query, parse
 
 BATCH_POSTS = 256

@@ -21,8 +21,8 @@ import psutil
 from benchmarks.catalogs import plant, write_catalog
 from benchmarks.harness import Measured, Options, run_benchmark, say
 from benchmarks.lab import Lab
-from benchmarks.plot import lines
 from benchmarks.posts import posts, texts
+from evaluation.drawing import lines
 
 POSTS: Final = 1_000_000
 EVENT_TIME_H: Final = 6

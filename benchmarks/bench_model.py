@@ -17,10 +17,10 @@ from typing import Final
 
 from benchmarks.harness import Measured, Options, run_benchmark, say
 from benchmarks.lab import BenchFailed
-from benchmarks.plot import lines
 from benchmarks.posts import texts
 from core.schemas import Post
 from services.ingest.sources.synthetic.options import SyntheticOptions
+from evaluation.drawing import Picture, lines
 from services.ingest.synthetic.conversation import Conversation
 from services.local.child import Command, run_to_end
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
@@ -81,7 +81,7 @@ def measure(options: Options) -> Measured:
     return Measured(figures, {"posts": size}, _picture(figures), found["versions"])
 
 
-def _picture(figures: dict[str, float]) -> str:
+def _picture(figures: dict[str, float]) -> Picture:
     return lines(
         "Posts a second of the model alone",
         "batch size, or most tokens a post (batches of 64)",

@@ -18,8 +18,8 @@ from typing import Final
 from benchmarks.catalogs import plant, write_catalog
 from benchmarks.harness import Measured, Options, over_other, run_benchmark, say, spread
 from benchmarks.lab import Drained, Lab
-from benchmarks.plot import bars
 from benchmarks.posts import posts, texts
+from evaluation.drawing import bars
 
 POSTS_EACH: Final = 60_000
 SPACING_S: Final = 0.005

@@ -23,10 +23,10 @@ from benchmarks.bench_throughput import QUERIES
 from benchmarks.catalogs import plant, write_catalog
 from benchmarks.harness import Measured, Options, percentile, run_benchmark, say
 from benchmarks.lab import BenchFailed, Lab
-from benchmarks.plot import lines
 from benchmarks.posts import author_of, posts, texts
 from core.codec import encode, progress_decoder
 from core.schemas import Post, PostEvent
+from evaluation.drawing import lines
 from services.kafka_client import RecordProducer, read_topic
 from stream.store import keys
 from stream.topics import POST_EVENTS, POSTS, PROGRESS

@@ -15,8 +15,8 @@ from typing import Final
 from benchmarks.catalogs import plant, write_catalog
 from benchmarks.harness import Measured, Options, run_benchmark, say, spread
 from benchmarks.lab import Drained, Lab
-from benchmarks.plot import bars
 from benchmarks.posts import posts, texts
+from evaluation.drawing import bars
 
 POSTS_EACH: Final = 80_000
 SPACING_S: Final = 0.005

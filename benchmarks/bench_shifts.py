@@ -13,8 +13,8 @@ import time
 from datetime import timedelta
 
 from benchmarks.harness import Measured, Options, run_benchmark
-from benchmarks.plot import bars
 from core.schemas import Window
+from evaluation.drawing import bars
 from stream.shifts.judge import ShiftJudge
 from stream.shifts.signals import JudgeContext
 from testkit.shifts import BEGIN, make_window

@@ -22,9 +22,9 @@ import zstandard
 
 from benchmarks.harness import Measured, Options, run_benchmark, say, spread
 from benchmarks.lab import BenchFailed, Lab, process_cpu_s
-from benchmarks.plot import bars
 from core.clock import SystemClock
 from core.settings import Secret
+from evaluation.drawing import bars
 from services.ingest.outgoing import IngestTopics, RecordWriter
 from services.ingest.sources.base import SourceItem
 from services.ingest.sources.bluesky.parse import EventMapper

@@ -25,9 +25,9 @@ from typing import Final
 
 from benchmarks.harness import Measured, Options, run_benchmark, say, spread
 from benchmarks.lab import BenchFailed, Lab, process_cpu_s
-from benchmarks.plot import bars
 from benchmarks.posts import posts, texts
 from benchmarks.startup_roles import ROLES, Variant, start_role
+from evaluation.drawing import bars
 from services.local.child import Child, Command
 from services.local.paths import PROJECT_ROOT
 

@@ -20,8 +20,8 @@ from typing import Final
 from benchmarks.catalogs import plant, write_catalog
 from benchmarks.harness import Measured, Options, over_other, run_benchmark, say, spread
 from benchmarks.lab import BenchFailed, Drained, Lab
-from benchmarks.plot import bars
 from benchmarks.posts import posts, texts
+from evaluation.drawing import bars
 from services.local.child import Command, run_to_end
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from services.local.triton_server import DEFAULT_SERVER_PYTHON

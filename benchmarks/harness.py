@@ -18,6 +18,7 @@ import typer
 
 from core.errors import GroundswellError
 from core.report import write_report
+from evaluation.drawing import Picture, check_can_draw
 from services.local.paths import PROJECT_ROOT
 
 PACKAGES: Final = (
@@ -61,13 +62,13 @@ class Measured:
     Attributes:
         figures: The numbers by name, flat.
         settings: What was measured with.
-        picture: The picture, SVG.
+        picture: The main figures, as a picture.
         versions: The versions of what is not in this environment.
     """
 
     figures: dict[str, float]
     settings: dict[str, Any]
-    picture: str
+    picture: Picture
     versions: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -126,6 +127,8 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
         options = Options(scale, rounds, seed, beside)
         started, load = time.monotonic(), os.getloadavg()[0]
         try:
+            if plot is not None:
+                check_can_draw()
             measured = measure(options)
         except GroundswellError as error:
             say(str(error))
@@ -138,8 +141,7 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
             measured.settings["load_average_before"] = round(load, 1)
             write_measured(json_file, measure.__module__, options, measured)
         if plot is not None:
-            plot.parent.mkdir(parents=True, exist_ok=True)
-            plot.write_text(measured.picture, encoding="utf-8")
+            measured.picture.write(plot)
 
     program.__doc__ = sys.modules[measure.__module__].__doc__
     typer.run(program)

@@ -13,10 +13,11 @@ from rich.table import Table
 
 from core.report import write_report
 from evaluation.alerts import run as running
-from evaluation.alerts.drawing import delay_picture, limit_picture
+from evaluation.alerts.pictures import delay_picture, limit_picture
 from evaluation.alerts.recorded import crowds_of, read_windows
 from evaluation.alerts.run import SUITE_SEED, BacktestOptions, run_backtest
 from evaluation.alerts.tuning import Tuned, as_toml
+from evaluation.drawing import check_can_draw
 from services.cli.settings import load_settings
 
 
@@ -64,13 +65,14 @@ def backtest(
     options = BacktestOptions(
         streams, rivals, curve, data, model_scores, seed, processes, river_streams=river
     )
+    if plot is not None:
+        check_can_draw()
     report = run_backtest(load_settings().shifts, options)
     if json_file is not None:
         write_backtest(json_file, report, seed)
     if plot is not None:
-        plot.mkdir(parents=True, exist_ok=True)
-        (plot / "delay.svg").write_text(delay_picture(report), encoding="utf-8")
-        (plot / "limit.svg").write_text(limit_picture(report), encoding="utf-8")
+        delay_picture(report).write(plot / "delay.svg")
+        limit_picture(report).write(plot / "limit.svg")
     _show(report)
 
 

@@ -15,6 +15,7 @@ from core.errors import ConfigError, GroundswellError
 from core.heads import INDEPENDENT
 from core.registry import Registry
 from core.report import write_report
+from evaluation.drawing import check_can_draw
 from evaluation.encoder.bootstrap import RESAMPLES, SEED
 from evaluation.encoder.context import Context, HeadMissing
 from evaluation.encoder.decisions import EVEN
@@ -81,8 +82,8 @@ def write_all(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.md").write_text(markdown(evaluations, introduction), encoding="utf-8")
     for evaluation in evaluations:
-        for file, content in evaluation.plots.items():
-            (folder / file).write_text(content, encoding="utf-8")
+        for file, picture in evaluation.plots.items():
+            picture.write(folder / file)
 
 
 def print_all(evaluations: Sequence[Evaluation]) -> None:
@@ -120,6 +121,8 @@ def main(
 ) -> None:
     """Measure the shipped model on the official test splits."""
     with refusing():
+        if out is not None:
+            check_can_draw()
         heads = chosen_heads(head)
         score = open_scorer(scorer, repository, url)
         served = _served_config(repository)

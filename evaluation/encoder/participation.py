@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from core.heads import PARTICIPATION
 from evaluation.baselines.linear import tfidf, tfidf_layered
+from evaluation.drawing import confusion_matrix, reliability_diagram
 from evaluation.encoder.bootstrap import Measure
 from evaluation.encoder.context import Context, HeadMissing
 from evaluation.encoder.decisions import layered, participating, unread_as, with_prior
 from evaluation.encoder.floors import constant_floor, kept, random_floor, shares_of
-from evaluation.encoder.plots import confusion_plot, reliability_plot
 from evaluation.encoder.scoring import score_all
 from evaluation.encoder.tables import Evaluation, Section
 from models.encoder.data import ParticipationTexts
@@ -133,10 +133,10 @@ def evaluate(head: str, context: Context) -> Evaluation:
         for j, b in enumerate(PARTICIPATION)
     }
     plots = {
-        "participation-reliability.svg": reliability_plot(
+        "participation-reliability.svg": reliability_diagram(
             "participation: claimed and observed", {"model": reliability(scores, positive, BINS)}
         ),
-        "participation-confusion.svg": confusion_plot(
+        "participation-confusion.svg": confusion_matrix(
             "participation: truth by row", table, PARTICIPATION
         ),
     }

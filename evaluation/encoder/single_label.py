@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from core.heads import HEADS
 from core.ports import ScoreBatch
 from evaluation.baselines.linear import tfidf
+from evaluation.drawing import confusion_matrix, reliability_diagram
 from evaluation.encoder.bootstrap import Measure
 from evaluation.encoder.context import Context, HeadMissing
 from evaluation.encoder.decisions import unread_as
 from evaluation.encoder.floors import constant_floor, kept, random_floor, shares_of
-from evaluation.encoder.plots import confusion_plot, reliability_plot
 from evaluation.encoder.scoring import score_all
 from evaluation.encoder.tables import Evaluation, Row, Section
 from models.encoder.data import LabelledTexts
@@ -90,10 +90,10 @@ def evaluate(head: str, context: Context) -> Evaluation:
     section = Section(head, title, COLUMNS, rows, training_of(head).published, notes)
     bins = reliability(found.max(1), found.argmax(1) == truth)
     plots = {
-        f"{head}-reliability.svg": reliability_plot(
+        f"{head}-reliability.svg": reliability_diagram(
             f"{head}: confidence and accuracy", {"model": bins}
         ),
-        f"{head}-confusion.svg": confusion_plot(f"{head}: truth by row", table, labels),
+        f"{head}-confusion.svg": confusion_matrix(f"{head}: truth by row", table, labels),
     }
     return Evaluation(head, [section], extra, plots)
 

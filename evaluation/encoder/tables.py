@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
+from evaluation.drawing import Picture
 from evaluation.encoder.bootstrap import Measured
 from models.encoder.heads.base import PublishedFigure
 
@@ -60,13 +61,13 @@ class Evaluation:
         head: Its name.
         sections: Its tables.
         extra: Further figures, by name.
-        plots: File name -> SVG.
+        plots: File name -> picture.
     """
 
     head: str
     sections: Sequence[Section]
     extra: Mapping[str, float] = field(default_factory=dict)
-    plots: Mapping[str, str] = field(default_factory=dict)
+    plots: Mapping[str, Picture] = field(default_factory=dict)
 
     def figures(self) -> dict[str, float]:
         """All figures of all tables, and the further ones."""

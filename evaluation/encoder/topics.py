@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from core.heads import TOPICS
 from evaluation.baselines.embedding import embed
 from evaluation.baselines.linear import tfidf_tags
+from evaluation.drawing import reliability_diagram
 from evaluation.encoder.bootstrap import Measure
 from evaluation.encoder.context import Context, HeadMissing
 from evaluation.encoder.decisions import unread_as
 from evaluation.encoder.floors import constant_floor, kept
-from evaluation.encoder.plots import reliability_plot
 from evaluation.encoder.scoring import score_all
 from evaluation.encoder.tables import Evaluation, Row, Section
 from models.encoder.data import TaggedTexts
@@ -96,7 +96,7 @@ def evaluate(head: str, context: Context) -> Evaluation:
         ],
     )
     bins = reliability(found.ravel(), truth.ravel())
-    plot = reliability_plot("topics: claimed and observed", {"model": bins})
+    plot = reliability_diagram("topics: claimed and observed", {"model": bins})
     return Evaluation("topics", [section], extra, {"topics-reliability.svg": plot})
 
 

@@ -17,6 +17,7 @@ from core.errors import ConfigError
 from core.heads import HEADS
 from core.quantification import CORRECTIONS_FILE, Correction, Corrections, load_corrections
 from core.report import write_report
+from evaluation.drawing import check_can_draw, lines
 from evaluation.encoder.__main__ import (
     PACKAGES,
     cuts,
@@ -26,7 +27,6 @@ from evaluation.encoder.__main__ import (
     write_all,
 )
 from evaluation.encoder.bootstrap import Measured
-from evaluation.encoder.plots import lines_plot
 from evaluation.encoder.scoring import Score, open_scorer, score_all
 from evaluation.encoder.tables import Evaluation, Row, Section
 from evaluation.options import (
@@ -156,7 +156,7 @@ def evaluation_of(
         for name in SHIPPED:
             for prior in PRIORS:
                 figures[f"{target.name}_{name}_at_{prior:.2f}"] = found.mean(name, prior=prior)
-        plots[f"shares-{held.head}-{target.name}.svg"] = lines_plot(
+        plots[f"shares-{held.head}-{target.name}.svg"] = lines(
             f"{held.head}, {target.name}: windows of {PLOTTED_SIZE}",
             "true share",
             "mean absolute error",
@@ -239,6 +239,8 @@ def main(
 
     folder = weights or WEIGHTS
     with refusing():
+        if out is not None:
+            check_can_draw()
         score = open_scorer(scorer, repository, url)
         version = score_all(score, ["Good morning, all of you"]).model_version
         config = load_config(folder)

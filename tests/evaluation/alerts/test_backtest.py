@@ -11,7 +11,6 @@ from core.codec import encode
 from core.errors import ConfigError
 from core.settings import ShiftSettings
 from evaluation.alerts import rivals
-from evaluation.alerts.drawing import curves
 from evaluation.alerts.labelled import STREAMS, panes, replay
 from evaluation.alerts.plan import DAY, Shift, StreamPlan, null_suite, standard_suite
 from evaluation.alerts.recorded import crowds_of, read_windows
@@ -21,6 +20,7 @@ from evaluation.alerts.scoring import alarms_of, delay_figures, limit_of, tally
 from evaluation.alerts.summary import AT_RATE, at_rate, finite, summarise
 from evaluation.alerts.synthetic import SPREAD, make_crowd
 from evaluation.alerts.tuning import as_toml, threshold_for
+from evaluation.drawing import lines
 from services.cli.main import run
 from testkit.shifts import make_window
 
@@ -232,7 +232,8 @@ def test_a_report_has_no_number_that_json_lacks() -> None:
 
 
 def test_a_picture_has_every_series_and_no_number_that_is_none() -> None:
-    drawn = curves("title", "x", "y", {"ours": [(0.01, 3.0), (0.1, 2.0)], "theirs": [(0.0, 9.0)]})
+    series = {"ours": [(0.01, 3.0), (0.1, 2.0)], "theirs": [(0.0, 9.0)]}
+    drawn = lines("title", "x", "y", series, is_log=True).svg()
     assert drawn.startswith("<svg")
-    assert drawn.count("<polyline") == 2
+    assert drawn.count('id="series-') == 2
     assert "nan" not in drawn
