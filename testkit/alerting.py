@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from core.schemas import Window
-from services.alerting.circumstances import start_of
+from services.alerting.context import start_of
 from stream.shifts.signals import Estimate, JudgeContext, ShiftSignal
 
 

@@ -19,7 +19,7 @@ from core.metrics import Metrics
 from core.retry import pause_s
 from core.settings import AlertSettings
 from services.alerting.alertmanager import ends_at, postable
-from services.alerting.open_alerts import OpenAlert, read_opened
+from services.alerting.open_alerts import OpenAlert, read_open_alerts
 from services.stopping import wait
 from stream.store.keys import OPEN
 
@@ -106,24 +106,24 @@ class Delivery:
         self._receiver = receiver
         self._clock = clock
         self._metrics = metrics
-        self._told_at_s: dict[str, float] = {}
+        self._delivered_at_s: dict[str, float] = {}
         self._late_until_s: dict[str, float] = {}
 
     async def run(self, stop: asyncio.Event, is_active: Callable[[], bool]) -> None:
         """Deliver until `stop` is set; waits out whatever is away."""
-        chance, attempt = random.Random(), 0
+        rng, attempt = random.Random(), 0
         while not stop.is_set():
             delay_s = ROUND_S
             try:
                 if is_active():
                     await self.round()
                 else:
-                    self._told_at_s.clear()
+                    self._delivered_at_s.clear()
                 attempt = 0
             except TransientError as error:
                 if attempt == 0:
                     _log.warning("alerts wait", reason=str(error))
-                delay_s = max(ROUND_S, pause_s(attempt, chance))
+                delay_s = max(ROUND_S, pause_s(attempt, rng))
                 attempt += 1
             await wait(stop, delay_s)
 
@@ -134,20 +134,20 @@ class Delivery:
             AlertmanagerUnavailable, StoreUnavailable: try again later; nothing is lost.
         """
         found = await self._store.opened()
-        opened, unreadable = read_opened(found)
+        opened, unreadable = read_open_alerts(found)
         if unreadable:
             await self._store.put_aside(OPEN, unreadable)
-        told = await self._store.told() if opened else {}
+        delivered = await self._store.told() if opened else {}
         self._keep_only(opened)
-        self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, told))
+        self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, delivered))
         if self._receiver.are_there:
-            await self._tell(opened, told)
-            self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, told))
-        await self._drop(opened, told)
+            await self._deliver(opened, delivered)
+            self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, delivered))
+        await self._drop(opened, delivered)
 
-    async def _tell(self, opened: Mapping[str, OpenAlert], told: dict[str, str]) -> None:
-        await self._give_notice(opened, told)
-        due = [i for i, one in opened.items() if self._is_due(i, one, told.get(i, ""))]
+    async def _deliver(self, opened: Mapping[str, OpenAlert], delivered: dict[str, str]) -> None:
+        await self._give_notice(opened, delivered)
+        due = [i for i, one in opened.items() if self._is_due(i, one, delivered.get(i, ""))]
         now_s = self._clock.monotonic()
         for first in range(0, len(due), AT_ONCE):
             marks: dict[str, str] = {}
@@ -162,16 +162,18 @@ class Delivery:
             try:
                 await self._receiver.post(posted)
             except TransientError:
-                self._told_at_s.clear()  # it may come back knowing nothing
+                self._delivered_at_s.clear()  # it may come back knowing nothing
                 raise
             for alert_id in marks:
-                self._told_at_s[alert_id] = now_s
-            changed = {i: mark for i, mark in marks.items() if told.get(i) != mark}
+                self._delivered_at_s[alert_id] = now_s
+            changed = {i: mark for i, mark in marks.items() if delivered.get(i) != mark}
             if changed:
                 await self._store.mark_told(changed)
-                told.update(changed)
+                delivered.update(changed)
 
-    async def _give_notice(self, opened: Mapping[str, OpenAlert], told: Mapping[str, str]) -> None:
+    async def _give_notice(
+        self, opened: Mapping[str, OpenAlert], delivered: Mapping[str, str]
+    ) -> None:
         """Find the ends that nobody would understand: these are told as firing first, for a while.
 
         Such are alerts that began and ended while Alertmanager was away, and those of which an
@@ -181,7 +183,7 @@ class Delivery:
             alert_id
             for alert_id, one in opened.items()
             if one.is_over
-            and told.get(alert_id, "") != one.mark
+            and delivered.get(alert_id, "") != one.mark
             and alert_id not in self._late_until_s
         ]
         if not ending:
@@ -191,11 +193,14 @@ class Delivery:
         for alert_id in ending:
             if alert_id not in known:
                 self._late_until_s[alert_id] = until_s
-                self._told_at_s.pop(alert_id, None)
+                self._delivered_at_s.pop(alert_id, None)
 
     def _is_due(self, alert_id: str, one: OpenAlert, mark: str) -> bool:
-        told_at_s = self._told_at_s.get(alert_id)
-        if told_at_s is None or self._clock.monotonic() - told_at_s >= self._settings.resend_s:
+        delivered_at_s = self._delivered_at_s.get(alert_id)
+        if (
+            delivered_at_s is None
+            or self._clock.monotonic() - delivered_at_s >= self._settings.resend_s
+        ):
             return True
         return mark != one.mark and not self._is_notice(alert_id)
 
@@ -203,13 +208,15 @@ class Delivery:
         """Tell whether an alert that is over is still told as firing."""
         return self._clock.monotonic() < self._late_until_s.get(alert_id, float("-inf"))
 
-    def _undelivered_s(self, opened: Mapping[str, OpenAlert], told: Mapping[str, str]) -> float:
+    def _undelivered_s(
+        self, opened: Mapping[str, OpenAlert], delivered: Mapping[str, str]
+    ) -> float:
         if not self._receiver.are_there:
             return 0.0
-        waiting = [one.changed_ms for i, one in opened.items() if told.get(i) != one.mark]
+        waiting = [one.changed_ms for i, one in opened.items() if delivered.get(i) != one.mark]
         return max(0.0, (epoch_ms(self._clock.now()) - min(waiting)) / 1000) if waiting else 0.0
 
-    async def _drop(self, opened: Mapping[str, OpenAlert], told: Mapping[str, str]) -> None:
+    async def _drop(self, opened: Mapping[str, OpenAlert], delivered: Mapping[str, str]) -> None:
         """Forget alerts that ended long ago, once their end is taken, if anybody is to take it."""
         before_ms = epoch_ms(self._clock.now()) - int(RESOLVED_KEPT_S * 1000)
         over = [
@@ -217,12 +224,12 @@ class Delivery:
             for alert_id, one in opened.items()
             if one.is_over
             and one.changed_ms < before_ms
-            and (told.get(alert_id) == one.mark or not self._receiver.are_there)
+            and (delivered.get(alert_id) == one.mark or not self._receiver.are_there)
         ]
         if over:
             await self._store.drop(over)
 
     def _keep_only(self, opened: Mapping[str, OpenAlert]) -> None:
-        for known in (self._told_at_s, self._late_until_s):
+        for known in (self._delivered_at_s, self._late_until_s):
             for alert_id in known.keys() - opened.keys():
                 del known[alert_id]

@@ -42,7 +42,7 @@ _NEGATIVE: Final = HEADS["sentiment"].index("negative")
 
 
 @dataclass(slots=True)
-class Said:
+class PostsAround:
     """Posts of one query around a change.
 
     Attributes:
@@ -119,14 +119,14 @@ class TextEvidence:
             post = _of(signal, record)
             if post is not None:
                 wanted[record.partition, source_offset(record.headers)] = post
-        said = Said()
+        around = PostsAround()
         for record in read_topic(self._kafka, POSTS, last=self._last) if wanted else ():
             post = wanted.get((record.partition, record.offset))
             if post is not None:
                 is_after = _pane_s(post) >= signal.started_s
-                said.add(post, _text(record), is_after=is_after)
+                around.add(post, _text(record), is_after=is_after)
         # Volume and brigading have no side of the mean; what is told then leans neither way.
-        return said.explain(signal.mix + signal.opinion)
+        return around.explain(signal.mix + signal.opinion)
 
 
 def _of(signal: ShiftSignal, record: Record) -> ScoredPost | None:

@@ -67,7 +67,7 @@ class OpenAlert(msgspec.Struct, frozen=True):
 _decoder: Final = msgspec.json.Decoder(OpenAlert)
 
 
-def read_opened(found: Mapping[str, bytes]) -> tuple[dict[str, OpenAlert], list[str]]:
+def read_open_alerts(found: Mapping[str, bytes]) -> tuple[dict[str, OpenAlert], list[str]]:
     """Return alert id -> alert, and the ids of those that cannot be read."""
     opened: dict[str, OpenAlert] = {}
     unreadable: list[str] = []

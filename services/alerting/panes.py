@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Final
 
 from core.schemas import Window
-from services.alerting.circumstances import start_of
-from services.alerting.known import Known
+from services.alerting.context import start_of
+from services.alerting.state import JudgingState
 
 Pane = tuple[int, list[Window]]
 """Its start, and the windows in it."""
@@ -35,7 +35,7 @@ class Panes:
 
 
 def panes_of(
-    windows: Sequence[Window], upto_s: int, known: Known, pane_s: int, *, may_begin: bool
+    windows: Sequence[Window], upto_s: int, known: JudgingState, pane_s: int, *, may_begin: bool
 ) -> Panes:
     """Sort windows into panes and take note in `known` of how far that is.
 

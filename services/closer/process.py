@@ -22,7 +22,7 @@ from core.settings import KafkaSettings, Settings
 from services.acknowledged import AcknowledgedProducer, Outgoing
 from services.alerting.alertmanager import Alertmanagers
 from services.alerting.delivery import Delivery
-from services.alerting.desk import AlertDesk
+from services.alerting.judges import AlertJudges
 from services.bootstrap import make_store
 from services.closer.closing import Closer
 from services.closer.publishing import Superseded
@@ -202,11 +202,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     store, publisher = make_store(settings), KafkaPublisher(settings.kafka)
     store.alerts.on_refused = lambda kind: metrics.alert_state_refused.labels(kind=kind).inc()
     member, receiver = _Member(settings), Alertmanagers(settings.alerts, metrics)
-    desk = AlertDesk(settings, store, clock, metrics)
+    judges = AlertJudges(settings, store, clock, metrics)
     delivery = Delivery(settings.alerts, store.alerts, receiver, clock, metrics)
     try:
         closer = Closer(
-            settings.windows, store, publisher, clock, metrics, desk, settings.kafka.partitions
+            settings.windows, store, publisher, clock, metrics, judges, settings.kafka.partitions
         )
         loop = _Loop(closer, member, store.identity, clock, metrics)
         async with asyncio.TaskGroup() as group:
@@ -215,7 +215,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         await member.close()
         await publisher.close()
-        await desk.close()
+        await judges.close()
         await receiver.close()
         await store.close()
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from stream.shifts.columns import Floats, Rows
 from stream.shifts.kinds.base import ShiftKind
 from stream.shifts.layout import ENDED_AS, FIGURE, AlertSlots
-from stream.shifts.signals import EndedAs, Estimate, ShiftSignal
+from stream.shifts.signals import Estimate, ShiftSignal
 
 _Z95: Final = 1.959964
 
@@ -36,10 +36,8 @@ def signal(
         decided_s: The end of the pane that it is said after.
     """
     alerts, slot = AlertSlots(core), kind.slot
-    figures, strata = alerts.figures[0, slot], ()
-    if not resolved_as:
-        figures, strata = kind.now(names, core, decided_s)
-    ended_as: EndedAs = ENDED_AS[resolved_as]  # pyright: ignore[reportAssignmentType]
+    fired = alerts.figures[0, slot], ()
+    figures, strata = fired if resolved_as else kind.now(names, core, decided_s)
     return ShiftSignal(
         alert_id=alert_id(query, kind.name, number),
         query=query,
@@ -56,7 +54,7 @@ def signal(
         after=_interval(figures, "after"),
         change=_interval(figures, "change", is_ratio=kind.is_ratio),
         ended_s=decided_s if resolved_as else -1,
-        ended_as=ended_as,
+        ended_as=ENDED_AS[resolved_as],
         mix=float(figures[FIGURE["mix"]]),
         opinion=float(figures[FIGURE["opinion"]]),
         posts=int(figures[FIGURE["posts"]]),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.shifts.columns import Bytes, Column, Field, Floats, Ints, Records, Rows
+from stream.shifts.signals import EndedAs
 
 F: Final = 13
 P: Final = F * (F + 1) // 2
@@ -60,7 +61,7 @@ FIGURES: Final = (
 )  # fmt: skip
 FIGURE: Final[dict[str, int]] = {name: position for position, name in enumerate(FIGURES)}
 
-ENDED_AS: Final = ("", "over", "accepted", "corrected", "reset")
+ENDED_AS: Final[tuple[EndedAs, ...]] = ("", "over", "accepted", "corrected", "reset")
 
 
 class Chart(Records):

@@ -8,7 +8,7 @@ import yaml
 
 from core.metrics import Metrics
 from services.alerting.alertmanager import ALERTNAME
-from services.alerting.circumstances import INGEST_UNHEALTHY, MODEL_CHANGED, SOURCE_MISSING
+from services.alerting.context import INGEST_UNHEALTHY, MODEL_CHANGED, SOURCE_MISSING
 from services.local.child import Command, run_to_end
 
 ROOT = Path(__file__).parents[2]

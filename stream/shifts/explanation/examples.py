@@ -35,10 +35,10 @@ def choose_examples(
     """Return posts to show, each author once, ordered by why they are shown.
 
     Args:
-        posts: candidates since the change, in any order.
+        posts: The candidates since the change, in any order.
         weights: term -> weight, of the terms that came and went.
-        change: of the mean; its sign says which side is "against".
-        most: so many posts at most, the most seen and the one against included.
+        change: The change of the mean; its sign says which side is "against".
+        most: So many posts at most, the most seen and the one against included.
 
     Returns:
         Most typical first: those with most of the telling terms that lean the way of the change;
@@ -61,9 +61,7 @@ def choose_examples(
     last = {seen.post_id, against.post_id} if shows_against else {seen.post_id}
     room = max(1, most - len(last))
     for post in ranked:
-        if len(chosen) >= room:
-            break
-        if post.post_id not in last or len(ranked) == 1:
+        if len(chosen) < room and (post.post_id not in last or len(ranked) == 1):
             take(post, "typical")
     if seen.reach > 0:
         take(seen, "most-seen")

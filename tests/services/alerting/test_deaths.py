@@ -15,7 +15,7 @@ from core.metrics import Metrics
 from core.schemas import Alert, Window
 from core.settings import RedisSettings, Settings, WindowSettings
 from services.alerting import judging
-from services.alerting.desk import AlertDesk
+from services.alerting.judges import AlertJudges
 from services.closer.closing import Closer
 from services.closer.publishing import Superseded
 from services.local.redis_server import RedisServer
@@ -150,9 +150,9 @@ class House:
         fate, metrics = fate or Fate(), Metrics(role="closer")
         store: Any = Mortal(self.store, fate)
         topic: Any = Mortal(self.topic, fate)
-        desk = AlertDesk(SETTINGS, store, self.clock, metrics, topic, StepJudge, plain)
+        judges = AlertJudges(SETTINGS, store, self.clock, metrics, topic, StepJudge, plain)
         publisher: Any = Mortal(Windows(), fate)
-        return Closer(SETTINGS.windows, store, publisher, self.clock, metrics, desk)
+        return Closer(SETTINGS.windows, store, publisher, self.clock, metrics, judges)
 
     async def live(self, closer: Closer) -> None:
         """Run a new closer until nothing is due."""
@@ -215,7 +215,7 @@ async def test_a_broker_that_fails_midway_gets_the_rest_and_nothing_twice(house:
 async def test_a_store_that_takes_a_save_and_loses_its_answer_has_it_once(house: House) -> None:
     await house.fill()
     closer = house.closer()
-    desk: Any = closer._judges
+    judges: Any = closer._judges
     save = house.store.alerts.save
     lost: list[bool] = []
 
@@ -226,7 +226,7 @@ async def test_a_store_that_takes_a_save_and_loses_its_answer_has_it_once(house:
             raise StoreUnavailable("no answer")
         return answer
 
-    desk._judging._store = type("Silent", (), {"save": staticmethod(saves_once_in_silence),
+    judges._judging._store = type("Silent", (), {"save": staticmethod(saves_once_in_silence),
                                                "load": house.store.alerts.load})()  # fmt: skip
     with pytest.raises(StoreUnavailable):
         await house.live(closer)

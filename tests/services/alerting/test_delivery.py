@@ -12,7 +12,7 @@ from core.schemas import Alert, Interval
 from core.settings import AlertSettings
 from services.alerting.alertmanager import evidence, link_to, postable
 from services.alerting.delivery import RESOLVED_KEPT_S, Delivery
-from services.alerting.open_alerts import OpenAlert, band_of, read_opened
+from services.alerting.open_alerts import OpenAlert, band_of, read_open_alerts
 from stream.store.keys import OPEN
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -105,7 +105,7 @@ class Office:
 
     def say(self, said: Alert) -> None:
         stored = self.store.open.get(said.alert_id)
-        before = read_opened({"a": stored})[0]["a"] if stored else None
+        before = read_open_alerts({"a": stored})[0]["a"] if stored else None
         after = OpenAlert.after(before, said, epoch_ms(self.clock.now()))
         self.store.open[said.alert_id] = after.packed()
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from core.heads import HEADS
 from core.schemas import ScoredPost
-from services.alerting.evidence import Said
+from services.alerting.evidence import PostsAround
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ def post(number: int, mood: str = "negative", author: str = "") -> ScoredPost:
 
 
 def test_what_many_say_since_then_is_told_with_posts_for_and_against_it() -> None:
-    said = Said()
+    said = PostsAround()
     for number in range(60):
         said.add(post(number, "positive"), "nice flight, thanks", is_after=False)
         said.add(post(100 + number), "@usairways flight cancelled", is_after=True)
@@ -34,7 +34,7 @@ def test_what_many_say_since_then_is_told_with_posts_for_and_against_it() -> Non
 
 
 def test_one_author_who_repeats_a_word_does_not_make_it_a_term() -> None:
-    said = Said()
+    said = PostsAround()
     for number in range(60):
         said.add(post(number), "the train", is_after=False)
         said.add(post(100 + number), "the train", is_after=True)

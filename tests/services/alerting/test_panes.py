@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from core.schemas import Window
-from services.alerting.known import Known
 from services.alerting.panes import MAX_QUIET_PANES, panes_of
+from services.alerting.state import JudgingState
 
 PANE_S = 10
 NOON_S = 1_772_366_400
@@ -26,7 +26,7 @@ def at(pane: int) -> int:
 
 
 def test_panes_without_a_post_are_new_too_and_what_was_judged_is_a_correction() -> None:
-    known = Known()
+    known = JudgingState()
     first = panes_of([window(0), window(2)], at(4), known, PANE_S, may_begin=True)
     assert (first.known, numbers(first.new)) == ([], [(0, 1), (1, 0), (2, 1), (3, 0)])
     again = panes_of([window(2), window(4)], at(5), known, PANE_S, may_begin=True)
@@ -35,7 +35,7 @@ def test_panes_without_a_post_are_new_too_and_what_was_judged_is_a_correction() 
 
 
 def test_a_post_that_came_a_day_late_is_not_where_a_stream_begins() -> None:
-    known = Known()
+    known = JudgingState()
     found = panes_of([window(-8_640), window(0), window(1)], at(2), known, PANE_S, may_begin=True)
     assert found.begins
     assert numbers(found.new) == [(0, 1), (1, 1)]
@@ -43,7 +43,7 @@ def test_a_post_that_came_a_day_late_is_not_where_a_stream_begins() -> None:
 
 
 def test_it_is_noticed_also_when_the_late_post_was_judged_before() -> None:
-    known = Known()
+    known = JudgingState()
     late = panes_of([window(-900)], at(-899), known, PANE_S, may_begin=True)
     assert numbers(late.new) == [(-900, 1)]
     found = panes_of([window(0)], at(1), known, PANE_S, may_begin=True)
@@ -52,20 +52,20 @@ def test_it_is_noticed_also_when_the_late_post_was_judged_before() -> None:
 
 
 def test_a_night_after_a_longer_day_is_quiet_panes_and_no_beginning() -> None:
-    known = Known(judged_s=at(0), begun_s=at(-800))
+    known = JudgingState(judged_s=at(0), begun_s=at(-800))
     found = panes_of([window(700)], at(701), known, PANE_S, may_begin=True)
     assert not found.begins
     assert len(found.new) == 701
 
 
 def test_what_is_open_is_never_forgotten() -> None:
-    known = Known(judged_s=at(0), begun_s=at(-10))
+    known = JudgingState(judged_s=at(0), begun_s=at(-10))
     found = panes_of([window(700)], at(701), known, PANE_S, may_begin=False)
     assert not found.begins
 
 
 def test_nobody_is_told_of_the_panes_of_a_hole_of_days() -> None:
-    known = Known(judged_s=at(0), begun_s=at(-90_000))
+    known = JudgingState(judged_s=at(0), begun_s=at(-90_000))
     found = panes_of([window(MAX_QUIET_PANES)], at(MAX_QUIET_PANES + 1), known, PANE_S,
                      may_begin=True)  # fmt: skip
     assert numbers(found.new) == [(MAX_QUIET_PANES, 1)]

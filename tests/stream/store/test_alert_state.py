@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.settings import RedisSettings
-from services.alerting.known import Known
-from services.alerting.open_alerts import read_opened
+from services.alerting.open_alerts import read_open_alerts
+from services.alerting.state import JudgingState
 from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.store.alert_state import DecidedAlert, JudgeSave
@@ -101,7 +101,7 @@ async def test_numbers_that_are_none_do_not_hold_up_the_outbox(
 ).map(msgspec.msgpack.encode))  # fmt: skip
 def test_anything_is_knowledge_or_a_value_error(stored: bytes) -> None:
     try:
-        known = Known.unpacked(stored)
+        known = JudgingState.unpacked(stored)
     except ValueError:
         return
     assert known.every >= 1
@@ -109,5 +109,5 @@ def test_anything_is_knowledge_or_a_value_error(stored: bytes) -> None:
 
 @given(st.binary(max_size=60))
 def test_anything_is_an_open_alert_or_named(stored: bytes) -> None:
-    opened, unreadable = read_opened({"a": stored})
+    opened, unreadable = read_open_alerts({"a": stored})
     assert [*opened, *unreadable] == ["a"]

@@ -64,7 +64,7 @@ class Remembered(msgspec.Struct):
 
 
 @dataclass(slots=True)
-class Circumstances:
+class PaneConditions:
     """What is going on beside the windows; one pane after the other.
 
     Attributes:

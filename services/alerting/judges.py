@@ -9,10 +9,10 @@ from core.clock import Clock
 from core.metrics import Metrics
 from core.schemas import Alert, Window
 from core.settings import Settings
-from services.alerting.circumstances import Circumstances
+from services.alerting.context import PaneConditions
 from services.alerting.evidence import TextEvidence
 from services.alerting.judging import Judging
-from services.alerting.known import Judge
+from services.alerting.state import Judge
 from services.alerting.topic import AlertPublisher, KafkaTopic, Topic
 from services.heartbeat_watch import HeartbeatWatch
 from stream.shifts.judge import ShiftJudge
@@ -20,7 +20,7 @@ from stream.shifts.signals import ShiftSignal
 from stream.store.redis_store import RedisStore
 
 
-class AlertDesk:
+class AlertJudges:
     """Satisfies `services.closer.closing.Judges`.
 
     Args:
@@ -46,14 +46,14 @@ class AlertDesk:
         self._store = store
         self._clock = clock
         self._beats = HeartbeatWatch(metrics, clock, settings.heartbeat.every_s)
-        self._circumstances = Circumstances(settings)
+        self._conditions = PaneConditions(settings)
         pane_s = settings.windows.pane_s
         make_judge = make_judge or partial(ShiftJudge, settings.shifts, pane_s)
         self._judging = Judging(
             make_judge,
             describe or TextEvidence(settings.kafka).describe,
             store.alerts,
-            self._circumstances,
+            self._conditions,
             pane_s,
             clock,
             metrics,
@@ -67,8 +67,8 @@ class AlertDesk:
         return await self._judging.take_over(epoch)
 
     def note(self, partition: int, cursor: int, model_version: str = "") -> None:
-        """See `Circumstances.note`."""
-        self._circumstances.note(partition, cursor, model_version, self._clock.monotonic())
+        """See `PaneConditions.note`."""
+        self._conditions.note(partition, cursor, model_version, self._clock.monotonic())
 
     async def look(self, partitions: Sequence[int]) -> None:
         """Look for heartbeats.
@@ -77,7 +77,7 @@ class AlertDesk:
             StoreUnavailable: try again.
         """
         await self._beats.look(self._store, partitions)
-        self._circumstances.note_heartbeats(self._beats.ages_s(), self._clock.monotonic())
+        self._conditions.note_heartbeats(self._beats.ages_s(), self._clock.monotonic())
 
     async def consider(
         self, windows: Sequence[Window], upto_s: int, withheld: Collection[int] = ()
@@ -91,9 +91,9 @@ class AlertDesk:
         Raises:
             StoreUnavailable, BrokerUnavailable: try again; nothing is published twice.
         """
-        if self._judging.has_said:
+        if self._judging.has_decided:
             await self._publisher.publish()
-            self._judging.has_said = False
+            self._judging.has_decided = False
 
     async def close(self) -> None:
         """Release connections."""

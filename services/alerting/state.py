@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from core.schemas import Window
-from services.alerting.circumstances import Remembered
+from services.alerting.context import Remembered
 from stream.shifts.signals import JudgeContext, ShiftSignal
 
 MAX_TIME_S: Final = 253_402_300_800
@@ -66,7 +66,7 @@ class PaneContext(msgspec.Struct, frozen=True, array_like=True):
         return JudgeContext(self.queries, self.healthy, missing, self.model_version)
 
 
-class Known(msgspec.Struct):
+class JudgingState(msgspec.Struct):
     """What is saved beside the states of queries; bounded.
 
     Attributes:
@@ -88,14 +88,14 @@ class Known(msgspec.Struct):
         return msgspec.msgpack.encode(self)
 
     @classmethod
-    def unpacked(cls, stored: bytes) -> Known:
+    def unpacked(cls, stored: bytes) -> JudgingState:
         """Return what `packed` made bytes of; b"" is the beginning.
 
         Raises:
             ValueError: `packed` never made such bytes.
         """
         try:
-            known = msgspec.msgpack.decode(stored, type=Known) if stored else cls()
+            known = msgspec.msgpack.decode(stored, type=JudgingState) if stored else cls()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(str(error)) from error
         if known.every < 1 or known.judged_s < -1 or known.judged_s > MAX_TIME_S:
