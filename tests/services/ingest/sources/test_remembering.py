@@ -172,7 +172,7 @@ def test_a_post_is_delivered_once_and_again_when_it_changed(told: Told) -> None:
 
 
 def test_a_deleted_post_is_deleted_once_and_never_comes_back(told: Told) -> None:
-    assert kinds(told, found(), gone(), gone(), found(), found(version="9")) == [
+    assert kinds(told, found(), gone(), gone(), found(), found(version="v9")) == [
         "Post", "delete", "nothing", "nothing", "nothing",
     ]  # fmt: skip
 
