@@ -121,16 +121,16 @@ class BlueskyPlatform:
         """How often a session was begun anew."""
         return max(0, len(self.server.requests) - 1)
 
-    def break_off(self, chance: random.Random) -> None:
+    def break_off(self, rng: random.Random) -> None:
         """End the sessions in one of the ways of such servers, or restart the server."""
-        kind = chance.choice(("abort", "restart", "half_frame", "going_away", "repeat", "reorder"))
+        kind = rng.choice(("abort", "restart", "half_frame", "going_away", "repeat", "reorder"))
         if kind == "restart":
             self.server.stop()
             self.server.start()
             return
         if kind != "abort":
             # Met in the session after this one, so that two sessions end.
-            self.server.faults.append(Fault(kind, chance.randrange(40)))
+            self.server.faults.append(Fault(kind, rng.randrange(40)))
         self.server.abort_all()
 
 

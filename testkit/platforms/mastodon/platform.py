@@ -88,9 +88,9 @@ class MastodonPlatform:
         """Cut the streams."""
         self.server.disconnect(abruptly=True)
 
-    def break_off(self, chance: random.Random) -> None:
+    def break_off(self, rng: random.Random) -> None:
         """Cut the streams, end them politely, or refuse the next ones for being too many."""
-        kind = chance.choice(("cut", "end", "refuse", "half_event"))
+        kind = rng.choice(("cut", "end", "refuse", "half_event"))
         faults = self.server.faults
         if kind == "refuse":
             faults.refuse_streaming, faults.refusals = (429, {"Retry-After": "0.1"}), 1

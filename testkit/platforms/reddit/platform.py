@@ -71,10 +71,10 @@ class RedditPlatform:
         """Cut the next answer."""
         self.site.faults = ["abort"]
 
-    def break_off(self, chance: random.Random) -> None:
+    def break_off(self, rng: random.Random) -> None:
         """Cut the next answer, refuse it, or answer with something else."""
         kinds: list[int | str] = ["abort", "junk", 429, 500, 503]
-        self.site.faults = [chance.choice(kinds)]
+        self.site.faults = [rng.choice(kinds)]
 
 
 @contextmanager

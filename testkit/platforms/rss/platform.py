@@ -88,9 +88,9 @@ class RssPlatform:
         """Cut the next answer in the middle."""
         self.site.aborts = 1
 
-    def break_off(self, chance: random.Random) -> None:
+    def break_off(self, rng: random.Random) -> None:
         """Cut the next answer in the middle, or refuse it."""
-        status = chance.choice((None, 429, 500, 503))
+        status = rng.choice((None, 429, 500, 503))
         if status is None:
             self.disconnect()
             return

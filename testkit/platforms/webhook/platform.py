@@ -138,9 +138,9 @@ class WebhookPlatform:
                     raise
                 time.sleep(0.02)
 
-    def break_off(self, chance: random.Random) -> None:
+    def break_off(self, rng: random.Random) -> None:
         """Hang up in the middle of a request, or after a whole one without hearing the answer."""
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             self.disconnect()
         else:
             self._impatient = 1

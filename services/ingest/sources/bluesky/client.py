@@ -50,8 +50,8 @@ class Unpacker:
     """Decompresses frames of one dictionary, never to more than so many bytes.
 
     Args:
-        dictionary: its content.
-        max_bytes: of a decompressed frame.
+        dictionary: The content of the dictionary.
+        max_bytes: The most bytes of a decompressed frame.
 
     Raises:
         SessionEnded: the dictionary is none.
@@ -86,10 +86,10 @@ def subscribe_url(
     """Return the address of a session.
 
     Args:
-        options: of the source.
-        host: the server.
-        cursor: number or microseconds; 0 for none.
-        dictionary_id: of the zstd dictionary; None for no zstd.
+        options: The options of the source.
+        host: The server.
+        cursor: The number or microseconds; 0 for none.
+        dictionary_id: The id of the zstd dictionary; None for no zstd.
 
     Example:
         >>> subscribe_url(BlueskyOptions(collections=("a.b.c",)), "ws://h:1", 7, None)
@@ -135,7 +135,7 @@ class Dictionaries:
     """The zstd dictionaries of the servers, fetched once each.
 
     Args:
-        options: of the source.
+        options: The options of the source.
     """
 
     def __init__(self, options: BlueskyOptions) -> None:
@@ -240,8 +240,8 @@ class SessionRefused(SessionEnded):
     """The server refused the session before it began.
 
     Attributes:
-        status: of HTTP.
-        name: what a v2 server calls it, such as `CursorTooOld`; "" if it does not say.
+        status: The status of HTTP.
+        name: What a v2 server calls it, such as `CursorTooOld`; "" if it does not say.
         words: What the server wrote beside it. Shown only where it can speak of our own options.
         is_about_cursor: The server's words speak of the cursor.
     """

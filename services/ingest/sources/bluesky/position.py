@@ -24,10 +24,10 @@ class Place(Struct, frozen=True, array_like=True, gc=False):
     """The cursor: one event of one server.
 
     Attributes:
-        host: the server that numbered it.
-        seq: its number there; 0 if the server gives none.
-        us: when that server saw it, microseconds since 1970.
-        number: our own count of events, rising for ever.
+        host: The server that numbered it.
+        seq: Its number there; 0 if the server gives none.
+        us: When that server saw it, microseconds since 1970.
+        number: Our own count of events, rising for ever.
     """
 
     host: str
@@ -40,9 +40,9 @@ class Resume(Struct, frozen=True):
     """How a session starts.
 
     Attributes:
-        by: what `cursor` is; `live` and `start` do not go on anywhere.
-        cursor: number or microseconds, inclusive; 0 for none.
-        us: by number: the time that the event of this number had.
+        by: What `cursor` is; `live` and `start` do not go on anywhere.
+        cursor: The number or microseconds, inclusive; 0 for none.
+        us: By number: the time that the event of this number had.
     """
 
     by: Literal["seq", "time", "live", "start"]
@@ -58,7 +58,7 @@ class Resumption:
     """Keeps the last place and plans sessions from it. Not thread-safe.
 
     Args:
-        rewind_s: how far to go back by time; by number, as far as this process remembers.
+        rewind_s: How far to go back by time; by number, as far as this process remembers.
     """
 
     def __init__(self, rewind_s: float) -> None:
@@ -93,8 +93,8 @@ class Resumption:
         """Return how the next session with `host` starts.
 
         Args:
-            host: the server.
-            start_us: where to start if there is no last place; 0 is the present.
+            host: The server.
+            start_us: Where to start if there is no last place; 0 is the present.
         """
         last = self.last
         if last is None:

@@ -38,7 +38,7 @@ class LexiconRecord(Struct, frozen=True, gc=False, rename={"created_at": "create
     """What is used of posts, likes and reposts.
 
     Attributes:
-        facets, tags, embed: what a post says beside its text, in JSON; not looked at here, so that
+        facets, tags, embed: What a post says beside its text, in JSON; not looked at here, so that
             no post is refused for it.
     """
 
@@ -64,12 +64,12 @@ class Event(Struct, frozen=True, gc=False):
     """One event of either version.
 
     Attributes:
-        kind: `commit`, `identity`, `account`, `sync`, or one not known yet.
-        did: the account.
-        us: when the server saw it, microseconds since 1970.
-        seq: the server's own number; 0 if it gives none.
-        operation: of a commit: `create`, `update`, `delete`.
-        record: of a commit that is ours and no deletion.
+        kind: One of `commit`, `identity`, `account`, `sync`, or one not known yet.
+        did: The account.
+        us: When the server saw it, microseconds since 1970.
+        seq: The server's own number; 0 if it gives none.
+        operation: What a commit does: `create`, `update`, `delete`.
+        record: The record of a commit that is ours and no deletion.
     """
 
     kind: str

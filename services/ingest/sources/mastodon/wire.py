@@ -15,9 +15,9 @@ class ServerEvent(Struct, frozen=True):
     """One event.
 
     Attributes:
-        name: as sent, `message` if none was.
-        data: its data lines, joined by line feeds.
-        cut: it was longer than allowed; `data` is its beginning.
+        name: The name as sent, `message` if none was.
+        data: Its data lines, joined by line feeds.
+        cut: It was longer than allowed; `data` is its beginning.
     """
 
     name: str
@@ -29,10 +29,10 @@ class EventDecoder:
     """Decodes one connection; an event that has not ended when it closes is not delivered.
 
     Args:
-        max_event_bytes: of the data of an event; more is left out and the event marked as cut.
+        max_event_bytes: The most data of an event; more is left out and the event marked as cut.
 
     Attributes:
-        comments: comment lines seen; servers send them to show that they are there.
+        comments: The comment lines seen; servers send them to show that they are there.
     """
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:

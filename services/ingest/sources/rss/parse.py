@@ -44,9 +44,9 @@ class Entry(Struct, frozen=True):
     """One entry of a feed.
 
     Attributes:
-        record: the post, or why it cannot be one.
-        key: hash of its identity.
-        version: hash of what it says: another one is an edit.
+        record: The post, or why it cannot be one.
+        key: The hash of its identity.
+        version: The hash of what it says: another one is an edit.
     """
 
     record: Post | Unmappable

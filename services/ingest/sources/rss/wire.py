@@ -34,8 +34,8 @@ def read_document(body: bytes, content_type: str) -> str:
     """Return the text of a feed, without its document type, in which XML allows every character.
 
     Args:
-        body: of the answer, decompressed.
-        content_type: header of the answer; its character set counts.
+        body: The body of the answer, decompressed.
+        content_type: The header of the answer; its character set counts.
 
     Raises:
         ValueError: the document declares entities; such are never expanded.

@@ -39,8 +39,8 @@ class Answered(Struct, frozen=True):
     """A request that Kafka has acknowledged.
 
     Attributes:
-        body_hash: of what it carried.
-        accepted: posts and events in it.
+        body_hash: The hash of what it carried.
+        accepted: How many posts and events are in it.
         at_s: The latest time that it was signed with.
     """
 
@@ -54,11 +54,11 @@ class Waiting(Struct):
 
     Attributes:
         names: What it is known by when it comes again.
-        body_hash: of what it carries.
-        accepted: posts and events in it.
+        body_hash: The hash of what it carries.
+        accepted: How many posts and events are in it.
         at_s: The latest time that it was signed with.
-        last: number of its last item.
-        done: set once Kafka has all of it.
+        last: The number of its last item.
+        done: Set once Kafka has all of it.
     """
 
     names: list[bytes]
@@ -75,7 +75,7 @@ class Requests:
     `acknowledged` belongs to the runner's thread, everything else to the server's loop.
 
     Args:
-        path: the file.
+        path: The file.
         max_names: Names kept at most (a request has one; two in the scheme of before). With that
             many still good no new request is taken, rather than an old one forgotten.
         tolerance_s: How long a signature is good.

@@ -35,15 +35,15 @@ class GivenPost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One published text.
 
     Attributes:
-        id: the sender's own, unique; a second post with it is counted once.
-        author: the account that published it.
-        text: may be empty.
-        created_at: when it was published, with a zone.
-        lang: BCP-47 tag.
-        reply_to: id of the post that this one answers.
-        repost_of: id of the post that this one repeats.
-        url: where people can read it.
-        attached: what it says beside its text.
+        id: The sender's own, unique; a second post with it is counted once.
+        author: The account that published it.
+        text: What it says; may be empty.
+        created_at: When it was published, with a zone.
+        lang: The BCP-47 tag of its language.
+        reply_to: The id of the post that this one answers.
+        repost_of: The id of the post that this one repeats.
+        url: Where people can read it.
+        attached: What it says beside its text.
     """
 
     id: PostId
@@ -62,9 +62,9 @@ class GivenEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         kind: `edit` has `text`; `counts` has totals so far.
-        post_id: id of the post.
-        author: author of the post.
-        at: when it happened, with a zone.
+        post_id: The id of the post.
+        author: The author of the post.
+        at: When it happened, with a zone.
     """
 
     kind: Literal["edit", "delete", "counts", "like", "repost", "reply"]
@@ -138,8 +138,8 @@ class GivenMapper:
     """Makes records of what was given.
 
     Args:
-        author: hides an account's name.
-        now: the ingest time.
+        author: Hides an account's name.
+        now: Returns the ingest time.
     """
 
     def __init__(self, author: Callable[[str], str], now: Callable[[], datetime]) -> None:
