@@ -32,7 +32,7 @@ training posts, no setting on the test.
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
-    """`NAME=VALUE` words as a mapping.
+    """Return `NAME=VALUE` words as a mapping.
 
     Raises:
         ConfigError: A word has no `=`.
@@ -49,7 +49,7 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
 def answers_of(
     name: str, data: Path, checkpoint: str | None, task: str, settings: dict[str, str]
 ) -> tuple[list[Answer], dict[str, object]]:
-    """What a baseline says of the test, and the settings it was trained with.
+    """Return what a baseline says of the test, and the settings it was trained with.
 
     Raises:
         ConfigError: There is no such baseline, or it lacks its checkpoint.
@@ -72,7 +72,7 @@ def answers_of(
 def measure_answers(
     answers: Sequence[Answer], truth: Sequence[int], context: Context
 ) -> Evaluation:
-    """The two tables of participation, the baseline's rows first."""
+    """Return the two tables of participation, the baseline's rows first."""
     levels = np.asarray(truth, np.int64)
     others = [*answers[1:], *constant_answers(len(levels))]
     sections = sections_of(answers[0], others, levels, context)

@@ -22,12 +22,12 @@ SHARPNESS: Final = 20.0
 
 
 def centroids(vectors: Vectors, labels: Indices, classes: int) -> Vectors:
-    """Mean of the unit vectors of each class (C, D), of length one."""
+    """Return the mean of the unit vectors of each class (C, D), of length one."""
     return unit(np.stack([vectors[labels == c].mean(0) for c in range(classes)]))
 
 
 def class_scores(vectors: Vectors, means: Vectors) -> NDArray[np.float64]:
-    """Softmax of the sharpened cosines (N, C)."""
+    """Return the softmax of the sharpened cosines (N, C)."""
     scores = SHARPNESS * (vectors @ means.T).astype(np.float64)
     weights = np.exp(scores - scores.max(1, keepdims=True))
     return weights / weights.sum(1, keepdims=True)
@@ -36,7 +36,7 @@ def class_scores(vectors: Vectors, means: Vectors) -> NDArray[np.float64]:
 def held_out_scores(
     vectors: Vectors, labels: Indices, classes: int, folds: Sequence[int]
 ) -> NDArray[np.float64]:
-    """Scores (N, C) of labelled posts, each with the centroids of the other folds."""
+    """Return the scores (N, C) of labelled posts, each with the centroids of the other folds."""
     fold_of = np.asarray(folds)
     found = np.empty((len(labels), classes))
     for fold in np.unique(fold_of):
@@ -47,7 +47,7 @@ def held_out_scores(
 
 
 def best_cut(scores: NDArray[np.floating[Any]], positive: NDArray[np.bool_]) -> float:
-    """The cut on `scores` with the best macro F1 on these posts."""
+    """Return the cut on `scores` with the best macro F1 on these posts."""
     tried = np.quantile(scores, np.linspace(0.02, 0.98, 97))
     truth = positive.astype(np.int64)
     figures = [macro_f1((scores >= cut).astype(np.int64), truth, 2) for cut in tried]

@@ -16,7 +16,7 @@ from models.serving.normalise import normalise
 
 
 def embed(texts: Sequence[str], backbone_folder: Path | None = None) -> NDArray[np.float32]:
-    """Mean-pooled embeddings (N, D) of raw texts, each of length one.
+    """Return the mean-pooled embeddings (N, D) of raw texts, each of length one.
 
     Raises:
         ConfigError: The backbone is not to be had, or openvino is not installed here.
@@ -45,6 +45,6 @@ def embed(texts: Sequence[str], backbone_folder: Path | None = None) -> NDArray[
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows (N, D) scaled to length one; a row of zeros stays."""
+    """Return the rows (N, D) scaled to length one; a row of zeros stays."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.where(length > 0, length, 1)).astype(np.float32)

@@ -27,7 +27,7 @@ _WORD: Final = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences of a text, in order; white space around them is dropped.
+    """Return the sentences of a text, in order; white space around them is dropped.
 
     >>> sentences("Stop it. We will march!  Who comes?")
     ['Stop it.', 'We will march!', 'Who comes?']
@@ -36,7 +36,7 @@ def sentences(text: str) -> list[str]:
 
 
 def words(sentence: str) -> list[str]:
-    """Words and punctuation marks, each a token.
+    """Return the words and punctuation marks, each a token.
 
     >>> words("Don't stop, march!")
     ["Don't", 'stop', ',', 'march', '!']
@@ -52,7 +52,7 @@ class Dictionary:
         self._prefixes = tuple(term[:-1] for term in terms if term.endswith("*") and len(term) > 1)
 
     def matches(self, tokens: Sequence[str]) -> int:
-        """How many of the tokens are terms."""
+        """Return how many of the tokens are terms."""
         return sum(
             token in self._whole or (bool(self._prefixes) and token.startswith(self._prefixes))
             for token in tokens
@@ -76,7 +76,7 @@ def load_dictionary(file: Path) -> Dictionary:
 
 
 def excerpt(text: str, dictionary: Dictionary) -> str | None:
-    """The sentence with the largest share of matches, between its neighbours.
+    """Return the sentence with the largest share of matches, between its neighbours.
 
     The first such sentence where several are equal; fewer neighbours at the ends of the text.
 
@@ -94,7 +94,7 @@ def excerpt(text: str, dictionary: Dictionary) -> str | None:
 
 
 def passages(text: str) -> list[str]:
-    """What pooling scores: sentences, very short ones joined to the one before; at least one."""
+    """Return what pooling scores: at least one sentence, very short ones joined to others."""
     found: list[str] = []
     for part in sentences(text)[:MOST_SENTENCES]:
         if found and sum(letter.isalpha() for letter in part) < LEAST_LETTERS:
@@ -107,7 +107,7 @@ def passages(text: str) -> list[str]:
 def pooled(
     texts: Sequence[str], classify: Callable[[Sequence[str]], NDArray[np.floating[Any]]]
 ) -> NDArray[np.float64]:
-    """Probabilities (N, C) of the passage of each text that is least of the first class.
+    """Return the probabilities (N, C) of the passage of each text that is least of the first class.
 
     All passages of all texts go to `classify` at once.
     """

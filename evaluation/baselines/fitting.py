@@ -44,7 +44,7 @@ class FitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def learning_rate_factor(step: int, steps: int, settings: FitSettings) -> float:
-    """Share of the highest learning rate at a step of `steps`: up in a line, then down."""
+    """Return the share of the highest learning rate at a step: up in a line, then down."""
     warmup = max(1, round(settings.warmup_share * steps))
     if step < warmup:
         return (step + 1) / warmup
@@ -55,7 +55,7 @@ def learning_rate_factor(step: int, steps: int, settings: FitSettings) -> float:
 
 
 def epoch_batches(posts: int, size: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """Row numbers of each batch of one pass, shuffled; every row exactly once."""
+    """Return the row numbers of each batch of one pass, shuffled; every row exactly once."""
     order = torch.randperm(posts, generator=generator).tolist()
     for start in range(0, posts, size):
         yield order[start : start + size]
@@ -131,5 +131,5 @@ def _backward(group: Sequence[Sequence[int]], loss_of: Callable[[Sequence[int]],
 
 
 def device() -> torch.device:
-    """The accelerator if there is one, else the processor."""
+    """Return the accelerator if there is one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -36,7 +36,7 @@ class Trained(Protocol):
     """What answers about texts once it is trained."""
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
-        """Probabilities (N, C) of raw texts."""
+        """Return the probabilities (N, C) of raw texts."""
         ...
 
 
@@ -45,7 +45,7 @@ Train = Callable[[Question, Sequence[str], Sequence[int]], Trained]
 
 
 def settings_of(words: dict[str, str], kind: type[SettingsKind]) -> SettingsKind:
-    """Settings of a kind from words.
+    """Return the settings of a kind from words.
 
     Raises:
         ConfigError: A name is unknown or a value does not fit.
@@ -82,7 +82,7 @@ def ask(
 
 
 def held_out_cut(task: str, train: Train, shown: Shown) -> float:
-    """The cut from a model that saw neither the crowd posts it is chosen on nor their relatives."""
+    """Return the cut of a model that saw neither the posts it is chosen on nor their relatives."""
     fold_of = np.asarray(shown.fold_of)
     known = shown.train.select(np.flatnonzero(fold_of != HELD_OUT_FOLD).tolist())
     rows = np.flatnonzero((fold_of == HELD_OUT_FOLD) & shown.is_crowd).tolist()

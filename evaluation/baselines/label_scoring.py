@@ -60,14 +60,14 @@ class LabelCodec:
             raise ConfigError(f"{max_tokens} tokens leave no room for a prompt")
 
     def parse(self, tokens: Sequence[int]) -> int | None:
-        """The class whose whole answer these tokens are; None if they are no answer at all."""
+        """Return the class whose whole answer these tokens are; None if they are no answer."""
         given = tuple(tokens)
         return self.answers.index(given) if given in self.answers else None
 
     def batch(
         self, prompts: Sequence[str], classes: Sequence[int], where: torch.device
     ) -> Answered:
-        """Each prompt followed by its answer; over-long prompts lose their beginning."""
+        """Return each prompt followed by its answer; over-long prompts lose their beginning."""
         rows: list[tuple[list[int], tuple[int, ...]]] = []
         for prompt, label in zip(prompts, classes, strict=True):
             answer = self.answers[label]
@@ -91,7 +91,7 @@ class LabelCodec:
 
 
 def answer_log_probabilities(model: Any, batch: Answered) -> Tensor:
-    """Log-probability (B,) of each row's answer given what stands before it."""
+    """Return the log-probability (B,) of each row's answer given what stands before it."""
     positions = (batch.mask.cumsum(-1) - 1).clamp(min=0)
     output = model(input_ids=batch.ids, attention_mask=batch.mask, position_ids=positions)
     logits = output.logits[:, :-1].float()  # (B, T - 1, V): what comes next
@@ -103,7 +103,7 @@ def answer_log_probabilities(model: Any, batch: Answered) -> Tensor:
 
 
 def answer_tokens(batch: Answered) -> Tensor:
-    """Number of tokens of each row's answer (B,)."""
+    """Return the number of tokens of each row's answer (B,)."""
     return (batch.targets != IGNORED).sum(-1)
 
 
@@ -111,7 +111,7 @@ def answer_tokens(batch: Answered) -> Tensor:
 def label_probabilities(
     model: Any, codec: LabelCodec, prompts: Sequence[str], where: torch.device
 ) -> Tensor:
-    """Probability of every answer (N, C) to each prompt; rows add up to one."""
+    """Return the probability of every answer (N, C) to each prompt; rows add up to one."""
     rows = []
     classes = range(len(codec.labels))
     for prompt in prompts:

@@ -78,7 +78,7 @@ class LanguageModelSettings(FitSettings, frozen=True, kw_only=True, forbid_unkno
 def dpo_loss(
     policy: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], beta: float
 ) -> Tensor:
-    """Mean of -log sigmoid(beta (policy margin - reference margin)).
+    """Return the mean of -log sigmoid(beta (policy margin - reference margin)).
 
     Each pair holds log-probabilities (B,) of the right and of the wrong answer.
     """
@@ -89,7 +89,7 @@ def dpo_loss(
 def wrong_answers(
     labels: Sequence[int], classes: int, repeats: int, seed: int
 ) -> list[tuple[int, int]]:
-    """(row, wrong class) for every post, `repeats` times; a post's own class is never drawn.
+    """Return (row, wrong class) for every post, `repeats` times; a post's own class is never drawn.
 
     Raises:
         ConfigError: There is nothing else to answer.
@@ -194,7 +194,7 @@ class LabelModel:
         return fit(self._model, len(pairs), loss_of, longer, tell)
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Probability (N, C) of each answer about raw texts."""
+        """Return the probability (N, C) of each answer about raw texts."""
         self._model.eval()
         prompts = [self._question.prompt(text) for text in texts]
         return label_probabilities(self._model, self.codec, prompts, self._where).numpy()
@@ -227,7 +227,7 @@ def fold_adapters(model: nn.Module) -> None:
 
 @contextmanager
 def adapters_off(model: nn.Module) -> Iterator[None]:
-    """The model without what its adapters learned, in evaluation mode, for a while."""
+    """Return the model without what its adapters learned, in evaluation mode, for a while."""
     layers: list[tuple[LoRALinear, float]] = [
         (layer, layer.scaling) for _, layer in adapted_layers(model)
     ]

@@ -47,7 +47,7 @@ def _cut(scores: NDArray[np.float64], shown: Shown) -> float:
 
 
 def centroid_answers(root: Path) -> list[Answer]:
-    """Cosine to class centroids of the backbone's embeddings."""
+    """Return the cosine to class centroids of the backbone's embeddings."""
     shown = load_shown(root)
     vectors = _embedded("shown", shown.train.texts)
     asked = _embedded("asked", shown.test.texts)
@@ -66,7 +66,7 @@ def centroid_answers(root: Path) -> list[Answer]:
 
 
 def tfidf_answers(root: Path) -> list[Answer]:
-    """TF-IDF of crowd and synthetic posts, and of all sources, with a held-out cut."""
+    """Return TF-IDF of crowd and synthetic posts, and of all sources, with a held-out cut."""
     answers: list[Answer] = []
     for key, title, sources in (
         ("tfidf", "TF-IDF, crowd + synthetic", ("crowd", "synthetic")),
@@ -129,7 +129,7 @@ def _input_answers(shown: Shown, vectors: Vectors, weights: frozen.Weights) -> l
 
 
 def _pooled_answer(shown: Shown, predict: frozen.Predict) -> Answer:
-    """The most participating sentence; its cut is chosen on pooled training messages."""
+    """Return the most participating sentence; its cut is chosen on pooled training messages."""
 
     def most(name: str, texts: tuple[str, ...]) -> NDArray[np.float64]:
         parts = [passages(text) for text in texts]

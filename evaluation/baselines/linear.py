@@ -66,7 +66,7 @@ class TfidfClassifier:
         return self
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Probabilities (N, C) of raw texts; a class that training did not show gets 0."""
+        """Return the probabilities (N, C) of texts; a class that training did not show gets 0."""
         found = np.zeros((len(texts), self._classes), np.float32)
         if texts:
             known = self._pipeline[-1].classes_
@@ -82,7 +82,7 @@ def tfidf(
     balanced: bool = True,
     strength: float = STRENGTH,
 ) -> NDArray[np.float32]:
-    """Probabilities (N, C) of the texts `asked`, after learning from `texts`."""
+    """Return the probabilities (N, C) of the texts `asked`, after learning from `texts`."""
     return TfidfClassifier(balanced, strength).fit(texts, labels, classes).probabilities(asked)
 
 

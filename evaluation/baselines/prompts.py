@@ -33,7 +33,7 @@ class Question:
         return tuple(self.definitions)
 
     def prompt(self, text: str) -> str:
-        """The question about a text, up to where the answer begins."""
+        """Return the question about a text, up to where the answer begins."""
         meaning = "\n".join(f"- {label}: {what}" for label, what in self.definitions.items())
         return (
             "Judge how far the author of a post goes in collective action.\n"

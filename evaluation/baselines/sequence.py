@@ -34,7 +34,7 @@ class SequenceSettings(FitSettings, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def class_weights(labels: Sequence[int], classes: int) -> Tensor:
-    """N / (2 N_c) for each class (C,); a class that does not occur weighs nothing."""
+    """Return N / (2 N_c) for each class (C,); a class that does not occur weighs nothing."""
     counts = torch.bincount(torch.tensor(labels), minlength=classes).float()
     return torch.where(counts > 0, len(labels) / (2 * counts.clamp(min=1)), 0.0)
 
@@ -97,7 +97,7 @@ class SequenceClassifier:
 
     @torch.no_grad()
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Probabilities (N, C) of raw texts, in their order."""
+        """Return the probabilities (N, C) of raw texts, in their order."""
         self._model.eval()
         found = np.zeros((len(texts), self._classes), np.float32)
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))

@@ -40,7 +40,7 @@ class Shown:
 
 
 def load_shown(root: Path, sources: Sequence[str] = (CROWD, "synthetic")) -> Shown:
-    """The training posts of some sources; the papers' best encoders saw crowd and synthetic ones.
+    """Return the training posts of some sources; the papers' best saw crowd and synthetic ones.
 
     Raises:
         ConfigError: A source is unknown, or the data is missing.
@@ -58,7 +58,7 @@ def load_shown(root: Path, sources: Sequence[str] = (CROWD, "synthetic")) -> Sho
 def cut_for_prior(
     scores: NDArray[np.floating[Any]], positive: NDArray[np.bool_], prior: float
 ) -> float:
-    """The cut with the best macro F1 if `prior` of the posts were positive; equal ones averaged.
+    """Return the cut with the best macro F1 at a `prior` of positive posts; equal ones averaged.
 
     Posts are weighted, not drawn: training posts participate three times as often as those in use.
     """

@@ -48,7 +48,7 @@ Model {version}, through {scorer}. Official test splits, whole; 95 % bootstrap i
 
 
 def chosen_heads(head: str) -> list[str]:
-    """The heads that a word on the command line names.
+    """Return the heads that a word on the command line names.
 
     Raises:
         ConfigError: It names none.
@@ -173,7 +173,7 @@ def _served_config(repository: Path) -> EncoderConfig:
 
 
 def cuts(config: EncoderConfig) -> dict[str, float]:
-    """From which probability each head says yes: chosen on held-out posts, shipped with it."""
+    """Return the probability from which each head says yes, chosen on held-out posts."""
     return {head.name: head.cut for head in config.heads}
 
 

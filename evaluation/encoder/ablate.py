@@ -95,12 +95,12 @@ JOINED: Final = {
 
 
 def folder_of(arm: str, out: Path) -> Path:
-    """Where an arm's weights are."""
+    """Return where an arm's weights are."""
     return out / arm / CHOSEN
 
 
 def load_arm(arm: str, out: Path, backbone: Backbone) -> PostEncoder:
-    """A trained arm, adapters merged."""
+    """Return a trained arm, adapters merged."""
     settings = ARMS[arm].settings(1.0, False)
     return load_teacher(folder_of(arm, out), backbone, settings)
 
@@ -111,7 +111,7 @@ def _logits(model: PostEncoder, token_ids: tuple[tuple[int, ...], ...], bf16: bo
 
 
 def _answers(run: TrainingRun, teachers: Sequence[str], out: Path) -> Tensor:
-    """Mean logits (posts, C) of the teachers for the posts that the run will see, 0 elsewhere."""
+    """Return the teachers' mean logits (posts, C) for the posts that are seen, 0 elsewhere."""
     task = run.tasks[0]
     seen = sorted({row for _, rows in run.steps for row in rows})
     asked = tuple(task.token_ids[row] for row in seen)
@@ -149,13 +149,13 @@ def _training_posts(data_root: Path, backbone: Backbone) -> TokenisedTask:
 
 
 def _batches(training: TokenisedTask, settings: TrainingSettings) -> list[list[int]]:
-    """The rows of every step of an arm, as `schedule.plan` chooses them for one task."""
+    """Return the rows of every step of an arm, as `schedule.plan` chooses them for one task."""
     lengths = [len(ids) for ids in training.token_ids]
     return plan_passes(lengths, settings.batch_posts, settings.seed, 0, settings.passes[HEAD])
 
 
 def held_out(data_root: Path, backbone: Backbone, passes: float) -> TokenisedTask:
-    """The validation posts and `UNSEEN_POSTS` training posts that no seed draws."""
+    """Return the validation posts and `UNSEEN_POSTS` training posts that no seed draws."""
     posts = plain_posts(HEAD, sentiment.validation(data_root))
     ids = tokenise(posts.texts, backbone.tokenizer, TrainingSettings().max_tokens)
     own = TokenisedTask(HEAD, ids, posts.lessons)
@@ -179,7 +179,7 @@ def held_out(data_root: Path, backbone: Backbone, passes: float) -> TokenisedTas
 
 @torch.no_grad()
 def soup(models: Sequence[PostEncoder]) -> PostEncoder:
-    """The first model with the mean of all their weights; adapters have to be merged already."""
+    """Return the first model with the mean of all their weights; adapters are merged before."""
     states = [model.state_dict() for model in models]
     mean = {name: torch.stack([s[name].float() for s in states]).mean(0) for name in states[0]}
     models[0].load_state_dict(mean)
@@ -189,7 +189,7 @@ def soup(models: Sequence[PostEncoder]) -> PostEncoder:
 def answers_of(
     name: str, held: TokenisedTask, out: Path, backbone: Backbone, bf16: bool
 ) -> NDArray[np.float32]:
-    """Probabilities (N, C) of an arm for the held-out posts, kept beside its weights."""
+    """Return the probabilities (N, C) of an arm for the held-out posts, kept beside its weights."""
     kept = out / name / "held-out.npy"
     if kept.is_file():
         return np.load(kept)
@@ -207,7 +207,7 @@ def answers_of(
 def judge(
     answers: Mapping[str, NDArray[np.float32]], truth: NDArray[np.int64]
 ) -> dict[str, dict[str, Measured]]:
-    """Arm -> its figures with intervals; beside the control on the same resampled posts."""
+    """Return arm -> its figures with intervals; beside the control on the same resampled posts."""
     predicted = {name: found.argmax(1) for name, found in answers.items()}
 
     def measures(name: str, rows: Rows) -> dict[str, float]:
@@ -252,8 +252,7 @@ def main(
         each = ", ".join(f"{measure} {value}" for measure, value in measured.items())
         typer.echo(f"{name:<10} {each}  {what}")
         for measure, value in measured.items():
-            key = f"{name}_{measure}"
-            figures |= {key: value.value, f"{key}_low": value.low, f"{key}_high": value.high}
+            figures |= value.figures(f"{name}_{measure}")
         if name in ARMS:
             figures[f"{name}_seconds"] = record_of(folder_of(name, out))["seconds"]
     if json_file is not None:

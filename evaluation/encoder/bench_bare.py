@@ -31,7 +31,7 @@ REPEATS: Final = 3
 def bare_throughput(
     texts: Sequence[str], model_folder: Path, threads: int = 0, repeats: int = REPEATS
 ) -> dict[str, float]:
-    """Posts/s of normalising, tokenising and inference over all texts as one window.
+    """Return the posts/s of normalising, tokenising and inference over all texts as one window.
 
     Args:
         texts: Posts; at least one.

@@ -113,7 +113,7 @@ def by_length(
 def head_cost(
     whole: PostEncoderService, alone: PostEncoderService, texts: Sequence[str], rounds: int
 ) -> dict[str, float]:
-    """Return posts/s and processor time with all heads and with one, and each round's ratio.
+    """Return the posts/s and processor time with all heads and with one, and each round's ratio.
 
     Processor time hardly depends on what else the machine does; it is what a busy one is judged by.
     """

@@ -26,6 +26,10 @@ class Measured:
     low: float
     high: float
 
+    def figures(self, name: str) -> dict[str, float]:
+        """Return the figure and the ends of its interval, by name."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
     def __str__(self) -> str:
         if self.low == self.high:
             return f"{self.value:.3f}"
@@ -35,7 +39,7 @@ class Measured:
 def bootstrap(
     measure: Measure, posts: int, resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[str, Measured]:
-    """Every measure on all posts, with percentile intervals over resampled posts.
+    """Return every measure on all posts, with percentile intervals over resampled posts.
 
     A measure that is undefined on a resample (NaN: a class did not occur) is left out of the
     interval there.

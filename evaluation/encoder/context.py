@@ -35,7 +35,7 @@ class Context:
     seed: int = SEED
 
     def row(self, key: str, title: str, measure: Measure, posts: int) -> Row:
-        """A row of a table: all measures with their intervals."""
+        """Return a row of a table: all measures with their intervals."""
         return Row(key, title, bootstrap(measure, posts, self.resamples, self.seed))
 
 

@@ -37,7 +37,7 @@ HEAD: Final = "participation"
 
 
 def judge(logits: NDArray[np.float32], levels: NDArray[np.int64]) -> dict[str, float]:
-    """Ranking and level figures of (N, L) logits; average precision at the deployed prior."""
+    """Return figures of rank and level of (N, L) logits; average precision as deployed."""
     passes = levels > 0
     found = probabilities(logits, uncalibrated(HEAD))
     return {
@@ -50,7 +50,7 @@ def judge(logits: NDArray[np.float32], levels: NDArray[np.int64]) -> dict[str, f
 def held_out_logits(
     data: Path, settings: TrainingSettings, start: Path | None, out: Path
 ) -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
-    """One fold's validation logits (N, L) after each epoch, and the levels (N,)."""
+    """Return one fold's validation logits (N, L) after each epoch, and the levels (N,)."""
     run = TrainingRun(data, out, settings, find_backbone(MINILM_ID, MINILM_SHA256), start)
     held = next(held for held in run.validation if held.name == HEAD)
     by_epoch = []
@@ -64,7 +64,7 @@ def held_out_logits(
 def crossvalidate(
     data: Path, settings: TrainingSettings, start: Path | None, out: Path, folds: Sequence[int]
 ) -> dict[str, Any]:
-    """Figures by epoch over the crowd rows of all folds together."""
+    """Return the figures by epoch over the crowd rows of all folds together."""
     parts = [
         held_out_logits(data, replace(settings, fold=fold), start, out / f"fold{fold}")
         for fold in folds

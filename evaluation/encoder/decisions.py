@@ -14,12 +14,12 @@ EVEN: Final = 0.5
 
 
 def participating(probabilities: Probabilities) -> NDArray[np.float64]:
-    """Probability (N,) of any level above the first."""
+    """Return the probability (N,) of any level above the first."""
     return 1.0 - probabilities[:, 0].astype(np.float64)
 
 
 def layered(probabilities: Probabilities, cut: float = EVEN) -> NDArray[np.int64]:
-    """Level (N,): the first one where participation is below `cut`, else the likeliest other."""
+    """Return the level (N,): the first where participation is below `cut`, else the likeliest."""
     above = probabilities[:, 1:].argmax(1) + 1
     return np.where(participating(probabilities) >= cut, above, 0).astype(np.int64)
 
@@ -27,7 +27,7 @@ def layered(probabilities: Probabilities, cut: float = EVEN) -> NDArray[np.int64
 def with_prior(
     probabilities: Probabilities, fitted: Sequence[float], used: Sequence[float]
 ) -> NDArray[np.float32]:
-    """Probabilities (N, C) for other class shares than the `fitted` ones: Saerens et al. 2002.
+    """Return probabilities (N, C) for other shares than the `fitted` ones: Saerens et al. 2002.
 
     p'(c) is proportional to p(c) used(c) / fitted(c), which is right as long as only the shares
     differ and not what the posts of a class look like.
@@ -40,7 +40,7 @@ def with_prior(
 def unread_as(
     probabilities: Probabilities, label: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Probabilities with the rows that the model did not read put wholly on a class.
+    """Return the probabilities with the rows that the model did not read put wholly on a class.
 
     Such rows are all zero. None leaves them so: no class of many. Also which rows those were.
     """

@@ -19,17 +19,17 @@ KEPT: Final = Path(".groundswell/evaluation")
 
 
 def shares_of(labels: Sequence[int], classes: int) -> NDArray[np.float64]:
-    """Share of each class (C,) among labels."""
+    """Return the share of each class (C,) among labels."""
     return np.bincount(np.asarray(labels), minlength=classes) / len(labels)
 
 
 def constant_floor(shares: NDArray[np.float64], posts: int) -> Probabilities:
-    """The same probabilities for every post (N, C): those shares."""
+    """Return the same probabilities for every post (N, C): those shares."""
     return np.tile(shares.astype(np.float32), (posts, 1))
 
 
 def random_floor(shares: NDArray[np.float64], posts: int, seed: int) -> Probabilities:
-    """A class drawn at random for every post (N, C), as often as its share, with certainty."""
+    """Return a class at random for every post (N, C), as often as its share, with certainty."""
     drawn = np.random.default_rng(seed).choice(len(shares), posts, p=shares / shares.sum())
     return np.eye(len(shares), dtype=np.float32)[drawn]
 
@@ -37,7 +37,7 @@ def random_floor(shares: NDArray[np.float64], posts: int, seed: int) -> Probabil
 def kept(
     name: str, texts: Sequence[str], make: Callable[[], Probabilities], folder: Path | None = KEPT
 ) -> Probabilities:
-    """`make()`, or what it gave the last time for the same name, texts and recipe.
+    """Return `make()`, or what it gave the last time for the same name, texts and recipe.
 
     Args:
         name: Of the floor, with all that distinguishes it.

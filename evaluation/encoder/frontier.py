@@ -61,7 +61,7 @@ class Point:
     service: PostEncoderService
 
     def scores(self, texts: Sequence[str]) -> ScoreBatch:
-        """What it says of texts that are known to be in its language."""
+        """Return what it says of texts that are known to be in its language."""
 
         def score(part: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
             scored = self.service.score(part, langs)
@@ -71,7 +71,7 @@ class Point:
 
 
 def open_point(spec: str) -> Point:
-    """A model named as `NAME=REPOSITORY`, with its cache off.
+    """Return a model named as `NAME=REPOSITORY`, with its cache off.
 
     Raises:
         ConfigError: It is not named so, or nothing is built there.
@@ -139,7 +139,7 @@ TESTS: Final[dict[str, Callable[[Point, Path], tuple[Measure, int]]]] = {
 
 
 def beside(own: Measure, reference: Measure) -> Measure:
-    """Own figures, and under `<name>_lost` by how much they are below the reference's."""
+    """Return own figures, and under `<name>_lost` by how much they are below the reference's."""
 
     def measure(rows: Rows) -> Mapping[str, float]:
         found, best = own(rows), reference(rows)
@@ -151,7 +151,7 @@ def beside(own: Measure, reference: Measure) -> Measure:
 def quality(
     points: Sequence[Point], data: Path, resamples: int = RESAMPLES
 ) -> dict[str, dict[str, Measured]]:
-    """Point -> its figures as `<head>_<figure>`, each with an interval, beside the first point."""
+    """Return point -> its figures, `<head>_<figure>`, with intervals, beside the first point."""
     found: dict[str, dict[str, Measured]] = {point.name: {} for point in points}
     for head, test in TESTS.items():
         measures = {point.name: test(point, data) for point in points}
@@ -163,14 +163,14 @@ def quality(
 
 
 def good_enough(figures: Mapping[str, Measured]) -> bool:
-    """Whether no head loses more than `MOST_LOST` of what it is judged by."""
+    """Tell whether no head loses more than `MOST_LOST` of what it is judged by."""
     return all(
         figures[f"{head}_{figure}_lost"].value <= MOST_LOST for head, figure in JUDGED.items()
     )
 
 
 def speed(points: Sequence[Point], texts: Sequence[str], rounds: int) -> dict[str, float]:
-    """Posts/s and processor time a post, in turns; ratios to the first within each round."""
+    """Return posts/s and processor time a post, in turns; ratios to the first within a round."""
     rates: dict[str, list[float]] = {point.name: [] for point in points}
     used: dict[str, list[float]] = {point.name: [] for point in points}
     for round_number in range(rounds + 1):
@@ -200,7 +200,7 @@ def speed(points: Sequence[Point], texts: Sequence[str], rounds: int) -> dict[st
 
 
 def caching(point: Point, data: Path, posts: int = STREAM_POSTS) -> dict[str, float]:
-    """What the cache of identical texts knows of real streams, and how much faster they are read.
+    """Return what the cache of texts knows of real streams, and how much faster they are read.
 
     Both ways in turns over the first `posts` posts of each stream, in the order of their times.
     """
@@ -281,8 +281,7 @@ def _with_intervals(found: Mapping[str, Mapping[str, Measured]]) -> dict[str, fl
     figures: dict[str, float] = {}
     for name, each in found.items():
         for figure, value in each.items():
-            key = f"{name}_{figure}"
-            figures |= {key: value.value, f"{key}_low": value.low, f"{key}_high": value.high}
+            figures |= value.figures(f"{name}_{figure}")
     return figures
 
 

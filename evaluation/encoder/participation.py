@@ -71,7 +71,7 @@ class Answer:
 
 
 def binary_measures(answer: Answer, truth: Levels) -> Measure:
-    """Measures of whether a post participates, on any choice of rows."""
+    """Return the measures of whether a post participates, on any choice of rows."""
     scores, positive = participating(answer.probabilities), truth > 0
     called = (scores >= answer.cut).astype(np.int64)
 
@@ -93,7 +93,7 @@ def binary_measures(answer: Answer, truth: Levels) -> Measure:
 
 
 def level_measures(levels: Levels, truth: Levels) -> Measure:
-    """Measures of the level, on any choice of rows."""
+    """Return the measures of the level, on any choice of rows."""
     return lambda rows: {
         "macro_f1": macro_f1(levels[rows], truth[rows], LEVELS),
         "weighted_f1": weighted_f1(levels[rows], truth[rows], LEVELS),
@@ -146,7 +146,7 @@ def evaluate(head: str, context: Context) -> Evaluation:
 def sections_of(
     model: Answer, others: list[Answer], truth: Levels, context: Context
 ) -> list[Section]:
-    """The two tables: whether, and which level."""
+    """Return the two tables: whether, and which level."""
     answers = [model, *others]
     honest = honest_gap(participating(model.probabilities), BINS)
     binary = Section(
@@ -184,7 +184,7 @@ def sections_of(
 
 
 def constant_answers(posts: int) -> list[Answer]:
-    """What knows nothing of the post: always no, always yes, and random as often as in use."""
+    """Return what knows nothing of the post: always no, always yes, random as often as in use."""
     in_use = np.array([1 - DEPLOYED_PARTICIPATION, DEPLOYED_PARTICIPATION, 0, 0, 0])
     no, yes = np.eye(LEVELS)[:2]
     return [
@@ -199,7 +199,7 @@ def constant_answers(posts: int) -> list[Answer]:
 def floor_answers(
     train: ParticipationTexts, test: ParticipationTexts, context: Context
 ) -> list[Answer]:
-    """TF-IDF in three forms, constants, and random at the share in use."""
+    """Return TF-IDF in three forms, constants, and random at the share in use."""
     constants = constant_answers(len(test))
     if not context.has_floors:
         return constants

@@ -43,7 +43,7 @@ def score_all(score: Score, texts: Sequence[str], lang: str = "en") -> ScoreBatc
 
 
 def in_process(repository: Path) -> Score:
-    """The int8 model that was built there, in this process; the shipped one if none was.
+    """Return the int8 model that was built there, in this process; the shipped one if none was.
 
     A model of other weights than the shipped ones is measured as it is, and said.
 
@@ -74,7 +74,7 @@ def in_process(repository: Path) -> Score:
 
 
 def through_triton(url: str) -> Score:
-    """The model on a running Triton server, by gRPC at `host:port`."""
+    """Return the model on a running Triton server, by gRPC at `host:port`."""
     from models.scorers.triton import TritonScorer
 
     def score(texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:

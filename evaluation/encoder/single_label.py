@@ -43,7 +43,7 @@ COLUMNS: Final = {
 
 
 def measures(probabilities: Probabilities, truth: Truth) -> dict[str, float]:
-    """All measures of one classifier."""
+    """Return all measures of one classifier."""
     predicted = probabilities.argmax(1)
     return {
         "macro_recall": macro_recall(predicted, truth),
@@ -54,7 +54,7 @@ def measures(probabilities: Probabilities, truth: Truth) -> dict[str, float]:
 
 
 def measure_of(probabilities: Probabilities, truth: Truth) -> Measure:
-    """`measures` on any choice of rows."""
+    """Return `measures` on any choice of rows."""
     return lambda rows: measures(probabilities[rows], truth[rows])
 
 

@@ -42,14 +42,11 @@ class Section:
     notes: Sequence[str] = ()
 
     def figures(self) -> dict[str, float]:
-        """Every figure and the ends of its interval, by name."""
+        """Return every figure and the ends of its interval, by name."""
         found: dict[str, float] = {}
         for row in self.rows:
             for name, measured in row.measured.items():
-                full = f"{self.key}_{row.key}_{name}"
-                found[full] = measured.value
-                found[f"{full}_low"] = measured.low
-                found[f"{full}_high"] = measured.high
+                found |= measured.figures(f"{self.key}_{row.key}_{name}")
         return found
 
 
@@ -70,7 +67,7 @@ class Evaluation:
     plots: Mapping[str, Picture] = field(default_factory=dict)
 
     def figures(self) -> dict[str, float]:
-        """All figures of all tables, and the further ones."""
+        """Return all figures of all tables, and the further ones."""
         found = {f"{self.head}_{name}": value for name, value in self.extra.items()}
         for section in self.sections:
             found |= section.figures()
@@ -98,12 +95,12 @@ def print_section(section: Section) -> None:
 
 
 def cells(row: Row, section: Section) -> list[str]:
-    """A row's figures in the order of the columns; a missing one is empty."""
+    """Return a row's figures in the order of the columns; a missing one is empty."""
     return [str(row.measured[name]) if name in row.measured else "" for name in section.columns]
 
 
 def markdown_section(section: Section) -> str:
-    """The same table in Markdown, with a heading; the first row is set in bold."""
+    """Return the same table in Markdown, with a heading; the first row is set in bold."""
     titles = ["classifier", *section.columns.values()]
     lines = [f"### {section.title}", "", _line(titles), _line(["---"] * len(titles))]
     for place, row in enumerate(section.rows):
@@ -122,7 +119,7 @@ def _line(texts: Sequence[str]) -> str:
 
 
 def markdown(evaluations: Sequence[Evaluation], introduction: str) -> str:
-    """A page with every table and a link to every plot, which lie beside it."""
+    """Return a page with every table and a link to every plot, which lie beside it."""
     parts = [introduction.rstrip() + "\n"]
     for evaluation in evaluations:
         parts.append(f"## {evaluation.head.capitalize()}\n")

@@ -44,7 +44,7 @@ CUTS: Final = tuple(np.round(np.arange(0.1, 0.71, 0.05), 2).tolist())
 
 
 def measure_of(probabilities: Probabilities, cut: float, truth: Tags) -> Measure:
-    """Measures of sets of topics, on any choice of rows."""
+    """Return the measures of sets of topics, on any choice of rows."""
     chosen = probabilities >= cut
 
     def measure(rows: NDArray[np.integer]) -> Mapping[str, float]:
@@ -101,7 +101,7 @@ def evaluate(head: str, context: Context) -> Evaluation:
 
 
 def best_cut(scores: Probabilities, truth: Tags) -> float:
-    """The cut of `CUTS` with the best mean of micro and macro F1 on these posts."""
+    """Return the cut of `CUTS` with the best mean of micro and macro F1 on these posts."""
     return max(CUTS, key=lambda cut: sum(multilabel_f1(scores >= cut, truth)))
 
 
@@ -142,7 +142,7 @@ def floor_rows(train: TaggedTexts, test: TaggedTexts, context: Context) -> list[
 
 
 def _cross_fitted(train: TaggedTexts) -> Probabilities:
-    """TF-IDF probabilities of the training posts, each from the other folds."""
+    """Return TF-IDF probabilities of the training posts, each from the other folds."""
     tags = np.asarray(train.labels, np.bool_)
     fold_of = np.arange(len(train)) % FOLDS
     found = np.empty(tags.shape, np.float32)

@@ -89,7 +89,7 @@ class Held:
 
 
 def fit_head(head: str, known: Labelled, fitted_on: str) -> Correction:
-    """The correction of a head, from its held-out posts."""
+    """Return the correction of a head, from its held-out posts."""
     labels = HEADS[head]
     blocks = blocks_of(known.truth, len(labels))
     ridge = choose_ridge(known, labels, blocks)
@@ -97,7 +97,7 @@ def fit_head(head: str, known: Labelled, fitted_on: str) -> Correction:
 
 
 def compare(held: Held, soft: Correction, repeats: int = REPEATS) -> dict[Target, Errors]:
-    """Errors of every method, for every class that can be swept."""
+    """Return the errors of every method, for every class that can be swept."""
     hard = fit_correction(
         one_hot(held.known.labels, len(soft.labels)),
         held.known.truth,
@@ -115,7 +115,7 @@ def compare(held: Held, soft: Correction, repeats: int = REPEATS) -> dict[Target
 def compare_on_site(
     held: Held, soft: Correction, sample: int = SAMPLE, repeats: int = SITE_REPEATS
 ) -> dict[Target, Errors]:
-    """Errors of the correction refitted with some of the test posts, measured on the others.
+    """Return the errors of the correction refitted with some test posts, measured on the others.
 
     What a deployment can have: `sample` posts of its own, drawn at random and labelled. Averaged
     over `SITE_DRAWS` such samples.
@@ -140,7 +140,7 @@ def evaluation_of(
     on_site: Mapping[Target, Errors],
     is_shipped: bool = True,
 ) -> Evaluation:
-    """Tables, figures and plots of one head."""
+    """Return tables, figures and plots of one head."""
     sections, figures, plots = [], {}, {}
     kept = "shipped" if is_shipped else f"not shipped, under {LEAST_HELD_OUT} held-out posts"
     for target, found in errors.items():
@@ -182,7 +182,7 @@ def _section(head: str, target: Target, found: Errors, local: Errors, note: str)
 
 
 def ratio(errors: Errors, method: str = "pacc") -> float:
-    """Error of the corrected shares over that of counting labels."""
+    """Return the error of the corrected shares over that of counting labels."""
     return errors.mean(method) / errors.mean("cc")
 
 
@@ -195,7 +195,7 @@ def _by_size(errors: Errors, name: str) -> dict[str, Measured]:
 
 
 def score_heads(score: Score, data: Path, cut: float) -> list[Held]:
-    """Held-out and test posts of every head that the model has."""
+    """Return the held-out and test posts of every head that the model has."""
     found: list[Held] = []
     for head, source in SOURCES.items():
         known = scored(score, source.held_out(data), head, cut)
@@ -208,7 +208,7 @@ def score_heads(score: Score, data: Path, cut: float) -> list[Held]:
 
 
 def fit_all(heads: Sequence[Held], weights_version: str) -> Corrections:
-    """The corrections of all heads that have held-out posts enough."""
+    """Return the corrections of all heads that have held-out posts enough."""
     fitted = {
         held.head: fit_head(held.head, held.known, SOURCES[held.head].held_out_name)
         for held in heads

@@ -19,29 +19,29 @@ EM_TOLERANCE: Final = 1e-6
 
 
 def classify_and_count(labels: Indices, classes: int) -> Shares:
-    """Share (C,) of posts given each label (N,): the obvious way."""
+    """Return the share (C,) of posts given each label (N,): the obvious way."""
     return np.bincount(labels, minlength=classes) / len(labels)
 
 
 def probabilistic_count(probabilities: Floats) -> Shares:
-    """Mean probability (C,) of (N, C): what a window's expected counts say."""
+    """Return the mean probability (C,) of (N, C): what a window's expected counts say."""
     return probabilities.mean(0, dtype=np.float64)
 
 
 def adjusted_count(labels: Indices, confusion: Correction) -> Shares:
-    """Counted labels, corrected for how often each true class gets each label (Forman 2008)."""
+    """Return counted labels, corrected for how classes are mistaken (Forman 2008)."""
     counts = np.bincount(labels, minlength=len(confusion.labels))
     return np.asarray(adjusted_shares(counts.tolist(), len(labels), confusion))
 
 
 def probabilistic_adjusted_count(probabilities: Floats, correction: Correction) -> Shares:
-    """Expected counts, corrected as a reader of windows corrects them."""
+    """Return expected counts, corrected as a reader of windows corrects them."""
     counts = probabilities.sum(0, dtype=np.float64)
     return np.asarray(adjusted_shares(counts.tolist(), len(probabilities), correction))
 
 
 def expectation_maximisation(probabilities: Floats, prior: Floats) -> Shares:
-    """Shares (C,) that make the probabilities agree with themselves: Saerens et al. 2002.
+    """Return shares (C,) at which the probabilities agree with themselves: Saerens et al. 2002.
 
     Needs every single post, so a window's sums are not enough; here for comparison.
 
@@ -62,7 +62,7 @@ def expectation_maximisation(probabilities: Floats, prior: Floats) -> Shares:
 
 
 def implied_prior(correction: Correction) -> Shares:
-    """Class shares (C,) at which plain expected counts are right: M p = p.
+    """Return the class shares (C,) at which plain expected counts are right: M p = p.
 
     Inside a block all classes get an equal part; what is asked of it is the blocks' shares.
     """
@@ -81,7 +81,7 @@ Method = Callable[[Floats, Indices], Shares]
 
 
 def methods(soft: Correction, hard: Correction) -> dict[str, Method]:
-    """Every way by its short name; `soft` and `hard` are fitted to probabilities and to labels."""
+    """Return every way by its short name; `soft` is fitted to probabilities, `hard` to labels."""
     classes = len(soft.labels)
     prior = implied_prior(soft)
     return {

@@ -29,7 +29,7 @@ _SIZES: Final = (50, 200)
 
 
 def blocks_of(truth: Indices, classes: int, least: int = LEAST_POSTS) -> tuple[int, ...]:
-    """Block of each class: its own if enough posts are there, else all such classes share one.
+    """Return the block of each class: its own if it has enough posts, else one for all such.
 
     That one takes in the least of the others until it has enough posts itself. The first class
     never shares: for ordered levels it is the absence of the others.
@@ -43,8 +43,10 @@ def blocks_of(truth: Indices, classes: int, least: int = LEAST_POSTS) -> tuple[i
     return tuple(block.get(c, len(block)) for c in range(classes))
 
 
-def confusion_matrix(said: Floats, truth: Indices, blocks: Sequence[int]) -> NDArray[np.float64]:
-    """Mean of what was said (N, C) over the posts of each true class, both by block: (B, B).
+def confusion_matrix(
+    answered: Floats, truth: Indices, blocks: Sequence[int]
+) -> NDArray[np.float64]:
+    """Return the mean answer (N, C) over the posts of each true class, both by block: (B, B).
 
     Raises:
         ValueError: A block has no post.
@@ -52,22 +54,22 @@ def confusion_matrix(said: Floats, truth: Indices, blocks: Sequence[int]) -> NDA
     block_of = np.asarray(blocks)
     size = int(block_of.max()) + 1
     into = np.eye(size)[block_of]  # (C, B)
-    summed, own = said.astype(np.float64) @ into, block_of[truth]
+    summed, own = answered.astype(np.float64) @ into, block_of[truth]
     if len(np.unique(own)) < size:
         raise ValueError("a block of classes has no held-out post")
     return np.stack([summed[own == block].mean(0) for block in range(size)], axis=1)
 
 
 def fit_correction(
-    said: Floats,
+    answered: Floats,
     truth: Indices,
     labels: Sequence[str],
     blocks: Sequence[int],
     ridge: float = 0.0,
     fitted_on: str = "",
 ) -> Correction:
-    """A correction from held-out probabilities, or from one-hot labels, (N, C)."""
-    matrix = confusion_matrix(said, truth, blocks)
+    """Return a correction from held-out probabilities, or from one-hot labels, (N, C)."""
+    matrix = confusion_matrix(answered, truth, blocks)
     matrix /= matrix.sum(0, keepdims=True)
     return Correction(
         labels=tuple(labels),
@@ -81,7 +83,7 @@ def fit_correction(
 
 
 def refit_on_site(shipped: Correction, local: Labelled) -> Correction:
-    """The shipped correction, moved towards labelled posts from the place of use.
+    """Return the shipped correction, moved towards labelled posts from the place of use.
 
     Posts of a class look different elsewhere, and no amount of held-out posts tells how. Each
     column is the mean over the local posts of its block and `PRIOR_POSTS` worth of the shipped one;
@@ -90,10 +92,10 @@ def refit_on_site(shipped: Correction, local: Labelled) -> Correction:
     block_of = np.asarray(shipped.blocks)
     size = len(shipped.matrix)
     own = block_of[local.truth]
-    said = local.probabilities.astype(np.float64) @ np.eye(size)[block_of]
+    answered = local.probabilities.astype(np.float64) @ np.eye(size)[block_of]
     matrix = np.asarray(shipped.matrix) * PRIOR_POSTS
     for block in range(size):
-        matrix[:, block] += said[own == block].sum(0)
+        matrix[:, block] += answered[own == block].sum(0)
     matrix /= matrix.sum(0, keepdims=True)
     return msgspec.structs.replace(
         shipped,
@@ -106,12 +108,12 @@ def refit_on_site(shipped: Correction, local: Labelled) -> Correction:
 
 
 def one_hot(labels: Indices, classes: int) -> Floats:
-    """Labels (N,) as probabilities (N, C)."""
+    """Return the labels (N,) as probabilities (N, C)."""
     return np.eye(classes)[labels]
 
 
 def choose_ridge(posts: Labelled, labels: Sequence[str], blocks: Sequence[int]) -> float:
-    """The ridge of the least error on held-out posts that the matrix was not fitted on.
+    """Return the ridge of the least error on held-out posts that the matrix was not fitted on.
 
     Over the shares of every block, in windows of every mix; each part of the posts is judged with
     the matrix of the other parts.

@@ -45,7 +45,7 @@ SOURCES: Final = {
 
 
 def scored(score: Score, posts: Posts, head: str, cut: float) -> Labelled | None:
-    """The posts that the model rates, with its probabilities and decisions; None: no such head."""
+    """Return the posts that the model rates, as it sees them; None if it has no such head."""
     batch = score_all(score, posts.texts)
     if head not in batch.heads:
         return None
@@ -56,14 +56,14 @@ def scored(score: Score, posts: Posts, head: str, cut: float) -> Labelled | None
 
 
 def decide(head: str, probabilities: NDArray[np.floating[Any]], cut: float) -> NDArray[np.int64]:
-    """The labels that counting counts."""
+    """Return the labels that counting counts."""
     if head == "participation":
         return layered(probabilities, cut)
     return probabilities.argmax(1)
 
 
 def targets_of(head: str, truth: NDArray[np.integer[Any]]) -> list[Target]:
-    """Every class with enough posts against the rest; for participation first all levels."""
+    """Return every class with enough posts against the rest; for participation first all levels."""
     labels = HEADS[head]
     counts = np.bincount(truth, minlength=len(labels))
     single = [

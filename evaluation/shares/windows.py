@@ -30,7 +30,7 @@ class Labelled:
         return len(self.truth)
 
     def select(self, rows: NDArray[np.integer]) -> "Labelled":
-        """The posts of those row numbers."""
+        """Return the posts of those row numbers."""
         return Labelled(self.probabilities[rows], self.labels[rows], self.truth[rows])
 
 
@@ -45,7 +45,7 @@ class Target:
 def draw(
     truth: Indices, target: Target, prior: float, size: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Rows of one window: `prior` of them of the target, each side in its natural mix.
+    """Return the rows of one window: `prior` of them of the target, each side in its natural mix.
 
     Drawn with replacement, so a rare class can fill a window.
     """
@@ -63,7 +63,7 @@ def windows_of(
     seed: int,
     priors: Sequence[float] = PRIORS,
 ) -> Iterator[tuple[float, int, NDArray[np.int64]]]:
-    """(prior, size, rows) of every window; the same for the same arguments."""
+    """Return (prior, size, rows) of every window; the same for the same arguments."""
     rng = np.random.default_rng(seed)
     for prior in priors:
         for size in sizes:
@@ -86,7 +86,7 @@ class Errors:
     errors: Mapping[str, Floats]
 
     def mean(self, method: str, prior: float | None = None, size: int | None = None) -> float:
-        """Mean absolute error, of all windows or of those of a prior or size."""
+        """Return the mean absolute error, of all windows or of those of a prior or size."""
         keep = np.ones(len(self.prior), np.bool_)
         if prior is not None:
             keep &= np.isclose(self.prior, prior)
@@ -96,7 +96,7 @@ class Errors:
 
 
 def join(parts: Sequence[Errors]) -> Errors:
-    """All windows of several measurements of the same methods."""
+    """Return all windows of several measurements of the same methods."""
     return Errors(
         np.concatenate([part.prior for part in parts]),
         np.concatenate([part.size for part in parts]),
