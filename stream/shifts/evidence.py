@@ -27,29 +27,28 @@ def signal(
     """Return what is to be published of a kind of a query.
 
     Args:
-        query: The name of the query.
+        query: Its name.
         names: stratum -> slot of its strata.
         core: (1,) The state of the query.
         kind: The kind of the alert.
         number: The number of the alert, for its id.
         resolved_as: 0 while it fires, else the place in `ENDED_AS`.
-        decided_s: The end of the pane that it is said after.
+        decided_s: The end of the pane after which it is published.
     """
-    alerts, slot = AlertSlots(core), kind.slot
-    fired = alerts.figures[0, slot], ()
-    figures, strata = fired if resolved_as else kind.now(names, core, decided_s)
+    at, slot = AlertSlots(core), kind.slot
+    figures, strata = (at.figures[0, slot], ()) if resolved_as else kind.now(names, core, decided_s)
     return ShiftSignal(
         alert_id=alert_id(query, kind.name, number),
         query=query,
         kind=kind.name,
         state="resolved" if resolved_as else "firing",
-        direction=kind.directions[int(alerts.side[0, slot])],
-        severity=int(alerts.severity[0, slot]),
-        started_s=int(alerts.started[0, slot]),
-        fired_s=int(alerts.fired[0, slot]),
+        direction=kind.directions[int(at.side[0, slot])],
+        severity=int(at.severity[0, slot]),
+        started_s=int(at.started[0, slot]),
+        fired_s=int(at.fired[0, slot]),
         decided_s=decided_s,
-        evidence=round(float(alerts.evidence[0, slot]), 3),
-        threshold=round(float(alerts.threshold[0, slot]), 3),
+        evidence=round(float(at.evidence[0, slot]), 3),
+        threshold=round(float(at.threshold[0, slot]), 3),
         before=_interval(figures, "before"),
         after=_interval(figures, "after"),
         change=_interval(figures, "change", is_ratio=kind.is_ratio),
