@@ -19,8 +19,8 @@ from benchmarks.harness import Measured, Options, run_benchmark, say
 from benchmarks.lab import BenchFailed
 from benchmarks.posts import texts
 from core.schemas import Post
-from services.ingest.sources.synthetic.options import SyntheticOptions
 from evaluation.drawing import Picture, lines
+from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.conversation import Conversation
 from services.local.child import Command, run_to_end
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT

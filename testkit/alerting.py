@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from core.schemas import Window
+from core.schemas import Interval, Window
 from services.alerting.context import start_of
-from stream.shifts.signals import Estimate, JudgeContext, ShiftSignal
+from stream.shifts.signals import JudgeContext, ShiftSignal
 
 
 class _QueryState(msgspec.Struct):
@@ -87,7 +87,7 @@ class StepJudge:
     def _signal(
         self, query: str, state: str, started_s: int, start_s: int, severity: int, posts: int
     ) -> ShiftSignal:
-        figure = Estimate(float(posts), float(posts), float(posts))
+        figure = Interval(float(posts), float(posts), float(posts))
         end_s = start_s + self._pane_s
         return ShiftSignal(
             alert_id=f"{query}-{started_s}",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import typer
-from core.labels import HEADS, PARTICIPATION
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
 from core.clock import from_epoch_ms
+from core.heads import HEADS, PARTICIPATION
 from services.corrected_shares import ShareCorrector
 from services.windows_view import PaneView
 from stream.windows.layout import named

@@ -7,10 +7,11 @@ from hashlib import blake2b
 from math import exp
 from typing import Any, Final
 
+from core.schemas import Interval
 from stream.shifts.columns import Floats, Rows
 from stream.shifts.kinds.base import ShiftKind
 from stream.shifts.layout import ENDED_AS, FIGURE, AlertSlots
-from stream.shifts.signals import Estimate, ShiftSignal
+from stream.shifts.signals import ShiftSignal
 
 _Z95: Final = 1.959964
 
@@ -62,9 +63,9 @@ def signal(
     )
 
 
-def _interval(figures: Floats, name: str, *, is_ratio: bool = False) -> Estimate:
+def _interval(figures: Floats, name: str, *, is_ratio: bool = False) -> Interval:
     value = float(figures[FIGURE[name]])
     error = _Z95 * float(figures[FIGURE[f"{name}_error"]])
     if is_ratio:
-        return Estimate(exp(value), exp(value - error), exp(value + error))
-    return Estimate(value, value - error, value + error)
+        return Interval(exp(value), exp(value - error), exp(value + error))
+    return Interval(value, value - error, value + error)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from core.schemas import Contribution, Interval
+
 State = Literal["firing", "resolved"]
 Direction = Literal["up", "down"]
 EndedAs = Literal["", "over", "accepted", "corrected", "reset"]
@@ -36,29 +38,6 @@ class JudgeContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class StratumChange:
-    """One stratum before and since a change; `mix + opinion` over all strata is the change."""
-
-    stratum: str
-    posts: int
-    share_before: float
-    share_after: float
-    mean_before: float
-    mean_after: float
-    mix: float
-    opinion: float
-
-
-@dataclass(frozen=True, slots=True)
 class ShiftSignal:
     """A shift that begins, grows or ends. Times in whole seconds since 1970, event time.
 
@@ -87,13 +66,13 @@ class ShiftSignal:
     decided_s: int
     evidence: float
     threshold: float
-    before: Estimate
-    after: Estimate
-    change: Estimate
+    before: Interval
+    after: Interval
+    change: Interval
     ended_s: int = -1
     ended_as: EndedAs = ""
     mix: float = 0.0
     opinion: float = 0.0
     posts: int = 0
     copies: bool = False
-    strata: tuple[StratumChange, ...] = field(default=())
+    strata: tuple[Contribution, ...] = field(default=())

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import redis
-from stream.intake import id_hash
+from services.alerting.desk import AlertDesk
 
 from core.clock import ManualClock, epoch_ms
 from core.codec import alert_decoder
@@ -28,7 +28,6 @@ from core.settings import (
     WorkerSettings,
 )
 from services.alerting.delivery import Delivery
-from services.alerting.desk import AlertDesk
 from services.closer.closing import Closer
 from services.exporter.conversation import Exporter
 from services.exporter.process import refresh
@@ -38,7 +37,7 @@ from services.local.runfile import load_run
 from services.repair.history import contributions
 from stream.shifts.explanation import to_alert
 from stream.shifts.signals import ShiftSignal
-from stream.store.ids import decimal, kept_shard, lookup
+from stream.store.ids import decimal, id_hash, kept_shard, lookup
 from stream.store.increments import DELETED, ApplyBatch, CountedPost, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS

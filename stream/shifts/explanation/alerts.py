@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from core.clock import from_epoch_ms
-from core.schemas import Alert, Contribution, ExamplePost, Interval, Term
+from core.schemas import Alert, Contribution, ExamplePost, Term
 from stream.shifts.explanation.sentences import sentence
-from stream.shifts.signals import Estimate, ShiftSignal, StratumChange
+from stream.shifts.signals import ShiftSignal
 
 MAX_CONTRIBUTIONS: Final = 8
 _REST: Final = "other"
@@ -30,9 +30,9 @@ def to_alert(
         decided_at=from_epoch_ms(signal.decided_s * 1000),
         evidence=signal.evidence,
         threshold=signal.threshold,
-        before=_interval(signal.before),
-        after=_interval(signal.after),
-        change=_interval(signal.change),
+        before=signal.before,
+        after=signal.after,
+        change=signal.change,
         ended=from_epoch_ms(signal.ended_s * 1000) if signal.state == "resolved" else None,
         ended_as=signal.ended_as,
         mix=signal.mix,
@@ -45,32 +45,15 @@ def to_alert(
     )
 
 
-def _interval(estimate: Estimate) -> Interval:
-    return Interval(estimate.value, estimate.low, estimate.high)
-
-
-def _contributions(strata: Sequence[StratumChange]) -> list[Contribution]:
+def _contributions(strata: Sequence[Contribution]) -> list[Contribution]:
     """Return the largest strata, and the rest as one so that they still add up."""
     named = [one for one in strata if one.stratum != _REST]
     shown, rest = named[: MAX_CONTRIBUTIONS - 1], named[MAX_CONTRIBUTIONS - 1 :]
     rest += [one for one in strata if one.stratum == _REST]
-    found = [
-        Contribution(
-            stratum=one.stratum,
-            posts=one.posts,
-            share_before=one.share_before,
-            share_after=one.share_after,
-            mean_before=one.mean_before,
-            mean_after=one.mean_after,
-            mix=one.mix,
-            opinion=one.opinion,
-        )
-        for one in shown
-    ]
-    return found + ([_rest(rest)] if rest else [])
+    return shown + ([_rest(rest)] if rest else [])
 
 
-def _rest(strata: Sequence[StratumChange]) -> Contribution:
+def _rest(strata: Sequence[Contribution]) -> Contribution:
     before = sum(one.share_before for one in strata)
     after = sum(one.share_after for one in strata)
     mean_before = sum(one.share_before * one.mean_before for one in strata) / (before or 1.0)

@@ -13,12 +13,12 @@ def sentence(signal: ShiftSignal, terms: Sequence[Term] = ()) -> str:
     """Return what happened, how much, how sure, and who moved it.
 
     Example:
-        >>> from stream.shifts.signals import Estimate
+        >>> from core.schemas import Interval
         >>> signal = ShiftSignal(
         ...     alert_id="a", query="trains", kind="volume", state="firing", direction="up",
         ...     severity=5, started_s=0, fired_s=180, decided_s=180, evidence=14.0, threshold=12.0,
-        ...     before=Estimate(50, 50, 50), after=Estimate(150, 130, 170),
-        ...     change=Estimate(3.0, 2.6, 3.4), posts=450,
+        ...     before=Interval(50, 50, 50), after=Interval(150, 130, 170),
+        ...     change=Interval(3.0, 2.6, 3.4), posts=450,
         ... )
         >>> sentence(signal)
         'People post about trains 3.0 times as much as usual: 150 posts a pane instead of 50.'

@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
+from core.schemas import Contribution
 from core.settings import ShiftSettings
 from stream.shifts import cusum
 from stream.shifts.alerts import AlertCandidate
 from stream.shifts.columns import Flags, Floats, Ints, Records, Rows
 from stream.shifts.gates import Gate
 from stream.shifts.layout import FIGURE, AlertSlots, CoreHead, PaneCounts, chart_type
-from stream.shifts.signals import Direction, ShiftSignal, StratumChange
+from stream.shifts.signals import Direction, ShiftSignal
 
 E = TypeVar("E")
 
@@ -257,7 +258,7 @@ class ShiftKind(ABC, Generic[E]):
 
     def now(
         self, names: Mapping[str, int], core: Rows, decided_s: int
-    ) -> tuple[Floats, tuple[StratumChange, ...]]:
+    ) -> tuple[Floats, tuple[Contribution, ...]]:
         """Return the figures and strata of a shift that fires, of a state (1,)."""
         return AlertSlots(core).figures[0, self.slot], ()
 

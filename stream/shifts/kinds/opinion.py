@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from core.schemas import Contribution, Interval
 from core.settings import ShiftSettings
 from stream.shifts import alerts, baseline, cusum
 from stream.shifts.alerts import AlertCandidate
@@ -17,7 +18,7 @@ from stream.shifts.kinds import brigading, volume
 from stream.shifts.kinds.base import DOUBTS, CrowdMinute, JudgedPane, ShiftKind, figures_of
 from stream.shifts.layout import OTHER, SUM, AlertSlots, Chart, PaneCounts, S
 from stream.shifts.seasons import features
-from stream.shifts.signals import Estimate, ShiftSignal, StratumChange
+from stream.shifts.signals import ShiftSignal
 
 _NAMED_STRATA: Final = 2
 
@@ -76,7 +77,7 @@ class MeanShift(ShiftKind[Expected]):
 
     def now(
         self, names: Mapping[str, int], core: Rows, decided_s: int
-    ) -> tuple[Floats, tuple[StratumChange, ...]]:
+    ) -> tuple[Floats, tuple[Contribution, ...]]:
         """Return the figures of the component that fired, as they are now, with its strata.
 
         Figures and strata come from the same sums, so they add up; where the component has come to
@@ -90,7 +91,7 @@ class MeanShift(ShiftKind[Expected]):
         strata = chart.strata[0, design, side].astype(np.float64)
         return _figures(sums)[0], _strata(names, core, strata, decided_s)
 
-    def with_strata(self, text: str, strata: tuple[StratumChange, ...]) -> str:
+    def with_strata(self, text: str, strata: tuple[Contribution, ...]) -> str:
         """Return a sentence with the strata that most of the change comes from."""
         ranked = sorted(strata, key=lambda one: -abs(getattr(one, self.part)))
         named = [
@@ -117,7 +118,7 @@ def _figures(sums: Floats) -> Floats:
 
 def _strata(
     names: Mapping[str, int], core: Rows, sums: Floats, decided_s: int
-) -> tuple[StratumChange, ...]:
+) -> tuple[Contribution, ...]:
     """Return the parts of the change by stratum, largest first; they add up to the change."""
     total, memory = max(float(sums[0].sum()), 1.0), MeanMemory(core)
     fitted = (features(np.array([decided_s]))[0] @ memory.weights[0]).clip(-1, 1)
@@ -125,14 +126,14 @@ def _strata(
     level = fitted[0] - float(shares @ tilt)
     named = {slot: name for name, slot in names.items()}
     named[OTHER] = "other"
-    found: list[StratumChange] = []
+    found: list[Contribution] = []
     for slot in range(S):
         posts, opinion, mix = (float(value) for value in sums[:, slot])
         if slot not in named or (posts <= 0 and mix == 0 and opinion == 0):
             continue
         before = float(level + tilt[slot])
         found.append(
-            StratumChange(
+            Contribution(
                 stratum=named[slot],
                 posts=round(posts),
                 share_before=max(0.0, float(shares[slot])),
@@ -156,7 +157,7 @@ def change_of_mean(signal: ShiftSignal) -> str:
     )
 
 
-def _mean(estimate: Estimate) -> str:
+def _mean(estimate: Interval) -> str:
     return f"{estimate.value:+.2f}"
 
 

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from core.labels import HEADS
 
 from core import reasons
 from core.clock import ManualClock, epoch_ms
 from core.codec import encode
+from core.heads import HEADS
 from core.metrics import Metrics
 from core.ports import ScoreBatch
 from core.settings import WindowSettings

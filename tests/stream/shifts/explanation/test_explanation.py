@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from core.codec import alert_decoder, encode
-from core.schemas import Term
+from core.schemas import Contribution, Interval, Term
 from stream.shifts.explanation import (
     ExampleCandidate,
     choose_examples,
@@ -15,14 +15,14 @@ from stream.shifts.explanation import (
     to_alert,
 )
 from stream.shifts.kinds import NAMED
-from stream.shifts.signals import Estimate, ShiftSignal, StratumChange
+from stream.shifts.signals import ShiftSignal
 
 COUNTS = some.dictionaries(some.sampled_from("abcdefgh"), some.integers(0, 300))
 
 
 def make_signal(kind: str = "opinion", strata: int = 3, state: str = "firing") -> ShiftSignal:
     parts = tuple(
-        StratumChange(f"s|en|{n}", 100, 1 / strata, 1 / strata, 0.1, 0.0, 0.01, -0.1 / (n + 1))
+        Contribution(f"s|en|{n}", 100, 1 / strata, 1 / strata, 0.1, 0.0, 0.01, -0.1 / (n + 1))
         for n in range(strata)
     )
     mix, opinion = sum(one.mix for one in parts), sum(one.opinion for one in parts)
@@ -39,9 +39,9 @@ def make_signal(kind: str = "opinion", strata: int = 3, state: str = "firing") -
         decided_s=1_772_410_200,
         evidence=12.0,
         threshold=11.0,
-        before=Estimate(0.1, 0.1, 0.1),
-        after=Estimate(0.1 + change, 0.05 + change, 0.15 + change),
-        change=Estimate(change, change - 0.05, change + 0.05),
+        before=Interval(0.1, 0.1, 0.1),
+        after=Interval(0.1 + change, 0.05 + change, 0.15 + change),
+        change=Interval(change, change - 0.05, change + 0.05),
         ended_s=1_772_410_200 if state == "resolved" else -1,
         ended_as="over" if state == "resolved" else "",
         mix=mix,

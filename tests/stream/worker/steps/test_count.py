@@ -4,10 +4,10 @@ from datetime import UTC, timedelta, timezone
 
 import numpy as np
 import pytest
-from core.labels import HEADS
 
 from core.clock import ManualClock, epoch_ms
 from core.codec import encode, scored_post_decoder
+from core.heads import HEADS
 from core.ports import ScoreBatch
 from core.schemas import Post
 from stream import heartbeat
