@@ -84,24 +84,14 @@ def make_chains(tools: StepTools) -> tuple[Chain, Chain]:
             steps.Deduplicate(tools.store, tools.windows),
             steps.PlaceInTime(tools.windows.pane_s),
         ),
-        beside_others(
-            *scored,
-            steps.Count(),
-            steps.Render(),
-        ),
+        beside_others(*scored, steps.Count(), steps.Render()),
         sent,
     )
     post_events = Chain(
         POST_EVENTS,
         tools.metrics,
-        in_order(
-            steps.DecodeEvents(tools.max_message_bytes, tools.clock),
-        ),
-        beside_others(
-            *scored,
-            steps.Amend(),
-            steps.Render(),
-        ),
+        in_order(steps.DecodeEvents(tools.max_message_bytes, tools.clock)),
+        beside_others(*scored, steps.Amend(), steps.Render()),
         sent,
     )
     return posts, post_events
