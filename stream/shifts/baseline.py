@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from stream.shifts.columns import Column, Flags, Floats, Ints, Records, Rows
+from stream.shifts.columns import Flags, Floats, Ints, RecordColumn, Records, Rows
 from stream.shifts.layout import F, P, PaneCounts, S
 from stream.shifts.seasons import DAILY, DAY_S, WEEKLY, packed, products, quadratic, unpacked
 
@@ -38,13 +38,13 @@ _RIDGE[WEEKLY] = 0.36 / WEEKLY_DEVIATION**2
 class MeanFit(Records):
     """Weighted sums of the panes that were seen."""
 
-    gram = Column[Floats]("f8", (P,))
+    gram = RecordColumn[Floats]("f8", (P,))
     """Of weight x feature x feature."""
-    shares = Column[Floats]("f8", (F, S))
+    shares = RecordColumn[Floats]("f8", (F, S))
     """Of feature x rated posts of a stratum."""
-    mean = Column[Floats]("f8", (F,))
+    mean = RecordColumn[Floats]("f8", (F,))
     """Of feature x sentiment."""
-    strata = Column[Floats]("f8", (S,))
+    strata = RecordColumn[Floats]("f8", (S,))
     """Of the sentiment of a stratum."""
 
 
@@ -54,17 +54,17 @@ SPREAD_AT_FIRST: Final = (0.36 * 20, 20)
 class MeanMemory(Records):
     """What is remembered of sentiment: learnt, and held back while a shift is suspected."""
 
-    learnt = Column[Rows](MeanFit.dtype())
-    held = Column[Rows](MeanFit.dtype())
-    held_since = Column[Ints]("i8", start=-1)
-    weights = Column[Floats]("f8", (F, 1 + S))
+    learnt = RecordColumn[Rows](MeanFit.dtype())
+    held = RecordColumn[Rows](MeanFit.dtype())
+    held_since = RecordColumn[Ints]("i8", start=-1)
+    weights = RecordColumn[Floats]("f8", (F, 1 + S))
     """Of the mean and of each share, from the last fit."""
-    inverse = Column[Floats]("f8", (P,))
-    tilt = Column[Floats]("f8", (S,))
+    inverse = RecordColumn[Floats]("f8", (P,))
+    tilt = RecordColumn[Floats]("f8", (S,))
     """How far a stratum is from the mean, share-weighted mean zero."""
-    spread = Column[Floats]("f8", (2,), start=SPREAD_AT_FIRST)
+    spread = RecordColumn[Floats]("f8", (2,), start=SPREAD_AT_FIRST)
     """Sum of squares within strata, posts."""
-    dispersion = Column[Floats]("f8", (3, 2), start=300)
+    dispersion = RecordColumn[Floats]("f8", (3, 2), start=300)
     """Sum of z^2, panes; of opinion, mix, repeats."""
 
 

@@ -18,7 +18,7 @@ A = TypeVar("A", bound=NDArray[Any])
 Field = tuple[str, Any, tuple[int, ...]]
 
 
-class Column(Generic[A]):
+class RecordColumn(Generic[A]):
     """A field of a record.
 
     Args:
@@ -40,7 +40,7 @@ class Column(Generic[A]):
         self.name = name
 
     @overload
-    def __get__(self, records: None, owner: type) -> Column[A]: ...
+    def __get__(self, records: None, owner: type) -> RecordColumn[A]: ...
     @overload
     def __get__(self, records: Records, owner: type) -> A: ...
     def __get__(self, records: Records | None, owner: type) -> Any:
@@ -59,9 +59,9 @@ class Records:
         self.rows: Any = rows
 
     @classmethod
-    def columns(cls) -> list[Column[Any]]:
+    def columns(cls) -> list[RecordColumn[Any]]:
         """Return the columns in the order of their bytes."""
-        return [one for one in vars(cls).values() if isinstance(one, Column)]
+        return [one for one in vars(cls).values() if isinstance(one, RecordColumn)]
 
     @classmethod
     def fields(cls, kinds: int = 0) -> list[Field]:

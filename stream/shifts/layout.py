@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.shifts.columns import Bytes, Column, Field, Floats, Ints, Records, Rows
+from stream.shifts.columns import Bytes, Field, Floats, Ints, RecordColumn, Records, Rows
 from stream.shifts.signals import EndedAs
 
 F: Final = 13
@@ -30,20 +30,20 @@ SILENT: Final = 2
 class PaneCounts(Records):
     """What a pane counts, per query; sums of sentiment in units of sentiment."""
 
-    start = Column[Ints]("i8")
-    revision = Column[NDArray[np.int32]]("i4")
-    flags = Column[Bytes]("u1")
-    has_copies = Column[Bytes]("u1")
-    extra = Column[Floats]("f8")
+    start = RecordColumn[Ints]("i8")
+    revision = RecordColumn[NDArray[np.int32]]("i4")
+    flags = RecordColumn[Bytes]("u1")
+    has_copies = RecordColumn[Bytes]("u1")
+    extra = RecordColumn[Floats]("f8")
     """Evidence asked for beyond the threshold, in nats."""
-    model = Column[Ints]("i8")
-    posts = Column[Floats]("f8")
-    authors = Column[Floats]("f8")
-    copies = Column[Floats]("f8")
-    square = Column[Floats]("f8")
-    label_variance = Column[Floats]("f8")
-    rated = Column[NDArray[np.float32]]("f4", (S,))
-    sentiment = Column[NDArray[np.float32]]("f4", (S,))
+    model = RecordColumn[Ints]("i8")
+    posts = RecordColumn[Floats]("f8")
+    authors = RecordColumn[Floats]("f8")
+    copies = RecordColumn[Floats]("f8")
+    square = RecordColumn[Floats]("f8")
+    label_variance = RecordColumn[Floats]("f8")
+    rated = RecordColumn[NDArray[np.float32]]("f4", (S,))
+    sentiment = RecordColumn[NDArray[np.float32]]("f4", (S,))
 
 
 PANE: Final = PaneCounts.dtype()
@@ -67,10 +67,10 @@ ENDED_AS: Final[tuple[EndedAs, ...]] = ("", "over", "accepted", "corrected", "re
 class Chart(Records):
     """A bank of CUSUMs, K designs and two sides of each; `chart_fields` has their number."""
 
-    score = Column[Floats]("f8")
-    onset = Column[Ints]("i8")
-    sums = Column[Floats]("f8")
-    strata = Column[NDArray[np.float32]]("f4")
+    score = RecordColumn[Floats]("f8")
+    onset = RecordColumn[Ints]("i8")
+    sums = RecordColumn[Floats]("f8")
+    strata = RecordColumn[NDArray[np.float32]]("f4")
 
 
 def chart_type(designs: int, *, strata: bool) -> np.dtype[np.void]:
@@ -88,37 +88,37 @@ def chart_type(designs: int, *, strata: bool) -> np.dtype[np.void]:
 class CoreHead(Records):
     """What is remembered of a query whatever its shifts."""
 
-    known_since = Column[Ints]("i8", start=-1)
-    panes = Column[Ints]("i8")
-    model = Column[Ints]("i8")
-    model_since = Column[Ints]("i8")
+    known_since = RecordColumn[Ints]("i8", start=-1)
+    panes = RecordColumn[Ints]("i8")
+    model = RecordColumn[Ints]("i8")
+    model_since = RecordColumn[Ints]("i8")
 
 
 class AlertSlots(Records):
     """The alerts of a query, one slot a kind: (Q, kinds)."""
 
-    firing = Column[Bytes]("u1", per_kind=True)
-    side = Column[Bytes]("u1", per_kind=True)
-    design = Column[Bytes]("u1", per_kind=True)
-    severity = Column[Bytes]("u1", per_kind=True)
-    ended_as = Column[Bytes]("u1", per_kind=True)
-    started = Column[Ints]("i8", per_kind=True)
-    fired = Column[Ints]("i8", per_kind=True)
-    quiet_until = Column[Ints]("i8", (2,), per_kind=True)
-    effect = Column[Floats]("f8", per_kind=True)
-    ending = Column[Floats]("f8", per_kind=True)
-    evidence = Column[Floats]("f8", per_kind=True)
-    threshold = Column[Floats]("f8", per_kind=True)
-    figures = Column[Floats]("f8", (len(FIGURES),), per_kind=True)
+    firing = RecordColumn[Bytes]("u1", per_kind=True)
+    side = RecordColumn[Bytes]("u1", per_kind=True)
+    design = RecordColumn[Bytes]("u1", per_kind=True)
+    severity = RecordColumn[Bytes]("u1", per_kind=True)
+    ended_as = RecordColumn[Bytes]("u1", per_kind=True)
+    started = RecordColumn[Ints]("i8", per_kind=True)
+    fired = RecordColumn[Ints]("i8", per_kind=True)
+    quiet_until = RecordColumn[Ints]("i8", (2,), per_kind=True)
+    effect = RecordColumn[Floats]("f8", per_kind=True)
+    ending = RecordColumn[Floats]("f8", per_kind=True)
+    evidence = RecordColumn[Floats]("f8", per_kind=True)
+    threshold = RecordColumn[Floats]("f8", per_kind=True)
+    figures = RecordColumn[Floats]("f8", (len(FIGURES),), per_kind=True)
 
 
 class PublishedAlerts(Records):
     """What was published last, apart from the cores: a correction compares with it."""
 
-    firing = Column[Bytes]("u1", per_kind=True)
-    severity = Column[Bytes]("u1", per_kind=True)
-    number = Column[NDArray[np.int32]]("i4", per_kind=True)
-    count = Column[NDArray[np.int32]]("i4")
+    firing = RecordColumn[Bytes]("u1", per_kind=True)
+    severity = RecordColumn[Bytes]("u1", per_kind=True)
+    number = RecordColumn[NDArray[np.int32]]("i4", per_kind=True)
+    count = RecordColumn[NDArray[np.int32]]("i4")
 
 
 def new_panes(count: int) -> Rows:

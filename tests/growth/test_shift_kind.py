@@ -19,7 +19,7 @@ import numpy as np
 from core.settings import ShiftSettings
 from stream.shifts import alerts, cusum
 from stream.shifts.alerts import AlertCandidate
-from stream.shifts.columns import Column, Flags, Floats, Records, Rows
+from stream.shifts.columns import RecordColumn, Flags, Floats, Records, Rows
 from stream.shifts.gates import Gate, enough_posts, of
 from stream.shifts.kinds.base import CrowdMinute, JudgedPane, ShiftKind, figures_of
 from stream.shifts.layout import SUM, PaneCounts
@@ -29,7 +29,7 @@ from stream.shifts.signals import ShiftSignal
 class PlainMemory(Records):
     """Squares of the sentiment that were seen, and their posts."""
 
-    plain_seen = Column[Floats]("f8", (2,), start=(0.4 * 20, 20))
+    plain_seen = RecordColumn[Floats]("f8", (2,), start=(0.4 * 20, 20))
 
 
 def _large(effect: Floats, _sums: Floats, _settings: ShiftSettings) -> Flags:

@@ -16,7 +16,7 @@ from core.settings import ShiftSettings
 from stream.shifts import baseline, cusum
 from stream.shifts.alerts import AlertCandidate
 from stream.shifts.baseline import MeanMemory
-from stream.shifts.columns import Column, Flags, Floats, Records, Rows
+from stream.shifts.columns import Flags, Floats, RecordColumn, Records, Rows
 from stream.shifts.gates import Gate, of
 from stream.shifts.kinds.base import (
     HOLD_SCORE,
@@ -41,8 +41,8 @@ _LEAST_USUAL: Final = 0.01
 class RepeatsMemory(Records):
     """What is usual of repeated posts, first of few authors, then of copies."""
 
-    repeats_gram = Column[Floats]("f8", (2, 3), start=(50, 0, 500))
-    repeats_share = Column[Floats]("f8", (2, 2), start=(50 * 0.02, 0))
+    repeats_gram = RecordColumn[Floats]("f8", (2, 3), start=(50, 0, 500))
+    repeats_share = RecordColumn[Floats]("f8", (2, 2), start=(50 * 0.02, 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 from core.settings import ShiftSettings
 from stream.shifts import alerts, baseline, cusum
 from stream.shifts.alerts import AlertCandidate
-from stream.shifts.columns import Column, Flags, Floats, Ints, Records, Rows
+from stream.shifts.columns import Flags, Floats, Ints, RecordColumn, Records, Rows
 from stream.shifts.gates import Gate, lasting, of
 from stream.shifts.kinds.base import DOUBTS, CrowdMinute, JudgedPane, ShiftKind, figures_of
 from stream.shifts.layout import SUM, Chart, F, P, PaneCounts
@@ -40,19 +40,19 @@ _MOST_JUMP: Final = 1.5
 class VolumeFit(Records):
     """Weighted sums of the panes that were seen."""
 
-    gram = Column[Floats]("f8", (P,))
-    log = Column[Floats]("f8", (F,))
+    gram = RecordColumn[Floats]("f8", (P,))
+    log = RecordColumn[Floats]("f8", (F,))
 
 
 class VolumeMemory(Records):
     """What is remembered of volume: learnt, and held back while a shift is suspected."""
 
-    volume_learnt = Column[Rows](VolumeFit.dtype())
-    volume_held = Column[Rows](VolumeFit.dtype())
-    volume_held_since = Column[Ints]("i8", start=-1)
-    volume_weights = Column[Floats]("f8", (F,))
-    volume_inverse = Column[Floats]("f8", (P,))
-    excess = Column[Floats]("f8", (2,), start=(0.02 * 30, 30))
+    volume_learnt = RecordColumn[Rows](VolumeFit.dtype())
+    volume_held = RecordColumn[Rows](VolumeFit.dtype())
+    volume_held_since = RecordColumn[Ints]("i8", start=-1)
+    volume_weights = RecordColumn[Floats]("f8", (F,))
+    volume_inverse = RecordColumn[Floats]("f8", (P,))
+    excess = RecordColumn[Floats]("f8", (2,), start=(0.02 * 30, 30))
     """Over-dispersion: sums of its estimate."""
 
 
