@@ -256,9 +256,10 @@ class ShiftJudge:
     def _publish(self, rows: Ints, start_s: int, *, corrected: bool = False) -> list[ShiftSignal]:
         """Return what differs from what was published before, and take note of it."""
         held = self._memory
-        now, before = AlertSlots(held.now[rows]), PublishedAlerts(held.published[rows])
-        grown = (now.firing > 0) & (now.severity > before.severity)
-        differs = (now.firing != before.firing) | grown
+        now, before = AlertSlots(held.now), PublishedAlerts(held.published[rows])
+        # Column by column: whole records of all rows are megabytes.
+        firing, severity = now.firing[rows], now.severity[rows]
+        differs = (firing != before.firing) | ((firing > 0) & (severity > before.severity))
         return [
             self._signal(int(rows[at]), KINDS[slot], start_s + self._pane_s, corrected=corrected)
             for at, slot in np.argwhere(differs).tolist()
