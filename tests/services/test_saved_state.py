@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 import redis
-from services.alerting.desk import AlertDesk
 
 from core.clock import ManualClock, epoch_ms
 from core.codec import alert_decoder
@@ -28,6 +27,7 @@ from core.settings import (
     WorkerSettings,
 )
 from services.alerting.delivery import Delivery
+from services.alerting.judges import AlertJudges
 from services.closer.closing import Closer
 from services.exporter.conversation import Exporter
 from services.exporter.process import refresh
@@ -178,7 +178,7 @@ async def close(store: RedisStore, topics: Topics) -> Metrics:
     async def plain(signal: ShiftSignal) -> Alert:
         return to_alert(signal)
 
-    desk = AlertDesk(SETTINGS, store, clock, metrics, topics, None, plain)
+    desk = AlertJudges(SETTINGS, store, clock, metrics, topics, None, plain)
     closer = Closer(SETTINGS.windows, store, topics, clock, metrics, desk, len(PARTITIONS))
     await closer.take_over()
     for partition in PARTITIONS:
