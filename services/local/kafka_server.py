@@ -68,8 +68,8 @@ class KafkaServer(LocalServer):
         cluster_id: Of its records, for good; no other broker has it.
 
     Example:
-        >>> with KafkaServer(Path("scratch/kafka")) as kafka:  # doctest: +SKIP
-        ...     kafka.bootstrap
+        with KafkaServer(Path("scratch/kafka")) as kafka:
+            kafka.bootstrap
         '127.0.0.1:49152'
     """
 

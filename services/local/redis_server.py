@@ -35,8 +35,8 @@ class RedisServer(LocalServer):
     """A Redis whose data survive `kill` (up to the last second) and `stop` (all of them).
 
     Example:
-        >>> with RedisServer(Path("scratch/redis")) as redis:  # doctest: +SKIP
-        ...     redis.url
+        with RedisServer(Path("scratch/redis")) as redis:
+            redis.url
         'redis://127.0.0.1:49153/0'
     """
 

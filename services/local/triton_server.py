@@ -45,8 +45,8 @@ class TritonServer(LocalServer):
     """The inference server; it keeps nothing, so a restart is always clean.
 
     Example:
-        >>> with TritonServer(Path("scratch/triton")) as triton:  # doctest: +SKIP
-        ...     triton.grpc_address
+        with TritonServer(Path("scratch/triton")) as triton:
+            triton.grpc_address
         '127.0.0.1:49154'
     """
 

@@ -45,7 +45,7 @@ def test_the_folder_of_a_source_has_the_files_it_needs_and_no_others(name: str) 
 
 def test_every_folder_is_of_a_registered_source() -> None:
     folders = {path.name for path in FOLDER.iterdir() if (path / "__init__.py").is_file()}
-    assert folders == set(LIVE)
+    assert folders == set(SOURCES.names())
 
 
 @pytest.mark.parametrize("name", LIVE)
