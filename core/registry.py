@@ -45,7 +45,8 @@ class Registry:
         """Import and return what `name` stands for.
 
         Raises:
-            ConfigError: There is no such name; the message has the nearest one.
+            ConfigError: There is no such name, and the message has the nearest one; or the package
+                that it stands in is not installed here.
         """
         if name not in self._places:
             raise ConfigError(
@@ -53,4 +54,13 @@ class Registry:
                 + did_you_mean(name, self._places)
             )
         module, _, attribute = self._places[name].partition(":")
-        return getattr(import_module(module), attribute)
+        package = module.partition(".")[0]
+        try:
+            return getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if error.name != package:
+                raise
+            raise ConfigError(
+                f"{self.kind} {name!r} needs the package {package!r}, which is not installed here:"
+                " it is there in a checkout of the project"
+            ) from error
