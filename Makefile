@@ -16,6 +16,7 @@ BIN := $(VENV)/bin
 SERVER := .venv-server
 TRAIN := .venv-train
 UV := $(BIN)/uv
+DRAWING := $(if $(GROUNDSWELL_SERVER_PYTHON),,$(SERVER)/.drawing)
 INSTALL = $(UV) pip install --quiet --no-deps --require-hashes
 # The project itself, editable; everything it needs is in the lock.
 ITSELF = $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
@@ -45,6 +46,13 @@ $(VENV)/.dev: $(VENV)/.main requirements/dev.txt
 	@$(INSTALL) --python $(BIN)/python -r requirements/dev.txt
 	@touch $@
 
+# Pictures of evaluations are drawn where the model runs. An environment that
+# GROUNDSWELL_SERVER_PYTHON names is somebody else's.
+$(SERVER)/.drawing: .groundswell/.setup requirements/drawing.txt
+	@echo "setup: pictures ($(SERVER))"
+	@$(INSTALL) --python $(SERVER)/bin/python -r requirements/drawing.txt
+	@touch $@
+
 $(TRAIN)/.done: $(UV) requirements/train.txt pyproject.toml
 	@echo "setup: training, with torch: large ($(TRAIN))"
 	@test -x $(TRAIN)/bin/python || $(UV) venv --quiet --python $(BIN)/python $(TRAIN)
@@ -59,7 +67,7 @@ $(TRAIN)/.done: $(UV) requirements/train.txt pyproject.toml
 
 .PHONY: setup setup-dev setup-train
 setup: .groundswell/.setup ## make what running needs: environments, broker, model
-setup-dev: setup $(VENV)/.dev ## and what tests and checks need
+setup-dev: setup $(VENV)/.dev $(DRAWING) ## and what tests and checks need
 setup-train: $(TRAIN)/.done ## and torch, for training
 
 .PHONY: lock
@@ -94,7 +102,7 @@ test-quick: $(VENV)/.dev ## the tests that need no server: two minutes on two co
 test-servers: setup $(VENV)/.dev
 	$(BIN)/python -m pytest -m "(integration or slow) and not server and not train" $(ARGS)
 
-test-server: setup
+test-server: setup $(SERVER)/.drawing
 	$(SERVER)/bin/python -m pytest -m server tests/models tests/evaluation $(ARGS)
 
 test-train: $(TRAIN)/.done

@@ -93,7 +93,7 @@ def check_can_draw() -> None:
     if find_spec("matplotlib") is None:
         raise ConfigError(
             "drawing needs matplotlib, which is not in this environment: `make setup-dev` installs "
-            "it into .venv; elsewhere, `uv pip install --python PYTHON matplotlib`"
+            "it into .venv and .venv-server; elsewhere, `uv pip install --python PYTHON matplotlib`"
         )
 
 

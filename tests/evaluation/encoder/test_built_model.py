@@ -2,10 +2,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from core.heads import EMOTION
 from evaluation.baselines.embedding import embed
-from evaluation.encoder.__main__ import cuts
+from evaluation.encoder.__main__ import cuts, main
 from evaluation.encoder.scoring import in_process, score_all
+from testkit.models import write_rows
 
 pytestmark = pytest.mark.server
 
@@ -19,6 +23,24 @@ def test_the_built_model_scores_and_brings_its_cuts(built_repository: Path) -> N
     assert batch.heads["sentiment"].argmax(1).tolist() == [2, 0]
     assert set(cuts(config)) == set(batch.heads)
     assert all(0 < cut < 1 for cut in cuts(config).values())
+
+
+def test_the_command_writes_a_page_with_pictures_in_this_environment(
+    built_repository: Path, tmp_path: Path
+) -> None:
+    rows = [{"text": f"So much {label} on day {day}.", "label": label}
+            for label in EMOTION for day in range(5)]  # fmt: skip
+    write_rows(tmp_path / "emotion" / "test.csv.gz", rows)
+    app = typer.Typer()
+    app.command()(main)
+    argv = ["emotion", "--data", str(tmp_path), "--repository", str(built_repository)]
+    argv += ["--no-floors", "--resamples", "10", "--out", str(tmp_path / "page")]
+    said = CliRunner().invoke(app, argv)
+    assert said.exit_code == 0, said.output
+    page = (tmp_path / "page" / "evaluation.md").read_text(encoding="utf-8")
+    for name in ("emotion-reliability.svg", "emotion-confusion.svg"):
+        assert f"({name})" in page
+        assert (tmp_path / "page" / name).read_text(encoding="utf-8").startswith("<svg")
 
 
 def test_the_backbone_without_adapters_puts_like_texts_side_by_side() -> None:
