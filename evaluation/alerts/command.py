@@ -18,36 +18,39 @@ from evaluation.alerts.recorded import crowds_of, read_windows
 from evaluation.alerts.run import SUITE_SEED, BacktestOptions, run_backtest
 from evaluation.alerts.tuning import Tuned, as_toml
 from evaluation.drawing import check_can_draw
+from evaluation.options import JsonFile
 from services.cli.settings import load_settings
+
+PlotFolder = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Draw delay.svg and limit.svg into this folder."),
+]
+LabelledData = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", envvar="GROUNDSWELL_DATA", help="Also replay the labelled streams."
+    ),
+]
+ModelScores = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Judge them by the model, too: of evaluation.alerts.model_scores."
+    ),
+]
 
 
 def backtest(
     streams: Annotated[int, typer.Option(min=1, help="Streams of the suite, 14 days each.")] = 200,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the report here.")
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Draw delay.svg and limit.svg into this folder."),
-    ] = None,
+    json_file: JsonFile = None,
+    plot: PlotFolder = None,
     rivals: Annotated[
         int, typer.Option(min=0, help="Quiet streams that other detectors are set on; 0: none.")
     ] = 32,
     curve: Annotated[
         int, typer.Option(min=0, help="Streams that the curve is made of; 0: no curve.")
     ] = 30,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", envvar="GROUNDSWELL_DATA", help="Also replay the labelled streams."
-        ),
-    ] = None,
-    model_scores: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Judge them by the model, too: of evaluation.alerts.model_scores."
-        ),
-    ] = None,
+    data: LabelledData = None,
+    model_scores: ModelScores = None,
     river: Annotated[
         int, typer.Option(min=0, help="Streams that river's KSWIN runs on; 0: no river.")
     ] = 8,

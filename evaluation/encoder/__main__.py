@@ -131,9 +131,7 @@ def main(
     if not evaluations:
         raise typer.Exit(1)
     print_all(evaluations)
-    version = evaluations[0].sections[0].rows[0].title
-    if version != served.version:
-        sys.stderr.write(f"{version} answers, but the cuts are those of {served.version}\n")
+    version = _answering_version(evaluations, served)
     if out is not None:
         facts = {"version": version, "scorer": scorer, "resamples": resamples, "seed": SEED}
         write_all(evaluations, out, _INTRODUCTION.format(**facts))
@@ -150,6 +148,14 @@ def main(
             json_file, "models evaluate", figures_of(evaluations),
             settings=settings, packages=PACKAGES, seed=SEED,
         )  # fmt: skip
+
+
+def _answering_version(evaluations: Sequence[Evaluation], served: EncoderConfig) -> str:
+    """Return the version of the model that answered; say so if the cuts are of another one."""
+    version = evaluations[0].sections[0].rows[0].title
+    if version != served.version:
+        sys.stderr.write(f"{version} answers, but the cuts are those of {served.version}\n")
+    return version
 
 
 def _context(

@@ -9,6 +9,7 @@ Shapes: `B` batch, `T` tokens, `M` tokens to guess, `D` embedding width, `V` wor
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -90,6 +91,22 @@ def pretrain(
     body = load_backbone(backbone.folder)
     model = PostEncoder(body, width_of(body), ())
     adapt(model, settings.lora_rank, settings.lora_alpha)
+    losses = _guess(model, body, ids, mask_id, settings)
+    chosen.mkdir(parents=True, exist_ok=True)
+    save_weights(model, chosen)
+    record = {"posts": len(ids), "steps": len(losses), "loss": losses}
+    (chosen / RECORD_FILE).write_text(json.dumps(record) + "\n")
+    return chosen
+
+
+def _guess(
+    model: PostEncoder,
+    body: nn.Module,
+    ids: Sequence[Sequence[int]],
+    mask_id: int,
+    settings: TrainingSettings,
+) -> list[float]:
+    """Guess the masked words of all posts once; return the loss of each step."""
     vectors = cast(Any, body).get_input_embeddings().weight
     guesser = WordGuesser(width_of(body), len(vectors))
     trained = [p for p in (*model.parameters(), *guesser.parameters()) if p.requires_grad]
@@ -113,8 +130,4 @@ def pretrain(
         torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
         optimizer.step()
         losses.append(loss.item())
-    chosen.mkdir(parents=True, exist_ok=True)
-    save_weights(model, chosen)
-    record = {"posts": len(ids), "steps": len(batches), "loss": losses}
-    (chosen / RECORD_FILE).write_text(json.dumps(record) + "\n")
-    return chosen
+    return losses

@@ -155,15 +155,8 @@ def triton_command(
     python = _ask(server_python)
     backends = _prepare_backends(python, runtime_dir)
     remove_stale_shared_memory(grpc_port)
-    argv = [
-        *_launch(server_python, python, backends, grpc_port),
-        f"--model-repository={repository.absolute()}",
-        *([f"--id={server_id}"] if server_id else []),
-        f"--http-address={_LOOPBACK}", f"--http-port={http_port}",
-        f"--grpc-address={_LOOPBACK}", f"--grpc-port={grpc_port}",
-        f"--metrics-address={_LOOPBACK}", f"--metrics-port={metrics_port}",
-        *_ALWAYS,
-    ]  # fmt: skip
+    served = _serve(repository, server_id, http=http_port, grpc=grpc_port, metrics=metrics_port)
+    argv = [*_launch(server_python, python, backends, grpc_port), *served]
     return TritonCommand(argv, _environment(server_python, python, runtime_dir))
 
 
@@ -176,6 +169,16 @@ def _launch(
     yield str(python.site / "pytriton" / "tritonserver" / "bin" / "tritonserver")
     yield f"--backend-directory={backends}"
     yield f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(grpc_port)}"
+
+
+def _serve(repository: Path, server_id: str, **ports: int) -> Iterator[str]:
+    """Yield the words that say what is served, under which name and where."""
+    yield f"--model-repository={repository.absolute()}"
+    if server_id:
+        yield f"--id={server_id}"
+    for name, port in ports.items():
+        yield from (f"--{name}-address={_LOOPBACK}", f"--{name}-port={port}")
+    yield from _ALWAYS
 
 
 def _environment(server_python: Path, python: _ServerPython, home: Path) -> dict[str, str]:

@@ -24,6 +24,14 @@ BenchName = Literal[
 TAKE_TURNS: Final = ("throughput", "queries", "startup")
 """The benchmarks in which another checkout can take turns with this one."""
 
+Beside = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Another checkout that takes turns with this one (throughput, queries, startup).",
+    ),
+]
+
 
 def bench(
     name: Annotated[BenchName, typer.Argument(help="What to measure; see benchmarks/README.md.")],
@@ -38,13 +46,7 @@ def bench(
     ] = 1.0,
     rounds: Annotated[int, typer.Option(min=1, help="How often everything is repeated.")] = 3,
     seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 7,
-    beside: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Another checkout that takes turns with this one (throughput, queries, startup).",
-        ),
-    ] = None,
+    beside: Beside = None,
 ) -> None:
     """Measure one thing on servers of its own; progress goes to standard error.
 

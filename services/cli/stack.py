@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,25 +81,46 @@ def up(
 
     Example: groundswell up --source replay --data posts.csv.gz --workers 2 --fresh --until-idle
     """
-    from services.local.runner import run_in_background, run_in_foreground, sum_up
-
     chosen = SourceChoice(source, data, rate, speed, source_options, tuple(set_ or ()))
     chosen.check(_settings_of({}))
     chosen.preview("up", fresh=fresh)
     options = _options(chosen, workers, partitions, scorer, metrics=metrics, fresh=fresh)
-    summary = None
     if detach:
-        run = run_in_background(options, _settings_of, until_idle)
-        _list_parts(run)
-        if until_idle:
-            summary = sum_up(run, _settings_of, max_uncounted)
+        summary = _run_detached(options, until_idle, max_uncounted)
     else:
-        try:
-            summary = run_in_foreground(options, _settings_of, until_idle, duration, max_uncounted)
-        except StopRequested:
-            raise typer.Exit(1) from None
+        summary = _run_attached(options, until_idle, duration, max_uncounted)
     if summary is not None:
         _end_with(summary, is_up=detach)
+
+
+def _run_detached(
+    options: StackOptions, until_idle: bool, max_uncounted: float
+) -> RunSummary | None:
+    """Start a stack that stays up; return its summary if it was to be idle first."""
+    from services.local.runner import run_in_background, sum_up
+
+    run = run_in_background(options, _settings_of, until_idle)
+    _list_parts(run)
+    return sum_up(run, _settings_of, max_uncounted) if until_idle else None
+
+
+def _run_attached(
+    options: StackOptions, until_idle: bool, duration_s: float | None, max_uncounted: float
+) -> RunSummary | None:
+    """Keep a stack running on this terminal; return its summary if it ended because it was idle."""
+    from services.local.runner import run_in_foreground
+
+    with _exit_if_stopped():
+        return run_in_foreground(options, _settings_of, until_idle, duration_s, max_uncounted)
+
+
+@contextmanager
+def _exit_if_stopped() -> Iterator[None]:
+    """End with exit status 1 when the stack is asked to stop before it is up."""
+    try:
+        yield
+    except StopRequested:
+        raise typer.Exit(1) from None
 
 
 def _list_parts(run: Run) -> None:
@@ -174,18 +196,19 @@ def demo(
     console = Console()
     run = Demo(options, _settings_of, console, duration, picture=picture,
                 most_uncounted=max_uncounted)  # fmt: skip
-    try:
+    with _exit_if_stopped():
         summary = run.run()
-    except StopRequested:
-        raise typer.Exit(1) from None
     console.print(render_summary(summary))
     if json_file is not None:
-        settings = _asked(options) | {"duration_s": duration}
-        write_report(
-            json_file, "demo", summary.figures(), settings=settings, packages=_VERSIONED,
-            notes=summary.faults(),
-        )  # fmt: skip
+        _write_demo(json_file, summary, _asked(options) | {"duration_s": duration})
     raise typer.Exit(1 if summary.faults() else 0)
+
+
+def _write_demo(file: Path, summary: RunSummary, settings: Mapping[str, Any]) -> None:
+    write_report(
+        file, "demo", summary.figures(), settings=settings, packages=_VERSIONED,
+        notes=summary.faults(),
+    )  # fmt: skip
 
 
 def setup() -> None:
@@ -270,11 +293,5 @@ def _for_watching(options: StackOptions, *, is_measured: bool) -> StackOptions:
 
 
 def _asked(options: StackOptions) -> dict[str, Any]:
-    return {
-        "source": options.source,
-        "ingest_arguments": list(options.ingest_arguments),
-        "workers": options.workers,
-        "partitions": options.partitions,
-        "scorer": options.scorer,
-        **options.settings,
-    }
+    names = ("source", "ingest_arguments", "workers", "partitions", "scorer")
+    return {name: getattr(options, name) for name in names} | dict(options.settings)

@@ -11,7 +11,10 @@ from core.metrics import Metrics
 from services.corrected_shares import ShareCorrector
 from services.windows_view import PaneView, WindowsView
 from stream.windows.layout import OTHER_STRATUM, cap_strata
+from stream.windows.summary import Summary
 
+_Value = tuple[Any, tuple[str, ...], float | None]
+"""A gauge, the values of its labels, and what it shows; None is not shown."""
 _DIMENSIONS: Final = ("source", "language", "topic")
 """What a stratum is made of, in order."""
 
@@ -61,35 +64,13 @@ class Exporter:
         """Set the gauges of one query and yield them; without posts only the count, zero."""
         metrics = self._metrics
         summary = pane.summary() if pane is not None else None
-        values: list[tuple[Any, tuple[str, ...], float | None]] = [
+        values: list[_Value] = [
             (metrics.window_posts, (query,), summary.posts if summary else 0),
             (metrics.window_authors, (query,), summary.authors if summary else 0),
         ]
-        if summary is not None:
-            values.append((metrics.window_sentiment, (query,), summary.sentiment))
-            values.append((metrics.window_sentiment_stderr, (query,), summary.stderr))
-            values.append((metrics.window_rated_posts, (query,), summary.rated))
-            if summary.sentiment is not None:
-                total = summary.sentiment * summary.rated
-                values.append((metrics.window_sentiment_sum, (query,), total))
-            values.extend(
-                (metrics.window_share, (query, head, label), share)
-                for head, shares in summary.shares.items()
-                for label, share in shares.items()
-            )
-            values.extend(
-                (metrics.window_mobilisation, (query, level), share)
-                for level, share in summary.mobilisation.items()
-            )
-            values.extend(
-                (metrics.window_counter, (query, name), value)
-                for name, value in summary.others.items()
-            )
+        if pane is not None and summary is not None:
+            values.extend(self._summarised(query, summary))
             values.extend(self._corrected(query, pane))
-            if summary.posts > 0:
-                copies = summary.near_duplicates / summary.posts
-                values.append((metrics.window_near_duplicate_share, (query,), copies))
-        if pane is not None:
             values.extend(
                 (metrics.window_mix_posts, (query, by, value), posts)
                 for by, parts in mix(pane.content.strata).items()
@@ -100,11 +81,28 @@ class Exporter:
                 gauge.labels(*labels).set(value)
                 yield gauge, labels
 
-    def _corrected(
-        self, query: str, pane: PaneView | None
-    ) -> Iterable[tuple[Any, tuple[str, ...], float | None]]:
+    def _summarised(self, query: str, summary: Summary) -> Iterable[_Value]:
+        """Yield what one pane of a query comes to, as the model has counted it."""
+        metrics = self._metrics
+        yield metrics.window_sentiment, (query,), summary.sentiment
+        yield metrics.window_sentiment_stderr, (query,), summary.stderr
+        yield metrics.window_rated_posts, (query,), summary.rated
+        if summary.sentiment is not None:
+            yield metrics.window_sentiment_sum, (query,), summary.sentiment * summary.rated
+        for head, shares in summary.shares.items():
+            for label, share in shares.items():
+                yield metrics.window_share, (query, head, label), share
+        for level, share in summary.mobilisation.items():
+            yield metrics.window_mobilisation, (query, level), share
+        for name, value in summary.others.items():
+            yield metrics.window_counter, (query, name), value
+        if summary.posts > 0:
+            copies = summary.near_duplicates / summary.posts
+            yield metrics.window_near_duplicate_share, (query,), copies
+
+    def _corrected(self, query: str, pane: PaneView) -> Iterable[_Value]:
         """Yield the corrected shares of a query, and of each head whether it has a correction."""
-        if pane is None or not self._corrector.is_asked:
+        if not self._corrector.is_asked:
             return
         metrics = self._metrics
         for head in (spec.name for spec in COUNTED):

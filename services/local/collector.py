@@ -69,10 +69,7 @@ class SnapshotMaker:
         return Snapshot(
             elapsed_s=now_s - self._started_s,
             source=self._source,
-            flows=tuple(
-                StageFlow(name, self._counters.rate(name), int(self._counters.total(name)))
-                for name, _metric in _STAGES
-            ),
+            flows=self._flows(),
             lag_posts=lag_posts,
             lag_s=lag_posts / counting if counting > 0 else None,
             latency_p50_s=quantile(0.5, recent),
@@ -93,6 +90,12 @@ class SnapshotMaker:
         self._latency.note(
             now_s,
             {port: {repr(edge): n for edge, n in found.items()} for port, found in buckets.items()},
+        )
+
+    def _flows(self) -> tuple[StageFlow, ...]:
+        return tuple(
+            StageFlow(name, self._counters.rate(name), int(self._counters.total(name)))
+            for name, _metric in _STAGES
         )
 
     def _dead_letters(self) -> tuple[tuple[str, int], ...]:

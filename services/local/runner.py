@@ -53,6 +53,21 @@ def start_in_background(
         raise StackAlreadyRuns.in_folder(paths)
     paths.logs.mkdir(parents=True, exist_ok=True)
     log_path = paths.logs / SUPERVISOR_LOG
+    supervisor = _spawn(command, log_path)
+    give_up_at = time.monotonic() + timeout_s
+    while time.monotonic() < give_up_at:
+        if supervisor.poll() is not None:
+            raise _why_not_started(supervisor.returncode, log_path)
+        run = read_run(paths.runfile)
+        if run is not None and run.supervisor.pid == supervisor.pid and is_up(run):
+            return run
+        time.sleep(_POLL_S)
+    supervisor.terminate()
+    raise NotStarted(f"the stack was not up after {timeout_s:g} s; see {log_path}")
+
+
+def _spawn(command: Command, log_path: Path) -> subprocess.Popen[bytes]:
+    """Start a supervisor in a session of its own, all it says in its log."""
     with log_path.open("wb") as log:
         supervisor = subprocess.Popen(  # noqa: S603  (our own argv, no shell)
             command.argv,
@@ -64,16 +79,7 @@ def start_in_background(
             start_new_session=True,
         )
     _LEFT_RUNNING.append(supervisor)
-    give_up_at = time.monotonic() + timeout_s
-    while time.monotonic() < give_up_at:
-        if supervisor.poll() is not None:
-            raise _why_not_started(supervisor.returncode, log_path)
-        run = read_run(paths.runfile)
-        if run is not None and run.supervisor.pid == supervisor.pid and is_up(run):
-            return run
-        time.sleep(_POLL_S)
-    supervisor.terminate()
-    raise NotStarted(f"the stack was not up after {timeout_s:g} s; see {log_path}")
+    return supervisor
 
 
 def _why_not_started(status: int, log_path: Path) -> GroundswellError:
@@ -170,11 +176,7 @@ def run_in_foreground(
     """
     follower = LogFollower()
     with Session(options, say=follower.say, on_tick=follower.show_new_lines) as session:
-        for server in session.stack.servers:
-            follower.follow(server.name, server.log_path, server.unshown)
-        session.bring_up()
-        for name, url in session.stack.urls.items():
-            follower.say(f"{name}: {url}")
+        _bring_up(session, follower)
         began_s = time.monotonic()
         ends_at = float("inf") if duration_s is None else began_s + duration_s
         is_idle = IdleCheck(lambda: settings_of(session.stack.environment))
@@ -186,13 +188,33 @@ def run_in_foreground(
         streamed_s = time.monotonic() - began_s
         summary = None
         if not session.supervisor.is_stopping and is_done():
-            settings = settings_of(session.stack.environment)
-            follower.say("all is counted: waiting for windows to close, taking stock")
-            await_published(settings, session.supervisor.turn)
-            trouble = stop_counting(session.supervisor)
-            summary = _summary(take_stock(settings), streamed_s, trouble, most_uncounted)
+            summary = _close_books(session, follower, settings_of, streamed_s, most_uncounted)
         follower.say("stopping")
     return summary
+
+
+def _bring_up(session: Session, follower: LogFollower) -> None:
+    """Bring a stack up with its logs on the terminal, and say where it is."""
+    for server in session.stack.servers:
+        follower.follow(server.name, server.log_path, server.unshown)
+    session.bring_up()
+    for name, url in session.stack.urls.items():
+        follower.say(f"{name}: {url}")
+
+
+def _close_books(
+    session: Session,
+    follower: LogFollower,
+    settings_of: SettingsOf,
+    streamed_s: float,
+    most_uncounted: float,
+) -> RunSummary:
+    """Return the summary of a stack that is idle, once its windows have closed."""
+    settings = settings_of(session.stack.environment)
+    follower.say("all is counted: waiting for windows to close, taking stock")
+    await_published(settings, session.supervisor.turn)
+    trouble = stop_counting(session.supervisor)
+    return _summary(take_stock(settings), streamed_s, trouble, most_uncounted)
 
 
 def _source_has_ended(session: Session) -> bool:

@@ -61,6 +61,15 @@ FIGURES: Final = (
 )  # fmt: skip
 FIGURE: Final[dict[str, int]] = {name: position for position, name in enumerate(FIGURES)}
 
+
+def figures_of(count: int, **values: Floats | Ints) -> Floats:
+    """Return (count, len(FIGURES)) figures by their names, zero where there is none."""
+    figures = np.zeros((count, len(FIGURE)))
+    for name, value in values.items():
+        figures[:, FIGURE[name]] = value
+    return figures
+
+
 ENDED_AS: Final[tuple[EndedAs, ...]] = ("", "over", "accepted", "corrected", "reset")
 
 

@@ -21,8 +21,8 @@ from stream.shifts import alerts, cusum
 from stream.shifts.alerts import AlertCandidate
 from stream.shifts.columns import RecordColumn, Flags, Floats, Records, Rows
 from stream.shifts.gates import Gate, enough_posts, of
-from stream.shifts.kinds.base import CrowdMinute, JudgedPane, ShiftKind, figures_of
-from stream.shifts.layout import SUM, PaneCounts
+from stream.shifts.kinds.base import CrowdMinute, JudgedPane, ShiftKind
+from stream.shifts.layout import SUM, PaneCounts, figures_of
 from stream.shifts.signals import ShiftSignal
 
 

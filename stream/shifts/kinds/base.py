@@ -20,7 +20,7 @@ from stream.shifts import cusum
 from stream.shifts.alerts import AlertCandidate
 from stream.shifts.columns import Flags, Floats, Ints, Records, Rows
 from stream.shifts.gates import Gate
-from stream.shifts.layout import FIGURE, AlertSlots, CoreHead, PaneCounts, chart_type
+from stream.shifts.layout import AlertSlots, CoreHead, PaneCounts, chart_type
 from stream.shifts.signals import Direction, ShiftSignal
 
 E = TypeVar("E")
@@ -265,14 +265,6 @@ class ShiftKind(ABC, Generic[E]):
     @abstractmethod
     def sentence(self, signal: ShiftSignal) -> str:
         """Return what happened, in one or two plain sentences."""
-
-
-def figures_of(count: int, **values: Floats | Ints) -> Floats:
-    """Return (count, len(FIGURES)) figures by their names, zero where there is none."""
-    figures = np.zeros((count, len(FIGURE)))
-    for name, value in values.items():
-        figures[:, FIGURE[name]] = value
-    return figures
 
 
 @cache

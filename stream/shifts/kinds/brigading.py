@@ -18,15 +18,8 @@ from stream.shifts.alerts import AlertCandidate
 from stream.shifts.baseline import MeanMemory
 from stream.shifts.columns import Flags, Floats, RecordColumn, Records, Rows
 from stream.shifts.gates import Gate, of
-from stream.shifts.kinds.base import (
-    HOLD_SCORE,
-    USUAL,
-    CrowdMinute,
-    JudgedPane,
-    ShiftKind,
-    figures_of,
-)
-from stream.shifts.layout import SUM, Chart, PaneCounts
+from stream.shifts.kinds.base import HOLD_SCORE, USUAL, CrowdMinute, JudgedPane, ShiftKind
+from stream.shifts.layout import SUM, Chart, PaneCounts, figures_of
 from stream.shifts.signals import ShiftSignal
 
 SKETCH_ERROR: Final = 0.0081

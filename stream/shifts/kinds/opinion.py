@@ -15,8 +15,8 @@ from stream.shifts.baseline import Expected, MeanMemory
 from stream.shifts.columns import Flags, Floats, Ints, Rows
 from stream.shifts.gates import Gate, enough_authors, enough_posts, lasting, not_repeated, of
 from stream.shifts.kinds import brigading, volume
-from stream.shifts.kinds.base import DOUBTS, CrowdMinute, JudgedPane, ShiftKind, figures_of
-from stream.shifts.layout import OTHER, SUM, AlertSlots, Chart, PaneCounts, S
+from stream.shifts.kinds.base import DOUBTS, CrowdMinute, JudgedPane, ShiftKind
+from stream.shifts.layout import OTHER, SUM, AlertSlots, Chart, PaneCounts, S, figures_of
 from stream.shifts.seasons import features
 from stream.shifts.signals import ShiftSignal
 

@@ -18,8 +18,8 @@ from stream.shifts import alerts, baseline, cusum
 from stream.shifts.alerts import AlertCandidate
 from stream.shifts.columns import Flags, Floats, Ints, RecordColumn, Records, Rows
 from stream.shifts.gates import Gate, lasting, of
-from stream.shifts.kinds.base import DOUBTS, CrowdMinute, JudgedPane, ShiftKind, figures_of
-from stream.shifts.layout import SUM, Chart, F, P, PaneCounts
+from stream.shifts.kinds.base import DOUBTS, CrowdMinute, JudgedPane, ShiftKind
+from stream.shifts.layout import SUM, Chart, F, P, PaneCounts, figures_of
 from stream.shifts.seasons import DAILY, DAY_S, WEEKLY, packed, products, quadratic, unpacked
 from stream.shifts.signals import ShiftSignal
 

@@ -12,13 +12,10 @@ from core.heads import HEADS
 from core.quantification import Correction
 from evaluation.shares import __main__ as program
 from evaluation.shares.__main__ import (
-    Held,
     compare,
     compare_on_site,
-    evaluation_of,
     fit_all,
     fit_head,
-    ratio,
 )
 from evaluation.shares.estimators import (
     adjusted_count,
@@ -37,6 +34,7 @@ from evaluation.shares.fit import (
     refit_on_site,
 )
 from evaluation.shares.heldout import targets_of
+from evaluation.shares.tables import Held, evaluation_of, ratio
 from evaluation.shares.windows import Labelled, Target, draw, windows_of
 
 NEGATIVE = Target("negative", (0,))
