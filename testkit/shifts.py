@@ -29,11 +29,7 @@ def make_window(
         seed: of the noise, together with the minute.
     """
     rng = np.random.default_rng((seed, minute))
-    found: dict[str, Stratum] = {}
-    for name, (posts, mean) in strata.items():
-        scores = np.clip(mean + 0.6 * rng.standard_normal(posts), -1, 1)
-        total, square = round(scores.sum() * MICRO), round((scores**2).sum() * MICRO)
-        found[name] = Stratum(posts, posts, total, square)
+    found = {name: _stratum(posts, mean, rng) for name, (posts, mean) in strata.items()}
     posts = sum(one.posts for one in found.values())
     counters = {
         "posts": posts,
@@ -54,3 +50,9 @@ def make_window(
         closed_at=start + timedelta(minutes=2),
         strata=found,
     )
+
+
+def _stratum(posts: int, mean: float, rng: np.random.Generator) -> Stratum:
+    scores = np.clip(mean + 0.6 * rng.standard_normal(posts), -1, 1)
+    total, square = round(scores.sum() * MICRO), round((scores**2).sum() * MICRO)
+    return Stratum(posts, posts, total, square)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,15 +61,7 @@ class BlueskyPlatform:
         self.publish(1)
         did, said = f"did:plc:{author}", {"text": text}
         uri = {"uri": f"at://{did}/{POST}/one"}
-
-        def frame(
-            operation: str, record: object = None, *, collection: str = POST, rkey: str = "k",
-            account: str = did,
-        ) -> bytes:  # fmt: skip
-            last = self.server.entries[-1]
-            made: Any = record
-            return commit(last.seq, last.us, account, operation, collection, rkey, made).v1
-
+        frame = partial(self._frame, did)
         whole = frame("create", said, rkey="whole")
         good = [
             frame("create", said, rkey="one"),
@@ -77,7 +70,18 @@ class BlueskyPlatform:
             frame("create", {"subject": uri}, collection=LIKE, rkey="three"),
             frame("delete", rkey="two"),
         ]
-        bad = [
+        bad = self._failures(author, text, whole)
+        last = self.server.entries[-1]
+        self.server.append(
+            Entry(last.seq, last.us, did, "", one, one) for one in (*good, *bad, whole)
+        )
+        return len(bad)
+
+    def _failures(self, author: str, text: str, whole: bytes) -> list[bytes]:
+        """Return frames that are wrong, each in a way of its own; `whole` is one that is not."""
+        did, said = f"did:plc:{author}", {"text": text}
+        frame = partial(self._frame, did)
+        return [
             whole[:-9],
             b"\xff" + whole,
             b"[" + whole + b"]",
@@ -91,8 +95,8 @@ class BlueskyPlatform:
             frame(f"{author} {text}", said),
             frame("create", said, rkey=f"{author}/{text}"),
             frame("create", said, rkey=text * 600),
-            frame("create", said, account=author),
-            frame("create", said, account=f"{did}/{text}"),
+            self._frame(author, "create", said),
+            self._frame(f"{did}/{text}", "create", said),
             frame("create", {"subject": f"{did} {text}"}, collection=LIKE),
             frame(
                 "create", {"subject": {"uri": f"x{did}/{POST}/{text}"}}, collection=LIKE, rkey="l"
@@ -101,11 +105,13 @@ class BlueskyPlatform:
             whole.replace(b'"commit":{', b'"commit":null,"was":{'),
             frame("create", said | {"text": text * 20_000}, rkey="large"),
         ]
+
+    def _frame(
+        self, account: str, operation: str, record: Any = None, *, collection: str = POST,
+        rkey: str = "k",
+    ) -> bytes:  # fmt: skip
         last = self.server.entries[-1]
-        self.server.append(
-            Entry(last.seq, last.us, did, "", one, one) for one in (*good, *bad, whole)
-        )
-        return len(bad)
+        return commit(last.seq, last.us, account, operation, collection, rkey, record).v1
 
     def disconnect(self) -> None:
         """End the sessions without a word."""

@@ -98,28 +98,6 @@ async def misbehave(
         send: sends a frame as the session wants it.
         pack: compresses under the server's dictionary.
     """
-    if kind == "abort":
-        connection.transport.abort()
-        return True
-    if kind == "going_away":
-        await connection.close(1001, "server shutting down")
-        return True
-    if kind == "stall":
-        await connection.wait_closed()
-        return True
-    if kind in ("half_frame", "loris"):
-        # A text frame of 1,024 bytes is announced and never comes to its end.
-        connection.transport.write(b'\x81\x7e\x04\x00{"did":')
-        while kind == "loris" and not connection.transport.is_closing():
-            await asyncio.sleep(0.05)
-            connection.transport.write(b" ")
-        connection.transport.abort()
-        return True
-    if kind in ("too_slow", "error"):
-        name = "ConsumerTooSlow" if kind == "too_slow" else "InternalError"
-        await send(refusal(name, "reconnect"))
-        await connection.close(1008 if kind == "too_slow" else 1011, name)
-        return True
     if kind == "wrong_json":
         for frame in (b'{"did":', b"[]", b'{"did":1,"kind":"commit"}', b"null"):
             await send(frame)
@@ -132,4 +110,29 @@ async def misbehave(
         await connection.send(pack(bytes(50_000_000)), text=False)
     elif kind == "huge":
         await connection.send(b" " * 3_000_000, text=True)
+    else:
+        await _end(connection, kind, send)
+        return True
     return False
+
+
+async def _end(
+    connection: ServerConnection, kind: Kind, send: Callable[[bytes], Awaitable[None]]
+) -> None:
+    """End the session in the way of a fault."""
+    if kind == "going_away":
+        await connection.close(1001, "server shutting down")
+    elif kind == "stall":
+        await connection.wait_closed()
+    elif kind in ("too_slow", "error"):
+        name = "ConsumerTooSlow" if kind == "too_slow" else "InternalError"
+        await send(refusal(name, "reconnect"))
+        await connection.close(1008 if kind == "too_slow" else 1011, name)
+    else:
+        if kind in ("half_frame", "loris"):
+            # A text frame of 1,024 bytes is announced and never comes to its end.
+            connection.transport.write(b'\x81\x7e\x04\x00{"did":')
+        while kind == "loris" and not connection.transport.is_closing():
+            await asyncio.sleep(0.05)
+            connection.transport.write(b" ")
+        connection.transport.abort()

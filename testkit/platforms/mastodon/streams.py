@@ -116,24 +116,19 @@ async def _go_wrong(
         beginning: of one that never ends.
         write: sends bytes.
     """
-    faults = server.faults
-    if faults.half_event:
-        faults.half_event = False
-        server.count("half_event")
+    if _meets(server, "half_event"):
         await write(wire[: len(wire) // 2])
         await asyncio.sleep(_DRIP_S)
         abort(client.request)
         return True
-    if faults.drip:
-        faults.drip = False
-        server.count("drip")
+    if _meets(server, "drip"):
         await write(beginning)
         while request_is_open(client.request):
             await write(b" ")
             await asyncio.sleep(_DRIP_S)
         return True
     pieces = [wire]
-    if faults.slow_bytes:
+    if server.faults.slow_bytes:
         server.count("slow_bytes")
         starts = range(0, len(wire), _PIECE_BYTES)
         pieces = [wire[place : place + _PIECE_BYTES] for place in starts]
@@ -144,11 +139,16 @@ async def _go_wrong(
 
 
 def _spoiled(server: Streaming, payload: str) -> str:
-    if not server.faults.wrong_json:
-        return payload
-    server.faults.wrong_json = False
-    server.count("wrong_json")
-    return payload[: len(payload) // 2]
+    return payload[: len(payload) // 2] if _meets(server, "wrong_json") else payload
+
+
+def _meets(server: Streaming, fault: str) -> bool:
+    """Tell whether a fault that happens once is wanted, which it is no longer then."""
+    is_wanted = bool(getattr(server.faults, fault))
+    if is_wanted:
+        setattr(server.faults, fault, False)
+        server.count(fault)
+    return is_wanted
 
 
 def _message(stream: str, name: str, payload: str) -> bytes:
