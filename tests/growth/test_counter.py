@@ -115,7 +115,7 @@ def test_a_counter_of_panes_is_one_row(tree: GrowingTree) -> None:
     _run(
         tree,
         *("tests/testkit/chaos/test_oracle.py", "tests/stream/windows"),
-        *("tests/stream/test_engine.py", "tests/stream/test_heartbeat.py"),
+        *("tests/stream/worker/test_flows.py", "tests/stream/test_heartbeat.py"),
         *("tests/docs", "tests/core/test_schemas.py"),
     )
 

@@ -180,5 +180,5 @@ def test_a_head_is_one_file_and_one_row(tmp_path: Path) -> None:
         *("tests/models/test_contracts.py", "tests/models/scorers/test_edge.py"),
         *("tests/models/encoder/test_tasks.py", "tests/models/encoder/test_selection.py"),
         *("tests/testkit/scorers", "tests/testkit/chaos/test_oracle.py", "tests/stream/windows"),
-        *("tests/stream/test_engine.py", "tests/docs", "tests/core/test_schemas.py"),
+        *("tests/stream/worker/test_flows.py", "tests/docs", "tests/core/test_schemas.py"),
     )
