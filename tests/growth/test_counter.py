@@ -23,12 +23,12 @@ from datetime import datetime, timezone
 from core.codec import encode
 from core.metrics import Metrics
 from core.schemas import ScoredPost
-from services.exporter import Exporter
+from services.exporter.conversation import Exporter
 from services.repair.history import contributions
 from services.windows_view import PaneView, WindowsView
-from stream.store.increments import PaneSum
 from stream.windows.increments import counter_matrix, to_micro
 from stream.windows.layout import COUNTERS, named
+from stream.windows.records import PaneSum
 from stream.windows.summary import to_window
 from testkit.chaos.recount import COUNTER_NAMES, read_scoring
 from testkit.scorers.fake import FakeScorer

@@ -65,12 +65,12 @@ from models.encoder.heads import training_of
 from models.encoder.samples import held_out
 from models.encoder.tasks import TASKS, heads_of, passes_of
 from services.cli.windows import SHARES
-from services.exporter import Exporter
+from services.exporter.conversation import Exporter
 from services.repair.history import contributions
 from services.windows_view import PaneView, WindowsView
-from stream.store.increments import PaneSum
 from stream.windows.increments import to_micro
 from stream.windows.layout import COUNTERS, named
+from stream.windows.records import PaneSum
 from stream.windows.summary import summarise
 from testkit.chaos.recount import is_probable, read_scoring
 from testkit.models import write_rows
