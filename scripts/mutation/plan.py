@@ -83,7 +83,7 @@ PLAN: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "process.py": ("tests/services/closer/test_loop.py",),
     }),
     "sources": _under("services/ingest/sources", {
-        "base.py": (f"{_INGEST}/test_replay.py", f"{_INGEST}/test_synthetic.py", _LIVE),
+        "base.py": (f"{_SOURCES}/replay", f"{_SOURCES}/synthetic", _LIVE),
         "live.py": (_RSS, _REDDIT, _WEBHOOK),
         "inlet.py": (_LIVE, _WEBHOOK),
         "memory.py": (_REDDIT, _WEBHOOK, _LIVE),

@@ -209,6 +209,8 @@ def test_every_file_of_the_plan_is_there_and_has_tests() -> None:
         for path, patterns in files.items():
             assert (MUTATED / path).is_file()
             assert expand_patterns(MUTATED, patterns)
+            # The first is the name of the file's own tests, if it has any; others are named.
+            assert all(expand_patterns(MUTATED, (one,)) for one in patterns[1:])
 
 
 def test_every_equivalent_mutant_is_one_and_has_a_reason() -> None:
