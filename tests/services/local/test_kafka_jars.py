@@ -69,7 +69,7 @@ def test_jars_are_fetched_into_an_empty_cache_without_maven_and_verified(
     def unreachable(_folder: Path) -> None:
         raise AssertionError("a warm cache must not ask anybody")
 
-    monkeypatch.setattr(kafka_jars, "_maven_context", unreachable)
+    monkeypatch.setattr(kafka_jars, "maven_context", unreachable)
     assert fetch_jars(tmp_path / "cache", lock) == [jar]
 
 
