@@ -69,18 +69,23 @@ def measure(options: Options) -> Measured:
         catalog = write_catalog(lab.directory / "queries.toml", QUERIES)
         lab.tree["queries"] = {"path": str(catalog)}
         start = datetime.now(UTC) - timedelta(minutes=30)
-        every = texts(options.rounds * size + WARM_UP_POSTS, options.seed)
+        # The model server knows a text again: what takes turns must not be asked the same.
+        drawn = options.rounds * size * len(options.trees())
+        every = texts(drawn + WARM_UP_POSTS, options.seed)
         warm = [next(every) for _ in range(WARM_UP_POSTS)]
         for round_ in range(options.rounds):
-            said = list(plant([next(every) for _ in range(size)], QUERIES, round_))
-            rate, tokens = bare_model(said, lab.directory)
+            said = {
+                prefix: list(plant([next(every) for _ in range(size)], QUERIES, round_))
+                for prefix, _ in options.trees()
+            }
+            rate, tokens = bare_model(said[""], lab.directory)
             bare.append(rate)
             for prefix, lab.code in options.trees(round_):
                 lab.start_workers()
                 lab.wait_assigned()
                 lab.rush(posts(warm, start, SPACING_S, f"{prefix}warm{round_}"))
                 time.sleep(0.5)
-                said_now = posts(said, start, SPACING_S, f"{prefix}whole{round_}")
+                said_now = posts(said[prefix], start, SPACING_S, f"{prefix}whole{round_}")
                 every_whole[prefix].append(lab.rush(said_now))
                 lab.stop_workers()
                 many = plant(texts(worker_size, options.seed), QUERIES, round_)
