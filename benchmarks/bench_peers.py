@@ -26,13 +26,14 @@ from typing import Final
 
 from benchmarks.catalogs import plant, write_catalog
 from benchmarks.harness import Measured, Options, run_benchmark, say, spread
-from benchmarks.lab import BenchFailed, Drained, Lab, process_cpu_s
+from benchmarks.lab import BenchFailed, Drained, Lab
 from benchmarks.peers.environments import HERE, peer_python, pinned_version
 from benchmarks.posts import posts, texts
 from core.codec import post_decoder
 from evaluation.drawing import bars
 from services.bootstrap import make_store
 from services.local.child import Command, run_to_end
+from services.local.machine import process_cpu_s
 from services.local.paths import PROJECT_ROOT
 from stream.runtime.sink import KafkaSink
 from stream.topics import POSTS

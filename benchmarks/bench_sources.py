@@ -21,7 +21,7 @@ import msgspec
 import zstandard
 
 from benchmarks.harness import Measured, Options, run_benchmark, say, spread
-from benchmarks.lab import BenchFailed, Lab, process_cpu_s
+from benchmarks.lab import BenchFailed, Lab
 from core.clock import SystemClock
 from core.settings import Secret
 from evaluation.drawing import bars
@@ -30,6 +30,7 @@ from services.ingest.sources.base import SourceItem
 from services.ingest.sources.bluesky.parse import EventMapper
 from services.ingest.sources.bluesky.wire import PARSERS
 from services.local.child import Child, Command
+from services.local.machine import process_cpu_s
 from services.local.paths import PROJECT_ROOT
 from testkit.platforms.bluesky.journal import Conversation, Entry
 from testkit.platforms.bluesky.server import FakeJetstream

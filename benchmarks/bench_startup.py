@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.harness import Measured, Options, run_benchmark, say, spread
-from benchmarks.lab import BenchFailed, Lab, process_cpu_s
+from benchmarks.lab import BenchFailed, Lab
 from benchmarks.posts import posts, texts
 from benchmarks.startup_roles import ROLES, Variant, start_role
 from evaluation.drawing import bars
 from services.local.child import Child, Command
+from services.local.machine import process_cpu_s
 from services.local.paths import PROJECT_ROOT
 
 POSTS: Final = 64

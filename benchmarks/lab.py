@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-import psutil
 from redis import Redis
 
 from benchmarks.posts import Keyed
@@ -28,6 +27,7 @@ from services.cli.topics import topic_plans
 from services.kafka_client import TopicAdmin, partition_of
 from services.local.child import Child, Command
 from services.local.kafka_server import KafkaServer
+from services.local.machine import process_cpu_s
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from services.local.redis_server import RedisServer
 from services.local.triton_server import TritonServer, build_model_repository
@@ -300,23 +300,6 @@ class Lab:
                     f"{self.last_words()}"
                 )
             time.sleep(POLL_S)
-
-
-def process_cpu_s(pid: int) -> float:
-    """Return processor seconds of a process and its children so far."""
-    try:
-        root = psutil.Process(pid)
-        family = [root, *root.children(recursive=True)]
-    except psutil.Error:
-        return 0.0
-    used = 0.0
-    for member in family:
-        try:
-            times = member.cpu_times()
-        except psutil.Error:
-            continue
-        used += times.user + times.system
-    return used
 
 
 def _assigned(log: Path) -> int | None:

@@ -74,13 +74,13 @@ class CpuMeter:
     def begin(self, pids: Mapping[str, int]) -> None:
         """Take the processor times now as the beginning."""
         self._began_s = time.monotonic()
-        self._before = {pid: _used_s(pid) for pid in pids.values()}
+        self._before = {pid: process_cpu_s(pid) for pid in pids.values()}
 
     def cores(self, pids: Mapping[str, int]) -> dict[str, float]:
         """Return name -> cores in use on average since `begin`, the most first."""
         elapsed_s = max(time.monotonic() - self._began_s, 1e-9)
         used = {
-            name: (_used_s(pid) - self._before.get(pid, 0.0)) / elapsed_s
+            name: (process_cpu_s(pid) - self._before.get(pid, 0.0)) / elapsed_s
             for name, pid in pids.items()
         }
         return dict(sorted(used.items(), key=lambda item: -item[1]))
@@ -103,7 +103,8 @@ def bottleneck(cores: Mapping[str, float], available: int | None = None) -> str:
     return f"{name}, with {cores[name]:.1f} of {available} cores"
 
 
-def _used_s(pid: int) -> float:
+def process_cpu_s(pid: int) -> float:
+    """Return the processor seconds of a process and its children so far; 0 if it is gone."""
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
