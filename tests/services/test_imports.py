@@ -41,6 +41,7 @@ def loaded_by(module: str) -> set[str]:
     return set(ended.stdout.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", NEVER)
 def test_a_role_loads_nothing_that_only_others_need(role: str) -> None:
     loaded = loaded_by(role)

@@ -77,6 +77,7 @@ def test_sasl_and_tls_reach_the_client_and_the_password_only_there() -> None:
     assert "hunter2" not in repr(settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", [RecordProducer, TopicAdmin])
 def test_broker_that_is_not_there_is_one_error_of_ours(client: Callable[..., Any]) -> None:
     with (

@@ -89,6 +89,7 @@ def test_the_limit_is_the_logarithm_of_30_days_over_the_divergence() -> None:
     assert limit_of(gone, gone.shifts[0], judged) == float("inf")
 
 
+@pytest.mark.slow
 def test_short_streams_are_called_what_they_are() -> None:
     shifts = (Shift(1_560, 1_900, -0.25),)
     plans = [
@@ -231,6 +232,7 @@ def test_a_report_has_no_number_that_json_lacks() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_picture_has_every_series_and_no_number_that_is_none() -> None:
     series = {"ours": [(0.01, 3.0), (0.1, 2.0)], "theirs": [(0.0, 9.0)]}
     drawn = lines("title", "x", "y", series, is_log=True).svg()

@@ -29,6 +29,7 @@ def test_registration_line_leads_to_a_source_of_that_name(name: str) -> None:
     assert kind.name == name
 
 
+@pytest.mark.slow
 def test_ingest_process_loads_no_model_runtime_and_no_stream_runtime() -> None:
     program = (
         "import sys, services.ingest.launch, services.cli.ingest, services.ingest.sources as s\n"
@@ -40,6 +41,7 @@ def test_ingest_process_loads_no_model_runtime_and_no_stream_runtime() -> None:
     assert ran.stdout.strip() == "[] True", ran.stderr
 
 
+@pytest.mark.slow
 def test_no_process_loads_duckdb_before_a_file_needs_it() -> None:
     program = (
         "import sys, services.worker, services.closer.process, services.cli.sources\n"
@@ -51,6 +53,7 @@ def test_no_process_loads_duckdb_before_a_file_needs_it() -> None:
     assert ran.stdout.strip() == "False", ran.stderr
 
 
+@pytest.mark.slow
 def test_ingest_starts_as_a_module_and_prints_its_help() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "services.ingest", "--help"], capture_output=True, text=True

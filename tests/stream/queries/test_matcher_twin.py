@@ -6,6 +6,7 @@ itself, character by character, and evaluates every query on every post.
 
 import unicodedata
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -228,6 +229,7 @@ def parse_valid(expressions: list[str]) -> list[Query]:
     return queries
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(EXPRESSIONS, min_size=1, max_size=8), st.lists(POSTS, max_size=6))
 def test_matcher_equals_the_slow_evaluator(

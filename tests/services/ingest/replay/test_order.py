@@ -95,6 +95,7 @@ def test_sorted_source_goes_on_from_any_cursor_as_if_it_had_never_stopped(
     assert isinstance(whole[-1].record, Unmappable), "what is no post comes last"
 
 
+@pytest.mark.slow
 def test_kills_between_any_two_saves_lose_and_double_nothing(given: Callable[..., Any]) -> None:
     """A run is cut off again and again, without a farewell; the topics are those of a calm one."""
     rows = years(400)
@@ -144,6 +145,7 @@ def test_cursor_of_another_order_or_content_is_refused_in_one_message(
     assert file.source().fingerprint() != plain
 
 
+@pytest.mark.slow
 def test_what_a_killed_sort_left_is_removed_and_a_running_one_is_let_be(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path\n"
@@ -334,6 +336,7 @@ def test_any_separator_encoding_and_packing_gives_the_same_windows(
     assert windows(content) == windows(as_csv(rows))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @drawn(
     rows=ROWS,

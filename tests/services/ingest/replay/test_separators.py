@@ -221,6 +221,7 @@ def test_file_that_is_no_text_is_refused_by_what_it_is_with_the_way(
         given(content, "posts.data").preview()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "form"),
     [("gzip", "csv"), ("gzip", "jsonl"), ("gzip", "json"), ("bzip2", "csv"), ("xz", "csv"),

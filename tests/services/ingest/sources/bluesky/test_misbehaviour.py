@@ -193,6 +193,7 @@ def test_a_cursor_that_is_too_old_is_a_counted_gap(protocol: str, tmp_path: Path
     assert gaps[0].lost_s == pytest.approx(101, abs=2)
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_server_set_up_anew_is_asked_by_time(protocol: str, tmp_path: Path) -> None:
     conversation = talk(first_seq=5_000)
