@@ -6,19 +6,16 @@ Validation is meaningless while a row's relatives are in training, so the groups
 made row joins the crowd row of the same label that it resembles most by the backbone's embedding,
 and rows that nearly repeat one another join whatever their labels.
 
-    python -m models.encoder.anchors --data ../shared/data     # writes participation-groups.json
-
-Needs torch to write the groups, not to read them. Shapes: `N` rows, `D` embedding width.
+`models.encoder.anchor_groups` writes the groups. Shapes: `N` rows, `D` embedding width.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
@@ -77,7 +74,8 @@ def folds(groups: Sequence[int], posts: ParticipationTexts, count: int = FOLDS) 
     return [fold_of_group[group] for group in groups]
 
 
-def _fingerprint(posts: ParticipationTexts) -> str:
+def fingerprint(posts: ParticipationTexts) -> str:
+    """Return what tells these rows, in this order, from others."""
     return hashlib.sha256("\n".join(posts.texts).encode()).hexdigest()
 
 
@@ -88,34 +86,9 @@ def load_groups(posts: ParticipationTexts, file: Path = GROUPS_FILE) -> list[int
         ConfigError: they were made for other rows than `posts`.
     """
     kept = json.loads(file.read_text(encoding="utf-8"))
-    if kept["rows_sha256"] != _fingerprint(posts):
+    if kept["rows_sha256"] != fingerprint(posts):
         raise ConfigError(
             f"{file} was made for other participation rows than these: make it again with "
-            "python -m models.encoder.anchors"
+            "python -m models.encoder.anchor_groups"
         )
     return kept["groups"]
-
-
-def main(
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
-    backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
-) -> None:
-    """Rebuild the groups of the participation rows with the backbone's embeddings."""
-    from models.backbone import MINILM_ID, MINILM_SHA256, find_backbone
-    from models.encoder.batches import tokenise
-    from models.encoder.heads import participation
-    from models.encoder.model import PostEncoder, embed_all, load_backbone, width_of
-
-    found = find_backbone(MINILM_ID, MINILM_SHA256, backbone)
-    posts = participation.train(data)
-    body = load_backbone(found.folder)
-    model = PostEncoder(body, width_of(body), ())
-    embeddings = embed_all(model, tokenise(posts.texts, found.tokenizer, 128)).numpy()
-    groups = group_rows(embeddings, posts)
-    kept = {"rows_sha256": _fingerprint(posts), "groups": groups}
-    GROUPS_FILE.write_text(json.dumps(kept) + "\n", encoding="utf-8")
-    typer.echo(f"{GROUPS_FILE}: {len(posts):,} rows in {len(set(groups)):,} groups")
-
-
-if __name__ == "__main__":
-    typer.run(main)

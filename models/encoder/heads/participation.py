@@ -4,6 +4,7 @@ Each gate is balanced between its two answers. Labels are noisy, hence smoothed:
 one line per level, and two thirds of the rows are made.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,6 @@ import numpy as np
 from core.heads import PARTICIPATION
 from models.encoder.anchors import folds, load_groups
 from models.encoder.data import CROWD, ParticipationTexts, read_rows
-from models.encoder.heads import problem
 from models.encoder.heads.base import (
     UNLABELLED,
     CalibrationSample,
@@ -81,11 +81,24 @@ def training_folds(root: Path, fold: int = 0) -> list[int]:
     return [own for own in folds(load_groups(posts), posts) if own != fold]
 
 
+NONE_IS_NO: Final = 0.5
+"""Weight of a post whose level is none: its problem may be absent or unclear."""
+UNCLEAR: Final = (0.15,)
+YES: Final = (1.0,)
+
+
+def implied_problem(levels: Sequence[int], weights: Sequence[float]) -> Lesson:
+    """What levels of participation, each counting so much, say of collective problems."""
+    targets = tuple(YES if level else UNCLEAR for level in levels)
+    pairs = zip(weights, levels, strict=True)
+    return Lesson("problem", targets, tuple(w if level else w * NONE_IS_NO for w, level in pairs))
+
+
 def lessons(posts: ParticipationTexts) -> TaskPosts:
     """Posts for levels and `problem`, which they imply."""
     weights = tuple(SOURCE_WEIGHTS[source] for source in posts.sources)
     own = Lesson("participation", posts.labels, weights)
-    return TaskPosts(posts.texts, (own, problem.lesson(posts.labels, weights)))
+    return TaskPosts(posts.texts, (own, implied_problem(posts.labels, weights)))
 
 
 def deployed_levels(crowd: ParticipationTexts) -> tuple[float, ...]:

@@ -44,7 +44,7 @@ def test_folds_keep_groups_whole_and_spread_the_crowds_levels() -> None:
 
 
 def test_groups_made_for_other_rows_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"models\.encoder\.anchors"):
+    with pytest.raises(ConfigError, match=r"models\.encoder\.anchor_groups"):
         load_groups(posts([("crowd", 1)]))
 
 
