@@ -10,12 +10,17 @@ LONGEST_PAUSE_S: Final = 5.0
 
 
 def pause_s(attempt: int, rng: random.Random) -> float:
-    """Return how long to wait before try `attempt + 1`: exponential, with full jitter.
+    """Return how long to wait before try `attempt + 1`: exponential, with jitter.
 
-    Full jitter spreads the workers that all lost the same server at the same moment.
+    Jitter spreads the workers that all lost the same server at the same moment.
     """
-    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 10))
-    return rng.uniform(longest / 4, longest)
+    longest_s = _ceiling_s(FIRST_PAUSE_S, LONGEST_PAUSE_S, attempt)
+    return rng.uniform(longest_s / 4, longest_s)
+
+
+def _ceiling_s(first_s: float, max_s: float, attempt: int) -> float:
+    """Return the longest wait before an attempt: twice that of the one before, up to `max_s`."""
+    return min(max_s, first_s * 2.0 ** min(attempt, 30))
 
 
 class Backoff:
@@ -41,7 +46,7 @@ class Backoff:
 
         What is asked for is kept, up to ten times `max_s`, with jitter on top.
         """
-        ceiling_s = min(self._max_s, self._first_s * 2.0 ** min(self._attempt, 30))
+        ceiling_s = _ceiling_s(self._first_s, self._max_s, self._attempt)
         self._attempt += 1
         wait_s = self._rng.uniform(ceiling_s / 2, ceiling_s)
         if asked_s is None:

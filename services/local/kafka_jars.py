@@ -88,7 +88,7 @@ def fetch_jars(cache: Path = DEFAULT_PATHS.cache, lock_path: Path = LOCK_PATH) -
     folder = jars_folder(cache, lock_path)
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
-        with _exclusive(cache / "kafka.lock"):
+        with exclusive(cache / "kafka.lock"):
             if not folder.is_dir():
                 _fetch_all(jars, folder)
     return [folder / jar.filename for jar in jars]
@@ -137,7 +137,8 @@ def maven_context(repository: Path) -> "MavenContext":
 
 
 @contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock file: another process that wants it waits."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -5,23 +5,22 @@ with uv from the lock that the program ships with, on a Python for which that nu
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from core.errors import GroundswellError
 from core.folders import checkout, shipped
 from services.local.child import Command, run_to_end
-from services.local.kafka_jars import are_cached, fetch_jars
+from services.local.kafka_jars import are_cached, exclusive, fetch_jars
 from services.local.kafka_server import archive_path, build_archive
 from services.local.paths import (
     DEFAULT_SERVER_PYTHON,
@@ -74,10 +73,11 @@ def set_up(paths: RuntimePaths, say: Say, *, needs_model: bool = True) -> None:
 
 
 def _make_broker(cache: Path, say: Say) -> None:
-    if are_cached(cache) and archive_path(cache).exists():
+    has_jars = are_cached(cache)
+    if has_jars and archive_path(cache).exists():
         return
     began_s = time.monotonic()
-    if not are_cached(cache):
+    if not has_jars:
         say("Kafka: fetching 55 MB of jars, only this once")
         fetch_jars(cache)
     with contextlib.suppress(ServerFailed):  # the broker only starts slower without it
@@ -114,7 +114,7 @@ def make_server_environment(say: Say) -> Path:
     if is_made(folder):
         return DEFAULT_SERVER_PYTHON
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _exclusive(folder.with_name(f"{folder.name}.lock")):
+    with exclusive(folder.with_name(f"{folder.name}.lock")):
         if not is_made(folder):
             _make_environment(folder, say)
             (folder / ".made").write_text(_wanted())
@@ -175,7 +175,8 @@ def find_python(uv: str) -> str:
     This interpreter if it will do, else one that is installed. Triton loads Python as a shared
     library, which not every build has. Where there is none, uv is told a version, and fetches it.
     """
-    found = [sys.executable, *(path for v in PYTHONS for path in installed_pythons(uv, v))]
+    others = (path for version in PYTHONS for path in installed_pythons(uv, version))
+    found = chain([sys.executable], others)  # the others are looked for only if they are needed
     usable = (path for path in found if _version_if_usable(Path(path)) is not None)
     return next(usable, PYTHONS[-1])
 
@@ -231,10 +232,3 @@ def _size_of(folder: Path) -> int:
         for path in folder.rglob("*")
         if path.is_file() and not path.is_symlink()
     )
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -7,6 +7,7 @@ import inspect
 import time
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from functools import partial
 from typing import Any, Protocol, cast
 
 from core.errors import FatalError
@@ -65,7 +66,7 @@ class Chain:
                 raise ChainRefused(f"chain of {topic}: {timed.name} is optional, so it must stand "
                                    "in beside_others")  # fmt: skip
         self._before, self._after = groups[0], groups[2]
-        self._waves = _waves(groups[1])
+        self._waves = [_way_of(wave) for wave in _waves(groups[1])]
         self._releasing = [
             timed.step
             for group in groups
@@ -79,18 +80,8 @@ class Chain:
 
     async def work(self, batch: PostBatch) -> None:
         """Run the steps that take batches beside others."""
-        for wave in self._waves:
-            if wave[0].is_async and len(wave) == 1 and wave[0].within_s is None:
-                await wave[0].wait(batch)
-            elif any(step.within_s is not None for step in wave):
-                await _run_wave(wave, batch)
-            elif sum(step.is_async for step in wave) == 1:
-                await _run_beside_one(wave, batch)
-            elif any(step.is_async for step in wave):
-                await _run_wave(wave, batch)
-            else:
-                for step in wave:
-                    step.run(batch)
+        for run_wave in self._waves:
+            await run_wave(batch)
 
     async def conclude(self, batch: PostBatch, patience: Patience) -> None:
         """Run the steps with effects; one batch at a time, in order."""
@@ -171,6 +162,22 @@ async def _run_in_order(steps: Sequence[_TimedStep], batch: PostBatch, patience:
             await patience(lambda step=step: step.wait(batch))
         else:
             step.run(batch)
+
+
+def _way_of(wave: Sequence[_TimedStep]) -> Callable[[PostBatch], Awaitable[None]]:
+    """Return what runs a wave: tasks of their own only where more than one coroutine waits."""
+    waiting = sum(step.is_async for step in wave)
+    if any(step.within_s is not None for step in wave) or waiting > 1:
+        return partial(_run_wave, wave)
+    if waiting == 0:
+        return partial(_run_plain, wave)
+    return wave[0].wait if len(wave) == 1 else partial(_run_beside_one, wave)
+
+
+async def _run_plain(wave: Sequence[_TimedStep], batch: PostBatch) -> None:
+    """Run steps that wait for nothing."""
+    for step in wave:
+        step.run(batch)
 
 
 async def _run_beside_one(wave: Sequence[_TimedStep], batch: PostBatch) -> None:

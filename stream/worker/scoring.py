@@ -65,7 +65,7 @@ class PatientScorer:
         self._scorer = scorer
         self._clock = clock
         self._metrics = metrics
-        self._chance = random.Random(seed)
+        self._rng = random.Random(seed)
         self._limit = limit
         self._model_version = ""
 
@@ -105,7 +105,7 @@ class PatientScorer:
                     self._metrics.scorer_invalid_answers.inc()
                 if attempt in (0, 10) or attempt % 60 == 0:
                     _log.warning("scorer unavailable, waiting", error=str(error), tries=attempt + 1)
-                await self._clock.sleep(pause_s(attempt, self._chance))
+                await self._clock.sleep(pause_s(attempt, self._rng))
                 if isinstance(error, ScorerTimedOut) and len(texts) > 1:
                     raise
                 attempt += 1
