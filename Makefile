@@ -124,7 +124,7 @@ lint: $(VENV)/.dev ## format and lint, without changing anything
 types: $(VENV)/.dev ## strict types for core and stream, standard for the rest
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-imports: $(VENV)/.dev ## services -> stream | models -> core
+imports: $(VENV)/.dev ## who may import whom, and one importing package for each library
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev ## settings, metrics, topics and schemas are documented

@@ -86,3 +86,5 @@ INDEPENDENT: Final = frozenset(spec.name for spec in TABLE if spec.kind is HeadK
 """Heads whose probabilities need not sum to one."""
 COUNTED: Final = tuple(spec for spec in TABLE if spec.since)
 """Heads whose classes panes count."""
+COUNTED_HEADS: Final = tuple(spec.name for spec in COUNTED)
+"""Their names."""

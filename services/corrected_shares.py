@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from core.errors import ConfigError
-from core.heads import COUNTED
+from core.heads import COUNTED_HEADS
 from core.logs import get_logger
 from core.quantification import (
     CORRECTIONS_FILE,
@@ -89,7 +89,7 @@ class ShareCorrector:
         found: CorrectedShares = {}
         if self.corrections is None:
             return found
-        for head in (spec.name for spec in COUNTED):
+        for head in COUNTED_HEADS:
             correction = self.corrections.head(head, model_version)
             if correction is None or not is_shown(counters, head):
                 continue

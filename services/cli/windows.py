@@ -16,7 +16,7 @@ import typer
 
 from core.clock import epoch_ms, from_epoch_ms
 from core.errors import StoreUnavailable
-from core.heads import COUNTED
+from core.heads import COUNTED_HEADS
 from core.settings import Settings
 from core.suggest import did_you_mean
 from services.bootstrap import make_store
@@ -32,7 +32,7 @@ from stream.windows.summary import sliding
 
 app = typer.Typer(name="windows", help="Show, dump and repair windows.", no_args_is_help=True)
 
-SHARES: Final = (*(head.name for head in COUNTED), "mobilisation")
+SHARES: Final = (*COUNTED_HEADS, "mobilisation")
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "": 1}
 
@@ -244,7 +244,7 @@ def line_of(pane: PaneView, corrector: ShareCorrector) -> dict[str, object]:
         line["corrected_shares"] = shares
         line["uncorrected_shares"] = {
             head: why
-            for head in (spec.name for spec in COUNTED)
+            for head in COUNTED_HEADS
             if (why := corrector.missing(head, pane.scored_by)) and head not in shares
         }
     return line

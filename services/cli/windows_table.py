@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import typer
 from rich.console import Console
@@ -14,30 +13,11 @@ from rich.table import Table
 from core.clock import from_epoch_ms
 from core.heads import HEADS, PARTICIPATION
 from services.corrected_shares import ShareCorrector
+from services.sparkline import sparkline
 from services.windows_view import PaneView
 from stream.windows.layout import named
 from stream.windows.records import PaneSum
 from stream.windows.summary import Summary, summarise
-
-BARS: Final = "▁▂▃▄▅▆▇█"
-
-
-def sparkline(values: Sequence[float | None], lowest: float = -1.0, highest: float = 1.0) -> str:
-    """Return one bar for each value, a blank for None; values outside the range are clamped.
-
-    Example:
-        >>> sparkline([-1.0, 0.0, None, 1.0])
-        '▁▅ █'
-    """
-    top = len(BARS) - 1
-
-    def bar(value: float | None) -> str:
-        if value is None:
-            return " "
-        share = (value - lowest) / (highest - lowest)
-        return BARS[round(min(1.0, max(0.0, share)) * top + 1e-9)]
-
-    return "".join(bar(value) for value in values)
 
 
 @dataclass(frozen=True, slots=True)

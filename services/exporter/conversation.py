@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
-from core.heads import COUNTED
+from core.heads import COUNTED_HEADS
 from core.metrics import Metrics
 from services.corrected_shares import ShareCorrector
 from services.windows_view import PaneView, WindowsView
@@ -105,7 +105,7 @@ class Exporter:
         if not self._corrector.is_asked:
             return
         metrics = self._metrics
-        for head in (spec.name for spec in COUNTED):
+        for head in COUNTED_HEADS:
             fits = not self._corrector.missing(head, pane.scored_by)
             yield metrics.share_correction, (head,), float(fits)
         shares = self._corrector.shares(pane.counters, pane.scored_by)

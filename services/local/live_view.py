@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from services.local.snapshot import QueryLine, Snapshot, WindowLine
+from services.sparkline import sparkline
 
 NARROW_COLUMNS = 118
 """Below this queries and windows stand one above the other, from here on side by side."""
-_BARS = "▁▂▃▄▅▆▇█"
 _LEAST_SPAN = 0.2  # of a sparkline: noise of a hundredth must not fill its height
 _STATE_STYLES = {"ready": "green", "starting": "yellow", "waiting": "red", "ended": "dim"}
 _FIXED_LINES = 9  # title, stages, numbers, a table header, parts, message; one to spare
@@ -61,26 +61,19 @@ def one_line(snapshot: Snapshot) -> str:
     )
 
 
-def sparkline(values: Sequence[float | None]) -> str:
+def trend(values: Sequence[float | None]) -> str:
     """Return one character a value, scaled to their range; a gap where there is none.
 
     Example:
-        >>> sparkline([0.0, 0.5, None, 1.0])
+        >>> trend([0.0, 0.5, None, 1.0])
         '▁▅ █'
-        >>> sparkline([0.1, 0.1])
+        >>> trend([0.1, 0.1])
         '▅▅'
     """
-    known = [value for value in values if value is not None]
-    if not known:
-        return " " * len(values)
+    known = [value for value in values if value is not None] or [0.0]
     middle = (max(known) + min(known)) / 2
     span = max(max(known) - min(known), _LEAST_SPAN)
-    top = len(_BARS) - 1
-    low = middle - span / 2
-    return "".join(
-        " " if value is None else _BARS[min(top, int((value - low) / span * top + 0.5))]
-        for value in values
-    )
+    return sparkline(values, middle - span / 2, middle + span / 2)
 
 
 def _title(snapshot: Snapshot) -> RenderableType:
@@ -140,7 +133,7 @@ def _queries(lines: Sequence[QueryLine], history: int) -> RenderableType:
             line.name,
             f"{line.posts:,}",
             Text(_signed(line.sentiment), style=_mood(line.sentiment)),
-            Text(sparkline(line.history[-max(history, 8) :]), style=_mood(line.sentiment)),
+            Text(trend(line.history[-max(history, 8) :]), style=_mood(line.sentiment)),
         )
     return table if lines else Text(" no window has closed yet", style="dim")
 

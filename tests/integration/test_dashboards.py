@@ -23,7 +23,7 @@ from prometheus_client import start_http_server
 
 from core.clock import SystemClock
 from core.errors import ScorerUnavailable
-from core.heads import COUNTED
+from core.heads import COUNTED_HEADS
 from core.metrics import Metrics
 from core.schemas import Post
 from core.settings import IngestSettings, ScorerSettings
@@ -236,7 +236,7 @@ def has_a_subject(panel: str) -> bool:
     """Whether there is anything that a panel can show: two are for what is added to the tables."""
     own_panels = {"sentiment", "emotion", "participation", "problem"}
     subjects = {
-        "Other heads": {spec.name for spec in COUNTED} - own_panels,
+        "Other heads": set(COUNTED_HEADS) - own_panels,
         "Other counters": set(summarise({}).others),
     }
     return bool(subjects.get(panel, True))
