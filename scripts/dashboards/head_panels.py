@@ -41,13 +41,10 @@ def _classes(title: str, why: str, head: str) -> timeseries.Panel:
 
 def other_heads() -> timeseries.Panel:
     selected = series(METRICS.window_share, f'{CHOSEN}, head!~"{"|".join(_DRAWN)}"')
-    return lines(
+    return _group_lines(
         "Other heads",
-        "Expected share of each class of the heads that have no panel of their own. Shown for "
-        f"panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
-        SHARE,
+        "Expected share of each class of the heads that have no panel of their own.",
         (_of_groups(selected), "{{head}}: {{label}}"),
-        span=12,
     )
 
 
@@ -61,6 +58,12 @@ def counters() -> timeseries.Panel:
     )
 
 
+def _group_lines(title: str, why: str, *drawn: tuple[str, str]) -> timeseries.Panel:
+    """Return a panel of shares that are a matter of groups: it says from how many posts on."""
+    shown = f"Shown for panes of at least {MIN_PARTICIPATION_POSTS} posts only."
+    return lines(title, f"{why} {shown}", SHARE, *drawn, span=12)
+
+
 def _of_groups(shares: str) -> str:
     """Return shares only where the pane has posts enough; the exporter holds to it as well."""
     return f"{shares} and on (query) {name_of(METRICS.window_posts)} >= {MIN_PARTICIPATION_POSTS}"
@@ -68,22 +71,18 @@ def _of_groups(shares: str) -> str:
 
 def participation() -> timeseries.Panel:
     selected = series(METRICS.window_share, f'{CHOSEN}, head="participation", label!="none"')
-    return lines(
+    return _group_lines(
         "Participation",
-        "Expected share of posts at each level of taking part in collective action. Shown for "
-        f"panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
-        SHARE,
+        "Expected share of posts at each level of taking part in collective action.",
         (_of_groups(selected), "{{label}}"),
-        span=12,
     )
 
 
 def mobilisation() -> timeseries.Panel:
-    return lines(
+    return _group_lines(
         "Mobilisation curve",
         "Expected share of posts at a level of taking part or beyond: from seeing a problem to "
-        f"acting. Shown for panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
-        SHARE,
+        "acting.",
         *(
             (
                 _of_groups(series(METRICS.window_mobilisation, f'{CHOSEN}, level="{level}"')),
@@ -91,29 +90,23 @@ def mobilisation() -> timeseries.Panel:
             )
             for level in PARTICIPATION[1:]
         ),
-        span=12,
     )
 
 
 def ready() -> timeseries.Panel:
     selected = series(METRICS.window_mobilisation, f'level="{READY}"')
-    return lines(
+    return _group_lines(
         "Ready to take part, by query",
         f"Expected share of posts at *{READY}* or beyond, of the {MOST} queries where it is "
-        f"largest. Shown for panes of at least {MIN_PARTICIPATION_POSTS} posts only.",
-        SHARE,
+        "largest.",
         (f"topk({MOST}, {_of_groups(selected)})", "{{query}}"),
-        span=12,
     )
 
 
 def problem() -> timeseries.Panel:
     selected = series(METRICS.window_share, f'{CHOSEN}, head="problem"')
-    return lines(
+    return _group_lines(
         "Collective problem",
-        "Expected share of posts that speak of a problem shared by many. Shown for panes of at "
-        f"least {MIN_PARTICIPATION_POSTS} posts only.",
-        SHARE,
+        "Expected share of posts that speak of a problem shared by many.",
         (_of_groups(selected), "speaks of one"),
-        span=12,
     )
