@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,18 +17,12 @@ from services.ingest.cursor_store import CursorStore, StoredCursor, Totals
 from services.ingest.outgoing import IngestTopics, RecordWriter
 from services.ingest.runner import IngestRunner
 from services.ingest.sources.base import Source
+from testkit import waiting
 from testkit.kafka import FakeProducer, MemoryBroker
 
 GIVE_UP_S: Final = 60.0
 """What has not come by then does not come: the machine may be very busy."""
-
-
-def wait_until(met: Callable[[], bool], what: str) -> None:
-    """Return once `met`; fail if it takes for ever."""
-    give_up_s = time.monotonic() + GIVE_UP_S
-    while not met():
-        assert time.monotonic() < give_up_s, f"waited in vain until {what}"
-        time.sleep(0.01)
+wait_until = partial(waiting.wait_until, patience_s=GIVE_UP_S)
 
 
 class Killed(BaseException):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
 from services.ingest.sources.listener import Listener
 from services.local.ports import reserved_port
+from testkit.waiting import wait_until
 
 T = TypeVar("T")
 
@@ -113,14 +114,5 @@ def request_is_open(request: web.Request) -> bool:
     return request.transport is not None and not request.transport.is_closing()
 
 
-def wait_for(claim: Callable[[], bool], deadline_s: float = PATIENCE_S) -> None:
-    """Return once `claim` is true.
-
-    Raises:
-        TimeoutError: it did not come true.
-    """
-    give_up_s = time.monotonic() + deadline_s
-    while not claim():
-        if time.monotonic() > give_up_s:
-            raise TimeoutError("it did not come true in time")
-        time.sleep(0.01)
+wait_for = partial(wait_until, what="what the platform waits for", patience_s=PATIENCE_S)
+"""Return once a claim is true; see `testkit.waiting`."""

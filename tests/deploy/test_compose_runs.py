@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 from contextlib import ExitStack
@@ -24,20 +23,12 @@ from services.local.paths import DEFAULT_PATHS
 from services.local.ports import LOOPBACK, reserved_port
 from services.local.prometheus_server import alertmanager_program, prometheus_program
 from services.local.redis_server import redis_program
+from testkit.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
 READY_S = 60.0
 PROCESSES = ("closer", "worker", "exporter", "ingest")
-
-
-def eventually(holds, what, deadline_s=READY_S):
-    """Ask until it holds."""
-    give_up_at = time.monotonic() + deadline_s
-    while not holds():
-        if time.monotonic() > give_up_at:
-            pytest.fail(f"not within {deadline_s:g} s: {what}")
-        time.sleep(0.1)
 
 
 class Machine:
@@ -112,7 +103,7 @@ class Machine:
             assert child.is_running, child.log_path.read_text()[-2000:]
             return self.is_healthy(name)
 
-        eventually(holds, f"{name} is healthy")
+        wait_until(holds, f"{name} is healthy", every_s=0.1, patience_s=READY_S)
 
     def page(self, name):
         """Return the metrics page of a service."""
@@ -194,7 +185,7 @@ def test_posts_flow_from_the_source_through_the_broker_into_the_store(machine):
         applied = [line for line in lines if line.startswith("groundswell_posts_applied_total{")]
         return any(float(line.rpartition(" ")[2]) > 0 for line in applied)
 
-    eventually(counted, "the worker counts posts")
+    wait_until(counted, "the worker counts posts", every_s=0.1, patience_s=READY_S)
 
 
 def test_prometheus_and_alertmanager_start_and_scrape_with_their_labels(machine):
@@ -211,7 +202,9 @@ def test_prometheus_and_alertmanager_start_and_scrape_with_their_labels(machine)
     def all_up():
         return {metric["part"] for metric in machine.ask_prometheus("up == 1")} == expected
 
-    eventually(all_up, f"Prometheus scrapes {', '.join(sorted(expected))}")
+    wait_until(
+        all_up, f"Prometheus scrapes {', '.join(sorted(expected))}", every_s=0.1, patience_s=READY_S
+    )
 
 
 def test_the_store_takes_no_command_without_the_password(machine):

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from services.local.child import Child, Command
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer
 from stream.store import keys
+from testkit.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -72,12 +72,15 @@ def outcome(command: Command) -> tuple[int, list[str]]:
     return ended.returncode, said
 
 
-def wait_for(reached: Callable[[], bool], child: Child) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not reached():
-        assert child.is_running, child.log_path.read_text()
-        assert time.monotonic() < give_up_at, child.log_path.read_text()
-        time.sleep(0.05)
+def wait_beside(child: Child, reached: Callable[[], bool]) -> None:
+    """Wait for something while a process must be running."""
+    wait_until(
+        reached,
+        "what the process is to do",
+        why=lambda: child.log_path.read_text(),
+        can_still=lambda: child.is_running,
+        patience_s=DEADLINE_S,
+    )
 
 
 @pytest.mark.parametrize("role", ["worker", "closer"])
@@ -144,18 +147,19 @@ def test_groups_carry_the_cluster_and_a_store_that_is_swapped_stops_the_worker(
     try:
         for role, child in children.items():
             group = f"{role}s-of-one-cluster-{kafka.cluster_id}"
-            wait_for(
-                lambda group=group: group in {g["group_id"] for g in admin.list_groups()}, child
+            wait_beside(
+                child, lambda group=group: group in {g["group_id"] for g in admin.list_groups()}
             )
         worker = children["worker"]
         assert client.get(keys.CLUSTER) == kafka.cluster_id.encode()
         client.flushdb()  # emptied: whoever runs says again whose it is
-        wait_for(lambda: client.get(keys.CLUSTER) == kafka.cluster_id.encode(), worker)
+        wait_beside(worker, lambda: client.get(keys.CLUSTER) == kafka.cluster_id.encode())
         client.set(keys.CLUSTER, "g-another")  # as if another's Redis had taken its address
-        give_up_at = time.monotonic() + DEADLINE_S
-        while worker.is_running or children["closer"].is_running:
-            assert time.monotonic() < give_up_at
-            time.sleep(0.05)
+        wait_until(
+            lambda: not any(child.is_running for child in children.values()),
+            "both end",
+            patience_s=DEADLINE_S,
+        )
         assert [child.exit_status for child in children.values()] == [2, 2]
         assert "'g-another'" in worker.log_path.read_text()
     finally:
@@ -169,12 +173,9 @@ def test_a_worker_that_waits_for_its_store_still_ends_when_it_is_told_to(
 ) -> None:
     waits = Child(process("worker", redis__url="redis://127.0.0.1:1/0"), tmp_path / "log")
     try:
-        wait_for(lambda: "waiting" in waits.log_path.read_text(), waits)
+        wait_beside(waits, lambda: "waiting" in waits.log_path.read_text())
         os.kill(waits.pid, signal.SIGTERM)
-        give_up_at = time.monotonic() + DEADLINE_S
-        while waits.is_running:
-            assert time.monotonic() < give_up_at
-            time.sleep(0.05)
+        wait_until(lambda: not waits.is_running, "it ends", patience_s=DEADLINE_S)
         assert waits.exit_status == 0
     finally:
         waits.kill()

@@ -4,14 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from models.serving.triton_launcher import MODEL_DIED, model_processes
+from testkit.waiting import wait_until
 
 SERVER = """
 import os, signal, subprocess, sys, time
@@ -76,16 +76,13 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(") ")[2].split()[0] != "Z"
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_dead_model_process_ends_the_server(stub: Path) -> None:
     with launched(stub) as (launcher, server, model):
-        wait_until(lambda: model_processes(server) == {model: True})
+        wait_until(
+            lambda: model_processes(server) == {model: True},
+            "the model runs under the server",
+            patience_s=60.0,
+        )
         os.kill(model, signal.SIGKILL)
         assert launcher.wait(60) == MODEL_DIED
         assert not is_alive(server)
@@ -93,7 +90,11 @@ def test_dead_model_process_ends_the_server(stub: Path) -> None:
 
 def test_asked_to_stop_it_stops_the_server_and_says_all_is_well(stub: Path) -> None:
     with launched(stub) as (launcher, server, model):
-        wait_until(lambda: model_processes(server) == {model: True})
+        wait_until(
+            lambda: model_processes(server) == {model: True},
+            "the model runs under the server",
+            patience_s=60.0,
+        )
         launcher.send_signal(signal.SIGTERM)
         assert launcher.wait(60) == 0
         assert not is_alive(server)
@@ -109,4 +110,4 @@ def test_killed_launcher_takes_the_server_along(stub: Path) -> None:
     with launched(stub) as (launcher, server, _):
         launcher.kill()
         launcher.wait(60)
-        wait_until(lambda: not is_alive(server))
+        wait_until(lambda: not is_alive(server), "the server ends", patience_s=60.0)

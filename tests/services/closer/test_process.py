@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS, PROGRESS, WINDOWS
 from testkit import local as testing
+from testkit.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -94,13 +94,17 @@ class Bench:
 
     def wait_for(self, holds: Callable[[list[Window]], bool]) -> list[Window]:
         """Read `windows` until they satisfy `holds`."""
-        give_up_at = time.monotonic() + DEADLINE_S
-        while not holds(found := self.windows()):
-            assert time.monotonic() < give_up_at, [
-                found,
-                *(log.read_text()[-3000:] for log in sorted(self.logs.glob("closer-*.log"))),
-            ]
-            time.sleep(0.2)
+        found: list[Window] = []
+
+        def is_reached() -> bool:
+            found[:] = self.windows()
+            return holds(found)
+
+        def why() -> str:
+            logs = sorted(self.logs.glob("closer-*.log"))
+            return "\n".join([str(found), *(log.read_text()[-3000:] for log in logs)])
+
+        wait_until(is_reached, "the windows are right", why=why, every_s=0.2, patience_s=DEADLINE_S)
         return found
 
     def close(self) -> None:

@@ -3,8 +3,6 @@
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from services.local.server import Program
 from services.local.session import Session, StackAlreadyRuns
 from services.local.stack import Stack
 from services.local.supervisor import StackPart, StartStage
+from testkit.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -45,13 +44,6 @@ def session_in(folder: Path, *, fresh: bool = False) -> Session:
         plan=two_sleepers,
         prepare=lambda _options, _say: None,
     )
-
-
-def wait_for(reached: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not reached() and time.monotonic() < give_up_at:
-        time.sleep(0.02)
-    assert reached()
 
 
 def test_the_run_file_names_every_part_while_the_stack_is_up_and_is_gone_afterwards(
@@ -116,12 +108,20 @@ def test_a_supervisor_that_is_killed_takes_its_parts_with_it(tmp_path: Path) -> 
     supervisor = Program("supervisor", Command((sys.executable, "-c", code)), tmp_path)
     supervisor.start()
     try:
-        wait_for(lambda: (run := read_run(runfile)) is not None and run.state == "ready")
+        wait_until(
+            lambda: (run := read_run(runfile)) is not None and run.state == "ready",
+            "the stack is ready",
+            patience_s=DEADLINE_S,
+        )
         run = read_run(runfile)
         assert run is not None
         pids = [part.identity.pid for part in run.parts if part.identity is not None]
         os.kill(supervisor.pid, signal.SIGKILL)
-        wait_for(lambda: all(identity_of(pid) is None for pid in pids))
+        wait_until(
+            lambda: all(identity_of(pid) is None for pid in pids),
+            "every part is gone",
+            patience_s=DEADLINE_S,
+        )
         assert read_run(runfile) is None  # the file is there, and counts as none
         with session_in(tmp_path):  # and is no hindrance
             pass
