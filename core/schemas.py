@@ -18,6 +18,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from core.forecast_schemas import Forecast, ForecastEvent
 from core.post_schemas import MAX_AUTHOR_CHARS as MAX_AUTHOR_CHARS
 from core.post_schemas import MAX_ID_CHARS as MAX_ID_CHARS
 from core.post_schemas import MAX_PIECE_CHARS as MAX_PIECE_CHARS
@@ -30,6 +31,8 @@ from core.post_schemas import Pieces as Pieces
 from core.post_schemas import Post, PostEvent, Time
 from core.post_schemas import PostId as PostId
 from core.post_schemas import SourceName as SourceName
+
+Shape = Annotated[tuple[Annotated[int, Meta(ge=0, le=65_535)], ...], Meta(max_length=8)]
 
 MICRO: Final = 1_000_000
 """One, in micro-units."""
@@ -52,6 +55,8 @@ class ScoredPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_fiel
         stratum: `source|language|topic`, each from a bounded set.
         edit: True if this replaces an earlier scoring of the same post.
         near_duplicate: as of the post; of an edit always False.
+        reply_to: id of the post that this one answers; of an edit always None.
+        shape: what the text looks like, as in `core.shape.SHAPE`; empty from a writer before that.
     """
 
     id: str
@@ -69,6 +74,8 @@ class ScoredPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_fiel
     lang: str = ""
     edit: bool = False
     near_duplicate: bool = False
+    reply_to: PostId | None = None
+    shape: Shape = ()
 
 
 class Stratum(Struct, frozen=True, array_like=True):
@@ -257,5 +264,7 @@ SCHEMAS: Final[dict[str, type[Struct]]] = {
     "progress": Progress,
     "dead-post": DeadPost,
     "alert": Alert,
+    "forecast": Forecast,
+    "forecast-event": ForecastEvent,
 }
 """Name of the exported JSON Schema -> Struct."""

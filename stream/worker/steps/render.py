@@ -8,6 +8,7 @@ from typing import Final
 from core.clock import from_epoch_ms
 from core.codec import encode
 from core.schemas import Post, PostEvent, ScoredPost
+from core.shape import shape_of
 from stream.worker.batch import Column, PostBatch
 from stream.worker.step import Step
 from stream.worker.steps.decode_posts import DECODED, EVENT_MS, OFFSETS, SEEN_HOURS
@@ -54,9 +55,16 @@ class Render(Step):
                 lang=one.lang,
                 near_duplicate=is_post and one.near_duplicate,
                 edit=not is_post,
+                reply_to=one.reply_to if is_post else None,
+                shape=_shape_of(one),
             )
             rendered.append((one.author.encode(), encode(record), offset))
         batch[RENDERED] = rendered
+
+
+def _shape_of(one: Post | PostEvent) -> tuple[int, ...]:
+    reply_to = one.reply_to if isinstance(one, Post) else None
+    return shape_of(one.text or "", reply_to=reply_to, attached=one.attached)
 
 
 def _event_at(batch: PostBatch, row: int, one: Post | PostEvent) -> datetime:
