@@ -55,3 +55,49 @@ class Scorer(Protocol):
     async def close(self) -> None:
         """Release connections and threads; further calls are a mistake of the caller."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngagementAnswer:
+    """What a model expects of a batch of posts.
+
+    `B` posts; targets and levels are those of `models.engagement.layout`.
+
+    Attributes:
+        model_version: The model that made it; goes on every forecast.
+        quantiles: (B, 3, 5) quantiles of log1p of the counts of each target at the horizon, none
+            below zero and none below the one of a lower level.
+    """
+
+    model_version: str
+    quantiles: NDArray[np.float32]
+
+
+class EngagementModel(Protocol):
+    """Says how far posts go. One long-lived instance per process; safe for concurrent calls."""
+
+    async def predict(
+        self, features: NDArray[np.float32], sequence: NDArray[np.float32]
+    ) -> EngagementAnswer:
+        """Return what is expected of a batch of posts.
+
+        A row has the same bits whatever else is in its batch.
+
+        Args:
+            features: (B, F) as in `models.engagement.features.FEATURES`; NaN is unknown.
+            sequence: (B, 32, S) the author's last posts of known outcome, oldest first, as in
+                `models.engagement.features.SEQUENCE`; rows before the first are NaN.
+
+        Raises:
+            ScorerUnavailable: It is down, too slow, or answers with what cannot be an answer.
+            ScorerRefused: It is up, but refuses this batch.
+        """
+        ...
+
+    async def is_ready(self) -> bool:
+        """Tell whether a batch sent now would be answered."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections; further calls are a mistake of the caller."""
+        ...

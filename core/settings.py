@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from core.forecast_settings import ForecastSettings
 from core.server_settings import (
     REDIS_SCHEMES,
     KafkaSettings,
@@ -244,6 +245,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     shifts: ShiftSettings = ShiftSettings()
     alerts: AlertSettings = AlertSettings()
+    forecasts: ForecastSettings = ForecastSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
@@ -267,6 +269,12 @@ class Settings(Struct, frozen=True, kw_only=True):
             faults.append(
                 "kafka.sasl_password is empty: expected a secret with "
                 f"kafka.security_protocol = {self.kafka.security_protocol!r}"
+            )
+        late = [age for age in self.forecasts.ages_s if age >= self.forecasts.horizon_s]
+        if late:
+            faults.append(
+                f"forecasts.ages_s has {late[0]}: expected ages below "
+                f"forecasts.horizon_s = {self.forecasts.horizon_s}"
             )
         if not self.redis.url.startswith(REDIS_SCHEMES):
             shown = re.sub("//[^/]*@", "//(hidden)@", self.redis.url)

@@ -73,7 +73,7 @@ def _default(value: Any) -> str:
     if isinstance(value, Secret) or value == "":
         return "empty"
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return ", ".join(map(str, value))
     if isinstance(value, bool):
         return f"`{value}`".lower()
     return f"`{value}`"

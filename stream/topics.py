@@ -38,6 +38,8 @@ PROGRESS: Final = "progress"
 WINDOWS: Final = "windows"
 ALERTS: Final = "alerts"
 DEAD_POSTS: Final = "dead-posts"
+FORECASTS: Final = "forecasts"
+EVENTS: Final = "events"
 
 SOURCE_PARTITION_HEADER: Final = "source-partition"
 SOURCE_OFFSET_HEADER: Final = "source-offset"
@@ -57,6 +59,8 @@ TOPICS: Final[dict[str, TopicSpec]] = {
         TopicSpec(WINDOWS, "query|start", None, -1, True, "window"),
         # One partition: what is said of one query can be read beside what is said of another.
         TopicSpec(ALERTS, "query", 1, 90 * _DAY_MS, False, "alert"),
+        TopicSpec(FORECASTS, "author", None, 3 * _DAY_MS, False, "forecast"),
+        TopicSpec(EVENTS, "query", 1, 7 * _DAY_MS, False, "forecast-event"),
         TopicSpec(DEAD_POSTS, "topic|partition|offset", 1, 30 * _DAY_MS, False, "dead-post"),
     )
 }

@@ -26,6 +26,13 @@ REQUIRED: dict[str, set[str]] = {
         "alert_id", "query", "kind", "state", "direction", "severity", "started", "fired",
         "decided_at", "evidence", "threshold", "before", "after", "change",
     },
+    "forecast": {
+        "id", "source", "author", "posted_at", "made_at", "horizon_s", "model_version",
+    },
+    "forecast-event": {
+        "event_id", "kind", "state", "query", "post_id", "source", "author", "posted_at",
+        "decided_at", "target", "seen", "surprise",
+    },
 }  # fmt: skip
 """Version 1, for good: a field may leave this set by gaining a default, none may join it."""
 
