@@ -22,10 +22,15 @@ from core.errors import ConfigError
 from core.metrics.closer import AlertMetrics, CloserMetrics
 from core.metrics.declared import Declared, counter
 from core.metrics.exporter import ServerMetrics, WindowMetrics
+from core.metrics.forecaster import (
+    EngagementModelMetrics,
+    ForecasterMetrics,
+    ForecastQualityMetrics,
+)
 from core.metrics.ingest import IngestMetrics, NetworkSourceMetrics
 from core.metrics.worker import ShadowMetrics, WorkerMetrics
 
-Role: TypeAlias = Literal["ingest", "worker", "closer", "exporter"]
+Role: TypeAlias = Literal["ingest", "worker", "closer", "forecaster", "exporter"]
 
 
 class SharedMetrics:
@@ -44,6 +49,9 @@ _OF_ROLES: Final[tuple[tuple[Role | None, type], ...]] = (
     ("worker", ShadowMetrics),
     ("closer", CloserMetrics),
     ("closer", AlertMetrics),
+    ("forecaster", ForecasterMetrics),
+    ("forecaster", ForecastQualityMetrics),
+    ("forecaster", EngagementModelMetrics),
     ("exporter", WindowMetrics),
     ("exporter", ServerMetrics),
 )
@@ -52,7 +60,8 @@ _OF_ROLES: Final[tuple[tuple[Role | None, type], ...]] = (
 
 class Metrics(
     SharedMetrics, IngestMetrics, NetworkSourceMetrics, WorkerMetrics, ShadowMetrics,
-    CloserMetrics, AlertMetrics, WindowMetrics, ServerMetrics,
+    CloserMetrics, AlertMetrics, ForecasterMetrics, ForecastQualityMetrics,
+    EngagementModelMetrics, WindowMetrics, ServerMetrics,
 ):  # fmt: skip
     """The metrics of one process.
 

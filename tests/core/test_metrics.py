@@ -10,6 +10,7 @@ UNLABELLED = {
     "ingest": "groundswell_ingest_buffered_posts",
     "worker": "groundswell_scorer_up",
     "closer": "groundswell_closer_active",
+    "forecaster": "groundswell_engagement_model_up",
     "exporter": "groundswell_store_up",
 }
 
