@@ -16,7 +16,7 @@ RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
 CASES = sorted((ROOT / "deploy/prometheus/rule_tests").glob("*.yml"))
 RUNBOOKS = ROOT / "docs/runbooks"
 SEVERITIES = {"info", "warning", "critical"}
-LAYERS = {"servers", "stream", "books", "ingest", "sentiment", "alerts"}
+LAYERS = {"servers", "stream", "books", "ingest", "sentiment", "alerts", "forecasts"}
 
 
 def rules(kind: str) -> dict[str, list[dict]]:
