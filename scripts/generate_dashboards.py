@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards import alerts, conversation, pipeline, sources
+from dashboards import alerts, conversation, forecasts, pipeline, sources
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 OUTPUT: Final = Path(__file__).resolve().parents[1] / "deploy" / "grafana" / "dashboards"
@@ -22,6 +22,7 @@ _BOARDS: Final = {
     "conversation": conversation.make,
     "sources": sources.make,
     "alerts": alerts.make,
+    "forecasts": forecasts.make,
 }
 
 

@@ -25,6 +25,14 @@ from dashboards.head_panels import (
     sentiments,
 )
 from dashboards.names import METRICS, name_of, series
+from dashboards.reach_panels import (
+    budget,
+    first_posts,
+    furthest_queries,
+    largest_reach,
+    ranked,
+    taking_off,
+)
 from dashboards.shapes import (
     COUNT,
     SECONDS,
@@ -210,6 +218,14 @@ ROWS: Final = {
     "Sentiment": (sentiment, moods, sentiments, emotions),
     "Mix": (languages, sources, topics, strata),
     "Participation": (mobilisation, participation, ready, problem),
+    "What takes off": (
+        largest_reach,
+        ranked,
+        taking_off,
+        budget,
+        first_posts,
+        furthest_queries,
+    ),
     "Copies": (copies, most_copied),
     "Further": (other_heads, counters),
 }

@@ -41,8 +41,9 @@ def _targets(queries: tuple[Query, ...], *, instant: bool) -> list[prometheus.Da
 
 
 def lines(
-    title: str, why: str, unit: str, *queries: Query, span: int = 8, stacked: bool = False
-) -> timeseries.Panel:
+    title: str, why: str, unit: str, *queries: Query, span: int = 8, stacked: bool = False,
+    nothing: str = "",
+) -> timeseries.Panel:  # fmt: skip
     """Return a panel of lines over time.
 
     Args:
@@ -52,6 +53,7 @@ def lines(
         queries: PromQL and legend of each.
         span: columns.
         stacked: parts of a whole.
+        nothing: what an empty panel says; empty is Grafana's "No data".
     """
     panel = (
         timeseries.Panel()
@@ -76,12 +78,12 @@ def lines(
     if stacked:
         mode = common.StackingConfig().mode(common_models.StackingMode.NORMAL)
         panel = panel.stacking(mode)
-    return panel
+    return panel.no_value(nothing) if nothing else panel
 
 
 def number(
     title: str, why: str, unit: str, *queries: Query, bad_above: float | None = None,
-    bad_below: float | None = None, span: int = 4,
+    bad_below: float | None = None, span: int = 4, nothing: str = "",
 ) -> stat.Panel:  # fmt: skip
     """Return a panel of one number, or a few; red above, or below, where it is bad.
 
@@ -93,6 +95,7 @@ def number(
         span: likewise.
         bad_above: red from here on.
         bad_below: red below this.
+        nothing: as of `lines`.
     """
     colours: list[tuple[float | None, str]] = [(None, "green")]
     if bad_above is not None:
@@ -100,7 +103,7 @@ def number(
     if bad_below is not None:
         colours = [(None, "red"), (bad_below, "green")]
     steps = [models.Threshold(value=value, color=colour) for value, colour in colours]
-    return (
+    panel = (
         stat.Panel()
         .title(title)
         .description(why)
@@ -114,6 +117,7 @@ def number(
         .thresholds(dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps))
         .targets(list(_targets(queries, instant=False)))
     )
+    return panel.no_value(nothing) if nothing else panel
 
 
 def board(title: str, uid: str, why: str) -> dashboard.Dashboard:

@@ -112,6 +112,84 @@ def test_participation_is_asked_for_groups_only() -> None:
         assert query.removeprefix("topk(10, ").rstrip(")").endswith(guard), query
 
 
+def labels_of(query: str) -> set[str]:
+    """Return every label that a metric or a recorded name in a query may have."""
+    found = {"instance", "part", "job", "le"}
+    for recorded in RECORDED.findall(query):
+        found |= LABELS_OF_RECORDS[recorded]
+    for name in set(re.findall(r"groundswell_\w+", RECORDED.sub("", query))):
+        found |= LABELS[re.sub("_(total|bucket|sum|count)$", "", name)]
+    return found
+
+
+LABELS = {
+    family.name: set(metric._labelnames)
+    for metric in vars(Metrics()).values()
+    if hasattr(metric, "labels")
+    for family in metric.describe()
+}
+LABELS_OF_RECORDS = {
+    record: set(re.match(r"\w*", record)[0].replace("groundswell", "").split("_")) | {"topic"}
+    for query in queries()
+    for record in RECORDED.findall(query)
+}
+
+
+def test_queries_and_legends_name_only_labels_that_their_metrics_have() -> None:
+    asked = 0
+    for board in BOARDS:
+        for panel in panels(board):
+            for target in panel["targets"]:
+                query, legend = target["expr"], target.get("legendFormat", "")
+                if OTHERS.search(query):
+                    continue
+                grouped = re.findall(r"\b(?:by|on|without|ignoring) ?\(([\w, ]*)\)", query)
+                chosen = re.findall(r"[{,] ?(\w+)(?:=|!=)", query)
+                named = {name.strip() for group in grouped for name in group.split(",")} | {*chosen}
+                named |= set(re.findall(r"{{(\w+)}}", legend))
+                assert named - {""} <= labels_of(query), (panel["title"], query, legend)
+                asked += len(named)
+    assert asked > 100
+
+
+def panels_of_forecasts() -> list[dict[str, Any]]:
+    about = ("forecast", "predicted_reach", "ranked_posts", "engagement_")
+    return [
+        panel
+        for board in BOARDS
+        for panel in panels(board)
+        if any(word in target["expr"] for target in panel["targets"] for word in about)
+    ]
+
+
+def test_no_panel_of_forecasts_is_empty_without_a_word() -> None:
+    assert len(panels_of_forecasts()) > 30
+    for panel in panels_of_forecasts():
+        never_empty = any(t["expr"].endswith("vector(0)") for t in panel["targets"])
+        assert panel["fieldConfig"]["defaults"].get("noValue") or never_empty, panel["title"]
+
+
+def test_what_stands_on_outcomes_says_from_how_many_on_and_keeps_to_it() -> None:
+    stands_on = ("_skill", "_coverage", "_rank_correlation")
+    found = [
+        panel
+        for panel in panels_of_forecasts()
+        if any(word in target["expr"] for target in panel["targets"] for word in stands_on)
+    ]
+    assert len(found) > 7
+    for panel in found:
+        (least,) = re.findall(r"[Ff]rom (\d+) outcomes on", panel["description"])
+        for target in panel["targets"]:
+            assert re.search(rf"(outcomes|compared)\S* >= {least}\b", target["expr"]), panel
+
+
+def test_a_greyed_source_is_marked_in_words() -> None:
+    (panel,) = [p for p in panels("forecasts") if "greyed" in p["targets"][0]["expr"]]
+    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+    assert mapping["options"]["0"]["text"] == "in use"
+    assert mapping["options"]["1"]["text"] == "GREYED OUT"
+
+
 def test_no_panel_asks_for_the_heartbeat_as_if_it_were_a_source_of_people() -> None:
     (stages,) = (p for p in panels("pipeline") if p["title"] == "Posts by stage")
     assert 'source!="heartbeat"' in stages["targets"][0]["expr"]

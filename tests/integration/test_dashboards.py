@@ -1,7 +1,8 @@
 """Every query of every panel returns data from a real Prometheus that scrapes the running stack.
 
 The stack scores with the fake, which has every head; Triton's own panels get a Triton of their own,
-with a few batches sent to it, and those of network sources a source whose platform is in this file.
+with a few batches sent to it, those of network sources a source whose platform is in this file, and
+those of forecasts a page of a forecaster that has seen outcomes, events and a second model.
 """
 
 import asyncio
@@ -44,6 +45,7 @@ from services.local.session import Session
 from services.local.stack import plan_stack
 from services.local.triton_server import TritonServer
 from stream.windows.summary import summarise
+from testkit.forecaster_page import forecaster_page
 from testkit.kafka import FakeProducer, MemoryBroker
 from testkit.waiting import wait_until
 
@@ -225,8 +227,9 @@ def prometheus(tmp_path: Path, triton: TritonServer) -> Iterator[PrometheusServe
             for server in [*session.stack.servers, triton]
             if "metrics" in server.ports
         ]
-        with network_source(tmp_path / "network") as port:
+        with network_source(tmp_path / "network") as port, forecaster_page() as page:
             targets.append(ScrapeTarget("ingest-network", port))
+            targets.append(ScrapeTarget("forecaster-page", page))
             # Traffic last: a process that forks while gRPC's threads run may not get far.
             with FastPrometheus(tmp_path / "prometheus", targets) as server, traffic(triton):
                 yield server
