@@ -18,6 +18,9 @@ key                        type     holds
 ``{p}:ahead-due``          zset     id hash -> hour it was said in, or of the watermark if later
 ``{p}:quarantine``         hash     what could not be read (`stream.store.quarantine`) -> when, why
 ``{p}:aside:<key>``        any      a key of another type than it should have, under its old name
+``{p}:forecast``           hash     the forecaster's last offset per topic, highest source offset
+                                    seen, totals, token of the last apply
+``{p}:forecast:<k>:<n>``   hash     field -> record of kind k (authors, pending posts, ...), sharded
 ``{closer}:epoch``         string   number of the active closer; earlier ones are refused
 ``{closer}:rev:<start>``   hash     query -> revision:digest:state of what was last published
 ``{closer}:published``     zset     starts that have a `rev`
@@ -41,6 +44,10 @@ SEEN_SHARDS: Final = 1024
 
 KEPT_SHARDS: Final = 4096
 """Shards of an hour's contributions: a packed hash is searched from its head: keep it short."""
+
+FORECAST_SHARDS: Final = {"authors": 4096, "pending": 8192}
+"""Shards of the forecaster's large kinds of records, others have one: at `forecasts.max_authors`
+and `forecasts.max_pending` some sixty records are in each, of 128 that stay packed."""
 
 CLOSER: Final = "{closer}:"
 EPOCH: Final = f"{CLOSER}epoch"
@@ -91,6 +98,27 @@ def strata(partition: int, start_s: int) -> str:
 def authors(partition: int, start_s: int, query: str) -> str:
     """Return the key of the unique authors of a query in a pane."""
     return f"{{{partition}}}:authors:{start_s}:{query}"
+
+
+def forecast(partition: int) -> str:
+    """Return the key of how far the forecaster has come in the partition."""
+    return f"{{{partition}}}:forecast"
+
+
+def forecast_shards(kind: str) -> int:
+    """Return the number of shards of a kind of the forecaster's records."""
+    return FORECAST_SHARDS.get(kind, 1)
+
+
+def forecast_shard(partition: int, kind: str, shard: int) -> str:
+    """Return the key of a shard of the forecaster's records."""
+    return f"{{{partition}}}:forecast:{kind}:{shard}"
+
+
+def aside(partition: int, key: str) -> str:
+    """Return the key under which a key of the partition is set aside."""
+    tag = prefix(partition)
+    return f"{tag}aside:{key.removeprefix(tag)}"
 
 
 def revisions(start_s: int) -> str:

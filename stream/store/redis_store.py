@@ -22,6 +22,7 @@ from stream.store.client import (
     script,
 )
 from stream.store.closer_state import CloserState
+from stream.store.forecast_state import ForecastState
 from stream.store.healing import heal
 from stream.store.health import HORIZONS, StoreHealth, read_health
 from stream.store.identity import StoreIdentity
@@ -58,6 +59,7 @@ class RedisStore(CloserState):
         self._seen = script(client, "partition", "seen")
         self._isolate = script(client, "partition", "isolate")
         self.alerts = AlertState(client)
+        self.forecasts = ForecastState(client)
         self.identity = StoreIdentity(client)
         self.repairs = StateRepairs(client)
 

@@ -120,7 +120,8 @@ class StateRepairs:
             async for key in self._redis.scan_iter(
                 match=f"{keys.prefix(partition)}*", count=_AT_ONCE
             ):
-                if key not in (cursor.encode(), quarantine.encode()):
+                is_forecasters = key.startswith(keys.forecast(partition).encode())
+                if key not in (cursor.encode(), quarantine.encode()) and not is_forecasters:
                     names.append(key)
             for first in range(0, len(names), _AT_ONCE):
                 await self._redis.unlink(*names[first : first + _AT_ONCE])

@@ -58,6 +58,8 @@ PLACES: dict[str, tuple[str, bytes | None]] = {
     "{p}:ahead-due": ("{0}:ahead-due", None),
     "{p}:quarantine": ("{0}:quarantine", b"pane|x"),
     "{p}:aside:<key>": ("{0}:aside:cursor", None),
+    "{p}:forecast": ("{0}:forecast", None),
+    "{p}:forecast:<k>:<n>": ("{0}:forecast:pending:0", None),
 }
 """Key kind, as the table of `stream.store.keys` names it -> a key, and a field if it is a hash of
 values that are read."""

@@ -1,0 +1,264 @@
+"""What the forecaster keeps of its partitions, as bytes; see `stream.store.keys` for the layout.
+
+A partition's records and how far both its topics were read change in one step (`forecast.lua`), so
+that whoever takes over goes on exactly where the records are. What the records mean is theirs who
+made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from core.errors import CursorConflict, StateUnreadable
+from core.logs import get_logger
+from stream.store import keys
+from stream.store.client import answers, is_wrong_value, readable, redis_faults, script
+from stream.store.quarantine import integer
+from stream.topics import POST_EVENTS, SCORED_POSTS
+
+_log = get_logger(__name__)
+
+_APPLIED: Final = 1
+_READ_AT_ONCE: Final = 256
+"""Shards read in one go: about a megabyte."""
+_SEEN: Final = "seen:"
+_NO_TOTALS: Final = frozenset({SCORED_POSTS, POST_EVENTS, "token"})
+
+Records = Mapping[str, Mapping[bytes, bytes | None]]
+"""Kind -> field -> record; None deletes it."""
+Wrong = Callable[[str, bytes, bytes], str]
+"""Given kind, field and record, says what is wrong with it; "" if nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadUpTo:
+    """How far the topics of a partition were taken.
+
+    Attributes:
+        posts: The last offset of `scored-posts`, -1 before the first.
+        events: The last offset of `post-events`, -1 before the first.
+        seen: Topic -> the highest offset that a scored post was made from; others are repeats.
+    """
+
+    posts: int = -1
+    events: int = -1
+    seen: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(slots=True)
+class StoredForecasts:
+    """What a forecaster finds when it takes a partition over.
+
+    Attributes:
+        upto: How far the topics were taken; None if that is lost while there are records.
+        totals: Name -> running total.
+        records: Kind -> field -> record.
+        refused: Kind -> how much of it could not be read and was set aside.
+    """
+
+    upto: ReadUpTo | None = field(default_factory=ReadUpTo)
+    totals: dict[str, int] = field(default_factory=dict[str, int])
+    records: dict[str, dict[bytes, bytes]] = field(default_factory=dict[str, dict[bytes, bytes]])
+    refused: dict[str, int] = field(default_factory=dict[str, int])
+
+    def refuse(self, kind: str) -> None:
+        """Count something that could not be read."""
+        self.refused[kind] = self.refused.get(kind, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastApply:
+    """What is kept in one step.
+
+    Attributes:
+        expected: How far the topics must have been taken by what is stored.
+        new: How far they are taken with this.
+        token: A name of this apply, never used before.
+        records: What is set and deleted.
+        totals: Name -> what is added to a running total.
+    """
+
+    expected: ReadUpTo
+    new: ReadUpTo
+    token: str
+    records: Records = field(default_factory=dict[str, Mapping[bytes, bytes | None]])
+    totals: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def arguments(self) -> list[Any]:
+        """Return the arguments of `forecast.lua`."""
+        listed: list[Any] = [
+            self.expected.posts, self.expected.events, self.new.posts, self.new.events, self.token,
+        ]  # fmt: skip
+        listed.append(len(self.new.seen))
+        for topic, offset in self.new.seen.items():
+            listed.extend((f"{_SEEN}{topic}", offset))
+        totals = {name: number for name, number in self.totals.items() if number}
+        listed.append(len(totals))
+        for name, number in totals.items():
+            listed.extend((name, number))
+        for kind, records in self.records.items():
+            for shard, fields in _by_shard(kind, records).items():
+                kept = [(name, record) for name in fields if (record := records[name]) is not None]
+                gone = [name for name in fields if records[name] is None]
+                listed.extend((f"{kind}:{shard}", len(kept), len(gone)))
+                for pair in kept:
+                    listed.extend(pair)
+                listed.extend(gone)
+        return listed
+
+
+class ForecastState:
+    """The part of the store that is about forecasts; `RedisStore.forecasts` is one.
+
+    Args:
+        client: The store's connection.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._redis = client
+        self._apply = script(client, "forecast")
+
+    async def apply(self, partition: int, what: ForecastApply) -> list[str]:
+        """Keep all of it or nothing.
+
+        Returns:
+            The shards, `kind:number`, that were of another type and are set aside.
+
+        Raises:
+            CursorConflict: Another writer was here; nothing was written.
+            StateUnreadable: How far the topics were taken cannot be read; nothing was written.
+            StoreUnavailable: Redis did not answer; it may or may not have kept it, which the next
+                try with the same token finds out.
+        """
+        async with redis_faults():
+            answer = await self._apply(keys=[keys.forecast(partition)], args=what.arguments())
+        answer = readable(partition, answer)
+        if answer[0] != _APPLIED:
+            posts, events = int(answer[1]), int(answer[2])
+            if posts != what.expected.posts:
+                raise CursorConflict(partition, SCORED_POSTS, what.expected.posts, posts)
+            raise CursorConflict(partition, POST_EVENTS, what.expected.events, events)
+        return [name.decode(errors="backslashreplace") for name in answer[1]]
+
+    async def load(self, partition: int, kinds: Iterable[str], wrong: Wrong) -> StoredForecasts:
+        """Return what is kept of a partition, of these kinds; what cannot be read is set aside.
+
+        Args:
+            partition: Its number.
+            kinds: The kinds of records that are wanted.
+            wrong: Judges each record.
+        """
+        found = StoredForecasts()
+        for kind in kinds:
+            found.records[kind] = await self._records(partition, kind, wrong, found)
+        found.upto = await self._read_upto(partition, found)
+        return found
+
+    async def _read_upto(self, partition: int, found: StoredForecasts) -> ReadUpTo | None:
+        """Return how far the topics were taken, and fill in the totals."""
+        key = keys.forecast(partition)
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hgetall(key)
+        (stored,) = await answers(pipe)
+        try:
+            numbers = _numbers(partition, stored)
+        except StateUnreadable as fault:
+            _log.error("stored state of forecasts is set aside", reason=str(fault))
+            found.refuse("cursor")
+            await self._put_key_aside(partition, key)
+            return None
+        found.totals = {
+            name: number
+            for name, number in numbers.items()
+            if name not in _NO_TOTALS and not name.startswith(_SEEN)
+        }
+        if SCORED_POSTS not in numbers and any(found.records.values()):
+            return None
+        seen = {n.removeprefix(_SEEN): v for n, v in numbers.items() if n.startswith(_SEEN)}
+        return ReadUpTo(numbers.get(SCORED_POSTS, -1), numbers.get(POST_EVENTS, -1), seen)
+
+    async def _records(
+        self, partition: int, kind: str, wrong: Wrong, found: StoredForecasts
+    ) -> dict[bytes, bytes]:
+        records: dict[bytes, bytes] = {}
+        names = [keys.forecast_shard(partition, kind, n) for n in range(keys.forecast_shards(kind))]
+        for first in range(0, len(names), _READ_AT_ONCE):
+            some = names[first : first + _READ_AT_ONCE]
+            pipe = self._redis.pipeline(transaction=False)
+            for name in some:
+                pipe.hgetall(name)
+            for name, shard in zip(some, await answers(pipe), strict=True):
+                if is_wrong_value(shard):
+                    found.refuse(kind)
+                    _log.error(
+                        "a key of another type (WRONGTYPE) is set aside", key=name,
+                        expected="a hash",
+                    )  # fmt: skip
+                    await self._put_key_aside(partition, name)
+                    continue
+                whys = {one: why for one, blob in shard.items() if (why := wrong(kind, one, blob))}
+                if whys:
+                    await self._put_fields_aside(partition, name, whys)
+                    for _ in whys:
+                        found.refuse(kind)
+                records.update({one: blob for one, blob in shard.items() if one not in whys})
+        return records
+
+    async def _put_key_aside(self, partition: int, key: str) -> None:
+        async with redis_faults():
+            if await self._redis.exists(key):
+                await self._redis.rename(key, keys.aside(partition, key))
+
+    async def _put_fields_aside(self, partition: int, key: str, whys: Mapping[bytes, str]) -> None:
+        """Set records aside under their old names; of those of one name the last is kept."""
+        for name, why in whys.items():
+            _log.error(
+                "a stored record of forecasts cannot be read and is set aside", key=key,
+                field=name.hex(), found=why,
+            )  # fmt: skip
+        aside = keys.aside(partition, key) + ":fields"
+        async with redis_faults():
+            values: Sequence[bytes | None] = await self._redis.hmget(key, list(whys))
+            kept = {n: v for n, v in zip(whys, values, strict=True) if v is not None}
+            kind = await self._redis.type(aside)
+            pipe = self._redis.pipeline(transaction=True)
+            if kept and kind in (b"hash", b"none"):
+                pipe.hset(aside, mapping=kept)
+            pipe.hdel(key, *whys)
+            await pipe.execute()
+
+
+def _by_shard(kind: str, fields: Iterable[bytes]) -> dict[int, list[bytes]]:
+    shards: dict[int, list[bytes]] = {}
+    count = keys.forecast_shards(kind)
+    for name in fields:
+        # The end: a post's field begins with its author's, and some have thousands of posts.
+        shard = int.from_bytes(name[-2:], "big") % count if count > 1 else 0
+        shards.setdefault(shard, []).append(name)
+    return shards
+
+
+def _numbers(partition: int, stored: Any) -> dict[str, int]:
+    """Return the numbers of a partition's own hash.
+
+    Raises:
+        StateUnreadable: It is no hash, or one is no integer.
+    """
+    key = keys.forecast(partition)
+    if is_wrong_value(stored):
+        raise StateUnreadable(partition, key, "a key of another type (WRONGTYPE)", "a hash")
+    found: Mapping[bytes, bytes] = stored
+    numbers: dict[str, int] = {}
+    for raw_name, value in found.items():
+        name = raw_name.decode(errors="backslashreplace")
+        if name == "token":
+            continue
+        try:
+            numbers[name] = integer(value)
+        except ValueError as error:
+            raise StateUnreadable(partition, f"{key} {name}", str(error), "an integer") from error
+        if name in (SCORED_POSTS, POST_EVENTS) and numbers[name] < -1:
+            raise StateUnreadable(partition, f"{key} {name}", str(numbers[name]), "an offset")
+    return numbers
