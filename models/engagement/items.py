@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-
 from core.forecast_schemas import Forecast, ForecastEvent
 from models.engagement.features import Floats
 
