@@ -6,10 +6,12 @@ the same partition whoever wrote it. Errors of the client become ours where they
 
 from services.kafka_client.client import client_options, partition_of
 from services.kafka_client.consuming import PartitionConsumer, TopicProbe, read_topic
+from services.kafka_client.copartitioned import CoPartitionedConsumer
 from services.kafka_client.producing import RecordProducer
 from services.kafka_client.topics import TopicAdmin, TopicPlan, TopicState
 
 __all__ = [
+    "CoPartitionedConsumer",
     "PartitionConsumer",
     "RecordProducer",
     "TopicAdmin",

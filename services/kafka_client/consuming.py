@@ -62,7 +62,7 @@ class PartitionConsumer:
         """
         with our_errors(f"reading {self._topic}"):
             fetched = self._client.poll(int(timeout_s * 1000), max_records=max_records)
-        return [_record(found) for records in fetched.values() for found in records]
+        return [record_of(found) for records in fetched.values() for found in records]
 
     def assignment(self) -> frozenset[int]:
         """Return the partitions that this member owns now; it changes inside `poll`."""
@@ -133,7 +133,7 @@ def read_topic(
                 fetched = client.poll(int(poll_s * 1000))
             for partition, records in fetched.items():
                 wanted = (r for r in records if not until_end or r.offset < ends[partition])
-                yield from map(_record, wanted)
+                yield from map(record_of, wanted)
             if until_end:
                 open_ended = {p for p in open_ended if (client.position(p) or 0) < ends[p]}
     finally:
@@ -162,7 +162,8 @@ def _bounds(
     return starts, ends
 
 
-def _record(found: Any) -> Record:
+def record_of(found: Any) -> Record:
+    """Return a record of the client as one of ours."""
     return Record(
         partition=found.partition,
         offset=found.offset,

@@ -1,0 +1,123 @@
+"""Two topics read together: whose partitions, from where, and over a rebalance."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from core.errors import BrokerUnavailable, ConfigError
+from core.settings import KafkaSettings
+from services.kafka_client import CoPartitionedConsumer, RecordProducer, TopicAdmin, TopicPlan
+from services.local.kafka_server import KafkaServer
+from testkit.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def settings(kafka: KafkaServer) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=kafka.bootstrap, session_timeout_s=6)
+
+
+@pytest.fixture
+def topics(settings: KafkaSettings, request: pytest.FixtureRequest) -> tuple[str, str]:
+    names = tuple(f"co-{abs(hash(request.node.name))}-{n}" for n in "ab")
+    with TopicAdmin(settings) as admin:
+        admin.create([TopicPlan(name, partitions=4, replication=1) for name in names])
+    producer = RecordProducer(settings)
+    for name in names:
+        for number in range(80):
+            producer.send(name, f"k{number}".encode(), f"{number}".encode())
+    producer.flush(30)
+    producer.close()
+    return names[0], names[1]
+
+
+@pytest.fixture
+def join(
+    settings: KafkaSettings, topics: tuple[str, str]
+) -> Iterator[Callable[[], CoPartitionedConsumer]]:
+    made: list[CoPartitionedConsumer] = []
+
+    def one() -> CoPartitionedConsumer:
+        made.append(CoPartitionedConsumer(settings, topics, f"group-{topics[0]}"))
+        return made[-1]
+
+    yield one
+    for consumer in made:
+        consumer.close()
+
+
+def _until_owned(consumer: CoPartitionedConsumer, count: int, *others: CoPartitionedConsumer):
+    def turn() -> bool:
+        for one in (consumer, *others):
+            one.poll(0.05)
+        return len(consumer.owned()) == count
+
+    wait_until(turn, f"{count} partitions")
+
+
+def _read(consumer: CoPartitionedConsumer, topic: str) -> list[tuple[int, int]]:
+    return [(r.partition, r.offset) for r in consumer.poll(0.2).get(topic, [])]
+
+
+def test_nothing_is_read_before_it_is_said_where_from(join, topics) -> None:
+    consumer = join()
+    _until_owned(consumer, 4)
+    assert consumer.unstarted() == {0, 1, 2, 3}
+    assert consumer.poll(0.2) == {}
+    ends = consumer.ends(topics[0], [2])
+    consumer.start(2, {topics[0]: ends[2] - 1, topics[1]: 0})
+    assert consumer.unstarted() == {0, 1, 3}
+    found: dict[str, list[tuple[int, int]]] = {name: [] for name in topics}
+
+    def is_read() -> bool:
+        for name, records in consumer.poll(0.1).items():
+            found[name] += [(r.partition, r.offset) for r in records]
+        return len(found[topics[1]]) == consumer.ends(topics[1], [2])[2]
+
+    wait_until(is_read, "the second topic")
+    assert found[topics[0]] == [(2, ends[2] - 1)]
+    assert {partition for partition, _ in found[topics[1]]} == {2}
+
+
+def test_members_own_the_same_partitions_of_both_topics_and_go_on_over_a_rebalance(
+    join, topics
+) -> None:
+    first = join()
+    _until_owned(first, 4)
+    for partition in range(4):
+        first.start(partition, dict.fromkeys(topics, 0))
+    seen: list[tuple[str, int, int]] = []
+
+    def drain(consumer: CoPartitionedConsumer) -> int:
+        records = consumer.poll(0.1)
+        seen.extend((t, r.partition, r.offset) for t, rs in records.items() for r in rs)
+        return len(seen)
+
+    wait_until(lambda: drain(first) == 160, "all records")
+    first.hold(topics[0], 0, is_held=True)
+    second = join()
+    _until_owned(second, 2, first)
+    assert first.owned().isdisjoint(second.owned())
+    assert len(first.owned()) == 2
+    assert first.unstarted() == frozenset()
+    assert second.unstarted() == second.owned()
+    second.close()
+    _until_owned(first, 4)
+    assert len(first.unstarted()) == 2, "what was another's in between is new"
+    assert sorted(set(seen)) == sorted(seen)
+    for partition in first.unstarted():
+        first.start(partition, dict.fromkeys(topics, 10**6))
+    assert drain(first) == 160 or all(p in first.owned() for _, p, _ in seen[160:])
+
+
+def test_topics_that_do_not_fit_together_and_missing_ones_are_refused(
+    settings: KafkaSettings, topics
+) -> None:
+    odd = f"{topics[0]}-odd"
+    with TopicAdmin(settings) as admin:
+        admin.create([TopicPlan(odd, partitions=3, replication=1)])
+    with pytest.raises(ConfigError, match="expected the same number"):
+        CoPartitionedConsumer(settings, (topics[0], odd), "group-odd")
+    with pytest.raises(BrokerUnavailable, match="no partitions"):
+        CoPartitionedConsumer(settings, (topics[0], "co-missing"), "group-missing")
