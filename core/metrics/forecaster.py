@@ -108,6 +108,7 @@ class EngagementModelMetrics:
         "From asking the engagement model to its answer", SCORER_BUCKETS_S
     )
     engagement_retries = counter("Batches sent to the engagement model again")
+    engagement_posts_refused = counter("Posts that the engagement model refuses, left out")
     engagement_invalid_answers = counter("Answers of the engagement model that were refused")
     engagement_shadow_info = gauge(
         "1 for the two engagement models that are compared", "model_version", "shadow_version"

@@ -1,0 +1,156 @@
+"""The forecaster: follows `scored-posts` and `post-events`, and says how far posts will go.
+
+A process of its own with a group of its own; the workers neither know of it nor wait for it. Kill
+it at any moment: the next owner of its partitions goes on from what the store holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from typing import Final
+
+from core.clock import Clock, SystemClock, epoch_ms
+from core.errors import CursorConflict, StateUnreadable, TransientError
+from core.logs import get_logger, set_up
+from core.metrics import Metrics
+from core.retry import pause_s
+from core.settings import Settings
+from models.engagement.partition import ForecastPartition
+from services.bootstrap import make_engagement_model, make_store
+from services.forecaster.asking import PatientModel
+from services.forecaster.owned import OwnedPartitions
+from services.forecaster.partitions import ForecastParts
+from services.forecaster.publishing import KafkaForecasts
+from services.forecaster.reading import ForecastReader
+from services.forecaster.shedding import Shedder
+from services.forecaster.watching import ForecastExport
+from services.stopping import until_signalled, wait
+from stream.store.redis_store import RedisStore
+
+_log = get_logger(__name__)
+
+NICE: Final = 10
+"""Counting comes first where processors are short."""
+_POLL_S: Final = 0.2
+_LOOK_EVERY_S: Final = 1.0
+
+
+class Forecaster:
+    """Drives the partitions that the group gives this process.
+
+    Args:
+        settings: All settings.
+        parts: What all partitions share.
+        store: Where the workers' cursors are.
+        reader: The membership.
+        clock: The present time.
+        metrics: The metrics of this process.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        parts: ForecastParts,
+        store: RedisStore,
+        reader: ForecastReader,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._clock = clock
+        self._metrics = metrics
+        forecasts = settings.forecasts
+        self._shedder = Shedder(forecasts.shed_after_s, forecasts.max_shed)
+        self._export = ForecastExport(metrics, settings.exporter.max_queries)
+        self.owned = OwnedPartitions(parts, reader, store, settings.windows.allowed_lateness_s)
+        self._looked_at_s = float("-inf")
+        self._claimed = ""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set; waits out whatever is away.
+
+        Raises:
+            ConfigError: The broker or the store is another's.
+        """
+        attempt, rng = 0, random.Random()
+        try:
+            while not stop.is_set():
+                try:
+                    await self.turn()
+                    attempt = 0
+                except TransientError as error:
+                    if attempt == 0:
+                        _log.warning("waiting", reason=str(error))
+                    await wait(stop, pause_s(attempt, rng))
+                    attempt += 1
+        finally:
+            await self.owned.drop_all()
+
+    async def turn(self) -> None:
+        """Read once, and look after all partitions.
+
+        Raises:
+            TransientError: Broker or store do not answer.
+        """
+        fetched = await self._reader.poll(_POLL_S)
+        self.owned.drop_lost(fetched.owned - fetched.unstarted)
+        for number in sorted(fetched.unstarted):
+            await self._claim()
+            await self.owned.begin(number, self._shedder.divisor)
+        self.owned.feed(fetched)
+        await self.owned.hold()
+        now_s = self._clock.monotonic()
+        if now_s - self._looked_at_s >= _LOOK_EVERY_S:
+            self._looked_at_s = now_s
+            await self._look(now_s)
+
+    async def _claim(self) -> None:
+        """Return if what is stored is of this cluster.
+
+        Raises:
+            ConfigError: It is of another.
+        """
+        await self._store.identity.claim(self._reader.cluster_id)
+
+    async def _look(self, now_s: float) -> None:
+        await self._claim()
+        await self.owned.let_time_pass()
+        lags = self.owned.lags_s(epoch_ms(self._clock.now()) / 1000)
+        if self._shedder.look(max(lags.values(), default=0.0), now_s):
+            _log.warning(
+                "behind what is scored: fewer authors are tracked"
+                if self._shedder.divisor > 1 else "all authors are tracked again",
+                one_in=self._shedder.divisor, lag_s=round(max(lags.values(), default=0.0), 1),
+            )  # fmt: skip
+            self.owned.shed(self._shedder.divisor)
+        self._export.export(self.owned.partitions, lags)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the forecaster until `stop` is set."""
+    metrics, clock, rng = Metrics(role="forecaster"), SystemClock(), random.Random()
+    metrics.serve(settings.metrics.address, settings.metrics.port)
+    store, reader = make_store(settings), ForecastReader(settings)
+    store_of_forecasts, model = store.forecasts, make_engagement_model(settings)
+    publisher = KafkaForecasts(settings.kafka, settings.forecasts.ages_s, metrics)
+    parts = ForecastParts(
+        settings.forecasts, store_of_forecasts, PatientModel(model, clock, metrics, rng),
+        publisher, clock, metrics, ForecastPartition, lambda tries: pause_s(tries, rng),
+    )  # fmt: skip
+    try:
+        await Forecaster(settings, parts, store, reader, clock, metrics).run(stop)
+    finally:
+        await reader.close()
+        await publisher.close()
+        await model.close()
+        await store.close()
+
+
+def main(settings: Settings) -> None:
+    """Run a forecaster process until SIGTERM or SIGINT."""
+    set_up(settings.log, "forecaster")
+    os.nice(NICE)
+    asyncio.run(until_signalled(lambda stop: run(settings, stop)))
