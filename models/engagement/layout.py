@@ -53,19 +53,19 @@ PENDING: Final = np.dtype(
         ("flags", "u1"),  # see TOTALS, APPROXIMATE, SURPRISING
         ("kind", "u1"),
         ("source", "u1"),  # number of the source in the state of the partition
+        ("epoch", "u1"),  # of the widths that it was served with, see `conformal`
         ("at", "<u4"),  # s since 1970
-        ("experts", "<u2", (6,)),  # logs of likes: FLOORS and the model
-        ("likes", "<u2", (3,)),  # logs: served quantiles .1, .5, .9
-        ("replies", "<u2", (3,)),
-        ("reposts", "<u2", (3,)),
+        ("experts", "<u2", (6,)),  # logs of the judged target: FLOORS and the model
+        ("spans", "<u2", (3, 3)),  # logs: from .1 to the median as modelled, served median, to .9
         ("seen", "<u4", (3,)),  # counts so far; NOT_SEEN
     ]
 )
-"""A post that waits for its outcome: 51 bytes, after which two for each query that it is of."""
+"""A post that waits for its outcome: 52 bytes, after which two for each query that it is of."""
 NOT_SEEN: Final = 2**32 - 1
-TOTALS, APPROXIMATE, SURPRISING, KNOWN = 1, 2, 4, 8
+TOTALS, APPROXIMATE, SURPRISING, KNOWN, JUDGED = 1, 2, 4, 8, 16
 """Flags: totals were seen (single events no longer count), counts were added up from single events,
-it is said to be taking off, and its author had a known outcome (so that it counts for skill)."""
+it is said to be taking off, and its author had a known outcome of the judged target (so that it
+counts for skill). The number of the judged target is in the two bits from `JUDGED` on."""
 
 
 def author_key(source: str, author: str) -> bytes:

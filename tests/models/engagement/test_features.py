@@ -48,7 +48,7 @@ def seen(posts: PostColumns, counts: NDArray[np.uint16]) -> AsOf:
     return features_of(histories, posts, np.full((POSTS, 3), 2, np.float32))
 
 
-def test_a_pending_post_takes_51_bytes_and_an_author_304() -> None:
+def test_a_pending_post_takes_52_bytes_and_an_author_304() -> None:
     assert (PENDING.itemsize, HISTORY.itemsize) == (51, 304)
 
 
