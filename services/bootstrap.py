@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from core.clock import SystemClock
 from core.errors import ConfigError
 from core.metrics import Metrics
-from core.ports import Scorer
+from core.ports import EngagementModel, Scorer
 from core.settings import Settings
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
@@ -32,6 +32,17 @@ def make_scorer(settings: Settings) -> Scorer:
     from models.scorers import SCORERS  # with numpy: closer's and exporter's stores need neither
 
     return SCORERS.get(settings.scorer.kind)(settings.scorer)
+
+
+def make_engagement_model(settings: Settings) -> EngagementModel:
+    """Return the engagement model that `forecasts.kind` names.
+
+    Raises:
+        ConfigError: no such model; the message has the nearest one.
+    """
+    from models.scorers import ENGAGEMENT
+
+    return ENGAGEMENT.get(settings.forecasts.kind)(settings.forecasts, settings.scorer)
 
 
 def make_shadow(settings: Settings, metrics: Metrics) -> ShadowComparison | None:

@@ -50,6 +50,9 @@ COMMANDS: Final[dict[str, Route]] = {
     "ingest": Route("services.cli.ingest:ingest", "Bring a source's posts to Kafka.", _PROCESSES),
     "worker": Route("services.cli.processes:worker", "Score and count posts.", _PROCESSES),
     "closer": Route("services.cli.processes:closer", "Close and publish windows.", _PROCESSES),
+    "forecaster": Route(
+        "services.cli.processes:forecaster", "Forecast how far posts go.", _PROCESSES
+    ),
     "exporter": Route(
         "services.cli.processes:exporter", "Export windows to Prometheus.", _PROCESSES
     ),

@@ -1,4 +1,4 @@
-"""``groundswell worker``, ``closer``, ``exporter``, ``heartbeat``: one process each.
+"""``groundswell worker``, ``closer``, ``forecaster``, ``exporter``, ``heartbeat``: a process each.
 
 The same in the local stack, in compose and in a cluster.
 """
@@ -31,6 +31,18 @@ def closer() -> None:
     Example: groundswell --config configs/default.toml closer
     """
     from services.closer.process import main
+
+    main(load_settings())
+
+
+def forecaster() -> None:
+    """Forecast how far posts go, and learn from what came of them, until SIGTERM.
+
+    Several share the partitions. Nobody waits for it: windows are the same without.
+
+    Example: GROUNDSWELL__METRICS__PORT=9105 groundswell forecaster
+    """
+    from services.forecaster.process import main
 
     main(load_settings())
 

@@ -37,9 +37,7 @@ class PatientModel:
         self._rng = rng
         self._version = ""
 
-    async def ask(
-        self, planned: Planned, use: Callable[[Planned, EngagementAnswer], Told]
-    ) -> Told:
+    async def ask(self, planned: Planned, use: Callable[[Planned, EngagementAnswer], Told]) -> Told:
         """Return what comes of the answer about what is planned, however long the model is away.
 
         Args:

@@ -11,10 +11,11 @@ from core.reasons import MISSING_FIELD, OUT_OF_RANGE
 from core.schemas import PostEvent, ScoredPost
 from models.engagement.items import CountsSeen, Item, PostGone, PostSeen
 from models.engagement.layout import TARGETS, author_key, post_key
+from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Arrival
 from services.kafka_client.messages import Record
 from stream import heartbeat
-from stream.queries.catalog import ALL
+from stream.queries.matcher import ALL
 from stream.topics import (
     POST_EVENTS,
     POSTS,
@@ -38,9 +39,13 @@ class Intake:
         seen: The highest offset of `posts` of which a scored post was taken.
         clock: The present time.
         metrics: The metrics of this process.
+        sources: The sources that have labels of their own.
     """
 
-    def __init__(self, partition: int, seen: int, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, partition: int, seen: int, clock: Clock, metrics: Metrics, sources: BoundedLabels
+    ) -> None:
+        self._sources = sources
         self._partition = partition
         self._seen = seen
         self._clock = clock
@@ -56,10 +61,11 @@ class Intake:
         except DecodeError as error:
             self._refuse(SCORED_POSTS, record, error)
             return nothing
-        if is_edit or post.edit or post.source == heartbeat.SOURCE:
+        if post.source == heartbeat.SOURCE:
             return nothing
-        if offset <= self._seen:
-            self._metrics.forecast_repeats.inc()
+        if is_edit or post.edit or offset <= self._seen:
+            what = "edit" if is_edit or post.edit else "repeated"
+            self._metrics.forecast_posts.labels(self._sources.label(post.source), what).inc()
             return nothing
         self._seen = offset
         at_s = epoch_ms(post.event_at) / 1000

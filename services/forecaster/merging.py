@@ -127,6 +127,5 @@ class TimeMerge:
         if event is None:
             return True if self.next_event >= held.events_end else None
         # An event of the same moment comes first: it was known when the post was made.
-        if post_s is not None and event.at_s is not None and event.at_s <= post_s:
-            return False
-        return True
+        is_before = post_s is not None and event.at_s is not None and event.at_s <= post_s
+        return not is_before

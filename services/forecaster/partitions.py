@@ -22,6 +22,7 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from models.engagement.items import Planned, Told
 from services.forecaster.asking import PatientModel
+from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Arrival, TimeMerge
 from services.forecaster.publishing import ForecastPublisher
 from services.forecaster.taking_over import Bounds, MakeForecasts, TakenOver, take_over
@@ -48,6 +49,7 @@ class ForecastParts:
         publisher: Where forecasts go.
         clock: The present time.
         metrics: The metrics of this process.
+        sources: The sources that have labels of their own.
         make: Makes the forecasts of a partition, with nothing in them yet.
         pause_s: Given the number of tries, how long to wait.
     """
@@ -58,14 +60,13 @@ class ForecastParts:
     publisher: ForecastPublisher
     clock: Clock
     metrics: Metrics
+    sources: BoundedLabels
     make: MakeForecasts
     pause_s: Callable[[int], float]
 
     async def take_over(self, number: int, bounds: Bounds) -> TakenOver:
         """Return a partition as it is stored; see `take_over`."""
-        return await take_over(
-            number, bounds, self.settings, self.state, self.metrics, self.make
-        )
+        return await take_over(number, bounds, self.settings, self.state, self.metrics, self.make)
 
 
 class PartitionForecaster:
@@ -81,20 +82,22 @@ class PartitionForecaster:
         forecasts: What is known of it.
         merge: What was read and not taken yet.
         totals: Its running totals, as they are stored.
+        track_one_in: One author in so many is tracked while nothing is shed.
         seen: The highest offset of `posts` of which a scored post was taken before.
+        known: What its forecasts had been worth when it was taken over, by kind and name.
     """
 
     def __init__(self, number: int, parts: ForecastParts, found: TakenOver) -> None:
         self.number = number
         self._parts = parts
         self.forecasts = found.forecasts
+        self.track_one_in = parts.settings.track_one_in
         self._stored, self._upto = found.stored, found.upto
         self._corrections: Counter[str] = Counter(found.corrections)
         self.totals: Counter[str] = Counter(found.totals)
+        self.known = {(one.kind, one.name): one.total for one in found.forecasts.quality()}
         self.seen = found.upto.seen.get(POSTS, -1)
-        self.merge = TimeMerge(
-            found.upto.posts + 1, found.upto.events + 1, found.forecasts.clock_s
-        )
+        self.merge = TimeMerge(found.upto.posts + 1, found.upto.events + 1, found.forecasts.clock_s)
         self._wake = asyncio.Event()
         self._limit = parts.settings.batch_posts
         self._is_live = False

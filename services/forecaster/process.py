@@ -12,7 +12,7 @@ import random
 from typing import Final
 
 from core.clock import Clock, SystemClock, epoch_ms
-from core.errors import CursorConflict, StateUnreadable, TransientError
+from core.errors import TransientError
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.retry import pause_s
@@ -20,6 +20,7 @@ from core.settings import Settings
 from models.engagement.partition import ForecastPartition
 from services.bootstrap import make_engagement_model, make_store
 from services.forecaster.asking import PatientModel
+from services.forecaster.labels import MAX_SOURCES, BoundedLabels
 from services.forecaster.owned import OwnedPartitions
 from services.forecaster.partitions import ForecastParts
 from services.forecaster.publishing import KafkaForecasts
@@ -64,7 +65,7 @@ class Forecaster:
         self._metrics = metrics
         forecasts = settings.forecasts
         self._shedder = Shedder(forecasts.shed_after_s, forecasts.max_shed)
-        self._export = ForecastExport(metrics, settings.exporter.max_queries)
+        self._export = ForecastExport(metrics, parts.sources, settings.exporter.max_queries)
         self.owned = OwnedPartitions(parts, reader, store, settings.windows.allowed_lateness_s)
         self._looked_at_s = float("-inf")
         self._claimed = ""
@@ -138,7 +139,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     publisher = KafkaForecasts(settings.kafka, settings.forecasts.ages_s, metrics)
     parts = ForecastParts(
         settings.forecasts, store_of_forecasts, PatientModel(model, clock, metrics, rng),
-        publisher, clock, metrics, ForecastPartition, lambda tries: pause_s(tries, rng),
+        publisher, clock, metrics, BoundedLabels(MAX_SOURCES), ForecastPartition, lambda tries: pause_s(tries, rng),
     )  # fmt: skip
     try:
         await Forecaster(settings, parts, store, reader, clock, metrics).run(stop)

@@ -19,6 +19,7 @@ Bounds = Mapping[str, tuple[int, int]]
 """Topic -> the first offset that is there, and the one after the last."""
 MakeForecasts = Callable[[ForecastSettings], ForecastPartition]
 
+KINDS = ("authors", "pending", "sources", "queries", "top", "firing", "totals")
 AUTHORS, PENDING_POSTS = "authors", "pending"
 _SIZES = {AUTHORS: (8, HISTORY.itemsize), PENDING_POSTS: (12, PENDING.itemsize)}
 
@@ -59,7 +60,7 @@ async def take_over(
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    found = await state.load(number, ForecastPartition.KINDS, wrong_record)
+    found = await state.load(number, KINDS, wrong_record)
     forecasts = make(settings)
     for why in forecasts.load(found.records):
         _log.error("a stored record of forecasts cannot be used", partition=number, reason=why)

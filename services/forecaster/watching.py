@@ -1,4 +1,4 @@
-"""What a forecaster shows of its partitions: what they hold, and what their forecasts were worth."""
+"""What a forecaster shows of its partitions: what they hold, what their forecasts were worth."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any, Final
 
 from core.metrics import Metrics
 from models.engagement.items import SourceQuality, Sums
+from services.forecaster.labels import BoundedLabels
 from services.forecaster.partitions import PartitionForecaster
 from stream.topics import SCORED_POSTS
 
-MAX_SOURCES: Final = 64
 _MICRO: Final = 1_000_000
-_Seen = tuple[int, str, str]
-"""Partition, `source` or `query`, and its name."""
+_Named = tuple[str, str]
+"""`source` or `query`, and its name."""
+_Value = tuple[Any, tuple[str, ...], float | None]
+"""A gauge, the values of its labels, and what it shows; None is not shown."""
 
 
 class ForecastExport:
@@ -21,27 +23,30 @@ class ForecastExport:
 
     Args:
         metrics: The metrics of this process.
-        max_queries: How many queries have labels of their own.
+        sources: The sources that have labels of their own; others are left out.
+        max_queries: How many queries have.
     """
 
-    def __init__(self, metrics: Metrics, max_queries: int) -> None:
+    def __init__(self, metrics: Metrics, sources: BoundedLabels, max_queries: int) -> None:
         self._metrics = metrics
-        self._most = {"source": MAX_SOURCES, "query": max_queries}
-        self._totals: dict[_Seen, Sums] = {}
+        self._labels = {"source": sources, "query": BoundedLabels(max_queries)}
+        self._counted: dict[PartitionForecaster, dict[_Named, Sums]] = {}
         self._shown: set[tuple[Any, tuple[str, ...]]] = set()
-        self._named: dict[str, set[str]] = {"source": set(), "query": set()}
 
     def export(
         self, partitions: Mapping[int, PartitionForecaster], lags_s: Mapping[int, float]
     ) -> None:
         """Show all partitions as they are now; nothing of those that are gone."""
         shown: set[tuple[Any, tuple[str, ...]]] = set()
-        self._totals = {seen: sums for seen, sums in self._totals.items() if seen[0] in partitions}
+        # What was known when a partition was taken over is another's count.
+        self._counted = {
+            one: self._counted.get(one, dict(one.known)) for one in partitions.values()
+        }
         for number, partition in partitions.items():
             values = self._held(number, partition, lags_s.get(number, 0.0))
             for quality in partition.forecasts.quality():
-                if self._is_named(quality):
-                    self._count(number, quality)
+                if self._labels[quality.kind].has_own(quality.name):
+                    self._count(self._counted[partition], quality)
                     values += self._worth(number, quality)
             for gauge, labels, value in values:
                 if value is not None:
@@ -51,28 +56,17 @@ class ForecastExport:
             gauge.remove(*labels)
         self._shown = shown
 
-    def _is_named(self, quality: SourceQuality) -> bool:
-        """Tell whether it has labels of its own; those that came first do."""
-        names = self._named[quality.kind]
-        if quality.name not in names and len(names) < self._most[quality.kind]:
-            names.add(quality.name)
-        return quality.name in names
-
-    def _held(
-        self, number: int, partition: PartitionForecaster, lag_s: float
-    ) -> list[tuple[Any, tuple[str, ...], float | None]]:
+    def _held(self, number: int, partition: PartitionForecaster, lag_s: float) -> list[_Value]:
         metrics, labels, forecasts = self._metrics, (str(number),), partition.forecasts
         return [
             (metrics.forecast_pending_posts, labels, forecasts.pending),
             (metrics.forecast_authors, labels, forecasts.authors),
-            (metrics.forecast_divisor, labels, forecasts.tracked_one_in),
+            (metrics.forecast_divisor, labels, forecasts.divisor * partition.track_one_in),
             (metrics.forecaster_waiting_counts, labels, partition.merge.events),
             (metrics.forecaster_lag_seconds, (SCORED_POSTS, *labels), lag_s),
         ]
 
-    def _worth(
-        self, number: int, quality: SourceQuality
-    ) -> list[tuple[Any, tuple[str, ...], float | None]]:
+    def _worth(self, number: int, quality: SourceQuality) -> list[_Value]:
         metrics, recent = self._metrics, quality.recent
         if quality.kind == "query":
             labels: tuple[str, ...] = (str(number), quality.name)
@@ -91,11 +85,10 @@ class ForecastExport:
             (metrics.forecast_greyed, labels[:2], float(quality.greyed)),
         ]
 
-    def _count(self, number: int, quality: SourceQuality) -> None:
-        """Add what is new; what was known when the partition was taken over is another's count."""
-        seen, now = (number, quality.kind, quality.name), quality.total
-        before, self._totals[seen] = self._totals.get(seen, now), now
-        metrics = self._metrics
+    def _count(self, counted: dict[_Named, Sums], quality: SourceQuality) -> None:
+        """Add what is new of a source or query."""
+        named, now = (quality.kind, quality.name), quality.total
+        before, counted[named] = counted.get(named, Sums()), now
         grown = {
             "outcomes": now.outcomes - before.outcomes,
             "covered": now.covered - before.covered,
@@ -106,5 +99,5 @@ class ForecastExport:
         is_query = quality.kind == "query"
         labels = (quality.name,) if is_query else (quality.name, quality.target)
         for name, more in grown.items():
-            counter = getattr(metrics, f"{'query_' if is_query else ''}forecast_{name}")
-            counter.labels(*labels).inc(max(0, more))
+            of_metric = getattr(self._metrics, f"{'query_' * is_query}forecast_{name}")
+            of_metric.labels(*labels).inc(max(0, more))

@@ -114,6 +114,7 @@ USUAL_PORTS = {
     "closer": 9102,
     "exporter": 9103,
     "heartbeat": 9104,
+    "forecaster": 9105,
     "worker": 9110,
 }
 
