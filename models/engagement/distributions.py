@@ -1,0 +1,66 @@
+"""Distributions of counts: how many of a post's final engagements are there by an age.
+
+Each engagement of a post falls before the age with a probability that differs from post to post
+as a beta distribution does; how many do is then beta-binomial.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Doubles = NDArray[np.float64]
+
+_SHIFT: Final = 6
+"""The argument is moved up by so much, where Stirling's series is good to nine digits."""
+_HALF_LOG_2PI: Final = 0.9189385332046727
+
+
+def log_gamma(x: ArrayLike) -> Doubles:
+    """Return the logarithm of the gamma function of positive numbers; the same shape.
+
+    By Stirling's series (Abramowitz and Stegun 6.1.41) after the recurrence 6.1.16.
+    """
+    x = np.asarray(x, np.float64)
+    product = x.copy()
+    for step in range(1, _SHIFT):
+        product *= x + step
+    z = x + _SHIFT
+    inverse = 1 / z
+    square = inverse * inverse
+    series = inverse * (1 / 12 - square * (1 / 360 - square / 1260))
+    return (z - 0.5) * np.log(z) - z + _HALF_LOG_2PI + series - np.log(product)
+
+
+def shapes(share: ArrayLike, dispersion: ArrayLike) -> tuple[Doubles, Doubles]:
+    """Return the two parameters of the beta distribution of a share of the final count.
+
+    The second one is at least 1: with less, a share near 1 would be likelier the nearer it is, and
+    more counts could then mean that fewer are still to come.
+
+    Args:
+        share: The expected share, in (0, 1).
+        dispersion: Sum of the parameters: the smaller, the more posts differ.
+    """
+    share = np.asarray(share, np.float64)
+    total = np.maximum(dispersion, 1 / (1 - share))
+    return total * share, total * (1 - share)
+
+
+def log_beta_binomial(seen: ArrayLike, coming: ArrayLike, a: ArrayLike, b: ArrayLike) -> Doubles:
+    """Return the log probability that `seen` of `seen + coming` are there by an age.
+
+    Args:
+        seen: How many are there; not negative, need not be whole.
+        coming: How many are still to come; as `seen`.
+        a: The first that `shapes` returns.
+        b: The second.
+    """
+    seen, coming = np.asarray(seen, np.float64), np.asarray(coming, np.float64)
+    total = seen + coming
+    ways = log_gamma(total + 1) - log_gamma(coming + 1) - log_gamma(seen + 1)
+    of_shares = log_gamma(coming + b) - log_gamma(total + a + b) + log_gamma(seen + a)
+    a, b = np.asarray(a), np.asarray(b)
+    return ways + of_shares - (log_gamma(a) + log_gamma(b) - log_gamma(a + b))

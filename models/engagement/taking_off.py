@@ -1,0 +1,290 @@
+"""Which posts are said to be taking off: rare enough under their forecast, and few enough.
+
+A post is looked at each time its counts change. It takes off when its surprise is below the level
+of the settings and below what false-discovery control leaves, when it has enough engagements, and
+when the hour's budget of its query is not spent. It ends when its surprise was above ten times the
+level at two looks in a row, when its horizon is over, or when it is deleted.
+
+The control is LOND (Javanmard and Montanari 2015): a hypothesis is tested at q γ (D + 1), where D
+counts discoveries and the γ sum to one over the hypotheses. Over an endless stream that leaves
+nothing in the end, so both are of the last hour, as in FDR with a memory that decays (Ramdas and
+others 2017): every tracked post is a hypothesis, tested by the least surprise of its life, which
+`Exposure.learn_least` keeps honest over repeated looks; γ is one over the posts of the hour. So at
+most q of the events of an hour are false, and with none true one hour in 1/q has a false one,
+however many posts are tracked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from core.forecast_schemas import Expected, ForecastEvent
+from core.forecast_settings import ForecastSettings
+from models.engagement.layout import TARGETS, from_log16, to_log16
+
+LAYOUT: Final = 1
+FALSE_SHARE: Final = 0.1
+"""The share of events that may be false: q."""
+HOUR_S: Final = 3_600
+_DAY_S: Final = 86_400
+_OVER_AFTER: Final = 2
+_OVER_TIMES: Final = 10.0
+
+_HEAD: Final = np.dtype(
+    [
+        ("layout", "u1"),
+        ("hour", "<u4"),  # hours since 1970 of `posts`
+        ("posts", "<u4"),
+        ("posts_before", "<u4"),  # of the hour before
+        ("fired", "<u2"),
+        ("firing", "<u2"),
+    ]
+)
+_FIRING: Final = np.dtype(
+    [
+        ("key", "u1", (12,)),
+        ("target", "u1"),
+        ("above", "u1"),  # looks in a row above the level that ends it
+        ("began", "<u4"),  # s since 1970
+        ("expected", "<u2", (5,)),  # logs, when it began
+    ]
+)
+Ended = Literal["over", "settled", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedPost:
+    """A post at a look.
+
+    Attributes:
+        key: The twelve bytes of the post.
+        post_id, source, author: Of the post.
+        posted_at_s: Its time, in seconds since 1970.
+        seen: (3,) counts so far; None is unknown.
+        surprise: (3,) see `Sharpened`; NaN is unknown.
+        forecast: (3, 5) log1p of the final counts as they were forecast when it was posted.
+        expected: (3, 5) the same with what was seen taken in.
+        normal: The median of the author's last posts, in likes; None where unknown.
+        approximate: Whether its counts were added up from single events.
+    """
+
+    key: bytes
+    post_id: str
+    source: str
+    author: str
+    posted_at_s: float
+    seen: Sequence[int | None]
+    surprise: Sequence[float]
+    forecast: Sequence[Sequence[float]]
+    expected: Sequence[Sequence[float]]
+    normal: float | None = None
+    approximate: bool = False
+
+
+class TakingOff:
+    """The posts of one query that are taking off, and its budget; bounded, deterministic.
+
+    Args:
+        query: The query, or `all`.
+        settings: Level, least engagements, budget and horizon.
+
+    Attributes:
+        held_back: Looks at which a post was rare enough and the budget of the hour was spent.
+    """
+
+    def __init__(self, query: str, settings: ForecastSettings) -> None:
+        self.held_back = 0
+        self._query, self._settings = query, settings
+        self._hour = self._posts = self._posts_before = 0
+        self._fired: list[int] = []
+        self._firing: dict[bytes, Any] = {}
+
+    @classmethod
+    def from_blob(cls, blob: bytes, query: str, settings: ForecastSettings) -> TakingOff:
+        """Return what was kept.
+
+        Raises:
+            ValueError: It is of another layout, or of another size than it says.
+        """
+        if len(blob) < _HEAD.itemsize or blob[0] != LAYOUT:
+            raise ValueError("a record of what is taking off has another layout")
+        head = np.frombuffer(blob[: _HEAD.itemsize], _HEAD)[0]
+        fired, firing = int(head["fired"]), int(head["firing"])
+        size = _HEAD.itemsize + 4 * fired + _FIRING.itemsize * firing
+        if len(blob) != size:
+            raise ValueError(f"a record of what is taking off has {len(blob)} bytes, not {size}")
+        found = cls(query, settings)
+        found._hour, found._posts = int(head["hour"]), int(head["posts"])
+        found._posts_before = int(head["posts_before"])
+        found._fired = np.frombuffer(blob, "<u4", fired, _HEAD.itemsize).tolist()
+        rows = np.frombuffer(bytearray(blob[_HEAD.itemsize + 4 * fired :]), _FIRING)
+        if (rows["target"] >= len(TARGETS)).any():
+            raise ValueError("a record of what is taking off names a target that there is not")
+        found._firing = {row["key"].tobytes(): row for row in rows}
+        return found
+
+    def to_blob(self) -> bytes:
+        """Return it as bytes: 17, 4 for each event of the hour and 28 for each that is firing."""
+        head = np.zeros(1, _HEAD)
+        head[0] = (
+            LAYOUT, self._hour, self._posts, self._posts_before, len(self._fired), len(self._firing)
+        )  # fmt: skip
+        fired = np.array(self._fired, "<u4").tobytes()
+        return head.tobytes() + fired + b"".join(row.tobytes() for row in self._firing.values())
+
+    def is_firing(self, key: bytes) -> bool:
+        """Tell whether a post is said to be taking off."""
+        return key in self._firing
+
+    def track(self, at_s: float, posts: int = 1) -> None:
+        """Count posts of the query that are tracked from now on.
+
+        Args:
+            at_s: The event time, in seconds since 1970.
+            posts: How many.
+        """
+        self._move(at_s)
+        self._posts = min(self._posts + posts, 2**32 - 1)
+
+    def level(self, at_s: float) -> float:
+        """Return the surprise below which a post takes off now."""
+        self._move(at_s)
+        passed = at_s % HOUR_S / HOUR_S
+        posts = max(1.0, self._posts + (1 - passed) * self._posts_before)
+        allowed = FALSE_SHARE * (len(self._fired) + 1) / posts
+        return min(self._settings.surprise, allowed)
+
+    def look(self, post: WatchedPost, at_s: float) -> ForecastEvent | None:
+        """Look at a post; return the event that begins or ends by it.
+
+        Args:
+            post: The post as it is now.
+            at_s: The event time, in seconds since 1970.
+        """
+        row = self._firing.get(post.key)
+        if row is not None:
+            return self._look_again(row, post, at_s)
+        target = self._rarest(post)
+        if target is None or not post.surprise[target] < self.level(at_s):
+            return None
+        if len(self._fired) >= self._settings.events_per_hour:
+            self.held_back += 1
+            return None
+        row = np.zeros(1, _FIRING)[0]
+        row["key"] = np.frombuffer(post.key, np.uint8)
+        row["target"], row["began"] = target, max(0, int(at_s))
+        row["expected"] = to_log16(post.expected[target])
+        self._firing[post.key] = row
+        self._fired.append(max(0, int(at_s)))
+        return self._event(row, post, at_s, "")
+
+    def end(self, post: WatchedPost, at_s: float, ended_as: Ended) -> ForecastEvent | None:
+        """Return the end of a post's event, None if it has none; to be called when it is settled.
+
+        Args:
+            post: The post as it is now.
+            at_s: The event time, in seconds since 1970.
+            ended_as: Why.
+        """
+        row = self._firing.pop(post.key, None)
+        return None if row is None else self._event(row, post, at_s, ended_as)
+
+    def _look_again(self, row: Any, post: WatchedPost, at_s: float) -> ForecastEvent | None:
+        surprise = post.surprise[int(row["target"])]
+        if not surprise > min(1.0, _OVER_TIMES * self._settings.surprise):
+            row["above"] = 0
+            return None
+        row["above"] += 1
+        return self.end(post, at_s, "over") if row["above"] >= _OVER_AFTER else None
+
+    def _rarest(self, post: WatchedPost) -> int | None:
+        """Return the target that is the least likely of those with enough engagements."""
+        enough = [
+            target
+            for target, seen in enumerate(post.seen)
+            if seen is not None
+            and seen >= self._settings.least_engagements
+            and not math.isnan(post.surprise[target])
+        ]
+        return min(enough, key=lambda target: post.surprise[target], default=None)
+
+    def _move(self, at_s: float) -> None:
+        """Forget what is over an hour old; time that goes back moves nothing."""
+        hour = max(0, int(at_s // HOUR_S))
+        if hour > self._hour:
+            self._posts_before = self._posts if hour == self._hour + 1 else 0
+            self._hour, self._posts = hour, 0
+        self._fired = [fired for fired in self._fired if fired > at_s - HOUR_S]
+
+    def _event(
+        self, row: Any, post: WatchedPost, at_s: float, ended_as: Ended | Literal[""]
+    ) -> ForecastEvent:
+        target = int(row["target"])
+        name = TARGETS[target]
+        began = int(row["began"]).to_bytes(4, "little")
+        identity = b"\0".join((b"taking_off", self._query.encode(), post.key + began))
+        surprise = post.surprise[target]
+        return ForecastEvent(
+            event_id=hashlib.blake2b(identity, digest_size=12).hexdigest(),
+            kind="taking_off",
+            state="resolved" if ended_as else "firing",
+            query=self._query,
+            post_id=post.post_id,
+            source=post.source,
+            author=post.author,
+            posted_at=datetime.fromtimestamp(post.posted_at_s, UTC),
+            decided_at=datetime.fromtimestamp(at_s, UTC),
+            target=name,
+            seen=post.seen[target] or 0,
+            surprise=1.0 if math.isnan(surprise) else min(max(surprise, 0.0), 1.0),
+            expected=as_counts(from_log16(row["expected"]).tolist()),
+            normal=post.normal if name == "likes" else None,
+            ended_as=ended_as,
+            approximate=post.approximate,
+            sentence=sentence(post, target, at_s, self._settings.horizon_s, ended_as),
+        )
+
+
+def as_counts(logs: Sequence[float]) -> Expected:
+    """Return expected counts of their logs; none where one is unknown."""
+    return tuple(math.expm1(log) for log in logs) if all(map(math.isfinite, logs)) else ()
+
+
+def sentence(
+    post: WatchedPost, target: int, at_s: float, horizon_s: float, ended_as: str = ""
+) -> str:
+    """Return what happens to a post, for people.
+
+    Example:
+        >>> logs = [[math.log1p(n) for n in (2, 6, 11, 25, 60)]] * 3
+        >>> post = WatchedPost(b"", "1", "demo", "ann", 0.0, (412, 1, 0), (1e-6, 1, 1), logs, logs,
+        ...                    normal=9)
+        >>> sentence(post, 0, 420.0, 86_400)
+        '412 likes after 7 minutes; as forecast 11 (2 to 60) in a day; normal for the author 9'
+    """
+    name = TARGETS[target]
+    parts = [f"{post.seen[target] or 0:,} {name} after {_duration(at_s - post.posted_at_s)}"]
+    counts = as_counts(post.forecast[target])
+    if counts:
+        low, middle, high = (f"{counts[place]:,.0f}" for place in (0, 2, 4))
+        horizon = "a day" if horizon_s == _DAY_S else _duration(horizon_s)
+        parts.append(f"as forecast {middle} ({low} to {high}) in {horizon}")
+    if post.normal is not None and name == "likes":
+        parts.append(f"normal for the author {post.normal:,.0f}")
+    why = {"over": "no longer ahead of its forecast", "deleted": "deleted", "settled": "final"}
+    return "; ".join([*parts, why[ended_as]] if ended_as else parts)
+
+
+def _duration(seconds: float) -> str:
+    """Return a length of time in its largest unit of which there is one."""
+    units = (("day", _DAY_S), ("hour", HOUR_S), ("minute", 60), ("second", 1))
+    unit, length = next((unit for unit in units if seconds >= unit[1]), units[-1])
+    number = max(0, int(seconds // length))
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
