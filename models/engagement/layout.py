@@ -26,7 +26,8 @@ LAYOUT: Final = 1
 
 UNKNOWN: Final = 65_535
 """No such count is known."""
-_STEPS: Final = 3_000.0
+STEPS: Final = 3_000.0
+"""In one unit of a log; see the head of this file."""
 NO_TOPIC: Final = 31
 REPLY, MEDIA, LINK = 32, 64, 128
 """Bits of a kind; the five below them are the topic's number, or `NO_TOPIC`."""
@@ -81,14 +82,14 @@ def post_key(author: bytes, post_id: str) -> bytes:
 def to_log16(logs: ArrayLike) -> NDArray[np.uint16]:
     """Return logs (log1p of counts) as they are kept; NaN is unknown."""
     values = np.asarray(logs, np.float64)
-    steps = np.rint(np.clip(np.nan_to_num(values), 0, (UNKNOWN - 1) / _STEPS) * _STEPS)
+    steps = np.rint(np.clip(np.nan_to_num(values), 0, (UNKNOWN - 1) / STEPS) * STEPS)
     return np.where(np.isnan(values), UNKNOWN, steps).astype(np.uint16)
 
 
 def from_log16(kept: ArrayLike) -> NDArray[np.float32]:
     """Return kept logs as numbers; unknown is NaN."""
     values = np.asarray(kept)
-    logs = values.astype(np.float32) / np.float32(_STEPS)
+    logs = values.astype(np.float32) / np.float32(STEPS)
     return np.where(values == UNKNOWN, np.float32(np.nan), logs)
 
 

@@ -1,0 +1,157 @@
+"""Intervals that hold: how much wider than modelled they have to be, learnt from outcomes.
+
+Adaptive conformal inference (Gibbs and Candès 2021), one calibrator for each target and side of a
+source. The conformity score is the error in units of the forecast's own half-width, so that one
+calibrator serves accounts of ten and of ten million followers. Several quantile trackers of
+different rates run side by side and are weighted by their pinball loss with a fixed share, as in
+DtACI (Gibbs and Candès 2024): the slow ones are steady, the fast ones follow a drift.
+
+Outcomes are counts and come a horizon late. Late: a tracker is told what *its present* factor
+would have missed, which a pending post's widths as modelled allow; otherwise it would go on
+widening for a whole horizon after it was wide enough. Counts: an outcome n is spread over
+[n - 1/2, n + 1/2] by the forecast's own distribution, as in the randomised probability integral
+transform for counts (Czado, Gneiting and Held 2009, the mean instead of a draw). So a source where
+three posts in four have no like, whose 10 % quantile is 0, is covered to 80 % exactly when zero is
+as likely as the forecast says; counting "10 % quantile <= 0 <= 90 % quantile" as covered would
+call any such forecast too wide. For counts of ten or more the two are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from models.engagement.layout import TARGETS
+
+MISSES: Final = 0.1
+"""The share of outcomes that each side is to miss."""
+RATES: Final = (0.005, 0.02, 0.08)
+_WEIGHT_RATE: Final = 0.2
+_WEIGHT_SHARE: Final = 0.005
+_LEAST, _MOST = 0.02, 50.0
+_MAX_SCORE: Final = 20.0
+_TAIL: Final = 0.445
+"""Beyond the 10 % the tail falls by e in so much of the half-width, as that of a normal does."""
+
+EPOCHS: Final = 64
+"""Widths are served for a 48th of the horizon and remembered for longer than a post waits."""
+EPOCHS_OF_HORIZON: Final = 48
+_STEPS: Final = 1000
+
+
+class Spread:
+    """A served distribution in logs: a middle and the distances to its 10 % and 90 % quantile."""
+
+    __slots__ = ("down", "middle", "up")
+
+    def __init__(self, down: float, middle: float, up: float) -> None:
+        self.down, self.middle, self.up = max(down, 1e-3), middle, max(up, 1e-3)
+
+    def survival(self, x: float) -> float:
+        """Return the probability of more than x."""
+        if x >= self.middle:
+            return _beyond((x - self.middle) / self.up)
+        return 1 - _beyond((self.middle - x) / self.down)
+
+
+def _beyond(z: float) -> float:
+    """Return the probability beyond z half-widths on one side."""
+    return 0.5 - 0.4 * z if z <= 1 else MISSES * math.exp((1 - z) / _TAIL)
+
+
+def edges_of(count: int) -> tuple[float, float]:
+    """Return the logs between which a count is spread; none ends at minus infinity."""
+    return (math.log(count + 0.5) if count else -math.inf), math.log(count + 1.5)
+
+
+def covered(spread: Spread, count: int) -> float:
+    """Return which share of a count lies between the 10 % and the 90 % quantile, in [0, 1]."""
+    low, high = edges_of(count)
+    return 1 - _missed(spread, low, high, above=True) - _missed(spread, low, high, above=False)
+
+
+def _missed(spread: Spread, low: float, high: float, *, above: bool) -> float:
+    edge = spread.middle + spread.up if above else spread.middle - spread.down
+    if high <= edge or low >= edge:
+        return float((low >= edge) == above)
+    first, last = spread.survival(low), spread.survival(high)
+    if first <= last:  # so far out that both round to the same
+        return 0.0
+    part = MISSES - last if above else first - (1 - MISSES)
+    return min(max(part / (first - last), 0.0), 1.0)
+
+
+class WidthTracker:
+    """By what factor one half of the intervals of a source and target is to be widened.
+
+    Attributes:
+        factors: (3,) one by each of `RATES`.
+        weights: (3,) how much each is trusted; they sum to one.
+    """
+
+    __slots__ = ("factors", "weights")
+
+    def __init__(
+        self,
+        factors: Sequence[float] = (1.0,) * len(RATES),
+        weights: Sequence[float] = (1 / len(RATES),) * len(RATES),
+    ) -> None:
+        self.factors = list(factors)
+        self.weights = list(weights)
+
+    def factor(self) -> float:
+        """Return the factor that is served."""
+        return sum(w * factor for w, factor in zip(self.weights, self.factors, strict=True))
+
+    def update(self, missed: Sequence[float], score: float) -> None:
+        """Learn from an outcome.
+
+        Args:
+            missed: (3,) which share of it each factor would have missed on this side.
+            score: How far out it was on this side, in half-widths as modelled.
+        """
+        score = min(max(score, 0.0), _MAX_SCORE)
+        kept: list[float] = []
+        for place, (rate, miss) in enumerate(zip(RATES, missed, strict=True)):
+            factor = self.factors[place]
+            beyond = score - factor
+            loss = (1 - MISSES) * beyond if beyond > 0 else -MISSES * beyond
+            kept.append(self.weights[place] * math.exp(-_WEIGHT_RATE * loss))
+            moved = factor * math.exp(rate * (miss - MISSES))
+            self.factors[place] = min(max(moved, _LEAST), _MOST)
+        whole, back = sum(kept), _WEIGHT_SHARE / len(RATES)
+        self.weights = [(1 - _WEIGHT_SHARE) * weight / whole + back for weight in kept]
+
+
+class SourceWidths:
+    """All the calibrators of a source.
+
+    Attributes:
+        trackers: For each of `TARGETS` the one below the median and the one above it.
+    """
+
+    def __init__(self) -> None:
+        self.trackers = [(WidthTracker(), WidthTracker()) for _ in TARGETS]
+
+    def factors(self) -> list[tuple[float, float]]:
+        """Return (3, 2) the factors below and above the median, of each target."""
+        return [(below.factor(), above.factor()) for below, above in self.trackers]
+
+    def update(self, target: int, modelled: Spread, count: int) -> None:
+        """Learn from an outcome of a target, given the forecast with its widths as modelled."""
+        low, high = edges_of(count)
+        below, above = self.trackers[target]
+        narrow, wide = below.factor(), above.factor()
+        down, middle, up = modelled.down, modelled.middle, modelled.up
+        missed_below = [
+            _missed(Spread(down * factor, middle, up * wide), low, high, above=False)
+            for factor in below.factors
+        ]
+        missed_above = [
+            _missed(Spread(down * narrow, middle, up * factor), low, high, above=True)
+            for factor in above.factors
+        ]
+        at = math.log(count + 1)
+        below.update(missed_below, (middle - at) / down)
+        above.update(missed_above, (at - middle) / up)
