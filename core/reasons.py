@@ -51,6 +51,7 @@ EMPTY_TEXT: Final = "empty_text"
 HALF_CHARACTER: Final = "half_character"
 NO_CLAIMED_TIME: Final = "no_claimed_time"
 NOT_A_NUMBER: Final = "not_a_number"
+ROUNDED_COUNT: Final = "rounded_count"
 
 REPAIRS: Final[dict[str, str]] = {
     CLAMPED_FUTURE: "the claimed time is over 60 s after ingest: event time set to ingest + 60 s",
@@ -60,4 +61,5 @@ REPAIRS: Final[dict[str, str]] = {
     HALF_CHARACTER: "half a surrogate pair, which is no character, became U+FFFD",
     NO_CLAIMED_TIME: "the source gives no time: event time is ingest time",
     NOT_A_NUMBER: "NaN or an infinite number, which JSON does not have, was taken for null",
+    ROUNDED_COUNT: "a count that is written rounded, such as 19.4K, was taken for 19,400",
 }

@@ -22,6 +22,9 @@ class IngestMetrics:
     source_languages = counter(
         "Texts by how their language is known: told, detected or unsure", "source", "found"
     )
+    source_counts_withheld = counter(
+        "Posts whose counts a file has and a replay does not send, by why", "source", "reason"
+    )
 
 
 class NetworkSourceMetrics:

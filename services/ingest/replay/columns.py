@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from core.errors import ConfigError
 from core.suggest import did_you_mean
-from services.ingest.sources.replay.options import FIELDS, NeedsOption
+from services.ingest.sources.replay.options import COUNT_FIELDS, FIELDS, NeedsOption
 
 KNOWN_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "id": (
@@ -54,6 +54,32 @@ KNOWN_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "media_attachments", "media", "images", "attachments",
     ),
     "polls": ("polls", "poll", "poll_options"),
+    "likes": (
+        "likes", "like_count", "likes_count", "favorite_count", "favorites_count", "favorites",
+        "favourites", "favs", "num_likes", "n_likes", "total_likes", "reactions",
+        "reaction_count", "reactions_count", "total_reactions", "upvotes", "ups",
+        "attitudes_count", "digg_count", "favourites_count",
+    ),
+    "replies": (
+        "replies", "reply_count", "replies_count", "num_replies", "n_replies", "total_replies",
+        "comments", "comment_count", "comments_count", "num_comments", "n_comments",
+        "total_comments",
+    ),
+    "reposts": (
+        "reposts", "repost_count", "reposts_count", "retweets", "retweet_count", "retweets_count",
+        "num_retweets", "n_retweets", "total_retweets", "rts", "reblogs", "reblog_count",
+        "reblogs_count", "boosts", "boost_count", "boosts_count", "shares", "share_count",
+        "shares_count", "num_shares", "total_shares", "forwards", "forward_count",
+    ),
+    "quotes": (
+        "quotes", "quote_count", "quotes_count", "quoted_count", "quote_tweets", "num_quotes",
+    ),
+    "counts_at": (
+        "counts_at", "counted_at", "collected_at", "collection_time", "collection_date",
+        "scraped_at", "scrape_time", "scrape_date", "crawled_at", "crawl_time", "crawl_date",
+        "retrieved_at", "retrieved_utc", "retrieved_on", "fetched_at", "snapshot_at",
+        "snapshot_time", "snapshot_date", "observed_at", "downloaded_at", "extracted_at",
+    ),
 }  # fmt: skip
 """Names that are taken for a field when the options name none, the likeliest first; case, spaces
 and punctuation do not count."""
@@ -61,6 +87,13 @@ and punctuation do not count."""
 _LAST_TEXTS: Final = ("title", "headline", "description", "summary", "subject", "spoken_text")
 _SPLIT_TIME: Final = (("date", "time"), ("post_created_date", "post_created_time"), ("day", "hour"))
 """A day and its hour in two columns."""
+_OF_AN_ACCOUNT: Final = ("followerscount", "friendscount", "statusescount")
+"""Where these stand beside it, `favourites_count` is what the author has liked."""
+_COUNT_PARENTS: Final = frozenset(
+    ("publicmetrics", "metrics", "organicmetrics", "statistics", "stats", "engagement", "counts",
+     "interactions", "legacy", "attributes", "data", "post", "tweet", "status")
+)  # fmt: skip
+"""Objects inside a post that hold its counts; those of accounts and quoted posts do, too."""
 _NOT_LETTERS: Final = re.compile(r"[\W_]+")
 
 
@@ -110,6 +143,8 @@ def choose_columns(
             if found_names:
                 chosen[field] = found_names
     _mind_title(chosen, plain, wanted)
+    if "likes" not in wanted:
+        _mind_likes(chosen, plain)
     if "text" not in chosen:
         raise ConfigError(no_text_column(present))
     return chosen
@@ -128,6 +163,17 @@ def _mind_title(
         chosen.pop("title", None)
         if titles:
             chosen["title"] = titles
+
+
+def _mind_likes(chosen: dict[str, tuple[str, ...]], plain: Mapping[str, str]) -> None:
+    """Take what an author has liked for no count, and the score of a Reddit post for one."""
+    names = chosen.pop("likes", ())
+    if not plain.keys().isdisjoint(_OF_AN_ACCOUNT):
+        names = tuple(name for name in names if plain_name(name) != "favouritescount")
+    if not names and {"score", "numcomments"} <= plain.keys():
+        names = (plain["score"],)
+    if names:
+        chosen["likes"] = names
 
 
 def no_text_column(present: Sequence[str]) -> str:
@@ -157,7 +203,7 @@ def choose_json_columns(
     Args:
         present: The keys of the objects.
         nested: Dotted names of what stands one object deeper; taken for text and time where no
-            key of the object itself is known.
+            key of the object itself is known, and for counts.
         wanted: Field -> key, as the options say.
         wordiest: The key or dotted name with the longest texts.
 
@@ -174,7 +220,16 @@ def choose_json_columns(
     plain = {plain_name(name) for name in present}
     if "text" not in further and not plain & {*_PLAIN["text"], *_LAST_PLAIN}:
         raise NeedsOption(no_text_column([*present, *nested]), (f"columns.text={wordiest}",))
-    return choose_columns(present, further, dotted=True)
+    chosen = choose_columns(present, further, dotted=True)
+    for field in COUNT_FIELDS:
+        deeper = tuple(n for n in nested_columns(field, nested) if _holds_counts(n))
+        if deeper and field not in wanted:
+            chosen[field] = (*chosen.get(field, ()), *deeper)
+    return chosen
+
+
+def _holds_counts(name: str) -> bool:
+    return plain_name(name.rpartition(".")[0]) in _COUNT_PARENTS
 
 
 def split_time(present: Sequence[str]) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ import msgspec
 from core.errors import ConfigError
 from services.ingest.replay import columns as naming
 from services.ingest.replay import headers, rows
+from services.ingest.replay.count_columns import settle_counts
 from services.ingest.replay.dialects import SAMPLE_CHARS, delimiter_of, find_dialect
 from services.ingest.replay.encodings import find_encoding, known_encoding
 from services.ingest.replay.fields import TIME_AT, FileLayout, Format, read_fields
@@ -69,7 +70,7 @@ def find_layout(path: Path, options: ReplayOptions) -> FileLayout:
         time_format=options.time_format,
     )
     found = (_csv if layout.format == "csv" else _json)(path, layout, sample, options)
-    return _with_time_format(path, found, options)
+    return _with_time_format(path, settle_counts(path, found, options), options)
 
 
 def _sample(path: Path, encoding: str) -> str:

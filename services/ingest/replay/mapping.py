@@ -18,12 +18,13 @@ from core.schemas import MAX_AUTHOR_CHARS, MAX_ID_CHARS, Post
 from core.settings import Secret
 from core.text import readable_text
 from services.ingest.replay.attached import attached_to
+from services.ingest.replay.counts import CountsReader, RowCounts
 from services.ingest.replay.fields import FileLayout
 from services.ingest.replay.rows import BadRow, Fields, row_bytes
 from services.ingest.replay.times import TimeReader, UndecidedDate
 from services.ingest.sources.base import Ignored, RawRecord, Unmappable
 from services.ingest.sources.records import dict_of
-from services.ingest.sources.replay.options import FIELDS, ReplayOptions
+from services.ingest.sources.replay.options import ATTACHED_FIELDS, FIELDS, ReplayOptions
 
 _MAX_URL_CHARS = 2048
 _MANGLED: Final = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+?\d{1,3}|\d{15,}\.0|#[A-Z/!?0]+|NaN|nan")
@@ -36,6 +37,8 @@ _SEVERAL: Final = re.compile(r"[,;|]")
 _UNWRAPPED: Final = ("$date", "$numberLong", "$oid")  # MongoDB's extended JSON
 
 _TIME: Final = FIELDS.index("time")
+_PIECES: Final = len(ATTACHED_FIELDS)
+SOURCE: Final = "replay"
 MADE: Final = "made-"
 """The start of ids that are made of a row's content."""
 NOBODY: Final = "anonymous-"
@@ -51,6 +54,7 @@ class MappedRow(Struct, frozen=True):
         at: When it happened; None if the file does not say.
         has_mangled_id: Whether its id was made because a spreadsheet spoilt the row's own.
         unknown_language: What the row says of its language, if that is none; else "".
+        counts: How far its post went, if the row says it.
     """
 
     row: int
@@ -58,6 +62,7 @@ class MappedRow(Struct, frozen=True):
     at: datetime | None = None
     has_mangled_id: bool = False
     unknown_language: str = ""
+    counts: RowCounts | None = None
 
 
 class RowMapper:
@@ -81,6 +86,7 @@ class RowMapper:
         self._stem = path.name.split(".")[0]
         self._constants = [options.constants.get(field) for field in FIELDS]
         self._parse_time = TimeReader(layout.time_format, options.time_zone)
+        self._counts = CountsReader(layout.time_format, options.time_zone)
         self._author = author_hasher(author_key if options.authors == "hashed" else Secret())
 
     def post(self, row: int, fields: Fields | BadRow) -> MappedRow:
@@ -114,7 +120,7 @@ class RowMapper:
         tag = language_tag(language) if language else ""
         post = Post(
             id=own_id,
-            source="replay",
+            source=SOURCE,
             author=hidden or _nobody(own_id),
             ingested_at=claimed or from_epoch_ms(0),
             text=words,
@@ -123,10 +129,12 @@ class RowMapper:
             reply_to=_reference(reply_to),
             repost_of=_reference(repost_of),
             url=_url(url),
-            attached=attached_to(beside, text),
+            attached=attached_to(beside[:_PIECES], text),
         )
         _check(post)
-        return MappedRow(row, post, claimed, is_mangled, "" if tag else language[:40])
+        is_repost = post.repost_of is not None
+        counts = self._counts(beside[_PIECES:], claimed, is_repost=is_repost)
+        return MappedRow(row, post, claimed, is_mangled, "" if tag else language[:40], counts)
 
     def moment(self, fields: Fields) -> datetime | None:
         """Return when a row happened, None if it does not say.

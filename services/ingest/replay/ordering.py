@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from core.clock import EPOCH
 from core.schemas import Post
+from services.ingest.replay.counts import RowCounts
 from services.ingest.replay.mapping import MADE, MappedRow, with_number
 from services.ingest.sources.base import Ignored, Unmappable
 
@@ -72,6 +73,7 @@ class _Spilled(Struct, frozen=True, array_like=True):
     post: Post | None = None
     raw: bytes = b""
     detail: str = ""
+    counts: RowCounts | None = None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -112,7 +114,7 @@ class TimeSort:
         """Take the next row of the file."""
         record, at_us, tie, kind = mapped.record, 0, 0, _NO_POST
         if isinstance(record, Post):
-            spilled = _Spilled(mapped.row, record)
+            spilled = _Spilled(mapped.row, record, counts=mapped.counts)
             content = _encode(record)
             tie = int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
             kind = _TIMELESS if mapped.at is None else _TIMED
@@ -162,7 +164,8 @@ class TimeSort:
 
 def _mapped(spilled: _Spilled) -> MappedRow:
     if spilled.post is not None:
-        return MappedRow(spilled.row, spilled.post, spilled.post.claimed_at)
+        post = spilled.post
+        return MappedRow(spilled.row, post, post.claimed_at, counts=spilled.counts)
     if spilled.detail:
         return MappedRow(spilled.row, Unmappable(spilled.raw, spilled.detail))
     return MappedRow(spilled.row, Ignored())

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from core.reasons import REPAIRS
 from core.schemas import Post
+from services.ingest.replay.counts_told import count_faults, described_counts
 from services.ingest.replay.dialects import SEPARATORS
 from services.ingest.replay.layout import check_options
 from services.ingest.replay.reading import nothing_readable
@@ -136,15 +137,18 @@ def _facts(found: Preview) -> Iterator[tuple[str, str]]:
         yield "first post", _shown(survey.first)
     if survey.earliest and survey.latest:
         yield "times", f"{_moment(survey.earliest)} to {_moment(survey.latest)}, {_order(found)}"
+    if survey.counted:
+        yield "counts", described_counts(survey, found.options)
     common = survey.languages.most_common(8)
     yield "languages", ", ".join(f"{code or 'none given'} {number:,}" for code, number in common)
 
 
 def _row_counts(survey: Survey) -> str:
-    will = survey.posts - survey.repeated
+    will = survey.posts - survey.repeated - survey.further
     not_counted = f", {survey.uncounted:,} will not" if survey.uncounted else ""
     left_out = "".join(f", {n:,} left out ({why})" for why, n in survey.left_out.items())
-    return f"{survey.rows:,}: {will:,} will count{not_counted}{left_out}"
+    further = f", {survey.further:,} have later counts of one" if survey.further else ""
+    return f"{survey.rows:,}: {will:,} will count{not_counted}{further}{left_out}"
 
 
 def _shown(post: Post) -> str:
@@ -230,6 +234,8 @@ def _further_advice(found: Preview) -> Iterator[Advice]:
     ):  # fmt: skip
         if holds:
             yield Advice(text)
+    for text in count_faults(survey):
+        yield Advice(printable(text))
     for code, number in sorted(survey.repairs.items()):
         yield Advice(f"{number:,} times {REPAIRS[code]} ({code})")
 

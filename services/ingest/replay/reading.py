@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from core import reasons
 from core.codec import post_decoder, post_event_decoder
 from core.errors import ConfigError, DecodeError
 from core.logs import get_logger
@@ -127,7 +128,10 @@ class FileReading:
         """Yield the rows in the order of the file, and count what was put right."""
         counter = self._context.metrics.posts_repaired
         for row, fields in self._limited():
-            yield self._map(row, fields)
+            mapped = self._map(row, fields)
+            yield mapped
+            if mapped.counts is not None and mapped.counts.rounded:
+                self.repairs[reasons.ROUNDED_COUNT] += mapped.counts.rounded
             if self.repairs:
                 for code, number in self.repairs.items():
                     counter.labels(repair=code).inc(number)

@@ -15,7 +15,7 @@ from services.ingest.replay.attached import listed, note_pieces, referenced, twe
 from services.ingest.replay.columns import follow
 from services.ingest.sources.bluesky import parse as bluesky
 from services.ingest.sources.mastodon import parse as mastodon
-from services.ingest.sources.records import dict_of, text_of
+from services.ingest.sources.records import count_of, dict_of, text_of
 from services.ingest.sources.reddit import parse as reddit
 from services.ingest.sources.reddit.parse import COMMENT_KIND, POST_KIND, is_gone
 
@@ -116,7 +116,8 @@ def _is_activity(tree: Tree) -> bool:
 def _bluesky(tree: Tree) -> Tree | str:
     record = next(part for key in ("record", "value") if isinstance(part := tree.get(key), dict))
     did = text_of(tree.get("uri")).removeprefix("at://").partition("/")[0]
-    return _bluesky_post(record, tree.get("uri"), tree.get("author") or did)
+    counts = {name: tree[name] for name in _BLUESKY_COUNTS if name in tree}
+    return _bluesky_post(record | counts, tree.get("uri"), tree.get("author") or did)
 
 
 def _bluesky_event(tree: Tree) -> Tree | str:
@@ -185,6 +186,8 @@ _BLUESKY: Final[Mapping[str, _Where]] = {
     "lang": lambda post: next(iter(listed(post.get("langs"))), ""),
 }  # fmt: skip
 
+_BLUESKY_COUNTS: Final = ("likeCount", "replyCount", "repostCount", "quoteCount")
+
 
 def _bluesky_pieces(post: Tree) -> Tree:
     return bluesky.pieces_of(post.get("facets"), post.get("tags"), post.get("embed"))
@@ -227,6 +230,8 @@ _SHAPES: Final = (
             "title": lambda thing: None if "body" in thing else thing.get("title"),
             "reply_to": lambda thing: thing.get("parent_id") if "body" in thing else None,
             "repost_of": "crosspost_parent", "url": _thing_url,
+            "likes": lambda thing: count_of(thing.get("score")),
+            "replies": lambda thing: thing.get("num_comments"),
         },
         _thing,
         lambda thing, _: reddit.pieces_of(thing),

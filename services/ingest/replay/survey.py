@@ -14,16 +14,19 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from core.reasons import ROUNDED_COUNT
 from core.schemas import Post
 from core.settings import Secret
+from services.ingest.replay.counts import RowCounts
 from services.ingest.replay.fields import TIME_AT, FileLayout, read_fields
 from services.ingest.replay.layout import columns_of_times, find_layout
 from services.ingest.replay.mapping import MADE, NOBODY, MappedRow, RowMapper
+from services.ingest.replay.pending import NO_TIME
 from services.ingest.replay.rows import BadRow
 from services.ingest.replay.shapes import LeftOut
 from services.ingest.replay.times import TimeReader
 from services.ingest.sources.base import Unmappable
-from services.ingest.sources.replay.options import ReplayOptions
+from services.ingest.sources.replay.options import COUNT_FIELDS, ReplayOptions
 
 _MAX_IDS: Final = 400_000
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,]*")
@@ -33,16 +36,16 @@ _ZONES_LOOKED_AT: Final = 200
 _CLOCK_EVERY_ROWS: Final = 2_000
 
 
-class _RepeatedIds:
-    """Counts ids that come again: all of them, or a sample by their hash when there are many."""
+class _Repeated:
+    """Counts what comes again: all of it, or a sample by its hash when there is much."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
         self._share = 1
         self._repeated = 0
 
-    def take(self, post_id: str) -> None:
-        number = hash(post_id)
+    def take(self, *key: object) -> None:
+        number = hash(key)
         if number % self._share:
             return
         if number in self._seen:
@@ -88,6 +91,12 @@ class Survey(Struct):
         likely_times: The columns without a use that hold times, where none is known by its name.
         last: The time of the last post that has one.
         ids: The ids of the posts that have one of their own.
+        counted: The posts with counts that will be sent, by field; "" is any of them.
+        counts_timed: Those of them whose counts have a time of their own.
+        counts_withheld: The posts with counts that will not be sent, by why.
+        count_faults: The counts that are none, by why, without the values.
+        count_examples: The first of each, with its place and value.
+        versions: The posts that come with counts of several times.
     """
 
     layout: FileLayout
@@ -112,12 +121,23 @@ class Survey(Struct):
     repairs: Counter[str] = _counter()
     likely_times: tuple[str, ...] = ()
     last: datetime | None = None
-    ids: _RepeatedIds = field(default_factory=_RepeatedIds)
+    ids: _Repeated = field(default_factory=_Repeated)
+    counted: Counter[str] = _counter()
+    counts_timed: int = 0
+    counts_withheld: Counter[str] = _counter()
+    count_faults: Counter[str] = _counter()
+    count_examples: dict[str, str] = {}
+    versions: _Repeated = field(default_factory=_Repeated)
 
     @property
     def repeated(self) -> int:
         """How many posts have the id of an earlier row; about so many in a file of many rows."""
-        return self.ids.repeated
+        return max(0, self.ids.repeated - self.further)
+
+    @property
+    def further(self) -> int:
+        """How many rows have counts of another time of an earlier row's post, about."""
+        return self.versions.repeated
 
     @property
     def uncounted(self) -> int:
@@ -145,6 +165,36 @@ class Survey(Struct):
         if not post.id.startswith(MADE):
             self.ids.take(post.id)
         self._take_time(mapped.at)
+        if mapped.counts is not None:
+            self._take_counts(mapped, post, mapped.counts)
+
+    def _take_counts(self, mapped: MappedRow, post: Post, counts: RowCounts) -> None:
+        if counts.at is not None:
+            self.versions.take(post.id, post.author, mapped.at)
+        if counts.fault:
+            kind = _QUOTED.sub("…", counts.fault)
+            self.count_faults[kind] += 1
+            self.count_examples.setdefault(kind, f"row {mapped.row}: {counts.fault}")
+        if counts.rounded:
+            self.repairs[ROUNDED_COUNT] += counts.rounded
+        if not counts.are_known:
+            return
+        has_time = counts.at is not None or self.last is not None
+        withheld = counts.withheld or ("" if has_time else NO_TIME)
+        if withheld:
+            self.counts_withheld[withheld] += 1
+            return
+        self.counts_timed += counts.at is not None
+        self.counted.update(
+            [
+                "",
+                *(
+                    n
+                    for n, total in zip(COUNT_FIELDS, counts.totals, strict=True)
+                    if total is not None
+                ),
+            ]
+        )
 
     def _take_time(self, at: datetime | None) -> None:
         if at is None:

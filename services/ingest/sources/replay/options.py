@@ -12,9 +12,13 @@ from core.suggest import did_you_mean
 
 ATTACHED_FIELDS = ("tags", "links", "cards", "alts", "polls")
 """What a row can say beside its text, as in `core.schemas.Attached`."""
+COUNT_FIELDS = ("likes", "replies", "reposts", "quotes")
+"""What a row can say of how far its post went, as in `core.schemas.PostEvent`."""
+COUNTS_TIME = "counts_at"
+"""When a row's counts were taken."""
 FIELDS = (
     "id", "author", "text", "time", "lang", "reply_to", "repost_of", "url", "title",
-    *ATTACHED_FIELDS,
+    *ATTACHED_FIELDS, *COUNT_FIELDS, COUNTS_TIME,
 )  # fmt: skip
 """What a row can say of a post, in the order in which readers hand it on."""
 
@@ -72,6 +76,11 @@ class ReplayOptions(Struct, frozen=True, kw_only=True):
     """Of the shuffle."""
     limit_rows: Annotated[int, Meta(ge=0)] = 0
     """Stop after so many rows; 0 means all."""
+    counts: Literal["auto", "none"] = "auto"
+    """`auto` sends the likes, replies, reposts and quotes that rows have, each at its time, to
+    `post-events`; `none` leaves them out."""
+    counts_after_s: NotNegative = 86_400.0
+    """How long after its post a count was taken, where no column says when."""
     authors: Literal["hashed", "public"] = "hashed"
     """`public`: public figures only, never hashed. `hashed` takes effect with a key in
     `ingest.author_key`."""
