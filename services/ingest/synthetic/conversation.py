@@ -9,56 +9,23 @@ from __future__ import annotations
 
 import math
 import random
-from bisect import bisect
 from collections import deque
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from heapq import heappop, heappush
-from itertools import accumulate
-from typing import Any, Final, Literal
+from typing import Final
 
-import msgspec
-
-from core.clock import EPOCH, epoch_ms
-from core.schemas import Post, PostEvent
-from services.ingest.sources.base import RawRecord
+from core.clock import epoch_ms
+from core.schemas import Post
 from services.ingest.sources.synthetic.options import SyntheticOptions
-from services.ingest.synthetic.authors import Author, make_authors, make_pools
-from services.ingest.synthetic.lexicons import SENTIMENTS, Phrases, phrases, write_post
-from services.ingest.synthetic.malformed import break_post, damage_post
+from services.ingest.synthetic.authors import make_authors, make_pools
 from services.ingest.synthetic.schedule import Moment, Schedule
+from services.ingest.synthetic.utterances import Crowd, TickMaker, Utterance
 
 TICK_POSTS: Final = 256
 """About so many posts are made at once."""
 RECENT_S: Final = 10.0
 _RECENT_PER_TICK: Final = 64
-_NETWORK_DELAY_MS: Final = 400
-_NUMBERS_PER_TICK: Final = 1 << 24
-_LEAST_LATE_MS: Final = 2_000
-
-Kind = Literal["post", "duplicate", "malformed", "event"]
-
-
-class Utterance(msgspec.Struct, frozen=True, gc=False):
-    """One item and the truth about it.
-
-    Attributes:
-        number: Unique in the run, the same whenever the run is repeated.
-        arrival_ms: When it reaches ingest, milliseconds since 1970.
-        kind: What sort of item it is.
-        record: What is sent.
-        detail: Of `malformed` the reason with which it must end in `dead-posts`, of a post the
-            repair with which it must be accepted (or ""), of an `event` its kind.
-        topic, sentiment: As intended; empty where that has no meaning.
-    """
-
-    number: int
-    arrival_ms: int
-    kind: Kind
-    record: Post | PostEvent | RawRecord
-    detail: str = ""
-    topic: str = ""
-    sentiment: str = ""
 
 
 class Conversation:
@@ -76,8 +43,8 @@ class Conversation:
         wanted_ms = TICK_POSTS / options.posts_per_s * 1000
         self.tick_ms = int(min(1000.0, max(10.0, wanted_ms)))
         authors = make_authors(options)
-        self._pools = make_pools(authors)
-        self._names = [author.name for author in authors[:50]]
+        names = [author.name for author in authors[:50]]
+        self._crowd = Crowd(options, make_pools(authors), names)
         self._recent_ticks = math.ceil(RECENT_S * 1000 / self.tick_ms)
         reach_s = max(options.follow_up_max_s + options.late_max_s, options.late_max_s) + 1
         self._reach_ticks = math.ceil(reach_s * 1000 / self.tick_ms)
@@ -139,149 +106,12 @@ class Conversation:
         """Make the posts of a tick and all they cause; return how many posts."""
         rng, moment, count = self._volume(tick)
         count = count if left is None else min(count, left)
-        maker = _TickMaker(self, tick, rng, moment, recent)
+        start_ms = self.tick_start_ms(tick)
+        maker = TickMaker(self._crowd, tick, start_ms, self.tick_ms, rng.random, moment, recent)
         for utterance in maker.say(count):
             heappush(waiting, (utterance.arrival_ms, utterance.number, utterance))
         recent.append(maker.originals[-_RECENT_PER_TICK:])
         return count
-
-
-class _TickMaker:
-    """Makes the utterances of one tick; all its luck comes from the tick's own numbers."""
-
-    def __init__(
-        self,
-        whole: Conversation,
-        tick: int,
-        rng: random.Random,
-        moment: Moment,
-        recent: deque[list[Post]],
-    ) -> None:
-        self._options = options = whole._options
-        self._pools = whole._pools
-        self._names = whole._names
-        self._draw = rng.random
-        self._start_ms = whole.tick_start_ms(tick)
-        self._tick_ms = whole.tick_ms
-        self._stem = f"{options.seed}-{tick}-"
-        self._number = tick * _NUMBERS_PER_TICK
-        self._cells = list(moment.cells)
-        self._edges = list(accumulate(moment.cells.values()))
-        self._opinion = {topic: (s[0], s[0] + s[1]) for topic, s in moment.sentiment.items()}
-        self._recent = [post for posts in recent for post in posts]
-        self.originals: list[Post] = []
-
-    def say(self, count: int) -> Iterator[Utterance]:
-        """Yield `count` posts and everything they cause, in no particular order."""
-        draw, options = self._draw, self._options
-        edges, last = self._edges, len(self._edges) - 1
-        for place in range(count):
-            topic, language = self._cells[bisect(edges, draw() * edges[-1], 0, last)]
-            negative, not_positive = self._opinion[topic]
-            luck = draw()
-            feeling = 0 if luck < negative else 1 if luck < not_positive else 2
-            utterance = self._post(place, topic, language, feeling)
-            yield utterance
-            luck = draw()
-            if luck < options.malformed_share:
-                yield self._malformed(utterance)
-            follow_ups = options.duplicate_share + options.edit_share + options.delete_share
-            if draw() < follow_ups + options.like_share:
-                yield self._follow_up(utterance, topic, language)
-
-    def _post(self, place: int, topic: str, language: str, feeling: int) -> Utterance:
-        draw, options = self._draw, self._options
-        author = self._pools[topic, language].pick(draw)
-        claimed_ms = self._start_ms + int(draw() * self._tick_ms)
-        if draw() < options.late_share and options.late_max_s:
-            span_ms = max(0.0, options.late_max_s * 1000 - _LEAST_LATE_MS)
-            delay_ms = _LEAST_LATE_MS + int(draw() * span_ms)
-        else:
-            delay_ms = int(draw() * draw() * _NETWORK_DELAY_MS)
-        words = phrases(language)[topic, SENTIMENTS[feeling]]
-        text, repost_of = self._text(words, author)
-        post = Post(
-            id=f"{self._stem}{place}",
-            source="synthetic",
-            author=author.name,
-            ingested_at=_time(claimed_ms + delay_ms),
-            text=text,
-            claimed_at=_time(claimed_ms),
-            lang=language,
-            repost_of=repost_of,
-        )
-        repair = ""
-        if repost_of is None:
-            self.originals.append(post)
-            if draw() < options.odd_share:
-                repair, post = damage_post(post, draw)
-        self._number += 1
-        sentiment = "" if repost_of or repair else SENTIMENTS[feeling]
-        return Utterance(
-            self._number, claimed_ms + delay_ms, "post", post, repair, topic, sentiment
-        )
-
-    def _text(self, words: Phrases, author: Author) -> tuple[str, str | None]:
-        """Return what is said, and the id of the post it repeats if it does."""
-        draw, options = self._draw, self._options
-        luck = draw()
-        if luck < options.repost_share + options.near_duplicate_share and self._recent:
-            original = self._recent[int(draw() * len(self._recent))]
-            if luck < options.repost_share:
-                return f"RT @{original.author}: {original.text}", original.id
-            # Nobody says that it is a copy: no `repost_of`, one mark more.
-            return f"{original.text} {'!.?'[int(draw() * 3)]}", None
-        return write_post(words, author.habits, self._names, draw), None
-
-    def _malformed(self, utterance: Utterance) -> Utterance:
-        assert isinstance(utterance.record, Post)  # noqa: S101 - a post is what was just said
-        post = msgspec.structs.replace(utterance.record, id=f"{utterance.record.id}-broken")
-        reason, value = break_post(post, self._draw)
-        self._number += 1
-        raw = RawRecord(value, post.author)
-        return Utterance(self._number, utterance.arrival_ms, "malformed", raw, reason)
-
-    def _follow_up(self, utterance: Utterance, topic: str, language: str) -> Utterance:
-        """Return what happens to a post later: it comes again, is changed, goes, or is liked."""
-        draw, options = self._draw, self._options
-        post = utterance.record
-        assert isinstance(post, Post)  # noqa: S101 - a post is what was just said
-        longest_ms = max(0.0, options.follow_up_max_s * 1000 - 200)
-        at_ms = utterance.arrival_ms + 200 + int(draw() * longest_ms)
-        self._number += 1
-        luck = draw() * (
-            options.duplicate_share + options.edit_share + options.delete_share + options.like_share
-        )
-        if luck < options.duplicate_share:
-            again = msgspec.structs.replace(post, ingested_at=_time(at_ms))
-            return Utterance(self._number, at_ms, "duplicate", again, utterance.detail)
-        event = self._event(post, at_ms, luck - options.duplicate_share, topic, language)
-        return Utterance(self._number, at_ms, "event", event, event.kind)
-
-    def _event(self, post: Post, at_ms: int, luck: float, topic: str, language: str) -> PostEvent:
-        draw, options = self._draw, self._options
-        changes: dict[str, Any]
-        if luck < options.edit_share:
-            words = phrases(language)[topic, SENTIMENTS[int(draw() * 3)]]
-            author = self._pools[topic, language].authors[0]
-            text = write_post(words, author.habits, self._names, draw)
-            changes = {"kind": "edit", "text": text, "lang": language}
-        elif luck < options.edit_share + options.delete_share:
-            changes = {"kind": "delete"}
-        elif draw() < 0.2:
-            likes = int(1 / (1.001 - draw()))
-            further = {"replies": likes // 5, "reposts": likes // 8}
-            changes = {"kind": "counts", "likes": likes, **further}
-        else:
-            changes = {"kind": ("like", "like", "repost", "reply")[int(draw() * 4)]}
-        return PostEvent(
-            post_id=post.id, source=post.source, author=post.author, ingested_at=_time(at_ms),
-            claimed_at=_time(at_ms - 100), **changes,
-        )  # fmt: skip
-
-
-def _time(ms: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=ms)
 
 
 def _poisson(rng: random.Random, mean: float) -> int:

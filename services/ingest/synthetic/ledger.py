@@ -11,8 +11,8 @@ import msgspec
 from core.errors import ConfigError
 from services.ingest.sources.base import Cursor
 from services.ingest.sources.synthetic.options import SyntheticOptions
-from services.ingest.synthetic.conversation import Utterance
 from services.ingest.synthetic.schedule import Schedule
+from services.ingest.synthetic.utterances import Utterance
 
 TRUTH_MAX_S = 86_400
 """An unbounded run has its first day in the truth file."""

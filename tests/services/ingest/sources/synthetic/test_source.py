@@ -19,10 +19,11 @@ from services.ingest.sources.base import RawRecord, SourceContext
 from services.ingest.sources.synthetic.options import Shift, SyntheticOptions
 from services.ingest.sources.synthetic.source import SyntheticSource
 from services.ingest.synthetic.authors import make_authors
-from services.ingest.synthetic.conversation import Conversation, Utterance
+from services.ingest.synthetic.conversation import Conversation
 from services.ingest.synthetic.lexicons import LANGUAGES, SENTIMENTS, TOPICS, phrases
 from services.ingest.synthetic.malformed import MALFORMED, REPAIRED
 from services.ingest.synthetic.schedule import Schedule
+from services.ingest.synthetic.utterances import Utterance
 from testkit.builders import make_post
 from testkit.ingest import START, Rig, take_all
 
