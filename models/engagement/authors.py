@@ -82,6 +82,10 @@ class AuthorHistories:
         self.changed.add(key)
         return is_full
 
+    def latest(self) -> float:
+        """Return the time of the latest post, 0 where there is none."""
+        return float(self._table["last_at"][list(self._rows.values())].max(initial=0))
+
     def expire(self, before_s: float) -> int:
         """Forget who has been silent since before a moment; return how many these were."""
         gone = 0

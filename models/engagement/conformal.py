@@ -26,6 +26,8 @@ from models.engagement.layout import TARGETS
 
 MISSES: Final = 0.1
 """The share of outcomes that each side is to miss."""
+Triple = tuple[float, float, float]
+"""A number for each of `RATES`."""
 RATES: Final = (0.005, 0.02, 0.08)
 _WEIGHT_RATE: Final = 0.2
 _WEIGHT_SHARE: Final = 0.005
@@ -37,7 +39,8 @@ _TAIL: Final = 0.445
 EPOCHS: Final = 64
 """Widths are served for a 48th of the horizon and remembered for longer than a post waits."""
 EPOCHS_OF_HORIZON: Final = 48
-_STEPS: Final = 1000
+FACTOR_STEPS: Final = 1000
+"""Factors are kept in thousandths."""
 
 
 class Spread:
@@ -100,6 +103,11 @@ class WidthTracker:
         self.factors = list(factors)
         self.weights = list(weights)
 
+    def to_parts(self) -> tuple[Triple, Triple]:
+        """Return it as numbers, to be kept."""
+        (a, b, c), (x, y, z) = self.factors, self.weights
+        return (a, b, c), (x, y, z)
+
     def factor(self) -> float:
         """Return the factor that is served."""
         return sum(w * factor for w, factor in zip(self.weights, self.factors, strict=True))
@@ -127,21 +135,25 @@ class WidthTracker:
 class SourceWidths:
     """All the calibrators of a source.
 
-    Attributes:
-        trackers: For each of `TARGETS` the one below the median and the one above it.
+    Args:
+        trackers: For each of `TARGETS` the one below the median and the one above it, in a row.
     """
 
-    def __init__(self) -> None:
-        self.trackers = [(WidthTracker(), WidthTracker()) for _ in TARGETS]
+    def __init__(self, trackers: Sequence[WidthTracker] = ()) -> None:
+        self._trackers = list(trackers) or [WidthTracker() for _ in range(2 * len(TARGETS))]
 
-    def factors(self) -> list[tuple[float, float]]:
-        """Return (3, 2) the factors below and above the median, of each target."""
-        return [(below.factor(), above.factor()) for below, above in self.trackers]
+    def all(self) -> list[WidthTracker]:
+        """Return all of them."""
+        return self._trackers
+
+    def factors(self) -> list[int]:
+        """Return (6,) the factors to be served, in `FACTOR_STEPS`."""
+        return [round(tracker.factor() * FACTOR_STEPS) for tracker in self._trackers]
 
     def update(self, target: int, modelled: Spread, count: int) -> None:
         """Learn from an outcome of a target, given the forecast with its widths as modelled."""
         low, high = edges_of(count)
-        below, above = self.trackers[target]
+        below, above = self._trackers[2 * target : 2 * target + 2]
         narrow, wide = below.factor(), above.factor()
         down, middle, up = modelled.down, modelled.middle, modelled.up
         missed_below = [
@@ -155,3 +167,12 @@ class SourceWidths:
         at = math.log(count + 1)
         below.update(missed_below, (middle - at) / down)
         above.update(missed_above, (at - middle) / up)
+
+
+def is_tracker(factors: Sequence[float], weights: Sequence[float]) -> bool:
+    """Tell whether these can be the numbers of a tracker."""
+    return (
+        all(_LEAST <= factor <= _MOST for factor in factors)
+        and all(0 <= weight <= 1 for weight in weights)
+        and abs(sum(weights) - 1) < 1e-6
+    )

@@ -42,6 +42,9 @@ class CountSample:
         rows = record["rows"]
         self._places = {rows[place]["key"].tobytes(): place for place in np.flatnonzero(rows["at"])}
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._places
+
     def keep(self, key: bytes, at_s: float, age_s: float, counts: ArrayLike) -> None:
         """Keep the counts of a post by an age, if it is in the sample or there is room for it.
 

@@ -222,6 +222,10 @@ class Exposure:
         for age_s, counts in self._sample.take(key):
             self.observe(age_s, counts, finals)
 
+    def has(self, key: bytes) -> bool:
+        """Tell whether a post is in the sample."""
+        return key in self._sample
+
     def forget(self, key: bytes) -> None:
         """Forget a post, if it is in the sample."""
         self._sample.take(key)

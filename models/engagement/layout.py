@@ -67,6 +67,8 @@ TOTALS, APPROXIMATE, SURPRISING, KNOWN, JUDGED = 1, 2, 4, 8, 16
 """Flags: totals were seen (single events no longer count), counts were added up from single events,
 it is said to be taking off, and its author had a known outcome of the judged target (so that it
 counts for skill). The number of the judged target is in the two bits from `JUDGED` on."""
+RARE, RARER = 64, 128
+"""Flags: its least surprise was below that of one post in a hundred, and below half of it."""
 
 
 def author_key(source: str, author: str) -> bytes:

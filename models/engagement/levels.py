@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from models.engagement.layout import TARGETS, UNKNOWN
+from models.engagement.layout import UNKNOWN
 
 REMEMBERED: Final = 64
 
@@ -44,13 +44,3 @@ class UsualCounts:
     def outcomes(self) -> list[list[int]]:
         """Return what is remembered, to be kept."""
         return [list(values) for values in self._last]
-
-
-def is_usual(outcomes: object) -> bool:
-    """Tell whether these can be remembered outcomes."""
-    return (
-        isinstance(outcomes, list)
-        and len(outcomes) == len(TARGETS)
-        and all(isinstance(values, list) and len(values) <= REMEMBERED for values in outcomes)
-        and all(isinstance(n, int) and 0 <= n < UNKNOWN for values in outcomes for n in values)
-    )

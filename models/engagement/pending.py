@@ -146,6 +146,15 @@ class PendingPosts:
         self.changed.add(key)
         return self._posts.pop(key, None)
 
+    def blob(self, key: bytes) -> bytes | None:
+        """Return the record of a post as it is kept, None where there is none."""
+        post = self._posts.get(key)
+        return None if post is None else bytes(post.record)
+
+    def latest(self) -> float:
+        """Return the time of the latest post, 0 where there is none."""
+        return float(max((post.at for post in self._posts.values()), default=0))
+
     def pop_due(self, now_s: float, *, with_now: bool) -> tuple[int, bytes, PendingPost] | None:
         """Return when something was due, and for which post; None where nothing is.
 

@@ -61,6 +61,9 @@ class _Running:
 Judgement = tuple[int, int, int, int, int]
 """Served, floor and outcome as kept logs, thousandths covered, whether judged; see `JUDGEMENT`."""
 
+QualityParts = tuple[int, int, int, int, int, bytes]
+"""Sums since the beginning, and the last judgements."""
+
 
 class QualityLog:
     """The judgements of a source or of a query.
@@ -94,7 +97,7 @@ class QualityLog:
         """Return the sums over the last outcomes."""
         return self._recent.sums()
 
-    def is_grey(self) -> bool:
+    def is_greyed(self) -> bool:
         """Tell whether the last forecasts were not better than the floor."""
         recent = self._recent
         return recent.judged >= _ENOUGH * self._size and recent.error >= recent.floor_error
@@ -106,30 +109,26 @@ class QualityLog:
         served, _, outcome, _, _ = zip(*self._last, strict=True)
         first, second = _ranks(np.array(served)), _ranks(np.array(outcome))
         spread = float(first.std() * second.std())
-        return float(((first - first.mean()) * (second - second.mean())).mean()) / spread if (
-            spread > 0
-        ) else None
+        return (
+            float(((first - first.mean()) * (second - second.mean())).mean()) / spread
+            if (spread > 0)
+            else None
+        )
 
-    def to_parts(self) -> list[int | bytes]:
+    def to_parts(self) -> QualityParts:
         """Return it as whole numbers and one blob, to be kept."""
         total = self._total
         last = np.array(list(self._last), JUDGEMENT).tobytes()
-        return [
-            total.outcomes, total.covered, total.judged, total.error, total.floor_error, last,
-        ]  # fmt: skip
+        return total.outcomes, total.covered, total.judged, total.error, total.floor_error, last
 
     @classmethod
-    def from_parts(cls, parts: object, size: int) -> QualityLog:
+    def from_parts(cls, parts: QualityParts, size: int) -> QualityLog:
         """Return what was kept.
 
         Raises:
             ValueError: It is nothing that `to_parts` returns.
         """
-        match parts:
-            case [int(), int(), int(), int(), int(), bytes() as last]:
-                *numbers, _ = parts
-            case _:
-                raise ValueError("the quality is not five whole numbers and the last outcomes")
+        *numbers, last = parts
         if min(numbers) < 0 or len(last) % JUDGEMENT.itemsize:
             raise ValueError("the quality has negative numbers or a part of an outcome")
         found = cls(size)

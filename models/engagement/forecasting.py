@@ -1,0 +1,157 @@
+"""What is done with forecasts, once a model has answered: made, judged, learnt from, told.
+
+The second pass over what `models.engagement.observing` noted, in the same order. What is learnt of
+widths and of exposure is served from the next epoch on (a 48th of the horizon), so that all posts
+of an epoch can be sharpened at once and an interval can be judged as it was served.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.forecast_settings import ForecastSettings
+from models.engagement.answers import AnsweredBatch
+from models.engagement.conformal import EPOCHS, EPOCHS_OF_HORIZON, covered
+from models.engagement.experts import MED32, experts_of
+from models.engagement.items import Told
+from models.engagement.layout import KNOWN, STEPS, to_log16
+from models.engagement.observing import Noted, What
+from models.engagement.publishing import Publisher, Shown
+from models.engagement.served import Served
+from models.engagement.sources import Numbers, SourceState
+
+_ORDINARY, _AS_RARE, _AS_RARER = 1.0, 0.0075, 0.0025
+"""Surprises that stand for those of a post that was not rare, was, and was of the rarer half."""
+
+
+class Forecaster:
+    """The forecasts of a partition.
+
+    Args:
+        settings: The settings of the forecaster.
+        numbers: The sources and queries, with what is learnt of them.
+        publisher: Tells of forecasts.
+
+    Attributes:
+        epoch: That of the last thing that was done.
+    """
+
+    def __init__(self, settings: ForecastSettings, numbers: Numbers, publisher: Publisher) -> None:
+        self.epoch = 0
+        self._epoch_s = settings.horizon_s / EPOCHS_OF_HORIZON
+        self._numbers = numbers
+        self._publisher = publisher
+
+    def run(self, noted: Sequence[Noted], batch: AnsweredBatch | None) -> Told:
+        """Do what was noted, in order; return what is to be published."""
+        told = Told()
+        shown: list[Shown] = []
+        for note in noted:
+            epoch = int(note.now_s // self._epoch_s)
+            if epoch != self.epoch:
+                self._publisher.publish(shown, told)
+                shown = []
+                self._begin(epoch)
+            source = self._numbers.sources_by_number[note.post.source]
+            shown.append(self._do(note, source, batch))
+        self._publisher.publish(shown, told)
+        return told
+
+    def _begin(self, epoch: int) -> None:
+        """Serve from now on what the last epoch taught."""
+        self.epoch = epoch
+        for source in self._numbers.sources.values():
+            source.served[epoch % EPOCHS] = source.widths.factors()
+            source.is_changed = True
+            if source.to_settle or any(source.to_learn):
+                source.is_exposure_changed = True
+            for key, finals in source.to_settle:
+                source.exposure.settle(key, _numbers(finals))
+            for surprise, posts in zip(
+                (_ORDINARY, _AS_RARE, _AS_RARER), source.to_learn, strict=True
+            ):
+                for _ in range(posts):
+                    source.exposure.learn_least(surprise)
+            source.to_settle, source.to_learn = [], [0, 0, 0]
+
+    def _do(self, note: Noted, source: SourceState, batch: AnsweredBatch | None) -> Shown:
+        """Do one thing; return what is to be shown of it."""
+        inner: Sequence[Sequence[float]] = ()
+        version = ""
+        if note.what is What.POSTED:
+            assert batch is not None  # noqa: S101 a post was asked about
+            inner = self._forecast(note, source, batch)
+            version = batch.model_version
+        served = Served.of(note.post, source.served)
+        greyed = source.quality.is_greyed()
+        if note.what is What.SETTLED:
+            self._learn(note, source, served)
+        elif note.what is What.AGED and any(count is not None for count in note.seen):
+            age_s = note.now_s - note.post.at
+            source.exposure.sample(note.key, note.post.at, age_s, _numbers(note.seen))
+            source.is_exposure_changed = True
+        elif note.what is What.GONE:
+            source.exposure.forget(note.key)
+            source.is_exposure_changed = True
+        return Shown(note, source, served, greyed, tuple(source.ever_known), inner, version)
+
+    def _forecast(
+        self, note: Noted, source: SourceState, batch: AnsweredBatch
+    ) -> Sequence[Sequence[float]]:
+        """Keep what is expected of a new post; return the widths of its inner quantiles."""
+        row, judged = note.row, source.judged
+        is_known = bool(batch.known[row, judged])
+        points = batch.experts[row] @ source.hedges[is_known].weights
+        middles = to_log16(points).tolist()
+        asked = batch.kept[row, judged].tolist()
+        for (down, up), middle in zip(batch.widths[row].tolist(), middles, strict=True):
+            asked += (down, middle, up)
+        note.post.expect(self.epoch % EPOCHS, judged, asked)
+        note.post.mark(KNOWN, is_known)
+        return batch.inner[row].tolist()
+
+    def _learn(self, note: Noted, source: SourceState, served: Served) -> None:
+        """Judge a forecast by its outcome and learn from it."""
+        source.is_changed = True
+        if source.exposure.has(note.key):
+            source.to_settle.append((note.key, note.seen))
+        outcomes = [(t, count) for t, count in enumerate(note.seen) if count is not None]
+        if not outcomes:
+            return
+        for target, count in outcomes:
+            source.widths.update(target, served.modelled(target), count)
+        self._choose_judged(source, [target for target, _ in outcomes])
+        judged = note.post.judged
+        count = note.seen[judged]
+        if judged == source.judged and count is not None:
+            is_known = note.post.has(KNOWN)
+            outcome = to_log16(math.log1p(count))
+            experts = experts_of(np.array(served.kept, np.uint16)).tolist()
+            source.hedges[is_known].update(experts, float(outcome) / STEPS)
+            judgement = (
+                served.widths[judged][1],
+                served.kept[MED32],
+                int(outcome),
+                round(1000 * covered(served.spread(judged), count)),
+                int(is_known),
+            )
+            source.quality.add(judgement)
+            for number in note.post.queries:
+                query = self._numbers.queries_by_number[number]
+                query.quality.add(judgement)
+                query.is_changed = True
+
+    def _choose_judged(self, source: SourceState, known: Sequence[int]) -> None:
+        """Judge a source by likes, or by the first target of which outcomes are known."""
+        for target in known:
+            source.ever_known[target] = True
+        first = source.ever_known.index(True)
+        if first != source.judged:
+            source.judged = first
+
+
+def _numbers(counts: Sequence[int | None]) -> list[float]:
+    return [math.nan if count is None else float(count) for count in counts]

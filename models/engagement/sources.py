@@ -1,0 +1,272 @@
+"""What is learnt of sources and queries, and the numbers by which pending posts name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+
+from core.forecast_settings import ForecastSettings
+from models.engagement.conformal import (
+    EPOCHS,
+    FACTOR_STEPS,
+    SourceWidths,
+    Triple,
+    WidthTracker,
+    is_tracker,
+)
+from models.engagement.exposure import Exposure
+from models.engagement.hedge import Hedge, is_hedge
+from models.engagement.layout import TARGETS, UNKNOWN
+from models.engagement.levels import REMEMBERED, UsualCounts
+from models.engagement.quality import QualityLog, QualityParts
+
+LAYOUT: Final = 1
+MOST_SOURCES: Final = 255
+MOST_QUERIES: Final = 4096
+"""Of a partition; further ones have no number, and their posts are counted as such."""
+_SIDES: Final = 2 * len(TARGETS)
+
+_Log = Annotated[int, msgspec.Meta(ge=0, lt=UNKNOWN)]
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**16)]
+_NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A source as it is kept; see `SourceState`."""
+
+    layout: Annotated[int, msgspec.Meta(ge=LAYOUT, le=LAYOUT)]
+    number: Annotated[int, msgspec.Meta(ge=0, lt=MOST_SOURCES)]
+    usual: Annotated[list[list[_Log]], msgspec.Meta(min_length=3, max_length=3)]
+    singles_at: tuple[float, float, float]
+    judged: Annotated[int, msgspec.Meta(ge=0, lt=len(TARGETS))]
+    ever_known: tuple[bool, bool, bool]
+    hedges: list[tuple[list[float], float]]
+    trackers: list[tuple[Triple, Triple]]
+    served: bytes
+    quality: QualityParts
+    to_learn: tuple[_NotNegative, _NotNegative, _NotNegative]
+    to_settle: list[tuple[bytes, tuple[int | None, ...]]]
+
+
+class QueryRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A query as it is kept; see `QueryState`."""
+
+    layout: Annotated[int, msgspec.Meta(ge=LAYOUT, le=LAYOUT)]
+    number: Annotated[int, msgspec.Meta(ge=0, lt=MOST_QUERIES)]
+    quality: QualityParts
+
+
+class SourceState:
+    """What is learnt of a source.
+
+    The first three attributes belong to `models.engagement.observing`, the others to
+    `models.engagement.forecasting`, which comes later.
+
+    Attributes:
+        number: Of the source in this partition.
+        usual: Its last outcomes.
+        singles_at: (3,) when a single like, reply, repost was seen last; s since 1970.
+        judged: The index of the target by which experts are weighted and quality is judged.
+        ever_known: (3,) of which targets an outcome was ever known.
+        hedges: That of posts of authors without a known outcome, and of those with one.
+        widths: Its calibrators.
+        served: (EPOCHS, 6) the factors served in each epoch, in thousandths.
+        quality: What its forecasts were worth.
+        exposure: How counts come in over the age of a post.
+        to_learn: Posts settled in this epoch: ordinary ones, rare ones, and the rarer half.
+        to_settle: Posts settled in this epoch with their outcomes; in this epoch nothing that was
+            learnt in it is used, so that a batch can be sharpened at once.
+        is_changed, is_exposure_changed: Whether it is to be kept anew.
+    """
+
+    def __init__(self, name: str, number: int, settings: ForecastSettings) -> None:
+        self.name = name
+        self.number = number
+        self.usual = UsualCounts()
+        self.singles_at = [0.0] * len(TARGETS)
+        self.judged = 0
+        self.ever_known = [False] * len(TARGETS)
+        self.hedges = [Hedge(), Hedge()]
+        self.widths = SourceWidths()
+        self.served = np.full((EPOCHS, _SIDES), FACTOR_STEPS, "<u2")
+        self.quality = QualityLog(settings.quality_outcomes)
+        self.exposure = Exposure(settings.horizon_s)
+        self.to_learn = [0, 0, 0]
+        self.to_settle: list[tuple[bytes, tuple[int | None, ...]]] = []
+        self.is_changed = self.is_exposure_changed = True
+
+    def show_single(self, target: int, now_s: float) -> None:
+        """Remember that a single like, reply or repost was seen."""
+        if now_s > self.singles_at[target]:
+            self.singles_at[target] = now_s
+            self.is_changed = True
+
+    def shows(self, since_s: float) -> list[bool]:
+        """Tell of which targets the source has shown single ones since a moment."""
+        return [at > 0 and at >= since_s for at in self.singles_at]
+
+    def to_blob(self) -> bytes:
+        """Return all but the exposure as bytes."""
+        weights = [(hedge.weights.tolist(), hedge.scale) for hedge in self.hedges]
+        record = SourceRecord(
+            LAYOUT,
+            self.number,
+            self.usual.outcomes(),
+            (self.singles_at[0], self.singles_at[1], self.singles_at[2]),
+            self.judged,
+            (self.ever_known[0], self.ever_known[1], self.ever_known[2]),
+            weights,
+            [tracker.to_parts() for tracker in self.widths.all()],
+            self.served.tobytes(),
+            self.quality.to_parts(),
+            (self.to_learn[0], self.to_learn[1], self.to_learn[2]),
+            self.to_settle,
+        )
+        return msgspec.msgpack.encode(record)
+
+    @classmethod
+    def from_blob(cls, name: str, blob: bytes, settings: ForecastSettings) -> SourceState:
+        """Return what was kept, with an exposure of which nothing is known.
+
+        Raises:
+            ValueError: It is of another layout, or holds what was never written.
+        """
+        try:
+            record = msgspec.msgpack.decode(blob, type=SourceRecord)
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from None
+        found = cls(name, record.number, settings)
+        sane = (
+            len(record.hedges) == len(found.hedges)
+            and all(is_hedge(*hedge) for hedge in record.hedges)
+            and len(record.trackers) == _SIDES
+            and all(is_tracker(*tracker) for tracker in record.trackers)
+            and len(record.served) == found.served.nbytes
+            and all(len(values) <= REMEMBERED for values in record.usual)
+            and all(len(finals) == len(TARGETS) for _, finals in record.to_settle)
+        )
+        if not sane:
+            raise ValueError("a source holds numbers that are none of its own")
+        found.usual = UsualCounts(record.usual)
+        found.singles_at = list(record.singles_at)
+        found.judged = record.judged
+        found.ever_known = list(record.ever_known)
+        found.hedges = [Hedge(*hedge) for hedge in record.hedges]
+        found.widths = SourceWidths([WidthTracker(*parts) for parts in record.trackers])
+        found.served = np.frombuffer(bytearray(record.served), "<u2").reshape(EPOCHS, _SIDES)
+        found.quality = QualityLog.from_parts(record.quality, settings.quality_outcomes)
+        found.to_learn = list(record.to_learn)
+        found.to_settle = list(record.to_settle)
+        found.is_changed = found.is_exposure_changed = False
+        return found
+
+
+class QueryState:
+    """A query: its number in this partition, and what its forecasts were worth."""
+
+    def __init__(self, name: str, number: int, quality: QualityLog) -> None:
+        self.name = name
+        self.number = number
+        self.quality = quality
+        self.is_changed = True
+
+    def to_blob(self) -> bytes:
+        """Return it as bytes."""
+        record = QueryRecord(LAYOUT, self.number, self.quality.to_parts())
+        return msgspec.msgpack.encode(record)
+
+    @classmethod
+    def from_blob(cls, name: str, blob: bytes, settings: ForecastSettings) -> QueryState:
+        """Return what was kept.
+
+        Raises:
+            ValueError: It is of another layout, or holds what was never written.
+        """
+        try:
+            record = msgspec.msgpack.decode(blob, type=QueryRecord)
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from None
+        quality = QualityLog.from_parts(record.quality, settings.quality_outcomes)
+        found = cls(name, record.number, quality)
+        found.is_changed = False
+        return found
+
+
+class Numbers:
+    """Sources and queries by name and by number.
+
+    Numbers are given in the order of the items, so that they are the same whatever the batches.
+    """
+
+    def __init__(self, settings: ForecastSettings) -> None:
+        self._settings = settings
+        self._sources: dict[str, SourceState] = {}
+        self._queries: dict[str, QueryState] = {}
+        self._sources_by_number: dict[int, SourceState] = {}
+        self._queries_by_number: dict[int, QueryState] = {}
+
+    @property
+    def sources(self) -> Mapping[str, SourceState]:
+        """All sources by name."""
+        return self._sources
+
+    @property
+    def queries(self) -> Mapping[str, QueryState]:
+        """All queries by name."""
+        return self._queries
+
+    @property
+    def sources_by_number(self) -> Mapping[int, SourceState]:
+        """All sources by number."""
+        return self._sources_by_number
+
+    @property
+    def queries_by_number(self) -> Mapping[int, QueryState]:
+        """All queries by number."""
+        return self._queries_by_number
+
+    def source(self, name: str) -> SourceState | None:
+        """Return a source, a new one if need be; None if there are too many."""
+        found = self._sources.get(name)
+        if found is None and len(self._sources) < MOST_SOURCES:
+            number = next(_free(self._sources_by_number))
+            found = self.add_source(SourceState(name, number, self._settings))
+        return found
+
+    def query(self, name: str) -> QueryState | None:
+        """Return a query, a new one if need be; None if there are too many."""
+        found = self._queries.get(name)
+        if found is None and len(self._queries) < MOST_QUERIES:
+            number = next(_free(self._queries_by_number))
+            quality = QualityLog(self._settings.quality_outcomes)
+            found = self.add_query(QueryState(name, number, quality))
+        return found
+
+    def add_source(self, source: SourceState) -> SourceState:
+        """Take over a source.
+
+        Raises:
+            ValueError: Another one has its number.
+        """
+        if source.number in self._sources_by_number:
+            raise ValueError(f"the number {source.number} is another source's")
+        self._sources[source.name] = self._sources_by_number[source.number] = source
+        return source
+
+    def add_query(self, query: QueryState) -> QueryState:
+        """Take over a query.
+
+        Raises:
+            ValueError: Another one has its number.
+        """
+        if query.number in self._queries_by_number:
+            raise ValueError(f"the number {query.number} is another query's")
+        self._queries[query.name] = self._queries_by_number[query.number] = query
+        return query
+
+
+def _free(taken: Mapping[int, object]) -> Iterator[int]:
+    return (number for number in range(len(taken) + 1) if number not in taken)
