@@ -30,7 +30,8 @@ from models.engagement.layout import (
 Floats = NDArray[np.float32]
 
 HEADS_USED: Final = ("sentiment", "emotion", "topics", "participation", "problem")
-_HEAD_WIDTH: Final = sum(len(HEADS[head]) for head in HEADS_USED)
+HEAD_WIDTH: Final = sum(len(HEADS[head]) for head in HEADS_USED)
+"""How many numbers the heads are together."""
 _LIKELY: Final = 0.5
 """A topic below this probability is none."""
 _MONTH_H: Final = 720
@@ -93,7 +94,7 @@ def columns(
 ) -> PostColumns:
     """Return posts as columns; `unit` is what stands for a probability of one in `scores`."""
     shape = np.full((len(at_s), len(SHAPE)), np.nan, np.float32)
-    heads = np.full((len(at_s), _HEAD_WIDTH), np.nan, np.float32)
+    heads = np.full((len(at_s), HEAD_WIDTH), np.nan, np.float32)
     for row, (seen, of_heads) in enumerate(zip(shapes, scores, strict=True)):
         if len(seen) == len(SHAPE):
             shape[row] = seen
