@@ -9,7 +9,6 @@ place whole, so a build that is cut off leaves the old model.
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -27,11 +26,12 @@ from core.errors import ConfigError
 from core.folders import home, shipped
 from core.settings import Settings
 from models.backbone import Backbone, find_backbone
+from models.build_engagement import ENGAGEMENT_MODELS, build_engagement
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
 from models.encoder.config import CONFIG_FILE, EncoderConfig, HeadConfig, load_config, save_config
 from models.serving.engines import ONNX_FILE, OPENVINO_FILE
 from models.serving.normalise import normalise
-from models.serving.place import bits_of
+from models.serving.place import bits_of, move_into_place
 from models.serving.post_encoder import TOKENIZER_FILE
 from models.serving.tokenise import TextTokenizer
 
@@ -146,15 +146,6 @@ def _write_config(template: Path, target: Path, config: EncoderConfig, device: s
     (target / "config.pbtxt").write_text(text, encoding="utf-8")
 
 
-def _replace(made: Path, place: Path) -> None:
-    """Move a finished model folder into the repository, the old one out of it."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists():
-        old = made.parent / "old"
-        os.replace(place, old)
-    os.replace(made, place)
-
-
 def current_record(place: Path) -> dict[str, Any]:
     """The record of the build in a model folder; {} when there is none."""
     record = place / "1" / RECORD_FILE
@@ -220,7 +211,7 @@ def _make_whole(
         record = {"digest": build_digest(backbone, weights, template, device)}
         record |= _make(made, backbone, weights, template, device)
         (made / "1" / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n")
-        _replace(made, place)
+        move_into_place(made, place)
     return record
 
 
@@ -263,13 +254,17 @@ def main(
     """Build the model repository; does nothing when it is up to date."""
     if device not in _TOOLS:
         raise typer.BadParameter(f"--device is cpu or gpu, not {device!r}")
+    started = time.monotonic()
     try:
         built = build(output, device, weights or chosen_weights(load()), backbone, force=force)
+        others = {model: build_engagement(output, model) for model in ENGAGEMENT_MODELS}
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error
-    state = "is up to date" if built.was_current else f"built in {built.seconds:.0f} s"
-    typer.echo(f"{built.folder}: {built.version} {state}")
+    seconds = f"built in {time.monotonic() - started:.0f} s"
+    made = {MODEL_NAME: (built.version, built.was_current), **others}
+    for model, (found, was_current) in made.items():
+        typer.echo(f"{output / model}: {found} {'is up to date' if was_current else seconds}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,15 @@
-"""Scorers by name; each entry takes the `scorer` settings and returns a `core.ports.Scorer`."""
+"""Scorers and engagement models by name, each the place of a function of settings."""
 
 from core.registry import Registry
 
 SCORERS = Registry("scorer")
+"""Each takes the `scorer` settings and returns a `core.ports.Scorer`."""
 SCORERS.add("triton", "models.scorers.triton:from_settings")
 SCORERS.add("openvino", "models.scorers.openvino_scorer:from_settings")
 SCORERS.add("fake", "testkit.scorers.fake:from_settings")
+
+ENGAGEMENT = Registry("engagement model")
+"""Each takes the `forecasts` and `scorer` settings and returns a `core.ports.EngagementModel`."""
+ENGAGEMENT.add("triton", "models.scorers.engagement_triton:from_settings")
+ENGAGEMENT.add("in_process", "models.scorers.engagement_in_process:from_settings")
+ENGAGEMENT.add("fake", "testkit.scorers.engagement:from_settings")

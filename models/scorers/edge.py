@@ -87,7 +87,7 @@ def checked(
         raise asked.invalid("heads", sorted(heads), sorted(asked.heads) or "at least one head")
     flags = _flags(asked, rated)
     arrays = {name: _probabilities(asked, name, heads[name]) for name in asked.heads}
-    version = _version(asked, versions)
+    version = version_of(asked, versions)
     # A byte that is neither 0 nor 1 would multiply what is counted.
     wrong = {
         int(row): "RATED: a byte that is neither 0 nor 1"
@@ -136,7 +136,7 @@ def joined(who: str, parts: list[ScoreBatch]) -> ScoreBatch:
 def _flags(asked: Asked, rated: object) -> NDArray[np.bool_]:
     """Return RATED as (B,)."""
     if not isinstance(rated, np.ndarray) or rated.dtype != np.bool_:
-        raise asked.invalid("RATED of type", _kind(rated), "bool")
+        raise asked.invalid("RATED of type", kind_of(rated), "bool")
     if rated.shape not in ((asked.posts,), (asked.posts, 1)):
         raise asked.invalid("RATED of shape", rated.shape, (asked.posts, 1))
     return np.ascontiguousarray(rated.reshape(-1))
@@ -145,19 +145,24 @@ def _flags(asked: Asked, rated: object) -> NDArray[np.bool_]:
 def _probabilities(asked: Asked, name: str, values: object) -> NDArray[Any]:
     """Return a head's numbers, (B, C), of the type they came in."""
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
-        raise asked.invalid(f"{name} of type", _kind(values), "a floating-point type")
+        raise asked.invalid(f"{name} of type", kind_of(values), "a floating-point type")
     expected = (asked.posts, len(HEADS[name]))
     if values.shape != expected:
         raise asked.invalid(f"{name} of shape", values.shape, expected)
     return values
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """Return the type of what came, as messages name it."""
     return str(value.dtype) if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def _version(asked: Asked, versions: object) -> str:
-    """Return the one version that all rows have, as text."""
+def version_of(asked: Asked, versions: object) -> str:
+    """Return the one version that all rows have, as text.
+
+    Raises:
+        InvalidAnswer: There is none, several, or another than was asked.
+    """
     found: Any = versions
     if isinstance(versions, np.ndarray):
         if versions.shape not in ((asked.posts,), (asked.posts, 1)):

@@ -33,8 +33,6 @@ _CHANNEL: Final = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Batches are bounded by the worker; gRPC's 4 MB would refuse what the worker may send.
     ("grpc.max_send_message_length", -1),
-    # What comes back is bounded by what is asked: nobody else's numbers fill our memory.
-    ("grpc.max_receive_message_length", _MAX_ANSWER_BYTES),
 )
 _READY_TIMEOUT_S: Final = 2.0
 _STATUS: Final = "StatusCode."
@@ -83,6 +81,57 @@ def translate(error: Exception, what: str) -> Exception:
     if status in _REFUSALS and not any(sign in said.lower() for sign in _SERVER_TROUBLE):
         return ScorerRefused(f"{what}: {status}: {said[:200]}")
     return ScorerUnavailable(f"{what}: {status or type(error).__name__}: {said[:200]}")
+
+
+def connection(url: str, max_answer_bytes: int) -> InferenceServerClient:
+    """Return a client of a server; to be made in the loop that will use it."""
+    # What comes back is bounded by what is asked: nobody else's numbers fill our memory.
+    bound = ("grpc.max_receive_message_length", max_answer_bytes)
+    return InferenceServerClient(url, channel_args=[*_CHANNEL, bound])
+
+
+def columns_of(
+    asked: Asked, answer: InferResult, outputs: Sequence[str], model: str, version: str
+) -> dict[str, Any]:
+    """Return the outputs of an answer by name; the protocol's own bounds come before the edge's.
+
+    Args:
+        asked: What was asked.
+        answer: What came.
+        outputs: The outputs that were asked for.
+        model: The model's name on the server.
+        version: Its version on the server; "" takes any.
+
+    Raises:
+        InvalidAnswer: It is no message, of another model or version, or has other outputs.
+    """
+    response: Any = answer.get_response()
+    if response is None:  # what gRPC makes of bytes that are no message
+        raise asked.invalid("bytes", "that are no message", "one of Triton's protocol")
+    names = Counter(output.name for output in response.outputs)
+    wanted = Counter(outputs)
+    for what, wrong in (
+        ("no output", wanted - names),
+        ("a second or unknown output", names - wanted),
+    ):
+        if wrong:
+            raise asked.invalid(what, ", ".join(sorted(wrong)), ", ".join(sorted(wanted)))
+    if response.model_name != model:
+        raise asked.invalid("model", response.model_name, model)
+    if version and response.model_version != version:
+        raise asked.invalid("version", response.model_version, version)
+    columns: dict[str, Any] = {}
+    for output in response.outputs:
+        name, datatype = output.name, output.datatype
+        if triton_to_np_dtype(datatype) is None:  # `as_numpy` would take it for a double
+            raise asked.invalid(f"{name} of type", datatype, "one of Triton's")
+        try:
+            columns[name] = answer.as_numpy(name)
+        except Exception as error:  # whatever the bytes make of a reader that trusts them
+            raise asked.invalid(
+                f"{name} that cannot be read:", type(error).__name__, "its own shape and type"
+            ) from error
+    return columns
 
 
 class TritonScorer:
@@ -146,7 +195,7 @@ class TritonScorer:
     def _connection(self) -> InferenceServerClient:
         # Made on first use: grpc.aio wants the loop that will use it.
         if self._client is None:
-            self._client = InferenceServerClient(self._url, channel_args=list(_CHANNEL))
+            self._client = connection(self._url, _MAX_ANSWER_BYTES)
         return self._client
 
     async def _learn(self) -> _Served:
@@ -210,34 +259,10 @@ class TritonScorer:
             raise
 
     def _read(self, served: _Served, answer: InferResult, posts: int) -> ScoreBatch:
-        """Return the answer, checked; the protocol's own bounds come before ours."""
+        """Return the answer, checked."""
         asked = Asked(self._who, posts, served.heads, served.version)
-        response: Any = answer.get_response()
-        if response is None:  # what gRPC makes of bytes that are no message
-            raise asked.invalid("bytes", "that are no message", "one of Triton's protocol")
-        names = Counter(output.name for output in response.outputs)
-        expected = Counter((RATED, VERSION, *served.heads))
-        for what, wrong in (
-            ("no output", expected - names),
-            ("a second or unknown output", names - expected),
-        ):
-            if wrong:
-                raise asked.invalid(what, ", ".join(sorted(wrong)), ", ".join(sorted(expected)))
-        if response.model_name != self._model:
-            raise asked.invalid("model", response.model_name, self._model)
-        if self._version and response.model_version != self._version:
-            raise asked.invalid("version", response.model_version, self._version)
-        columns: dict[str, Any] = {}
-        for output in response.outputs:
-            name, datatype = output.name, output.datatype
-            if triton_to_np_dtype(datatype) is None:  # `as_numpy` would take it for a double
-                raise asked.invalid(f"{name} of type", datatype, "one of Triton's")
-            try:
-                columns[name] = answer.as_numpy(name)
-            except Exception as error:  # whatever the bytes make of a reader that trusts them
-                raise asked.invalid(
-                    f"{name} that cannot be read:", type(error).__name__, "its own shape and type"
-                ) from error
+        expected = (RATED, VERSION, *served.heads)
+        columns = columns_of(asked, answer, expected, self._model, self._version)
         heads = {name: columns[name] for name in served.heads}
         return checked(asked, columns[VERSION], columns[RATED], heads)
 

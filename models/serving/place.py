@@ -1,6 +1,7 @@
-"""Where a built model is in a model repository, and which bits it has; for whoever opens one."""
+"""Where a built model is in a model repository, and which bits it has."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Final
 
@@ -48,3 +49,12 @@ def check_bits(folder: Path, version: str) -> None:
             f"{folder}: the files have the bits {found}, version {version!r} names others: they "
             "were changed after the build; `groundswell models build` makes them anew"
         )
+
+
+def move_into_place(made: Path, place: Path) -> None:
+    """Move a finished model folder into the repository, the old one out of it."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        old = made.parent / "old"
+        os.replace(place, old)
+    os.replace(made, place)

@@ -39,7 +39,7 @@ app = typer.Typer(
 )
 
 
-Trained = Annotated[str, typer.Argument(help="What to train: encoder.")]
+Trained = Annotated[str, typer.Argument(help="What to train: encoder or engagement.")]
 Tasks = Annotated[
     str, typer.Option(help="Comma-separated: sentiment, emotion, topics, participation.")
 ]
@@ -59,8 +59,17 @@ HalfFloats = Annotated[bool, typer.Option(help="Autocast to bfloat16 (faster wit
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")]
 Pack = Annotated[bool, typer.Option(help="Put the result into --weights.")]
 PackInto = Annotated[
-    Path, typer.Option(help="Folder of weights that --pack fills; the shipped ones.")
+    Path | None, typer.Option(help="Folder of weights to fill; else the shipped ones.")
 ]
+VariantName = Annotated[
+    str, typer.Option(help="Engagement only: shipped, transformer_shipped, or a file of settings.")
+]
+EngagementSets = Annotated[
+    str | None, typer.Option(help="Engagement only: sets, comma-separated; else all.")
+]
+
+
+_ENGAGEMENT_FOLDERS = {"transformer_shipped": "engagement-transformer"}
 
 
 @app.command()
@@ -77,17 +86,33 @@ def train(
     bf16: HalfFloats = True,
     threads: Threads = 0,
     pack: Pack = False,
-    weights: PackInto = WEIGHTS / "post-encoder",
+    weights: PackInto = None,
+    variant: VariantName = "shipped",
+    sets: EngagementSets = None,
     python: TrainPython = TRAIN_PYTHON,
+    server_python: ServerPython = SERVER_PYTHON,
 ) -> None:
     """Train the post encoder (an hour on two cores); run again to continue a cut-off run.
 
-    A student of fewer layers takes ten minutes, and wants an --out and a --weights of its own.
+    A student of fewer layers takes ten minutes, and wants an --out and a --weights of its own. Of
+    engagement, the encoder's scores of all posts are made first and kept: 20 minutes, once.
 
     Example: groundswell models train encoder --tasks sentiment,emotion --data ../shared/data --pack
     """
+    if model == "engagement":
+        scored = options(data=existing(data), sets=sets)
+        run_module(server_python, "setup", "models.engagement.training.heads", scored)
+        folder = weights or WEIGHTS / _ENGAGEMENT_FOLDERS.get(variant, "engagement")
+        arguments = options(
+            data=data, sets=sets, variant=variant, threads=threads or None, weights=folder
+        )
+        run_module(python, "setup-train", "models.engagement.training.train", arguments)
+        return
+    weights = weights or WEIGHTS / "post-encoder"
     if model != "encoder":
-        raise typer.BadParameter(f"there is no training of {model!r}; expected encoder")
+        raise typer.BadParameter(
+            f"there is no training of {model!r}; expected encoder or engagement"
+        )
     if distil and layers:
         raise typer.BadParameter("--distil is for all layers; a student is always taught")
     if pack and layers and weights == WEIGHTS / "post-encoder":
@@ -174,7 +199,7 @@ def _shipped() -> list[tuple[str, EncoderConfig]]:
     return [
         (folder.name, load_config(folder))
         for folder in sorted(WEIGHTS.iterdir())
-        if (folder / "config.json").is_file()
+        if (folder / "config.json").is_file() and not folder.name.startswith("engagement")
     ]
 
 

@@ -38,8 +38,8 @@ import os, sys, sysconfig
 library = os.path.join(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))
 print("%d.%d" % sys.version_info[:2], os.path.exists(library))
 """
-_IS_CURRENT: Final = "is up to date"
-"""What `models.build` says when there was nothing to do."""
+_WAS_BUILT: Final = "built in"
+"""What `models.build` says of a model that it has made."""
 _INSTALL_TIMEOUT_S: Final = 3_600.0
 _MEGABYTE: Final = 1_000_000
 
@@ -90,7 +90,7 @@ def _make_model(repository: Path, say: Say) -> None:
     began_s = time.monotonic()
     if not repository.is_dir():
         say("model: building it from the shipped weights, about 20 s on two free cores, once")
-    if _IS_CURRENT not in build_model_repository(repository=repository):
+    if _WAS_BUILT in build_model_repository(repository=repository):
         size = _size_of(repository) / _MEGABYTE
         say(f"model: built in {time.monotonic() - began_s:.0f} s, {size:.0f} MB")
 
