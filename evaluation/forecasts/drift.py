@@ -1,0 +1,86 @@
+"""What happens to the intervals when all counts triple from a date on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.forecast_settings import ForecastSettings
+from evaluation.forecasts.assembling import outcomes_of
+from evaluation.forecasts.judging import is_inside
+from evaluation.forecasts.serving import Ask, Say, Scored, Served, serve
+
+FACTOR: Final = 3.0
+BLOCK: Final = (250, 750)
+"""Which outcomes are judged, counted from the first drifted one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """Coverage of the served 10-90 % interval around the date; None where there are too few posts.
+
+    Attributes:
+        before: Over as many outcomes as `BLOCK` has, the last ones before the date.
+        known: Over outcomes number 250 to 750 to become known, from the first drifted one on. Where
+            posts come fast some of their forecasts were made before any drifted outcome was known.
+        made: Over forecasts number 250 to 750 made after the first drifted outcome was known.
+        raw: The model's own intervals over the posts of `made`.
+        blind: How many of the posts of `known` were forecast before any drifted outcome was known.
+    """
+
+    before: float | None
+    known: float | None
+    made: float | None
+    raw: float | None
+    blind: int
+
+
+def drift(
+    scored: Scored, ask: Ask, settings: ForecastSettings, share: float, say: Say = lambda _: None
+) -> Drifted:
+    """Serve a set whose counts are three times as many from a date on, and judge the intervals.
+
+    Args:
+        scored: The posts of the set.
+        ask: The model, which knows nothing of it.
+        settings: The settings of the forecaster.
+        share: The share of the posts, in order of time, that come before the date.
+        say: Told how far it is.
+    """
+    order = scored.in_time()
+    at_s = scored.posts.at_s
+    date_s = float(at_s[order[min(int(len(order) * share), len(order) - 1)]])
+    factors = np.where(at_s >= date_s, FACTOR, 1.0)
+    served = serve(scored, ask, settings, factors=factors, say=say)
+    logs = np.log1p(np.rint(np.expm1(outcomes_of(scored.posts))) * factors)
+    settled = order[~np.isnan(logs[order])]
+    after = settled[at_s[settled] >= date_s]
+    known_s = at_s[after[:1]] + settings.horizon_s
+    late = after[at_s[after] >= known_s] if len(after) else after
+    block = after[slice(*BLOCK)]
+    width = BLOCK[1] - BLOCK[0]
+    return Drifted(
+        before=_coverage(served, logs, settled[at_s[settled] < date_s][-width:], 0),
+        known=_coverage(served, logs, block, 0),
+        made=_coverage(served, logs, late[slice(*BLOCK)], 0),
+        raw=_coverage(served, logs, late[slice(*BLOCK)], 0, is_raw=True),
+        blind=int((at_s[block] < known_s).sum()) if len(block) else 0,
+    )
+
+
+def _coverage(
+    served: Served,
+    logs: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    target: int,
+    *,
+    is_raw: bool = False,
+) -> float | None:
+    """Return the coverage over some posts; None where they are no whole block."""
+    if len(rows) < BLOCK[1] - BLOCK[0]:
+        return None
+    quantiles = (served.model if is_raw else served.served)[rows, target]
+    return float(is_inside(logs[rows], quantiles).mean())
