@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from evaluation.forecasts.command import evaluate_engagement
 from services.cli.model_environments import (
     DATA,
     REPOSITORY,
@@ -18,6 +19,7 @@ from services.cli.model_environments import (
     TRAIN_PYTHON,
     DataFolder,
     ServerPython,
+    TrainPython,
     existing,
     options,
     run_module,
@@ -32,11 +34,29 @@ OutFolder = Annotated[
 ScorerKind = Annotated[str, typer.Option(help="openvino (in process) or triton.")]
 Url = Annotated[str | None, typer.Option(help="Triton's gRPC host:port.")]
 Repository = Annotated[Path, typer.Option(help="Built model repository.")]
+Sets = Annotated[
+    str | None, typer.Option(help="Engagement: sets, comma-separated; else all in the folder.")
+]
+Split = Annotated[
+    str | None, typer.Option(help="Engagement: time (the last fifth), author or all; else time.")
+]
+Fit = Annotated[
+    bool, typer.Option("--fit", help="Engagement: fit on the folder; else the shipped model.")
+]
+Model = Annotated[
+    str | None, typer.Option(help="Engagement: engagement or engagement_transformer.")
+]
+LeftOut = Annotated[
+    str | None, typer.Option(help="Engagement: sets, each served by a model that never saw it.")
+]
+TripleFrom = Annotated[
+    float | None, typer.Option(help="Engagement: all counts triple after this share of posts.")
+]
 
 
 def evaluate(
     head: Annotated[
-        str, typer.Argument(help="The name of a head that has an official test, or all.")
+        str, typer.Argument(help="A head that has an official test, all of them, or engagement.")
     ] = "all",
     data: DataFolder = DATA,
     json: JsonFile = None,
@@ -46,18 +66,31 @@ def evaluate(
     repository: Repository = REPOSITORY,
     floors: Annotated[bool, typer.Option(help="Fit the floors too (minutes, once).")] = True,
     resamples: Annotated[int | None, typer.Option(help="Bootstrap resamples.")] = None,
+    sets: Sets = None,
+    split: Split = None,
+    fit: Fit = False,
+    model: Model = None,
+    left_out: LeftOut = None,
+    triple_from: TripleFrom = None,
     python: ServerPython = SERVER_PYTHON,
+    train_python: TrainPython = TRAIN_PYTHON,
 ) -> None:
-    """Measure the shipped model on the official tests, beside floors and published figures.
+    """Measure the shipped models on the official tests, or forecasts on recorded posts.
 
     Example: groundswell models evaluate all --data ../shared/data --json figures.json --out page
     """
-    arguments = options(
-        data=existing(data), json=json, out=out, scorer=scorer, url=url, repository=repository,
-        resamples=resamples,
-    )  # fmt: skip
+    of_forecasts = options(
+        sets=sets, split=split, model=model, left_out=left_out, triple_from=triple_from
+    )
+    shared = options(data=existing(data), json=json, resamples=resamples)
+    if head == "engagement":
+        fit_in = train_python if fit or left_out else None
+        return evaluate_engagement([*shared, *of_forecasts], data, python, fit_in)
+    if named := [*of_forecasts[::2], *(["--fit"] if fit else [])]:
+        raise typer.BadParameter(f"{', '.join(named)}: of `evaluate engagement` alone")
+    arguments = options(out=out, scorer=scorer, url=url, repository=repository)
     arguments.append("--floors" if floors else "--no-floors")
-    run_module(python, "setup", "evaluation.encoder", [head, *arguments])
+    run_module(python, "setup", "evaluation.encoder", [head, *shared, *arguments])
 
 
 def quantify_eval(

@@ -70,6 +70,10 @@ def judged_of(
         came,
         floors | {MODEL: of_model[:, _MEDIAN], SERVED: of_hedge[:, _MEDIAN]},
         {FLOOR: past_quantiles(*past, LEVELS), MODEL: of_model, SERVED: of_hedge},
-        {FLOOR: share_of_some(*past), MODEL: at_least_one(of_model), SERVED: at_least_one(of_hedge)},
+        {
+            FLOOR: share_of_some(*past),
+            MODEL: at_least_one(of_model),
+            SERVED: at_least_one(of_hedge),
+        },
     )
     return judged.select(chosen & ~np.isnan(came) & ~np.isnan(floors[FLOOR]))

@@ -133,9 +133,7 @@ def _usual(at_s: Floats, some: Floats, horizon_s: float) -> Floats:
     return found
 
 
-def _running_medians(
-    values: Floats, starts: NDArray[np.intp], ends: NDArray[np.intp]
-) -> Floats:
+def _running_medians(values: Floats, starts: NDArray[np.intp], ends: NDArray[np.intp]) -> Floats:
     """Return (n,) medians of `values[start:end]` of each; both bounds never go back."""
     found = np.full(len(values), np.nan)
     window: list[float] = []

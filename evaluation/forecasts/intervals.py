@@ -50,7 +50,7 @@ class Clusters:
 
     def sums(self, values: Floats) -> Floats:
         """Return the sum of (N,) values in each cluster."""
-        return np.bincount(self.of, values, minlength=self.count)
+        return np.bincount(self.of, values, minlength=self.count).astype(np.float64)
 
     def draws(self, resamples: int) -> NDArray[np.int64]:
         """Return (resamples, count) how often each is drawn."""
@@ -108,7 +108,9 @@ def order_of(judged: Judged, clusters: Clusters, resamples: int, name: str = SER
     if clusters.are_authors or not len(values):
         return mean_of_authors(values, resamples)
     rng = np.random.default_rng(SEED)
-    days = np.split(np.argsort(clusters.of, kind="stable"), np.cumsum(np.bincount(clusters.of))[:-1])
+    days = np.split(
+        np.argsort(clusters.of, kind="stable"), np.cumsum(np.bincount(clusters.of))[:-1]
+    )
     drawn = []
     for _ in range(min(resamples, _ORDER_RESAMPLES)):
         rows = np.concatenate([days[day] for day in rng.integers(0, len(days), len(days))])
