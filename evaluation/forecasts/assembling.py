@@ -50,7 +50,7 @@ def judged_of(
     target: int = 0,
     logs: Floats | None = None,
 ) -> Judged:
-    """Return those of the chosen posts whose author had a known outcome.
+    """Return those of the chosen posts whose outcome is known.
 
     Args:
         posts: The posts of the set.
@@ -76,4 +76,4 @@ def judged_of(
             SERVED: at_least_one(of_hedge),
         },
     )
-    return judged.select(chosen & ~np.isnan(came) & ~np.isnan(floors[FLOOR]))
+    return judged.select(chosen & ~np.isnan(came))

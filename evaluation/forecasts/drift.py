@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.forecast_settings import ForecastSettings
 from evaluation.forecasts.assembling import outcomes_of
-from evaluation.forecasts.judging import is_inside
+from evaluation.forecasts.judging import covered
 from evaluation.forecasts.serving import Ask, Say, Scored, Served, serve
 
 FACTOR: Final = 3.0
@@ -83,4 +83,4 @@ def _coverage(
     if len(rows) < BLOCK[1] - BLOCK[0]:
         return None
     quantiles = (served.model if is_raw else served.served)[rows, target]
-    return float(is_inside(logs[rows], quantiles).mean())
+    return float(covered(logs[rows], quantiles).mean())

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measured
 from evaluation.forecasts.floors import FLOOR
 from evaluation.forecasts.judging import (
+    MODEL,
     SERVED,
     Judged,
     author_orders,
     author_skills,
     brier,
+    covered,
     is_inside,
     pinball,
 )
@@ -118,14 +120,19 @@ def order_of(judged: Judged, clusters: Clusters, resamples: int, name: str = SER
     return _measured(float(values.mean()), np.array(drawn))
 
 
-def figures_of(judged: Judged, resamples: int = RESAMPLES) -> dict[str, Measured]:
+def figures_of(settled: Judged, resamples: int = RESAMPLES) -> dict[str, Measured]:
     """Return the figures of a set whose names are promised, and of zeros.
+
+    Coverage is over all settled posts, all else over those of authors who had a known outcome.
+    `coverage_closed` counts "10 % quantile <= outcome <= 90 % quantile", whatever is at the edge.
 
     `never_worse` is the mean error of what is served over that of the floor: at most 1.005 where
     the hedge keeps its word. `pinball_ratio` and `brier_ratio` are the served losses over those of
     the author's last 32 outcomes.
     """
-    clusters = clusters_of(judged)
+    judged = settled.of_known_authors()
+    everybody, clusters = clusters_of(settled), clusters_of(judged)
+    of_all, bounds = settled.logs, settled.quantiles[SERVED]
     floor, served = judged.errors(FLOOR), judged.errors(SERVED)
     found = {
         "skill_med32": skill_of(judged, SERVED, FLOOR, clusters, resamples),
@@ -134,9 +141,11 @@ def figures_of(judged: Judged, resamples: int = RESAMPLES) -> dict[str, Measured
             (author_skills(judged) > 0).astype(np.float64), resamples
         ),
         "spearman": order_of(judged, clusters, resamples),
-        "coverage_10_90": mean_of(
-            is_inside(judged.logs, judged.quantiles[SERVED]).astype(np.float64), clusters, resamples
+        "coverage_10_90": mean_of(covered(of_all, bounds), everybody, resamples),
+        "coverage_closed": mean_of(
+            is_inside(of_all, bounds).astype(np.float64), everybody, resamples
         ),
+        "coverage_model": mean_of(covered(of_all, settled.quantiles[MODEL]), everybody, resamples),
         "never_worse": ratio_of_sums(served, floor, clusters, resamples),
     }
     return found | _losses(judged, clusters, resamples)

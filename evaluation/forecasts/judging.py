@@ -24,6 +24,9 @@ LEAST_POSTS: Final = 20
 """An author with fewer judged posts counts for no figure that is of authors."""
 _ONE: Final = np.log1p(0.5)
 """Between no like and one, as a log."""
+_SIDE: Final = LEVELS[0]
+_FALL: Final = 0.445
+_LEAST_HALF: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Judged:
         points: Predictor -> (N,) what it predicted, as a log.
         quantiles: Predictor -> (N, 5) what it gave as `LEVELS`.
         some: Predictor -> (N,) how likely at least one is.
+
+    Where the author had no known outcome, what is said of them by floors is NaN.
     """
 
     authors: NDArray[np.integer[Any]]
@@ -52,6 +57,10 @@ class Judged:
     def errors(self, name: str) -> Floats:
         """Return (N,) how far a predictor was off, in logs."""
         return np.abs(self.logs - self.points[name])
+
+    def of_known_authors(self) -> Judged:
+        """Return the posts whose author had a known outcome, those that skill is of."""
+        return self.select(~np.isnan(self.points[FLOOR]))
 
     def select(self, rows: NDArray[Any]) -> Judged:
         """Return some of the posts, by their numbers or a mask."""
@@ -77,8 +86,34 @@ def skill(errors: Floats, of_floor: Floats) -> float:
     return 0.0 if own == 0 else -np.inf
 
 
+def covered(logs: Floats, quantiles: Floats) -> Floats:
+    """Return (N,) which share of an outcome is from the 10 % to the 90 % quantile, in [0, 1].
+
+    A count n is spread over [n - 1/2, n + 1/2] by the forecast's own distribution (the randomised
+    probability integral transform for counts, its mean instead of a draw): where most posts get
+    nothing, "0 <= 0 <= 3" would say of any forecast that it is too wide. That distribution has
+    its mass even between the quantiles and falls as a normal does beyond them.
+    """
+    counts = np.rint(np.expm1(logs))
+    with np.errstate(divide="ignore"):
+        low = np.where(counts > 0, np.log(counts + 0.5), -np.inf)
+    above, below = _survival(low, quantiles), _survival(np.log(counts + 1.5), quantiles)
+    width = above - below
+    inside = np.clip(above, _SIDE, 1 - _SIDE) - np.clip(below, _SIDE, 1 - _SIDE)
+    return np.where(width > 0, inside / np.where(width > 0, width, 1), 0.0)
+
+
+def _survival(x: Floats, quantiles: Floats) -> Floats:
+    """Return (N,) the probability of more than x."""
+    first, middle, last = (quantiles[:, column] for column in (0, LEVELS.index(0.5), -1))
+    half = np.where(x >= middle, last - middle, middle - first)
+    away = np.abs(x - middle) / np.maximum(half, _LEAST_HALF)
+    beyond = np.where(away <= 1, 0.5 - (0.5 - _SIDE) * away, _SIDE * np.exp((1 - away) / _FALL))
+    return np.where(x >= middle, beyond, 1 - beyond)
+
+
 def is_inside(logs: Floats, quantiles: Floats) -> NDArray[np.bool_]:
-    """Return (N,) whether an outcome is from the first to the last of its quantiles."""
+    """Return (N,) whether an outcome is from the 10 % to the 90 % quantile, both included."""
     return (logs >= quantiles[:, 0]) & (logs <= quantiles[:, -1])
 
 

@@ -78,14 +78,15 @@ def evaluate_set(scored: Scored, ask: Ask, plan: Plan, say: Say = lambda _: None
     settings = plan.served_by()
     served = serve(scored, ask, settings, say=say)
     chosen = of_split(scored.posts, plan.split)
-    judged = judged_of(scored.posts, served, chosen, settings.horizon_s)
+    settled = judged_of(scored.posts, served, chosen, settings.horizon_s)
+    judged = settled.of_known_authors()
     drifted: Drifted | None = None
     if plan.triple_from is not None:
         drifted = drift(scored, ask, settings, plan.triple_from, say)
     return Found(
         scored.posts.name,
         judged,
-        figures_of(judged, plan.resamples),
+        figures_of(settled, plan.resamples),
         _other_targets(scored.posts, served, plan),
         drifted,
         _notes(scored.posts, served, judged),
@@ -111,6 +112,7 @@ def _other_targets(posts: EngagementSet, served: Served, plan: Plan) -> dict[str
             continue
         chosen = of_split(posts, plan.split, target)
         judged = judged_of(posts, served, chosen, plan.settings.horizon_s, target=target)
+        judged = judged.of_known_authors()
         if len(judged) >= LEAST_JUDGED:
             clusters = clusters_of(judged)
             found[name] = skill_of(judged, SERVED, FLOOR, clusters, plan.resamples)

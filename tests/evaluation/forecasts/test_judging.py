@@ -13,6 +13,7 @@ from evaluation.forecasts.judging import (
     at_least_one,
     author_orders,
     author_skills,
+    covered,
     is_inside,
     pinball,
     ranks,
@@ -30,11 +31,12 @@ def judged(authors: int = 40, posts: int = 30, gain: float = 0.2, seed: int = 0)
     off = rng.choice([-1.0, 1.0], count) * rng.uniform(0.5, 1.5, count)
     spread = np.array([-1.5, -0.7, 0, 0.7, 1.5])
     points = {FLOOR: logs + off, "days30": logs + off, SERVED: logs + (1 - gain) * off}
+    points[MODEL] = points[SERVED]
     return Judged(
         np.repeat(np.arange(authors), posts), rng.uniform(0, 30 * 86_400, count), logs,
-        points | {MODEL: points[SERVED]},
-        {name: points[name][:, None] + spread for name in (FLOOR, SERVED)},
-        {name: np.full(count, 0.9) for name in (FLOOR, SERVED)},
+        points,
+        {name: points[name][:, None] + spread for name in (FLOOR, MODEL, SERVED)},
+        {name: np.full(count, 0.9) for name in (FLOOR, MODEL, SERVED)},
     )  # fmt: skip
 
 
@@ -79,6 +81,24 @@ def test_quantile_loss_and_coverage_are_by_the_levels_of_the_model() -> None:
         max(q * (3 - v), (q - 1) * (3 - v)) for q, v in zip(LEVELS, (1, 2, 3, 4, 5), strict=True)
     ]
     assert pinball(logs, quantiles)[0] == pytest.approx(np.mean(first))
+
+
+def test_coverage_of_counts_as_forecast_is_80_percent_also_where_most_posts_get_nothing() -> None:
+    rng = np.random.default_rng(7)
+    draws = 200_000
+    for middle, down, up in ((0.2, 0.2, 0.9), (3.0, 0.8, 1.5), (8.0, 1.0, 1.0)):
+        quantiles = np.tile([middle - down, 0, middle, 0, middle + up], (draws, 1))
+        above = rng.uniform(size=draws)  # the chance of more than what is drawn
+        tail = np.where(above < 0.5, above, 1 - above)
+        away = np.where(tail > 0.1, (0.5 - tail) / 0.4, 1 - 0.445 * np.log(tail / 0.1))
+        drawn = middle + np.where(above < 0.5, up, -down) * away
+        counts = np.maximum(np.rint(np.expm1(drawn)), 0)
+        logs = np.log1p(counts)
+        assert covered(logs, quantiles).mean() == pytest.approx(0.8, abs=0.003)
+        if middle > 5:
+            assert is_inside(logs, quantiles).mean() == pytest.approx(0.8, abs=0.003)
+        if middle < 1:
+            assert is_inside(logs, quantiles).mean() > 0.84
 
 
 def test_chance_of_any_like_lies_between_the_quantiles_of_one() -> None:
