@@ -18,8 +18,8 @@ from core.report import write_report
 from evaluation.encoder.__main__ import refusing
 from evaluation.encoder.bootstrap import RESAMPLES, SEED
 from evaluation.forecasts.assembling import SPLITS
-from evaluation.forecasts.opening import Way, open_way
-from evaluation.forecasts.run import Plan, evaluate_sets
+from evaluation.forecasts.opening import open_way
+from evaluation.forecasts.run import Plan, Way, evaluate_sets
 from evaluation.forecasts.tables import Found, flat_figures, print_all, rows_by_table
 from evaluation.options import DataFolder, JsonFile, Resamples
 from models.engagement.training.sets import present_sets
@@ -65,7 +65,7 @@ def main(
         names = apart or chosen_sets(data, sets)
         plan = Plan(data, split, resamples, triple_from, cache)
         way = open_way(plan, model, fit=fit, left_out=apart, say=sys.stderr.write)
-        found = evaluate_sets(names, way.ask_for, plan, sys.stderr.write)
+        found = evaluate_sets(names, way, plan, sys.stderr.write)
     print_all(found, split)
     for note in way.notes:
         sys.stdout.write(f"{note}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ Floats = NDArray[np.float64]
 
 SPLITS: Final = ("time", "author", "all")
 _MEDIAN: Final = LEVELS.index(0.5)
+NOTHING: Final[Mapping[str, Floats]] = {}
 
 
 def outcomes_of(posts: EngagementSet, target: int = 0) -> Floats:
@@ -48,7 +50,7 @@ def judged_of(
     horizon_s: float,
     *,
     target: int = 0,
-    logs: Floats | None = None,
+    others: Mapping[str, Floats] = NOTHING,
 ) -> Judged:
     """Return those of the chosen posts whose outcome is known.
 
@@ -58,9 +60,9 @@ def judged_of(
         chosen: (N,) which are judged.
         horizon_s: The horizon.
         target: The one of `TARGETS` that is judged.
-        logs: (N,) what came of them, where that is not what the set says.
+        others: Further predictor -> (N,) what it predicted.
     """
-    came = outcomes_of(posts, target) if logs is None else logs
+    came = outcomes_of(posts, target)
     past = (posts.author, posts.at_s, came, horizon_s)
     floors = floors_of(*past)
     of_hedge, of_model = served.served[:, target], served.model[:, target]
@@ -68,7 +70,7 @@ def judged_of(
         posts.author,
         posts.at_s,
         came,
-        floors | {MODEL: of_model[:, _MEDIAN], SERVED: of_hedge[:, _MEDIAN]},
+        {**floors, **others, MODEL: of_model[:, _MEDIAN], SERVED: of_hedge[:, _MEDIAN]},
         {FLOOR: past_quantiles(*past, LEVELS), MODEL: of_model, SERVED: of_hedge},
         {
             FLOOR: share_of_some(*past),

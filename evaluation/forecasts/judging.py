@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 
 SERVED: Final = "served"
 MODEL: Final = "model"
-TITLES: Final = {MODEL: "model alone", SERVED: "hedge (served)"}
+TREES: Final = "trees"
+TITLES: Final = {TREES: "boosted trees", MODEL: "model alone", SERVED: "hedge (served)"}
 LEAST_POSTS: Final = 20
 """An author with fewer judged posts counts for no figure that is of authors."""
 _ONE: Final = np.log1p(0.5)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ from evaluation.forecasts.drift import Drifted, drift
 from evaluation.forecasts.floors import FLOOR
 from evaluation.forecasts.intervals import LEAST_AUTHORS, clusters_of, figures_of, skill_of
 from evaluation.forecasts.judging import SERVED, Judged
-from evaluation.forecasts.serving import Ask, Say, Scored, Served, serve
+from evaluation.forecasts.serving import Ask, Floats, Say, Scored, Served, serve
 from evaluation.forecasts.tables import Found
 from models.engagement.layout import TARGETS
 from models.engagement.training.heads import head_scores
@@ -52,6 +52,34 @@ class Plan:
         return msgspec.structs.replace(self.settings, ages_s=(), events_per_hour=0, track_one_in=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """What answers for the posts of a set.
+
+    Attributes:
+        ask: The model.
+        others: Further predictor -> (N,) what it predicted of likes, filled as the model is asked.
+    """
+
+    ask: Ask
+    others: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How models are chosen for sets.
+
+    Attributes:
+        answering: Set -> what answers for its posts.
+        settings: What was asked for, for the report.
+        notes: Sentences for people.
+    """
+
+    answering: Callable[[Scored], Answering]
+    settings: Mapping[str, Any]
+    notes: Sequence[str] = ()
+
+
 def read_scored(data: Path, name: str, cache: Path | None = None) -> Scored:
     """Return the posts of a set with their head scores; its name stands for the source.
 
@@ -66,19 +94,22 @@ def read_scored(data: Path, name: str, cache: Path | None = None) -> Scored:
     return Scored(posts, heads, rated, name)
 
 
-def evaluate_set(scored: Scored, ask: Ask, plan: Plan, say: Say = lambda _: None) -> Found:
+def evaluate_set(
+    scored: Scored, answering: Answering, plan: Plan, say: Say = lambda _: None
+) -> Found:
     """Return what the forecasts of a set are worth.
 
     Args:
         scored: The posts of the set.
-        ask: The model.
+        answering: The model.
         plan: What is to be measured.
         say: Told how far it is.
     """
+    ask = answering.ask
     settings = plan.served_by()
     served = serve(scored, ask, settings, say=say)
     chosen = of_split(scored.posts, plan.split)
-    settled = judged_of(scored.posts, served, chosen, settings.horizon_s)
+    settled = judged_of(scored.posts, served, chosen, settings.horizon_s, others=answering.others)
     judged = settled.of_known_authors()
     drifted: Drifted | None = None
     if plan.triple_from is not None:
@@ -93,15 +124,13 @@ def evaluate_set(scored: Scored, ask: Ask, plan: Plan, say: Say = lambda _: None
     )
 
 
-def evaluate_sets(
-    names: Sequence[str], ask_for: Callable[[Scored], Ask], plan: Plan, say: Say
-) -> list[Found]:
+def evaluate_sets(names: Sequence[str], way: Way, plan: Plan, say: Say) -> list[Found]:
     """Evaluate set by set, and say which one it is at."""
     found: list[Found] = []
     for number, name in enumerate(names, 1):
         scored = read_scored(plan.data, name, plan.cache)
         say(f"{name}: {len(scored.posts)} posts, set {number} of {len(names)}\n")
-        found.append(evaluate_set(scored, ask_for(scored), plan, say))
+        found.append(evaluate_set(scored, way.answering(scored), plan, say))
     return found
 
 

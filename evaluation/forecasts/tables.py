@@ -14,7 +14,7 @@ from rich.table import Table
 from evaluation.encoder.bootstrap import Measured
 from evaluation.forecasts.drift import Drifted
 from evaluation.forecasts.floors import FLOORS
-from evaluation.forecasts.judging import MODEL, SERVED, TITLES, Judged
+from evaluation.forecasts.judging import SERVED, TITLES, TREES, Judged
 
 _WIDTH: Final = 80
 PREDICTORS: Final = FLOORS | TITLES
@@ -41,8 +41,10 @@ class Found:
     notes: Sequence[str] = ()
 
     def error(self, predictor: str) -> float:
-        """Return the mean error of a predictor, in logs; NaN of no post."""
-        return float(self.judged.errors(predictor).mean()) if len(self.judged) else np.nan
+        """Return the mean error of a predictor, in logs; NaN of no post or no such predictor."""
+        if predictor not in self.judged.points or not len(self.judged):
+            return np.nan
+        return float(self.judged.errors(predictor).mean())
 
 
 def flat_figures(found: Sequence[Found]) -> dict[str, float | None]:
@@ -127,7 +129,7 @@ def _errors(found: Sequence[Found], split: str) -> Table:
     table = _table(title, "predictor", [one.name for one in found])
     for name, words in PREDICTORS.items():
         style = "bold" if name == SERVED else None
-        if name == MODEL:
+        if name == TREES:
             table.add_section()
         table.add_row(words, *(plain(one.error(name)) for one in found), style=style)
     return table
