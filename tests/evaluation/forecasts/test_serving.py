@@ -1,22 +1,21 @@
 """Recorded posts are served in order of time, and judged as the partition itself judges them."""
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
+from core.errors import InvalidAnswer
 from core.forecast_settings import ForecastSettings
-from core.ports import EngagementAnswer
 from evaluation.forecasts import serving
 from evaluation.forecasts.assembling import judged_of, of_split, outcomes_of
 from evaluation.forecasts.floors import FLOOR
-from evaluation.forecasts.judging import SERVED, is_inside, skill
-from evaluation.forecasts.serving import items_of, serve
+from evaluation.forecasts.judging import SERVED, covered
+from evaluation.forecasts.serving import Served, items_of, serve
 from models.engagement.history import DAY_S
 from models.engagement.items import CountsSeen, PostSeen
-from models.engagement.layout import from_log16, to_log16
+from models.engagement.layout import UNKNOWN, from_log16, to_log16
 from tests.evaluation.forecasts.recorded import by_the_median, recorded
 
 SETTINGS = ForecastSettings(ages_s=(), events_per_hour=0)
@@ -40,6 +39,78 @@ def test_counts_come_when_the_horizon_is_over_and_posts_in_order(tmp_path: Path)
 
 def test_posts_that_have_not_settled_come_without_counts(tmp_path: Path) -> None:
     scored = recorded(tmp_path, authors=2, posts=5)
-    scored.posts.counts[3] = 65_535
+    scored.posts.counts[3] = UNKNOWN
     items = items_of(scored, scored.in_time(), DAY_S, np.ones(10))
     assert scored.posts.post_ids[3] not in {i.post_id for i in items if isinstance(i, CountsSeen)}
+
+
+def kept(logs: Any) -> Any:
+    """Return logs as the books keep them, in steps."""
+    return from_log16(to_log16(logs)).astype(np.float64)
+
+
+def test_books_of_the_engine_say_the_same_as_the_straight_way(tmp_path: Path) -> None:
+    scored = recorded(tmp_path, authors=12, posts=150)
+    scored.posts.counts[::17] = UNKNOWN
+    served = serve(scored, by_the_median, SETTINGS)
+    books = next(one for one in served.quality if one.kind == "source")
+    settled = judged_of(scored.posts, served, of_split(scored.posts, "all"), DAY_S)
+    judged = settled.of_known_authors()
+    assert (books.total.outcomes, books.total.judged) == (len(settled), len(judged))
+    error = np.abs(judged.logs - kept(judged.points[SERVED])).sum()
+    floor = np.abs(judged.logs - kept(judged.points[FLOOR])).sum()
+    assert books.total.skill == pytest.approx(1 - error / floor, abs=1e-9)
+    quantiles = settled.quantiles[SERVED]
+    inside = np.rint(covered(settled.logs, quantiles) * 1000) / 1000
+    assert books.total.coverage == pytest.approx(inside.mean(), abs=1e-9)
+
+
+def test_recent_books_are_of_the_last_outcomes_that_became_known(tmp_path: Path) -> None:
+    scored = recorded(tmp_path, authors=12, posts=150, seed=3)
+    served = serve(scored, by_the_median, SETTINGS)
+    books = next(one for one in served.quality if one.kind == "source")
+    last = np.zeros(len(scored.posts), np.bool_)
+    last[scored.in_time()[-SETTINGS.quality_outcomes :]] = True
+    judged = judged_of(scored.posts, served, last, DAY_S).of_known_authors()
+    error = np.abs(judged.logs - kept(judged.points[SERVED])).sum()
+    floor = np.abs(judged.logs - kept(judged.points[FLOOR])).sum()
+    assert books.recent.outcomes == SETTINGS.quality_outcomes
+    assert books.recent.skill == pytest.approx(1 - error / floor, abs=1e-9)
+
+
+def same(one: Served, other: Served, rows: Any) -> None:
+    np.testing.assert_array_equal(one.served[rows], other.served[rows])
+    np.testing.assert_array_equal(one.model[rows], other.model[rows])
+
+
+def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = recorded(tmp_path, authors=5, posts=60)
+    whole = serve(scored, by_the_median, SETTINGS)
+    monkeypatch.setattr(serving, "BATCH", 7)
+    parts = serve(scored, by_the_median, SETTINGS)
+    same(whole, parts, np.arange(len(scored.posts)))
+    assert whole.quality == parts.quality
+
+
+def test_what_comes_later_changes_no_forecast(tmp_path: Path) -> None:
+    scored = recorded(tmp_path, authors=5, posts=60)
+    before = serve(scored, by_the_median, SETTINGS)
+    at_s = scored.posts.at_s
+    moment = float(np.median(at_s))
+    later = np.flatnonzero(at_s + DAY_S > moment)
+    scored.posts.counts[later] = np.random.default_rng(1).permutation(scored.posts.counts[later])
+    after = serve(scored, by_the_median, SETTINGS)
+    same(before, after, at_s <= moment)
+    assert not np.array_equal(before.served, after.served)
+
+
+def test_partition_that_leaves_posts_out_is_no_evaluation(tmp_path: Path) -> None:
+    scored = recorded(tmp_path, authors=5, posts=10)
+    with pytest.raises(InvalidAnswer, match="the partition asks about"):
+        serve(scored, by_the_median, ForecastSettings(ages_s=(), track_one_in=3))
+
+
+def test_outcomes_are_those_of_the_set(tmp_path: Path) -> None:
+    scored = recorded(tmp_path, authors=2, posts=5)
+    np.testing.assert_array_equal(np.isnan(outcomes_of(scored.posts, 2)), True)
+    assert not np.isnan(outcomes_of(scored.posts)).any()
