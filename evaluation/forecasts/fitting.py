@@ -72,8 +72,8 @@ class _Trees(Protocol):
     def predict(self, X: Features) -> Features: ...
 
 
-_VARIANTS: Final = {"engagement": "mlp", "engagement_transformer": "transformer"}
-"""What is fitted in the place of each shipped model."""
+_VARIANTS: Final = {"engagement": "shipped", "engagement_transformer": "transformer_shipped"}
+"""The variants that the shipped models are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,6 @@ class Fitting:
         return _Fold(self._fitted(self._sets, masks, f"authors but fold {number + 1}"), number)
 
     def _fitted(self, sets: Mapping[str, Examples], masks: Masks, name: str) -> Predict:
-        columns = columns_for(sets, masks, self._variant.rows, self._variant.seed)
+        columns = columns_for(sets, masks, self._variant)
         self._say(f"{name}: fitting on {len(columns)} posts\n")
         return fit_on(columns, self._variant, name)

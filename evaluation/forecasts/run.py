@@ -59,10 +59,12 @@ class Answering:
     Attributes:
         ask: The model.
         others: Further predictor -> (N,) what it predicted of likes, filled as the model is asked.
+        notes: Sentences for people.
     """
 
     ask: Ask
     others: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def evaluate_set(
         figures_of(settled, plan.resamples),
         _other_targets(scored.posts, served, plan),
         drifted,
-        _notes(scored.posts, served, judged),
+        [*_notes(scored.posts, served, judged), *answering.notes],
     )
 
 
