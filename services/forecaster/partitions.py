@@ -99,7 +99,8 @@ class PartitionForecaster:
         self.seen = found.upto.seen.get(POSTS, -1)
         self.merge = TimeMerge(found.upto.posts + 1, found.upto.events + 1, found.forecasts.clock_s)
         self._wake = asyncio.Event()
-        self._limit = parts.settings.batch_posts
+        self._most = 2 * parts.settings.batch_posts  # so many posts, and so many events
+        self._limit = self._most
         self._is_live = False
         self._tick_s = 0.0
 
@@ -155,7 +156,7 @@ class PartitionForecaster:
             except ScorerRefused:
                 return await self._narrow(arrivals, some, planned)
         await self._keep(some, told)
-        self._limit = min(self._limit * 2, self._parts.settings.batch_posts)
+        self._limit = min(self._limit * 2, self._most)
         return arrivals[len(some) :]
 
     async def _answered(self, planned: Planned) -> Told:

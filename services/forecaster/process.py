@@ -139,7 +139,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     publisher = KafkaForecasts(settings.kafka, settings.forecasts.ages_s, metrics)
     parts = ForecastParts(
         settings.forecasts, store_of_forecasts, PatientModel(model, clock, metrics, rng),
-        publisher, clock, metrics, BoundedLabels(MAX_SOURCES), ForecastPartition, lambda tries: pause_s(tries, rng),
+        publisher, clock, metrics, BoundedLabels(MAX_SOURCES), ForecastPartition,
+        lambda tries: pause_s(tries, rng),
     )  # fmt: skip
     try:
         await Forecaster(settings, parts, store, reader, clock, metrics).run(stop)

@@ -1,4 +1,4 @@
-"""Records of our own topics: what forecasts are told of, what is skipped, and that it is counted."""
+"""Records of our own topics: what forecasts are told of, and that what is skipped is counted."""
 
 from datetime import timedelta
 
