@@ -46,7 +46,7 @@ class _Moving(Collector):
             metric
             for metric in vars(metrics).values()
             if isinstance(metric, (Counter, Gauge, Histogram))
-            and metric.describe()[0].name in names
+            and next(iter(metric.describe())).name in names
         ]
 
     def describe(self) -> Iterable[Metric]:
