@@ -58,12 +58,13 @@ def skill_now() -> stat.Panel:
 def coverage_now() -> stat.Panel:
     return number(
         "Coverage of the interval",
-        "Share of outcomes between the 10 and the 90 % quantile, over a day; 80 % is right. More "
-        f"is no fault where most posts have none of it. {_FROM}.",
+        "Share of outcomes between the 10 and the 90 % quantile, over a day; 80 % is right, less "
+        f"is too sure, more says little. {_FROM}.",
         SHARE,
         (_enough(_COVERAGE, _OUTCOMES), _OF),
         span=5,
         bad_below=0.72,
+        bad_above=0.88,
         nothing=f"{NO_OUTCOMES}, or {TOO_FEW}",
     )
 

@@ -98,10 +98,10 @@ def number(
         nothing: as of `lines`.
     """
     colours: list[tuple[float | None, str]] = [(None, "green")]
-    if bad_above is not None:
-        colours.append((bad_above, "red"))
     if bad_below is not None:
         colours = [(None, "red"), (bad_below, "green")]
+    if bad_above is not None:
+        colours.append((bad_above, "red"))
     steps = [models.Threshold(value=value, color=colour) for value, colour in colours]
     panel = (
         stat.Panel()
