@@ -58,7 +58,10 @@ def _range(kind: Any) -> str:
         return f"`{found['pattern']}`".replace("|", "\\|")
     if "enum" in found:
         return ", ".join(f"`{value}`" for value in found["enum"])
-    word = {"integer": "whole number", "number": "number", "array": "list of words"}
+    if found.get("type") == "array":
+        of = found["items"].get("type")
+        return "list of whole numbers" if of == "integer" else "list of words"
+    word = {"integer": "whole number", "number": "number"}
     text = word.get(found.get("type", ""), "text")
     if "minimum" in found:
         text += f" ≥ {found['minimum']}"
