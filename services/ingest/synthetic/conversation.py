@@ -19,6 +19,8 @@ from core.clock import epoch_ms
 from core.schemas import Post
 from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.authors import make_authors, make_pools
+from services.ingest.synthetic.chance import poisson
+from services.ingest.synthetic.engagement import SEEK_S, Engagement, make_followings
 from services.ingest.synthetic.schedule import Moment, Schedule
 from services.ingest.synthetic.utterances import Crowd, TickMaker, Utterance
 
@@ -46,7 +48,9 @@ class Conversation:
         names = [author.name for author in authors[:50]]
         self._crowd = Crowd(options, make_pools(authors), names)
         self._recent_ticks = math.ceil(RECENT_S * 1000 / self.tick_ms)
-        reach_s = max(options.follow_up_max_s + options.late_max_s, options.late_max_s) + 1
+        self._followings = make_followings(options, authors) if options.engagement_share else {}
+        follows_s = max(options.follow_up_max_s, options.life_s + SEEK_S if self._followings else 0)
+        reach_s = follows_s + options.late_max_s + 1
         self._reach_ticks = math.ceil(reach_s * 1000 / self.tick_ms)
         self._last_tick = (
             math.ceil(options.duration_s * 1000 / self.tick_ms) if options.duration_s else None
@@ -63,6 +67,7 @@ class Conversation:
         """
         waiting: list[tuple[int, int, Utterance]] = []
         recent: deque[list[Post]] = deque(maxlen=self._recent_ticks)
+        lives = Engagement(self._options, self._start_ms, self._followings)
         tick = max(0, first - self._reach_ticks - self._recent_ticks)
         made = self._posts_before(tick)
         first_ms = self.tick_start_ms(first)
@@ -71,11 +76,13 @@ class Conversation:
             ended = (left is not None and left <= 0) or (
                 self._last_tick is not None and tick >= self._last_tick
             )
-            if ended and not waiting and tick >= first:
+            if ended and not waiting and not lives and tick >= first:
                 return
             if not ended:
-                made += self._make(tick, left, recent, waiting)
+                made += self._make(tick, left, recent, waiting, lives)
             end_ms = self.tick_start_ms(tick + 1)
+            for utterance in lives.due(end_ms):
+                heappush(waiting, (utterance.arrival_ms, utterance.number, utterance))
             arrived: list[Utterance] = []
             while waiting and waiting[0][0] < end_ms:
                 utterance = heappop(waiting)[2]
@@ -94,7 +101,7 @@ class Conversation:
     def _volume(self, tick: int) -> tuple[random.Random, Moment, int]:
         draws = random.Random(f"{self._options.seed}:{tick}")
         moment = self.schedule.at((tick + 0.5) * self.tick_ms / 1000)
-        return draws, moment, _poisson(draws, moment.posts_per_s * self.tick_ms / 1000)
+        return draws, moment, poisson(draws, moment.posts_per_s * self.tick_ms / 1000)
 
     def _make(
         self,
@@ -102,24 +109,15 @@ class Conversation:
         left: int | None,
         recent: deque[list[Post]],
         waiting: list[tuple[int, int, Utterance]],
+        lives: Engagement,
     ) -> int:
         """Make the posts of a tick and all they cause; return how many posts."""
         rng, moment, count = self._volume(tick)
         count = count if left is None else min(count, left)
         start_ms = self.tick_start_ms(tick)
         maker = TickMaker(self._crowd, tick, start_ms, self.tick_ms, rng.random, moment, recent)
-        for utterance in maker.say(count):
-            heappush(waiting, (utterance.arrival_ms, utterance.number, utterance))
+        for said in maker.say(count):
+            for utterance in lives.engage(said) if self._followings else said:
+                heappush(waiting, (utterance.arrival_ms, utterance.number, utterance))
         recent.append(maker.originals[-_RECENT_PER_TICK:])
         return count
-
-
-def _poisson(rng: random.Random, mean: float) -> int:
-    """Draw a count; by the normal law where it is as good, by Knuth's method below."""
-    if mean > 50:
-        return max(0, round(rng.gauss(mean, math.sqrt(mean))))
-    limit, product, count = math.exp(-mean), rng.random(), 0
-    while product > limit:
-        product *= rng.random()
-        count += 1
-    return count

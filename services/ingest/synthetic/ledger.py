@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import msgspec
 
@@ -12,8 +12,9 @@ from core.errors import ConfigError
 from services.ingest.sources.base import Cursor
 from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.schedule import Schedule
-from services.ingest.synthetic.utterances import Utterance
+from services.ingest.synthetic.utterances import IgnitedPost, Utterance
 
+IGNITION: Final = "ignition"
 TRUTH_MAX_S = 86_400
 """An unbounded run has its first day in the truth file."""
 
@@ -23,6 +24,9 @@ class Ledger:
 
     A line is written once Kafka has the item, and before the cursor that covers it is stored. After
     a crash lines may come twice, never not at all: a reader keeps one of each number.
+
+    The line of a post that takes off is followed by one of the kind `ignition`, which is no item:
+    its number is negative, its detail how far the post goes (`IgnitedPost`).
 
     Args:
         path: The file.
@@ -53,6 +57,8 @@ class Ledger:
         while held:
             own, utterance = held.popleft()
             lines.append(ledger_line(utterance))
+            if utterance.ignited is not None:
+                lines.append(_ignition_line(utterance, utterance.ignited))
             if own == cursor:
                 break
         self._file.write(b"".join(lines))
@@ -80,6 +86,33 @@ def ledger_line(utterance: Utterance) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
+def _ignition_line(utterance: Utterance, ignited: IgnitedPost) -> bytes:
+    """Return the line that follows that of a post which takes off; its number is no item's."""
+    number = -utterance.number
+    line = (
+        IGNITION, ignited.post_id, ignited.author, ignited.author, number,
+        ignited, utterance.topic, utterance.sentiment,
+    )  # fmt: skip
+    return msgspec.json.encode(line) + b"\n"
+
+
+def read_ignitions(path: Path) -> list[IgnitedPost]:
+    """Return the posts of a ledger that take off, each once, in the order in which Kafka has them.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    found: dict[str, IgnitedPost] = {}
+    for line in path.read_bytes().splitlines():
+        if line.startswith(b'["ignition"'):
+            try:
+                ignited = msgspec.convert(msgspec.json.decode(line)[5], IgnitedPost)
+            except (msgspec.MsgspecError, IndexError):  # torn by a crash: it comes again
+                continue
+            found.setdefault(ignited.post_id, ignited)
+    return list(found.values())
+
+
 def write_truth(path: Path, options: SyntheticOptions, schedule: Schedule) -> None:
     """Write the start, the shifts and the intended opinion per minute and topic.
 
@@ -93,6 +126,7 @@ def write_truth(path: Path, options: SyntheticOptions, schedule: Schedule) -> No
         "seed": options.seed,
         "covers_s": covers_s,
         "shifts": msgspec.to_builtins(options.shifts),
+        "ignitions": msgspec.to_builtins(options.ignitions),
         "minutes": list(schedule.minutes(covers_s)),
     }
     try:

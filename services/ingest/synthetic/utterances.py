@@ -21,10 +21,33 @@ from services.ingest.synthetic.malformed import break_post, damage_post
 from services.ingest.synthetic.schedule import Moment
 
 _NETWORK_DELAY_MS: Final = 400
-_NUMBERS_PER_TICK: Final = 1 << 24
+NUMBERS_PER_TICK: Final = 1 << 24
 _LEAST_LATE_MS: Final = 2_000
 
 Kind = Literal["post", "duplicate", "malformed", "event"]
+
+
+class IgnitedPost(msgspec.Struct, frozen=True, kw_only=True):
+    """The truth about a post that takes off.
+
+    Attributes:
+        post_id, author: As on the post.
+        start: When it begins: the time of the post.
+        factor: How far beyond its author's normal it goes, at any age.
+        normal_likes: The likes that posts of this author get as a rule, at the end of their lives.
+        ages_s: Ages in event seconds.
+        likes, replies, reposts: The totals reached by these ages.
+    """
+
+    post_id: str
+    author: str
+    start: datetime
+    factor: float
+    normal_likes: float
+    ages_s: tuple[float, ...]
+    likes: tuple[int, ...]
+    replies: tuple[int, ...]
+    reposts: tuple[int, ...]
 
 
 class Utterance(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +61,7 @@ class Utterance(msgspec.Struct, frozen=True, gc=False):
         detail: Of `malformed` the reason with which it must end in `dead-posts`, of a post the
             repair with which it must be accepted (or ""), of an `event` its kind.
         topic, sentiment: As intended; empty where that has no meaning.
+        ignited: How far a post goes that takes off; None for all others.
     """
 
     number: int
@@ -47,6 +71,7 @@ class Utterance(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
     topic: str = ""
     sentiment: str = ""
+    ignited: IgnitedPost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,30 +118,30 @@ class TickMaker:
         self._start_ms = start_ms
         self._tick_ms = tick_ms
         self._stem = f"{options.seed}-{tick}-"
-        self._number = tick * _NUMBERS_PER_TICK
+        self._number = tick * NUMBERS_PER_TICK
         self._cells = list(moment.cells)
         self._edges = list(accumulate(moment.cells.values()))
         self._opinion = {topic: (s[0], s[0] + s[1]) for topic, s in moment.sentiment.items()}
         self._recent = [post for posts in recent for post in posts]
         self.originals: list[Post] = []
 
-    def say(self, count: int) -> Iterator[Utterance]:
-        """Yield `count` posts and everything they cause, in no particular order."""
+    def say(self, count: int) -> Iterator[list[Utterance]]:
+        """Yield `count` posts, each with what it causes, in no particular order."""
         draw, options = self._draw, self._options
         edges, last = self._edges, len(self._edges) - 1
+        follow_ups = options.duplicate_share + options.edit_share + options.delete_share
         for place in range(count):
             topic, language = self._cells[bisect(edges, draw() * edges[-1], 0, last)]
             negative, not_positive = self._opinion[topic]
             luck = draw()
             feeling = 0 if luck < negative else 1 if luck < not_positive else 2
             utterance = self._post(place, topic, language, feeling)
-            yield utterance
-            luck = draw()
-            if luck < options.malformed_share:
-                yield self._malformed(utterance)
-            follow_ups = options.duplicate_share + options.edit_share + options.delete_share
+            said = [utterance]
+            if draw() < options.malformed_share:
+                said.append(self._malformed(utterance))
             if draw() < follow_ups + options.like_share:
-                yield self._follow_up(utterance, topic, language)
+                said.append(self._follow_up(utterance, topic, language))
+            yield said
 
     def _post(self, place: int, topic: str, language: str, feeling: int) -> Utterance:
         draw, options = self._draw, self._options

@@ -15,6 +15,9 @@ NotNegative = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=0)]
 
+MAX_LIFE_S: Final = 172_800
+MAX_LIVES: Final = 200_000
+"""Posts that are alive at once, about 500 bytes each."""
 USUAL_LANGUAGES: Final = {"en": 80.0, "es": 8.0, "de": 5.0, "fr": 4.0, "pt": 3.0}
 
 
@@ -42,6 +45,17 @@ class Shift(Struct, frozen=True, kw_only=True):
     """Of `volume` and `mix`."""
     sentiment: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Of `opinion`: shares of negative, neutral, positive."""
+
+
+class Ignition(Struct, frozen=True, kw_only=True):
+    """A post that takes off at a known time: the first that can, of an author with a following."""
+
+    at_s: NotNegative
+    """Event seconds after the start."""
+    every_s: NotNegative = 0.0
+    """Another one so long after it, and so on; 0 means once."""
+    factor: NotNegative = 0.0
+    """How far beyond its author's normal; 0 draws between 10 and 100."""
 
 
 class SyntheticOptions(Struct, frozen=True, kw_only=True):
@@ -93,6 +107,14 @@ class SyntheticOptions(Struct, frozen=True, kw_only=True):
     """Posts that get a like, repost, reply or a count of them."""
     follow_up_max_s: NotNegative = 30.0
     """Duplicates, edits, deletions and likes come at most so long after their post."""
+    engagement_share: Share = 0.0
+    """Authors with a following: their posts get totals of likes, replies and reposts, again and
+    again over their lives, in place of the likes of `like_share`."""
+    life_s: Annotated[float, Meta(gt=0, le=MAX_LIFE_S)] = 600.0
+    """Event time until nothing more happens to a post: `forecasts.horizon_s`, or a shorter one for
+    a short run. After a restart the posts of one life are made again, 70,000 a second."""
+    ignitions: tuple[Ignition, ...] = ()
+    """Posts that take off, and when."""
     shifts: tuple[Shift, ...] = ()
     """What changes when."""
     ledger: str = ""
@@ -121,6 +143,19 @@ class SyntheticOptions(Struct, frozen=True, kw_only=True):
             raise ConfigError("synthetic: languages: expected a weight above 0")
         for number, shift in enumerate(self.shifts):
             self._check_shift(number, shift)
+        self._check_engagement()
+
+    def _check_engagement(self) -> None:
+        if self.ignitions and not self.engagement_share:
+            raise ConfigError(
+                "synthetic: ignitions: expected engagement_share above 0: nobody has a following"
+            )
+        lives = self.engagement_share * self.posts_per_s * self.life_s
+        if lives > MAX_LIVES:
+            raise ConfigError(
+                f"synthetic: engagement_share = {self.engagement_share}, life_s = {self.life_s}: "
+                f"{lives:,.0f} posts would be alive at once, expected at most {MAX_LIVES:,}"
+            )
 
     def _check_shift(self, number: int, shift: Shift) -> None:
         name = f"synthetic: shifts[{number}] ({shift.kind})"
