@@ -40,7 +40,7 @@ class CountSample:
     def __init__(self, record: Any, horizon_s: float) -> None:
         self._record, self._horizon_s = record, horizon_s
         rows = record["rows"]
-        self._places = {rows[place]["key"].tobytes(): place for place in np.flatnonzero(rows["at"])}
+        self._places = {rows[place]["key"].tobytes(): place for place in np.flatnonzero(rows["at"]).tolist()}
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._places
@@ -81,8 +81,8 @@ class CountSample:
         if abs(at_s - float(record["admitted_at"])) < self._horizon_s / SAMPLED:
             return None
         taken = record["rows"]["at"]
-        for place in np.flatnonzero((taken > 0) & (taken + 2 * self._horizon_s < at_s)):
-            self.take(record["rows"][place]["key"].tobytes())  # its end was never heard of
+        for late in np.flatnonzero((taken > 0) & (taken + 2 * self._horizon_s < at_s)).tolist():
+            self.take(record["rows"][late]["key"].tobytes())  # its end was never heard of
         free = np.flatnonzero(record["rows"]["at"] == 0)
         if not free.size:
             return None

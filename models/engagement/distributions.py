@@ -24,14 +24,21 @@ def log_gamma(x: ArrayLike) -> Doubles:
     By Stirling's series (Abramowitz and Stegun 6.1.41) after the recurrence 6.1.16.
     """
     x = np.asarray(x, np.float64)
-    product = x.copy()
-    for step in range(1, _SHIFT):
-        product *= x + step
+    # x (x+5), (x+1) (x+4) and (x+2) (x+3) are the same polynomial but for a constant
+    outer = x * (x + 5)
+    product = outer * (outer + 4)
+    product *= outer + 6
     z = x + _SHIFT
     inverse = 1 / z
-    square = inverse * inverse
-    series = inverse * (1 / 12 - square * (1 / 360 - square / 1260))
-    return (z - 0.5) * np.log(z) - z + _HALF_LOG_2PI + series - np.log(product)
+    series = inverse * inverse
+    series *= 1 / 360 - series / 1260
+    np.subtract(1 / 12, series, out=series)
+    series *= inverse
+    series += (z - 0.5) * np.log(z)
+    series -= z
+    series -= np.log(product)
+    series += _HALF_LOG_2PI
+    return series
 
 
 def shapes(share: ArrayLike, dispersion: ArrayLike) -> tuple[Doubles, Doubles]:
@@ -45,7 +52,7 @@ def shapes(share: ArrayLike, dispersion: ArrayLike) -> tuple[Doubles, Doubles]:
         dispersion: Sum of the parameters: the smaller, the more posts differ.
     """
     share = np.asarray(share, np.float64)
-    total = np.maximum(dispersion, 1 / (1 - share))
+    total = np.maximum(np.asarray(dispersion, np.float64), 1 / (1 - share))
     return total * share, total * (1 - share)
 
 
@@ -61,6 +68,6 @@ def log_beta_binomial(seen: ArrayLike, coming: ArrayLike, a: ArrayLike, b: Array
     seen, coming = np.asarray(seen, np.float64), np.asarray(coming, np.float64)
     total = seen + coming
     ways = log_gamma(total + 1) - log_gamma(coming + 1) - log_gamma(seen + 1)
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     of_shares = log_gamma(coming + b) - log_gamma(total + a + b) + log_gamma(seen + a)
-    a, b = np.asarray(a), np.asarray(b)
     return ways + of_shares - (log_gamma(a) + log_gamma(b) - log_gamma(a + b))

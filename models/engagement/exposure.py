@@ -20,14 +20,18 @@ from numpy.typing import ArrayLike
 from models.engagement.count_sample import SAMPLE, CountSample
 from models.engagement.distributions import Doubles, log_beta_binomial, shapes
 from models.engagement.layout import TARGETS
+from models.engagement.posterior import Sharpening
 
 LAYOUT: Final = 1
 AGES_S: Final = (60.0, 300.0, 900.0, 3_600.0, 21_600.0)
 """Ages whose share is learnt; between them it is interpolated in the logarithm of the age."""
+_LOG_AGES: Final = np.log(AGES_S)
 USUAL: Final = (0.02, 0.08, 0.18, 0.42, 0.78)
 """Shares by `AGES_S` that are assumed of a source of which nothing is known."""
 DISPERSIONS: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _USUAL_DISPERSION: Final = 4.0
+_ALIKE: Final = 0.3
+"""An age counts so much for the dispersion of the next one; the square for the one after that."""
 _PRIOR_WEIGHT: Final = 8.0
 _MEMORY: Final = 500.0
 """Posts over which sums decay by a factor of e."""
@@ -47,7 +51,7 @@ STATE: Final = np.dtype(
         ("layout", "u1"),
         ("seen", "<f4", (len(TARGETS), len(AGES_S))),  # decayed, weighted sums
         ("final", "<f4", (len(TARGETS), len(AGES_S))),
-        ("fit", "<f4", (len(TARGETS), len(DISPERSIONS))),  # decayed log likelihoods
+        ("fit", "<f4", (len(TARGETS), len(AGES_S), len(DISPERSIONS))),  # decayed log likelihoods
         ("offset", "<f4"),
         ("stretch", "<f4"),
         ("settled", "<u4"),
@@ -129,10 +133,9 @@ class Exposure:
     def at(self, ages_s: ArrayLike) -> Exposed:
         """Return what is expected of posts of this source by their ages, in seconds; (B,)."""
         ages = np.atleast_1d(np.asarray(ages_s, np.float64))
-        rows = (len(ages), len(TARGETS))
         return Exposed(
             self.share(ages),
-            np.broadcast_to(self.dispersion(), rows),
+            self.dispersion(ages),
             np.full(len(ages), float(self._state["offset"])),
             np.full(len(ages), float(self._state["stretch"])),
         )
@@ -148,33 +151,50 @@ class Exposure:
             found[first, target] = shares[0] * ages[first] / self._knots[0]
         return found
 
-    def dispersion(self) -> Doubles:
-        """Return (3,) how alike posts are in their shares; the larger, the more alike."""
+    def dispersion(self, ages_s: ArrayLike) -> Doubles:
+        """Return (B, 3) how alike posts are in their shares by each age; large is alike."""
+        ages = np.atleast_1d(np.asarray(ages_s, np.float64))
         logs = np.log(DISPERSIONS)
-        fit = self._state["fit"] - (logs - np.log(_USUAL_DISPERSION)) ** 2 / 2
-        weights = np.exp(fit - fit.max(axis=1, keepdims=True))
-        return np.exp((weights * logs).sum(axis=1) / weights.sum(axis=1))
+        apart = np.abs(np.subtract.outer(np.arange(len(AGES_S)), np.arange(len(AGES_S))))
+        near = _ALIKE**apart
+        found = np.empty((len(ages), len(TARGETS)))
+        for target, fit in enumerate(self._state["fit"]):
+            total = near @ fit - (logs - np.log(_USUAL_DISPERSION)) ** 2 / 2
+            weights = np.exp(total - total.max(axis=1, keepdims=True))
+            means = (weights * logs).sum(axis=1) / weights.sum(axis=1)
+            found[:, target] = np.exp(np.interp(np.log(np.maximum(ages, 1)), _LOG_AGES, means))
+        return found
 
-    def observe(self, age_s: float, counts: ArrayLike, finals: ArrayLike) -> None:
+    def observe(
+        self, age_s: float, counts: ArrayLike, finals: ArrayLike, prior: ArrayLike | None = None
+    ) -> None:
         """Learn from a post whose horizon is over.
 
         Args:
             age_s: An age of the post, in seconds, below the horizon; others teach nothing.
             counts: (3,) its counts by then; NaN is unknown.
             finals: (3,) its final counts; as `counts`.
+            prior: (3, 5) log1p of what was forecast when it was posted. With it that dispersion is
+                learnt which predicts best what is still to come, and not the one that explains the
+                shares best; they differ as far as the model is wrong.
         """
         counts, finals = np.asarray(counts, np.float64), np.asarray(finals, np.float64)
         known = (finals >= 1) & (counts >= 0)  # a NaN is neither
         if not 0 < age_s < self._horizon_s or not known.any():
             return
         expected = np.clip(self.share(age_s)[0], 1e-4, 1 - 1e-4)
-        dispersion = self.dispersion()
-        for target in np.flatnonzero(known):
+        dispersion = self.dispersion(age_s)[0]
+        priors = np.full((3, 5), np.nan) if prior is None else np.asarray(prior, np.float64)
+        for target in np.flatnonzero(known).tolist():
             final = float(finals[target])
             seen = min(float(counts[target]), final)  # who takes back a like was there before
             weight = (dispersion[target] + 1) / (dispersion[target] + final)
-            self._learn_share(int(target), age_s, seen * weight, final * weight, expected[target])
-            self._learn_dispersion(int(target), seen, final, expected[target])
+            share = float(expected[target])
+            self._learn_share(target, age_s, seen * weight, final * weight, share)
+            likely = _of_dispersions(seen, final, share, priors[target])
+            fit = self._state["fit"][target][int(np.argmin(np.abs(_LOG_AGES - np.log(age_s))))]
+            fit *= 1 - 1 / _MEMORY
+            fit += np.maximum(likely - likely.max(), -_MAX_LOSS)
 
     def learn_least(self, surprise: float) -> None:
         """Learn from the least surprise that a post had in its time, of all looks and targets.
@@ -212,15 +232,16 @@ class Exposure:
         """
         self._sample.keep(key, at_s, age_s, counts)
 
-    def settle(self, key: bytes, finals: ArrayLike) -> None:
+    def settle(self, key: bytes, finals: ArrayLike, prior: ArrayLike | None = None) -> None:
         """Learn from a post whose horizon is over, if it is in the sample, and forget it.
 
         Args:
             key: The twelve bytes of the post.
             finals: (3,) its final counts; NaN is unknown.
+            prior: (3, 5) as for `observe`.
         """
         for age_s, counts in self._sample.take(key):
-            self.observe(age_s, counts, finals)
+            self.observe(age_s, counts, finals, prior)
 
     def has(self, key: bytes) -> bool:
         """Tell whether a post is in the sample."""
@@ -245,13 +266,6 @@ class Exposure:
                 sums = self._state[name][target]
                 sums[rung] = sums[rung] * (1 - near / _MEMORY) + near * value
 
-    def _learn_dispersion(self, target: int, seen: float, final: float, expected: float) -> None:
-        """Add how likely each dispersion makes what was seen."""
-        likely = log_beta_binomial(seen, final - seen, *shapes(expected, DISPERSIONS))
-        fit = self._state["fit"][target]
-        fit *= 1 - 1 / _MEMORY
-        fit += np.maximum(likely - likely.max(), -_MAX_LOSS)
-
     def _curves(self) -> Doubles:
         """Return (3, A) the shares by the ages that are below the horizon.
 
@@ -270,6 +284,16 @@ class Exposure:
         prior = 1 / (1 + np.exp(-(usual + moved)))
         shares = (seen + _PRIOR_WEIGHT * prior) / (final + _PRIOR_WEIGHT)
         return np.clip(np.maximum.accumulate(shares, axis=1), 1e-4, 1 - 1e-4)
+
+
+def _of_dispersions(seen: float, final: float, share: float, prior: Doubles) -> Doubles:
+    """Return (D,) log probabilities, by `DISPERSIONS`, of what was still to come after `seen`."""
+    if not np.isfinite(prior).all():
+        return log_beta_binomial(seen, final - seen, *shapes(share, DISPERSIONS))
+    rows = len(DISPERSIONS)
+    seen_of, shares = np.full(rows, seen), np.full(rows, share)
+    posterior = Sharpening(np.tile(prior, (rows, 1)), seen_of, shares, np.array(DISPERSIONS))
+    return posterior.log_probability(np.full(rows, final))
 
 
 def _logit(share: Doubles) -> Doubles:
