@@ -33,6 +33,7 @@ _WEIGHT_RATE: Final = 0.2
 _WEIGHT_SHARE: Final = 0.005
 _LEAST, _MOST = 0.02, 50.0
 _MAX_SCORE: Final = 20.0
+_LEAST_HALF: Final = 1e-3
 _TAIL: Final = 0.445
 """Beyond the 10 % the tail falls by e in so much of the half-width, as that of a normal does."""
 
@@ -44,18 +45,18 @@ FACTOR_STEPS: Final = 1000
 
 
 class Spread:
-    """A served distribution in logs: a middle and the distances to its 10 % and 90 % quantile."""
+    """A distribution in logs: a middle and the distances to its 10 % and 90 % quantile."""
 
     __slots__ = ("down", "middle", "up")
 
     def __init__(self, down: float, middle: float, up: float) -> None:
-        self.down, self.middle, self.up = max(down, 1e-3), middle, max(up, 1e-3)
+        self.down, self.middle, self.up = down, middle, up
 
     def survival(self, x: float) -> float:
         """Return the probability of more than x."""
         if x >= self.middle:
-            return _beyond((x - self.middle) / self.up)
-        return 1 - _beyond((self.middle - x) / self.down)
+            return _beyond((x - self.middle) / max(self.up, _LEAST_HALF))
+        return 1 - _beyond((self.middle - x) / max(self.down, _LEAST_HALF))
 
 
 def _beyond(z: float) -> float:
@@ -71,18 +72,27 @@ def edges_of(count: int) -> tuple[float, float]:
 def covered(spread: Spread, count: int) -> float:
     """Return which share of a count lies between the 10 % and the 90 % quantile, in [0, 1]."""
     low, high = edges_of(count)
-    return 1 - _missed(spread, low, high, above=True) - _missed(spread, low, high, above=False)
+    down, middle, up = spread.down, spread.middle, spread.up
+    below = _missed_below(down, middle, up, low, high)
+    return 1 - below - _missed_above(down, middle, up, low, high)
 
 
-def _missed(spread: Spread, low: float, high: float, *, above: bool) -> float:
-    edge = spread.middle + spread.up if above else spread.middle - spread.down
-    if high <= edge or low >= edge:
-        return float((low >= edge) == above)
+def _missed_below(down: float, middle: float, up: float, low: float, high: float) -> float:
+    edge = middle - down
+    if low >= edge or high <= edge:
+        return float(low < edge)
+    spread = Spread(down, middle, up)
     first, last = spread.survival(low), spread.survival(high)
-    if first <= last:  # so far out that both round to the same
-        return 0.0
-    part = MISSES - last if above else first - (1 - MISSES)
-    return min(max(part / (first - last), 0.0), 1.0)
+    return min(max((first - 1 + MISSES) / (first - last), 0.0), 1.0) if first > last else 0.0
+
+
+def _missed_above(down: float, middle: float, up: float, low: float, high: float) -> float:
+    edge = middle + up
+    if low >= edge or high <= edge:
+        return float(low >= edge)
+    spread = Spread(down, middle, up)
+    first, last = spread.survival(low), spread.survival(high)
+    return min(max((MISSES - last) / (first - last), 0.0), 1.0) if first > last else 0.0
 
 
 class WidthTracker:
@@ -110,7 +120,8 @@ class WidthTracker:
 
     def factor(self) -> float:
         """Return the factor that is served."""
-        return sum(w * factor for w, factor in zip(self.weights, self.factors, strict=True))
+        (a, b, c), (x, y, z) = self.factors, self.weights
+        return a * x + b * y + c * z
 
     def update(self, missed: Sequence[float], score: float) -> None:
         """Learn from an outcome.
@@ -157,12 +168,10 @@ class SourceWidths:
         narrow, wide = below.factor(), above.factor()
         down, middle, up = modelled.down, modelled.middle, modelled.up
         missed_below = [
-            _missed(Spread(down * factor, middle, up * wide), low, high, above=False)
-            for factor in below.factors
+            _missed_below(down * factor, middle, up * wide, low, high) for factor in below.factors
         ]
         missed_above = [
-            _missed(Spread(down * narrow, middle, up * factor), low, high, above=True)
-            for factor in above.factors
+            _missed_above(down * narrow, middle, up * factor, low, high) for factor in above.factors
         ]
         at = math.log(count + 1)
         below.update(missed_below, (middle - at) / down)

@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from core.forecast_settings import ForecastSettings
 from models.engagement.answers import AnsweredBatch
 from models.engagement.conformal import EPOCHS, EPOCHS_OF_HORIZON, covered
-from models.engagement.experts import MED32, experts_of
+from models.engagement.experts import MED32, experts_of_one
 from models.engagement.items import Told
-from models.engagement.layout import KNOWN, STEPS, to_log16
+from models.engagement.layout import KNOWN, STEPS, log16
 from models.engagement.observing import Noted, What
 from models.engagement.publishing import Publisher, Shown
 from models.engagement.served import Served
@@ -105,7 +103,7 @@ class Forecaster:
         row, judged = note.row, source.judged
         is_known = bool(batch.known[row, judged])
         points = batch.experts[row] @ source.hedges[is_known].weights
-        middles = to_log16(points).tolist()
+        middles = [log16(point) for point in points.tolist()]
         asked = batch.kept[row, judged].tolist()
         for (down, up), middle in zip(batch.widths[row].tolist(), middles, strict=True):
             asked += (down, middle, up)
@@ -128,13 +126,12 @@ class Forecaster:
         count = note.seen[judged]
         if judged == source.judged and count is not None:
             is_known = note.post.has(KNOWN)
-            outcome = to_log16(math.log1p(count))
-            experts = experts_of(np.array(served.kept, np.uint16)).tolist()
-            source.hedges[is_known].update(experts, float(outcome) / STEPS)
+            outcome = log16(math.log1p(count))
+            source.hedges[is_known].update(experts_of_one(served.kept), outcome / STEPS)
             judgement = (
                 served.widths[judged][1],
                 served.kept[MED32],
-                int(outcome),
+                outcome,
                 round(1000 * covered(served.spread(judged), count)),
                 int(is_known),
             )

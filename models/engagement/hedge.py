@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from models.engagement.experts import EXPERTS, MED32
 
-PRIOR: Final = (0.04, 0.72, 0.04, 0.04, 0.04, 0.04, 0.08)
+PRIOR: Final = (0.02, 0.85, 0.02, 0.02, 0.05, 0.01, 0.03)
 """Of `EXPERTS`: mostly the floor, so that a source without outcomes is safe from the model."""
-RATE: Final = 0.1
-SHARE: Final = 0.002
+RATE: Final = 0.25
+SHARE: Final = 0.0002
 _MAX_LOSS: Final = 4.0
 """In units of the usual error of the floor: one wild outcome says no more than this."""
 _SCALE_RATE: Final = 0.01

@@ -30,7 +30,7 @@ from models.engagement.layout import (
     TOTALS,
     UNKNOWN,
     from_log16,
-    to_log16,
+    log16,
 )
 from models.engagement.pending import PendingPost, PendingPosts
 from models.engagement.sources import Numbers
@@ -233,7 +233,7 @@ class Observer:
         self._note(What.SETTLED, key, post)
         self.pending.remove(key)
         seen = self._noted[-1].seen
-        kept = [UNKNOWN if n is None else int(to_log16(math.log1p(n))) for n in seen]
+        kept = [UNKNOWN if n is None else log16(math.log1p(n)) for n in seen]
         if all(count == UNKNOWN for count in kept):
             self._counts["no_outcome"] += 1
             return

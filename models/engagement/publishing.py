@@ -23,7 +23,7 @@ from models.engagement.layout import APPROXIMATE, RARE, RARER, SURPRISING, TARGE
 from models.engagement.names import NamedPost, NamedPosts
 from models.engagement.observing import Noted, What
 from models.engagement.served import Served, as_expected
-from models.engagement.sharpening import five_levels, sharpen
+from models.engagement.sharpening import sharpen
 from models.engagement.sources import Numbers, SourceState
 from models.engagement.taking_off import Ended, TakingOff, WatchedPost
 from models.engagement.top import TopPost, TopPosts
@@ -113,8 +113,7 @@ class Publisher:
             )
             for of_source in by_source.values()
         ]
-        outer = np.array([shown[place].served.outer for place in ordered])
-        prior = five_levels(outer[..., 0], outer[..., 1], outer[..., 2])
+        prior = np.array([shown[place].served.five() for place in ordered])
         seen = np.array([shown[place].note.seen for place in ordered], np.float64)
         found = sharpen(prior, seen, Exposed.joined(exposed))
         rows = zip(found.quantiles.tolist(), found.surprise.tolist(), strict=True)
@@ -173,7 +172,7 @@ class Publisher:
         named = self.names.find(note.key)
         if named is None:
             return
-        logs = five_levels(*np.array(what.served.outer).T).tolist()
+        logs = what.served.five()
         if post.has(SURPRISING):
             watched = self._watched_post(what, named, logs, _NOT_KNOWN)
             for query in self._queries(what):
@@ -290,7 +289,7 @@ class Publisher:
             posted_at_s=float(note.post.at),
             seen=note.seen,
             surprise=surprise,
-            forecast=five_levels(*np.array(what.served.outer).T).tolist(),
+            forecast=what.served.five(),
             expected=logs,
             normal=what.served.normal(note.post),
             approximate=note.post.has(APPROXIMATE),

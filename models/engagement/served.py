@@ -64,6 +64,13 @@ class Served:
         spreads = [self.spread(target) for target in range(len(TARGETS))]
         return [(max(0.0, s.middle - s.down), s.middle, s.middle + s.up) for s in spreads]
 
+    def five(self) -> list[list[float]]:
+        """Return (3, 5) the served quantiles, the inner ones halfway as in `sharpening`."""
+        return [
+            [low, (low + middle) / 2, middle, (middle + high) / 2, high]
+            for low, middle, high in self.outer
+        ]
+
     def with_inner(self, inner: Sequence[Sequence[float]]) -> list[list[float]]:
         """Return (3, 5) the served quantiles, given the widths of .25 and .75 as modelled."""
         found: list[list[float]] = []
