@@ -120,18 +120,20 @@ def columns_of(
         raise asked.invalid("model", response.model_name, model)
     if version and response.model_version != version:
         raise asked.invalid("version", response.model_version, version)
-    columns: dict[str, Any] = {}
-    for output in response.outputs:
-        name, datatype = output.name, output.datatype
-        if triton_to_np_dtype(datatype) is None:  # `as_numpy` would take it for a double
-            raise asked.invalid(f"{name} of type", datatype, "one of Triton's")
-        try:
-            columns[name] = answer.as_numpy(name)
-        except Exception as error:  # whatever the bytes make of a reader that trusts them
-            raise asked.invalid(
-                f"{name} that cannot be read:", type(error).__name__, "its own shape and type"
-            ) from error
-    return columns
+    return {output.name: _column(asked, answer, output) for output in response.outputs}
+
+
+def _column(asked: Asked, answer: InferResult, output: Any) -> NDArray[Any]:
+    """Return the numbers of an output."""
+    name, datatype = output.name, output.datatype
+    if triton_to_np_dtype(datatype) is None:  # `as_numpy` would take it for a double
+        raise asked.invalid(f"{name} of type", datatype, "one of Triton's")
+    try:
+        return cast(NDArray[Any], answer.as_numpy(name))
+    except Exception as error:  # whatever the bytes make of a reader that trusts them
+        raise asked.invalid(
+            f"{name} that cannot be read:", type(error).__name__, "its own shape and type"
+        ) from error
 
 
 class TritonScorer:

@@ -69,9 +69,6 @@ EngagementSets = Annotated[
 ]
 
 
-_ENGAGEMENT_FOLDERS = {"transformer_shipped": "engagement-transformer"}
-
-
 @app.command()
 def train(
     model: Trained = "encoder",
@@ -100,23 +97,10 @@ def train(
     Example: groundswell models train encoder --tasks sentiment,emotion --data ../shared/data --pack
     """
     if model == "engagement":
-        scored = options(data=existing(data), sets=sets)
-        run_module(server_python, "setup", "models.engagement.training.heads", scored)
-        folder = weights or WEIGHTS / _ENGAGEMENT_FOLDERS.get(variant, "engagement")
-        arguments = options(
-            data=data, sets=sets, variant=variant, threads=threads or None, weights=folder
-        )
-        run_module(python, "setup-train", "models.engagement.training.train", arguments)
+        _train_engagement(data, sets, variant, threads, weights, (server_python, python))
         return
     weights = weights or WEIGHTS / "post-encoder"
-    if model != "encoder":
-        raise typer.BadParameter(
-            f"there is no training of {model!r}; expected encoder or engagement"
-        )
-    if distil and layers:
-        raise typer.BadParameter("--distil is for all layers; a student is always taught")
-    if pack and layers and weights == WEIGHTS / "post-encoder":
-        raise typer.BadParameter("a student would replace its teacher: name another --weights")
+    _check_encoder(model, distil, layers, pack and weights == WEIGHTS / "post-encoder")
     arguments = options(
         data=existing(data), tasks=tasks, out=out, start=start, epochs=epochs, seed=seed,
         threads=threads or None, layers=layers,
@@ -128,6 +112,39 @@ def train(
     if pack:
         target = options(weights=weights)
         run_module(python, "setup-train", "models.encoder.pack", [out / "chosen", *target])
+
+
+def _check_encoder(model: str, distil: bool, layers: str | None, is_shipped: bool) -> None:
+    """Refuse what cannot be trained."""
+    if model != "encoder":
+        raise typer.BadParameter(
+            f"there is no training of {model!r}; expected encoder or engagement"
+        )
+    if distil and layers:
+        raise typer.BadParameter("--distil is for all layers; a student is always taught")
+    if is_shipped and layers:
+        raise typer.BadParameter("a student would replace its teacher: name another --weights")
+
+
+_ENGAGEMENT_FOLDERS = {"transformer_shipped": "engagement-transformer"}
+
+
+def _train_engagement(
+    data: Path,
+    sets: str | None,
+    variant: str,
+    threads: int,
+    weights: Path | None,
+    pythons: tuple[Path, Path],
+) -> None:
+    """Make the encoder's scores where they are missing, then train."""
+    scored = options(data=existing(data), sets=sets)
+    run_module(pythons[0], "setup", "models.engagement.training.heads", scored)
+    folder = weights or WEIGHTS / _ENGAGEMENT_FOLDERS.get(variant, "engagement")
+    arguments = options(
+        data=data, sets=sets, variant=variant, threads=threads or None, weights=folder
+    )
+    run_module(pythons[1], "setup-train", "models.engagement.training.train", arguments)
 
 
 @app.command()

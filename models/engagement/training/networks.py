@@ -45,7 +45,7 @@ class Prepared(nn.Module):
         return torch.cat([scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT), is_missing], dim=1)
 
 
-class Stack(nn.Module):
+class Perceptrons(nn.Module):
     """Several perceptrons side by side, each with weights of its own; they are averaged."""
 
     def __init__(self, prepared: Prepared, variant: Variant) -> None:
@@ -195,7 +195,7 @@ def past_inputs(sequence: Tensor) -> Tensor:
 
 def network_of(variant: Variant, features: Floats) -> nn.Module:
     """Return an untrained network whose inputs are scaled by these features."""
-    kinds = {"mlp": Stack, "transformer": Encoder, "gru": Recurrent}
+    kinds = {"mlp": Perceptrons, "transformer": Encoder, "gru": Recurrent}
     return kinds[variant.network](Prepared(features), variant)
 
 

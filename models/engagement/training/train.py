@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 from core.errors import ConfigError
 from models.engagement.config import ENGAGEMENT_TENSORS, EngagementConfig, save_engagement_config
 from models.engagement.training.columns import columns_for
-from models.engagement.training.dataset import Examples, load_examples, time_split
+from models.engagement.training.dataset import Examples, Mask, load_examples, time_split
 from models.engagement.training.figures import figures_of
 from models.engagement.training.fit import fit
 from models.engagement.training.sets import HORIZON_S, SETS
@@ -53,8 +53,7 @@ def train(
     started = time.monotonic()
     masks = {name: time_split(posts)[0] for name, posts in found.items()}
     columns = columns_for(found, masks, variant)
-    network: Any = fit(columns, variant, name=name)[0]
-    tensors = network.tensors()
+    tensors: dict[str, Any] = fit(columns, variant, name=name)[0].tensors()
     weights.mkdir(parents=True, exist_ok=True)
     save_file(tensors, weights / ENGAGEMENT_TENSORS)
     config = EngagementConfig(
@@ -64,19 +63,15 @@ def train(
         heads=variant.heads if variant.network == "transformer" else 1,
     )
     save_engagement_config(config, weights)
-    record = {
+    record: dict[str, Any] = {
         "version": config.version,
         "variant": msgspec.to_builtins(variant),
         "parameters": int(sum(values.size for values in tensors.values())),
-        "sets": {
-            name: {"digest": posts.posts.digest, "posts": int(masks[name].sum())}
-            for name, posts in found.items()
-        },
         "trained_posts": len(columns),
         "seconds": round(time.monotonic() - started),
         "packages": {package: version(package) for package in _PACKAGES},
-        "figures": _figures(found, weights),
     }
+    record |= {"sets": _sets(found, masks), "figures": _figures(found, weights)}
     (weights / TRAINING_FILE).write_text(json.dumps(record, indent=2) + "\n")
     return record
 
@@ -88,6 +83,14 @@ def load_sets(data: Path, names: tuple[str, ...]) -> dict[str, Examples]:
         found[name] = load_examples(data, name)
         sys.stderr.write(f"{name}: {len(found[name])} posts, features as of each\n")
     return found
+
+
+def _sets(found: dict[str, Examples], masks: dict[str, Mask]) -> dict[str, Any]:
+    """Return which files were trained on, and how many of their posts might be."""
+    return {
+        name: {"digest": posts.posts.digest, "posts": int(masks[name].sum())}
+        for name, posts in found.items()
+    }
 
 
 def _figures(found: dict[str, Examples], weights: Path) -> dict[str, Any]:
