@@ -19,6 +19,7 @@ ROLES: Final = {
     "closer": "import services.closer.process",
     "exporter": "import services.exporter.process",
     "heartbeat": "import services.heartbeat",
+    "forecaster": "import services.forecaster.process",
     "ingest": "import services.cli.ingest",
     "help": "import sys; sys.argv[1:] = ['--help']; from services.cli.main import main; main()",
 }

@@ -21,6 +21,7 @@ class StackOptions:
         workers: How many worker processes share the partitions.
         partitions: The partitions of the topics, when they are created.
         scorer: `triton` starts the model server; `openvino` and `fake` need none.
+        forecasts: Also forecast how far posts go.
         heartbeat: Also send heartbeats, which windows do not show.
         metrics_stack: Also start Prometheus and Alertmanager, if they are installed.
         fresh: Begin with an empty broker and an empty store.
@@ -36,6 +37,7 @@ class StackOptions:
     workers: int = 1
     partitions: int = 4
     scorer: str = "triton"
+    forecasts: bool = True
     heartbeat: bool = True
     metrics_stack: bool = True
     fresh: bool = False

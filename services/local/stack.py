@@ -25,6 +25,9 @@ from services.local.triton_server import TritonServer
 
 INGEST = "ingest"
 HEARTBEAT = "heartbeat"
+FORECASTER = "forecaster"
+_ENGAGEMENT = {"triton": "triton", "openvino": "in_process", "fake": "fake"}
+"""Scorer -> the kind of engagement model that is where it is."""
 _WORKER_GRACE_S = 25.0  # above worker.drain_timeout_s: batches in flight may finish
 
 
@@ -120,6 +123,7 @@ class _Planner:
         self.environment: dict[str, str] = {
             "GROUNDSWELL__KAFKA__PARTITIONS": str(options.partitions),
             "GROUNDSWELL__SCORER__KIND": options.scorer,
+            "GROUNDSWELL__FORECASTS__KIND": _ENGAGEMENT.get(options.scorer, "triton"),
             "GROUNDSWELL__SCORER__REPOSITORY": str(self._paths.model_repository),
             "GROUNDSWELL__INGEST__CURSOR_DIR": str(self._paths.state / "ingest"),
         }
@@ -190,6 +194,8 @@ class _Planner:
                 "GROUNDSWELL__WORKER__INSTANCE": name,
             }
             found.append(self._process("worker", ("worker",), name, number, own, _WORKER_GRACE_S))
+        if self._options.forecasts:
+            found.append(self._process(FORECASTER, (FORECASTER,)))
         found.append(self._process("exporter", ("exporter",)))
         if self._options.heartbeat:
             found.append(self._process(HEARTBEAT, (HEARTBEAT,)))

@@ -47,15 +47,15 @@ def test_every_process_listens_where_prometheus_can_reach_it(compose, scraped):
         # Exactly one: a name that resolves on two networks would be scraped twice.
         shared = networks[name] & networks["prometheus"] - {"outside"}
         assert name == "prometheus" or len(shared) == 1, name
-        if name in ("ingest", "worker", "closer", "exporter"):
+        if name in ("ingest", "worker", "closer", "forecaster", "exporter"):
             address = compose.services[name].settings["GROUNDSWELL__METRICS__ADDRESS"]
             assert address == "0.0.0.0"  # noqa: S104
 
 
-def test_scaled_workers_are_found_by_name(prometheus):
+def test_scaled_workers_and_forecasters_are_found_by_name(prometheus):
     (job,) = prometheus["scrape_configs"]
-    (lookup,) = job["dns_sd_configs"]
-    assert (lookup["names"], lookup["type"]) == (["worker"], "A")
+    lookups = [(lookup["names"], lookup["type"]) for lookup in job["dns_sd_configs"]]
+    assert lookups == [(["worker"], "A"), (["forecaster"], "A")]
     assert {"source_labels": ["__meta_dns_name"], "regex": "(.+)", "target_label": "part"} in (
         job["relabel_configs"]
     )

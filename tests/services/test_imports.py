@@ -22,6 +22,8 @@ NEVER = {
     "services.worker": OTHER_ROLES | {"kafka", "services.alerting", "services.kafka_client"},
     "services.closer.process": OTHER_ROLES
     | {"aiohttp", "aiokafka", "faust", "models", "stream.queries"},
+    "services.forecaster.process": OTHER_ROLES
+    | {"aiohttp", "aiokafka", "faust", "sklearn", "services.alerting"},
     "services.exporter.process": OTHER_ROLES
     | {"aiohttp", "aiokafka", "faust", "models", "numpy", "services.alerting", "stream.queries"},
     "services.heartbeat": LIVE_SOURCES | {"aiohttp", "aiokafka", "faust", "redis"},

@@ -115,6 +115,7 @@ def test_what_another_cluster_filled_is_not_repaired_from_this_one(
         ("worker",),
         ("closer",),
         ("exporter",),
+        ("forecaster",),
         ("heartbeat",),
         ("ingest", "--source", "synthetic", "--posts", "3"),
         ("topics", "create"),
