@@ -65,7 +65,8 @@ def made() -> timeseries.Panel:
 def events() -> timeseries.Panel:
     return lines(
         "Posts that take off",
-        "Events begun and ended, and posts held back by forecasts.events_per_hour, in an hour.",
+        "Events begun and ended, and times that one was held back by forecasts.events_per_hour, in "
+        "an hour.",
         COUNT,
         (
             _or_none(f"sum by (kind, state) (increase({series(METRICS.forecast_events)}[1h]))"),
