@@ -35,6 +35,7 @@ _ROUNDED: Final = re.compile(r"(\d+)(?:[.,](\d{1,2}))?\s?([kmb万亿])")
 _UNITS: Final = {"k": 10**3, "m": 10**6, "b": 10**9, "万": 10**4, "亿": 10**8}
 _TOTALS: Final = ("count", "total", "total_count", "totalCount", "totalItems", "summary")
 """Where objects that stand for a count have it."""
+_MAX_WRAPPED: Final = 2
 _UNREADABLE: Final = (ValueError, OverflowError, OSError)
 
 Totals: TypeAlias = tuple[int | None, ...]
@@ -88,7 +89,7 @@ class CountsReader:
         """Return what a row says, None if it says nothing of counts.
 
         Args:
-            values: What it has for each of `COUNT_FIELDS`, then for the time of the counts.
+            values: What it has for each of `COUNT_FIELDS`, then the time of the counts as text.
             claimed: The time of the post, None if the row does not say.
             is_repost: Whether the row repeats another post.
         """
@@ -109,7 +110,7 @@ class CountsReader:
         return counts if counts.are_known or counts.fault else None
 
     def _time(self, value: Any, claimed: datetime | None) -> tuple[datetime | None, str]:
-        text = str(value).strip() if isinstance(value, str | int | float) else ""
+        text = str(value or "").strip()
         if text.lower() in _NOTHING:
             return None, ""
         name = f"the {COUNTS_TIME} {text[:40]!r}"
@@ -143,10 +144,10 @@ def read_count(value: Any) -> tuple[int | None, bool]:
         >>> [read_count(value) for value in ("1,204", 12.0, "19.4K", "nan")]
         [(1204, False), (12, False), (19400, True), (None, False)]
     """
-    if isinstance(value, dict):
-        inner = (value[key] for key in _TOTALS if key in value)
-        return read_count(next(inner, None))
-    if value is None or isinstance(value, list):  # the things themselves, and not how many
+    for _ in range(_MAX_WRAPPED):
+        if isinstance(value, dict):
+            value = next((value[key] for key in _TOTALS if key in value), None)
+    if value is None or isinstance(value, dict | list):  # the things themselves, not how many
         return None, False
     if isinstance(value, bool):
         raise NoCount("a truth value")

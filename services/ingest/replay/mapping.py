@@ -133,7 +133,8 @@ class RowMapper:
         )
         _check(post)
         is_repost = post.repost_of is not None
-        counts = self._counts(beside[_PIECES:], claimed, is_repost=is_repost)
+        values = [*beside[_PIECES:-1], _scalar(beside[-1])]
+        counts = self._counts(values, claimed, is_repost=is_repost)
         return MappedRow(row, post, claimed, is_mangled, "" if tag else language[:40], counts)
 
     def moment(self, fields: Fields) -> datetime | None:

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from core.codec import dead_post_decoder, post_decoder
+from core.codec import dead_post_decoder, post_decoder, post_event_decoder
 from core.errors import DecodeError
 from core.settings import KafkaSettings
 from services.cli.topics import topic_plans
@@ -25,6 +26,7 @@ from testkit.waiting import PATIENCE_S, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 POSTS = 20_000
+REPLAYED = 8_000
 SMALL_BUFFER = {"GROUNDSWELL__INGEST__MAX_BUFFERED_POSTS": "100"}
 """Of an ingest that waits for Kafka again and again: it is met in mid-stream by who comes late."""
 
@@ -60,12 +62,13 @@ def fast(directory: Path) -> tuple[str, ...]:
         "--source", "synthetic", "--posts", str(POSTS), "--rate", "4000", "--speed", "0",
         "--start-at", "2026-03-01T12:00:00Z", "--malformed-share", "0.01",
         "--ledger", str(directory / "ledger.jsonl"),
+        "--set", "engagement_share=0.05", "--set", "life_s=2",
     )  # fmt: skip
 
 
-def wait_for_cursor(directory: Path, at_least: int) -> int:
+def wait_for_cursor(directory: Path, at_least: int, source: str = "synthetic") -> int:
     """Return the acknowledged items once there are so many."""
-    path = directory / "synthetic.cursor.json"
+    path = directory / f"{source}.cursor.json"
 
     def items() -> int:
         found = json.loads(path.read_bytes())["totals"]["items_read"] if path.exists() else 0
@@ -174,3 +177,33 @@ def test_broker_killed_and_back_loses_nothing_and_keeps_the_order(
     broker.wait_ready()
     assert process.wait(PATIENCE_S) == 0, (tmp_path / "ingest.log").read_text()
     check_against_ledger(broker, tmp_path)
+
+
+def test_replay_that_is_killed_loses_no_count_and_no_post(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "posts.csv"
+    start_at = datetime(2026, 3, 1, tzinfo=UTC)
+    lines = ["id,author,created_at,text,likes"]
+    for n in range(REPLAYED):
+        lines.append(f"{n},a{n % 97},{start_at + timedelta(seconds=40 * n)},post {n},{n}")
+    path.write_text("\n".join(lines) + "\n")
+    replayed = "--source", "replay", "--path", str(path)
+    kills = 0
+    for _ in range(2):
+        process = start(broker, tmp_path, *replayed, **SMALL_BUFFER)
+        wait_for_cursor(tmp_path, 3_000 * (kills + 1), "replay")
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait(PATIENCE_S)
+    assert kills, "ingest ended before it was killed: this test has shown nothing"
+    process = start(broker, tmp_path, *replayed)
+    assert process.wait(PATIENCE_S) == 0, (tmp_path / "ingest.log").read_text()
+    done = json.loads((tmp_path / "replay.done.json").read_bytes())
+    assert done["posts_produced"] == done["events_produced"] == REPLAYED
+    events = [post_event_decoder.decode(r.value or b"") for r in records_of(broker, "post-events")]
+    assert {(e.post_id, e.author, e.likes) for e in events} == {
+        (str(n), f"a{n % 97}", n) for n in range(REPLAYED)
+    }
+    assert sum(map(len, map(set, numbers_by_author(broker).values()))) == REPLAYED

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given as given_values
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from core.schemas import Post, PostEvent
 from services.ingest.replay.counts import NoCount, read_count
@@ -28,7 +31,8 @@ def events_of(file: Any, **options: Any) -> list[PostEvent]:
         ("1,204", 1204), ("1.204.117", 1_204_117), ("1 204", 1204), ("1'204", 1204),
         ("12\u202f204", 12_204), (2**53 - 1, 2**53 - 1), ("٣", 3),
         ({"count": 4}, 4), ({"totalItems": 0}, 0), ({"summary": {"total_count": 5}}, 5),
-        ({"type": "Collection"}, None), ([{"id": 1}], None),
+        ({"type": "Collection"}, None), ({"count": {"count": {"count": 3}}}, None),
+        ([{"id": 1}], None),
         ("", None), (None, None), ("nan", None), ("N/A", None), ("-", None), ("None", None),
     ],
 )  # fmt: skip
@@ -116,6 +120,36 @@ def test_counts_of_a_repost_are_those_of_another_post(given: Callable[..., Any])
         "groundswell_source_counts_withheld_total", {"source": "replay", "reason": "repost"}
     ) == 1  # fmt: skip
     assert "counts of 1 posts will not be sent: they repeat another post" in file.said()
+
+
+@given_values(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["count", "x"]), inner),
+        max_leaves=5,
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_any_value_is_a_count_unknown_or_refused(value: Any) -> None:
+    try:
+        count, _ = read_count(value)
+    except NoCount:
+        return
+    assert count is None or (isinstance(count, int) and 0 <= count < 2**53)
+
+
+def test_time_of_counts_may_have_another_form_than_that_of_posts(
+    given: Callable[..., Any],
+) -> None:
+    line = '{"id": 1, "author": "ana", "at": 1772359200, "text": "flood", "likes": 3, %s}\n'
+    for seen in (
+        '"scraped_at": {"$date": "2026-03-01T12:00:00Z"}', '"scraped_at": 1772366400000',
+        '"scraped_at": "1 Mar 2026 12:00 UTC"',
+    ):  # fmt: skip
+        file = given(line % seen, "posts.jsonl")
+        (event,) = events_of(file, columns={"time": "at"}, time_format="epoch_s")
+        assert event.claimed_at is not None
+        assert event.claimed_at.timestamp() == 1_772_366_400
 
 
 def test_time_of_counts_before_the_post_is_refused(given: Callable[..., Any]) -> None:
