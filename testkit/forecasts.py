@@ -1,4 +1,4 @@
-"""Posts and counts of a small made-up world, a plain model, and a store in memory, for forecasts."""
+"""Posts and counts of a small made-up world, a plain model and a store, to try forecasts on."""
 
 from __future__ import annotations
 

@@ -63,6 +63,7 @@ class Noted:
         row: The row of the post in what the model is asked.
         seen: (3,) counts by then, as they are known: None is unknown.
         known: How many outcomes of the author are known by then.
+        approximate: Whether counts were added up from single ones by then.
     """
 
     what: What
@@ -73,6 +74,7 @@ class Noted:
     row: int = -1
     seen: tuple[int | None, ...] = (None, None, None)
     known: int = 0
+    approximate: bool = False
 
 
 @dataclass(slots=True)
@@ -266,7 +268,10 @@ class Observer:
                 for count, shows in zip(seen, shown, strict=True)
             )
         known = self.authors.known(key[:8])
-        self._noted.append(Noted(what, self.clock_s, key, post, item, row, seen, known))
+        approximate = post.has(APPROXIMATE)
+        self._noted.append(
+            Noted(what, self.clock_s, key, post, item, row, seen, known, approximate)
+        )
 
     def _as_of(self, table: PostColumns) -> AsOf:
         asked = self._asked

@@ -235,17 +235,17 @@ class ForecastPartition:
         publisher.watching.clear()
 
     def quality(self) -> list[SourceQuality]:
-        """Return what the forecasts were worth, of each source and each query."""
+        """Return what the forecasts were worth: of each source, then of each query, by name."""
         sources = [
             _quality(
                 "source", name, TARGETS[source.judged], source.quality,
                 dict(zip(EXPERTS, source.hedges[1].weights.tolist(), strict=True)),
             )
-            for name, source in self._numbers.sources.items()
+            for name, source in sorted(self._numbers.sources.items())
         ]  # fmt: skip
         queries = [
             _quality("query", name, "", query.quality, {})
-            for name, query in self._numbers.queries.items()
+            for name, query in sorted(self._numbers.queries.items())
         ]
         return sources + queries
 

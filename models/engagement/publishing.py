@@ -19,7 +19,7 @@ from core.forecast_schemas import NO_EXPECTATION, Expected, Forecast
 from core.forecast_settings import ForecastSettings
 from models.engagement.exposure import Exposed
 from models.engagement.items import CountsSeen, PostSeen, Told
-from models.engagement.layout import APPROXIMATE, RARE, RARER, SURPRISING, TARGETS
+from models.engagement.layout import RARE, RARER, SURPRISING, TARGETS
 from models.engagement.names import NamedPost, NamedPosts
 from models.engagement.observing import Noted, What
 from models.engagement.served import Served, as_expected
@@ -271,7 +271,7 @@ class Publisher:
             seen_replies=seen_replies,
             seen_reposts=seen_reposts,
             surprise=surprise,
-            approximate=post.has(APPROXIMATE),
+            approximate=note.approximate,
             greyed=what.greyed,
             settled=note.what is What.SETTLED,
             queries=tuple(self._queries(what)[1:]),
@@ -292,7 +292,7 @@ class Publisher:
             forecast=what.served.five(),
             expected=logs,
             normal=what.served.normal(note.post),
-            approximate=note.post.has(APPROXIMATE),
+            approximate=note.approximate,
         )
 
     def _expected(self, what: Shown, logs: _Logs) -> list[Expected]:
