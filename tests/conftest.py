@@ -35,6 +35,7 @@ _NEEDS = {
         "models/encoder/test_student.py",
         "models/encoder/test_teachers.py",
         "models/encoder/test_train.py",
+        "models/engagement/training/test_train.py",
         "models/test_assemble.py",
         "models/encoder/test_lora.py",
     ),
@@ -51,7 +52,7 @@ _NEEDS = {
     ),
     "sklearn": ("evaluation/baselines/test_linear.py",),
     "onnxruntime": ("models/test_assemble.py",),
-    "tritonclient": ("models/scorers/test_triton.py",),
+    "tritonclient": ("models/scorers/test_engagement_models.py", "models/scorers/test_triton.py"),
     "fasttext": ("models/serving/test_language.py",),
     "huggingface_hub": ("models/test_backbone_hub.py",),
 }

@@ -16,9 +16,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.encoder.config import EncoderConfig, load_config
+from models.encoder.config import load_config
+from models.engagement.config import load_engagement_config
 from models.serving.place import built_model
 from services.cli.model_environments import (
+    COMPARED,
     DATA,
     REPOSITORY,
     SERVER_PYTHON,
@@ -105,13 +107,11 @@ def train(
         data=existing(data), tasks=tasks, out=out, start=start, epochs=epochs, seed=seed,
         threads=threads or None, layers=layers,
     )  # fmt: skip
-    arguments.append("--bf16" if bf16 else "--no-bf16")
-    if distil:
-        arguments.append("--distil")
+    arguments += ["--bf16" if bf16 else "--no-bf16", *(["--distil"] if distil else [])]
     run_module(python, "setup-train", "models.encoder.train", arguments)
     if pack:
-        target = options(weights=weights)
-        run_module(python, "setup-train", "models.encoder.pack", [out / "chosen", *target])
+        packed = [out / "chosen", *options(weights=weights)]
+        run_module(python, "setup-train", "models.encoder.pack", packed)
 
 
 def _check_encoder(model: str, distil: bool, layers: str | None, is_shipped: bool) -> None:
@@ -145,6 +145,29 @@ def _train_engagement(
         data=data, sets=sets, variant=variant, threads=threads or None, weights=folder
     )
     run_module(pythons[1], "setup-train", "models.engagement.training.train", arguments)
+
+
+@app.command()
+def compare(
+    out: Annotated[Path, typer.Option(help="Folder of the cells and the table.")] = COMPARED,
+    data: DataFolder = DATA,
+    variants: Annotated[str, typer.Option(help="Comma-separated.")] = "mlp,gru,transformer,trees",
+    losses: Annotated[str, typer.Option(help="Comma-separated.")] = "mae,mse,huber,quantile",
+    scalings: Annotated[str, typer.Option(help="Comma-separated.")] = "author,log,robust",
+    sets: EngagementSets = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Posts of a set at most.")] = None,
+    threads: Threads = 0,
+    python: TrainPython = TRAIN_PYTHON,
+) -> None:
+    """Compare engagement models: variants, losses, scalings; finished cells are kept.
+
+    Example: groundswell models compare --losses mae --scalings author --data ../shared/data
+    """
+    arguments = options(
+        out=out, data=existing(data), variants=variants, losses=losses, scalings=scalings,
+        sets=sets, rows=rows, threads=threads or None,
+    )  # fmt: skip
+    run_module(python, "setup-train", "models.engagement.training.compare", arguments)
 
 
 @app.command()
@@ -204,20 +227,26 @@ for _name, _attribute in (
     app.command(_name, hidden=is_missing(_target))(wing_command(_target))
 
 
-def _built_version(folder: Path) -> str:
-    built = built_model(folder)
+class _Versioned(msgspec.Struct):
+    version: str
+
+
+def _built_version(repository: Path, name: str) -> str:
+    built = built_model(repository, name.replace("-", "_"))
     try:
-        return load_config(built).version
+        return msgspec.json.decode((built / "config.json").read_bytes(), type=_Versioned).version
     except (OSError, msgspec.DecodeError):
         return "not built"
 
 
-def _shipped() -> list[tuple[str, EncoderConfig]]:
-    return [
-        (folder.name, load_config(folder))
-        for folder in sorted(WEIGHTS.iterdir())
-        if (folder / "config.json").is_file() and not folder.name.startswith("engagement")
-    ]
+def _described(folder: Path) -> tuple[str, str, str, str]:
+    """Return version, backbone, heads and languages of a folder of weights."""
+    if folder.name.startswith("engagement"):
+        engagement = load_engagement_config(folder)
+        return engagement.version, "", ", ".join(engagement.targets), "any"
+    config = load_config(folder)
+    heads = ", ".join(f"{head.name} ({len(head.labels)})" for head in config.heads)
+    return config.version, config.backbone, heads, ", ".join(config.languages)
 
 
 @app.command(name="list")
@@ -231,10 +260,7 @@ def list_models(
     table = Table()
     for title in ("model", "version", "backbone", "heads", "languages", "built"):
         table.add_column(title)
-    for name, config in _shipped():
-        heads = ", ".join(f"{head.name} ({len(head.labels)})" for head in config.heads)
-        table.add_row(
-            name, config.version, config.backbone, heads, ", ".join(config.languages),
-            _built_version(repository),
-        )  # fmt: skip
+    for folder in sorted(WEIGHTS.iterdir()):
+        if (folder / "config.json").is_file():
+            table.add_row(folder.name, *_described(folder), _built_version(repository, folder.name))
     Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -1,6 +1,11 @@
 """Engagement models of random numbers, and posts to ask them about."""
 
+import csv
+import gzip
+import itertools
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,3 +89,18 @@ def posts(number: int, seed: int = 3) -> tuple[Floats, Floats]:
     known = chance.integers(0, OUTCOMES + 1, number)
     sequence[np.arange(OUTCOMES) < OUTCOMES - known[:, None]] = np.nan
     return features, sequence
+
+
+def write_set(data: Path, name: str, days: int = 60) -> None:
+    """Write a set of three authors, a post a day each, whose replies get fewer likes."""
+    chance = np.random.default_rng(5)
+    folder = data / f"engagement_{name}"
+    folder.mkdir(parents=True)
+    with gzip.open(folder / "posts.csv.gz", "wt", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("author", "created_at", "text", "likes", "replies", "reposts"))
+        for author, day in itertools.product(("ann", "bob", "cid"), range(days)):
+            at = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=day)
+            text = ("hello", "@you: no!")[day % 2]
+            likes = int(chance.integers(20, 40)) // (1 + 5 * (day % 2))
+            writer.writerow((author, at.isoformat(), text, likes, "", likes // 2))

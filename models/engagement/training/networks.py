@@ -29,13 +29,16 @@ class Prepared(nn.Module):
 
     def __init__(self, features: Floats) -> None:
         super().__init__()
+        # What is unknown of every post, as heads are without an encoder, is centred at zero.
+        features = np.where(np.isnan(features).all(axis=0), np.float32(0), features)
+        is_missing = np.isnan(features).any(axis=0)
         lower, middle, upper = np.nanquantile(features, (0.25, 0.5, 0.75), axis=0)
         # Of what hardly ever differs from its middle, such as a rare topic, the deviation.
         spread = np.maximum((upper - lower) / 1.35, 0.5 * np.nanstd(features, axis=0))
-        scale = 1 / np.maximum(np.nan_to_num(spread, nan=1.0), 1e-3)
-        self.centre = nn.Buffer(torch.tensor(np.nan_to_num(middle), dtype=torch.float32))
+        scale = 1 / np.maximum(spread, 1e-3)
+        self.centre = nn.Buffer(torch.tensor(middle, dtype=torch.float32))
         self.scale = nn.Buffer(torch.tensor(scale, dtype=torch.float32))
-        self.missing = nn.Buffer(torch.tensor(np.flatnonzero(np.isnan(features).any(axis=0))))
+        self.missing = nn.Buffer(torch.tensor(np.flatnonzero(is_missing)))
         self.width = features.shape[1] + len(self.missing)
 
     def forward(self, features: Tensor) -> Tensor:
