@@ -114,8 +114,10 @@ _IMPORTS = """
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from models.serving.engagement import open_engagement
 from models.serving.post_encoder import open_service
 open_service(Path(sys.argv[1]), 1).warm_up()
+open_engagement(Path(sys.argv[2]))
 known = packages_distributions()
 print(*{name for top in {m.partition(".")[0] for m in sys.modules} for name in known.get(top, ())})
 """
@@ -123,11 +125,12 @@ print(*{name for top in {m.partition(".")[0] for m in sys.modules} for name in k
 
 @pytest.mark.skipif(not DEFAULT_SERVER_PYTHON.exists(), reason="no model server environment")
 def test_the_model_server_has_what_serving_imports():
-    model = ROOT / ".groundswell" / "model_repository" / "post_encoder" / "1"
+    repository = ROOT / ".groundswell" / "model_repository"
+    model, engagement = repository / "post_encoder" / "1", repository / "engagement" / "1"
     if not (model / "build.json").exists():
         pytest.skip("the model has not been built here: groundswell models build")
     asked = subprocess.run(
-        [str(DEFAULT_SERVER_PYTHON), "-c", _IMPORTS, str(model)],
+        [str(DEFAULT_SERVER_PYTHON), "-c", _IMPORTS, str(model), str(engagement)],
         cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert asked.returncode == 0, asked.stderr
@@ -135,7 +138,7 @@ def test_the_model_server_has_what_serving_imports():
         "groundswell",
         "setuptools",  # its .pth file of the environment, not an import of ours
     }
-    assert "openvino" in imported
+    assert {"openvino", "safetensors"} <= imported
     assert imported <= chosen("serving.with")
 
 

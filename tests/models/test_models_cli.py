@@ -141,7 +141,8 @@ def test_missing_data_is_wrong_use(recorder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "calibrate", "build", "evaluate", "quantify-eval", "baseline"]
+    "command",
+    ["train", "compare", "calibrate", "build", "evaluate", "quantify-eval", "baseline"],
 )
 def test_help_has_an_example(command: str) -> None:
     assert "Example: groundswell models" in RUNNER.invoke(app, [command, "--help"]).output
@@ -161,3 +162,51 @@ def test_shipped_figures_meet_the_promise() -> None:
     card = (WEIGHTS / "post-encoder" / "README.md").read_text()
     assert f"{report['figures']['sentiment_model_macro_recall']:.3f}" in card
     assert config["version"] in card
+
+
+def test_training_of_engagement_scores_the_posts_first_and_then_trains(
+    recorder: Path, tmp_path: Path
+) -> None:
+    server = tmp_path / "server"
+    server.write_text("#!/bin/sh\nexit 0\n")
+    server.chmod(0o755)
+    command = ["train", "engagement", "--data", str(tmp_path), "--sets", "musk,accounts"]
+    command += ["--python", str(recorder)]
+    assert RUNNER.invoke(app, [*command, "--server-python", str(recorder)]).exit_code == 3
+    assert arguments(recorder)[:2] == ["-m", "models.engagement.training.heads"]
+    assert RUNNER.invoke(app, [*command, "--server-python", str(server)]).exit_code == 3
+    handed = arguments(recorder)
+    assert handed[:2] == ["-m", "models.engagement.training.train"]
+    assert handed[handed.index("--sets") + 1] == "musk,accounts"
+    assert handed[handed.index("--weights") + 1].endswith("weights/engagement")
+    command += ["--server-python", str(server), "--variant", "transformer_shipped"]
+    assert RUNNER.invoke(app, command).exit_code == 3
+    handed = arguments(recorder)
+    assert handed[handed.index("--weights") + 1].endswith("weights/engagement-transformer")
+
+
+def test_there_is_no_training_of_anything_else(recorder: Path, tmp_path: Path) -> None:
+    said = RUNNER.invoke(
+        app, ["train", "poetry", "--data", str(tmp_path), "--python", str(recorder)]
+    )
+    assert said.exit_code == 2
+    assert "poetry" in said.output
+
+
+def test_comparison_hands_on_what_is_compared(recorder: Path, tmp_path: Path) -> None:
+    command = ["compare", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    command += ["--losses", "mae", "--sets", "musk", "--python", str(recorder)]
+    assert RUNNER.invoke(app, command).exit_code == 3
+    handed = arguments(recorder)
+    assert handed[:2] == ["-m", "models.engagement.training.compare"]
+    assert handed[handed.index("--losses") + 1] == "mae"
+    assert handed[handed.index("--variants") + 1] == "mlp,gru,transformer,trees"
+
+
+def test_list_shows_the_engagement_model_and_what_is_built_of_it(tmp_path: Path) -> None:
+    from models.build_engagement import build_engagement
+
+    version, _ = build_engagement(tmp_path, "engagement")
+    shown = RUNNER.invoke(app, ["list", "--repository", str(tmp_path)])
+    assert "likes, replies, reposts" in shown.output
+    assert version[:20] in shown.output
