@@ -20,11 +20,11 @@ Ints = NDArray[np.integer[Any]]
 FLOOR: Final = "med32"
 """The floor that skill is measured against."""
 FLOORS: Final = {
-    FLOOR: "median of 32 (the floor)",
+    FLOOR: "median of 32 (floor)",
     "days30": "median of 30 days",
     "last": "last value",
     "ewma": "EWMA 0.1",
-    "expanding": "expanding median (straw man)",
+    "expanding": "expanding (straw man)",
 }
 _WINDOW: Final = 32
 _MONTH_S: Final = 30 * 86_400.0
@@ -44,9 +44,7 @@ def floors_of(authors: Ints, at_s: Floats, logs: Floats, horizon_s: float) -> di
     """
     found = {name: np.full(len(logs), np.nan) for name in FLOORS}
     for rows in posts_by_author(authors, at_s):
-        known = known_before(at_s[rows], horizon_s)
-        month = np.searchsorted(at_s[rows], at_s[rows] - _MONTH_S)
-        values = logs[rows]
+        values, known, month = _outcomes(at_s[rows], logs[rows], horizon_s)
         window = last_known(values, known)
         found[FLOOR][rows] = median_of_rows(window)
         of_month = _running_medians(values, np.minimum(month, known), known)
@@ -63,13 +61,23 @@ def posts_by_author(authors: Ints, at_s: Floats) -> Iterator[NDArray[np.intp]]:
     yield from np.split(order, starts[1:])
 
 
-def known_before(at_s: Floats, horizon_s: float) -> NDArray[np.intp]:
-    """Return (n,) how many of an author's posts have a known outcome at each, times in order."""
-    return np.searchsorted(at_s + horizon_s, at_s, side="right")
+def _outcomes(
+    at_s: Floats, values: Floats, horizon_s: float
+) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp]]:
+    """Return the outcomes of an author's posts, given in order of time, that are ever known.
+
+    Returns:
+        (m,) the outcomes, (n,) how many of them are known at each post, and (n,) how many are of
+        posts older than 30 days by then.
+    """
+    is_known = ~np.isnan(values)
+    of_known = at_s[is_known]
+    known = np.searchsorted(of_known + horizon_s, at_s, side="right")
+    return values[is_known], known, np.searchsorted(of_known, at_s - _MONTH_S)
 
 
 def last_known(values: Floats, known: NDArray[np.intp], size: int = _WINDOW) -> Floats:
-    """Return (n, size) the last known outcomes of an author before each post, NaN before them."""
+    """Return (n, size) the last of the first `known` outcomes, NaN before the first."""
     padded = np.concatenate([np.full(size, np.nan), values])
     return np.lib.stride_tricks.sliding_window_view(padded, size)[known]
 
@@ -104,7 +112,7 @@ def share_of_some(authors: Ints, at_s: Floats, logs: Floats, horizon_s: float) -
     usual = _usual(at_s, some, horizon_s)
     found = usual.copy()
     for rows in posts_by_author(authors, at_s):
-        window = last_known(some[rows], known_before(at_s[rows], horizon_s))
+        window = last_known(*_outcomes(at_s[rows], some[rows], horizon_s)[:2])
         count = (~np.isnan(window)).sum(axis=1)
         found[rows] = (np.nansum(window, axis=1) + usual[rows]) / (count + 1)
     return found
@@ -116,7 +124,7 @@ def past_quantiles(
     """Return (N, levels) quantiles of each author's last 32 known outcomes; NaN of none."""
     found = np.full((len(logs), len(levels)), np.nan)
     for rows in posts_by_author(authors, at_s):
-        window = last_known(logs[rows], known_before(at_s[rows], horizon_s))
+        window = last_known(*_outcomes(at_s[rows], logs[rows], horizon_s)[:2])
         found[rows] = quantiles_of_rows(window, levels)
     return found
 
@@ -127,7 +135,7 @@ def _usual(at_s: Floats, some: Floats, horizon_s: float) -> Floats:
     values = some[order]
     count = np.concatenate([[0], np.cumsum(~np.isnan(values))])
     total = np.concatenate([[0.0], np.nancumsum(values)])
-    known = known_before(at_s[order], horizon_s)
+    known = np.searchsorted(at_s[order] + horizon_s, at_s[order], side="right")
     found = np.empty(len(some))
     found[order] = (total[known] + 0.5) / (count[known] + 1)
     return found
@@ -135,16 +143,14 @@ def _usual(at_s: Floats, some: Floats, horizon_s: float) -> Floats:
 
 def _running_medians(values: Floats, starts: NDArray[np.intp], ends: NDArray[np.intp]) -> Floats:
     """Return (n,) medians of `values[start:end]` of each; both bounds never go back."""
-    found = np.full(len(values), np.nan)
+    found = np.full(len(ends), np.nan)
     window: list[float] = []
     low = high = 0
     for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
         for value in values[high:end].tolist():
-            if value == value:  # no NaN
-                insort(window, value)
+            insort(window, value)
         for value in values[low:start].tolist():
-            if value == value:
-                del window[bisect_left(window, value)]
+            del window[bisect_left(window, value)]
         low, high = max(low, start), max(high, end)
         if window:
             middle = len(window) // 2
@@ -154,12 +160,8 @@ def _running_medians(values: Floats, starts: NDArray[np.intp], ends: NDArray[np.
 
 def _last_and_mean(values: Floats, known: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Return (n,) the last outcome and (n,) the weighted mean of all that are known at each."""
-    last = np.full(len(values) + 1, np.nan)
+    last = np.concatenate([[np.nan], values])
     mean = last.copy()
-    for place, value in enumerate(values.tolist()):
-        is_new = value == value
-        last[place + 1] = value if is_new else last[place]
-        before = mean[place]
-        fresh = value if before != before else before + _SMOOTHING * (value - before)
-        mean[place + 1] = fresh if is_new else before
+    for place in range(2, len(mean)):
+        mean[place] = mean[place - 1] + _SMOOTHING * (last[place] - mean[place - 1])
     return last[known], mean[known]

@@ -18,7 +18,9 @@ STEPS = np.array([-1.2, -0.5, 0.0, 0.5, 1.2])
 BEGIN_S = 1_600_000_000
 
 
-def write_set(data: Path, name: str, *, authors: int = 25, posts: int = 60, seed: int = 0) -> None:
+def write_set(
+    data: Path, name: str, *, authors: int = 25, posts: int = 60, seed: int = 0, usual: int = 3
+) -> None:
     """Write a set of authors who each have a level of their own; replies get less."""
     rng = np.random.default_rng(seed)
     folder = data / f"engagement_{name}"
@@ -28,7 +30,7 @@ def write_set(data: Path, name: str, *, authors: int = 25, posts: int = 60, seed
         writer = csv.writer(file)
         writer.writerow(columns)
         for author in range(authors):
-            level = rng.normal(3, 1)
+            level = rng.normal(usual, 1)
             at_s = BEGIN_S + np.cumsum(rng.exponential(6 * 3600, posts)).astype(int)
             for number, time_s in enumerate(at_s.tolist()):
                 is_reply = rng.uniform() < 0.3
