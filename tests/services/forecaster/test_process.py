@@ -41,9 +41,10 @@ PARTITIONS = 2
 PATIENCE_S = 20.0
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    with KafkaServer(tmp_path_factory.mktemp("forecaster")) as server:
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[KafkaServer]:
+    """A broker of its own for each test: topics have fixed names."""
+    with KafkaServer(tmp_path / "kafka") as server:
         yield server
 
 
@@ -167,20 +168,8 @@ async def has(world: World, **expected: int) -> bool:
 
 
 @pytest.fixture
-def world(
-    broker: KafkaServer, redis_server: RedisServer, request: pytest.FixtureRequest
-) -> Iterator[World]:
-    """Topics are made anew, so that every test has its own offsets."""
-    url = redis_server.url.removesuffix("/0") + "/8"
-    made = World(broker, url, f"forecasters-{request.node.name}")
-    yield made
-    from kafka import KafkaAdminClient
-
-    admin: Any = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
-    try:
-        admin.delete_topics([plan.name for plan in topic_plans(made.settings.kafka)])
-    finally:
-        admin.close()
+def world(broker: KafkaServer, redis_server: RedisServer) -> World:
+    return World(broker, redis_server.url.removesuffix("/0") + "/8", "forecasters")
 
 
 async def test_posts_are_forecast_and_settled_and_who_comes_next_goes_on(world: World) -> None:
@@ -265,9 +254,8 @@ async def test_counts_wait_for_the_posts_time_and_go_on_once_no_post_can_come(
 
 
 async def test_a_partition_whose_state_is_overwritten_goes_on_from_the_end(
-    world: World, tmp_path: Path
+    world: World,
 ) -> None:
-    del tmp_path
     async with running(world) as client:
         world.say(*(world.scored(n, n) for n in range(30)))
         await until(lambda: has(world, tracked=30), client)
