@@ -14,7 +14,8 @@ class ForecasterMetrics:
     """The metrics of a forecaster: what it took, what it holds, what it waits for."""
 
     forecast_posts = counter(
-        "Scored posts taken: tracked, sampled_out, shed, full, repeated, edit", "source", "outcome"
+        "Scored posts taken: tracked, sampled_out, shed, full, late, repeated, edit, other",
+        "outcome",
     )
     forecasts = counter("Forecasts acknowledged, by the post's age or settled", "source", "age")
     forecast_counts = counter("Count events taken: totals or single", "kind")

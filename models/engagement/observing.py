@@ -174,6 +174,7 @@ class Observer:
         self._note(What.POSTED, item.key, post, item, row=len(self._asked.posts) - 1)
         add_post(history, item.at_s)
         self.pending.add(item.key, post)
+        self._counts["tracked"] += 1
 
     def _untracked(self, item: PostSeen, author: bytes) -> str:
         """Return why a post is not tracked, "" if it is."""
@@ -199,6 +200,7 @@ class Observer:
         elif isinstance(item, PostGone):
             self.pending.remove(item.key)
             self._note(What.GONE, item.key, post)
+            self._counts["gone"] += 1
         else:
             self._count(item, post)
 
@@ -234,6 +236,7 @@ class Observer:
         """The horizon of a post is over: what is known of it now is its outcome."""
         self._note(What.SETTLED, key, post)
         self.pending.remove(key)
+        self._counts["settled"] += 1
         seen = self._noted[-1].seen
         kept = [UNKNOWN if n is None else log16(math.log1p(n)) for n in seen]
         if all(count == UNKNOWN for count in kept):

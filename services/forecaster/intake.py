@@ -11,7 +11,6 @@ from core.reasons import MISSING_FIELD, OUT_OF_RANGE
 from core.schemas import PostEvent, ScoredPost
 from models.engagement.items import CountsSeen, Item, PostGone, PostSeen
 from models.engagement.layout import TARGETS, author_key, post_key
-from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Arrival
 from services.kafka_client.messages import Record
 from stream import heartbeat
@@ -39,13 +38,9 @@ class Intake:
         seen: The highest offset of `posts` of which a scored post was taken.
         clock: The present time.
         metrics: The metrics of this process.
-        sources: The sources that have labels of their own.
     """
 
-    def __init__(
-        self, partition: int, seen: int, clock: Clock, metrics: Metrics, sources: BoundedLabels
-    ) -> None:
-        self._sources = sources
+    def __init__(self, partition: int, seen: int, clock: Clock, metrics: Metrics) -> None:
         self._partition = partition
         self._seen = seen
         self._clock = clock
@@ -65,7 +60,7 @@ class Intake:
             return nothing
         if is_edit or post.edit or offset <= self._seen:
             what = "edit" if is_edit or post.edit else "repeated"
-            self._metrics.forecast_posts.labels(self._sources.label(post.source), what).inc()
+            self._metrics.forecast_posts.labels(outcome=what).inc()
             return nothing
         self._seen = offset
         at_s = epoch_ms(post.event_at) / 1000

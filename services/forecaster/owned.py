@@ -33,9 +33,7 @@ class _Owned:
 
     def __init__(self, partition: PartitionForecaster, parts: ForecastParts) -> None:
         self.partition = partition
-        self.intake = Intake(
-            partition.number, partition.seen, parts.clock, parts.metrics, parts.sources
-        )
+        self.intake = Intake(partition.number, partition.seen, parts.clock, parts.metrics)
         self.task = asyncio.create_task(partition.run())
         self.held: set[str] = set()
         self.events_before = -1

@@ -22,6 +22,7 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from models.engagement.items import Planned, Told
 from services.forecaster.asking import PatientModel
+from services.forecaster.counting import BOOKED, count_batch
 from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Arrival, TimeMerge
 from services.forecaster.publishing import ForecastPublisher
@@ -205,7 +206,7 @@ class PartitionForecaster:
         self.forecasts.counts.clear()
         apply = ForecastApply(
             self._stored, self._upto_with(some), uuid.uuid4().hex, self.forecasts.changes(),
-            counts + self._corrections,
+            Counter({name: counts[name] for name in BOOKED}) + self._corrections,
         )  # fmt: skip
         with self._timed("keep"):
             aside = await self._patiently(lambda: self._parts.state.apply(self.number, apply))
@@ -215,6 +216,10 @@ class PartitionForecaster:
         self._stored = self._upto = apply.new
         self.totals.update(apply.totals)
         self._corrections.clear()
+        count_batch(
+            self._parts.metrics, self._parts.sources, [one.item for one in some], counts, told,
+            self.forecasts.divisor,
+        )  # fmt: skip
         timed = [one for one in some if one.at_s is not None and one.is_post]
         if timed:
             self._is_live = timed[-1].written_s - (timed[-1].at_s or 0.0) <= _LIVE_S

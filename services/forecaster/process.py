@@ -136,10 +136,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     metrics.serve(settings.metrics.address, settings.metrics.port)
     store, reader = make_store(settings), ForecastReader(settings)
     store_of_forecasts, model = store.forecasts, make_engagement_model(settings)
-    publisher = KafkaForecasts(settings.kafka, settings.forecasts.ages_s, metrics)
+    sources = BoundedLabels(MAX_SOURCES)
+    publisher = KafkaForecasts(settings.kafka, settings.forecasts.ages_s, metrics, sources)
     parts = ForecastParts(
         settings.forecasts, store_of_forecasts, PatientModel(model, clock, metrics, rng),
-        publisher, clock, metrics, BoundedLabels(MAX_SOURCES), ForecastPartition,
+        publisher, clock, metrics, sources, ForecastPartition,
         lambda tries: pause_s(tries, rng),
     )  # fmt: skip
     try:

@@ -11,6 +11,7 @@ from core.metrics import Metrics
 from core.settings import KafkaSettings
 from models.engagement.items import Told
 from services.acknowledged import AcknowledgedProducer, Outgoing
+from services.forecaster.labels import BoundedLabels
 from stream.topics import EVENTS, FORECASTS
 
 
@@ -33,13 +34,21 @@ class KafkaForecasts:
         settings: The broker's address and the time-outs.
         ages_s: The further ages at which forecasts are made, in seconds.
         metrics: The metrics of this process.
+        sources: The sources that have labels of their own.
     """
 
-    def __init__(self, settings: KafkaSettings, ages_s: tuple[int, ...], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        ages_s: tuple[int, ...],
+        metrics: Metrics,
+        sources: BoundedLabels,
+    ) -> None:
         self._producer = AcknowledgedProducer(settings)
         self._lock = asyncio.Lock()
         self._ages_s = sorted(ages_s, reverse=True)
         self._metrics = metrics
+        self._sources = sources
 
     async def publish(self, told: Told) -> None:
         """See `ForecastPublisher.publish`."""
@@ -50,7 +59,8 @@ class KafkaForecasts:
         async with self._lock:
             await self._producer.send(records)
         for forecast in told.forecasts:
-            self._metrics.forecasts.labels(source=forecast.source, age=self._age(forecast)).inc()
+            source = self._sources.label(forecast.source)
+            self._metrics.forecasts.labels(source=source, age=self._age(forecast)).inc()
         for event in told.events:
             self._metrics.forecast_events.labels(kind=event.kind, state=event.state).inc()
 

@@ -19,12 +19,16 @@ Bounds = Mapping[str, tuple[int, int]]
 """Topic -> the first offset that is there, and the one after the last."""
 MakeForecasts = Callable[[ForecastSettings], ForecastPartition]
 
-KINDS = ("authors", "pending", "sources", "queries", "top", "firing", "totals")
+KINDS = (
+    "authors", "pending", "posts", "sources", "exposures", "queries", "top", "taking_off",
+    "partition",
+)  # fmt: skip
+"""What `ForecastPartition` keeps."""
 AUTHORS, PENDING_POSTS = "authors", "pending"
 _SIZES = {AUTHORS: (8, HISTORY.itemsize), PENDING_POSTS: (12, PENDING.itemsize)}
 
 TRACKED, LOST = "tracked", "lost"
-_ENDED = ("settled", "gone", "dropped", LOST)
+_ENDED = ("settled", "gone", LOST)
 """What may become of a tracked post, beside waiting."""
 
 
@@ -119,7 +123,7 @@ def _next(number: int, topic: str, offset: int, bounds: Bounds, metrics: Metrics
 
 
 def _corrections(number: int, found: StoredForecasts, pending: int) -> dict[str, int]:
-    """Return what makes tracked = waiting + settled + gone + dropped + lost, said if it is much."""
+    """Return what makes tracked = waiting + settled + gone + lost, said if it is much."""
     missing = found.totals.get(TRACKED, 0) - sum(found.totals.get(n, 0) for n in _ENDED) - pending
     if not missing:
         return {}

@@ -63,9 +63,9 @@ class StoredForecasts:
     records: dict[str, dict[bytes, bytes]] = field(default_factory=dict[str, dict[bytes, bytes]])
     refused: dict[str, int] = field(default_factory=dict[str, int])
 
-    def refuse(self, kind: str) -> None:
-        """Count something that could not be read."""
-        self.refused[kind] = self.refused.get(kind, 0) + 1
+    def refuse(self, kind: str, count: int = 1) -> None:
+        """Count what could not be read."""
+        self.refused[kind] = self.refused.get(kind, 0) + count
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,7 @@ class ForecastState:
     def __init__(self, client: Any) -> None:
         self._redis = client
         self._apply = script(client, "forecast")
+        self._read = script(client, "forecast_read")
 
     async def apply(self, partition: int, what: ForecastApply) -> list[str]:
         """Keep all of it or nothing.
@@ -183,14 +184,14 @@ class ForecastState:
         self, partition: int, kind: str, wrong: Wrong, found: StoredForecasts
     ) -> dict[bytes, bytes]:
         records: dict[bytes, bytes] = {}
-        names = [keys.forecast_shard(partition, kind, n) for n in range(keys.forecast_shards(kind))]
-        for first in range(0, len(names), _READ_AT_ONCE):
-            some = names[first : first + _READ_AT_ONCE]
-            pipe = self._redis.pipeline(transaction=False)
-            for name in some:
-                pipe.hgetall(name)
-            for name, shard in zip(some, await answers(pipe), strict=True):
-                if is_wrong_value(shard):
+        count = keys.forecast_shards(kind)
+        for first in range(0, count, _READ_AT_ONCE):
+            last = min(first + _READ_AT_ONCE, count) - 1
+            async with redis_faults():
+                answer = await self._read(keys=[keys.forecast(partition)], args=[kind, first, last])
+            for shard, flat in zip(answer[::2], answer[1::2], strict=True):
+                name = keys.forecast_shard(partition, kind, shard)
+                if flat == 0:
                     found.refuse(kind)
                     _log.error(
                         "a key of another type (WRONGTYPE) is set aside", key=name,
@@ -198,12 +199,12 @@ class ForecastState:
                     )  # fmt: skip
                     await self._put_key_aside(partition, name)
                     continue
-                whys = {one: why for one, blob in shard.items() if (why := wrong(kind, one, blob))}
+                there = dict(zip(flat[::2], flat[1::2], strict=True))
+                whys = {one: why for one, blob in there.items() if (why := wrong(kind, one, blob))}
                 if whys:
                     await self._put_fields_aside(partition, name, whys)
-                    for _ in whys:
-                        found.refuse(kind)
-                records.update({one: blob for one, blob in shard.items() if one not in whys})
+                    found.refuse(kind, len(whys))
+                records.update({one: blob for one, blob in there.items() if one not in whys})
         return records
 
     async def _put_key_aside(self, partition: int, key: str) -> None:

@@ -45,7 +45,7 @@ SEEN_SHARDS: Final = 1024
 KEPT_SHARDS: Final = 4096
 """Shards of an hour's contributions: a packed hash is searched from its head: keep it short."""
 
-FORECAST_SHARDS: Final = {"authors": 4096, "pending": 8192}
+FORECAST_SHARDS: Final = {"authors": 4096, "pending": 8192, "posts": 256}
 """Shards of the forecaster's large kinds of records, others have one: at `forecasts.max_authors`
 and `forecasts.max_pending` some sixty records are in each, of 128 that stay packed."""
 

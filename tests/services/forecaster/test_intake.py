@@ -11,7 +11,6 @@ from core.schemas import ScoredPost
 from models.engagement.items import CountsSeen, PostGone, PostSeen
 from models.engagement.layout import author_key, post_key
 from services.forecaster.intake import Intake
-from services.forecaster.labels import BoundedLabels
 from services.kafka_client.messages import Record
 from testkit.builders import NOON, make_event
 
@@ -25,7 +24,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def intake(metrics: Metrics) -> Intake:
-    return Intake(2, 5, ManualClock(NOON), metrics, BoundedLabels(8))
+    return Intake(2, 5, ManualClock(NOON), metrics)
 
 
 def scored(**changes: object) -> ScoredPost:
@@ -63,9 +62,9 @@ def test_repeats_edits_and_heartbeats_are_no_posts(intake: Intake, metrics: Metr
     assert intake.post(record(scored(), 1, 6)).item is not None
     for again in (record(scored(), 2, 6), record(scored(), 3, 5)):
         assert intake.post(again).item is None
-    assert _count(metrics, "forecast_posts", source="synthetic", outcome="repeated") == 2
+    assert _count(metrics, "forecast_posts", outcome="repeated") == 2
     assert intake.post(record(scored(edit=True), 4, 7, source_topic="post-events")).item is None
-    assert _count(metrics, "forecast_posts", source="synthetic", outcome="edit") == 1
+    assert _count(metrics, "forecast_posts", outcome="edit") == 1
     beat = intake.post(record(scored(source="heartbeat"), 5, 8))
     assert (beat.item, beat.at_s) == (None, None)
     assert intake.post(record(scored(), 6, 7)).item is not None, "an edit's is another topic's"
@@ -116,11 +115,3 @@ def test_the_time_of_an_event_is_held_to_its_ingest(intake: Intake) -> None:
     assert intake.event(record(far)).at_s == NOON.timestamp() + 60
     unknown = make_event("like", 1, claimed_at=None, ingested_at=NOON)
     assert intake.event(record(unknown)).at_s == NOON.timestamp()
-
-
-def test_sources_beyond_the_bound_share_a_label(metrics: Metrics) -> None:
-    intake = Intake(2, 99, ManualClock(NOON), metrics, BoundedLabels(1))
-    for source in ("first", "second", "third"):
-        intake.post(record(scored(source=source)))
-    assert _count(metrics, "forecast_posts", source="first", outcome="repeated") == 1
-    assert _count(metrics, "forecast_posts", source="other", outcome="repeated") == 2

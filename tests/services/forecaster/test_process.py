@@ -115,7 +115,10 @@ async def running(world: World) -> AsyncIterator[_Client]:
     """Run a forecaster; at its end it has left its group and finished nothing."""
     metrics, clock, rng = Metrics(role="forecaster"), SystemClock(), random.Random(1)
     store, reader = make_store(world.settings), ForecastReader(world.settings)
-    publisher = KafkaForecasts(world.settings.kafka, world.settings.forecasts.ages_s, metrics)
+    sources = BoundedLabels(8)
+    publisher = KafkaForecasts(
+        world.settings.kafka, world.settings.forecasts.ages_s, metrics, sources
+    )
     made: list[PlainForecasts] = []
 
     def make(settings: Any) -> Any:
@@ -124,7 +127,7 @@ async def running(world: World) -> AsyncIterator[_Client]:
 
     parts = ForecastParts(
         world.settings.forecasts, store.forecasts, PatientModel(FakeModel(), clock, metrics, rng),
-        publisher, clock, metrics, BoundedLabels(8), make, lambda tries: 0.1,
+        publisher, clock, metrics, sources, make, lambda tries: 0.1,
     )  # fmt: skip
     forecaster = Forecaster(world.settings, parts, store, reader, clock, metrics)
     stop = asyncio.Event()
