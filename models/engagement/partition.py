@@ -37,6 +37,7 @@ from models.engagement.observing import Observer
 from models.engagement.publishing import Publisher
 from models.engagement.quality import QualityLog
 from models.engagement.sources import Numbers
+from models.engagement.taking_off import TakingOff
 from models.engagement.top import TopPost
 
 __all__ = [
@@ -253,6 +254,14 @@ class ForecastPartition:
         """Return the posts of a query that are expected to go furthest, the furthest first."""
         found = self._publisher.tops.get(query)
         return found.shown() if found is not None else []
+
+    def queries(self) -> list[str]:
+        """Return the queries whose posts are ranked or may be said to take off, by name."""
+        return sorted({*self._publisher.tops, *self._publisher.taking_off})
+
+    def taking_off(self, query: str) -> TakingOff | None:
+        """Return what takes off of a query, to be looked at only; None where nothing ever could."""
+        return self._publisher.taking_off.get(query)
 
 
 _BY_HASH = ("authors", "pending", "posts")

@@ -143,6 +143,15 @@ class TakingOff:
         """Tell whether a post is said to be taking off."""
         return key in self._firing
 
+    @property
+    def firing(self) -> int:
+        """How many posts are said to be taking off now."""
+        return len(self._firing)
+
+    def said(self, now_s: float) -> int:
+        """Return how many posts were said to be taking off in the hour before now."""
+        return sum(at_s > now_s - HOUR_S for at_s in self._fired)
+
     def track(self, at_s: float, posts: int = 1) -> None:
         """Count posts of the query that are tracked from now on.
 

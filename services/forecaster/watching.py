@@ -11,6 +11,7 @@ from services.forecaster.labels import BoundedLabels
 from services.forecaster.partitions import PartitionForecaster
 from stream.topics import SCORED_POSTS
 
+RANKS: Final = 5
 _MICRO: Final = 1_000_000
 _Named = tuple[str, str]
 """`source` or `query`, and its name."""
@@ -31,6 +32,7 @@ class ForecastExport:
         self._metrics = metrics
         self._labels = {"source": sources, "query": BoundedLabels(max_queries)}
         self._counted: dict[PartitionForecaster, dict[_Named, Sums]] = {}
+        self._held_back: dict[PartitionForecaster, dict[str, int]] = {}
         self._shown: set[tuple[Any, tuple[str, ...]]] = set()
 
     def export(
@@ -42,8 +44,10 @@ class ForecastExport:
         self._counted = {
             one: self._counted.get(one, dict(one.known)) for one in partitions.values()
         }
+        self._held_back = {one: self._held_back.get(one, {}) for one in partitions.values()}
         for number, partition in partitions.items():
             values = self._held(number, partition, lags_s.get(number, 0.0))
+            values += self._ranked(partition)
             for quality in partition.forecasts.quality():
                 if self._labels[quality.kind].has_own(quality.name):
                     self._count(self._counted[partition], quality)
@@ -65,6 +69,30 @@ class ForecastExport:
             (metrics.forecaster_waiting_counts, labels, partition.merge.events),
             (metrics.forecaster_lag_seconds, (SCORED_POSTS, *labels), lag_s),
         ]
+
+    def _ranked(self, partition: PartitionForecaster) -> list[_Value]:
+        """Return how far the first posts of each query may go, and its budget of events."""
+        metrics, number, forecasts = self._metrics, str(partition.number), partition.forecasts
+        values: list[_Value] = []
+        held_back = self._held_back.setdefault(partition, {})
+        for query in forecasts.queries():
+            if not self._labels["query"].has_own(query):
+                continue
+            top = forecasts.top(query)
+            values.append((metrics.ranked_posts, (number, query), len(top)))
+            values += [
+                (metrics.predicted_reach, (number, query, str(rank)), post.reach)
+                for rank, post in enumerate(top[:RANKS], start=1)
+            ]
+            events = forecasts.taking_off(query)
+            if events is not None:
+                said = events.said(forecasts.clock_s)
+                values.append((metrics.forecast_events_firing, (number, query), events.firing))
+                values.append((metrics.forecast_event_budget_used, (number, query), said))
+                more = events.held_back - held_back.get(query, 0)
+                held_back[query] = events.held_back
+                metrics.forecast_events_over_budget.labels(query=query).inc(max(0, more))
+        return values
 
     def _worth(self, number: int, quality: SourceQuality) -> list[_Value]:
         metrics, recent = self._metrics, quality.recent

@@ -1,0 +1,177 @@
+"""What is stored of forecasts, for people: read over all partitions, and nothing is changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from core.settings import Settings
+from models.engagement.items import SourceQuality, Sums
+from models.engagement.partition import ForecastPartition
+from services.bootstrap import make_store
+from stream.store.keys import MAX_PARTITIONS
+from stream.store.redis_store import RedisStore
+
+_KINDS: Final = ("sources", "exposures", "queries", "top", "taking_off", "partition")
+"""All that is neither of an author nor of a post."""
+_MEDIAN: Final = 2
+_FEWEST: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PostRow:
+    """A ranked post; counts at its horizon.
+
+    Attributes:
+        source, post_id, posted_at_s: Of the post.
+        reach: Likes, replies and reposts expected in all.
+        likes, likes_low, likes_high: The likes that half, and that 10 and 90 in a hundred such
+            posts stay below; None where unknown.
+        normal: The median likes of the author's last posts.
+        seen_likes: Likes so far.
+        surprise: How likely it is that a post as expected has so many by its age.
+    """
+
+    source: str
+    post_id: str
+    posted_at_s: int
+    reach: float
+    likes: float | None
+    likes_low: float | None
+    likes_high: float | None
+    normal: float | None
+    seen_likes: int | None
+    surprise: float | None
+
+    def fields(self) -> dict[str, Any]:
+        """Return it by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRow:
+    """What the last forecasts of a source or a query were worth, over the partitions.
+
+    Attributes:
+        kind: `source` or `query`.
+        name, target: Of what.
+        outcomes, skill, coverage, rank_correlation: Of the last outcomes; the rank correlation is
+            the mean over partitions, by outcomes.
+        greyed: Whether there is no skill.
+    """
+
+    kind: str
+    name: str
+    target: str
+    outcomes: int
+    skill: float | None
+    coverage: float | None
+    rank_correlation: float | None
+    greyed: bool
+
+    def fields(self) -> dict[str, Any]:
+        """Return it by name."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class ForecastView:
+    """What is stored, read once.
+
+    Attributes:
+        partitions: The forecasts of the partitions, without authors and posts.
+        totals: The running totals over them, and the posts that wait.
+        notes: What could not be read, a sentence each.
+    """
+
+    partitions: list[ForecastPartition] = field(default_factory=list[ForecastPartition])
+    totals: Counter[str] = field(default_factory=Counter[str])
+    notes: list[str] = field(default_factory=list[str])
+
+    def queries(self) -> list[str]:
+        """Return the queries of which posts are ranked."""
+        names = {name for one in self.partitions for name in one.queries() if one.top(name)}
+        return sorted(names)
+
+    def top(self, query: str) -> list[PostRow]:
+        """Return the posts of a query, the furthest first."""
+        found = [post for one in self.partitions for post in one.top(query)]
+        return [
+            PostRow(
+                post.source, post.post_id, post.posted_at_s, post.reach, _at(post.likes, _MEDIAN),
+                _at(post.likes, 0), _at(post.likes, -1), post.normal, post.seen[0], post.surprise,
+            )
+            for post in sorted(found, key=lambda post: (-post.reach, post.key))
+        ]  # fmt: skip
+
+    def quality(self) -> list[QualityRow]:
+        """Return sources, then queries, those of most outcomes first."""
+        merged: dict[tuple[str, str, str], list[SourceQuality]] = {}
+        for partition in self.partitions:
+            for one in partition.quality():
+                merged.setdefault((one.kind, one.name, one.target), []).append(one)
+        rows = [_row(*named, parts) for named, parts in merged.items()]
+        known = [row for row in rows if row.outcomes]
+        return sorted(known, key=lambda row: (row.kind == "query", -row.outcomes, row.name))
+
+    def figures(self) -> dict[str, float | None]:
+        """Return the figures for `--json`, flat."""
+        found: dict[str, float | None] = dict(self.totals)
+        for row in self.quality():
+            for name in ("outcomes", "skill", "coverage", "rank_correlation"):
+                found[f"{row.kind}.{row.name}.{name}"] = getattr(row, name)
+        return found
+
+
+def _row(kind: str, name: str, target: str, parts: Sequence[SourceQuality]) -> QualityRow:
+    sums = added(one.recent for one in parts)
+    ranked = [one for one in parts if one.rank_correlation is not None and one.recent.outcomes]
+    weight = sum(one.recent.outcomes for one in ranked)
+    rank = sum((one.rank_correlation or 0.0) * one.recent.outcomes for one in ranked)
+    is_greyed = sum(one.recent.outcomes for one in parts if one.greyed) * 2 > sums.outcomes
+    return QualityRow(
+        kind, name, target, sums.outcomes, sums.skill, sums.coverage,
+        rank / weight if weight else None, is_greyed,
+    )  # fmt: skip
+
+
+def added(parts: Any) -> Sums:
+    """Return the sum of sums."""
+    total = Sums()
+    for one in parts:
+        total = Sums(
+            total.outcomes + one.outcomes, total.covered + one.covered, total.judged + one.judged,
+            total.error + one.error, total.floor_error + one.floor_error,
+        )  # fmt: skip
+    return total
+
+
+def _at(counts: Sequence[float], place: int) -> float | None:
+    return counts[place] if len(counts) == _FEWEST else None
+
+
+async def read_view(settings: Settings) -> ForecastView:
+    """Read what is stored.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    store, view = make_store(settings), ForecastView()
+    try:
+        for number in await _partitions(store):
+            totals, records = await store.forecasts.read(number, _KINDS)
+            partition = ForecastPartition(settings.forecasts)
+            view.notes += partition.load(records)
+            view.partitions.append(partition)
+            view.totals.update(totals)
+    finally:
+        await store.close()
+    ended = sum(view.totals[name] for name in ("settled", "gone", "lost"))
+    view.totals["pending"] = view.totals["tracked"] - ended
+    return view
+
+
+async def _partitions(store: RedisStore) -> list[int]:
+    return [n for n in await store.forecasts.partitions() if n < MAX_PARTITIONS]
