@@ -42,8 +42,8 @@ def unused() -> timeseries.Panel:
 def posts() -> timeseries.Panel:
     return lines(
         "What becomes of posts",
-        "Tracked; sampled out (another author is tracked for this one); shed under lag; full; come "
-        "again; edits.",
+        "Tracked; sampled out (another author is tracked for this one); shed under lag; full; late "
+        "(over their horizon already); come again; edits.",
         PER_SECOND,
         (rate(METRICS.forecast_posts, "outcome"), "{{outcome}}"),
         stacked=True,
