@@ -35,12 +35,12 @@ def settle_counts(path: Path, layout: FileLayout, options: ReplayOptions) -> Fil
             del columns[field]
             if kept:
                 columns[field] = kept
-    has_counts = any(field in columns or field in options.constants for field in COUNT_FIELDS)
+    settled = msgspec.structs.replace(layout, columns=columns)
     # A file's only time is that of its posts, whatever it is called.
     is_only_time = "time" not in columns and COUNTS_TIME not in options.columns
-    if not has_counts or is_only_time or options.counts == "none":
+    if not settled.has_counts(options) or is_only_time:
         columns.pop(COUNTS_TIME, None)
-    return msgspec.structs.replace(layout, columns=columns)
+    return settled
 
 
 def _holds_counts(path: Path, layout: FileLayout, field: str, name: str) -> bool:

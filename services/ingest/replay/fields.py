@@ -16,7 +16,7 @@ from services.ingest.replay.dialects import CsvDialect
 from services.ingest.replay.rows import BadRow, Fields
 from services.ingest.replay.shapes import LeftOut
 from services.ingest.replay.times import read_time
-from services.ingest.sources.replay.options import FIELDS
+from services.ingest.sources.replay.options import COUNT_FIELDS, FIELDS, ReplayOptions
 
 TIME_AT: Final = FIELDS.index("time")
 _TEXT_AT: Final = FIELDS.index("text")
@@ -48,6 +48,12 @@ class FileLayout(Struct, frozen=True, kw_only=True):
     columns: dict[str, tuple[str, ...]] = {}
     time_format: str = "auto"
     rounded_ids: bool = False
+
+    def has_counts(self, options: ReplayOptions) -> bool:
+        """Tell whether rows can say how far their posts went."""
+        return options.counts != "none" and any(
+            field in self.columns or field in options.constants for field in COUNT_FIELDS
+        )
 
 
 def read_fields(

@@ -86,7 +86,9 @@ class RowMapper:
         self._stem = path.name.split(".")[0]
         self._constants = [options.constants.get(field) for field in FIELDS]
         self._parse_time = TimeReader(layout.time_format, options.time_zone)
-        self._counts = CountsReader(layout.time_format, options.time_zone)
+        self._counts: CountsReader | None = None
+        if layout.has_counts(options):
+            self._counts = CountsReader(layout.time_format, options.time_zone)
         self._author = author_hasher(author_key if options.authors == "hashed" else Secret())
 
     def post(self, row: int, fields: Fields | BadRow) -> MappedRow:
@@ -132,9 +134,10 @@ class RowMapper:
             attached=attached_to(beside[:_PIECES], text),
         )
         _check(post)
-        is_repost = post.repost_of is not None
-        values = [*beside[_PIECES:-1], _scalar(beside[-1])]
-        counts = self._counts(values, claimed, is_repost=is_repost)
+        counts = None
+        if self._counts is not None:
+            values = [*beside[_PIECES:-1], _scalar(beside[-1])]
+            counts = self._counts(values, claimed, is_repost=post.repost_of is not None)
         return MappedRow(row, post, claimed, is_mangled, "" if tag else language[:40], counts)
 
     def moment(self, fields: Fields) -> datetime | None:

@@ -64,6 +64,7 @@ class ReplaySource(PacedSource[ReplayOptions]):
         self._reading: FileReading | None = None
         self._preparing: Iterator[None] | None = None
         self._fingerprint = ""
+        self._has_counts = False
         self._withheld: Counter[str] = Counter()
 
     def check_input(self) -> None:
@@ -73,6 +74,7 @@ class ReplaySource(PacedSource[ReplayOptions]):
     def open(self, cursor: Cursor | None) -> None:
         """Find out how the file is to be read, and start after `cursor`."""
         self._reading = FileReading(self._path, self.options, self.context)
+        self._has_counts = self._reading.layout.has_counts(self.options)
         self._preparing = self._reading.prepare()
         super().open(cursor)
 
@@ -136,6 +138,9 @@ class ReplaySource(PacedSource[ReplayOptions]):
             random.Random(f"{self.options.seed}:{stretch[0].row}").shuffle(order)
         for place in order:
             mapped = stretch[place]
+            if not self._has_counts:
+                yield mapped
+                continue
             if mapped.at is not None:
                 yield from pending.due(mapped.at)
             if not pending.is_further(mapped):

@@ -62,6 +62,8 @@ def test_columns_of_counts_can_be_named_and_a_wrong_name_is_refused(
 def test_counts_can_be_left_out(given: Callable[..., Any]) -> None:
     file = given(table(likes="8"))
     assert counts_of(file, counts="none") == []
+    assert counts_of(file, counts="none", constants={"replies": "2"}) == []
+    assert counts_of(file, constants={"replies": "2"}) == [(8, 2, None, None)]
     assert "counts" not in file.said(counts="none")
 
 
