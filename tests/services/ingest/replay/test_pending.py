@@ -141,6 +141,19 @@ def test_repeated_row_without_a_time_of_counts_is_a_repeated_post(
     assert "1 rows repeat the id" in file.said()
 
 
+def test_same_id_at_another_time_is_another_row_of_a_post_and_no_counts_of_the_first(
+    given: Callable[..., Any],
+) -> None:
+    file = given(
+        "id,author,created_at,text,likes,collected_at\n"
+        "1,ana,2026-03-01T10:00:00Z,flood,2,2026-03-01T11:00:00Z\n"
+        "2,ben,2026-03-01T10:30:00Z,kind,3,2026-03-01T11:30:00Z\n"
+        "1,ana,2026-03-01T12:00:00Z,flood,5,2026-03-01T13:00:00Z\n"
+    )
+    assert shown(file.items()) == ["p1", "p2", "c1=2", "c2=3", "p1", "c1=5"]
+    assert "1 rows repeat the id" in file.said()
+
+
 def test_posts_without_a_time_have_their_counts_after_the_last_that_has_one(
     given: Callable[..., Any],
 ) -> None:
