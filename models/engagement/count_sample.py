@@ -40,7 +40,9 @@ class CountSample:
     def __init__(self, record: Any, horizon_s: float) -> None:
         self._record, self._horizon_s = record, horizon_s
         rows = record["rows"]
-        self._places = {rows[place]["key"].tobytes(): place for place in np.flatnonzero(rows["at"]).tolist()}
+        self._places = {
+            rows[place]["key"].tobytes(): place for place in np.flatnonzero(rows["at"]).tolist()
+        }
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._places

@@ -31,28 +31,22 @@ def log_gamma(x: ArrayLike) -> Doubles:
     z = x + _SHIFT
     inverse = 1 / z
     series = inverse * inverse
-    series *= 1 / 360 - series / 1260
-    np.subtract(1 / 12, series, out=series)
-    series *= inverse
-    series += (z - 0.5) * np.log(z)
-    series -= z
-    series -= np.log(product)
-    series += _HALF_LOG_2PI
-    return series
+    series = inverse * (1 / 12 - series * (1 / 360 - series / 1260))
+    return series + ((z - 0.5) * np.log(z) - z + _HALF_LOG_2PI) - np.log(product)
 
 
 def shapes(share: ArrayLike, dispersion: ArrayLike) -> tuple[Doubles, Doubles]:
     """Return the two parameters of the beta distribution of a share of the final count.
 
-    The second one is at least 1: with less, a share near 1 would be likelier the nearer it is, and
-    more counts could then mean that fewer are still to come.
+    The second one is at least a half, so that late in life posts are ever more alike, as they are.
 
     Args:
         share: The expected share, in (0, 1).
         dispersion: Sum of the parameters: the smaller, the more posts differ.
     """
     share = np.asarray(share, np.float64)
-    total = np.maximum(np.asarray(dispersion, np.float64), 1 / (1 - share))
+    least = np.clip(2 - 2 * share, 0.5, 1)
+    total = np.maximum(np.asarray(dispersion, np.float64), least / (1 - share))
     return total * share, total * (1 - share)
 
 

@@ -43,6 +43,8 @@ _MAX_LOSS: Final = 8.0
 """No single post says more than this against a dispersion."""
 RARE: Final = 0.01
 """Of a hundred posts one comes below this surprise, however it is looked at; see `learn_least`."""
+_MAX_EXCESS: Final = 6.0
+"""Posts that do take off stretch no tail beyond this."""
 _MAX_OFFSET: Final = 4.0
 _STRETCHES: Final = (0.3, 3.0)
 
@@ -199,10 +201,11 @@ class Exposure:
     def learn_least(self, surprise: float) -> None:
         """Learn from the least surprise that a post had in its time, of all looks and targets.
 
-        One in a hundred ordinary posts is to come below `RARE`, half of them below half of it. In
-        units of -log surprise an offset is moved until the first holds and a stretch beyond it
-        until the second does, as in adaptive conformal inference (Gibbs and Candès 2021); so
-        neither repeated looks nor tails of the forecast that are too light make rare what is not.
+        One in a hundred ordinary posts is to come below `RARE`, and those by one unit of -log
+        surprise in the mean (Hill 1975). In these units an offset is moved until the first holds
+        and a stretch beyond it until the second does, as in adaptive conformal inference (Gibbs
+        and Candès 2021); so neither repeated looks nor a forecast's too light tails make rare what
+        is not.
 
         Args:
             surprise: As `models.engagement.sharpening` gave it, at the time.
@@ -216,8 +219,9 @@ class Exposure:
         state["settled"] = min(settled + 1, 2**32 - 1)
         if is_rare:
             rare = int(state["rare"])
-            step = max(0.03, 3 / (rare + 20))
-            moved = float(state["stretch"]) * np.exp(step * (float(surprise < RARE / 2) - 0.5))
+            step = max(0.01, 1 / (rare + 10))
+            excess = min(np.log(RARE / max(surprise, 1e-300)), _MAX_EXCESS)
+            moved = float(state["stretch"]) * np.exp(step * (excess - 1))
             state["stretch"] = min(max(moved, _STRETCHES[0]), _STRETCHES[1])
             state["rare"] = min(rare + 1, 2**32 - 1)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.engagement.distributions import Doubles, log_beta_binomial, shapes
 from models.engagement.layout import LEVELS
 
-_POINTS: Final = 48
+_STEPS: Final = 36
 _SCORE: Final = float(np.log(9))  # logistic scores of the levels .9 and, halved, .75
 _LEAST_STEP: Final = 0.02
 _LEAST_SCALE: Final = 0.35
@@ -44,9 +44,17 @@ class Curve:
             for side, widths in self._widths.items()
         }
 
-    def highest(self) -> Doubles:
-        """Return (M,) logs that one in a hundred thousand is above."""
-        return self.middle + self._widths[True].sum(axis=1) + 3.7 * self.scales[True]
+    def places(self) -> Doubles:
+        """Return (M, P) logs from below the tenth to where one in a hundred thousand is above."""
+        up, down = self._widths[True], self._widths[False]
+        ninetieth, tenth = self.middle + up.sum(axis=1), self.middle - down.sum(axis=1)
+        inside = [self.middle + share * up[:, 0] for share in (0.0, 0.5, 1.0)]
+        inside += [self.middle + up[:, 0] + share * up[:, 1] for share in (0.5, 1.0)]
+        inside += [self.middle - share * down[:, 0] for share in (0.5, 1.0)]
+        inside += [self.middle - down[:, 0] - share * down[:, 1] for share in (0.5, 1.0)]
+        below = [tenth - share * self.scales[False] for share in (1.0, 0.4)]
+        above = [ninetieth + share * self.scales[True] for share in (0.4, 1.0, 2.0, 3.7)]
+        return np.stack([*below, *inside, *above], axis=1)
 
     def parts(self, counts: Doubles) -> tuple[Doubles, NDArray[np.bool_]]:
         """Return (M, ...) the smaller of P(below) and P(above) at counts, and whether it is above.
@@ -74,7 +82,7 @@ class Curve:
         return widths[:, 0], widths[:, 1], self.scales[above]
 
     def masses(self, edges: Doubles, is_first: NDArray[np.bool_]) -> tuple[Doubles, Doubles]:
-        """Return (M, G) what there is between edges, odd posts in it, and the mean of P(above).
+        """Return (M, G) what there is between edges, odd posts in it, and the mean of P(N or more).
 
         Args:
             edges: (M, G + 1) increasing counts, whole and a half.
@@ -90,7 +98,8 @@ class Curve:
             side[is_first, 0] = is_above[is_first, 0]
             low, high = side[:, :-1], side[:, 1:]
             masses += weight * np.where(same, np.abs(low - high), 1 - low - high)
-        return masses, (above[:, :-1] + above[:, 1:]) / 2
+        width = np.maximum(np.diff(edges, axis=1), 1)
+        return masses, above[:, :-1] + np.diff(above, axis=1) * (width - 1) / (2 * width)
 
 
 class Sharpening:
@@ -109,10 +118,7 @@ class Sharpening:
         self._share = np.clip(share, 1e-6, _SURE)
         self._shapes = shapes(self._share, dispersion)
         self._curve = Curve(prior)
-        by_seen = np.log1p(seen / self._share) + 3
-        reach = np.clip(np.maximum(self._curve.highest(), by_seen), 3, _MAX_LOG)
-        steps = np.arange(_POINTS + 1) / _POINTS
-        edges = np.ceil(np.expm1(reach[:, None] * steps))
+        edges = self._edges()
         self._low, self._high = edges[:, :-1], edges[:, 1:]  # from low on, below high
         self._coming = np.maximum((self._low + self._high - 1) / 2, self._low)
         odd, self._above = self._curve.masses(edges + seen[:, None] - 0.5, seen == 0)
@@ -121,6 +127,16 @@ class Sharpening:
         with np.errstate(under="ignore"):
             self._posterior = odd * np.exp(np.maximum(self._log_likely - self._peak, -600))
         self._sum = self._posterior.sum(axis=1)
+
+    def _edges(self) -> Doubles:
+        """Return (M, G + 1) counts to come: logarithmic steps, and dense where the prior is."""
+        by_seen = np.log1p(self._seen / self._share) + 3
+        places = self._curve.places()
+        reach = np.clip(np.maximum(places[:, -1], by_seen), 3, _MAX_LOG)
+        even = np.expm1(reach[:, None] * np.arange(_STEPS + 1) / _STEPS)
+        of_prior = np.expm1(places) + 0.5 - self._seen[:, None]
+        both = np.concatenate([even, np.clip(of_prior, 0, even[:, -1:])], axis=1)
+        return np.sort(np.ceil(both), axis=1)
 
     def _likelihood(self, coming: Doubles) -> Doubles:
         a, b = (shape[:, None] for shape in self._shapes)
@@ -132,7 +148,7 @@ class Sharpening:
         rows = np.arange(len(self._seen))
         found = np.empty((len(rows), len(LEVELS)))
         for place, level in enumerate(LEVELS):
-            cell = np.minimum((cumulated < level).sum(axis=1), _POINTS - 1)
+            cell = np.minimum((cumulated < level).sum(axis=1), cumulated.shape[1] - 1)
             before = np.where(cell > 0, cumulated[rows, cell - 1], 0.0)
             inside = (level - before) / np.maximum(cumulated[rows, cell] - before, 1e-300)
             low, high = self._low[rows, cell] + 0.5, self._high[rows, cell] + 0.5

@@ -9,7 +9,8 @@ The control is LOND (Javanmard and Montanari 2015): a hypothesis is tested at q 
 counts discoveries and the γ sum to one over the hypotheses. Over an endless stream that leaves
 nothing in the end, so both are of the last hour, as in FDR with a memory that decays (Ramdas and
 others 2017): every tracked post is a hypothesis, tested by the least surprise of its life, which
-`Exposure.learn_least` keeps honest over repeated looks; γ is one over the posts of the hour. So at
+`Exposure.learn_least` keeps honest over repeated looks; γ is one over the posts of an
+hour: of this one or the last, or of a busier one before, as its posts are still looked at. So at
 most q of the events of an hour are false, and with none true one hour in 1/q has a false one,
 however many posts are tracked.
 """
@@ -30,10 +31,13 @@ from core.forecast_settings import ForecastSettings
 from models.engagement.layout import TARGETS, from_log16, to_log16
 
 LAYOUT: Final = 1
-FALSE_SHARE: Final = 0.1
+FALSE_SHARE: Final = 0.05
 """The share of events that may be false: q."""
 HOUR_S: Final = 3_600
 _DAY_S: Final = 86_400
+_FADING: Final = 0.8
+_MAX_HOURS: Final = 100
+_LEAST_KNOWN_S: Final = 60
 _OVER_AFTER: Final = 2
 _OVER_TIMES: Final = 10.0
 
@@ -42,7 +46,8 @@ _HEAD: Final = np.dtype(
         ("layout", "u1"),
         ("hour", "<u4"),  # hours since 1970 of `posts`
         ("posts", "<u4"),
-        ("posts_before", "<u4"),  # of the hour before
+        ("usual", "<u4"),  # posts of the hour before, or of a busier one, a fifth less an hour
+        ("since", "<u4"),  # s since 1970 from when on posts are counted; 0 is not yet
         ("fired", "<u2"),
         ("firing", "<u2"),
     ]
@@ -102,7 +107,7 @@ class TakingOff:
     def __init__(self, query: str, settings: ForecastSettings) -> None:
         self.held_back = 0
         self._query, self._settings = query, settings
-        self._hour = self._posts = self._posts_before = 0
+        self._hour = self._posts = self._usual = self._since = 0
         self._fired: list[int] = []
         self._firing: dict[bytes, Any] = {}
 
@@ -122,7 +127,7 @@ class TakingOff:
             raise ValueError(f"a record of what is taking off has {len(blob)} bytes, not {size}")
         found = cls(query, settings)
         found._hour, found._posts = int(head["hour"]), int(head["posts"])
-        found._posts_before = int(head["posts_before"])
+        found._usual, found._since = int(head["usual"]), int(head["since"])
         found._fired = np.frombuffer(blob, "<u4", fired, _HEAD.itemsize).tolist()
         rows = np.frombuffer(bytearray(blob[_HEAD.itemsize + 4 * fired :]), _FIRING)
         if (rows["target"] >= len(TARGETS)).any():
@@ -131,10 +136,11 @@ class TakingOff:
         return found
 
     def to_blob(self) -> bytes:
-        """Return it as bytes: 17, 4 for each event of the hour and 28 for each that is firing."""
+        """Return it as bytes: 21, 4 for each event of the hour and 28 for each that is firing."""
         head = np.zeros(1, _HEAD)
         head[0] = (
-            LAYOUT, self._hour, self._posts, self._posts_before, len(self._fired), len(self._firing)
+            LAYOUT, self._hour, self._posts, self._usual, self._since,
+            len(self._fired), len(self._firing),
         )  # fmt: skip
         fired = np.array(self._fired, "<u4").tobytes()
         return head.tobytes() + fired + b"".join(row.tobytes() for row in self._firing.values())
@@ -160,14 +166,16 @@ class TakingOff:
             posts: How many.
         """
         self._move(at_s)
+        self._since = self._since or max(1, int(at_s))
         self._posts = min(self._posts + posts, 2**32 - 1)
 
     def level(self, at_s: float) -> float:
         """Return the surprise below which a post takes off now."""
         self._move(at_s)
-        passed = at_s % HOUR_S / HOUR_S
-        posts = max(1.0, self._posts + (1 - passed) * self._posts_before)
-        allowed = FALSE_SHARE * (len(self._fired) + 1) / posts
+        posts = float(self._posts)
+        if not self._usual:  # the first hour: as many as there would be at the rate so far
+            posts *= HOUR_S / min(HOUR_S, max(_LEAST_KNOWN_S, at_s - self._since))
+        allowed = FALSE_SHARE * (len(self._fired) + 1) / max(1, posts, self._usual)
         return min(self._settings.surprise, allowed)
 
     def look(self, post: WatchedPost, at_s: float) -> ForecastEvent | None:
@@ -228,8 +236,10 @@ class TakingOff:
         """Forget what is over an hour old; time that goes back moves nothing."""
         hour = max(0, int(at_s // HOUR_S))
         if hour > self._hour:
-            self._posts_before = self._posts if hour == self._hour + 1 else 0
-            self._hour, self._posts = hour, 0
+            hours = min(hour - self._hour, _MAX_HOURS)
+            before = max(self._posts, self._usual * _FADING) * _FADING ** (hours - 1)
+            self._usual, self._hour, self._posts = int(before), hour, 0
+            self._since = self._since if self._usual else 0
         self._fired = [fired for fired in self._fired if fired > at_s - HOUR_S]
 
     def _event(
