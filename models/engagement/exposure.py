@@ -43,7 +43,7 @@ _MAX_LOSS: Final = 8.0
 """No single post says more than this against a dispersion."""
 RARE: Final = 0.01
 """Of a hundred posts one comes below this surprise, however it is looked at; see `learn_least`."""
-_MAX_EXCESS: Final = 6.0
+_MAX_EXCESS: Final = 4.0
 """Posts that do take off stretch no tail beyond this."""
 _MAX_OFFSET: Final = 4.0
 _STRETCHES: Final = (0.3, 3.0)

@@ -31,7 +31,7 @@ from core.forecast_settings import ForecastSettings
 from models.engagement.layout import TARGETS, from_log16, to_log16
 
 LAYOUT: Final = 1
-FALSE_SHARE: Final = 0.05
+FALSE_SHARE: Final = 0.1
 """The share of events that may be false: q."""
 HOUR_S: Final = 3_600
 _DAY_S: Final = 86_400

@@ -218,12 +218,12 @@ def build(
     run_module(python, "setup", "models.build", [*arguments, *(["--force"] if force else [])])
 
 
-for _name, _attribute in (
-    ("evaluate", "evaluate"),
-    ("quantify-eval", "quantify_eval"),
-    ("baseline", "baseline"),
+for _name, _target in (
+    ("evaluate", "evaluation.encoder.command:evaluate"),
+    ("quantify-eval", "evaluation.encoder.command:quantify_eval"),
+    ("baseline", "evaluation.encoder.command:baseline"),
+    ("early-counts", "evaluation.forecasts.early_command:early_counts"),
 ):
-    _target = f"evaluation.encoder.command:{_attribute}"
     app.command(_name, hidden=is_missing(_target))(wing_command(_target))
 
 

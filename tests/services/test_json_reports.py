@@ -14,6 +14,8 @@ import pytest
 from benchmarks import harness
 from core.report import Report
 from evaluation.alerts.command import write_backtest
+from evaluation.forecasts import early_command
+from evaluation.forecasts.lives import made_up
 from services.cli.main import COMMANDS, load_command, run
 from testkit.chaos import command as chaos_command
 from testkit.chaos.books import Audit
@@ -108,6 +110,18 @@ def in_another_environment(module: str) -> Write:
     return lambda *_: expect_written_by_core(ROOT / module)
 
 
+def early_counts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes long: the threads are made up, and nothing is ignited."""
+    nothing = SimpleNamespace(figures=lambda: {"recall_10min": 1.0})
+    monkeypatch.setattr(early_command, "rumoureval", lambda *_: made_up(30, 1))
+    monkeypatch.setattr(early_command, "made_up", lambda *_: made_up(30, 2))
+    monkeypatch.setattr(early_command, "simulate", lambda *_: nothing)
+    assert run(["models", "early-counts", "--resamples", "10", "--json", str(file)]) == 0
+    report = msgspec.json.decode(file.read_bytes(), type=Report)
+    assert report.figures["taking_off.recall_10min"] == 1
+    assert "rumoureval_twitter.both.60min_low" in report.figures
+
+
 WRITERS: dict[str, Write] = {
     "doctor": doctor,
     "demo": demo,
@@ -117,6 +131,7 @@ WRITERS: dict[str, Write] = {
     "chaos": chaos,
     "bench": bench,
     "backtest": backtest,
+    "models early-counts": early_counts,
     "models evaluate": in_another_environment("evaluation/encoder/__main__.py"),
     "models quantify-eval": in_another_environment("evaluation/shares/__main__.py"),
     "models baseline": in_another_environment("evaluation/baselines/__main__.py"),
