@@ -16,10 +16,12 @@ from models.engagement.conformal import EPOCHS, EPOCHS_OF_HORIZON, covered
 from models.engagement.experts import MED32, experts_of_one
 from models.engagement.items import Told
 from models.engagement.layout import KNOWN, STEPS, log16
-from models.engagement.observing import Noted, What
-from models.engagement.publishing import Publisher, Shown
+from models.engagement.noted import Noted, What
 from models.engagement.served import Served
-from models.engagement.sources import Numbers, SourceState
+from models.engagement.sharpening import five_levels
+from models.engagement.shown import Logs, Shown
+from models.engagement.sources import Numbers, Settled, SourceState
+from models.engagement.telling import Teller
 
 _ORDINARY, _AS_RARE, _AS_RARER = 1.0, 0.0075, 0.0025
 """Surprises that stand for those of a post that was not rare, was, and was of the rarer half."""
@@ -31,17 +33,17 @@ class Forecaster:
     Args:
         settings: The settings of the forecaster.
         numbers: The sources and queries, with what is learnt of them.
-        publisher: Tells of forecasts.
+        teller: Tells of them.
 
     Attributes:
         epoch: That of the last thing that was done.
     """
 
-    def __init__(self, settings: ForecastSettings, numbers: Numbers, publisher: Publisher) -> None:
+    def __init__(self, settings: ForecastSettings, numbers: Numbers, teller: Teller) -> None:
         self.epoch = 0
         self._epoch_s = settings.horizon_s / EPOCHS_OF_HORIZON
         self._numbers = numbers
-        self._publisher = publisher
+        self._teller = teller
 
     def run(self, noted: Sequence[Noted], batch: AnsweredBatch | None) -> Told:
         """Do what was noted, in order; return what is to be published."""
@@ -50,12 +52,12 @@ class Forecaster:
         for note in noted:
             epoch = int(note.now_s // self._epoch_s)
             if epoch != self.epoch:
-                self._publisher.publish(shown, told)
+                self._teller.tell(shown, told)
                 shown = []
                 self._begin(epoch)
             source = self._numbers.sources_by_number[note.post.source]
             shown.append(self._do(note, source, batch))
-        self._publisher.publish(shown, told)
+        self._teller.tell(shown, told)
         return told
 
     def _begin(self, epoch: int) -> None:
@@ -66,8 +68,9 @@ class Forecaster:
             source.is_changed = True
             if source.to_settle or any(source.to_learn):
                 source.is_exposure_changed = True
-            for key, finals in source.to_settle:
-                source.exposure.settle(key, _numbers(finals))
+            for post in source.to_settle:
+                prior = [five_levels(*of_target) for of_target in post.prior]
+                source.exposure.settle(post.key, _numbers(post.finals), prior)
             for surprise, posts in zip(
                 (_ORDINARY, _AS_RARE, _AS_RARER), source.to_learn, strict=True
             ):
@@ -77,7 +80,7 @@ class Forecaster:
 
     def _do(self, note: Noted, source: SourceState, batch: AnsweredBatch | None) -> Shown:
         """Do one thing; return what is to be shown of it."""
-        inner: Sequence[Sequence[float]] = ()
+        inner: Logs = ()
         version = ""
         if note.what is What.POSTED:
             assert batch is not None  # noqa: S101 a post was asked about
@@ -94,11 +97,11 @@ class Forecaster:
         elif note.what is What.GONE:
             source.exposure.forget(note.key)
             source.is_exposure_changed = True
-        return Shown(note, source, served, greyed, tuple(source.ever_known), inner, version)
+        queries = [self._numbers.queries_by_number[n].name for n in note.post.queries]
+        has = tuple(source.ever_known)
+        return Shown(note, source, served, greyed, has, inner, version, queries)
 
-    def _forecast(
-        self, note: Noted, source: SourceState, batch: AnsweredBatch
-    ) -> Sequence[Sequence[float]]:
+    def _forecast(self, note: Noted, source: SourceState, batch: AnsweredBatch) -> Logs:
         """Keep what is expected of a new post; return the widths of its inner quantiles."""
         row, judged = note.row, source.judged
         is_known = bool(batch.known[row, judged])
@@ -115,7 +118,7 @@ class Forecaster:
         """Judge a forecast by its outcome and learn from it."""
         source.is_changed = True
         if source.exposure.has(note.key):
-            source.to_settle.append((note.key, note.seen))
+            source.to_settle.append(Settled(note.key, list(note.seen), served.outer))
         outcomes = [(t, count) for t, count in enumerate(note.seen) if count is not None]
         if not outcomes:
             return

@@ -12,9 +12,9 @@ from core.forecast_settings import ForecastSettings
 from models.engagement.exposure import Exposure
 from models.engagement.observing import Observer
 from models.engagement.pending import PendingPost
-from models.engagement.publishing import ALL, Publisher
 from models.engagement.sources import Numbers, QueryState, SourceState
 from models.engagement.taking_off import TakingOff
+from models.engagement.telling import ALL, Teller
 from models.engagement.top import TopPosts
 
 Records = Mapping[str, Mapping[bytes, bytes]]
@@ -28,7 +28,7 @@ _KINDS: Final = (
 )  # fmt: skip
 
 
-class Clock(msgspec.Struct, frozen=True, array_like=True):
+class KeptClock(msgspec.Struct, frozen=True, array_like=True):
     """What is kept of a partition as a whole; see `ForecastPartition` and `Forecaster`."""
 
     layout: Annotated[int, msgspec.Meta(ge=LAYOUT, le=LAYOUT)] = LAYOUT
@@ -38,7 +38,7 @@ class Clock(msgspec.Struct, frozen=True, array_like=True):
     marks: dict[str, int] = {}
 
     @classmethod
-    def of(cls, observer: Observer, epoch: int, marks: Mapping[str, int]) -> Clock:
+    def of(cls, observer: Observer, epoch: int, marks: Mapping[str, int]) -> KeptClock:
         """Return what is to be kept."""
         return cls(LAYOUT, observer.clock_s, epoch, observer.divisor, dict(sorted(marks.items())))
 
@@ -56,7 +56,7 @@ class Loaded:
         refused: Kind, field and what is wrong.
     """
 
-    clock: Clock = field(default_factory=Clock)
+    clock: KeptClock = field(default_factory=KeptClock)
     refused: list[tuple[str, bytes, str]] = field(default_factory=list[tuple[str, bytes, str]])
 
 
@@ -65,7 +65,7 @@ def load(
     settings: ForecastSettings,
     numbers: Numbers,
     observer: Observer,
-    publisher: Publisher,
+    teller: Teller,
 ) -> Loaded:
     """Take over what was kept into parts that are new; return what cannot be used."""
     loaded = Loaded()
@@ -86,11 +86,11 @@ def load(
 
     def take_taking_off(name: str, blob: bytes) -> None:
         _known_query(numbers, name)
-        publisher.taking_off[name] = TakingOff.from_blob(blob, name, settings)
+        teller.taking_off[name] = TakingOff.from_blob(blob, name, settings)
 
     def take_top(name: str, blob: bytes) -> None:
         _known_query(numbers, name)
-        publisher.tops[name] = TopPosts.from_blob(blob, settings.top_posts)
+        teller.tops[name] = TopPosts.from_blob(blob, settings.top_posts)
 
     each("sources", lambda name, b: numbers.add_source(SourceState.from_blob(name, b, settings)))
     each("queries", lambda name, b: numbers.add_query(QueryState.from_blob(name, b, settings)))
@@ -98,7 +98,7 @@ def load(
     each("taking_off", take_taking_off)
     each("top", take_top)
     _load_clock(records, observer, loaded)
-    _load_posts(records, numbers, observer, publisher, loaded)
+    _load_posts(records, numbers, observer, teller, loaded)
     return loaded
 
 
@@ -119,7 +119,7 @@ def _load_clock(records: Records, observer: Observer, loaded: Loaded) -> None:
         try:
             if key != CLOCK:
                 raise ValueError(f"a field that there is not, expected {CLOCK.decode()}")
-            loaded.clock = msgspec.msgpack.decode(blob, type=Clock)
+            loaded.clock = msgspec.msgpack.decode(blob, type=KeptClock)
         except ValueError as error:  # msgspec's errors are some
             loaded.refused.append(("partition", key, str(error)))
     observer.clock_s = loaded.clock.clock_s
@@ -127,7 +127,7 @@ def _load_clock(records: Records, observer: Observer, loaded: Loaded) -> None:
 
 
 def _load_posts(
-    records: Records, numbers: Numbers, observer: Observer, publisher: Publisher, loaded: Loaded
+    records: Records, numbers: Numbers, observer: Observer, teller: Teller, loaded: Loaded
 ) -> None:
     """Take over authors, pending posts and their texts."""
     clock_s = observer.clock_s or float(2**32)
@@ -147,8 +147,8 @@ def _load_posts(
     pending = sorted(records.get("pending", {}).items())
     refuse("pending", observer.pending.load(pending, fault))
     named = sorted(records.get("posts", {}).items())
-    refuse("posts", publisher.names.load(named, observer.pending))
-    for top in publisher.tops.values():
+    refuse("posts", teller.names.load(named, observer.pending))
+    for top in teller.tops.values():
         for key in top.all_keys():
             if observer.pending.find(key) is None:
                 top.remove(key)

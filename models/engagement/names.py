@@ -1,4 +1,4 @@
-"""The texts by which some pending posts are told of; see `models.engagement.publishing`."""
+"""The texts by which some pending posts are told of; see `models.engagement.telling`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 import numpy as np
@@ -32,6 +31,7 @@ from models.engagement.layout import (
     from_log16,
     log16,
 )
+from models.engagement.noted import Noted, What
 from models.engagement.pending import PendingPost, PendingPosts
 from models.engagement.sources import Numbers
 
@@ -39,42 +39,6 @@ MICRO: Final = 1e6
 _MOST_TIME: Final = 2**32 - 1
 _LOOK_STEP: Final = math.log(1.1)
 """A post is looked at again when a count has grown by a tenth."""
-
-
-class What(Enum):
-    """What happened to a post."""
-
-    POSTED = "posted"
-    COUNTED = "counted"
-    AGED = "aged"
-    SETTLED = "settled"
-    GONE = "gone"
-
-
-@dataclass(slots=True)
-class Noted:
-    """Something that forecasts have to take in.
-
-    Attributes:
-        what: What happened.
-        now_s: The clock of the partition then; never decreasing.
-        key, post: Of the post.
-        item: What brought it, if it was an item.
-        row: The row of the post in what the model is asked.
-        seen: (3,) counts by then, as they are known: None is unknown.
-        known: How many outcomes of the author are known by then.
-        approximate: Whether counts were added up from single ones by then.
-    """
-
-    what: What
-    now_s: float
-    key: bytes
-    post: PendingPost
-    item: PostSeen | CountsSeen | None = None
-    row: int = -1
-    seen: tuple[int | None, ...] = (None, None, None)
-    known: int = 0
-    approximate: bool = False
 
 
 @dataclass(slots=True)

@@ -32,12 +32,12 @@ from models.engagement.items import (
     Told,
 )
 from models.engagement.layout import TARGETS
-from models.engagement.loading import CLOCK, Clock, Records, load
+from models.engagement.loading import CLOCK, KeptClock, Records, load
 from models.engagement.observing import Observer
-from models.engagement.publishing import Publisher
 from models.engagement.quality import QualityLog
 from models.engagement.sources import Numbers
 from models.engagement.taking_off import TakingOff
+from models.engagement.telling import Teller
 from models.engagement.top import TopPost
 
 __all__ = [
@@ -80,8 +80,8 @@ class ForecastPartition:
         self._settings = settings
         self._numbers = Numbers(settings)
         self._observer = Observer(settings, self._numbers, self.counts)
-        self._publisher = Publisher(settings, self._numbers)
-        self._forecaster = Forecaster(settings, self._numbers, self._publisher)
+        self._teller = Teller(settings)
+        self._forecaster = Forecaster(settings, self._numbers, self._teller)
         self._in_flight: tuple[Planned, AsOf] | None = None
         self._refused: list[tuple[str, bytes]] = []
         self._kept_clock: bytes | None = None
@@ -122,7 +122,7 @@ class ForecastPartition:
         Returns:
             What was refused, a sentence each: kind, field, what was found and expected.
         """
-        loaded = load(records, self._settings, self._numbers, self._observer, self._publisher)
+        loaded = load(records, self._settings, self._numbers, self._observer, self._teller)
         self.marks.update(loaded.clock.marks)
         self._forecaster.epoch = loaded.clock.epoch
         self._kept_clock = records.get("partition", {}).get(CLOCK)
@@ -192,7 +192,7 @@ class ForecastPartition:
         self._refused = []
         self._changed_posts(found)
         self._changed_names(found)
-        clock = Clock.of(self._observer, self._forecaster.epoch, self.marks).to_blob()
+        clock = KeptClock.of(self._observer, self._forecaster.epoch, self.marks).to_blob()
         if clock != self._kept_clock:
             self._kept_clock = clock
             found.setdefault("partition", {})[CLOCK] = clock
@@ -200,14 +200,14 @@ class ForecastPartition:
 
     def _changed_posts(self, found: Changes) -> None:
         """Add the records of authors and of posts."""
-        observer, publisher = self._observer, self._publisher
+        observer, teller = self._observer, self._teller
         pending = observer.pending
-        pending.changed |= publisher.marked
-        publisher.marked.clear()
+        pending.changed |= teller.marked
+        teller.marked.clear()
         for kind, keys, blob in (
             ("authors", observer.authors.changed, observer.authors.blob),
             ("pending", pending.changed, pending.blob),
-            ("posts", publisher.names.changed, publisher.names.blob),
+            ("posts", teller.names.changed, teller.names.blob),
         ):
             for key in keys:
                 found.setdefault(kind, {})[key] = blob(key)
@@ -215,7 +215,7 @@ class ForecastPartition:
 
     def _changed_names(self, found: Changes) -> None:
         """Add the records of sources and of queries."""
-        publisher = self._publisher
+        teller = self._teller
         for name, source in self._numbers.sources.items():
             if source.is_changed:
                 found.setdefault("sources", {})[name.encode()] = source.to_blob()
@@ -226,14 +226,14 @@ class ForecastPartition:
             if query.is_changed:
                 found.setdefault("queries", {})[name.encode()] = query.to_blob()
             query.is_changed = False
-        for name, top in publisher.tops.items():
+        for name, top in teller.tops.items():
             if top.is_changed:
                 found.setdefault("top", {})[name.encode()] = top.to_blob()
             top.is_changed = False
-        for name in publisher.watching:
-            blob = publisher.taking_off[name].to_blob()
+        for name in teller.watching:
+            blob = teller.taking_off[name].to_blob()
             found.setdefault("taking_off", {})[name.encode()] = blob
-        publisher.watching.clear()
+        teller.watching.clear()
 
     def quality(self) -> list[SourceQuality]:
         """Return what the forecasts were worth: of each source, then of each query, by name."""
@@ -252,16 +252,16 @@ class ForecastPartition:
 
     def top(self, query: str) -> list[TopPost]:
         """Return the posts of a query that are expected to go furthest, the furthest first."""
-        found = self._publisher.tops.get(query)
+        found = self._teller.tops.get(query)
         return found.shown() if found is not None else []
 
     def queries(self) -> list[str]:
         """Return the queries whose posts are ranked or may be said to take off, by name."""
-        return sorted({*self._publisher.tops, *self._publisher.taking_off})
+        return sorted({*self._teller.tops, *self._teller.taking_off})
 
     def taking_off(self, query: str) -> TakingOff | None:
         """Return what takes off of a query, to be looked at only; None where nothing ever could."""
-        return self._publisher.taking_off.get(query)
+        return self._teller.taking_off.get(query)
 
 
 _BY_HASH = ("authors", "pending", "posts")

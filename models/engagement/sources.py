@@ -34,6 +34,14 @@ _Number = Annotated[int, msgspec.Meta(ge=0, lt=2**16)]
 _NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 
 
+class Settled(msgspec.Struct, frozen=True, array_like=True):
+    """A sampled post that is settled: its key, outcomes, and what was served of it, as logs."""
+
+    key: bytes
+    finals: Annotated[list[int | None], msgspec.Meta(min_length=3, max_length=3)]
+    prior: Annotated[list[Triple], msgspec.Meta(min_length=3, max_length=3)]
+
+
 class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
     """A source as it is kept; see `SourceState`."""
 
@@ -48,7 +56,7 @@ class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
     served: bytes
     quality: QualityParts
     to_learn: tuple[_NotNegative, _NotNegative, _NotNegative]
-    to_settle: list[tuple[bytes, tuple[int | None, ...]]]
+    to_settle: list[Settled]
 
 
 class QueryRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -95,7 +103,7 @@ class SourceState:
         self.quality = QualityLog(settings.quality_outcomes)
         self.exposure = Exposure(settings.horizon_s)
         self.to_learn = [0, 0, 0]
-        self.to_settle: list[tuple[bytes, tuple[int | None, ...]]] = []
+        self.to_settle: list[Settled] = []
         self.is_changed = self.is_exposure_changed = True
 
     def show_single(self, target: int, now_s: float) -> None:
@@ -146,7 +154,6 @@ class SourceState:
             and all(is_tracker(*tracker) for tracker in record.trackers)
             and len(record.served) == found.served.nbytes
             and all(len(values) <= REMEMBERED for values in record.usual)
-            and all(len(finals) == len(TARGETS) for _, finals in record.to_settle)
         )
         if not sane:
             raise ValueError("a source holds numbers that are none of its own")
