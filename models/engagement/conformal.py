@@ -29,10 +29,15 @@ MISSES: Final = 0.1
 Triple = tuple[float, float, float]
 """A number for each of `RATES`."""
 RATES: Final = (0.005, 0.02, 0.08)
-_WEIGHT_RATE: Final = 0.2
+_AIM: Final = 0.095
+"""What trackers aim at: a factor that follows misses a little more than what it aims at."""
+_WEIGHT_RATE: Final = 0.6
 _WEIGHT_SHARE: Final = 0.005
+_FIRST: Final = 40.0
+"""At first all trackers are as fast as the fastest, and slow down over some hundred outcomes."""
 _LEAST, _MOST = 0.02, 50.0
 _MAX_SCORE: Final = 20.0
+_MOST_COUNTED: Final = 100_000
 _LEAST_HALF: Final = 1e-3
 _TAIL: Final = 0.445
 """Beyond the 10 % the tail falls by e in so much of the half-width, as that of a normal does."""
@@ -101,22 +106,25 @@ class WidthTracker:
     Attributes:
         factors: (3,) one by each of `RATES`.
         weights: (3,) how much each is trusted; they sum to one.
+        outcomes: How many it has learnt from, counted up to `_MOST_COUNTED`.
     """
 
-    __slots__ = ("factors", "weights")
+    __slots__ = ("factors", "outcomes", "weights")
 
     def __init__(
         self,
         factors: Sequence[float] = (1.0,) * len(RATES),
         weights: Sequence[float] = (1 / len(RATES),) * len(RATES),
+        outcomes: int = 0,
     ) -> None:
         self.factors = list(factors)
         self.weights = list(weights)
+        self.outcomes = outcomes
 
-    def to_parts(self) -> tuple[Triple, Triple]:
+    def to_parts(self) -> tuple[Triple, Triple, int]:
         """Return it as numbers, to be kept."""
         (a, b, c), (x, y, z) = self.factors, self.weights
-        return (a, b, c), (x, y, z)
+        return (a, b, c), (x, y, z), self.outcomes
 
     def factor(self) -> float:
         """Return the factor that is served."""
@@ -130,14 +138,17 @@ class WidthTracker:
             missed: (3,) which share of it each factor would have missed on this side.
             score: How far out it was on this side, in half-widths as modelled.
         """
-        score = min(max(score, 0.0), _MAX_SCORE)
+        unit = self.factor()
+        score = min(max(score, 0.0), _MAX_SCORE * unit)
         kept: list[float] = []
+        first = RATES[-1] * _FIRST / (_FIRST + self.outcomes)
+        self.outcomes = min(self.outcomes + 1, _MOST_COUNTED)
         for place, (rate, miss) in enumerate(zip(RATES, missed, strict=True)):
             factor = self.factors[place]
             beyond = score - factor
-            loss = (1 - MISSES) * beyond if beyond > 0 else -MISSES * beyond
-            kept.append(self.weights[place] * math.exp(-_WEIGHT_RATE * loss))
-            moved = factor * math.exp(rate * (miss - MISSES))
+            loss = (1 - _AIM) * beyond if beyond > 0 else -_AIM * beyond
+            kept.append(self.weights[place] * math.exp(-_WEIGHT_RATE * loss / unit))
+            moved = factor * math.exp(max(rate, first) * (miss - _AIM))
             self.factors[place] = min(max(moved, _LEAST), _MOST)
         whole, back = sum(kept), _WEIGHT_SHARE / len(RATES)
         self.weights = [(1 - _WEIGHT_SHARE) * weight / whole + back for weight in kept]
@@ -178,10 +189,11 @@ class SourceWidths:
         above.update(missed_above, (at - middle) / up)
 
 
-def is_tracker(factors: Sequence[float], weights: Sequence[float]) -> bool:
+def is_tracker(factors: Sequence[float], weights: Sequence[float], outcomes: int = 0) -> bool:
     """Tell whether these can be the numbers of a tracker."""
     return (
-        all(_LEAST <= factor <= _MOST for factor in factors)
+        0 <= outcomes <= _MOST_COUNTED
+        and all(_LEAST <= factor <= _MOST for factor in factors)
         and all(0 <= weight <= 1 for weight in weights)
         and abs(sum(weights) - 1) < 1e-6
     )

@@ -52,7 +52,7 @@ class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
     judged: Annotated[int, msgspec.Meta(ge=0, lt=len(TARGETS))]
     ever_known: tuple[bool, bool, bool]
     hedges: list[tuple[list[float], float]]
-    trackers: list[tuple[Triple, Triple]]
+    trackers: list[tuple[Triple, Triple, int]]
     served: bytes
     quality: QualityParts
     to_learn: tuple[_NotNegative, _NotNegative, _NotNegative]
