@@ -23,7 +23,7 @@ from models.engagement.layout import LEVELS, OUTCOMES, TARGETS
 from models.serving.engagement import open_engagement
 from models.serving.place import FIRST_VERSION, bits_of, move_into_place
 
-ENGAGEMENT_MODELS: Final = ("engagement",)
+ENGAGEMENT_MODELS: Final = ("engagement", "engagement_transformer")
 """The names of the models as they are served; the folder of the weights has a dash for each `_`."""
 _WEIGHTS: Final = Path(__file__).resolve().parent / "weights"
 _TEMPLATE: Final = shipped("deploy", "triton", "model_repository", "engagement")

@@ -11,8 +11,9 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -87,12 +88,10 @@ def run_cell(cell: Cell, found: Mapping[str, Examples]) -> dict[str, Any]:
     masks = {name: split[0] for name, split in splits.items()}
     columns = columns_for(chosen, masks, cell.settings)
     if cell.settings.network == "trees":
-        answer = BoostedTrees(columns, cell.settings).predicted
+        answer: Callable[[TrainingColumns], Floats] = BoostedTrees(columns, cell.settings).predicted
     else:
         network, scale = fit(columns, cell.settings, name=cell.name)
-
-        def answer(asked: TrainingColumns) -> Floats:
-            return predicted(network, scale, asked)
+        answer = partial(predicted, network, scale)
 
     seconds = time.monotonic() - started
     judged = {

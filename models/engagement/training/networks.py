@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.engagement.features import SEQUENCE, Floats
-from models.engagement.layout import OUTCOMES, TARGETS
+from models.engagement.layout import LEVELS, OUTCOMES, TARGETS
 from models.engagement.network import INPUT_LIMIT, OUTPUTS, PAST_WIDTH
 from models.engagement.training.variants import Variant
 
@@ -200,6 +200,15 @@ def network_of(variant: Variant, features: Floats) -> nn.Module:
     """Return an untrained network whose inputs are scaled by these features."""
     kinds = {"mlp": Perceptrons, "transformer": Encoder, "gru": Recurrent}
     return kinds[variant.network](Prepared(features), variant)
+
+
+def shrunk(tensors: dict[str, NDArray[Any]], share: float) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a network whose points are nearer to the base, by their last layer."""
+    layers = sum(name[0] == "w" for name in tensors)
+    names = (f"w{layers - 1}", f"b{layers - 1}") if layers else ("out_w", "out_b")
+    kept = np.ones(OUTPUTS, np.float32)
+    kept[:: len(LEVELS)] = share
+    return tensors | {name: tensors[name] * kept for name in names}
 
 
 def _array(values: Tensor) -> NDArray[Any]:

@@ -26,6 +26,7 @@ from models.engagement.training.columns import columns_for
 from models.engagement.training.dataset import Examples, Mask, load_examples, time_split
 from models.engagement.training.figures import figures_of
 from models.engagement.training.fit import fit
+from models.engagement.training.networks import shrunk
 from models.engagement.training.sets import HORIZON_S, SETS
 from models.engagement.training.variants import Variant, variant_of
 from models.serving.engagement import open_engagement
@@ -53,11 +54,10 @@ def train(
     started = time.monotonic()
     masks = {name: time_split(posts)[0] for name, posts in found.items()}
     columns = columns_for(found, masks, variant)
-    tensors: dict[str, Any] = fit(columns, variant, name=name)[0].tensors()
-    weights.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, weights / ENGAGEMENT_TENSORS)
+    network: Any = fit(columns, variant, name=name)[0]
+    tensors = shrunk(network.tensors(), variant.shrink)
     config = EngagementConfig(
-        version=f"{name}-1+{_digest(weights / ENGAGEMENT_TENSORS)}",
+        version=f"{name}-1+{_save(tensors, weights)}",
         kind=variant.network,
         horizon_s=HORIZON_S,
         heads=variant.heads if variant.network == "transformer" else 1,
@@ -104,7 +104,12 @@ def _figures(found: dict[str, Examples], weights: Path) -> dict[str, Any]:
     return figures
 
 
-def _digest(path: Path) -> str:
+def _save(tensors: dict[str, Any], weights: Path) -> str:
+    """Write the tensors into a folder; returns the beginning of the digest of the file."""
+    weights.mkdir(parents=True, exist_ok=True)
+    path = weights / ENGAGEMENT_TENSORS
+    save_file(tensors, path)
+    path.chmod(0o644)  # the library leaves it to its owner alone
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 

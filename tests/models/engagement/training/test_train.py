@@ -16,6 +16,7 @@ from models.engagement.training.boosted import BoostedTrees
 from models.engagement.training.columns import TrainingColumns
 from models.engagement.training.compare import cells_of, main, skill_interval
 from models.engagement.training.fit import Scale, fit, loss_of, predicted, residual_quantiles
+from models.engagement.training.networks import shrunk
 from models.engagement.training.variants import VARIANTS, Variant, variant_of
 from testkit.scorers.untrained import posts
 
@@ -50,6 +51,22 @@ def test_numpy_serves_what_torch_has_trained(network: str) -> None:
     numbers = served.run(made.features, made.sequence)
     found = quantiles_of(numbers, made.features)
     np.testing.assert_allclose(found, predicted(trained, scale, made), atol=0.02)
+
+
+@pytest.mark.parametrize("network", ["mlp", "transformer"])
+def test_shrunk_network_is_nearer_to_the_base_and_as_wide(network: str) -> None:
+    made = columns(50)
+    width = (16, 8) if network == "mlp" else (16,)
+    variant = msgspec.structs.replace(SMALL, network=network, widths=width, epochs=1)
+    tensors = fit(made, variant)[0].tensors()
+    kind = Perceptron if network == "mlp" else lambda found: Transformer(found, variant.heads)
+    before, after = (
+        quantiles_of(kind(each).run(made.features, made.sequence), made.features)
+        for each in (tensors, shrunk(tensors, 0.5))
+    )
+    bases = made.bases[:, :, None]
+    np.testing.assert_allclose((after - bases)[..., 2], (before - bases)[..., 2] / 2, atol=2e-3)
+    np.testing.assert_allclose(np.ptp(after, axis=2), np.ptp(before, axis=2), atol=2e-3)
 
 
 @pytest.mark.parametrize("network", ["mlp", "gru", "transformer"])
