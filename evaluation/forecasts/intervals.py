@@ -6,7 +6,6 @@ too much.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +30,8 @@ Floats = NDArray[np.float64]
 
 LEAST_AUTHORS: Final = 20
 """With fewer authors days are drawn."""
+LEAST_ZEROS: Final = 0.05
+"""Whether a post gets anything is judged where at least so many get nothing."""
 _DAY_S: Final = 86_400
 _ORDER_RESAMPLES: Final = 200
 """Ranks are taken anew in every draw of days, which takes long."""
@@ -128,7 +129,7 @@ def figures_of(settled: Judged, resamples: int = RESAMPLES) -> dict[str, Measure
 
     `never_worse` is the mean error of what is served over that of the floor: at most 1.005 where
     the hedge keeps its word. `pinball_ratio` and `brier_ratio` are the served losses over those of
-    the author's last 32 outcomes.
+    the author's last 32 outcomes; the latter where posts without a like are not rare.
     """
     judged = settled.of_known_authors()
     everybody, clusters = clusters_of(settled), clusters_of(judged)
@@ -152,11 +153,10 @@ def figures_of(settled: Judged, resamples: int = RESAMPLES) -> dict[str, Measure
 
 
 def _losses(judged: Judged, clusters: Clusters, resamples: int) -> dict[str, Measured]:
+    losses = {"pinball": {name: pinball(judged.logs, of) for name, of in judged.quantiles.items()}}
+    if len(judged) and (judged.logs == 0).mean() >= LEAST_ZEROS:
+        losses["brier"] = {name: brier(judged.logs, of) for name, of in judged.some.items()}
     found: dict[str, Measured] = {}
-    losses: Mapping[str, dict[str, Floats]] = {
-        "pinball": {name: pinball(judged.logs, of) for name, of in judged.quantiles.items()},
-        "brier": {name: brier(judged.logs, of) for name, of in judged.some.items()},
-    }
     for loss, of in losses.items():
         found[loss] = mean_of(of[SERVED], clusters, resamples)
         found[f"{loss}_floor"] = mean_of(of[FLOOR], clusters, resamples)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from core.forecast_settings import ForecastSettings
@@ -102,8 +101,3 @@ def disagreements(
             if other is None or figure is None or not abs(figure - other) <= tolerance:
                 found.append(f"{one.source}: {name} is {figure} live and {other} offline")
     return found
-
-
-def without_what_does_not_count(settings: ForecastSettings) -> ForecastSettings:
-    """Return the settings of a live run without further ages, which no book is of."""
-    return msgspec.structs.replace(settings, ages_s=(), events_per_hour=0)

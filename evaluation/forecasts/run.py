@@ -25,6 +25,7 @@ from models.engagement.training.sets import EngagementSet, read_set
 
 LEAST_JUDGED: Final = 100
 """Another count than likes is judged if so many posts have it."""
+_FOR_EVER: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,15 @@ class Plan:
     settings: ForecastSettings = ForecastSettings()  # noqa: RUF009 -- frozen
 
     def served_by(self) -> ForecastSettings:
-        """Return the settings without what does not bear on the first forecast of a post."""
-        return msgspec.structs.replace(self.settings, ages_s=(), events_per_hour=0, track_one_in=1)
+        """Return the settings with all authors tracked and none forgotten, as the floor has them.
+
+        And without what does not bear on the first forecast of a post: looking again at further
+        ages or once it has so many likes, which takes most of the time.
+        """
+        return msgspec.structs.replace(
+            self.settings, track_one_in=1, author_ttl_s=_FOR_EVER, ages_s=(), events_per_hour=0,
+            least_engagements=_FOR_EVER,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +168,6 @@ def _notes(posts: EngagementSet, served: Served, judged: Judged) -> list[str]:
     if posts.unsettled:
         notes.append(f"{posts.unsettled:,} posts had not settled and are taken as unknown")
     notes += [f"{count:,} rows left out: {what}" for what, count in posts.dropped.items()]
-    notes += [f"the partition counted {count:,} {what}" for what, count in served.counts.items()]
+    counted = {what: count for what, count in served.counts.items() if count}
+    notes += [f"the partition counted {count:,} {what}" for what, count in counted.items()]
     return notes

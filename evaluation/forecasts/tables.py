@@ -92,6 +92,7 @@ def print_all(found: Sequence[Found], split: str) -> None:
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     for table in tables_of(found, split):
         console.print(table)
+        console.print()
     for note in (f"{one.name}: {note}" for one in found for note in one.notes):
         console.print(note, highlight=False, markup=False)
 
@@ -139,7 +140,7 @@ def _errors(found: Sequence[Found], split: str) -> Table:
 def _measures(found: Sequence[Found], title: str, columns: Mapping[str, str]) -> Table:
     table = _table(title, "set", ["posts", *columns.values()])
     for one in found:
-        cells = [short(one.figures[name]) for name in columns]
+        cells = [short(one.figures[name]) if name in one.figures else "-" for name in columns]
         table.add_row(one.name, f"{len(one.judged):,}", *cells)
     return table
 
