@@ -46,6 +46,9 @@ Fit = Annotated[
 Model = Annotated[
     str | None, typer.Option(help="Engagement: engagement or engagement_transformer.")
 ]
+FitVariant = Annotated[
+    str | None, typer.Option(help="Engagement: what is fitted; else as the shipped model.")
+]
 LeftOut = Annotated[
     str | None, typer.Option(help="Engagement: sets, each served by a model that never saw it.")
 ]
@@ -70,6 +73,7 @@ def evaluate(
     split: Split = None,
     fit: Fit = False,
     model: Model = None,
+    variant: FitVariant = None,
     left_out: LeftOut = None,
     triple_from: TripleFrom = None,
     python: ServerPython = SERVER_PYTHON,
@@ -80,8 +84,9 @@ def evaluate(
     Example: groundswell models evaluate all --data ../shared/data --json figures.json --out page
     """
     of_forecasts = options(
-        sets=sets, split=split, model=model, left_out=left_out, triple_from=triple_from
-    )
+        sets=sets, split=split, model=model, variant=variant, left_out=left_out,
+        triple_from=triple_from,
+    )  # fmt: skip
     shared = options(data=existing(data), json=json, resamples=resamples)
     if head == "engagement":
         fit_in = train_python if fit or left_out else None

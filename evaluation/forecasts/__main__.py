@@ -48,6 +48,7 @@ def main(
     split: Annotated[str, typer.Option(help=f"{', '.join(SPLITS)}.")] = "time",
     fit: Annotated[bool, typer.Option(help="Fit models on DIR; else the shipped one.")] = False,
     model: Annotated[str, typer.Option(help="A shipped model.")] = "engagement",
+    variant: Annotated[str, typer.Option(help="What is fitted; else as the shipped one.")] = "",
     left_out: Annotated[str, typer.Option(help="Sets whose model never saw them.")] = "",
     triple_from: Annotated[
         float | None, typer.Option(min=0.05, max=0.95, help="Counts triple from this share on.")
@@ -63,7 +64,7 @@ def main(
             raise ConfigError(f"--split is {', '.join(SPLITS)}, not {split!r}")
         apart = chosen_sets(data, left_out) if left_out else []
         names = apart or chosen_sets(data, sets)
-        plan = Plan(data, split, resamples, triple_from, cache)
+        plan = Plan(data, split, resamples, triple_from, cache, variant)
         way = open_way(plan, model, fit=fit, left_out=apart, say=sys.stderr.write)
         found = evaluate_sets(names, way, plan, sys.stderr.write)
     print_all(found, split)

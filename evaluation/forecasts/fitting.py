@@ -96,7 +96,8 @@ class Fitting:
 
     def __init__(self, plan: Plan, model: str, left_out: Sequence[str], say: Say) -> None:
         self._plan, self._left_out, self._say = plan, left_out, say
-        self._variant = variant_of(_VARIANTS[model])
+        self._name = plan.variant or _VARIANTS[model]
+        self._variant = variant_of(self._name)
         self._sets: dict[str, Examples] = {}
         for name in present_sets(plan.data):
             say(f"{name}: reading what is fitted on\n")
@@ -105,10 +106,9 @@ class Fitting:
 
     def way(self) -> Way:
         """Return what answers for the posts of each set."""
-        variant = self._variant
         settings = {
-            "fitted": variant.network, "fitted_on": list(self._sets), "left_out": self._left_out,
-            "folds": AUTHOR_FOLDS if self._by_author else None, "seed": variant.seed,
+            "fitted": self._name, "fitted_on": list(self._sets), "left_out": self._left_out,
+            "folds": AUTHOR_FOLDS if self._by_author else None, "seed": self._variant.seed,
         }  # fmt: skip
         return Way(self._answering, settings, [self._note()])
 
@@ -117,7 +117,7 @@ class Fitting:
         return self._plan.split == "author" and not self._left_out
 
     def _note(self) -> str:
-        of = f"{self._variant.network} and boosted trees, fitted"
+        of = f"variant {self._name} and boosted trees, fitted"
         if self._left_out:
             return f"{of} for each set on all the others of the folder"
         if self._by_author:
@@ -136,7 +136,7 @@ class Fitting:
                 own = numbers[rows] == fold.number
                 if own.any():
                     quantiles[own], points[rows[own]] = fold.predict(features[own], sequence[own])
-            return EngagementAnswer(f"fitted-{self._variant.network}", quantiles)
+            return EngagementAnswer(f"fitted-{self._name}", quantiles)
 
         return Answering(ask, {TREES: points})
 

@@ -38,6 +38,7 @@ class Plan:
         resamples: Bootstrap resamples.
         triple_from: The share of posts after which all counts triple; None measures no drift.
         cache: The folder of the head scores; None is the usual one.
+        variant: Which of `models.engagement.training.variants` is fitted; "" is the shipped one.
         settings: Those of the forecaster.
     """
 
@@ -46,6 +47,7 @@ class Plan:
     resamples: int = RESAMPLES
     triple_from: float | None = None
     cache: Path | None = None
+    variant: str = ""
     settings: ForecastSettings = ForecastSettings()  # noqa: RUF009 -- frozen
 
     def served_by(self) -> ForecastSettings:
