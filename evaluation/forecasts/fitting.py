@@ -14,6 +14,7 @@ from evaluation.forecasts.judging import TREES
 from evaluation.forecasts.run import Answering, Plan, Way
 from evaluation.forecasts.serving import Rows, Say, Scored
 from models.engagement.features import BASES
+from models.engagement.layout import LEVELS, TARGETS
 from models.engagement.training.columns import TrainingColumns, columns_for
 from models.engagement.training.dataset import (
     AUTHOR_FOLDS,
@@ -25,6 +26,7 @@ from models.engagement.training.dataset import (
 from models.engagement.training.sets import present_sets
 from models.engagement.training.variants import Variant, variant_of
 
+_MEDIAN: Final = LEVELS.index(0.5)
 Features = NDArray[np.float32]
 Masks = Mapping[str, NDArray[np.bool_]]
 
@@ -39,37 +41,21 @@ class Predict(Protocol):
 
 def fit_on(columns: TrainingColumns, variant: Variant, name: str) -> Predict:
     """Return the network of a variant and boosted trees, fitted on posts."""
-    from models.engagement.training.fit import fit, predicted  # torch, which only this needs
+    # Torch and scikit-learn, which only this needs.
+    from models.engagement.training.boosted import BoostedTrees
+    from models.engagement.training.fit import fit, predicted
 
-    trees = fit_trees(columns, variant)
-    teacher = trees.predict(columns.features).astype(np.float32) if variant.teacher else None
-    network, scale = fit(columns, variant, teacher, name)
+    trees = BoostedTrees(columns, variant)
+    network, scale = fit(columns, variant, name=name)
 
     def predict(features: Features, sequence: Features) -> tuple[Features, Features]:
         bases = np.nan_to_num(features[:, list(BASES)])
         nothing = np.zeros(len(features), np.float32)
         asked = TrainingColumns(features, sequence, bases, bases, nothing)
         quantiles = np.sort(predicted(network, scale, asked), axis=2)
-        return quantiles, np.maximum(bases[:, 0] + trees.predict(features), 0)
+        return quantiles, trees.predicted(asked)[:, 0, _MEDIAN]
 
     return predict
-
-
-def fit_trees(columns: TrainingColumns, variant: Variant) -> _Trees:
-    """Return boosted trees for the median of likes, less the base."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    known = ~np.isnan(columns.outcomes[:, 0])
-    trees = HistGradientBoostingRegressor(
-        loss="absolute_error", max_iter=variant.trees, max_leaf_nodes=variant.leaves,
-        learning_rate=0.06, min_samples_leaf=80, early_stopping=False, random_state=variant.seed,
-    )  # fmt: skip
-    wanted = columns.outcomes[known, 0] - columns.bases[known, 0]
-    return trees.fit(columns.features[known], wanted, columns.weights[known])
-
-
-class _Trees(Protocol):
-    def predict(self, X: Features) -> Features: ...
 
 
 _VARIANTS: Final = {"engagement": "shipped", "engagement_transformer": "transformer_shipped"}
@@ -131,7 +117,7 @@ class Fitting:
         points = np.full(len(scored.posts), np.nan)
 
         def ask(rows: Rows, features: Features, sequence: Features) -> EngagementAnswer:
-            quantiles = np.empty((len(rows), 3, 5), np.float32)
+            quantiles = np.empty((len(rows), len(TARGETS), len(LEVELS)), np.float32)
             for fold in folds:
                 own = numbers[rows] == fold.number
                 if own.any():
