@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from core.forecast_settings import ForecastSettings
 from evaluation.forecasts.assembling import outcomes_of
 from evaluation.forecasts.judging import covered
-from evaluation.forecasts.serving import Ask, Say, Scored, Served, serve
+from evaluation.forecasts.serving import Ask, Say, Scored, serve
 
 FACTOR: Final = 3.0
 BLOCK: Final = (250, 750)
 """Which outcomes are judged, counted from the first drifted one."""
+_WIDTH: Final = BLOCK[1] - BLOCK[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +55,26 @@ def drift(
     at_s = scored.posts.at_s
     date_s = float(at_s[order[min(int(len(order) * share), len(order) - 1)]])
     factors = np.where(at_s >= date_s, FACTOR, 1.0)
-    served = serve(scored, ask, settings, factors=factors, say=say)
     logs = np.log1p(np.rint(np.expm1(outcomes_of(scored.posts))) * factors)
     settled = order[~np.isnan(logs[order])]
     after = settled[at_s[settled] >= date_s]
-    known_s = at_s[after[:1]] + settings.horizon_s
-    late = after[at_s[after] >= known_s] if len(after) else after
-    block = after[slice(*BLOCK)]
-    width = BLOCK[1] - BLOCK[0]
+    known_s = float(at_s[after].min(initial=np.inf)) + settings.horizon_s
+    known, made = after[slice(*BLOCK)], after[at_s[after] >= known_s][slice(*BLOCK)]
+    # What comes after the last post that is judged changes nothing of it.
+    judged = made if len(made) == _WIDTH else order
+    last = int(np.flatnonzero(order == judged[-1])[0])
+    served = serve(scored, ask, settings, rows=order[: last + 1], factors=factors, say=say)
     return Drifted(
-        before=_coverage(served, logs, settled[at_s[settled] < date_s][-width:], 0),
-        known=_coverage(served, logs, block, 0),
-        made=_coverage(served, logs, late[slice(*BLOCK)], 0),
-        raw=_coverage(served, logs, late[slice(*BLOCK)], 0, is_raw=True),
-        blind=int((at_s[block] < known_s).sum()) if len(block) else 0,
+        before=_coverage(served.served, logs, settled[at_s[settled] < date_s][-_WIDTH:]),
+        known=_coverage(served.served, logs, known),
+        made=_coverage(served.served, logs, made),
+        raw=_coverage(served.model, logs, made),
+        blind=int((at_s[known] < known_s).sum()),
     )
 
 
 def _coverage(
-    served: Served,
-    logs: NDArray[np.float64],
-    rows: NDArray[np.intp],
-    target: int,
-    *,
-    is_raw: bool = False,
+    quantiles: NDArray[np.float64], logs: NDArray[np.float64], rows: NDArray[np.intp]
 ) -> float | None:
-    """Return the coverage over some posts; None where they are no whole block."""
-    if len(rows) < BLOCK[1] - BLOCK[0]:
-        return None
-    quantiles = (served.model if is_raw else served.served)[rows, target]
-    return float(covered(logs[rows], quantiles).mean())
+    """Return the coverage of likes over some posts; None where they are no whole block."""
+    return float(covered(logs[rows], quantiles[rows, 0]).mean()) if len(rows) == _WIDTH else None

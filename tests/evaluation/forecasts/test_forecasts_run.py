@@ -74,7 +74,6 @@ def test_tables_of_seven_sets_fit_into_80_columns(tmp_path: Path) -> None:
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
     assert "expanding (straw man)" in shown
-    print(shown)
 
 
 def test_one_report_holds_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
