@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final, cast, get_type_hints
+from typing import Any, Final, cast, get_origin, get_type_hints
 
 import msgspec
 
@@ -204,9 +204,12 @@ def _build_section(
         if expected is Secret:
             values[field] = Secret(str(raw))
             continue
+        is_text = isinstance(raw, str)
+        parts = raw.split(",") if is_text and get_origin(expected) is tuple else None
+        given = raw if parts is None else [part.strip() for part in parts if part.strip()]
         try:
-            # strict=False: the environment has only strings ("60", "true")
-            values[field] = msgspec.convert(raw, expected, strict=not isinstance(raw, str))
+            # strict=False: the environment has only strings ("60", "true", "300, 3600")
+            values[field] = msgspec.convert(given, expected, strict=not is_text)
             if isinstance(values[field], float) and not isfinite(values[field]):
                 faults.append(f"{name}.{field} = {raw!r}: expected a finite number")
         except msgspec.ValidationError as error:

@@ -38,6 +38,16 @@ def test_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert settings.kafka.partitions == 8
 
 
+@pytest.mark.parametrize(
+    ("text", "ages"), [("300,3600", (300, 3600)), (" 60 ", (60,)), ("5, 10,", (5, 10)), ("", ())]
+)
+def test_list_in_the_environment_has_commas(
+    tmp_path: Path, text: str, ages: tuple[int, ...]
+) -> None:
+    environ = {"GROUNDSWELL__FORECASTS__AGES_S": text}
+    assert load(_file(tmp_path, "[forecasts]\nages_s = [7]\n"), environ).forecasts.ages_s == ages
+
+
 def test_environment_names_the_file(tmp_path: Path) -> None:
     path = _file(tmp_path, "[windows]\npane_s = 10\n")
     assert load(environ={"GROUNDSWELL_CONFIG": str(path)}).windows.pane_s == 10
@@ -74,6 +84,8 @@ def test_fallback_wins_over_the_file_of_defaults(
         ({"windows": {"pane_s": 0}}, "windows.pane_s = 0: expected `int` >= 1"),
         ({"windows": {"pane_s": "ten"}}, "windows.pane_s = 'ten': expected `int`"),
         ({"windows": {"pane_s": 7}}, "expected a divisor of 86400"),
+        ({"forecasts": {"ages_s": "300,soon"}}, "forecasts.ages_s = '300,soon': expected `int`"),
+        ({"forecasts": {"ages_s": "0"}}, "forecasts.ages_s = '0': expected `int` >= 1"),
         ({"windows": 3}, "windows = 3: expected a table of settings"),
         ({"log": {"level": "loud"}}, "log.level = 'loud': invalid enum value"),
         ({"windows": {"correction_horizon_s": 200_000}}, "expected at most windows.retention_s"),
