@@ -93,7 +93,7 @@ class ForecastQualityMetrics:
     )  # fmt: skip
     ranked_posts = gauge("Posts that are ranked by predicted reach", "partition", "query")
     forecast_events = counter("Events decided: firing, then resolved", "kind", "state")
-    forecast_events_over_budget = counter("Looks at which the budget held an event back", "query")
+    forecast_events_over_budget = counter("Posts not said to take off for want of budget", "query")
     forecast_events_firing = gauge("Posts said to be taking off now", "partition", "query")
     forecast_event_budget_used = gauge(
         "Posts said to be taking off in the last hour", "partition", "query"

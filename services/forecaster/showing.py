@@ -11,8 +11,6 @@ from core.settings import Settings
 from models.engagement.items import SourceQuality, Sums
 from models.engagement.partition import ForecastPartition
 from services.bootstrap import make_store
-from stream.store.keys import MAX_PARTITIONS
-from stream.store.redis_store import RedisStore
 
 _KINDS: Final = ("sources", "exposures", "queries", "top", "taking_off", "partition")
 """All that is neither of an author nor of a post."""
@@ -160,7 +158,7 @@ async def read_view(settings: Settings) -> ForecastView:
     """
     store, view = make_store(settings), ForecastView()
     try:
-        for number in await _partitions(store):
+        for number in await store.forecasts.partitions():
             totals, records = await store.forecasts.read(number, _KINDS)
             partition = ForecastPartition(settings.forecasts)
             view.notes += partition.load(records)
@@ -171,7 +169,3 @@ async def read_view(settings: Settings) -> ForecastView:
     ended = sum(view.totals[name] for name in ("settled", "gone", "lost"))
     view.totals["pending"] = view.totals["tracked"] - ended
     return view
-
-
-async def _partitions(store: RedisStore) -> list[int]:
-    return [n for n in await store.forecasts.partitions() if n < MAX_PARTITIONS]

@@ -7,7 +7,7 @@ made them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -157,6 +157,35 @@ class ForecastState:
         found.upto = await self._read_upto(partition, found)
         return found
 
+    async def partitions(self) -> list[int]:
+        """Return the partitions of which something is kept."""
+        pipe = self._redis.pipeline(transaction=False)
+        for partition in range(keys.MAX_PARTITIONS):
+            pipe.exists(keys.forecast(partition))
+        return [number for number, exists in enumerate(await answers(pipe)) if exists]
+
+    async def read(
+        self, partition: int, kinds: Iterable[str]
+    ) -> tuple[dict[str, int], dict[str, dict[bytes, bytes]]]:
+        """Return the running totals of a partition, and kind -> field -> record; change nothing.
+
+        What is of another type is left out: who works on the partition says so.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hgetall(keys.forecast(partition))
+        (stored,) = await answers(pipe)
+        try:
+            totals = _totals(_numbers(partition, stored))
+        except StateUnreadable:
+            totals = {}
+        records: dict[str, dict[bytes, bytes]] = {}
+        for kind in kinds:
+            of_kind = records.setdefault(kind, {})
+            async for _, flat in self._shards(partition, kind):
+                if flat != 0:
+                    of_kind.update(zip(flat[::2], flat[1::2], strict=True))
+        return totals, records
+
     async def _read_upto(self, partition: int, found: StoredForecasts) -> ReadUpTo | None:
         """Return how far the topics were taken, and fill in the totals."""
         key = keys.forecast(partition)
@@ -170,11 +199,7 @@ class ForecastState:
             found.refuse("cursor")
             await self._put_key_aside(partition, key)
             return None
-        found.totals = {
-            name: number
-            for name, number in numbers.items()
-            if name not in _NO_TOTALS and not name.startswith(_SEEN)
-        }
+        found.totals = _totals(numbers)
         if SCORED_POSTS not in numbers and any(found.records.values()):
             return None
         seen = {n.removeprefix(_SEEN): v for n, v in numbers.items() if n.startswith(_SEEN)}
@@ -184,28 +209,31 @@ class ForecastState:
         self, partition: int, kind: str, wrong: Wrong, found: StoredForecasts
     ) -> dict[bytes, bytes]:
         records: dict[bytes, bytes] = {}
+        async for name, flat in self._shards(partition, kind):
+            if flat == 0:
+                found.refuse(kind)
+                _log.error(
+                    "a key of another type (WRONGTYPE) is set aside", key=name, expected="a hash"
+                )
+                await self._put_key_aside(partition, name)
+                continue
+            there = dict(zip(flat[::2], flat[1::2], strict=True))
+            whys = {one: why for one, blob in there.items() if (why := wrong(kind, one, blob))}
+            if whys:
+                await self._put_fields_aside(partition, name, whys)
+                found.refuse(kind, len(whys))
+            records.update({one: blob for one, blob in there.items() if one not in whys})
+        return records
+
+    async def _shards(self, partition: int, kind: str) -> AsyncGenerator[tuple[str, Any]]:
+        """Yield the key of each shard in which there is something, and what; 0 if it is no hash."""
         count = keys.forecast_shards(kind)
         for first in range(0, count, _READ_AT_ONCE):
             last = min(first + _READ_AT_ONCE, count) - 1
             async with redis_faults():
                 answer = await self._read(keys=[keys.forecast(partition)], args=[kind, first, last])
             for shard, flat in zip(answer[::2], answer[1::2], strict=True):
-                name = keys.forecast_shard(partition, kind, shard)
-                if flat == 0:
-                    found.refuse(kind)
-                    _log.error(
-                        "a key of another type (WRONGTYPE) is set aside", key=name,
-                        expected="a hash",
-                    )  # fmt: skip
-                    await self._put_key_aside(partition, name)
-                    continue
-                there = dict(zip(flat[::2], flat[1::2], strict=True))
-                whys = {one: why for one, blob in there.items() if (why := wrong(kind, one, blob))}
-                if whys:
-                    await self._put_fields_aside(partition, name, whys)
-                    found.refuse(kind, len(whys))
-                records.update({one: blob for one, blob in there.items() if one not in whys})
-        return records
+                yield keys.forecast_shard(partition, kind, shard), flat
 
     async def _put_key_aside(self, partition: int, key: str) -> None:
         async with redis_faults():
@@ -239,6 +267,14 @@ def _by_shard(kind: str, fields: Iterable[bytes]) -> dict[int, list[bytes]]:
         shard = int.from_bytes(name[-2:], "big") % count if count > 1 else 0
         shards.setdefault(shard, []).append(name)
     return shards
+
+
+def _totals(numbers: Mapping[str, int]) -> dict[str, int]:
+    return {
+        name: number
+        for name, number in numbers.items()
+        if name not in _NO_TOTALS and not name.startswith(_SEEN)
+    }
 
 
 def _numbers(partition: int, stored: Any) -> dict[str, int]:
