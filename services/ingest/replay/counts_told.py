@@ -19,14 +19,15 @@ _WITHHELD: Final = {
 
 def described_counts(survey: Survey, options: ReplayOptions) -> str:
     """Return of how many posts counts are sent, which, and when."""
+    rows, timed = survey.counted[""], survey.counts_timed
     kinds = ", ".join(f"{n} of {survey.counted[n]:,}" for n in COUNT_FIELDS if survey.counted[n])
-    posts, timed = survey.counted[""], survey.counts_timed
+    kinds += " rows" if survey.further else ""
     after = f"{_span(options.counts_after_s)} after the post"
-    at = "at the times that rows give them"
-    when = after if not timed else at if timed == posts else f"{at}, else {after}"
     if options.speed:
-        when += f", {_span(options.counts_after_s / options.speed)} at this speed"
-    return f"of {posts:,} posts ({kinds}), sent {when}"
+        after += f", {_span(options.counts_after_s / options.speed)} at this speed"
+    at = "at the times that rows give them"
+    when = after if not timed else at if timed == rows else f"{at}, else {after}"
+    return f"of {rows - survey.further:,} posts ({kinds}), sent {when}"
 
 
 def count_faults(survey: Survey) -> Iterator[str]:

@@ -61,6 +61,7 @@ def test_time_to_the_counts_can_be_chosen(given: Callable[..., Any]) -> None:
     file = given(HEADER + "".join(rows(3)))
     assert shown(file.items(counts_after_s=3600)) == ["p0", "c0=0", "p1", "c1=1", "p2", "c2=2"]
     assert "sent 1 h after the post" in file.said(counts_after_s=3600)
+    assert "after the post, 24 s at this speed" in file.said(speed=3600.0)
 
 
 @pytest.mark.parametrize("order", ["reversed", "shuffled"])
@@ -129,7 +130,7 @@ def test_further_rows_of_a_post_are_its_counts_at_other_times(given: Callable[..
         assert shown(file.items()) == expected
         said = file.said()
         assert "4: 2 will count, 2 have later counts of one" in said
-        assert "of 4 posts (likes of 4), sent at the times that rows give them" in said
+        assert "of 2 posts (likes of 4 rows), sent at the times that rows give them" in said
         assert "repeat the id" not in said
 
 
