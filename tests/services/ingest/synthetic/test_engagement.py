@@ -134,6 +134,15 @@ def test_nothing_is_told_of_a_post_after_its_deletion() -> None:
     assert sum(post_id in gone for post_id in lives) > 20, "no post went in the middle of its life"
 
 
+def test_post_that_takes_off_is_not_deleted() -> None:
+    utterances = said(posts=4_000, delete_share=0.5, ignitions=(Ignition(at_s=1.0, every_s=2.0),))
+    deleted = {one.record.post_id for one in utterances if one.detail == "delete"}  # type: ignore[union-attr]
+    ignited = {one.post_id for one in ignited_in(utterances)}
+    assert len(ignited) > 10
+    assert len(deleted) > 1_000
+    assert not ignited & deleted
+
+
 def test_likes_by_chance_are_of_posts_without_a_life(run: list[Utterance]) -> None:
     lives = lives_in(run)
     singles = [one for one in run if one.detail in ("like", "repost", "reply")]
