@@ -112,6 +112,8 @@ def test_counts_inside_an_object_are_found_and_those_of_its_account_are_not(
         "quoted_status": {"favorite_count": 77},
     }
     assert counts_of(given(json.dumps(post), "posts.jsonl")) == [(0, 1, 2, 3)]
+    del post["public_metrics"]
+    assert counts_of(given(json.dumps(post), "others.jsonl")) == []
 
 
 @pytest.mark.parametrize(

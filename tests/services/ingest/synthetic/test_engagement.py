@@ -143,6 +143,17 @@ def test_post_that_takes_off_is_not_deleted() -> None:
     assert not ignited & deleted
 
 
+def test_totals_are_not_told_before_a_post_is_there_nor_of_one_that_repeats_another() -> None:
+    utterances = said(posts=3_000, late_share=0.5, late_max_s=30.0, repost_share=0.3)
+    posts = {one.record.id: one.record for one in utterances if one.kind == "post"}  # type: ignore[union-attr]
+    lives = lives_in(utterances)
+    assert len(lives) > 100
+    for post_id, events in lives.items():
+        assert posts[post_id].repost_of is None  # type: ignore[union-attr]
+        for event in events[:-1]:
+            assert event.claimed_at >= posts[post_id].ingested_at  # type: ignore[operator]
+
+
 def test_likes_by_chance_are_of_posts_without_a_life(run: list[Utterance]) -> None:
     lives = lives_in(run)
     singles = [one for one in run if one.detail in ("like", "repost", "reply")]
@@ -188,8 +199,9 @@ def test_as_many_events_as_a_few_a_post_of_few_authors() -> None:
 
 def test_conversation_with_engagement_can_be_joined_anywhere() -> None:
     options = SyntheticOptions(
-        posts_per_s=100.0, authors=200, engagement_share=0.2, life_s=30.0, ignitions=EVERY_10_S
-    )
+        posts_per_s=100.0, authors=200, engagement_share=0.2, life_s=30.0, ignitions=EVERY_10_S,
+        follow_up_max_s=1.0, late_max_s=1.0,
+    )  # fmt: skip
     conversation = Conversation(options, START)
     whole = list(islice(conversation.ticks(), 130))
     for first in (1, 40, 100):
