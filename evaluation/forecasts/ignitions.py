@@ -33,7 +33,7 @@ _SCORES: Final = np.array([-1.2816, -0.6745, 0.0, 0.6745, 1.2816])
 _CASCADE_S: Final = 600.0
 _LEAST_LEVEL: Final = math.log(8)
 _LEARNT: Final = 20_000
-_IGNITED: Final = 8
+_IGNITED: Final = 5
 _WARM_BLOCK: Final = 2_000
 _OBSERVED: Final = 400
 
@@ -138,7 +138,7 @@ def sharpened(
 
 
 def simulate(hours: int, seed: int) -> Found:
-    """Return what is noticed in some hours of 100,000 tracked posts and eight ignitions each."""
+    """Return what is noticed in some hours of 100,000 tracked posts and five ignitions each."""
     rng = np.random.default_rng(seed)
     exposure = learnt(make_up(_LEARNT, 1, 4, rng))
     posts = make_up(PER_POSTS * hours, hours, _IGNITED * hours, rng)
