@@ -73,4 +73,4 @@ def test_weights_that_cannot_be_are_told() -> None:
         (PRIOR, float("nan")),
     ):
         assert not is_hedge(weights, scale)
-    assert not is_hedge((nan, *PRIOR[1:]), 0.0)
+    assert not is_hedge((float("nan"), *PRIOR[1:]), 0.0)
