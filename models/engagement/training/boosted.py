@@ -42,7 +42,9 @@ class BoostedTrees:
             random_state=variant.seed,
         )
         wanted = (known.outcomes[:, 0] - self._offset(known)) / self._width
-        self._trees.fit(known.features, wanted, known.weights)
+        # A feature that is unknown of every post cannot be cut anywhere, and is not taken.
+        self._taken = ~np.isnan(known.features).all(axis=0)
+        self._trees.fit(known.features[:, self._taken], wanted, known.weights)
         self._steps = np.quantile(known.outcomes[:, 0] - self._points(known), LEVELS)
         self._steps -= self._steps[LEVELS.index(0.5)]
 
@@ -56,4 +58,5 @@ class BoostedTrees:
         return columns.bases[:, 0] * self._relative + np.float32(self._middle)
 
     def _points(self, columns: TrainingColumns) -> Floats:
-        return self._trees.predict(columns.features) * self._width + self._offset(columns)
+        scaled = self._trees.predict(columns.features[:, self._taken])
+        return scaled * self._width + self._offset(columns)
