@@ -167,9 +167,16 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def _is_done(cell: Cell, path: Path) -> bool:
+    """Whether the record of a cell is there, of a training with the same settings."""
+    if not path.is_file():
+        return False
+    return msgspec.convert(json.loads(path.read_text())["settings"], Variant) == cell.settings
+
+
 def _run_all(cells: list[Cell], data: Path, out: Path) -> None:
-    """Run the cells that have no file yet."""
-    missing = [cell for cell in cells if not (out / f"{cell.name}.json").is_file()]
+    """Run the cells that are not done yet."""
+    missing = [cell for cell in cells if not _is_done(cell, out / f"{cell.name}.json")]
     if not missing:
         return
     found = load_sets(data, missing[0].sets)

@@ -187,6 +187,8 @@ def test_comparison_keeps_finished_cells(
     assert len(list(out.glob("*.json"))) == 4
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
     assert "cell 1 of 2 (4 in all)" in capsys.readouterr().err
+    main(tmp_path, out, **asked, rows=90)
+    assert "cell 1 of 2 (2 in all)" in capsys.readouterr().err  # of other settings they are others
 
 
 def test_only_what_can_be_served_is_packed(tmp_path: Path) -> None:
