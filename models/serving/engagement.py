@@ -1,11 +1,13 @@
 """A loaded engagement model: used by Triton's model, by the twin in this process, by evaluation."""
 
+from functools import cache
 from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from threadpoolctl import ThreadpoolController
 
 from core.errors import ConfigError
 from models.engagement.answer import quantiles_of
@@ -20,7 +22,7 @@ from models.engagement.layout import OUTCOMES
 from models.engagement.network import Perceptron, Tensors, Transformer
 from models.serving.place import check_bits
 
-ROWS_AT_ONCE: Final = 512
+ROWS_AT_ONCE: Final = 64
 """More are answered in parts: what lies between layers stays in the cache of the processor."""
 
 
@@ -65,10 +67,19 @@ class EngagementService:
                 raise ValueError(f"{name} of shape {values.shape}, expected {shape}")
         starts = range(0, max(rows, 1), ROWS_AT_ONCE)
         parts = [slice(start, start + ROWS_AT_ONCE) for start in starts]
-        return np.concatenate([self._part(features[part], sequence[part]) for part in parts])
+        # A product takes microseconds: threads that wait for each other on busy cores take
+        # a hundred times as long.
+        with _libraries().limit(limits=1, user_api="blas"):
+            return np.concatenate([self._part(features[part], sequence[part]) for part in parts])
 
     def _part(self, features: Floats, sequence: Floats) -> Floats:
         return quantiles_of(self._network.run(features, sequence), features)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return what sets the threads of the libraries that numpy computes with."""
+    return ThreadpoolController()
 
 
 def open_engagement(folder: Path, is_built: bool = True) -> EngagementService:
