@@ -58,7 +58,7 @@ def outcomes(scored: Scored, mask: Any) -> list[float]:
 
 
 def test_author_is_answered_for_by_a_model_of_other_authors(tmp_path: Path, fits: Any) -> None:
-    scored = recorded(tmp_path, "tiny")
+    scored = recorded(tmp_path, "tiny", posts=20)
     numbers = asked(scored, Plan(tmp_path, "author"))
     folds = author_folds(scored.posts)
     assert len(fits) == 5
@@ -68,8 +68,8 @@ def test_author_is_answered_for_by_a_model_of_other_authors(tmp_path: Path, fits
 
 
 def test_set_that_is_left_out_is_served_by_a_model_of_the_others(tmp_path: Path, fits: Any) -> None:
-    scored = recorded(tmp_path, "one")
-    other = recorded(tmp_path, "two", seed=5)
+    scored = recorded(tmp_path, "one", posts=10)
+    other = recorded(tmp_path, "two", seed=5, posts=10)
     assert set(asked(scored, Plan(tmp_path, "all"), ("one",))) == {1}
     everything = np.ones(len(other.posts), np.bool_)
     assert sorted(fits[0][1].outcomes[:, 0].tolist()) == outcomes(other, everything)
@@ -78,7 +78,7 @@ def test_set_that_is_left_out_is_served_by_a_model_of_the_others(tmp_path: Path,
 def test_later_posts_are_answered_for_by_a_model_of_what_was_known(
     tmp_path: Path, fits: Any
 ) -> None:
-    scored = recorded(tmp_path, "tiny")
+    scored = recorded(tmp_path, "tiny", posts=20)
     asked(scored, Plan(tmp_path, "time"))
     asked_again = asked(scored, Plan(tmp_path, "time"))
     assert set(asked_again) == {2}

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from core.forecast_settings import ForecastSettings
 from core.report import Report
 from evaluation.forecasts import __main__ as command
-from evaluation.forecasts.drift import BLOCK, drift
+from evaluation.forecasts.drift import BLOCK, Drifted, drift
 from evaluation.forecasts.replay_check import (
     Exported,
     disagreements,
@@ -34,7 +34,8 @@ SETTINGS = ForecastSettings(ages_s=(), events_per_hour=0)
 
 
 def test_promised_figures_are_there_by_name_with_intervals(tmp_path: Path) -> None:
-    found = evaluate_set(recorded(tmp_path), Answering(by_the_median), Plan(tmp_path, "all", 50))
+    scored = recorded(tmp_path, authors=22, posts=30)
+    found = evaluate_set(scored, Answering(by_the_median), Plan(tmp_path, "all", 50))
     figures = flat_figures([found])
     for name in PROMISED:
         assert figures[f"tiny.{name}"] is not None
@@ -49,7 +50,7 @@ def test_promised_figures_are_there_by_name_with_intervals(tmp_path: Path) -> No
 
 
 def test_time_split_judges_the_last_fifth_after_all_that_came_before(tmp_path: Path) -> None:
-    scored = recorded(tmp_path)
+    scored = recorded(tmp_path, authors=10, posts=30)
     parts = [
         evaluate_set(scored, Answering(by_the_median), Plan(tmp_path, split, 20)).judged
         for split in ("all", "time")
@@ -63,8 +64,9 @@ def test_time_split_judges_the_last_fifth_after_all_that_came_before(tmp_path: P
 
 def test_tables_of_seven_sets_fit_into_80_columns(tmp_path: Path) -> None:
     one = evaluate_set(
-        recorded(tmp_path), Answering(by_the_median), Plan(tmp_path, "all", 20, triple_from=0.4)
+        recorded(tmp_path, posts=25), Answering(by_the_median), Plan(tmp_path, "all", 20)
     )
+    one = replace(one, drifted=Drifted(0.801, 0.512, 0.799, None, 412))
     names = ("congress", "leaders", "accounts", "musk", "facebook", "bluesky", "brand")
     console = Console(width=80, file=io.StringIO())
     for table in tables_of([replace(one, name=name) for name in names], "all"):
@@ -77,7 +79,7 @@ def test_tables_of_seven_sets_fit_into_80_columns(tmp_path: Path) -> None:
 
 
 def test_one_report_holds_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scored = recorded(tmp_path)
+    scored = recorded(tmp_path, authors=10, posts=20)
     monkeypatch.setattr("evaluation.forecasts.run.read_scored", lambda *_: scored)
     way = Way(lambda _: Answering(by_the_median), {"model": "median-1"}, ["it knows nothing"])
     monkeypatch.setattr(command, "open_way", lambda *_, **__: way)
@@ -102,7 +104,7 @@ def test_wrong_split_is_said_and_nothing_is_read(tmp_path: Path) -> None:
 
 
 def test_intervals_find_back_after_all_counts_tripled(tmp_path: Path) -> None:
-    scored = recorded(tmp_path, authors=20, posts=200)
+    scored = recorded(tmp_path, authors=15, posts=100)
     found = drift(scored, by_the_median, SETTINGS, 0.4)
     for coverage in (found.before, found.known, found.made, found.raw):
         assert coverage is not None
@@ -120,7 +122,7 @@ def books(scored: Scored) -> Any:
 
 
 def test_live_figures_are_those_of_the_same_posts_offline(tmp_path: Path) -> None:
-    scored = recorded(tmp_path, authors=12, posts=60)
+    scored = recorded(tmp_path, authors=8, posts=25)
     offline = books(scored)
     assert len(offline) > 1  # several partitions have authors
     figures = figures_of_source(offline, "tiny")
@@ -129,7 +131,7 @@ def test_live_figures_are_those_of_the_same_posts_offline(tmp_path: Path) -> Non
 
 
 def test_figure_that_differs_or_is_missing_is_named(tmp_path: Path) -> None:
-    offline = books(recorded(tmp_path, authors=6, posts=40))
+    offline = books(recorded(tmp_path, authors=6, posts=20))
     figures = figures_of_source(offline, "tiny")
     wrong = figures | {"total_skill": 0.5, "recent_coverage": None}
     found = disagreements([Exported("tiny", wrong)], offline)

@@ -49,7 +49,7 @@ def test_posts_that_have_not_settled_come_without_counts(tmp_path: Path) -> None
 def unrounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Publish counts as they are kept, not to a hundredth of one."""
     monkeypatch.setattr(
-        "models.engagement.publishing.as_expected",
+        "models.engagement.shown.as_expected",
         lambda logs: tuple(math.expm1(log) for log in logs),
     )
 
@@ -81,7 +81,7 @@ def judged_again(scored: Scored, served: Served, chosen: Any) -> tuple[Any, Any,
 @pytest.mark.usefixtures("unrounded")
 def test_books_of_the_engine_say_the_same_as_the_straight_way(tmp_path: Path) -> None:
     # So many likes that no quantile is cut at zero when it is published.
-    scored = even(recorded(tmp_path, authors=12, posts=150, usual=7))
+    scored = even(recorded(tmp_path, authors=8, posts=60, usual=7))
     scored.posts.counts[::17] = UNKNOWN
     served = serve(scored, by_the_median, SETTINGS)
     books = next(one for one in served.quality if one.kind == "source")
@@ -95,7 +95,7 @@ def test_books_of_the_engine_say_the_same_as_the_straight_way(tmp_path: Path) ->
 
 @pytest.mark.usefixtures("unrounded")
 def test_recent_books_are_of_the_last_outcomes_that_became_known(tmp_path: Path) -> None:
-    scored = even(recorded(tmp_path, authors=12, posts=150, seed=3))
+    scored = even(recorded(tmp_path, authors=8, posts=70, seed=3))
     served = serve(scored, by_the_median, SETTINGS)
     books = next(one for one in served.quality if one.kind == "source")
     last = np.zeros(len(scored.posts), np.bool_)
@@ -111,7 +111,7 @@ def same(one: Served, other: Served, rows: Any) -> None:
 
 
 def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scored = recorded(tmp_path, authors=5, posts=60)
+    scored = recorded(tmp_path, authors=4, posts=30)
     whole = serve(scored, by_the_median, SETTINGS)
     monkeypatch.setattr(serving, "BATCH", 7)
     parts = serve(scored, by_the_median, SETTINGS)
@@ -120,7 +120,7 @@ def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_comes_later_changes_no_forecast(tmp_path: Path) -> None:
-    scored = recorded(tmp_path, authors=5, posts=60)
+    scored = recorded(tmp_path, authors=4, posts=30)
     before = serve(scored, by_the_median, SETTINGS)
     at_s = scored.posts.at_s
     moment = float(np.median(at_s))
