@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from core.settings import Settings
 from models.engagement.items import SourceQuality, Sums
 from models.engagement.partition import ForecastPartition
+from models.engagement.top import TopPost, top_posts
 from services.bootstrap import make_store
 
-_KINDS: Final = ("sources", "exposures", "queries", "top", "taking_off", "partition")
-"""All that is neither of an author nor of a post."""
+_TOP: Final = "top"
+_KINDS: Final = ("sources", "queries", _TOP, "partition")
+"""All that is read: nothing of an author, nor of a post that is not ranked."""
 _MEDIAN: Final = 2
 _FEWEST: Final = 5
 
@@ -80,22 +82,40 @@ class ForecastView:
 
     Attributes:
         partitions: The forecasts of the partitions, without authors and posts.
+        tops: Query -> its ranked posts.
         totals: The running totals over them, and the posts that wait.
         notes: What could not be read, a sentence each.
     """
 
     partitions: list[ForecastPartition] = field(default_factory=list[ForecastPartition])
+    tops: dict[str, list[TopPost]] = field(default_factory=dict[str, list[TopPost]])
     totals: Counter[str] = field(default_factory=Counter[str])
     notes: list[str] = field(default_factory=list[str])
 
+    def take(
+        self,
+        totals: Mapping[str, int],
+        records: dict[str, dict[bytes, bytes]],
+        partition: ForecastPartition,
+    ) -> None:
+        """Add what is stored of a partition; `partition` has nothing in it yet."""
+        for query, record in records.pop(_TOP).items():
+            name = query.decode(errors="backslashreplace")
+            try:
+                self.tops.setdefault(name, []).extend(top_posts(record))
+            except ValueError as error:
+                self.notes.append(f"the ranked posts of {name!r} cannot be read: {error}")
+        self.notes += partition.load(records)
+        self.partitions.append(partition)
+        self.totals.update(totals)
+
     def queries(self) -> list[str]:
         """Return the queries of which posts are ranked."""
-        names = {name for one in self.partitions for name in one.queries() if one.top(name)}
-        return sorted(names)
+        return sorted(name for name, posts in self.tops.items() if posts)
 
     def top(self, query: str) -> list[PostRow]:
         """Return the posts of a query, the furthest first."""
-        found = [post for one in self.partitions for post in one.top(query)]
+        found = self.tops.get(query, [])
         return [
             PostRow(
                 post.source, post.post_id, post.posted_at_s, post.reach, _at(post.likes, _MEDIAN),
@@ -160,10 +180,7 @@ async def read_view(settings: Settings) -> ForecastView:
     try:
         for number in await store.forecasts.partitions():
             totals, records = await store.forecasts.read(number, _KINDS)
-            partition = ForecastPartition(settings.forecasts)
-            view.notes += partition.load(records)
-            view.partitions.append(partition)
-            view.totals.update(totals)
+            view.take(totals, records, ForecastPartition(settings.forecasts))
     finally:
         await store.close()
     ended = sum(view.totals[name] for name in ("settled", "gone", "lost"))

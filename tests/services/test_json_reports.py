@@ -68,6 +68,22 @@ def topics_describe(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.tables["topics"][0]["records"] == 12
 
 
+def forecasts(name: str) -> Write:
+    def ask(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from services.forecaster.showing import ForecastView
+
+        async def nothing_yet(_: Any) -> ForecastView:
+            return ForecastView(notes=["a record cannot be read"])
+
+        monkeypatch.setattr("services.cli.forecasts.read_view", nothing_yet)
+        words = ["forecasts", name, *(["rail"] if name == "top" else [])]
+        assert run([*words, "--json", str(file)]) == 1
+        report = msgspec.json.decode(file.read_bytes(), type=Report)
+        assert report.notes == ["a record cannot be read"]
+
+    return ask
+
+
 def chaos(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(options: Any, _: Any) -> Outcome:
         return Outcome(options, (), Run([]), Audit(figures={}), None, ["a post is missing"])
@@ -128,6 +144,8 @@ WRITERS: dict[str, Write] = {
     "sources check": sources_check,
     "queries list": queries_list,
     "topics describe": topics_describe,
+    "forecasts top": forecasts("top"),
+    "forecasts quality": forecasts("quality"),
     "chaos": chaos,
     "bench": bench,
     "backtest": backtest,
