@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final, TypeVar
+
 from core.clock import Clock, epoch_ms
 from core.codec import RecordDecoder, post_event_decoder, scored_post_decoder
 from core.errors import DecodeError
@@ -27,7 +29,8 @@ from stream.worker.steps.decode_posts import MAX_AHEAD_MS, event_time
 
 _log = get_logger(__name__)
 
-_SINGLES = {"like": "likes", "reply": "replies", "repost": "reposts"}
+_Kind = TypeVar("_Kind", ScoredPost, PostEvent)
+_SINGLES: Final = {"like": "likes", "reply": "replies", "repost": "reposts"}
 
 
 class Intake:
@@ -91,7 +94,7 @@ class Intake:
         item = _item_of(event, at_s)
         return Arrival(record.offset, at_s if item else None, item, written_s)
 
-    def _decoded(self, decoder: RecordDecoder, record: Record) -> ScoredPost | PostEvent:
+    def _decoded(self, decoder: RecordDecoder[_Kind], record: Record) -> _Kind:
         """Return a record's content.
 
         Raises:

@@ -37,7 +37,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _WaitingPost:
     """A post, and how far `post-events` must have been read before it is taken."""
 
     arrival: Arrival
@@ -61,7 +61,7 @@ class TimeMerge:
     def __init__(self, next_post: int, next_event: int, clock_s: float = 0.0) -> None:
         self.next_post, self.next_event = next_post, next_event
         self._clock_s = clock_s
-        self._posts: deque[_Held] = deque()
+        self._posts: deque[_WaitingPost] = deque()
         self._events: deque[Arrival] = deque()
         self._released = -1
 
@@ -88,7 +88,7 @@ class TimeMerge:
             events_end: Where `post-events` ended after they had been read.
         """
         for arrival in arrivals:
-            self._posts.append(_Held(arrival, events_end))
+            self._posts.append(_WaitingPost(arrival, events_end))
             self.next_post = arrival.offset + 1
 
     def add_events(self, arrivals: Iterable[Arrival]) -> None:

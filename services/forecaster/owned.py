@@ -10,7 +10,7 @@ from core.errors import CursorConflict, StateUnreadable
 from core.logs import get_logger
 from services.forecaster.intake import Intake
 from services.forecaster.partitions import ForecastParts, PartitionForecaster
-from services.forecaster.reading import TOPICS, Fetched, ForecastReader
+from services.forecaster.reading import TOPICS, ForecastReader, PolledRecords
 from services.kafka_client.messages import Record
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS, SCORED_POSTS
@@ -38,7 +38,9 @@ class _Owned:
         self.held: set[str] = set()
         self.events_before = -1
 
-    def feed(self, fetched: Fetched, posts: Iterable[Record], events: Iterable[Record]) -> None:
+    def feed(
+        self, fetched: PolledRecords, posts: Iterable[Record], events: Iterable[Record]
+    ) -> None:
         """Give it records that were read."""
         merge = self.partition.merge
         # Events first: how far they had been read is asked after the posts.
@@ -100,7 +102,7 @@ class OwnedPartitions:
             authors=found.forecasts.authors,
         )  # fmt: skip
 
-    def feed(self, fetched: Fetched) -> None:
+    def feed(self, fetched: PolledRecords) -> None:
         """Give every partition what was read of it."""
         read: dict[int, dict[str, list[Record]]] = {}
         for topic, records in fetched.records.items():

@@ -27,7 +27,8 @@ from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Arrival, TimeMerge
 from services.forecaster.publishing import ForecastPublisher
 from services.forecaster.taking_over import Bounds, MakeForecasts, TakenOver, take_over
-from stream.store.forecast_state import ForecastApply, ForecastState, ReadUpTo
+from stream.store.forecast_records import ForecastApply, ReadUpTo
+from stream.store.forecast_state import ForecastState
 from stream.topics import POST_EVENTS, POSTS, SCORED_POSTS
 
 _log = get_logger(__name__)

@@ -38,7 +38,7 @@ _POLL_S: Final = 0.2
 _LOOK_EVERY_S: Final = 1.0
 
 
-class Forecaster:
+class ForecasterLoop:
     """Drives the partitions that the group gives this process.
 
     Args:
@@ -144,7 +144,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         lambda tries: pause_s(tries, rng),
     )  # fmt: skip
     try:
-        await Forecaster(settings, parts, store, reader, clock, metrics).run(stop)
+        await ForecasterLoop(settings, parts, store, reader, clock, metrics).run(stop)
     finally:
         await reader.close()
         await publisher.close()

@@ -20,7 +20,7 @@ _Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class PolledRecords:
     """What one look at the broker has brought.
 
     Attributes:
@@ -51,7 +51,7 @@ class ForecastReader:
         self._consumer: CoPartitionedConsumer | None = None
         self.cluster_id = settings.kafka.cluster_id
 
-    async def poll(self, timeout_s: float) -> Fetched:
+    async def poll(self, timeout_s: float) -> PolledRecords:
         """Return what is there, waiting up to `timeout_s`.
 
         Raises:
@@ -115,8 +115,8 @@ class ForecastReader:
             await asyncio.to_thread(consumer.close)
 
 
-def _fetched(consumer: CoPartitionedConsumer, timeout_s: float) -> Fetched:
+def _fetched(consumer: CoPartitionedConsumer, timeout_s: float) -> PolledRecords:
     records = consumer.poll(timeout_s)
     owned, unstarted = consumer.owned(), consumer.unstarted()
     with_posts = {record.partition for record in records.get(SCORED_POSTS, ())} & owned
-    return Fetched(owned, unstarted, records, consumer.ends(POST_EVENTS, with_posts))
+    return PolledRecords(owned, unstarted, records, consumer.ends(POST_EVENTS, with_posts))

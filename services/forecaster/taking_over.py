@@ -10,7 +10,8 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from models.engagement.layout import HISTORY, LAYOUT, PENDING
 from models.engagement.partition import ForecastPartition
-from stream.store.forecast_state import ForecastState, ReadUpTo, StoredForecasts
+from stream.store.forecast_records import ReadUpTo, StoredForecasts
+from stream.store.forecast_state import ForecastState
 from stream.topics import POST_EVENTS, SCORED_POSTS
 
 _log = get_logger(__name__)

@@ -23,7 +23,7 @@ from core.ports import EngagementAnswer
 from models.engagement.features import FEATURES, SEQUENCE
 from models.engagement.items import Item, Planned, PostGone, PostSeen, Told
 from models.engagement.layout import LAYOUT, OUTCOMES, PENDING
-from stream.store.forecast_state import ForecastApply, ReadUpTo, StoredForecasts
+from stream.store.forecast_records import ForecastApply, ReadUpTo, StoredForecasts
 from testkit.builders import NOON
 
 POISON = 666.0

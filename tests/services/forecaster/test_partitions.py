@@ -16,7 +16,7 @@ from services.forecaster.asking import PatientModel
 from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Arrival
 from services.forecaster.partitions import ForecastParts, PartitionForecaster
-from stream.store.forecast_state import ReadUpTo
+from stream.store.forecast_records import ReadUpTo
 from testkit.builders import NOON
 from tests.services.forecaster.fakes import (
     POISON,

@@ -24,7 +24,7 @@ from services.cli.topics import topic_plans
 from services.forecaster.asking import PatientModel
 from services.forecaster.labels import BoundedLabels
 from services.forecaster.partitions import ForecastParts
-from services.forecaster.process import Forecaster
+from services.forecaster.process import ForecasterLoop
 from services.forecaster.publishing import KafkaForecasts
 from services.forecaster.reading import ForecastReader
 from services.kafka_client import RecordProducer, TopicAdmin, partition_of, read_topic
@@ -101,7 +101,7 @@ class World:
 class _Client:
     """A running forecaster."""
 
-    forecaster: Forecaster
+    forecaster: ForecasterLoop
     metrics: Metrics
     task: "asyncio.Task[None]"
     made: list[PlainForecasts] = field(default_factory=list)
@@ -129,7 +129,7 @@ async def running(world: World) -> AsyncIterator[_Client]:
         world.settings.forecasts, store.forecasts, PatientModel(FakeModel(), clock, metrics, rng),
         publisher, clock, metrics, sources, make, lambda tries: 0.1,
     )  # fmt: skip
-    forecaster = Forecaster(world.settings, parts, store, reader, clock, metrics)
+    forecaster = ForecasterLoop(world.settings, parts, store, reader, clock, metrics)
     stop = asyncio.Event()
     client = _Client(forecaster, metrics, asyncio.create_task(forecaster.run(stop)), made)
     try:

@@ -24,7 +24,7 @@ from services.forecaster.labels import BoundedLabels
 from services.forecaster.showing import read_view
 from services.forecaster.watching import ForecastExport
 from services.local.redis_server import RedisServer
-from stream.store.forecast_state import ForecastApply, ReadUpTo
+from stream.store.forecast_records import ForecastApply, ReadUpTo
 from testkit.builders import NOON
 from testkit.scorers.engagement import FakeEngagement
 

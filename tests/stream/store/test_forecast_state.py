@@ -11,7 +11,7 @@ from core.errors import CursorConflict, StateUnreadable
 from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
 from stream.store import keys
-from stream.store.forecast_state import ForecastApply, ReadUpTo
+from stream.store.forecast_records import ForecastApply, ReadUpTo
 from stream.store.redis_store import RedisStore
 from tests.stream.store.worlds import HORIZONS
 
