@@ -19,7 +19,7 @@ FOLDERS = (
     "benchmarks", "configs", "core", "deploy", "docs", "evaluation", "models", "requirements",
     "scripts", "services", "stream", "testkit", "tests",
 )  # fmt: skip
-GROUPS = {"windows", "topics", "dead-posts", "queries", "sources", "models"}
+GROUPS = {"windows", "topics", "dead-posts", "queries", "sources", "models", "forecasts"}
 
 each_page = pytest.mark.parametrize(
     "page", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES]
