@@ -44,6 +44,7 @@ _NEEDS = {
         "evaluation/encoder/test_bench_model.py",
         "evaluation/encoder/test_built_model.py",
         "evaluation/encoder/test_frontier.py",
+        "models/engagement/training/test_heads.py",
         "models/scorers/test_openvino_scorer.py",
         "models/serving/test_batch_invariance.py",
         "models/serving/test_post_encoder.py",
