@@ -1,23 +1,42 @@
 """What a live run exported of its forecasts, against the offline evaluation of the same posts.
 
+    python -m evaluation.forecasts.replay_check --data ../shared/data --set musk --metrics metrics.txt
+
 Each partition keeps books of its own, so the posts are spread as Kafka spreads them and the books
-added up, as the exporter adds them.
+added up, as Prometheus adds them. Exit status 1 if a figure differs.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Annotated, Final
 
 import numpy as np
+import typer
 
 from core.forecast_settings import ForecastSettings
+from evaluation.encoder.__main__ import refusing
+from evaluation.forecasts.opening import open_way
+from evaluation.forecasts.run import Plan, read_scored
 from evaluation.forecasts.serving import Ask, Say, Scored, serve
+from evaluation.options import DataFolder
 from models.engagement.items import SourceQuality, Sums
 
 Figures = dict[str, float]
 TOLERANCE: Final = 1e-9
+_MICRO: Final = 1e6
+_COUNTERS: Final = {
+    "outcomes": "groundswell_forecast_outcomes_total",
+    "covered": "groundswell_forecast_covered_total",
+    "judged": "groundswell_forecast_compared_total",
+    "error": "groundswell_forecast_error_micros_total",
+    "floor_error": "groundswell_forecast_floor_error_micros_total",
+}
+"""What is exported of the sums of a source; errors in millionths."""
 _SUMS: Final = ("outcomes", "covered", "judged", "error", "floor_error")
 
 
@@ -73,13 +92,36 @@ def figures_of_source(books: Sequence[SourceQuality], source: str) -> dict[str, 
     own = [one for one in books if (one.kind, one.name) == ("source", source)]
     found: dict[str, float | None] = {}
     for span in ("recent", "total"):
-        sums = added(getattr(one, span) for one in own)
-        found |= {
-            f"{span}_outcomes": sums.outcomes,
-            f"{span}_skill": sums.skill,
-            f"{span}_coverage": sums.coverage,
-        }
+        found |= _figures(span, added(getattr(one, span) for one in own))
     return found
+
+
+def figures_of_metrics(text: str, source: str) -> dict[str, float | None]:
+    """Return the total figures of a source from what a forecaster's `/metrics` answered.
+
+    Over all samples of a counter: of partitions, targets and, joined, of several forecasters.
+    """
+    from prometheus_client.parser import text_string_to_metric_families
+
+    sums = dict.fromkeys(_COUNTERS, 0.0)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            for name, counter in _COUNTERS.items():
+                if sample.name == counter and sample.labels.get("source") == source:
+                    sums[name] += sample.value
+    whole = Sums(
+        int(sums["outcomes"]), sums["covered"], int(sums["judged"]),
+        sums["error"] / _MICRO, sums["floor_error"] / _MICRO,
+    )  # fmt: skip
+    return _figures("total", whole)
+
+
+def _figures(span: str, sums: Sums) -> dict[str, float | None]:
+    return {
+        f"{span}_outcomes": sums.outcomes,
+        f"{span}_skill": sums.skill,
+        f"{span}_coverage": sums.coverage,
+    }
 
 
 def disagreements(
@@ -101,3 +143,34 @@ def disagreements(
             if other is None or figure is None or not abs(figure - other) <= tolerance:
                 found.append(f"{one.source}: {name} is {figure} live and {other} offline")
     return found
+
+
+def main(
+    data: DataFolder,
+    name: Annotated[str, typer.Option("--set", help="The set that was replayed.")],
+    metrics: Annotated[Path, typer.Option(help="What /metrics of the forecasters answered.")],
+    source: Annotated[str, typer.Option(help="The source of the replayed posts.")] = "replay",
+    partitions: Annotated[int, typer.Option(min=1, help="Of the topics.")] = 4,
+    model: Annotated[str, typer.Option(help="The model that answered.")] = "engagement",
+    tolerance: Annotated[float, typer.Option(help="Counters are in millionths.")] = 1e-6,
+) -> None:
+    """Compare a live run's exported totals with its posts offline."""
+    from services.kafka_client import partition_of
+
+    with refusing():
+        plan = Plan(data, "all")
+        way = open_way(plan, model, fit=False, left_out=(), say=sys.stderr.write)
+        scored = dataclasses.replace(read_scored(data, name), source=source)
+        ask, settings = way.answering(scored).ask, plan.served_by()
+        books = offline_books(scored, ask, settings, partitions, partition_of, sys.stderr.write)
+    live = Exported(source, figures_of_metrics(metrics.read_text("utf-8"), source))
+    for figure, value in figures_of_source(books, source).items():
+        sys.stdout.write(f"{figure}: {live.figures.get(figure, '-')} live, {value} offline\n")
+    found = disagreements([live], books, tolerance)
+    sys.stdout.writelines(f"{sentence}\n" for sentence in found)
+    if found:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

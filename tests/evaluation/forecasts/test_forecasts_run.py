@@ -18,6 +18,7 @@ from evaluation.forecasts.drift import BLOCK, Drifted, drift
 from evaluation.forecasts.replay_check import (
     Exported,
     disagreements,
+    figures_of_metrics,
     figures_of_source,
     offline_books,
 )
@@ -128,6 +129,30 @@ def test_live_figures_are_those_of_the_same_posts_offline(tmp_path: Path) -> Non
     figures = figures_of_source(offline, "tiny")
     assert figures["total_outcomes"] == len(scored.posts)
     assert disagreements([Exported("tiny", figures)], offline) == []
+
+
+def test_counters_of_several_partitions_are_added_up(tmp_path: Path) -> None:
+    offline = books(recorded(tmp_path, authors=6, posts=20))
+    lines: list[str] = []
+    for number, of in enumerate(one for one in offline if one.kind == "source"):
+        for name, value in (
+            ("outcomes", of.total.outcomes), ("covered", of.total.covered),
+            ("compared", of.total.judged), ("error_micros", of.total.error * 1e6),
+            ("floor_error_micros", of.total.floor_error * 1e6),
+        ):  # fmt: skip
+            labels = f'source="tiny",target="likes",instance="{number}"'
+            lines += [f"# TYPE groundswell_forecast_{name} counter"] if number == 0 else []
+            lines.append(f"groundswell_forecast_{name}_total{{{labels}}} {value!r}")
+    live = figures_of_metrics("\n".join(sorted(lines, key=by_family)) + "\n", "tiny")
+    assert disagreements([Exported("tiny", live)], offline) == []
+    assert live["total_outcomes"] == 120
+    assert "nothing" in disagreements([Exported("x", figures_of_metrics("", "x"))], offline)[0]
+
+
+def by_family(line: str) -> tuple[str, bool]:
+    """Sort the type of a metric before its samples."""
+    name = line.split()[2] if line.startswith("#") else line.split("_total")[0]
+    return name, not line.startswith("#")
 
 
 def test_figure_that_differs_or_is_missing_is_named(tmp_path: Path) -> None:
