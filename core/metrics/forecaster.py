@@ -22,8 +22,9 @@ class ForecasterMetrics:
     forecast_counts_unused = counter("Count events without effect, by cause", "cause")
     forecast_posts_settled = counter(
         "Tracked posts whose horizon is over, by their counts: totals, approximate, none; deleted",
-        "source", "counts",
-    )  # fmt: skip
+        "counts",
+    )
+    forecast_queries_left_out = counter("Queries of tracked posts beyond those that have numbers")
     forecast_pending_posts = gauge("Posts that wait for their outcome", "partition")
     forecast_authors = gauge("Authors remembered", "partition")
     forecast_authors_forgotten = counter("Authors forgotten: expired or full", "cause")

@@ -201,6 +201,7 @@ class Observer:
         self._note(What.SETTLED, key, post)
         self.pending.remove(key)
         self._counts["settled"] += 1
+        self._counts["approximate"] += post.has(APPROXIMATE) and not post.has(TOTALS)
         seen = self._noted[-1].seen
         kept = [UNKNOWN if n is None else log16(math.log1p(n)) for n in seen]
         if all(count == UNKNOWN for count in kept):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
-from core.forecast_schemas import Forecast
 from core.metrics import Metrics
-from models.engagement.items import CountsSeen, Item, Told
-from services.forecaster.labels import OTHER, BoundedLabels
+from models.engagement.items import CountsSeen, Item
 
 _POSTS: Final = {
     "tracked": "tracked", "untracked": "full", "too_late": "late", "repeated": "repeated",
@@ -19,22 +18,20 @@ _UNUSED: Final = {
     "impossible_time": "impossible_time", "outcome_without_author": "author_forgotten",
 }  # fmt: skip
 _FORGOTTEN: Final = {"expired": "expired", "forgotten": "full"}
+_SETTLED: Final = {"gone": "deleted", "no_outcome": "none", "approximate": "approximate"}
 BOOKED: Final = ("tracked", "settled", "gone")
 """Counts that are kept with the state: what was tracked has ended, or waits."""
 
 
 def count_batch(
-    metrics: Metrics, sources: BoundedLabels, items: Iterable[Item | None],
-    counts: Mapping[str, int], told: Told, divisor: int,
-) -> None:  # fmt: skip
+    metrics: Metrics, items: Iterable[Item | None], counts: Counter[str], divisor: int
+) -> None:
     """Count what became of a batch, once it is kept.
 
     Args:
         metrics: The metrics of this process.
-        sources: The sources that have labels of their own.
         items: What was taken.
         counts: What the partition has counted of it.
-        told: What it had to say.
         divisor: One author in so many times the setting was tracked.
     """
     for name, number in counts.items():
@@ -48,20 +45,14 @@ def count_batch(
             metrics.forecast_counts_unused.labels(cause=_UNUSED[name]).inc(number)
         elif name in _FORGOTTEN:
             metrics.forecast_authors_forgotten.labels(cause=_FORGOTTEN[name]).inc(number)
-        elif name == "gone":
-            metrics.forecast_posts_settled.labels(source=OTHER, counts="deleted").inc(number)
+        elif name in _SETTLED:
+            metrics.forecast_posts_settled.labels(counts=_SETTLED[name]).inc(number)
+        elif name == "unnumbered_query":
+            metrics.forecast_queries_left_out.inc(number)
+    # Told are only those that have names: counting records would miss most posts.
+    totals = counts["settled"] - counts["no_outcome"] - counts["approximate"]
+    metrics.forecast_posts_settled.labels(counts="totals").inc(max(0, totals))
     for item in items:
         if isinstance(item, CountsSeen):
             kind = "totals" if item.single < 0 else "single"
             metrics.forecast_counts.labels(kind=kind).inc()
-    for forecast in told.forecasts:
-        if forecast.settled:
-            label = sources.label(forecast.source)
-            metrics.forecast_posts_settled.labels(source=label, counts=_known(forecast)).inc()
-
-
-def _known(forecast: Forecast) -> str:
-    """Return from what the outcome of a settled post is known."""
-    if (forecast.seen_likes, forecast.seen_replies, forecast.seen_reposts) == (None, None, None):
-        return "none"
-    return "approximate" if forecast.approximate else "totals"

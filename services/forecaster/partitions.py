@@ -217,10 +217,8 @@ class PartitionForecaster:
         self._stored = self._upto = apply.new
         self.totals.update(apply.totals)
         self._corrections.clear()
-        count_batch(
-            self._parts.metrics, self._parts.sources, [one.item for one in some], counts, told,
-            self.forecasts.divisor,
-        )  # fmt: skip
+        items = [one.item for one in some]
+        count_batch(self._parts.metrics, items, counts, self.forecasts.divisor)
         timed = [one for one in some if one.at_s is not None and one.is_post]
         if timed:
             self._is_live = timed[-1].written_s - (timed[-1].at_s or 0.0) <= _LIVE_S
