@@ -23,7 +23,8 @@ from evaluation.forecasts.lives import arrivals
 from models.engagement.distributions import Doubles
 from models.engagement.exposure import Exposure
 from models.engagement.sharpening import Sharpened, sharpen
-from models.engagement.taking_off import HOUR_S, TakingOff, WatchedPost
+from models.engagement.taking_off import HOUR_S, TakingOff
+from models.engagement.watched_post import WatchedPost
 
 LOOKS_S: Final = (60.0, 120.0, 180.0, 300.0, 420.0, 600.0, 900.0, 1_800.0, 3_600.0, 10_800.0)
 IN_TIME_S: Final = 600.0

@@ -1,6 +1,7 @@
 """What a live run exported of its forecasts, against the offline evaluation of the same posts.
 
-    python -m evaluation.forecasts.replay_check --data ../shared/data --set musk --metrics metrics.txt
+    python -m evaluation.forecasts.replay_check --data ../shared/data --set musk \
+        --metrics metrics.txt
 
 Each partition keeps books of its own, so the posts are spread as Kafka spreads them and the books
 added up, as Prometheus adds them. Exit status 1 if a figure differs.

@@ -65,3 +65,8 @@ def log_beta_binomial(seen: ArrayLike, coming: ArrayLike, a: ArrayLike, b: Array
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     of_shares = log_gamma(coming + b) - log_gamma(total + a + b) + log_gamma(seen + a)
     return ways + of_shares - (log_gamma(a) + log_gamma(b) - log_gamma(a + b))
+
+
+def logit(share: Doubles) -> Doubles:
+    """Return the log odds of shares, elementwise."""
+    return np.log(share / (1 - share))

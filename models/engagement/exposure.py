@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from models.engagement.count_sample import SAMPLE, CountSample
-from models.engagement.distributions import Doubles, log_beta_binomial, shapes
+from models.engagement.distributions import Doubles, log_beta_binomial, logit, shapes
 from models.engagement.layout import TARGETS
 from models.engagement.posterior import Sharpening
 
@@ -277,10 +277,10 @@ class Exposure:
         curve, moved (in log odds) as the neighbours say, as far as they know.
         """
         known = len(self._knots) - 1
-        usual = _logit(np.array(USUAL[:known]))
+        usual = logit(np.array(USUAL[:known]))
         seen = self._state["seen"][:, :known].astype(np.float64)
         final = self._state["final"][:, :known].astype(np.float64)
-        raw = _logit((seen + 0.5) / (final + 1))
+        raw = logit((seen + 0.5) / (final + 1))
         trust = final / (final + _PRIOR_WEIGHT)
         apart = np.abs(np.subtract.outer(np.arange(known), np.arange(known)))
         near = np.where(apart > 0, _NEIGHBOUR**apart, 0.0)
@@ -298,7 +298,3 @@ def _of_dispersions(seen: float, final: float, share: float, prior: Doubles) -> 
     seen_of, shares = np.full(rows, seen), np.full(rows, share)
     posterior = Sharpening(np.tile(prior, (rows, 1)), seen_of, shares, np.array(DISPERSIONS))
     return posterior.log_probability(np.full(rows, final))
-
-
-def _logit(share: Doubles) -> Doubles:
-    return np.log(share / (1 - share))

@@ -12,8 +12,8 @@ from models.engagement.names import NamedPost
 from models.engagement.noted import Noted, What
 from models.engagement.served import Served, as_expected
 from models.engagement.sources import SourceState
-from models.engagement.taking_off import WatchedPost
 from models.engagement.top import TopPost
+from models.engagement.watched_post import WatchedPost
 
 Logs = Sequence[Sequence[float]]
 """(3, 5) log1p of counts: a row for each target, a column for each quantile."""

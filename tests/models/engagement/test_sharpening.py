@@ -9,7 +9,8 @@ from core.forecast_settings import ForecastSettings
 from models.engagement.distributions import log_beta_binomial, log_gamma, shapes
 from models.engagement.exposure import STATE, Exposed, Exposure
 from models.engagement.sharpening import sharpen
-from models.engagement.taking_off import TakingOff, WatchedPost
+from models.engagement.taking_off import TakingOff
+from models.engagement.watched_post import WatchedPost
 
 PRIOR = np.log1p([3.0, 6, 11, 25, 60])
 
