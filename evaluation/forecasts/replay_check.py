@@ -1,7 +1,7 @@
 """What a live run exported of its forecasts, against the offline evaluation of the same posts.
 
     python -m evaluation.forecasts.replay_check --data ../shared/data --set musk \
-        --metrics metrics.txt
+        --metrics FILE
 
 Each partition keeps books of its own, so the posts are spread as Kafka spreads them and the books
 added up, as Prometheus adds them. Exit status 1 if a figure differs.
@@ -27,7 +27,6 @@ from evaluation.forecasts.serving import Ask, Say, Scored, serve
 from evaluation.options import DataFolder
 from models.engagement.items import SourceQuality, Sums
 
-Figures = dict[str, float]
 TOLERANCE: Final = 1e-9
 _MICRO: Final = 1e6
 _COUNTERS: Final = {
