@@ -67,13 +67,13 @@ class Stream:
         """Start a worker process; `changes` are settings as `section__field`."""
         return self.start_process("worker", name, **changes)
 
-    def start_process(self, role: str, name: str, **changes: object) -> Child:
+    def start_process(self, role: str, name: str, *words: str, **changes: object) -> Child:
         """Start a process of a role; `changes` are settings as `section__field`."""
         flat = {f"{s}__{f}": v for s, fields in self.tree.items() for f, v in fields.items()}
         own = {"worker__data_dir": str(self.directory / name), "worker__instance": name}
         flat |= own | changes
         env = {f"GROUNDSWELL__{key.upper()}": str(value) for key, value in flat.items()}
-        argv = (sys.executable, "-m", "services.cli.main", role)
+        argv = (sys.executable, "-m", "services.cli.main", role, *words)
         command = Command(argv, env | {"PYTHONPATH": str(REPOSITORY)}, cwd=REPOSITORY)
         self.workers[name] = Child(command, self.directory / f"{name}.log")
         return self.workers[name]
