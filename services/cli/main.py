@@ -69,6 +69,9 @@ COMMANDS: Final[dict[str, Route]] = {
     ),
     "queries": Route("services.cli.queries:app", "Check and list what is watched.", _LOOKING),
     "sources": Route("services.cli.sources:app", "List, check and tail sources.", _LOOKING),
+    "forecasts": Route(
+        "services.cli.forecasts:app", "Show which posts will go far, and how sure.", _LOOKING
+    ),
     "windows": Route("services.cli.windows:app", "Show and dump windows.", _LOOKING),
     "models": Route("services.cli.models:app", "Train, evaluate, build and list models.", _LOOKING),
 }
