@@ -47,7 +47,7 @@ class ForecastSettings(Struct, frozen=True, kw_only=True):
     max_waiting_events: Positive = 100_000
     """Counts held until the posts' time has come to theirs; then their topic waits."""
     events_per_hour: NotNegative = 10
-    """Posts of one query said to be taking off in an hour at most; 0 means none is said."""
+    """Posts of a query said to take off in an hour; a partition has its share, one at least."""
     least_engagements: Positive = 20
     """A post is not taking off below so many likes, replies or reposts."""
     surprise: Annotated[float, Meta(gt=0, lt=1)] = 0.001

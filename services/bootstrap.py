@@ -15,6 +15,7 @@ from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
 
 if TYPE_CHECKING:  # with numpy: closer's and exporter's stores do without
+    from services.forecaster.shadow import EngagementShadow
     from stream.worker.steps.compare_shadow import ShadowComparison
 
 
@@ -43,6 +44,26 @@ def make_engagement_model(settings: Settings) -> EngagementModel:
     from models.scorers import ENGAGEMENT
 
     return ENGAGEMENT.get(settings.forecasts.kind)(settings.forecasts, settings.scorer)
+
+
+def make_engagement_shadow(settings: Settings, metrics: Metrics) -> EngagementShadow | None:
+    """Return the comparison with a second engagement model, None if there is to be none.
+
+    Raises:
+        ConfigError: There is no such model, or the second one is the first.
+    """
+    asked = settings.forecasts
+    if not asked.shadow_model:
+        return None
+    if asked.shadow_model == asked.model:
+        raise ConfigError(
+            f"forecasts.shadow_model = {asked.shadow_model!r}: expected another model than "
+            "forecasts.model, or nothing"
+        )
+    from services.forecaster.shadow import EngagementShadow
+
+    second = replace(settings, forecasts=replace(asked, model=asked.shadow_model, version=""))
+    return EngagementShadow(make_engagement_model(second), metrics)
 
 
 def make_shadow(settings: Settings, metrics: Metrics) -> ShadowComparison | None:

@@ -14,6 +14,7 @@ from core.metrics import Metrics
 from core.ports import EngagementAnswer, EngagementModel
 from core.retry import pause_s
 from models.engagement.items import Planned, Told
+from services.forecaster.shadow import EngagementShadow
 
 _log = get_logger(__name__)
 
@@ -26,15 +27,22 @@ class PatientModel:
         clock: The present time, and how to wait.
         metrics: The metrics of this process.
         rng: Spreads the waits.
+        shadow: The comparison with a second model, if there is one.
     """
 
     def __init__(
-        self, model: EngagementModel, clock: Clock, metrics: Metrics, rng: random.Random
+        self,
+        model: EngagementModel,
+        clock: Clock,
+        metrics: Metrics,
+        rng: random.Random,
+        shadow: EngagementShadow | None = None,
     ) -> None:
         self._model = model
         self._clock = clock
         self._metrics = metrics
         self._rng = rng
+        self._shadow = shadow
         self._version = ""
 
     async def ask(self, planned: Planned, use: Callable[[Planned, EngagementAnswer], Told]) -> Told:
@@ -50,7 +58,8 @@ class PatientModel:
         tries = 0
         while True:
             try:
-                return use(planned, await self._ask(planned))
+                answer = await self._ask(planned)
+                told = use(planned, answer)
             except ScorerUnavailable as error:
                 if isinstance(error, InvalidAnswer):
                     self._metrics.engagement_invalid_answers.inc()
@@ -60,6 +69,10 @@ class PatientModel:
                 self._metrics.engagement_retries.inc()
                 await self._clock.sleep(pause_s(tries, self._rng))
                 tries += 1
+            else:
+                if self._shadow is not None:
+                    self._shadow.begin(planned, answer)
+                return told
 
     async def _ask(self, planned: Planned) -> EngagementAnswer:
         began_s = self._clock.monotonic()

@@ -11,14 +11,17 @@ import os
 import random
 from typing import Final
 
+from msgspec.structs import replace
+
 from core.clock import Clock, SystemClock, epoch_ms
 from core.errors import TransientError
+from core.forecast_settings import ForecastSettings
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.retry import pause_s
 from core.settings import Settings
 from models.engagement.partition import ForecastPartition
-from services.bootstrap import make_engagement_model, make_store
+from services.bootstrap import make_engagement_model, make_engagement_shadow, make_store
 from services.forecaster.asking import PatientModel
 from services.forecaster.labels import MAX_SOURCES, BoundedLabels
 from services.forecaster.owned import OwnedPartitions
@@ -130,16 +133,28 @@ class ForecasterLoop:
         self._export.export(self.owned.partitions, lags)
 
 
+def in_each_partition(forecasts: ForecastSettings, partitions: int) -> ForecastSettings:
+    """Return the settings of one partition: its share of the budget of events, one at least.
+
+    Each partition judges by itself, and no hour of one may spend what is another's.
+    """
+    whole = forecasts.events_per_hour
+    share = max(1, whole // partitions) if whole else 0
+    return replace(forecasts, events_per_hour=share)
+
+
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the forecaster until `stop` is set."""
     metrics, clock, rng = Metrics(role="forecaster"), SystemClock(), random.Random()
     metrics.serve(settings.metrics.address, settings.metrics.port)
     store, reader = make_store(settings), ForecastReader(settings)
     store_of_forecasts, model = store.forecasts, make_engagement_model(settings)
+    shadow = make_engagement_shadow(settings, metrics)
     sources = BoundedLabels(MAX_SOURCES)
     publisher = KafkaForecasts(settings.kafka, settings.forecasts.ages_s, metrics, sources)
     parts = ForecastParts(
-        settings.forecasts, store_of_forecasts, PatientModel(model, clock, metrics, rng),
+        in_each_partition(settings.forecasts, settings.kafka.partitions),
+        store_of_forecasts, PatientModel(model, clock, metrics, rng, shadow),
         publisher, clock, metrics, sources, ForecastPartition,
         lambda tries: pause_s(tries, rng),
     )  # fmt: skip
@@ -149,6 +164,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await reader.close()
         await publisher.close()
         await model.close()
+        if shadow is not None:
+            await shadow.close()
         await store.close()
 
 
