@@ -15,7 +15,7 @@ from benchmarks.catalogs import plant, write_catalog
 from benchmarks.harness import Measured, Options, over_other, run_benchmark, say, spread
 from benchmarks.lab import BenchFailed, Drained, Lab
 from benchmarks.posts import posts, texts
-from evaluation.drawing import bars
+from evaluation.drawing import Bar, bars
 
 POSTS: Final = 8_192
 WARM_UP_POSTS: Final = 512
@@ -65,12 +65,14 @@ def measure(options: Options) -> Measured:
         **over_other("with", rates["on"], rates["off"]),
         **spread("forecaster_cpu_us_per_post", [run.cpu_us("forecaster") for run in runs["on"]]),
     }
-    shown = [
-        (name, *(figures[f"{name}_posts_per_s{end}"] for end in ("", "_least", "_most")))
-        for name in ("without", "with")
-    ]
+    shown = [_bar(figures, name) for name in ("without", "with")]
     picture = bars(f"End to end, {size:,} posts", "posts/s", shown)
     return Measured(figures, {"posts": size, "queries": QUERIES}, picture)
+
+
+def _bar(figures: dict[str, float], name: str) -> Bar:
+    rate = f"{name}_posts_per_s"
+    return name, figures[rate], figures[f"{rate}_least"], figures[f"{rate}_most"]
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ _log = get_logger(__name__)
 NICE: Final = 10
 """Counting comes first where processors are short."""
 _POLL_S: Final = 0.2
+_FEW: Final = 500
+_GATHER_S: Final = 0.5
+"""After so few records the next are let gather for so long: a batch costs as much as many posts."""
 _LOOK_EVERY_S: Final = 1.0
 
 
@@ -83,7 +86,8 @@ class ForecasterLoop:
         try:
             while not stop.is_set():
                 try:
-                    await self.turn()
+                    if await self.turn() < _FEW:
+                        await wait(stop, _GATHER_S)
                     attempt = 0
                 except TransientError as error:
                     if attempt == 0:
@@ -93,8 +97,8 @@ class ForecasterLoop:
         finally:
             await self.owned.drop_all()
 
-    async def turn(self) -> None:
-        """Read once, and look after all partitions.
+    async def turn(self) -> int:
+        """Read once, look after all partitions, and return how many records were read.
 
         Raises:
             TransientError: Broker or store do not answer.
@@ -110,6 +114,7 @@ class ForecasterLoop:
         if now_s - self._looked_at_s >= _LOOK_EVERY_S:
             self._looked_at_s = now_s
             await self._look(now_s)
+        return sum(map(len, fetched.records.values()))
 
     async def _claim(self) -> None:
         """Return if what is stored is of this cluster.

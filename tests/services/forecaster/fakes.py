@@ -100,6 +100,9 @@ class PlainForecasts:
     def quality(self) -> list[Any]:
         return []
 
+    def queries(self) -> list[str]:
+        return []
+
 
 def forecast_of(item: PostSeen) -> Forecast:
     return Forecast(
