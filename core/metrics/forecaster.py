@@ -74,6 +74,7 @@ class ForecastQualityMetrics:
     forecast_quality_outcomes = gauge(
         "Outcomes that skill, coverage and rank correlation are of", "partition", "source", "target"
     )
+    forecast_left_out = gauge("Sources and queries without labels of their own", "kind")
     forecast_greyed = gauge("1 while the forecasts of a source are greyed", "partition", "source")
     query_forecast_outcomes = counter("As forecast_outcomes, by query", "query")
     query_forecast_covered = counter("As forecast_covered, by query", "query")

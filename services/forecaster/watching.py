@@ -40,6 +40,7 @@ class ForecastExport:
     ) -> None:
         """Show all partitions as they are now; nothing of those that are gone."""
         shown: set[tuple[Any, tuple[str, ...]]] = set()
+        left_out: dict[str, set[str]] = {"source": set(), "query": set()}
         # What was known when a partition was taken over is another's count.
         self._counted = {
             one: self._counted.get(one, dict(one.known)) for one in partitions.values()
@@ -49,13 +50,17 @@ class ForecastExport:
             values = self._held(number, partition, lags_s.get(number, 0.0))
             values += self._ranked(partition)
             for quality in partition.forecasts.quality():
-                if self._labels[quality.kind].has_own(quality.name):
+                if not self._labels[quality.kind].has_own(quality.name):
+                    left_out[quality.kind].add(quality.name)
+                else:
                     self._count(self._counted[partition], quality)
                     values += self._worth(number, quality)
             for gauge, labels, value in values:
                 if value is not None:
                     gauge.labels(*labels).set(value)
                     shown.add((gauge, labels))
+        for kind, names in left_out.items():
+            self._metrics.forecast_left_out.labels(kind=kind).set(len(names))
         for gauge, labels in self._shown - shown:
             gauge.remove(*labels)
         self._shown = shown

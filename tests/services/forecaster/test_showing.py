@@ -142,6 +142,8 @@ def test_labels_stay_bounded_whatever_sources_and_queries_there_are() -> None:
         m for m in metrics.registry.collect() if m.name == "groundswell_query_forecast_coverage"
     ]
     assert len(page[0].samples) == 3
+    assert _value(metrics, "forecast_left_out", kind="source") == 48
+    assert _value(metrics, "forecast_left_out", kind="query") == 47
 
 
 def test_top_posts_are_exported_by_rank_and_by_no_name() -> None:
