@@ -83,7 +83,7 @@ def wait_beside(child: Child, reached: Callable[[], bool]) -> None:
     )
 
 
-@pytest.mark.parametrize("role", ["worker", "closer"])
+@pytest.mark.parametrize("role", ["worker", "closer", "forecaster"])
 def test_the_state_of_another_cluster_is_refused_by_name(
     process: Callable[..., Command], client: "redis.Redis[bytes]", kafka: KafkaServer, role: str
 ) -> None:
