@@ -19,12 +19,14 @@ def expect_both_best(lives: Lives) -> None:
         assert (means[BOTH] > means[way]).all(), (way, means)
 
 
+@pytest.mark.slow
 def test_both_are_better_than_either_on_replies_still_to_come() -> None:
     lives = rumoureval(DATA, "twitter")
     assert len(lives.finals) == 381
     expect_both_best(lives)
 
 
+@pytest.mark.slow
 def test_both_are_better_than_either_on_made_up_lives() -> None:
     expect_both_best(made_up(800, 1))
 
