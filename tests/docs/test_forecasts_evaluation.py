@@ -23,6 +23,10 @@ MEASURES = {
         "skill_med32", "skill_30d", "authors_positive_share", "spearman", "coverage_10_90",
         "never_worse",
     ),
+    "forecasts-author.json": (
+        "skill_med32", "skill_30d", "authors_positive_share", "spearman", "coverage_10_90",
+        "never_worse",
+    ),
     "forecasts-left-out.json": ("skill_med32", "coverage_10_90", "never_worse"),
 }  # fmt: skip
 
