@@ -12,7 +12,8 @@ from tritonclient.utils import InferenceServerException
 from core.errors import ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.metrics import Metrics
 from core.settings import ScorerSettings, Settings
-from models.scorers.triton import TritonScorer, translate
+from models.scorers.triton import TritonScorer
+from models.scorers.triton_client import translate
 from services.bootstrap import make_scorer, make_shadow
 from services.local.paths import DEFAULT_PATHS
 from services.local.ports import reserved_port

@@ -16,7 +16,8 @@ from core.errors import InvalidAnswer, ScorerRefused, ScorerUnavailable
 from core.heads import HEADS
 from core.metrics import Metrics
 from core.ports import Scorer
-from models.scorers.triton import TritonScorer, _Served
+from models.scorers.triton import TritonScorer
+from models.scorers.triton_client import ServedModel
 from stream.worker.scoring import PatientScorer
 from testkit.builders import NOON
 from testkit.chaos.proxy import TcpProxy
@@ -255,7 +256,7 @@ def test_whatever_message_comes_it_is_scores_or_no_answer(changes: Any):
             message.outputs[at].datatype = value
     scorer = TritonScorer("127.0.0.1:1")
     try:
-        batch = scorer._read(_Served(tuple(HEADS), 8, ""), InferResult(message), rows)
+        batch = scorer._read(ServedModel(tuple(HEADS), 8, ""), InferResult(message), rows)
     except InvalidAnswer:
         return
     assert batch.rated.shape == (rows,)
