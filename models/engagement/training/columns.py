@@ -56,14 +56,14 @@ def columns_for(
         masks: Of each set, which posts may be trained on.
         variant: How many of a set at most, what they weigh, and the seed of the chance.
     """
-    chance = np.random.default_rng(variant.seed)
+    rng = np.random.default_rng(variant.seed)
     parts: list[TrainingColumns] = []
     for name, found in sets.items():
         usable = masks[name] & ~np.isnan(found.outcomes[:, 0])
         chosen = np.flatnonzero(usable)
         total = min(len(chosen), FULL_WEIGHT) * variant.weights.get(name, 1.0)
         if len(chosen) > variant.rows:
-            chosen = np.sort(chance.choice(chosen, variant.rows, replace=False))
+            chosen = np.sort(rng.choice(chosen, variant.rows, replace=False))
         parts.append(
             TrainingColumns(
                 found.seen.features[chosen],

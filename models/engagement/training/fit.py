@@ -77,15 +77,12 @@ def loss_of(quantiles: Tensor, wanted: Tensor, weights: Tensor, loss: str) -> Te
     return (per_post * shares).sum() / (shares.sum() * len(quantiles)).clamp_min(1e-9)
 
 
-def fit(
-    columns: TrainingColumns, variant: Variant, teacher: Floats | None = None, name: str = ""
-) -> tuple[nn.Module, Scale]:
+def fit(columns: TrainingColumns, variant: Variant, name: str = "") -> tuple[nn.Module, Scale]:
     """Train a network; tells after every pass how far it is and how long it will take.
 
     Args:
         columns: The posts.
         variant: The network and its settings.
-        teacher: (N,) what the trees expect of likes, less the base; None is no teacher.
         name: What the messages call it.
     """
     torch.manual_seed(variant.seed)
@@ -98,14 +95,13 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, variant.learning_rate, total_steps=steps + 1, pct_start=_WARM_UP
     )
-    chance, started = np.random.default_rng(variant.seed), time.monotonic()
+    rng, started = np.random.default_rng(variant.seed), time.monotonic()
     for epoch in range(variant.epochs):
         network.train()
-        order, total = chance.permutation(len(columns)), 0.0
+        order, total = rng.permutation(len(columns)), 0.0
         for start in range(0, len(order), variant.batch):
             rows = np.sort(order[start : start + variant.batch])
-            taught = None if teacher is None else teacher[rows]
-            loss = _step_loss(network, scale, columns.select(rows), taught, variant)
+            loss = _step_loss(network, scale, columns.select(rows), variant)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -132,24 +128,13 @@ def predicted(network: nn.Module, scale: Scale, columns: TrainingColumns) -> Flo
     return np.concatenate(parts)
 
 
-def _step_loss(
-    network: nn.Module,
-    scale: Scale,
-    part: TrainingColumns,
-    taught: Floats | None,
-    variant: Variant,
-) -> Tensor:
-    """Return the loss on some posts, with the distance to the teacher's medians of likes."""
+def _step_loss(network: nn.Module, scale: Scale, part: TrainingColumns, variant: Variant) -> Tensor:
+    """Return the loss on some posts."""
     numbers = network(torch.from_numpy(part.features), torch.from_numpy(part.sequence))
-    quantiles, weights = residual_quantiles(numbers), torch.from_numpy(part.weights)
     offset = scale.offset(torch.from_numpy(part.bases))[..., 0]
     wanted = (torch.from_numpy(part.outcomes) - offset) / scale.width[:, 0]
-    loss = loss_of(quantiles, wanted, weights, variant.loss)
-    if taught is None:
-        return loss
-    point = quantiles[:, :, 0, LEVELS.index(0.5)]
-    distance = (point - torch.from_numpy(taught)).abs() * weights
-    return loss + variant.teacher * distance.sum() / (weights.sum() * len(point))
+    weights = torch.from_numpy(part.weights)
+    return loss_of(residual_quantiles(numbers), wanted, weights, variant.loss)
 
 
 def _say(text: str) -> None:

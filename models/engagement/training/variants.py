@@ -34,7 +34,6 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         dropout: Share of numbers that are left out while training.
         weight_decay: Of AdamW.
         members: So many networks of an MLP are averaged.
-        teacher: Share of the loss that is the distance to the boosted trees' median.
         shrink: What a served point keeps of its distance to the author's base: below one it errs
             less on authors whom it does not know well, and a little more on the mean.
         trees: Iterations of boosting.
@@ -56,7 +55,6 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dropout: float = 0.1
     weight_decay: float = 1e-4
     members: int = 1
-    teacher: float = 0.0
     shrink: float = 1.0
     trees: int = 200
     leaves: int = 31
