@@ -24,6 +24,15 @@ def _consumer(settings: KafkaSettings, *topics: str, **options: Any) -> Any:
     )  # fmt: skip
 
 
+def member_of(settings: KafkaSettings, group: str, *topics: str, **options: Any) -> Any:
+    """Return a client that is a member of a group."""
+    return _consumer(
+        settings, *topics, **options, group_id=group,
+        session_timeout_ms=int(settings.session_timeout_s * 1000),
+        heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 3),
+    )  # fmt: skip
+
+
 class PartitionConsumer:
     """A member of a consumer group on one topic; Kafka gives it partitions and takes them away.
 
@@ -45,13 +54,11 @@ class PartitionConsumer:
     ) -> None:
         self._topic = topic
         with our_errors(f"joining {group} on {topic}"):
-            self._client = _consumer(
+            self._client = member_of(
                 settings,
+                group,
                 topic,
-                group_id=group,
                 auto_offset_reset="earliest" if from_beginning else "latest",
-                session_timeout_ms=int(settings.session_timeout_s * 1000),
-                heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 3),
             )
 
     def poll(self, timeout_s: float, max_records: int = 500) -> list[Record]:

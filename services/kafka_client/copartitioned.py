@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka import ConsumerRebalanceListener
 from kafka import errors as kafka_errors
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.structs import TopicPartition
 
 from core.errors import BrokerUnavailable, ConfigError
 from core.settings import KafkaSettings
-from services.kafka_client.client import client_options, make_client, our_errors
-from services.kafka_client.consuming import record_of
+from services.kafka_client.client import our_errors
+from services.kafka_client.consuming import member_of, record_of
 from services.kafka_client.messages import Record
 
 
@@ -60,15 +60,13 @@ class CoPartitionedConsumer:
         self._topics = tuple(topics)
         self._follower = _Follower()
         with our_errors(f"joining {group}"):
-            self._client = make_client(
-                KafkaConsumer, **client_options(settings), group_id=group,
-                auto_offset_reset="earliest", enable_auto_commit=False, metrics_enabled=False,
-                allow_auto_create_topics=False,
+            self._client = member_of(
+                settings,
+                group,
+                auto_offset_reset="earliest",
                 # The only one that gives partitions of the same number to the same member.
                 partition_assignment_strategy=(RangePartitionAssignor,),
-                session_timeout_ms=int(settings.session_timeout_s * 1000),
-                heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 3),
-            )  # fmt: skip
+            )
         self._follower.client = self._client
         try:
             self._check_partitions()
