@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import numpy as np
-
 from core.errors import GroundswellError, InvalidAnswer
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.ports import EngagementAnswer, EngagementModel
 from models.engagement.items import Planned
-from models.engagement.layout import LEVELS, TARGETS
+from models.engagement.layout import TARGETS
+from models.scorers.engagement_edge import distance_of
 
 _log = get_logger(__name__)
 
-_MEDIAN: Final = LEVELS.index(0.5)
 _MICRO: Final = 1_000_000
 
 
@@ -59,17 +57,15 @@ class EngagementShadow:
         posts = len(planned.features)
         try:
             second = await self._model.predict(planned.features, planned.sequence)
-            if second.quantiles.shape != first.quantiles.shape:
-                raise InvalidAnswer(f"the shadow answers in the shape {second.quantiles.shape}")
+            apart = distance_of(first, second)
         except Exception as error:  # of a second model nothing may reach the first
             self._skip("invalid" if isinstance(error, InvalidAnswer) else "failed", posts)
             if not isinstance(error, GroundswellError):
                 _log.warning("the engagement shadow failed", error=type(error).__name__)
             return
         self._note((first.model_version, second.model_version))
-        self._metrics.engagement_shadow_posts.inc(posts)
-        apart = np.abs(first.quantiles[..., _MEDIAN] - second.quantiles[..., _MEDIAN])
-        for target, total in zip(TARGETS, apart.sum(axis=0).tolist(), strict=True):
+        self._metrics.engagement_shadow_posts.inc(apart.posts)
+        for target, total in zip(TARGETS, apart.medians.tolist(), strict=True):
             label = self._metrics.engagement_shadow_distance_micros.labels(target=target)
             label.inc(round(total * _MICRO))
 
