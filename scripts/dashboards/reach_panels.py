@@ -64,8 +64,8 @@ def budget() -> stat.Panel:
     left = f"sum(increase({series(METRICS.forecast_events_over_budget, CHOSEN)}[1h]))"
     return number(
         "Said and held back in an hour",
-        "Events of the chosen query in the last hour, which forecasts.events_per_hour bounds in "
-        "each partition, and times that one was held back by that.",
+        "Events of the chosen query in the last hour, which forecasts.events_per_hour bounds, "
+        "and times that one was held back by that.",
         COUNT,
         (f"sum({series(METRICS.forecast_event_budget_used, CHOSEN)})", "said"),
         (f"{left} or on () vector(0)", "held back"),
