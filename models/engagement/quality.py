@@ -77,6 +77,7 @@ class QualityLog:
         self._last: deque[Judgement] = deque()
         self._total = _Running()
         self._recent = _Running()
+        self._ranked: tuple[float | None] | None = None  # what is looked at each second
 
     def add(self, judgement: Judgement) -> None:
         """Remember what came of a post."""
@@ -84,6 +85,7 @@ class QualityLog:
         self._remember(judgement)
 
     def _remember(self, judgement: Judgement) -> None:
+        self._ranked = None
         self._recent.add(judgement)
         self._last.append(judgement)
         if len(self._last) > self._size:
@@ -104,6 +106,11 @@ class QualityLog:
 
     def rank_correlation(self) -> float | None:
         """Return Spearman's between what was served and what came, over the last outcomes."""
+        if self._ranked is None:
+            self._ranked = (self._correlate(),)
+        return self._ranked[0]
+
+    def _correlate(self) -> float | None:
         if len(self._last) < _LEAST_RANKED:
             return None
         served, _, outcome, _, _ = zip(*self._last, strict=True)
