@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -37,7 +37,6 @@ _COUNTERS: Final = {
     "floor_error": "groundswell_forecast_floor_error_micros_total",
 }
 """What is exported of the sums of a source; errors in millionths."""
-_SUMS: Final = ("outcomes", "covered", "judged", "error", "floor_error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +76,12 @@ def offline_books(
     return found
 
 
-def added(books: Iterable[Sums]) -> Sums:
-    """Return sums over several partitions."""
-    whole = dict.fromkeys(_SUMS, 0.0)
-    for one in books:
-        for name in _SUMS:
-            whole[name] += getattr(one, name)
-    outcomes, judged = int(whole.pop("outcomes")), int(whole.pop("judged"))
-    return Sums(outcomes=outcomes, judged=judged, **whole)
-
-
 def figures_of_source(books: Sequence[SourceQuality], source: str) -> dict[str, float | None]:
     """Return what is exported of a source: outcomes, skill and coverage, recent and in total."""
     own = [one for one in books if (one.kind, one.name) == ("source", source)]
     found: dict[str, float | None] = {}
     for span in ("recent", "total"):
-        found |= _figures(span, added(getattr(one, span) for one in own))
+        found |= _figures(span, sum((getattr(one, span) for one in own), Sums()))
     return found
 
 

@@ -120,6 +120,22 @@ class Sums:
     error: float = 0.0
     floor_error: float = 0.0
 
+    def __add__(self, other: Sums) -> Sums:
+        """Return the sums over both."""
+        return Sums(
+            self.outcomes + other.outcomes, self.covered + other.covered,
+            self.judged + other.judged, self.error + other.error,
+            self.floor_error + other.floor_error,
+        )  # fmt: skip
+
+    def __sub__(self, other: Sums) -> Sums:
+        """Return the sums without what is in the other's."""
+        return Sums(
+            self.outcomes - other.outcomes, self.covered - other.covered,
+            self.judged - other.judged, self.error - other.error,
+            self.floor_error - other.floor_error,
+        )  # fmt: skip
+
     @property
     def coverage(self) -> float | None:
         """The share of outcomes between the served quantiles; None of none."""

@@ -142,10 +142,7 @@ class SourceState:
         Raises:
             ValueError: It is of another layout, or holds what was never written.
         """
-        try:
-            record = msgspec.msgpack.decode(blob, type=SourceRecord)
-        except msgspec.MsgspecError as error:
-            raise ValueError(str(error)) from None
+        record = msgspec.msgpack.decode(blob, type=SourceRecord)  # its errors are ValueErrors
         found = cls(name, record.number, settings)
         sane = (
             len(record.hedges) == len(found.hedges)
@@ -192,10 +189,7 @@ class QueryState:
         Raises:
             ValueError: It is of another layout, or holds what was never written.
         """
-        try:
-            record = msgspec.msgpack.decode(blob, type=QueryRecord)
-        except msgspec.MsgspecError as error:
-            raise ValueError(str(error)) from None
+        record = msgspec.msgpack.decode(blob, type=QueryRecord)  # its errors are ValueErrors
         quality = QualityLog.from_parts(record.quality, settings.quality_outcomes)
         found = cls(name, record.number, quality)
         found.is_changed = False

@@ -121,10 +121,7 @@ def top_posts(blob: bytes) -> list[TopPost]:
     Raises:
         ValueError: It is of another layout, or holds what was never written.
     """
-    try:
-        return msgspec.msgpack.decode(blob, type=_TopRecord).posts
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from None
+    return msgspec.msgpack.decode(blob, type=_TopRecord).posts  # its errors are ValueErrors
 
 
 def _rank(post: TopPost) -> tuple[float, bytes]:

@@ -144,7 +144,7 @@ class ForecastView:
 
 
 def _row(kind: str, name: str, target: str, parts: Sequence[SourceQuality]) -> QualityRow:
-    sums = added(one.recent for one in parts)
+    sums = sum((one.recent for one in parts), Sums())
     ranked = [one for one in parts if one.rank_correlation is not None and one.recent.outcomes]
     weight = sum(one.recent.outcomes for one in ranked)
     rank = sum((one.rank_correlation or 0.0) * one.recent.outcomes for one in ranked)
@@ -153,17 +153,6 @@ def _row(kind: str, name: str, target: str, parts: Sequence[SourceQuality]) -> Q
         kind, name, target, sums.outcomes, sums.skill, sums.coverage,
         rank / weight if weight else None, is_greyed,
     )  # fmt: skip
-
-
-def added(parts: Any) -> Sums:
-    """Return the sum of sums."""
-    total = Sums()
-    for one in parts:
-        total = Sums(
-            total.outcomes + one.outcomes, total.covered + one.covered, total.judged + one.judged,
-            total.error + one.error, total.floor_error + one.floor_error,
-        )  # fmt: skip
-    return total
 
 
 def _at(counts: Sequence[float], place: int) -> float | None:

@@ -121,13 +121,13 @@ class ForecastExport:
     def _count(self, counted: dict[_Named, Sums], quality: SourceQuality) -> None:
         """Add what is new of a source or query."""
         named, now = (quality.kind, quality.name), quality.total
-        before, counted[named] = counted.get(named, Sums()), now
+        new, counted[named] = now - counted.get(named, Sums()), now
         grown = {
-            "outcomes": now.outcomes - before.outcomes,
-            "covered": now.covered - before.covered,
-            "compared": now.judged - before.judged,
-            "error_micros": round((now.error - before.error) * _MICRO),
-            "floor_error_micros": round((now.floor_error - before.floor_error) * _MICRO),
+            "outcomes": new.outcomes,
+            "covered": new.covered,
+            "compared": new.judged,
+            "error_micros": round(new.error * _MICRO),
+            "floor_error_micros": round(new.floor_error * _MICRO),
         }
         is_query = quality.kind == "query"
         labels = (quality.name,) if is_query else (quality.name, quality.target)

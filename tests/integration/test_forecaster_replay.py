@@ -7,7 +7,7 @@ counts a day after it.
 import asyncio
 import csv
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from core.schemas import ScoredPost
 from models.engagement.items import CountsSeen, Item, PostSeen, Sums
 from models.engagement.layout import author_key, post_key
 from models.engagement.partition import ForecastPartition
-from services.forecaster.showing import added, read_view
+from services.forecaster.showing import read_view
 from services.kafka_client import partition_of, read_topic
 from stream.topics import POST_EVENTS, SCORED_POSTS
 from testkit.scorers.engagement import FakeEngagement
@@ -120,10 +120,14 @@ def test_a_replayed_set_is_worth_live_what_it_is_worth_offline(
         rows, stream.scored(), stream.settings.kafka.partitions, stream.settings.forecasts
     )
     for span in ("recent", "total"):
-        got, due = (added(getattr(one, span) for one in books) for books in (live, expected))
+        got, due = (_added(getattr(one, span) for one in books) for books in (live, expected))
         _expect_equal(got, due)
-    assert added(one.total for one in live).outcomes > POSTS / 2
-    assert view.quality()[0].skill == pytest.approx(added(one.recent for one in expected).skill)
+    assert _added(one.total for one in live).outcomes > POSTS / 2
+    assert view.quality()[0].skill == pytest.approx(_added(one.recent for one in expected).skill)
+
+
+def _added(parts: Iterable[Sums]) -> Sums:
+    return sum(parts, Sums())
 
 
 def _expect_equal(got: Sums, due: Sums) -> None:
