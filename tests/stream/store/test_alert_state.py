@@ -1,22 +1,17 @@
 """What is kept of alerts may be anything: it is set aside, counted, and the rest is found."""
 
-from collections.abc import AsyncIterator, Iterator
-
 import msgspec
 import pytest
-import pytest_asyncio
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.settings import RedisSettings
 from services.alerting.open_alerts import read_open_alerts
 from services.alerting.state import JudgingState
 from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.store.alert_state import DecidedAlert, JudgeSave
 from stream.store.redis_store import RedisStore
-from tests.stream.store.worlds import HORIZONS
 
 pytestmark = pytest.mark.integration
 
@@ -27,21 +22,6 @@ SAVE = JudgeSave({"rail": b"state"}, (), b"known", (DecidedAlert("a", b"opened",
 @pytest.fixture
 def url(redis_server: RedisServer) -> str:
     return redis_server.url.removesuffix("/0") + "/5"
-
-
-@pytest.fixture
-def client(url: str) -> Iterator["redis.Redis[bytes]"]:
-    with redis.Redis.from_url(url) as made:
-        made.flushdb()
-        yield made
-
-
-@pytest_asyncio.fixture
-async def store(url: str, client: object) -> AsyncIterator[RedisStore]:
-    del client
-    made = RedisStore(RedisSettings(url=url), HORIZONS)
-    yield made
-    await made.close()
 
 
 async def _saved(store: RedisStore) -> int:

@@ -1,19 +1,15 @@
 """What the forecaster keeps: one compared step, packed, and readable whatever else stands there."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import pytest_asyncio
 import redis
 
 from core.errors import CursorConflict, StateUnreadable
-from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.store.forecast_records import ForecastApply, ReadUpTo
 from stream.store.redis_store import RedisStore
-from tests.stream.store.worlds import HORIZONS
 
 pytestmark = pytest.mark.integration
 
@@ -31,21 +27,6 @@ Client = redis.Redis
 @pytest.fixture
 def url(redis_server: RedisServer) -> str:
     return redis_server.url.removesuffix("/0") + "/7"
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[Client]:
-    with redis.Redis.from_url(url) as made:
-        made.flushdb()
-        yield made
-
-
-@pytest_asyncio.fixture
-async def store(url: str, client: object) -> AsyncIterator[RedisStore]:
-    del client
-    made = RedisStore(RedisSettings(url=url), HORIZONS)
-    yield made
-    await made.close()
 
 
 def right(kind: str, field: bytes, record: bytes) -> str:

@@ -1,9 +1,6 @@
 """A store knows of which Kafka cluster its cursors are, and says so to who comes from another."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 import redis
 
 from core.errors import ConfigError, StoreUnavailable
@@ -23,20 +20,6 @@ HORIZONS = Horizons(60, 172_800, 21_600, 86_400)
 @pytest.fixture
 def url(redis_server: RedisServer) -> str:
     return redis_server.url.replace("/0", f"/{DATABASE}")
-
-
-@pytest.fixture
-def client(url: str) -> "redis.Redis[bytes]":
-    with redis.Redis.from_url(url) as made:
-        made.flushdb()
-        return made
-
-
-@pytest_asyncio.fixture
-async def store(url: str, client: object) -> AsyncIterator[RedisStore]:
-    made = RedisStore(RedisSettings(url=url), HORIZONS)
-    yield made
-    await made.close()
 
 
 async def test_the_first_cluster_has_the_store_and_another_is_refused_by_name(
