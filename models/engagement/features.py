@@ -73,6 +73,12 @@ class PostColumns:
     heads: Floats
     rated: NDArray[np.bool_]
 
+    def select(self, chosen: NDArray[Any] | slice) -> PostColumns:
+        """Return some of the posts, by their numbers, a mask or a slice."""
+        return PostColumns(
+            self.at_s[chosen], self.shape[chosen], self.heads[chosen], self.rated[chosen]
+        )
+
     def kinds(self) -> NDArray[np.uint8]:
         """Return (B,) the kind of each: topic, and whether it is a reply, has media, a link."""
         first = sum(len(HEADS[head]) for head in HEADS_USED[: HEADS_USED.index("topics")])

@@ -246,10 +246,7 @@ class Observer:
         rows = np.array(asked.posts, np.intp)
         histories = np.frombuffer(b"".join(asked.histories), HISTORY)
         levels = from_log16(np.array(asked.levels, np.uint16).reshape(-1, len(TARGETS)))
-        chosen = PostColumns(
-            table.at_s[rows], table.shape[rows], table.heads[rows], table.rated[rows]
-        )
-        return features_of(histories, chosen, levels)
+        return features_of(histories, table.select(rows), levels)
 
 
 def _table(posts: Sequence[PostSeen]) -> PostColumns:

@@ -79,17 +79,7 @@ def examples(
     histories = histories_of(posts, columns.kinds(), horizon_s)
     levels = source_levels(posts.at_s, posts.counts, horizon_s)
     parts = [
-        features_of(
-            histories[part],
-            replace(
-                columns,
-                at_s=columns.at_s[part],
-                shape=columns.shape[part],
-                heads=columns.heads[part],
-                rated=columns.rated[part],
-            ),
-            levels[part],
-        )
+        features_of(histories[part], columns.select(part), levels[part])
         for part in (slice(start, start + _BLOCK) for start in range(0, len(posts), _BLOCK))
     ]
     seen = AsOf(
