@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from kafka import ConsumerRebalanceListener
 from kafka import errors as kafka_errors
@@ -16,6 +16,14 @@ from core.settings import KafkaSettings
 from services.kafka_client.client import our_errors
 from services.kafka_client.consuming import member_of, record_of
 from services.kafka_client.messages import Record
+
+_ALL: Final = 2**31 - 1
+"""No bound on the records of one poll.
+
+kafka-python 3.0.12 lays a partition aside that is paused while part of what was fetched of it is
+handed out, and never takes it up again while nothing else is being handed out: it is not read any
+more though it is resumed. What is handed out whole cannot be laid aside.
+"""
 
 
 class _Follower(ConsumerRebalanceListener):
@@ -86,14 +94,16 @@ class CoPartitionedConsumer:
             found = ", ".join(f"{topic} {count}" for topic, count in counts.items())
             raise ConfigError(f"partitions of topics: {found}; expected the same number of each")
 
-    def poll(self, timeout_s: float, max_records: int = 2_000) -> dict[str, list[Record]]:
+    def poll(self, timeout_s: float) -> dict[str, list[Record]]:
         """Return topic -> records, waiting up to `timeout_s` for the first one.
+
+        They are all that the client has fetched, which it bounds in bytes.
 
         Raises:
             BrokerUnavailable: The broker refuses or does not answer.
         """
         with our_errors(f"reading {', '.join(self._topics)}"):
-            fetched = self._client.poll(int(timeout_s * 1000), max_records=max_records)
+            fetched = self._client.poll(int(timeout_s * 1000), max_records=_ALL)
         found: dict[str, list[Record]] = {}
         for partition, records in fetched.items():
             if records:

@@ -121,3 +121,40 @@ def test_topics_that_do_not_fit_together_and_missing_ones_are_refused(
         CoPartitionedConsumer(settings, (topics[0], odd), "group-odd")
     with pytest.raises(BrokerUnavailable, match="no partitions"):
         CoPartitionedConsumer(settings, (topics[0], "co-missing"), "group-missing")
+
+
+def test_a_topic_that_was_held_while_much_was_there_is_read_to_its_end(
+    settings: KafkaSettings, join, topics
+) -> None:
+    producer, many = RecordProducer(settings), 6_000
+    for topic in topics:
+        for number in range(many):
+            producer.send(topic, b"k", b"%d" % number)
+    producer.flush(30)
+    producer.close()
+    consumer = join()
+    _until_owned(consumer, 4)
+    ends = {topic: consumer.ends(topic, range(4)) for topic in topics}
+    number = next(p for p, end in ends[topics[0]].items() if end >= many)
+    consumer.start(number, dict.fromkeys(topics, 0))
+    read = dict.fromkeys(topics, 0)
+
+    def take() -> None:
+        for topic, records in consumer.poll(0.1).items():
+            assert [record.offset for record in records] == list(
+                range(read[topic], read[topic] + len(records))
+            )
+            read[topic] += len(records)
+
+    def is_all_of(topic: str) -> bool:
+        take()
+        return read[topic] == ends[topic][number]
+
+    for held, other in (topics, topics[::-1]):
+        wait_until(lambda: take() or any(read.values()), "the first records")
+        consumer.hold(held, number, is_held=True)
+        wait_until(lambda other=other: is_all_of(other), "all of the topic that is not held")
+        consumer.hold(held, number, is_held=False)
+        wait_until(lambda held=held: is_all_of(held), "all of the topic that was held")
+        read = dict.fromkeys(topics, 0)
+        consumer.start(number, read)
