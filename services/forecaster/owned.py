@@ -136,6 +136,9 @@ class OwnedPartitions:
                     await self._reader.hold(topic, number, is_held=full[topic])
 
     async def _begin_anew(self, number: int, owned: _Owned) -> None:
+        # First: while broker or store is away it stays here, and is tried again.
+        if isinstance(owned.task.exception(), (CursorConflict, StateUnreadable)):
+            await self.begin(number, owned.partition.forecasts.divisor)
         try:
             owned.task.result()
         except CursorConflict as conflict:
@@ -148,8 +151,6 @@ class OwnedPartitions:
                 _log.error("the store went back; its forecasts are made again", partition=number)
         except StateUnreadable as fault:
             _log.error("what is stored was overwritten; read anew", reason=str(fault))
-        del self._owned[number]
-        await self.begin(number, owned.partition.forecasts.divisor)
 
     async def let_time_pass(self) -> None:
         """Let events move the clock where all posts are scored and read, and time where nothing is.

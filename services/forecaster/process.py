@@ -105,10 +105,11 @@ class ForecasterLoop:
         """
         fetched = await self._reader.poll(_POLL_S)
         self.owned.drop_lost(fetched.owned - fetched.unstarted)
+        # At once: what comes next may fail, and these records are not brought a second time.
+        self.owned.feed(fetched)
         for number in sorted(fetched.unstarted):
             await self._claim()
             await self.owned.begin(number, self._shedder.divisor)
-        self.owned.feed(fetched)
         await self.owned.hold()
         now_s = self._clock.monotonic()
         if now_s - self._looked_at_s >= _LOOK_EVERY_S:

@@ -1,0 +1,50 @@
+"""What becomes of a partition whose work has ended while the store is away."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from core.errors import StoreUnavailable
+from services.forecaster.owned import OwnedPartitions
+from services.forecaster.reading import PolledRecords
+from tests.services.forecaster.test_partitions import Bench, post
+
+
+class _Reader:
+    """Says where topics begin and end, and keeps from where each partition is read."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[int, int, int]] = []
+
+    async def bounds(self, partition: int) -> Any:
+        return {"scored-posts": (0, 10**6), "post-events": (0, 10**6)}
+
+    async def start(self, partition: int, posts: int, events: int) -> None:
+        self.started.append((partition, posts, events))
+
+    async def hold(self, topic: str, partition: int, *, is_held: bool) -> None:
+        """Nothing is held here."""
+
+
+async def test_a_partition_that_was_refused_is_begun_anew_once_the_store_is_back() -> None:
+    bench, reader = Bench(), _Reader()
+    owned = OwnedPartitions(bench.parts, reader, None, 0.0)  # type: ignore[arg-type]
+    await owned.begin(3, 1)
+    await bench.feed(await bench.begin(), [post(n, n) for n in range(4)])  # by another owner
+    first = owned.partitions[3]
+    first.merge.add_posts([post(0)], 0)
+    first.wake()
+    while not owned._owned[3].task.done():
+        await asyncio.sleep(0)
+    bench.state.down = 2
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await owned.hold()
+        assert list(owned.partitions) == [3], "it is not forgotten"
+        owned.feed(PolledRecords(frozenset({3}), frozenset()))
+    await owned.hold()
+    assert owned.partitions[3] is not first
+    assert reader.started == [(3, 0, 0), (3, 4, 0)]
+    assert bench.value("forecaster_applies_refused_total", partition="3") == 1
+    await owned.drop_all()
