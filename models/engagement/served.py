@@ -61,8 +61,14 @@ class Served:
     @cached_property
     def outer(self) -> list[tuple[float, float, float]]:
         """(3, 3) the served quantiles .1, .5 and .9 of each target, as logs."""
-        spreads = [self.spread(target) for target in range(len(TARGETS))]
-        return [(max(0.0, s.middle - s.down), s.middle, s.middle + s.up) for s in spreads]
+        whole, factors = STEPS * FACTOR_STEPS, self.factors
+        found: list[tuple[float, float, float]] = []
+        # As `spread`, written out: it is done for every post.
+        for target, (down, middle, up) in enumerate(self.widths):
+            log = middle / STEPS
+            low = log - down * factors[2 * target] / whole
+            found.append((max(0.0, low), log, log + up * factors[2 * target + 1] / whole))
+        return found
 
     def five(self) -> list[list[float]]:
         """Return (3, 5) the served quantiles, the inner ones halfway as in `sharpening`."""
@@ -91,4 +97,4 @@ class Served:
 
 def as_expected(logs: Sequence[float]) -> Expected:
     """Return expected counts of logs, to a hundredth."""
-    return tuple(round(math.expm1(log), 2) for log in logs)
+    return tuple([round(math.expm1(log), 2) for log in logs])

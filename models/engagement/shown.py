@@ -63,11 +63,15 @@ def reach_of(expected: Sequence[Expected]) -> float:
 
 
 def record_of(
-    what: Shown, named: NamedPost, logs: Logs, surprise: float | None, horizon_s: int
+    what: Shown,
+    named: NamedPost,
+    expected: Sequence[Expected],
+    surprise: float | None,
+    horizon_s: int,
 ) -> Forecast:
     """Return the record of a forecast; see `core.forecast_schemas.Forecast`."""
     note, post = what.note, what.note.post
-    likes, replies, reposts = what.expected(logs)
+    likes, replies, reposts = expected
     seen_likes, seen_replies, seen_reposts = _three(note.seen)
     if note.what is What.POSTED:
         seen_likes = seen_replies = seen_reposts = None

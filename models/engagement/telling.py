@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.forecast_schemas import Forecast
+from core.forecast_schemas import Expected, Forecast
 from core.forecast_settings import ForecastSettings
 from models.engagement.exposure import Exposed
 from models.engagement.items import CountsSeen, PostSeen, Told
@@ -106,15 +106,15 @@ class Teller:
     def _posted(self, what: Shown, told: Told) -> None:
         note, item = what.note, what.note.item
         assert isinstance(item, PostSeen)  # noqa: S101 it is what was posted
-        logs = what.served.with_inner(what.inner)
+        expected = what.expected(what.served.with_inner(what.inner))
         named = NamedPost(item.post_id, item.author, what.version, bool(note.post.queries))
         queries = _queries(what)
         for query in queries:
             self._watched(query).track(note.now_s)
         if len(queries) > 1:
             self.names.add(note.key, named)
-        self._rank(what, named, logs, None)
-        told.forecasts.append(self._record(what, named, logs))
+        self._rank(what, named, expected, None)
+        told.forecasts.append(self._record(what, named, expected))
 
     def _looked(self, what: Shown, logs: Logs, surprise: Sequence[float], told: Told) -> None:
         note, post = what.note, what.note.post
@@ -133,9 +133,10 @@ class Teller:
         events = [self._watched(query).look(watched, note.now_s) for query in _queries(what)]
         told.events.extend(event for event in events if event is not None)
         self._mark_firing(what, named)
-        self._rank(what, named, logs, least)
+        expected = what.expected(logs)
+        self._rank(what, named, expected, least)
         if note.what is What.AGED and note.key in self.names:
-            told.forecasts.append(self._record(what, named, logs, least))
+            told.forecasts.append(self._record(what, named, expected, least))
 
     def _ended(self, what: Shown, ended_as: Ended, told: Told) -> None:
         note, post = what.note, what.note.post
@@ -154,7 +155,7 @@ class Teller:
             if event is not None and named is not None:
                 told.events.append(event)
         if named is not None and ended_as == "settled":
-            told.forecasts.append(self._record(what, named, logs))
+            told.forecasts.append(self._record(what, named, what.expected(logs)))
         self.names.remove(note.key)
 
     def _mark_firing(self, what: Shown, named: NamedPost) -> None:
@@ -176,10 +177,11 @@ class Teller:
         if not is_watched and not self._watched(ALL).is_firing(key) and key not in self._top(ALL):
             self.names.remove(key)
 
-    def _rank(self, what: Shown, named: NamedPost, logs: Logs, surprise: float | None) -> None:
+    def _rank(
+        self, what: Shown, named: NamedPost, expected: Sequence[Expected], surprise: float | None
+    ) -> None:
         """Give a post its place among the top posts of its queries."""
         note = what.note
-        expected = what.expected(logs)
         reach = reach_of(expected)
         post: TopPost | None = None
         for query in _queries(what):
@@ -195,9 +197,13 @@ class Teller:
                     self._drop_name(last)
 
     def _record(
-        self, what: Shown, named: NamedPost, logs: Logs, surprise: float | None = None
+        self,
+        what: Shown,
+        named: NamedPost,
+        expected: Sequence[Expected],
+        surprise: float | None = None,
     ) -> Forecast:
-        return record_of(what, named, logs, surprise, self._settings.horizon_s)
+        return record_of(what, named, expected, surprise, self._settings.horizon_s)
 
     def _watched(self, query: str) -> TakingOff:
         self.watching.add(query)

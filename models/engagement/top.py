@@ -57,6 +57,7 @@ class TopPosts:
     def __init__(self, size: int) -> None:
         self._size = size
         self._posts: dict[bytes, TopPost] = {}
+        self._least: float | None = None  # the least reach of them, once it was asked for
         self.is_changed = False
 
     def __contains__(self, key: bytes) -> bool:
@@ -64,15 +65,16 @@ class TopPosts:
 
     def takes(self, key: bytes, reach: float) -> bool:
         """Tell whether a post of this reach has a place."""
-        return (
-            key in self._posts
-            or len(self._posts) < _SPARE * self._size
-            or reach > min(post.reach for post in self._posts.values())
-        )
+        if key in self._posts or len(self._posts) < _SPARE * self._size:
+            return True
+        if self._least is None:
+            self._least = min(post.reach for post in self._posts.values())
+        return reach > self._least
 
     def offer(self, post: TopPost) -> bytes | None:
         """Take a post, or what is new of it; return the key of the one that loses its place."""
         self._posts[post.key] = post
+        self._least = None
         self.is_changed = True
         if len(self._posts) <= _SPARE * self._size:
             return None
@@ -83,6 +85,7 @@ class TopPosts:
     def remove(self, key: bytes) -> None:
         """Take a post out, if it is there."""
         if self._posts.pop(key, None) is not None:
+            self._least = None
             self.is_changed = True
 
     def shown(self) -> list[TopPost]:

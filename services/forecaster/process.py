@@ -39,9 +39,11 @@ NICE: Final = 10
 """Counting comes first where processors are short."""
 _POLL_S: Final = 0.2
 _FEW: Final = 500
-_GATHER_S: Final = 0.5
+_GATHER_S: Final = 1.0
 """After so few records the next are let gather for so long: a batch costs as much as many posts."""
 _LOOK_EVERY_S: Final = 1.0
+_SHOW_EVERY_S: Final = 5.0
+"""Scrapes are rarer, and what is shown has thousands of values where there are many queries."""
 
 
 class ForecasterLoop:
@@ -73,7 +75,7 @@ class ForecasterLoop:
         self._shedder = Shedder(forecasts.shed_after_s, forecasts.max_shed)
         self._export = ForecastExport(metrics, parts.sources, settings.exporter.max_queries)
         self.owned = OwnedPartitions(parts, reader, store, settings.windows.allowed_lateness_s)
-        self._looked_at_s = float("-inf")
+        self._looked_at_s = self._shown_at_s = float("-inf")
         self._claimed = ""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -136,7 +138,9 @@ class ForecasterLoop:
                 one_in=self._shedder.divisor, lag_s=round(max(lags.values(), default=0.0), 1),
             )  # fmt: skip
             self.owned.shed(self._shedder.divisor)
-        self._export.export(self.owned.partitions, lags)
+        if now_s - self._shown_at_s >= _SHOW_EVERY_S:
+            self._shown_at_s = now_s
+            self._export.export(self.owned.partitions, lags)
 
 
 def in_each_partition(forecasts: ForecastSettings, partitions: int) -> ForecastSettings:

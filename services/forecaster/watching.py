@@ -33,13 +33,14 @@ class ForecastExport:
         self._labels = {"source": sources, "query": BoundedLabels(max_queries)}
         self._counted: dict[PartitionForecaster, dict[_Named, Sums]] = {}
         self._held_back: dict[PartitionForecaster, dict[str, int]] = {}
-        self._shown: set[tuple[Any, tuple[str, ...]]] = set()
+        self._begun: set[tuple[str, str, str]] = set()
+        self._shown: dict[tuple[Any, tuple[str, ...]], Any] = {}
 
     def export(
         self, partitions: Mapping[int, PartitionForecaster], lags_s: Mapping[int, float]
     ) -> None:
         """Show all partitions as they are now; nothing of those that are gone."""
-        shown: set[tuple[Any, tuple[str, ...]]] = set()
+        shown: dict[tuple[Any, tuple[str, ...]], Any] = {}
         left_out: dict[str, set[str]] = {"source": set(), "query": set()}
         # What was known when a partition was taken over is another's count.
         self._counted = {
@@ -57,11 +58,12 @@ class ForecastExport:
                     values += self._worth(number, quality)
             for gauge, labels, value in values:
                 if value is not None:
-                    gauge.labels(*labels).set(value)
-                    shown.add((gauge, labels))
+                    one = (gauge, labels)
+                    shown[one] = found = self._shown.get(one) or gauge.labels(*labels)
+                    found.set(value)
         for kind, names in left_out.items():
             self._metrics.forecast_left_out.labels(kind=kind).set(len(names))
-        for gauge, labels in self._shown - shown:
+        for gauge, labels in self._shown.keys() - shown.keys():
             gauge.remove(*labels)
         self._shown = shown
 
@@ -121,6 +123,9 @@ class ForecastExport:
     def _count(self, counted: dict[_Named, Sums], quality: SourceQuality) -> None:
         """Add what is new of a source or query."""
         named, now = (quality.kind, quality.name), quality.total
+        if counted.get(named) == now and (*named, quality.target) in self._begun:
+            return
+        self._begun.add((*named, quality.target))  # a counter is there from its first zero on
         new, counted[named] = now - counted.get(named, Sums()), now
         grown = {
             "outcomes": new.outcomes,
