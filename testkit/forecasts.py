@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -107,19 +108,21 @@ def answer(features: np.ndarray) -> EngagementAnswer:
 class ForecastStore:
     """What a partition's state is kept in, and a partition on it."""
 
-    def __init__(self, of: ForecastSettings) -> None:
+    def __init__(self, of: ForecastSettings, most_due: int | None = None) -> None:
         self.records: dict[str, dict[bytes, bytes]] = {}
         self.refused: list[str] = []
-        self._settings = of
-        self.partition = ForecastPartition(of)
+        self._make = partial(ForecastPartition, of, most_due)
+        self.partition = self._make()
         self.told = Told()
 
     def run(self, items: Sequence[Item], batch: int = 0) -> ForecastStore:
         """Take items in batches of a size, or all at once, and keep what has changed."""
         size = batch or max(1, len(items))
-        for start in range(0, len(items), size):
+        start = 0
+        while start < len(items):
             planned = self.partition.take(items[start : start + size])
             self._note(self.partition.finish(planned, answer(planned.features)))
+            start += planned.taken
         return self
 
     def tick(self, at_s: float) -> ForecastStore:
@@ -129,7 +132,7 @@ class ForecastStore:
 
     def reload(self) -> ForecastStore:
         """Begin anew from what is kept."""
-        self.partition = ForecastPartition(self._settings)
+        self.partition = self._make()
         self.refused = self.partition.load(self.records)
         return self
 

@@ -57,13 +57,21 @@ class Observer:
         settings: The settings of the forecaster.
         numbers: The numbers of sources and queries.
         counts: Takes what is dropped, by name.
+        most_due: How many pending posts that are due are taken in at once; what is later waits
+            for the next call. None for all.
 
     Attributes:
         clock_s: The latest time seen.
         divisor: One author in so many times `track_one_in` is tracked.
     """
 
-    def __init__(self, settings: ForecastSettings, numbers: Numbers, counts: Counter[str]) -> None:
+    def __init__(
+        self,
+        settings: ForecastSettings,
+        numbers: Numbers,
+        counts: Counter[str],
+        most_due: int | None = None,
+    ) -> None:
         self.clock_s = 0.0
         self.divisor = 1
         self.ages_s = [age for age in sorted(set(settings.ages_s)) if age < settings.horizon_s]
@@ -73,36 +81,48 @@ class Observer:
         self._settings = settings
         self._numbers = numbers
         self._counts = counts
+        self._most_due = most_due
+        self._due = 0
         self._noted: list[Noted] = []
         self._asked = _Asked([], [], [])
 
-    def take(self, items: Sequence[Item]) -> tuple[list[Noted], AsOf]:
-        """Take items in their order; return what is to be done, and what a model is asked."""
+    def take(self, items: Sequence[Item]) -> tuple[int, list[Noted], AsOf]:
+        """Take items in their order, the first at least in part.
+
+        Returns:
+            How many were taken, what is to be done, and what a model is asked.
+        """
         posts = [item for item in items if isinstance(item, PostSeen)]
         table = _table(posts)
         kinds = table.kinds().tolist()
-        self._noted, self._asked = [], _Asked([], [], [])
-        place = 0
+        self._noted, self._asked, self._due = [], _Asked([], [], []), 0
+        place = taken = 0
         for item in items:
+            is_post = isinstance(item, PostSeen)
             if not 0 <= item.at_s <= _MOST_TIME:  # nor NaN
                 self._counts["impossible_time"] += 1
+            elif not self.advance(max(self.clock_s, item.at_s), with_now=is_post):
+                break
             elif isinstance(item, PostSeen):
-                self.advance(max(self.clock_s, item.at_s), with_now=True)
                 self._see(item, place, kinds[place])
             else:
-                self.advance(max(self.clock_s, item.at_s), with_now=False)
                 self._see_event(item)
-            place += isinstance(item, PostSeen)
-        return self._noted, self._as_of(table)
+            place += is_post
+            taken += 1
+        return taken, self._noted, self._as_of(table)
 
     def tick(self, now_s: float) -> list[Noted]:
-        """Let time pass until now; return what is to be done."""
-        self._noted, self._asked = [], _Asked([], [], [])
+        """Let time pass, until now if not too much is due; return what is to be done."""
+        self._noted, self._asked, self._due = [], _Asked([], [], []), 0
         self.advance(max(self.clock_s, now_s), with_now=True)
         return self._noted
 
-    def advance(self, now_s: float, *, with_now: bool) -> None:
-        """Move the clock; take in what is due before, or until then."""
+    def advance(self, now_s: float, *, with_now: bool) -> bool:
+        """Move the clock; take in what is due before, or until then.
+
+        Returns:
+            Whether the clock is there; it is not where too much was due for one time.
+        """
         while (found := self.pending.pop_due(now_s, with_now=with_now)) is not None:
             due, key, post = found
             self.clock_s = max(self.clock_s, float(due))
@@ -112,9 +132,13 @@ class Observer:
                 post.stage += 1
                 self.pending.add(key, post)
                 self._note(What.AGED, key, post)
+            self._due += 1
+            if self._due == self._most_due:
+                return False
         self.clock_s = now_s
         before_s = now_s - self._settings.author_ttl_s
         self._counts["expired"] += self.authors.expire(before_s)
+        return True
 
     def _see(self, item: PostSeen, place: int, kind: int) -> None:
         """Take in a post, if it is to be tracked."""

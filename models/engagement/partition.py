@@ -66,6 +66,8 @@ class ForecastPartition:
 
     Args:
         settings: The settings of the forecaster.
+        most_due: How many pending posts that are due are taken in at once, so that a jump in time
+            does not make one huge batch; None for all.
 
     Attributes:
         counts: What was dropped, refused, guessed or shed, by name; whoever exports it may clear
@@ -74,12 +76,12 @@ class ForecastPartition:
             was taken of each source topic; whole numbers by name.
     """
 
-    def __init__(self, settings: ForecastSettings) -> None:
+    def __init__(self, settings: ForecastSettings, most_due: int | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self.marks: dict[str, int] = {}
         self._settings = settings
         self._numbers = Numbers(settings)
-        self._observer = Observer(settings, self._numbers, self.counts)
+        self._observer = Observer(settings, self._numbers, self.counts, most_due)
         self._teller = Teller(settings)
         self._forecaster = Forecaster(settings, self._numbers, self._teller)
         self._in_flight: tuple[Planned, AsOf] | None = None
@@ -134,7 +136,7 @@ class ForecastPartition:
         ]
 
     def take(self, items: Sequence[Item]) -> Planned:
-        """Take items in their order; nothing is published before `finish`.
+        """Take items in their order, all unless too much is due; publish nothing before `finish`.
 
         Posts that are not tracked, and counts of posts that are not pending, are taken and
         counted. Of items of the same second, counts come before posts: what is known of a post by
@@ -145,8 +147,8 @@ class ForecastPartition:
         """
         if self._in_flight is not None:
             raise RuntimeError("items were taken that are not finished")
-        noted, as_of = self._observer.take(items)
-        planned = Planned(len(items), as_of.features, as_of.sequence, noted)
+        taken, noted, as_of = self._observer.take(items)
+        planned = Planned(taken, as_of.features, as_of.sequence, noted)
         self._in_flight = planned, as_of
         return planned
 
@@ -169,7 +171,7 @@ class ForecastPartition:
         return self._forecaster.run(planned.steps, batch)
 
     def tick(self, now_s: float) -> Told:
-        """Move the clock and settle what is due, without a post.
+        """Move the clock and settle what is due, without a post; see `clock_s` for how far.
 
         Raises:
             RuntimeError: What was taken before is not finished.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.forecast_schemas import Expected
 from models.engagement.conformal import FACTOR_STEPS, Spread
 from models.engagement.experts import EXPERTS, MED32
-from models.engagement.layout import KNOWN, STEPS, TARGETS, UNKNOWN
+from models.engagement.layout import KNOWN, STEPS, UNKNOWN
 from models.engagement.pending import PendingPost
 
 _KEPT = len(EXPERTS) - 1

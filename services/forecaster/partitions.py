@@ -138,7 +138,7 @@ class PartitionForecaster:
                 arrivals: Sequence[Arrival] = taken
                 while arrivals:
                     arrivals = await self._work(arrivals)
-            if self._tick_s > self.forecasts.clock_s:
+            while self._tick_s > self.forecasts.clock_s:
                 with self._timed("take"):
                     told = self.forecasts.tick(self._tick_s)
                 await self._keep((), told)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -41,6 +42,11 @@ _POLL_S: Final = 0.2
 _FEW: Final = 500
 _GATHER_S: Final = 1.0
 """After so few records the next are let gather for so long: a batch costs as much as many posts."""
+_MOST_DUE: Final = 4_096
+"""After hours in which nothing came, what is due is taken in so many posts at a time.
+
+What is kept at once holds up all others who use the store.
+"""
 _LOOK_EVERY_S: Final = 1.0
 _SHOW_EVERY_S: Final = 5.0
 """Scrapes are rarer, and what is shown has thousands of values where there are many queries."""
@@ -165,7 +171,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     parts = ForecastParts(
         in_each_partition(settings.forecasts, settings.kafka.partitions),
         store_of_forecasts, PatientModel(model, clock, metrics, rng, shadow),
-        publisher, clock, metrics, sources, ForecastPartition,
+        publisher, clock, metrics, sources,
+        partial(ForecastPartition, most_due=_MOST_DUE),
         lambda tries: pause_s(tries, rng),
     )  # fmt: skip
     try:

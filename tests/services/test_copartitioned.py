@@ -156,5 +156,5 @@ def test_a_topic_that_was_held_while_much_was_there_is_read_to_its_end(
         wait_until(lambda other=other: is_all_of(other), "all of the topic that is not held")
         consumer.hold(held, number, is_held=False)
         wait_until(lambda held=held: is_all_of(held), "all of the topic that was held")
-        read = dict.fromkeys(topics, 0)
+        read.update(dict.fromkeys(topics, 0))
         consumer.start(number, read)

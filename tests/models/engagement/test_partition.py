@@ -34,11 +34,15 @@ HALF = ForecastStore(settings()).run(WORLD[: len(WORLD) // 2]).records
 
 
 @hypothesis_settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.generate))
-@given(st.lists(st.integers(1, len(WORLD)), max_size=8), st.integers(0, 255))
+@given(
+    st.lists(st.integers(1, len(WORLD)), max_size=8),
+    st.integers(0, 255),
+    st.none() | st.integers(1, 5),
+)
 def test_batches_and_restarts_change_neither_the_state_nor_what_is_told(
-    cuts: list[int], restarts: int
+    cuts: list[int], restarts: int, most_due: int | None
 ) -> None:
-    store = ForecastStore(settings())
+    store = ForecastStore(settings(), most_due)
     edges = sorted({0, *cuts, len(WORLD)})
     for number, (start, end) in enumerate(pairwise(edges)):
         if restarts >> number & 1:
@@ -60,6 +64,30 @@ def test_the_world_lives_through_everything() -> None:
         "partition",
     }  # fmt: skip
     assert WHOLE.partition.counts["no_outcome"] > 0
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_what_is_due_after_a_long_silence_is_taken_in_parts(is_told: bool) -> None:
+    posts, late = [post(f"p{n}", n) for n in range(20)], post("late", 3 * HORIZON_S)
+    whole, parts = ForecastStore(settings()), ForecastStore(settings(), 7)
+    for store in (whole, parts):
+        store.run(posts)
+    settled = []
+    for _ in range(30):
+        if is_told:
+            planned = parts.partition.take([late])
+            parts._note(parts.partition.finish(planned, answer(planned.features)))
+            is_over = planned.taken == 1
+        else:
+            parts.tick(3 * HORIZON_S)
+            is_over = parts.partition.clock_s >= START_S + 3 * HORIZON_S
+        settled.append(parts.partition.counts["settled"])
+        if is_over:
+            break
+    assert len(settled) > 20 // 7
+    assert all(0 <= more <= 7 for more in np.diff([0, *settled]))
+    _ = whole.run([late]) if is_told else whole.tick(3 * HORIZON_S)
+    assert (parts.records, parts.told) == (whole.records, whole.told)
 
 
 def test_one_item_at_a_time_is_the_same_as_all_at_once() -> None:

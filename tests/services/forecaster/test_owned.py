@@ -35,8 +35,7 @@ async def test_a_partition_that_was_refused_is_begun_anew_once_the_store_is_back
     first = owned.partitions[3]
     first.merge.add_posts([post(0)], 0)
     first.wake()
-    while not owned._owned[3].task.done():
-        await asyncio.sleep(0)
+    await asyncio.wait([owned._owned[3].task])
     bench.state.down = 2
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
