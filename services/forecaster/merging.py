@@ -44,6 +44,14 @@ class _WaitingPost:
     events_end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How old the first post and the first event are that wait, in seconds; 0 if none does."""
+
+    posts_s: float = 0.0
+    events_s: float = 0.0
+
+
 class TimeMerge:
     """The arrivals of one partition that were read and not taken yet.
 
@@ -75,10 +83,11 @@ class TimeMerge:
         """Events that wait."""
         return len(self._events)
 
-    @property
-    def oldest_written_s(self) -> float | None:
-        """When the broker has the first post from that waits; None if none does."""
-        return self._posts[0].arrival.written_s if self._posts else None
+    def lag(self, now_s: float) -> Lag:
+        """Return how old the first post and the first event are that wait, by the broker's time."""
+        post_s = self._posts[0].arrival.written_s if self._posts else now_s
+        event_s = self._events[0].written_s if self._events else now_s
+        return Lag(max(0.0, now_s - post_s), max(0.0, now_s - event_s))
 
     def add_posts(self, arrivals: Iterable[Arrival], events_end: int) -> None:
         """Add scored posts.

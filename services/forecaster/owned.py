@@ -9,6 +9,7 @@ from core.clock import epoch_ms
 from core.errors import CursorConflict, StateUnreadable
 from core.logs import get_logger
 from services.forecaster.intake import Intake
+from services.forecaster.merging import Lag
 from services.forecaster.partitions import ForecastParts, PartitionForecaster
 from services.forecaster.reading import TOPICS, ForecastReader, PolledRecords
 from services.kafka_client.messages import Record
@@ -175,12 +176,9 @@ class OwnedPartitions:
             if is_scored and merge.next_post >= scored[number] and not merge.posts:
                 one.partition.at_rest(through[number], now_s)
 
-    def lags_s(self, now_s: float) -> dict[int, float]:
-        """Return partition -> the age of its oldest scored post that is not taken, in seconds."""
-        return {
-            number: max(0.0, now_s - (one.partition.merge.oldest_written_s or now_s))
-            for number, one in self._owned.items()
-        }
+    def lags(self, now_s: float) -> dict[int, Lag]:
+        """Return partition -> how old what was read of it is that is not taken."""
+        return {number: one.partition.merge.lag(now_s) for number, one in self._owned.items()}
 
     def shed(self, divisor: int) -> None:
         """Track one author in so many times more, or all again."""

@@ -136,12 +136,13 @@ class ForecasterLoop:
     async def _look(self, now_s: float) -> None:
         await self._claim()
         await self.owned.let_time_pass()
-        lags = self.owned.lags_s(epoch_ms(self._clock.now()) / 1000)
-        if self._shedder.look(max(lags.values(), default=0.0), now_s):
+        lags = self.owned.lags(epoch_ms(self._clock.now()) / 1000)
+        behind_s = max((lag.posts_s for lag in lags.values()), default=0.0)
+        if self._shedder.look(behind_s, now_s):
             _log.warning(
                 "behind what is scored: fewer authors are tracked"
                 if self._shedder.divisor > 1 else "all authors are tracked again",
-                one_in=self._shedder.divisor, lag_s=round(max(lags.values(), default=0.0), 1),
+                one_in=self._shedder.divisor, lag_s=round(behind_s, 1),
             )  # fmt: skip
             self.owned.shed(self._shedder.divisor)
         if now_s - self._shown_at_s >= _SHOW_EVERY_S:

@@ -8,8 +8,9 @@ from typing import Any, Final
 from core.metrics import Metrics
 from models.engagement.items import SourceQuality, Sums
 from services.forecaster.labels import BoundedLabels
+from services.forecaster.merging import Lag
 from services.forecaster.partitions import PartitionForecaster
-from stream.topics import SCORED_POSTS
+from stream.topics import POST_EVENTS, SCORED_POSTS
 
 RANKS: Final = 5
 _MICRO: Final = 1_000_000
@@ -37,7 +38,7 @@ class ForecastExport:
         self._shown: dict[tuple[Any, tuple[str, ...]], Any] = {}
 
     def export(
-        self, partitions: Mapping[int, PartitionForecaster], lags_s: Mapping[int, float]
+        self, partitions: Mapping[int, PartitionForecaster], lags: Mapping[int, Lag]
     ) -> None:
         """Show all partitions as they are now; nothing of those that are gone."""
         shown: dict[tuple[Any, tuple[str, ...]], Any] = {}
@@ -48,7 +49,7 @@ class ForecastExport:
         }
         self._held_back = {one: self._held_back.get(one, {}) for one in partitions.values()}
         for number, partition in partitions.items():
-            values = self._held(number, partition, lags_s.get(number, 0.0))
+            values = self._held(number, partition, lags.get(number, Lag()))
             values += self._ranked(partition)
             for quality in partition.forecasts.quality():
                 if not self._labels[quality.kind].has_own(quality.name):
@@ -67,14 +68,15 @@ class ForecastExport:
             gauge.remove(*labels)
         self._shown = shown
 
-    def _held(self, number: int, partition: PartitionForecaster, lag_s: float) -> list[_Value]:
+    def _held(self, number: int, partition: PartitionForecaster, lag: Lag) -> list[_Value]:
         metrics, labels, forecasts = self._metrics, (str(number),), partition.forecasts
         return [
             (metrics.forecast_pending_posts, labels, forecasts.pending),
             (metrics.forecast_authors, labels, forecasts.authors),
             (metrics.forecast_divisor, labels, forecasts.divisor * partition.track_one_in),
             (metrics.forecaster_waiting_counts, labels, partition.merge.events),
-            (metrics.forecaster_lag_seconds, (SCORED_POSTS, *labels), lag_s),
+            (metrics.forecaster_lag_seconds, (SCORED_POSTS, *labels), lag.posts_s),
+            (metrics.forecaster_lag_seconds, (POST_EVENTS, *labels), lag.events_s),
         ]
 
     def _ranked(self, partition: PartitionForecaster) -> list[_Value]:

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.forecaster.merging import Arrival, TimeMerge
+from services.forecaster.merging import Arrival, Lag, TimeMerge
 
 TIMES = st.lists(st.one_of(st.none(), st.integers(0, 40)), max_size=30)
 
@@ -107,3 +107,12 @@ def test_an_event_behind_a_later_one_waits_with_it() -> None:
     merge.add_posts([Arrival(0, 10.0, None, is_post=True)], 2)
     assert [one.is_post for one in merge.take(9)] == [True]
     assert merge.events == 2
+
+
+def test_how_old_is_what_waits_is_said_of_both_topics() -> None:
+    merge = TimeMerge(0, 0)
+    assert merge.lag(100.0) == Lag(0.0, 0.0)
+    merge.add_events([Arrival(0, 50.0, None, written_s=90.0)])
+    merge.add_posts([Arrival(0, 40.0, None, written_s=97.5, is_post=True)], 5)
+    assert merge.lag(100.0) == Lag(2.5, 10.0)
+    assert merge.lag(80.0) == Lag(0.0, 0.0)

@@ -21,6 +21,7 @@ from models.engagement.partition import ForecastPartition
 from services.bootstrap import make_store
 from services.cli.main import run
 from services.forecaster.labels import BoundedLabels
+from services.forecaster.merging import Lag
 from services.forecaster.showing import read_view
 from services.forecaster.watching import ForecastExport
 from services.local.redis_server import RedisServer
@@ -100,11 +101,11 @@ def test_counters_grow_by_what_is_new_and_gauges_go_with_their_partition() -> No
     before, after = Sums(10, 8, 5, 1.0, 2.0), Sums(14, 11.5, 8, 1.6, 2.9)
     fixed = _Fixed(quality("s", before))
     shown = _Shown(3, fixed, {("source", "s"): before}, 2, _Merge())
-    export.export({3: shown}, {3: 4.5})  # type: ignore[dict-item]
+    export.export({3: shown}, {3: Lag(4.5, 2.5)})  # type: ignore[dict-item]
     assert _value(metrics, "forecast_outcomes_total", source="s", target="likes") == 0
     fixed.qualities = [quality("s", after), quality("q", after, "query")]
-    export.export({3: shown}, {3: 4.5})  # type: ignore[dict-item]
-    export.export({3: shown}, {3: 4.5})  # type: ignore[dict-item]
+    export.export({3: shown}, {3: Lag(4.5, 2.5)})  # type: ignore[dict-item]
+    export.export({3: shown}, {3: Lag(4.5, 2.5)})  # type: ignore[dict-item]
     for name, grown in (
         ("outcomes", 4), ("covered", 3.5), ("compared", 3), ("error_micros", 600_000),
         ("floor_error_micros", 900_000),
@@ -115,6 +116,7 @@ def test_counters_grow_by_what_is_new_and_gauges_go_with_their_partition() -> No
     assert _value(metrics, "forecast_skill", **labels) == pytest.approx(1 - 1.6 / 2.9)
     assert _value(metrics, "forecast_divisor", partition="3") == 4
     assert _value(metrics, "forecaster_lag_seconds", topic="scored-posts", partition="3") == 4.5
+    assert _value(metrics, "forecaster_lag_seconds", topic="post-events", partition="3") == 2.5
     export.export({}, {})
     assert _value(metrics, "forecast_skill", **labels) is None
     assert _value(metrics, "forecast_outcomes_total", source="s", target="likes") == 4
