@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -142,9 +141,9 @@ def test_whatever_is_killed_forecasts_are_neither_lost_nor_doubled_and_windows_a
             stream.redis.start()
             stream.redis.wait_ready()
         elif number == 2:
-            os.kill(stream.kafka.pid, signal.SIGSTOP)
-            time.sleep(3)  # longer than a poll, shorter than the session
-            os.kill(stream.kafka.pid, signal.SIGCONT)
+            stream.kafka.kill()
+            stream.kafka.start()
+            stream.kafka.wait_ready()
     stream.wait_until(lambda: _is_all_taken(stream, len(said)), "all posts and events")
     kept = _kept(stream)
     for partition, (_, totals, records) in kept.items():

@@ -33,12 +33,12 @@ from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.topics import FORECASTS, POST_EVENTS, SCORED_POSTS
 from testkit.builders import NOON, make_event
+from testkit.waiting import PATIENCE_S
 from tests.services.forecaster.fakes import FakeModel, PlainForecasts
 
 pytestmark = pytest.mark.integration
 
 PARTITIONS = 2
-PATIENCE_S = 20.0
 
 
 @pytest.fixture
