@@ -32,6 +32,25 @@ class DeadRecord:
 
 
 @dataclass(slots=True)
+class ForecastBooks:
+    """What a forecaster has left behind.
+
+    Attributes:
+        horizon_s: The age of a post at which its counts are its outcome.
+        published: The records of `forecasts` in order.
+        totals: Partition -> fields of the hash in which it keeps how far it has come.
+        pending: Partition -> number of posts that wait for their outcome.
+        ends: (topic, partition) -> the offset after the last record of what it reads.
+    """
+
+    horizon_s: int
+    published: list[RawRecord] = field(default_factory=list[RawRecord])
+    totals: dict[int, dict[str, int]] = field(default_factory=dict[int, dict[str, int]])
+    pending: dict[int, int] = field(default_factory=dict[int, int])
+    ends: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+
+
+@dataclass(slots=True)
 class Books:
     """What a run has left behind.
 
@@ -46,6 +65,7 @@ class Books:
         panes: (partition, query, start) -> counters in the store.
         strata: (partition, query, start, stratum) -> counters in the store.
         totals: Partition -> fields of its cursor hash.
+        forecasts: What the forecaster has left behind; None if none has run.
     """
 
     pane_s: int
@@ -62,6 +82,7 @@ class Books:
         default_factory=dict[tuple[int, str, int, str], list[int]]
     )
     totals: dict[int, dict[str, int]] = field(default_factory=dict[int, dict[str, int]])
+    forecasts: ForecastBooks | None = None
 
 
 @dataclass(slots=True)

@@ -290,10 +290,10 @@ class Driver:
             self._settle()
 
     def _settle(self) -> None:
-        """Wait until the closer has published what closed: no partition has a dirty pane."""
-        give_up_at = time.monotonic() + SETTLE_TIMEOUT_S
+        """Wait until the closer has published what closed and the forecaster has read all."""
+        give_up_at = time.monotonic() + max(SETTLE_TIMEOUT_S, self._give_up_s)
         clean = 0
         while clean < SETTLED_LOOKS and time.monotonic() < give_up_at:
             self._stack.supervisor.check()
-            clean = clean + 1 if self._probe.dirty_panes() == 0 else 0
+            clean = clean + 1 if self._probe.is_settled() else 0
             time.sleep(LOOK_EVERY_S * 3)

@@ -17,7 +17,7 @@ class Fault:
     """One kind of fault.
 
     Attributes:
-        part: What is hit: worker, ingest, closer, kafka, redis, scorer.
+        part: What is hit: worker, ingest, closer, forecaster, kafka, redis, scorer.
         how: What is done to it.
         what: A line for people.
     """
@@ -34,6 +34,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "ingest-stopped": Fault("ingest", "stop", "SIGSTOP of ingest, then SIGCONT"),
     "closer-killed": Fault("closer", "kill", "SIGKILL to the closer"),
     "closer-stopped": Fault("closer", "stop", "SIGSTOP beyond the session time-out, then SIGCONT"),
+    "forecaster-killed": Fault("forecaster", "kill", "SIGKILL to the forecaster"),
     "broker-killed": Fault("kafka", "kill", "SIGKILL to the broker"),
     "broker-stopped": Fault("kafka", "stop", "SIGSTOP of the broker, then SIGCONT"),
     "broker-slow": Fault("kafka", "slow", "latency between everybody and the broker"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from testkit.chaos.answers_audit import check_answers
 from testkit.chaos.books import Audit, Books
 from testkit.chaos.dead_audit import DeadAudit
+from testkit.chaos.forecast_audit import ForecastAudit
 from testkit.chaos.produced import sort_produced
 from testkit.chaos.sums_audit import SumsAudit
 
@@ -22,4 +23,6 @@ def recount(books: Books) -> Audit:
     DeadAudit(books, produced, audit).check()
     check_answers(books, produced, audit)
     SumsAudit(books, produced, audit).check()
+    if books.forecasts is not None:
+        ForecastAudit(books, books.forecasts, audit).check()
     return audit

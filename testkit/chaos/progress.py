@@ -9,6 +9,7 @@ from testkit.chaos.stack import ChaosStack
 
 POSTS = "posts"
 EVENTS = "post-events"
+SCORED = "scored-posts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,18 @@ class ProgressProbe:
             tuple(ends), tuple(next_offsets[:count]), sum(event_ends) - sum(next_offsets[count:])
         )
 
-    def dirty_panes(self) -> int | None:
-        """Return how many closed panes are not published as they are; None while Redis is away."""
+    def is_settled(self) -> bool:
+        """Tell whether no closed pane waits for the closer and no record for the forecaster."""
+        count = self._partitions
+        read = [(topic, number) for topic in (SCORED, EVENTS) for number in range(count)]
         try:
-            counts = self._redis.ask_all(
-                [("HLEN", f"{{{number}}}:dirty") for number in range(self._partitions)]
-            )
+            ends = [end_offsets(self._kafka_port, topic, count) for topic in (SCORED, EVENTS)]
+            dirty = self._redis.ask_all([("HLEN", f"{{{n}}}:dirty") for n in range(count)])
+            taken = self._redis.ask_all([("HGET", f"{{{n}}}:forecast", t) for t, n in read])
         except NoAnswer:
-            return None
-        return sum(count for count in counts if isinstance(count, int))
+            return False
+        next_offsets = [int(t) + 1 if isinstance(t, bytes) else 0 for t in taken]
+        return not any(dirty) and [*ends[0], *ends[1]] == next_offsets
 
     def close(self) -> None:
         """Drop the connection."""

@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 
 from services.kafka_client import read_topic
-from testkit.chaos.books import Books, DeadRecord, RawRecord
+from testkit.chaos.books import Books, DeadRecord, ForecastBooks, RawRecord
 from testkit.chaos.probes import RedisLine, Reply
 from testkit.chaos.stack import ChaosStack
 
@@ -28,10 +28,11 @@ def read_books(stack: ChaosStack) -> Books:
         wrong_answers=_lines(stack.wrong_answers),
     )
     for topic in ("posts", "post-events"):
-        books.records[topic] = [
-            RawRecord(r.partition, r.offset, r.key or b"", r.value or b"")
-            for r in read_topic(stack.settings.kafka, topic)
-        ]
+        books.records[topic] = _raw(stack, topic)
+    forecasts = books.forecasts = ForecastBooks(stack.settings.forecasts.horizon_s)
+    forecasts.published = _raw(stack, "forecasts")
+    for event in books.records["post-events"]:
+        forecasts.ends["post-events", event.partition] = event.offset + 1
     for record in read_topic(stack.settings.kafka, "scored-posts"):
         headers = dict(record.headers)
         where = (
@@ -40,13 +41,22 @@ def read_books(stack: ChaosStack) -> Books:
             int(headers["source-offset"]),
         )
         books.scored.setdefault(where, []).append(record.value or b"")
+        forecasts.ends["scored-posts", record.partition] = record.offset + 1
     books.dead = [
         DeadRecord(r.key or b"", r.value or b"")
         for r in read_topic(stack.settings.kafka, "dead-posts")
     ]
     books.windows = [r.value for r in read_topic(stack.settings.kafka, "windows") if r.value]
     _read_store(stack, books)
+    _read_forecasts(stack, forecasts)
     return books
+
+
+def _raw(stack: ChaosStack, topic: str) -> list[RawRecord]:
+    return [
+        RawRecord(r.partition, r.offset, r.key or b"", r.value or b"")
+        for r in read_topic(stack.settings.kafka, topic)
+    ]
 
 
 def _lines(path: Path) -> list[bytes]:
@@ -68,6 +78,21 @@ def _read_store(stack: ChaosStack, books: Books) -> None:
                 for query, packed in _pairs(line.ask("HGETALL", f"{prefix}strata:{start}")):
                     for name, counts in _strata.decode(packed).items():
                         books.strata[partition, query, start, name] = counts
+    finally:
+        line.close()
+
+
+def _read_forecasts(stack: ChaosStack, forecasts: ForecastBooks) -> None:
+    line = RedisLine(stack.redis.port, timeout_s=30.0)
+    try:
+        for partition in range(stack.settings.kafka.partitions):
+            kept = f"{{{partition}}}:forecast"
+            fields = dict(_pairs(line.ask("HGETALL", kept)))
+            fields.pop("token", None)  # the only one that is no number
+            forecasts.totals[partition] = {name: int(value) for name, value in fields.items()}
+            shards = cast("list[bytes]", line.ask("KEYS", f"{kept}:pending:*"))
+            sizes = line.ask_all([("HLEN", shard.decode()) for shard in shards])
+            forecasts.pending[partition] = sum(cast("list[int]", sizes))
     finally:
         line.close()
 

@@ -26,6 +26,11 @@ _TOTALS: Final = (
     ("posts_in_panes", "posts in panes"),
     ("panes", "panes compared"),
     ("windows_published", "windows published"),
+    ("forecasts_tracked", "posts forecast"),
+    ("forecasts_settled", "of them over"),
+    ("forecasts_gone", "of them deleted before"),
+    ("forecasts_pending", "of them waiting for their outcome"),
+    ("forecasts_lost", "of them lost"),
 )
 _REPLAYS: Final = (
     ("applies_refused", "applies refused"),

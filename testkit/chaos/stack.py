@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -14,13 +15,13 @@ from typing import Any, Final
 from core.config import build
 from core.settings import Settings
 from services.local.child import Command
-from services.local.kafka_server import KafkaServer
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from services.local.ports import LOOPBACK, any_free_port, is_free
 from services.local.redis_server import RedisServer
 from services.local.server import LocalServer, Program
 from services.local.supervisor import StackPart, StartStage, StartTask, Supervisor
 from services.local.triton_server import TritonServer
+from testkit.chaos.broker import ProxiedKafka
 from testkit.chaos.disk import SmallDisk
 from testkit.chaos.proxy import ProxyThread, TcpProxy
 from testkit.chaos.stand_in import WRONG_FILE
@@ -28,6 +29,10 @@ from testkit.chaos.stand_in import WRONG_FILE
 _CLI: Final = ("-m", "services.cli.main")
 EVENT_POSTS_PER_S: Final = 200.0
 """Posts per second of event time; how fast it runs is `StackOptions.posts_per_s`."""
+AHEAD_S: Final = 62
+"""A little more than what a claim of the future is clamped to."""
+NEVER_S: Final = 100_000
+"""What is shed cannot be told apart from what is lost, so nothing is."""
 TAIL_S: Final = 5.0
 """Copies, edits and deletions come at most so long after their post, by the wall clock."""
 
@@ -59,25 +64,6 @@ class StackOptions:
     lasting_s: float = 0.0
     code: Path = PROJECT_ROOT
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-class ProxiedKafka(KafkaServer):
-    """A broker that tells its clients the address of a proxy instead of its own."""
-
-    advertised_port = 0
-
-    def command(self) -> Command:
-        """Return the broker's command, with the proxy's port in its properties."""
-        command = super().command()
-        properties = self.directory / "server.properties"
-        own = f"advertised.listeners=BROKER://{LOOPBACK}:{self.port}"
-        text = properties.read_text()
-        if own not in text:
-            raise RuntimeError(f"{properties}: expected the line {own}")
-        properties.write_text(
-            text.replace(own, f"advertised.listeners=BROKER://{LOOPBACK}:{self.advertised_port}")
-        )
-        return command
 
 
 class ChaosStack:
@@ -146,7 +132,8 @@ class ChaosStack:
             for name, value in fields.items()
         }
         servers = StartStage(tuple(StackPart(s) for s in (self.kafka, self.redis, self._scorer)))
-        own = [self._closer(), *(self._worker(n + 1) for n in range(self.options.workers))]
+        workers = (self._worker(number + 1) for number in range(self.options.workers))
+        own = [self._closer(), self._forecaster(), *workers]
         self.supervisor = Supervisor(
             [
                 servers,
@@ -161,6 +148,7 @@ class ChaosStack:
         """Return the settings: short time-outs, small batches, short panes; the rest is usual."""
         proxies = self.proxies
         stand_in = self.options.scorer == "fake"
+        forecasts = {"kind": "fake", "batch_posts": 32, "ages_s": "10,60", "shed_after_s": NEVER_S}
         tree: dict[str, dict[str, Any]] = {
             "kafka": {
                 "bootstrap_servers": f"{LOOPBACK}:{proxies['kafka'].port}",
@@ -176,12 +164,21 @@ class ChaosStack:
             "worker": {"max_batch_posts": 64},
             "windows": {"pane_s": 10, "allowed_lateness_s": 5},
             "ingest": {"cursor_dir": str(self.options.root / "ingest")},
+            "forecasts": forecasts | {"horizon_s": self._horizon_s()},
             "queries": {"path": str(PROJECT_ROOT / "configs" / "queries.toml")},
         }
         for name, value in self.options.settings.items():
             section, _, key = name.partition(".")
             tree.setdefault(section, {})[key] = value
         return tree
+
+    def _horizon_s(self) -> int:
+        """Return a horizon that is short, and at which few posts come when they are over already.
+
+        A claim of the future moves a partition's time to a minute after it was ingested, while
+        event time itself falls behind the wall clock, by the length of the run at its end.
+        """
+        return AHEAD_S + math.ceil(self.options.posts / self.options.posts_per_s)
 
     def _make_scorer(self) -> LocalServer:
         root = self.options.root
@@ -210,6 +207,9 @@ class ChaosStack:
 
     def _closer(self) -> LocalServer:
         return self._process("closer", (*_CLI, "closer"), PROJECT_ROOT)
+
+    def _forecaster(self) -> LocalServer:
+        return self._process("forecaster", (*_CLI, "forecaster"), PROJECT_ROOT)
 
     def _worker(self, number: int) -> LocalServer:
         name = f"worker-{number}"

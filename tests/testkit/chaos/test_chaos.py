@@ -77,9 +77,15 @@ def test_the_protocol_as_it_is_survives_the_schedule_of_the_mutations(tmp_path: 
 
 
 def test_killed_servers_and_a_killed_source_lose_and_double_nothing(tmp_path: Path):
-    wanted = dict.fromkeys(("broker-killed", "redis-killed", "scorer-killed", "ingest-killed"), 1)
+    kinds = ("broker-killed", "redis-killed", "scorer-killed", "ingest-killed", "forecaster-killed")
+    wanted = dict.fromkeys(kinds, 1)
     outcome = _run(_options(tmp_path, wanted, scorer_delay_ms=50.0, posts_per_s=110.0))
     assert outcome.faults == []
+    figures = outcome.figures()
+    # The forecaster's books were of something: posts were forecast, and some came to their end.
+    assert figures["forecasts_tracked"] > 1_000
+    assert figures["forecasts_settled"] > 0
+    assert figures["forecasts_gone"] > 0
 
 
 NONSENSE = [kind for kind, fault in FAULTS.items() if fault.how in ("answers", "drip")]
