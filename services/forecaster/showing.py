@@ -134,6 +134,11 @@ class ForecastView:
         known = [row for row in rows if row.outcomes]
         return sorted(known, key=lambda row: (row.kind == "query", -row.outcomes, row.name))
 
+    def over_sources(self) -> Sums:
+        """Return the sums over all outcomes of all sources since the state began."""
+        found = [one for partition in self.partitions for one in partition.quality()]
+        return sum((one.total for one in found if one.kind == "source"), Sums())
+
     def figures(self) -> dict[str, float | None]:
         """Return the figures for `--json`, flat."""
         found: dict[str, float | None] = dict(self.totals)

@@ -12,6 +12,7 @@ from core.errors import GroundswellError, TransientError
 from core.settings import Settings
 from services.local.accounting import Accounting, take_stock, unread_records
 from services.local.collector import Collector, SnapshotMaker
+from services.local.forecast_tally import ForecastTally, tally_forecasts
 from services.local.live_view import Screen, save_picture
 from services.local.machine import CpuMeter
 from services.local.options import MOST_UNCOUNTED, StackOptions
@@ -115,10 +116,12 @@ class Demo:
             restarts = {part.server.name: part.restarts for part in session.supervisor.parts}
             trouble = stop_counting(session.supervisor)
             books = self._books(self._settings(session))
+            forecasts = self._forecasts(self._settings(session))
         p50_s, p95_s = maker.latencies()
         return RunSummary(
-            books, streamed_s, p50_s, p95_s, cores, restarts, trouble, self._most_uncounted
-        )
+            books, streamed_s, p50_s, p95_s, cores, restarts, trouble, self._most_uncounted,
+            forecasts=forecasts,
+        )  # fmt: skip
 
     def _settings(self, session: Session) -> Settings:
         """Return where things are now: a part that lost its port is elsewhere since."""
@@ -210,3 +213,6 @@ class Demo:
     def _books(self, settings: Settings) -> Accounting:
         self._words.say("taking stock")
         return take_stock(settings)
+
+    def _forecasts(self, settings: Settings) -> ForecastTally | None:
+        return tally_forecasts(settings) if self._options.forecasts else None

@@ -12,6 +12,7 @@ from core.errors import TransientError
 from core.reasons import DUPLICATE
 from core.settings import Settings
 from services.local.accounting import Accounting, take_stock
+from services.local.forecast_tally import ForecastTally
 from services.local.machine import bottleneck
 from services.local.options import MOST_UNCOUNTED
 from services.local.supervisor import PartState, Supervisor
@@ -31,6 +32,7 @@ class RunSummary:
         trouble: What kept the run from ending as it should, a sentence each.
         most_uncounted: The largest share of posts not counted that is a success.
         must_close: A run in which no window has closed is none.
+        forecasts: What its forecasts came to; None of a run without a forecaster.
     """
 
     books: Accounting
@@ -42,6 +44,7 @@ class RunSummary:
     trouble: tuple[str, ...] = ()
     most_uncounted: float = MOST_UNCOUNTED
     must_close: bool = True
+    forecasts: ForecastTally | None = None
 
     @property
     def posts_per_s(self) -> float:
@@ -72,6 +75,7 @@ class RunSummary:
             "corrections": books.corrections,
             "streamed_s": round(self.streamed_s, 3),
             "posts_per_s": round(self.posts_per_s, 1),
+            **(self.forecasts.figures() if self.forecasts is not None else {}),
             **{name: round(value, 4) for name, value in latencies.items() if value is not None},
             **{f"dead.{reason}": count for reason, count in books.dead_by_reason.items()},
             **{f"refused.{reason}": n for reason, n in books.refused_by_reason.items()},
@@ -101,6 +105,8 @@ def render_summary(summary: RunSummary) -> RenderableType:
         table.add_row("refused by ingest", f"{books.refused:,}", by_reason)
     table.add_row("not counted", f"{books.uncounted_share:.1%}", "of the posts")
     table.add_row("windows closed", f"{books.windows_closed:,}", f"{books.corrections:,} corrected")
+    if summary.forecasts is not None:
+        table.add_row("forecast", f"{summary.forecasts.posts:,}", summary.forecasts.describe())
     table.add_row("speed", f"{summary.posts_per_s:,.0f}", "posts/s counted")
     if summary.latency_p50_s is not None or summary.cores:
         table.add_row("latency p50 / p95", _latencies(summary), "from ingest to counted")

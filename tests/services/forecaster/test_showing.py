@@ -24,6 +24,7 @@ from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Lag
 from services.forecaster.showing import read_view
 from services.forecaster.watching import ForecastExport
+from services.local.forecast_tally import tally_forecasts
 from services.local.redis_server import RedisServer
 from stream.store.forecast_records import ForecastApply, ReadUpTo
 from testkit.builders import NOON
@@ -205,6 +206,12 @@ async def test_a_view_adds_up_over_the_partitions_and_changes_nothing(stored: Se
     assert source.outcomes == query.outcomes == view.totals["settled"] > 20
     parts = [one.quality()[0].recent for one in view.partitions]
     assert source.skill == 1 - sum(p.error for p in parts) / sum(p.floor_error for p in parts)
+    assert view.over_sources() == sum(
+        (one.quality()[0].total for one in view.partitions), Sums()
+    ), "queries are of the same posts and are not added"
+    tally = await asyncio.to_thread(tally_forecasts, stored)
+    assert (tally.posts, tally.outcomes) == (82, view.totals["settled"])
+    assert (tally.skill, tally.coverage) == (source.skill, source.coverage)
     rows = view.top("rail")
     assert [row.reach for row in rows] == sorted((row.reach for row in rows), reverse=True)
     assert {row.source for row in rows} == {"bluesky"}

@@ -84,6 +84,8 @@ def test_a_demo_whose_worker_is_killed_balances_its_books_and_leaves_no_process(
     assert summary.faults() == []
     assert summary.books.counted > 500
     assert summary.books.windows_closed > 0
+    assert summary.forecasts is not None
+    assert summary.forecasts.posts > 0
     assert re.search(r"this machine scores [\d,]+ posts/s .*the demo sends 200", screen.getvalue())
     assert not any(process.is_alive() for process in assassin.seen)
     assert not paths.runfile.exists()

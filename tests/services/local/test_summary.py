@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from services.local.accounting import Accounting
+from services.local.forecast_tally import ForecastTally
 from services.local.machine import bottleneck
 from services.local.summary import RunSummary, render_summary
 
@@ -103,6 +104,45 @@ def test_the_figures_are_flat_numbers() -> None:
     assert figures["cores.triton"] == 1.5
     assert figures["restarts.worker-1"] == 2
     assert figures["faults"] == 0
+
+
+@pytest.mark.parametrize(
+    ("tally", "words"),
+    [
+        (ForecastTally(1_234), ("1,234", "posts; outcomes not yet known")),
+        (ForecastTally(9, 1, None, 0.8), ("1 outcome, skill not yet known, coverage 0.80",)),
+        (
+            ForecastTally(12_345_678, 1_234_567, -0.123, 0.7951),
+            ("12,345,678", "1,234,567 outcomes, skill -0.12, coverage 0.80"),
+        ),
+        (ForecastTally(0), ("posts; outcomes not yet known",)),
+    ],
+)
+def test_the_summary_says_what_forecasts_came_to(
+    tally: ForecastTally, words: tuple[str, ...]
+) -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(render_summary(replace(SUMMARY, forecasts=tally)))
+    text = console.export_text()
+    said = " ".join(text.split())  # it is folded where it is too wide
+    assert f" forecast {tally.posts:,} posts; " in said
+    assert all(word in said for word in words)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_run_without_a_forecaster_says_nothing_of_forecasts() -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(render_summary(SUMMARY))
+    assert "forecast" not in console.export_text()
+    assert not [name for name in SUMMARY.figures() if name.startswith("forecast")]
+
+
+def test_figures_of_forecasts_have_what_is_known() -> None:
+    unknown = replace(SUMMARY, forecasts=ForecastTally(7)).figures()
+    assert (unknown["forecasts"], unknown["forecast_outcomes"]) == (7, 0)
+    assert not {"forecast_skill", "forecast_coverage"} & unknown.keys()
+    known = replace(SUMMARY, forecasts=ForecastTally(7, 5, 0.1, 0.8)).figures()
+    assert (known["forecast_skill"], known["forecast_coverage"]) == (0.1, 0.8)
 
 
 def test_a_machine_that_was_not_busy_has_no_bottleneck() -> None:
