@@ -18,4 +18,4 @@ lock server pyproject.toml --extra server --group build --group test \
     --override requirements/server-overrides.txt --override requirements/no-local-stack.txt
 lock train pyproject.toml --extra train --group build --group test --override requirements/no-local-stack.txt
 # What setup-dev adds to the model server's environment: it changes none of the packages there.
-lock drawing --group drawing --constraints requirements/server.txt
+lock drawing --group drawing --group replies --constraints requirements/server.txt
