@@ -6,12 +6,14 @@ status on. `services.cli.models` lists them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from evaluation.forecasts.command import evaluate_engagement
+from evaluation.responses.command import evaluate_responses
 from services.cli.model_environments import (
     DATA,
     REPOSITORY,
@@ -35,7 +37,8 @@ ScorerKind = Annotated[str, typer.Option(help="openvino (in process) or triton."
 Url = Annotated[str | None, typer.Option(help="Triton's gRPC host:port.")]
 Repository = Annotated[Path, typer.Option(help="Built model repository.")]
 Sets = Annotated[
-    str | None, typer.Option(help="Engagement: sets, comma-separated; else all in the folder.")
+    str | None,
+    typer.Option(help="Engagement, responses: sets, comma-separated; else all in the folder."),
 ]
 Split = Annotated[
     str | None, typer.Option(help="Engagement: time (the last fifth), author or all; else time.")
@@ -55,11 +58,16 @@ LeftOut = Annotated[
 TripleFrom = Annotated[
     float | None, typer.Option(help="Engagement: all counts triple after this share of posts.")
 ]
+Posts = Annotated[int | None, typer.Option(help="Responses: judged posts of a set at most.")]
+ChineseEncoder = Annotated[
+    Path | None, typer.Option(help="Responses: folder of an ONNX encoder and its tokenizer.json.")
+]
 
 
 def evaluate(
     head: Annotated[
-        str, typer.Argument(help="A head that has an official test, all of them, or engagement.")
+        str,
+        typer.Argument(help="A head that has an official test, all, engagement or responses."),
     ] = "all",
     data: DataFolder = DATA,
     json: JsonFile = None,
@@ -76,26 +84,39 @@ def evaluate(
     variant: FitVariant = None,
     left_out: LeftOut = None,
     triple_from: TripleFrom = None,
+    posts: Posts = None,
+    chinese_encoder: ChineseEncoder = None,
     python: ServerPython = SERVER_PYTHON,
     train_python: TrainPython = TRAIN_PYTHON,
 ) -> None:
-    """Measure the shipped models on the official tests, or forecasts on recorded posts.
+    """Measure the shipped models on the official tests, or forecasts or replies on recorded posts.
 
     Example: groundswell models evaluate all --data ../shared/data --json figures.json --out page
     """
+    of_sets = options(sets=sets)
+    of_replies = options(posts=posts, chinese_encoder=chinese_encoder)
     of_forecasts = options(
-        sets=sets, split=split, model=model, variant=variant, left_out=left_out,
-        triple_from=triple_from,
-    )  # fmt: skip
+        split=split, model=model, variant=variant, left_out=left_out, triple_from=triple_from
+    )
     shared = options(data=existing(data), json=json, resamples=resamples)
     if head == "engagement":
         fit_in = train_python if fit or left_out else None
-        return evaluate_engagement([*shared, *of_forecasts], data, python, fit_in)
-    if named := [*of_forecasts[::2], *(["--fit"] if fit else [])]:
-        raise typer.BadParameter(f"{', '.join(named)}: of `evaluate engagement` alone")
+        _refuse(of_replies[::2], "responses")
+        return evaluate_engagement([*shared, *of_sets, *of_forecasts], data, python, fit_in)
+    _refuse([*of_forecasts[::2], *(["--fit"] if fit else [])], "engagement")
+    if head == "responses":
+        return evaluate_responses([*shared, *of_sets, *of_replies], python)
+    _refuse(of_replies[::2], "responses")
+    _refuse(of_sets[::2], "engagement` and `evaluate responses")
     arguments = options(out=out, scorer=scorer, url=url, repository=repository)
     arguments.append("--floors" if floors else "--no-floors")
     run_module(python, "setup", "evaluation.encoder", [head, *shared, *arguments])
+
+
+def _refuse(named: Sequence[str], of: str) -> None:
+    """Refuse options that are for something else to evaluate."""
+    if named:
+        raise typer.BadParameter(f"{', '.join(named)}: of `evaluate {of}` alone")
 
 
 def quantify_eval(

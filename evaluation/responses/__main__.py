@@ -24,7 +24,7 @@ from evaluation.responses.encoders import encoder_for
 from evaluation.responses.floors import SEEDS
 from evaluation.responses.judging import JudgedSet, judge
 from evaluation.responses.tables import flat_figures, print_all, seed_rows
-from evaluation.responses.threads import FOLDER, KINDS, ThreadSet, load_threads
+from evaluation.responses.threads import FOLDER, KINDS, LEAST_JUDGED, ThreadSet, load_threads
 
 PACKAGES: Final = ("numpy", "jieba", "rouge-chinese", "nltk", "bm25s", "openvino")
 _WITHOUT_ENCODER: Final = "no encoder reads this language: name one with --chinese-encoder DIR"
@@ -67,6 +67,8 @@ def main(
     """Measure replies to recorded posts: floors, what people wrote, and lift beside overlap."""
     found: list[JudgedSet] = []
     with refusing():
+        if 0 < posts < LEAST_JUDGED:
+            raise ConfigError(f"--posts is 0 (all) or at least {LEAST_JUDGED}, not {posts}")
         for name in chosen_sets(data, sets):
             started = time.monotonic()
             threads = drawn(load_threads(data, name), posts)

@@ -93,9 +93,13 @@ def retrieved(train: Sequence[Thread], posts: Sequence[Thread]) -> list[str]:
     known = [_folded(thread.post) for thread in train]
     index = bm25s.BM25()
     index.index(known, show_progress=False)
-    asked = [_folded(thread.post) or [""] for thread in posts]
-    found, _scores = index.retrieve(asked, k=1, show_progress=False)
-    return [train[int(row)].replies[0] for row in np.asarray(found)[:, 0]]
+    vocabulary = {word for words in known for word in words}
+    asked = [[word for word in _folded(post.post) if word in vocabulary] for post in posts]
+    chosen = np.zeros(len(posts), np.int64)  # without a known word the first is as good as any
+    if rows := [row for row, words in enumerate(asked) if words]:
+        found, _scores = index.retrieve([asked[row] for row in rows], k=1, show_progress=False)
+        chosen[rows] = np.asarray(found)[:, 0]
+    return [train[row].replies[0] for row in chosen.tolist()]
 
 
 def _folded(text: str) -> list[str]:

@@ -51,7 +51,7 @@ def judge(threads: ThreadSet, embed: Embed | None, resamples: int) -> JudgedSet:
         shares = [distinct(drawn) for drawn in draws]
         systems[system] = _measured(columns, resamples) | _plain(shares)
         seeds[system] = [
-            {name: float(np.nanmean(values)) for name, values in column.items()} | dict(share)
+            {name: float(known_mean(values)) for name, values in column.items()} | dict(share)
             for column, share in zip(columns, shares, strict=True)
         ]
     return JudgedSet(threads, systems, seeds)
@@ -88,9 +88,17 @@ def _measured(columns: Sequence[Mapping[str, Floats]], resamples: int) -> dict[s
     table = np.mean([[column[name] for name in names] for column in columns], axis=0)
 
     def measure(rows: NDArray[np.integer]) -> dict[str, float]:
-        return dict(zip(names, np.nanmean(table[:, rows], axis=1).tolist(), strict=True))
+        return dict(zip(names, known_mean(table[:, rows]).tolist(), strict=True))
 
     return bootstrap(measure, table.shape[1], resamples)
+
+
+def known_mean(values: Floats) -> Floats:
+    """Return the means over the last axis of what is known; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=-1)
+    total = np.where(known, values, 0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _plain(shares: Sequence[Mapping[str, float]]) -> dict[str, Measured]:

@@ -20,6 +20,8 @@ from core.errors import ConfigError
 FOLDER: Final = "responses_"
 LEAST_REPLIES: Final = 3
 """One that is held out, one that is the consensus, and one that both are judged against."""
+LEAST_JUDGED: Final = 2
+"""A post, and another one to compare it with."""
 COPIED_CHARACTERS: Final = 20
 """A reply this long that stands in both splits is a copy; a shorter one may be said twice."""
 
@@ -167,7 +169,7 @@ def split(name: str, threads: Sequence[Thread]) -> ThreadSet:
     removed["test_too_few_replies"] = len(test) - len(judged)
     train, removed["train_replies_of_test"] = _apart(train, test)
     removed["train_of_test"] -= len(train)
-    if not train or not judged:
+    if not train or len(judged) < LEAST_JUDGED:
         raise ConfigError(f"set {name}: {len(train)} posts to learn from, {len(judged)} to judge")
     return ThreadSet(name, KINDS[name].language, train, judged, removed)
 
