@@ -84,7 +84,7 @@ def test_a_report_has_every_floor_and_its_table_fits_a_terminal(
         low, high = (report.figures[f"popalm.{system}.lift_{end}"] for end in ("low", "high"))
         assert low <= report.figures[f"popalm.{system}.lift"] <= high
         assert f"popalm.{system}.embedding_lift" not in report.figures  # nothing reads Chinese
-    assert report.figures["popalm.human.content_lift_low"] > 0
+    assert report.figures["popalm.human.lift_low"] > 0
     assert [row["draw"] for row in report.tables["seeds"] if row["system"] == "elsewhere"] == [
         0, 1, 2,
     ]  # fmt: skip
