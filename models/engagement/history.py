@@ -98,6 +98,8 @@ def as_of(
     for row, now_s in enumerate(at_s):
         while waiting and at_s[waiting[0]] + horizon_s <= now_s:
             due = waiting.popleft()
+            if (counts[due] == UNKNOWN).all():
+                continue  # nothing came to be known of it
             add_outcome(history, at_s[due], kinds[due], counts[due])
         found[row] = history[0]
         add_post(history, now_s)

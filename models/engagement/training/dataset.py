@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from models.engagement.features import BASES, HEAD_WIDTH, AsOf, Floats, features_of
 from models.engagement.history import as_of
 from models.engagement.layout import FLOORS, HISTORY, TARGETS, from_log16
+from models.engagement.levels import UsualCounts
 from models.engagement.training.heads import Scores, head_scores
 from models.engagement.training.sets import HORIZON_S, EngagementSet, read_set
 
 TEST_SHARE: Final = 0.2
 AUTHOR_FOLDS: Final = 5
 MED32: Final = FLOORS.index("med32")
-_LEVEL_OF: Final = 2_048
-_LEVEL_STEP: Final = 128
 _BLOCK: Final = 16_384
 
 Mask = NDArray[np.bool_]
@@ -121,23 +120,15 @@ def histories_of(
 def source_levels(
     at_s: NDArray[np.float64], counts: NDArray[np.uint16], horizon_s: float = HORIZON_S
 ) -> Floats:
-    """Return (N, 3) logs that are usual in a source as of each post; 0 before anything is known.
-
-    The median of the last 2,048 outcomes known by then, taken anew every 128 outcomes.
-    """
-    order = np.argsort(at_s, kind="stable")
-    known = np.searchsorted(at_s[order], at_s - horizon_s, "right")
-    steps = known // _LEVEL_STEP * _LEVEL_STEP
-    steps = np.where(steps == 0, known, steps)
-    levels = np.zeros((len(at_s), len(TARGETS)), np.float32)
-    for target in range(len(TARGETS)):
-        ordered = from_log16(counts[order, target])
-        for step in np.unique(steps[steps > 0]).tolist():
-            last = ordered[max(0, step - _LEVEL_OF) : step]
-            last = last[~np.isnan(last)]
-            if last.size:
-                levels[steps == step, target] = np.median(last)
-    return levels
+    """Return (N, 3) logs that are usual in a source as of each post; 0 before anything is known."""
+    usual, medians = UsualCounts(), np.zeros((len(at_s), len(TARGETS)), np.uint16)
+    order, due = np.argsort(at_s, kind="stable").tolist(), 0
+    for row in order:
+        while at_s[order[due]] + horizon_s <= at_s[row]:
+            usual.add(counts[order[due]].tolist())
+            due += 1
+        medians[row] = usual.medians()
+    return from_log16(medians)
 
 
 def time_split(found: Examples, share: float = TEST_SHARE) -> tuple[Mask, Mask]:
@@ -150,6 +141,18 @@ def time_split(found: Examples, share: float = TEST_SHARE) -> tuple[Mask, Mask]:
     at_s = found.posts.at_s
     cut_s = np.quantile(at_s[settled], 1 - share)
     return settled & (at_s + found.horizon_s <= cut_s), settled & (at_s >= cut_s)
+
+
+def validation_split(found: Examples) -> tuple[Mask, Mask]:
+    """Return which posts are for training and which to choose settings by: the fifth before last.
+
+    Both are of what `time_split` trains on: nothing of the test, nor of what was not yet known when
+    it began, has a say.
+    """
+    before = time_split(found)[0]
+    at_s = found.posts.at_s
+    cut_s = np.quantile(at_s[before], 1 - TEST_SHARE / (1 - TEST_SHARE))
+    return before & (at_s + found.horizon_s <= cut_s), before & (at_s >= cut_s)
 
 
 def author_folds(found: EngagementSet, folds: int = AUTHOR_FOLDS) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from evaluation.forecasts.serving import Scored, Served, items_of, serve
 from models.engagement.history import DAY_S
 from models.engagement.items import CountsSeen, PostSeen
 from models.engagement.layout import STEPS, UNKNOWN, to_log16
+from models.engagement.training.dataset import examples
 from tests.evaluation.forecasts.recorded import by_the_median, recorded
 
 SETTINGS = ForecastSettings(ages_s=(), events_per_hour=0)
@@ -129,6 +130,23 @@ def test_what_comes_later_changes_no_forecast(tmp_path: Path) -> None:
     after = serve(scored, by_the_median, SETTINGS)
     same(before, after, at_s <= moment)
     assert not np.array_equal(before.served, after.served)
+
+
+def test_model_is_trained_on_what_it_is_asked_on_the_stream(tmp_path: Path) -> None:
+    scored = recorded(tmp_path, authors=30, posts=40)
+    scored.posts.counts[::7] = UNKNOWN  # nothing came to be known of these
+    asked: dict[int, tuple[Any, Any]] = {}
+
+    def ask(rows: Any, features: Any, sequence: Any) -> Any:
+        asked.update(zip(rows.tolist(), zip(features, sequence, strict=True), strict=True))
+        return by_the_median(rows, features, sequence)
+
+    serve(scored, ask, SETTINGS)
+    seen = examples(scored.posts).seen
+    for row, (features, sequence) in asked.items():
+        np.testing.assert_array_equal(features, seen.features[row])
+        np.testing.assert_array_equal(sequence, seen.sequence[row])
+    assert len(asked) == len(scored.posts)
 
 
 def test_partition_that_leaves_posts_out_is_no_evaluation(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from models.engagement.training.dataset import (
     load_examples,
     source_levels,
     time_split,
+    validation_split,
 )
 from models.engagement.training.heads import cache_file, head_scores
 from models.engagement.training.sets import EngagementSet, present_sets, read_set
@@ -155,6 +156,17 @@ def test_time_split_keeps_a_horizon_between_training_and_test(data: Path) -> Non
     assert at_s[train].max() + DAY_S <= at_s[test].min()
     assert not (train & test).any()
     assert (at_s[~train & ~test] < at_s[test].min()).all()
+
+
+def test_settings_are_chosen_by_posts_that_the_test_knows_nothing_of(data: Path) -> None:
+    found = examples(read_set(data, "made"))
+    known, test = time_split(found)
+    train, chosen_by = validation_split(found)
+    at_s = found.posts.at_s
+    assert at_s[train].max() + DAY_S <= at_s[chosen_by].min()
+    assert at_s[chosen_by].max() + DAY_S <= at_s[test].min()
+    assert (known[train | chosen_by]).all()
+    assert 36 <= chosen_by.sum() <= 39
 
 
 def test_authors_are_in_one_fold_each_whatever_else_is_in_the_set(data: Path) -> None:
