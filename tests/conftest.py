@@ -36,6 +36,7 @@ _NEEDS = {
         "models/encoder/test_teachers.py",
         "models/encoder/test_train.py",
         "models/engagement/training/test_train.py",
+        "models/engagement/training/test_shrinking.py",
         "models/test_assemble.py",
         "models/encoder/test_lora.py",
     ),

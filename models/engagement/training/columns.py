@@ -44,6 +44,13 @@ class TrainingColumns:
         )  # fmt: skip
 
 
+def columns_of(found: Examples) -> TrainingColumns:
+    """Return posts as they are, each of weight one."""
+    weights = np.ones(len(found), np.float32)
+    seen = found.seen
+    return TrainingColumns(seen.features, seen.sequence, found.bases(), found.outcomes, weights)
+
+
 def columns_for(
     sets: Mapping[str, Examples], masks: Mapping[str, Mask], variant: Variant
 ) -> TrainingColumns:

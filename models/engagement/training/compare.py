@@ -27,7 +27,7 @@ from models.engagement.features import Floats
 from models.engagement.history import DAY_S
 from models.engagement.layout import LEVELS
 from models.engagement.training.boosted import LOSSES, BoostedTrees
-from models.engagement.training.columns import TrainingColumns, columns_for
+from models.engagement.training.columns import TrainingColumns, columns_for, columns_of
 from models.engagement.training.dataset import MED32, Examples, time_split
 from models.engagement.training.figures import figures_of
 from models.engagement.training.fit import fit, predicted
@@ -103,7 +103,7 @@ def run_cell(cell: Cell, found: Mapping[str, Examples]) -> dict[str, Any]:
         "settings": msgspec.to_builtins(cell.settings),
         "trained_posts": len(columns),
         "seconds": round(seconds, 1),
-        "sets": {name: judge(test, answer(_asked(test))) for name, test in judged.items()},
+        "sets": {name: judge(test, answer(columns_of(test))) for name, test in judged.items()},
     }
 
 
@@ -154,13 +154,6 @@ def table_of(records: list[dict[str, Any]]) -> str:
                 f" {record['seconds']:.0f} |"
             )
     return "\n".join(lines) + "\n"
-
-
-def _asked(test: Examples) -> TrainingColumns:
-    weights = np.ones(len(test), np.float32)
-    return TrainingColumns(
-        test.seen.features, test.seen.sequence, test.bases(), test.outcomes, weights
-    )
 
 
 def _say(text: str) -> None:

@@ -23,11 +23,15 @@ _AT_ONCE: Final = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a network predicts, of each target: (log - `relative` base - `middle`) / `width`."""
+    """What a network predicts, of each target: (log - `relative` base - `middle`) / `width`.
+
+    Its point is fitted as it is, and `shrink` of it is what it answers.
+    """
 
     middle: Tensor
     width: Tensor
     relative: bool
+    shrink: float
 
     @classmethod
     def of(cls, columns: TrainingColumns, variant: Variant) -> "Scale":
@@ -40,6 +44,7 @@ class Scale:
             torch.tensor(middle, dtype=torch.float32)[:, None],
             torch.tensor(width, dtype=torch.float32)[:, None],
             variant.scaling == "author",
+            variant.shrink,
         )
 
     def offset(self, bases: Tensor) -> Tensor:
@@ -121,8 +126,10 @@ def predicted(network: nn.Module, scale: Scale, columns: TrainingColumns) -> Flo
     with torch.no_grad():
         for start in range(0, len(columns), _AT_ONCE):
             part = columns.select(np.arange(start, min(start + _AT_ONCE, len(columns))))
-            numbers = network(torch.from_numpy(part.features), torch.from_numpy(part.sequence))
-            quantiles = residual_quantiles(numbers.mean(0)) * scale.width
+            asked = torch.from_numpy(part.features), torch.from_numpy(part.sequence)
+            numbers = network(*asked).mean(0)
+            numbers[:, :: len(LEVELS)] *= scale.shrink
+            quantiles = residual_quantiles(numbers) * scale.width
             found = quantiles + scale.offset(torch.from_numpy(part.bases))
             parts.append(found.clamp_min(0).numpy())
     return np.concatenate(parts)

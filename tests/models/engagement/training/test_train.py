@@ -44,9 +44,11 @@ def error_of(quantiles: np.ndarray, made: TrainingColumns) -> float:
 def test_numpy_serves_what_torch_has_trained(network: str) -> None:
     made = columns(200)
     width = (16, 8) if network == "mlp" else (16,)
-    variant = msgspec.structs.replace(SMALL, network=network, widths=width, layers=2, epochs=1)
-    trained, scale = fit(made, msgspec.structs.replace(variant, members=2))
-    tensors = trained.tensors()
+    variant = msgspec.structs.replace(
+        SMALL, network=network, widths=width, layers=2, epochs=1, members=2, shrink=0.5
+    )
+    trained, scale = fit(made, variant)
+    tensors = shrunk(trained.tensors(), variant.shrink)
     served = Perceptron(tensors) if network == "mlp" else Transformer(tensors, variant.heads)
     numbers = served.run(made.features, made.sequence)
     found = quantiles_of(numbers, made.features)
