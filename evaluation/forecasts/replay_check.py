@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 import numpy as np
 import typer
 
+from core.config import load
 from core.forecast_settings import ForecastSettings
 from evaluation.encoder.__main__ import refusing
 from evaluation.forecasts.opening import open_way
@@ -29,6 +31,7 @@ from models.engagement.items import SourceQuality, Sums
 
 TOLERANCE: Final = 1e-9
 _MICRO: Final = 1e6
+_FOR_EVER: Final = 2**31
 _COUNTERS: Final = {
     "outcomes": "groundswell_forecast_outcomes_total",
     "covered": "groundswell_forecast_covered_total",
@@ -47,6 +50,13 @@ class Exported:
     figures: Mapping[str, float | None]
 
 
+def as_live(forecasts: ForecastSettings) -> ForecastSettings:
+    """Return the settings of a live run without what takes time and bears on no first forecast."""
+    return msgspec.structs.replace(
+        forecasts, ages_s=(), events_per_hour=0, least_engagements=_FOR_EVER
+    )
+
+
 def offline_books(
     scored: Scored,
     ask: Ask,
@@ -55,7 +65,7 @@ def offline_books(
     partition_of: Callable[[bytes, int], int],
     say: Say = lambda _: None,
 ) -> list[SourceQuality]:
-    """Return the books of all partitions over the posts of a set.
+    """Return the books of all partitions over the posts of a set, after the last count.
 
     Args:
         scored: The posts of the set; `source` is the one that the live run gave them.
@@ -72,7 +82,8 @@ def offline_books(
     for number in range(partitions):
         chosen = rows[of_author[scored.posts.author[rows]] == number]
         if len(chosen):
-            found += serve(scored, ask, settings, rows=chosen, say=say).quality
+            served = serve(scored, ask, settings, rows=chosen, settle_rest=False, say=say)
+            found += served.quality
     return found
 
 
@@ -150,7 +161,7 @@ def main(
         plan = Plan(data, "all")
         way = open_way(plan, model, fit=False, left_out=(), say=sys.stderr.write)
         scored = dataclasses.replace(read_scored(data, name), source=source)
-        ask, settings = way.answering(scored).ask, plan.served_by()
+        ask, settings = way.answering(scored).ask, as_live(load().forecasts)
         books = offline_books(scored, ask, settings, partitions, partition_of, sys.stderr.write)
     live = Exported(source, figures_of_metrics(metrics.read_text("utf-8"), source))
     for figure, value in figures_of_source(books, source).items():

@@ -166,6 +166,7 @@ def serve(
     *,
     rows: Rows | None = None,
     factors: Floats | None = None,
+    settle_rest: bool = True,
     say: Say = lambda _: None,
 ) -> Served:
     """Serve posts of a set in order of time, by a partition that knows nothing at first.
@@ -176,6 +177,8 @@ def serve(
         settings: The settings of the forecaster; every post must be tracked.
         rows: The posts that come, in order of time; else all.
         factors: (N,) what the counts of a post are multiplied with; else 1.
+        settle_rest: Whether time goes on after the last count, until all posts have settled. On a
+            stream it does not: the last count is within its horizon, which nothing ends.
         say: Told how far it is.
 
     Raises:
@@ -190,8 +193,9 @@ def serve(
         run.take(batch)
         if step % 16 == 15:
             say(f"{scored.posts.name}: {run.posts} of {len(chosen)} posts served\n")
-    last_s = float(scored.posts.at_s[chosen].max(initial=0)) + settings.horizon_s + 1
-    run.told(run.partition.tick(last_s))
+    if settle_rest:
+        last_s = float(scored.posts.at_s[chosen].max(initial=0)) + settings.horizon_s + 1
+        run.told(run.partition.tick(last_s))
     return run.finish(chosen)
 
 
