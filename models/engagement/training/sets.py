@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError
 from core.shape import shape_of
+from core.text import clean_text, readable_text
 from models.engagement.features import Floats, PostColumns
 from models.engagement.history import DAY_S
 from models.engagement.layout import TARGETS, UNKNOWN, to_log16
@@ -157,7 +158,8 @@ class _Columns:
             self.author.append(self.numbers.setdefault(record["author"], len(self.numbers)))
             self.post_ids.append(record.get("post_id") or str(row))
             self.at_s.append(at_s)
-            self.shapes.append(shape_of(record["text"], reply_to=record.get("reply_to") or None))
+            text, _ = clean_text(readable_text(record["text"]))  # what ingest makes of it
+            self.shapes.append(shape_of(text, reply_to=record.get("reply_to") or None))
             self.counts.append([np.nan if count is None else count for count in counts])
             self.rows.append(row)
 
