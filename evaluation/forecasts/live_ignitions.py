@@ -149,7 +149,9 @@ def watch_live(
         said = judge(read_ignitions(ledger), stack.events(), horizon_s)
         tracked = stack.page.total(_POSTS, outcome="tracked")
         held_back = stack.page.total(_OVER_BUDGET)
-    return Watched(tracked=int(tracked), hours=hours, held_back=int(held_back), took_s=took_s, **said)
+    return Watched(
+        tracked=int(tracked), hours=hours, held_back=int(held_back), took_s=took_s, **said
+    )
 
 
 def _write_options(path: Path, **values: object) -> Path:
