@@ -1,14 +1,16 @@
 """How many likes a reply has by its age, and in the end, as its place among the replies has it.
 
 Early replies get most likes whatever they say, so likes are held against what a reply of that age
-and place gets in that source. Likes of a reply are Poisson with mean `worth * mean(place) *
-share(age)`; `worth` is Gamma with mean one, whose strength is learnt too, so that two likes after
-a minute say less than two hundred after an hour. All sums decay.
+and place gets in that source. Likes of a reply are Poisson with mean `level * worth *
+mean(place) * share(age)`. `level` is the event's, from all of its replies: a few events get most
+likes. `worth` is the reply's, Gamma with mean one, whose strength is learnt too, so that two likes
+after a minute say less than two hundred after an hour. All sums decay.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, log
 from typing import Final
@@ -25,6 +27,8 @@ _SHARE_WEIGHT: Final = 20.0
 _PLACE_WEIGHT: Final = 4.0
 """The replies that the neighbouring group, or the usual mean, counts for."""
 _USUAL_STRENGTH: Final = 0.5
+_LEVEL_WEIGHT: Final = 1.0
+"""The likes by which an event is taken for a usual one."""
 _STRENGTHS: Final = (0.1, 10.0)
 _STRENGTH_WEIGHT: Final = 20.0
 _MEMORY: Final = 5_000.0
@@ -65,20 +69,22 @@ class ExpectedLikes:
         self._squares = 0.0
         self._known = self._curve()
 
-    def learn(self, place: int, final: int, seen: dict[float, int]) -> None:
+    def learn(self, place: int, final: int, seen: Mapping[float, int], level: float = 1.0) -> None:
         """Take in a reply whose likes come no more.
 
         Args:
             place: The number of replies before it.
             final: Its likes in the end; a score below zero counts as none.
             seen: Its likes by ages of `AGES_S`, as far as they were looked at.
+            level: The level of its event.
 
         Raises:
             ValueError: A number is negative where it cannot be, or an age is none of `AGES_S`.
         """
         if place < 0 or any(likes < 0 or age not in AGES_S for age, likes in seen.items()):
             raise ValueError(f"place {place}, likes by age {seen}: no such reply")
-        likes, mean, group = max(final, 0), self.mean(place), place_group(place)
+        likes, group = max(final, 0), place_group(place)
+        mean = level * self.mean(place)
         for sums in (self._seen, self._final, self._likes, self._replies):
             sums[:] = [value * _KEPT for value in sums]
         # What likes vary beyond Poisson is mean² / strength.
@@ -129,15 +135,25 @@ class ExpectedLikes:
         """How alike replies are at one place: the shape of the Gamma of `worth`."""
         return self._known.strength
 
-    def worth(self, likes: int, place: int, age_s: float) -> float:
+    def level(self, likes: float, usual: float) -> float:
+        """Return how many times the usual likes an event gets.
+
+        Args:
+            likes: The likes of its replies by now.
+            usual: The sum of `mean(place) * share(age)` over them.
+        """
+        return (_LEVEL_WEIGHT + likes) / (_LEVEL_WEIGHT + usual)
+
+    def worth(self, likes: int, place: int, age_s: float, level: float = 1.0) -> float:
         """Return how many times the likes of its age and place a reply gets: the clock taken out.
 
         The posterior mean of `worth`: one where nothing was to be seen yet.
         """
         strength = self.strength
-        return (strength + max(likes, 0)) / (strength + self.mean(place) * self.share(age_s))
+        usual = level * self.mean(place) * self.share(age_s)
+        return (strength + max(likes, 0)) / (strength + usual)
 
-    def final(self, likes: int, place: int, age_s: float) -> float:
+    def final(self, likes: int, place: int, age_s: float, level: float = 1.0) -> float:
         """Return the likes that a reply is expected to have in the end, given those by now."""
-        coming = self.mean(place) * (1 - self.share(age_s)) * self.worth(likes, place, age_s)
-        return max(likes, 0) + coming
+        coming = level * self.mean(place) * (1 - self.share(age_s))
+        return max(likes, 0) + coming * self.worth(likes, place, age_s, level)

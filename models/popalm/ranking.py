@@ -44,7 +44,7 @@ class RankedReply:
         text: Its text.
         likes: Its likes by now.
         expected: The likes that it is expected to have in the end.
-        worth: Its likes, times those that its age and place among the replies let expect.
+        worth: Its likes, times those that its age, its place and its event let expect.
         copies: The ids of other replies that say nearly the same.
     """
 
@@ -128,13 +128,25 @@ class EventReplies:
         return self._kept.pop(reply_id, None) is not None
 
     def _drop_least(self, now_s: float) -> None:
-        order = sorted(self._kept.values(), key=lambda one: (-self._final(one, now_s), one.place))
+        finals = self._finals(now_s, self._level(now_s))
+        order = sorted(self._kept.values(), key=lambda one: (-finals[one.reply_id], one.place))
         for one in order[self._capacity :]:
             del self._kept[one.reply_id]
             self.dropped += 1
 
-    def _final(self, one: _Kept, now_s: float) -> float:
-        return self._expected.final(one.likes, one.place, now_s - one.at_s)
+    def _level(self, now_s: float) -> float:
+        expected = self._expected
+        usual = sum(
+            expected.mean(one.place) * expected.share(now_s - one.at_s)
+            for one in self._kept.values()
+        )
+        return expected.level(sum(max(one.likes, 0) for one in self._kept.values()), usual)
+
+    def _finals(self, now_s: float, level: float) -> dict[str, float]:
+        return {
+            key: self._expected.final(one.likes, one.place, now_s - one.at_s, level)
+            for key, one in self._kept.items()
+        }
 
     def top(self, number: int, now_s: float) -> list[RankedReply]:
         """Return the replies that lead, the first first; fewer where there are no more.
@@ -143,14 +155,15 @@ class EventReplies:
             number: The number of replies at most.
             now_s: The time by which likes were counted, in seconds since 1970.
         """
-        finals = {key: self._final(one, now_s) for key, one in self._kept.items()}
+        level = self._level(now_s)
+        finals = self._finals(now_s, level)
         # Of replies with as much to expect the earlier one is first, whatever its id.
         order = sorted(self._kept.values(), key=lambda one: (-finals[one.reply_id], one.place))
         chosen = _different(self._merged(order, number * _POOL), number, finals)
         return [
             RankedReply(
                 one.reply_id, one.text, one.likes, finals[one.reply_id],
-                self._expected.worth(one.likes, one.place, now_s - one.at_s), tuple(copies),
+                self._expected.worth(one.likes, one.place, now_s - one.at_s, level), tuple(copies),
             )
             for one, copies in chosen
         ]  # fmt: skip
