@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -23,6 +22,9 @@ from evaluation.options import DataFolder, JsonFile, Resamples
 from evaluation.responses.encoders import encoder_for
 from evaluation.responses.floors import SEEDS
 from evaluation.responses.judging import JudgedSet, judge
+from evaluation.responses.ranking import rank_events
+from evaluation.responses.ranking_tables import RankedSet, print_rankings, ranking_figures
+from evaluation.responses.recorded_events import CURVES, RANKED, load_events
 from evaluation.responses.tables import flat_figures, print_all, seed_rows
 from evaluation.responses.threads import FOLDER, KINDS, LEAST_JUDGED, ThreadSet, load_threads
 
@@ -36,9 +38,10 @@ def chosen_sets(data: Path, sets: str) -> list[str]:
     Raises:
         ConfigError: One is not there, or there is none at all.
     """
-    present = [name for name in KINDS if (data / f"{FOLDER}{name}").is_dir()]
+    known = dict.fromkeys([*KINDS, *RANKED])
+    present = [name for name in known if (data / f"{FOLDER}{name}").is_dir()]
     if not present:
-        expected = ", ".join(f"{FOLDER}{name}" for name in KINDS)
+        expected = ", ".join(f"{FOLDER}{name}" for name in known)
         raise ConfigError(f"{data} has none of the folders {expected}")
     named = [name.strip() for name in sets.split(",") if name.strip()] or present
     if missing := [name for name in named if name not in present]:
@@ -66,33 +69,39 @@ def main(
 ) -> None:
     """Measure replies to recorded posts: floors, what people wrote, and lift beside overlap."""
     found: list[JudgedSet] = []
+    ranked: list[RankedSet] = []
     with refusing():
         if 0 < posts < LEAST_JUDGED:
             raise ConfigError(f"--posts is 0 (all) or at least {LEAST_JUDGED}, not {posts}")
         for name in chosen_sets(data, sets):
             started = time.monotonic()
-            threads = drawn(load_threads(data, name), posts)
-            embed = encoder_for(threads.language, chinese_encoder)
-            judged = judge(threads, embed, resamples)
-            found.append(judged if embed else replace(judged, notes=[_WITHOUT_ENCODER]))
+            if name in KINDS:
+                found.append(_judged(data, name, posts, chinese_encoder, resamples))
+            if name in RANKED:
+                events = load_events(data, name)
+                by_curve = {curve: rank_events(events, curve, resamples) for curve in CURVES}
+                ranked.append(RankedSet(name, len(events), by_curve))
             sys.stderr.write(f"{name}: took {time.monotonic() - started:.0f} s\n")
     print_all(found)
+    print_rankings(ranked)
     if json_file is not None:
-        _write(json_file, found, posts, resamples)
+        figures = flat_figures(found) | ranking_figures(ranked)
+        notes = [f"{one.threads.name}: {note}" for one in found for note in one.notes]
+        settings = {
+            "sets": [one.threads.name for one in found], "ranked": [one.name for one in ranked],
+            "posts": posts, "bootstrap_resamples": resamples, "draws": list(SEEDS),
+        }  # fmt: skip
+        write_report(
+            json_file, "models evaluate", figures, settings=settings, packages=PACKAGES,
+            seed=SEED, tables={"seeds": seed_rows(found)}, notes=notes,
+        )  # fmt: skip
 
 
-def _write(file: Path, found: Sequence[JudgedSet], posts: int, resamples: int) -> None:
-    settings = {
-        "sets": [one.threads.name for one in found],
-        "posts": posts,
-        "bootstrap_resamples": resamples,
-        "draws": list(SEEDS),
-    }
-    notes = [f"{one.threads.name}: {note}" for one in found for note in one.notes]
-    write_report(
-        file, "models evaluate", flat_figures(found), settings=settings, packages=PACKAGES,
-        seed=SEED, tables={"seeds": seed_rows(found)}, notes=notes,
-    )  # fmt: skip
+def _judged(data: Path, name: str, posts: int, chinese: Path | None, resamples: int) -> JudgedSet:
+    threads = drawn(load_threads(data, name), posts)
+    embed = encoder_for(threads.language, chinese)
+    judged = judge(threads, embed, resamples)
+    return judged if embed else replace(judged, notes=[_WITHOUT_ENCODER])
 
 
 if __name__ == "__main__":

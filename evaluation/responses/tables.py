@@ -46,6 +46,8 @@ def seed_rows(found: Sequence[JudgedSet]) -> list[dict[str, Any]]:
 
 def print_all(found: Sequence[JudgedSet]) -> None:
     """Write a table for each set to standard output."""
+    if not found:
+        return
     console = Console(file=sys.stdout, width=_WIDTH, highlight=False)
     for one in found:
         console.print(_table(one))
