@@ -64,7 +64,7 @@ def _table(one: JudgedSet) -> Table:
     title = f"{threads.name}: {len(threads.test)} posts judged, {len(threads.train)} learnt from"
     table = Table(
         title=title, caption="\n".join([f"left out: {left_out}", *one.notes]),
-        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", caption_justify="left",
+        box=SIMPLE_HEAD, padding=0, title_justify="left", caption_justify="left",
     )  # fmt: skip
     table.add_column("system", no_wrap=True)
     for heading in (*_PUBLISHED.values(), *_LIFTS.values(), *_SHARES.values()):
