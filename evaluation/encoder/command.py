@@ -64,11 +64,13 @@ ChineseEncoder = Annotated[
 ]
 
 
+Measured = Annotated[
+    str, typer.Argument(help="A head that has an official test, all, engagement or responses.")
+]
+
+
 def evaluate(
-    head: Annotated[
-        str,
-        typer.Argument(help="A head that has an official test, all, engagement or responses."),
-    ] = "all",
+    head: Measured = "all",
     data: DataFolder = DATA,
     json: JsonFile = None,
     out: OutFolder = None,
@@ -98,25 +100,31 @@ def evaluate(
     of_forecasts = options(
         split=split, model=model, variant=variant, left_out=left_out, triple_from=triple_from
     )
+    named = [*of_forecasts[::2], *(["--fit"] if fit else [])]
+    _check_options(head, of_sets[::2], named, of_replies[::2])
     shared = options(data=existing(data), json=json, resamples=resamples)
     if head == "engagement":
         fit_in = train_python if fit or left_out else None
-        _refuse(of_replies[::2], "responses")
         return evaluate_engagement([*shared, *of_sets, *of_forecasts], data, python, fit_in)
-    _refuse([*of_forecasts[::2], *(["--fit"] if fit else [])], "engagement")
     if head == "responses":
         return evaluate_responses([*shared, *of_sets, *of_replies], python)
-    _refuse(of_replies[::2], "responses")
-    _refuse(of_sets[::2], "engagement` and `evaluate responses")
     arguments = options(out=out, scorer=scorer, url=url, repository=repository)
     arguments.append("--floors" if floors else "--no-floors")
     run_module(python, "setup", "evaluation.encoder", [head, *shared, *arguments])
 
 
-def _refuse(named: Sequence[str], of: str) -> None:
+def _check_options(
+    head: str, of_sets: Sequence[str], of_forecasts: Sequence[str], of_replies: Sequence[str]
+) -> None:
     """Refuse options that are for something else to evaluate."""
-    if named:
-        raise typer.BadParameter(f"{', '.join(named)}: of `evaluate {of}` alone")
+    for named, owners in (
+        (of_sets, ("engagement", "responses")),
+        (of_forecasts, ("engagement",)),
+        (of_replies, ("responses",)),
+    ):
+        if named and head not in owners:
+            of = " and ".join(f"`evaluate {owner}`" for owner in owners)
+            raise typer.BadParameter(f"{', '.join(named)}: of {of} alone")
 
 
 def quantify_eval(
