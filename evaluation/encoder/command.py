@@ -95,22 +95,20 @@ def evaluate(
 
     Example: groundswell models evaluate all --data ../shared/data --json figures.json --out page
     """
-    of_sets = options(sets=sets)
-    of_replies = options(posts=posts, chinese_encoder=chinese_encoder)
+    of_sets, of_replies = options(sets=sets), options(posts=posts, chinese_encoder=chinese_encoder)
     of_forecasts = options(
         split=split, model=model, variant=variant, left_out=left_out, triple_from=triple_from
     )
-    named = [*of_forecasts[::2], *(["--fit"] if fit else [])]
-    _check_options(head, of_sets[::2], named, of_replies[::2])
+    _check_options(head, of_sets[::2], of_forecasts[::2] + ["--fit"] * fit, of_replies[::2])
     shared = options(data=existing(data), json=json, resamples=resamples)
     if head == "engagement":
-        fit_in = train_python if fit or left_out else None
-        return evaluate_engagement([*shared, *of_sets, *of_forecasts], data, python, fit_in)
+        fitting = train_python if fit or left_out else None
+        return evaluate_engagement([*shared, *of_sets, *of_forecasts], data, python, fitting)
     if head == "responses":
         return evaluate_responses([*shared, *of_sets, *of_replies], python)
     arguments = options(out=out, scorer=scorer, url=url, repository=repository)
-    arguments.append("--floors" if floors else "--no-floors")
-    run_module(python, "setup", "evaluation.encoder", [head, *shared, *arguments])
+    chosen = "--floors" if floors else "--no-floors"
+    run_module(python, "setup", "evaluation.encoder", [head, *shared, *arguments, chosen])
 
 
 def _check_options(

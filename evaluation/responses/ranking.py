@@ -96,7 +96,13 @@ def rank_events(events: Sequence[Event], curve: str, resamples: int) -> Mapping[
     whole = np.mean(draws, axis=0)
 
     def measure(rows: NDArray[np.integer]) -> dict[str, float]:
-        return dict(zip(names, known_mean(whole[:, rows]).tolist(), strict=True))
+        drawn = dict(zip(names, whole[:, rows], strict=True))
+        for snapshot in SNAPSHOTS_S:
+            hours = f"{snapshot // 3600:.0f}h"
+            for ranking in ("shown", "expected"):
+                gain = drawn[f"{hours}.{ranking}.ndcg5"] - drawn[f"{hours}.likes.ndcg5"]
+                drawn[f"{hours}.{ranking}.ndcg5_over_likes"] = gain
+        return {name: float(known_mean(values)) for name, values in drawn.items()}
 
     return bootstrap(measure, len(events), resamples)
 
