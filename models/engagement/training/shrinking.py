@@ -3,8 +3,9 @@
     python -m models.engagement.training.shrinking --data ../shared/data
 
 A variant is fitted on the first three fifths of the sets and asked about the fourth; the last fifth
-has no say. Chosen is the share of the most skill, in the mean over `PROMISED`, among those at which
-as many authors gain as was asked for, or as near to that as any comes.
+has no say. Considered are the shares at which as many authors gain as was asked for, or as near to
+that as any comes. Chosen of these is the least whose skill, in the mean over `PROMISED`, is within
+one standard error of the best: the rule by which ridge, lasso and trees are pruned.
 """
 
 import json
@@ -21,8 +22,8 @@ import typer
 
 from core.errors import ConfigError
 from models.engagement.training.columns import columns_for, columns_of
+from models.engagement.training.compare import judge
 from models.engagement.training.dataset import Examples, validation_split
-from models.engagement.training.figures import figures_of
 from models.engagement.training.fit import fit, predicted
 from models.engagement.training.sets import SETS
 from models.engagement.training.train import load_sets
@@ -32,9 +33,11 @@ PROMISED: Final = ("congress", "leaders", "accounts", "musk", "facebook")
 LEAST_AUTHORS: Final = {"congress": 0.9, "leaders": 0.9, "accounts": 0.72}
 """The shares of authors with a skill above zero that were asked for."""
 SHARES: Final = tuple(round(0.5 + 0.05 * step, 2) for step in range(11))
+_ERRORS_WIDE: Final = 2 * 1.96
+"""So many standard errors a 95 % interval is wide."""
 
 Figures = Mapping[str, Mapping[str, float]]
-"""Set -> what `figures_of` found of it."""
+"""Set -> what `judge` found of it."""
 
 
 def shrinkages(found: Mapping[str, Examples], variant: Variant) -> dict[float, Figures]:
@@ -48,9 +51,7 @@ def shrinkages(found: Mapping[str, Examples], variant: Variant) -> dict[float, F
     }
     return {
         share: {
-            name: figures_of(
-                test, predicted(network, replace(scale, shrink=share), columns_of(test))
-            )
+            name: judge(test, predicted(network, replace(scale, shrink=share), columns_of(test)))
             for name, test in judged.items()
         }
         for share in SHARES
@@ -59,17 +60,11 @@ def shrinkages(found: Mapping[str, Examples], variant: Variant) -> dict[float, F
 
 def chosen(figures: Mapping[float, Figures]) -> float:
     """Return the share to serve."""
-
-    def worth(share: float) -> tuple[float, float]:
-        of = figures[share]
-        lacking = sum(
-            max(0.0, least - of[name]["authors_positive_share"])
-            for name, least in LEAST_AUTHORS.items()
-            if name in of
-        )
-        return -lacking, mean_skill(of)
-
-    return max(figures, key=worth)
+    least = min(map(_lacking, figures.values()))
+    usable = [share for share, of in figures.items() if _lacking(of) == least]
+    best = max(usable, key=lambda share: mean_skill(figures[share]))
+    enough = mean_skill(figures[best]) - standard_error(figures[best])
+    return min(share for share in usable if mean_skill(figures[share]) >= enough)
 
 
 def mean_skill(figures: Figures) -> float:
@@ -77,9 +72,27 @@ def mean_skill(figures: Figures) -> float:
     return float(np.mean([figures[name]["skill"] for name in PROMISED if name in figures]))
 
 
+def standard_error(figures: Figures) -> float:
+    """Return the standard error of the mean skill, by the intervals of the sets."""
+    widths = [figures[name]["high"] - figures[name]["low"] for name in PROMISED if name in figures]
+    return float(np.linalg.norm(widths) / len(widths) / _ERRORS_WIDE)
+
+
+def _lacking(figures: Figures) -> float:
+    """Return by how much the shares of authors are below what was asked for, in all."""
+    return sum(
+        max(0.0, least - figures[name]["authors_positive_share"])
+        for name, least in LEAST_AUTHORS.items()
+        if name in figures
+    )
+
+
 def _row(share: float, of: Figures) -> dict[str, Any]:
     shares = {name: of[name]["authors_positive_share"] for name in LEAST_AUTHORS if name in of}
-    return {"share": share, "mean_skill": round(mean_skill(of), 4), "authors": shares}
+    return {
+        "share": share, "mean_skill": round(mean_skill(of), 4),
+        "standard_error": round(standard_error(of), 4), "authors": shares,
+    }  # fmt: skip
 
 
 def main(

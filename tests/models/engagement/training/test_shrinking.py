@@ -8,15 +8,25 @@ import pytest
 from models.engagement.layout import to_log16
 from models.engagement.training.dataset import Examples, examples, time_split
 from models.engagement.training.sets import EngagementSet
-from models.engagement.training.shrinking import SHARES, chosen, mean_skill, shrinkages
+from models.engagement.training.shrinking import (
+    SHARES,
+    chosen,
+    mean_skill,
+    shrinkages,
+    standard_error,
+)
 from models.engagement.training.variants import Variant
 
 pytestmark = pytest.mark.train
 POSTS = 400
 
 
-def of_set(skill: float, authors: float) -> dict[str, float]:
-    return {"skill": skill, "authors_positive_share": authors}
+def of_set(skill: float, authors: float, error: float = 0.0) -> dict[str, float]:
+    wide = 1.96 * error
+    return {
+        "skill": skill, "low": skill - wide, "high": skill + wide,
+        "authors_positive_share": authors,
+    }  # fmt: skip
 
 
 def test_most_skill_is_chosen_among_shares_by_which_enough_authors_gain() -> None:
@@ -27,6 +37,18 @@ def test_most_skill_is_chosen_among_shares_by_which_enough_authors_gain() -> Non
     }
     assert mean_skill(found[1.0]) == pytest.approx(0.13)
     assert chosen(found) == 0.9
+
+
+def test_least_share_within_a_standard_error_of_the_best_is_chosen() -> None:
+    found = {
+        0.7: {"congress": of_set(0.10, 0.95, 0.01), "musk": of_set(0.10, 0, 0.01)},
+        0.8: {"congress": of_set(0.118, 0.95, 0.01), "musk": of_set(0.11, 0, 0.01)},
+        1.0: {"congress": of_set(0.12, 0.90, 0.008), "musk": of_set(0.12, 0, 0.006)},
+    }
+    assert standard_error(found[1.0]) == pytest.approx(0.005)
+    assert chosen(found) == 1.0
+    wider = found | {1.0: {"congress": of_set(0.12, 0.90, 0.016), "musk": of_set(0.12, 0, 0.012)}}
+    assert chosen(wider) == 0.8
 
 
 def test_share_that_lacks_least_is_chosen_where_none_is_enough() -> None:
