@@ -13,6 +13,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from core.errors import BrokerUnavailable
 from core.settings import KafkaSettings
+from services.kafka_client import joining
 from services.kafka_client.client import client_options, make_client, our_errors
 from services.kafka_client.messages import Record
 
@@ -68,7 +69,7 @@ class PartitionConsumer:
             BrokerUnavailable: The broker refuses or does not answer.
         """
         with our_errors(f"reading {self._topic}"):
-            fetched = self._client.poll(int(timeout_s * 1000), max_records=max_records)
+            fetched = joining.poll(self._client, timeout_s, max_records)
         return [record_of(found) for records in fetched.values() for found in records]
 
     def assignment(self) -> frozenset[int]:

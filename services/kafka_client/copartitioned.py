@@ -13,6 +13,7 @@ from kafka.structs import TopicPartition
 
 from core.errors import BrokerUnavailable, ConfigError
 from core.settings import KafkaSettings
+from services.kafka_client import joining
 from services.kafka_client.client import our_errors
 from services.kafka_client.consuming import member_of, record_of
 from services.kafka_client.messages import Record
@@ -103,7 +104,7 @@ class CoPartitionedConsumer:
             BrokerUnavailable: The broker refuses or does not answer.
         """
         with our_errors(f"reading {', '.join(self._topics)}"):
-            fetched = self._client.poll(int(timeout_s * 1000), max_records=_ALL)
+            fetched = joining.poll(self._client, timeout_s, _ALL)
         found: dict[str, list[Record]] = {}
         for partition, records in fetched.items():
             if records:

@@ -158,3 +158,49 @@ def test_a_topic_that_was_held_while_much_was_there_is_read_to_its_end(
         wait_until(lambda held=held: is_all_of(held), "all of the topic that was held")
         read.update(dict.fromkeys(topics, 0))
         consumer.start(number, read)
+
+
+def _answered_between_polls(consumer: CoPartitionedConsumer, is_over: Callable[[], bool]) -> None:
+    """Poll until it is over, as on a busy machine: a join takes longer than a poll."""
+    coordinator = consumer._client._coordinator
+    at_once = coordinator._do_join_and_sync_async
+
+    async def slowly() -> bytes:
+        await consumer._client._net.sleep(0.1)
+        return await at_once()
+
+    coordinator._do_join_and_sync_async = slowly
+    for _ in range(50):
+        consumer.poll(0.05)
+        if is_over():
+            return
+        under_way = coordinator._join_task
+        wait_until(lambda join=under_way: join is None or join.is_done, "an answer")
+    raise AssertionError(f"{coordinator.state} for ever")
+
+
+def test_a_member_joins_whose_every_join_is_answered_between_two_polls(
+    join: Callable[[], CoPartitionedConsumer],
+) -> None:
+    consumer = join()
+    _answered_between_polls(consumer, lambda: bool(consumer.owned()))
+    assert consumer.owned() == {0, 1, 2, 3}
+
+
+def test_a_member_reads_on_whose_join_for_a_changed_topic_is_answered_between_two_polls(
+    join: Callable[[], CoPartitionedConsumer], topics: tuple[str, str]
+) -> None:
+    consumer = join()
+    _until_owned(consumer, 4)
+    coordinator = consumer._client._coordinator
+    coordinator._assignment_snapshot = "as the topics were before"
+    read: list[object] = []
+
+    def has_read() -> bool:
+        if not coordinator.rejoining and not read:
+            for number in range(4):
+                consumer.start(number, dict.fromkeys(topics, 0))
+        read.extend(consumer.poll(0.05))
+        return bool(read)
+
+    _answered_between_polls(consumer, has_read)
