@@ -1,4 +1,4 @@
-"""Made-up posts of which some take off, through the whole stack: are they noticed, and only they?"""
+"""Made-up posts of which some take off, through the whole stack: is it said of these alone?"""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ speed = 0.0
 start_at = "{start}"
 duration_s = {duration_s}
 posts_per_s = {posts_per_s}
+daily_cycle = 0.0
 engagement_share = 1.0
 life_s = {life_s}
 ledger = "{ledger}"
@@ -146,6 +147,9 @@ def watch_live(
             ledger=ledger, every_s=every_s,
         )  # fmt: skip
         took_s = stack.run("--source", "synthetic", "--options", str(options))
+        import os, pickle
+        if os.environ.get("DBG"):
+            Path(os.environ["DBG"]).write_bytes(pickle.dumps((read_ignitions(ledger), stack.events(), stack.metrics)))
         said = judge(read_ignitions(ledger), stack.events(), horizon_s)
         tracked = stack.page.total(_POSTS, outcome="tracked")
         held_back = stack.page.total(_OVER_BUDGET)

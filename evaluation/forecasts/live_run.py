@@ -35,9 +35,10 @@ from evaluation.forecasts.replay_check import (
     figures_of_metrics,
     figures_of_source,
     offline_books,
+    recent_disagreements,
 )
 from evaluation.forecasts.run import Plan
-from evaluation.forecasts.serving import Rows, Say, Scored
+from evaluation.forecasts.serving import Say, Scored
 from evaluation.options import DataFolder, JsonFile
 from models.engagement.features import HEADS_USED
 from models.engagement.layout import TARGETS, UNKNOWN
@@ -178,7 +179,7 @@ def compare(
     for figure, value in figures_of_source(books, SOURCE).items():
         if figure in live.figures:
             sys.stdout.write(f"{figure}: {live.figures[figure]} live, {value} offline\n")
-    return disagreements([live], books, _MICROS)
+    return disagreements([live], books, _MICROS) + recent_disagreements(text, books, SOURCE)
 
 
 @app.command()

@@ -79,6 +79,7 @@ class LiveStack:
             kafka = self._stack.enter_context(KafkaServer(self.folder / "kafka"))
             redis = self._stack.enter_context(RedisServer(self.folder / "redis"))
             self._stack.callback(self._stop)
+            (self.folder / "no-queries.toml").write_text("")
             self._settle(kafka.bootstrap, redis.url)
             with TopicAdmin(self.settings.kafka) as admin:
                 admin.create(topic_plans(self.settings.kafka))
@@ -104,6 +105,7 @@ class LiveStack:
             "forecasts": {"kind": "in_process", "shed_after_s": _NEVER_S},
             "ingest": {"cursor_dir": str(self.folder / "ingest")},
             "worker": {"data_dir": str(self.folder / "worker")},
+            "queries": {"path": str(self.folder / "no-queries.toml")},
         }
         for section, fields in self._tables.items():
             self._tree.setdefault(section, {}).update(fields)
@@ -111,7 +113,7 @@ class LiveStack:
 
     def _start(self, role: str, *words: str, **changes: Any) -> Child:
         flat = {f"{s}__{f}": v for s, fields in self._tree.items() for f, v in fields.items()}
-        env = {f"GROUNDSWELL__{key.upper()}": str(v) for key, v in (flat | changes).items()}
+        env = {f"GROUNDSWELL__{key.upper()}": _text(v) for key, v in (flat | changes).items()}
         argv = (sys.executable, "-m", "services.cli.main", role, *words)
         command = Command(argv, env | {"PYTHONPATH": str(PROJECT_ROOT)}, cwd=PROJECT_ROOT)
         self._children[role] = Child(command, self.folder / f"{role}.log")
@@ -190,11 +192,13 @@ class LiveStack:
             if one.kind == "source"
         )  # fmt: skip
         give_up_s = time.monotonic() + _EXPORTED_WITHIN_S
+        is_known = False
         while True:
             text = (fetch(self._port, "/metrics") or b"").decode()
-            is_known = parse_pages([text]).total(OUTCOMES) == stored
             if is_known or time.monotonic() > give_up_s:
                 return text
+            # Once more: the page is not made at one moment.
+            is_known = parse_pages([text]).total(OUTCOMES) == stored
             time.sleep(_LOOK_EVERY_S)
 
     @property
@@ -205,13 +209,14 @@ class LiveStack:
     def scored(self) -> dict[str, ScoredPost]:
         """Return id -> scored post."""
         records = read_topic(self.settings.kafka, SCORED_POSTS)
-        return {post.id: post for post in (scored_post_decoder.decode(r.value) for r in records)}
+        posts = (scored_post_decoder.decode(record.value or b"") for record in records)
+        return {post.id: post for post in posts}
 
     def events(self) -> list[ForecastEvent]:
         """Return what was said to take off and to be over."""
         decoder = RecordDecoder(ForecastEvent)
         records = read_topic(self.settings.kafka, EVENTS)
-        return [decoder.decode(record.value) for record in records]
+        return [decoder.decode(record.value or b"") for record in records]
 
     def last_words(self) -> str:
         """Return the ends of the logs."""
@@ -219,3 +224,8 @@ class LiveStack:
             f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:])
             for path in sorted(self.folder.glob("*.log"))
         )
+
+
+def _text(value: Any) -> str:
+    """Return a setting as the environment has it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

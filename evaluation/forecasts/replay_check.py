@@ -10,6 +10,7 @@ added up, as Prometheus adds them. Exit status 1 if a figure differs.
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from evaluation.forecasts.run import Plan, read_scored
 from evaluation.forecasts.serving import Ask, Say, Scored, serve
 from evaluation.options import DataFolder
 from models.engagement.items import SourceQuality, Sums
+from services.local.scrape import parse_pages
 
 TOLERANCE: Final = 1e-9
 _MICRO: Final = 1e6
@@ -40,6 +42,10 @@ _COUNTERS: Final = {
     "floor_error": "groundswell_forecast_floor_error_micros_total",
 }
 """What is exported of the sums of a source; errors in millionths."""
+_GAUGES: Final = tuple(
+    f"groundswell_forecast_{x}" for x in ("quality_outcomes", "skill", "coverage")
+)
+"""What each partition shows of its last outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +107,35 @@ def figures_of_metrics(text: str, source: str) -> dict[str, float | None]:
 
     Over all samples of a counter: of partitions, targets and, joined, of several forecasters.
     """
-    from prometheus_client.parser import text_string_to_metric_families
-
-    sums = dict.fromkeys(_COUNTERS, 0.0)
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            for name, counter in _COUNTERS.items():
-                if sample.name == counter and sample.labels.get("source") == source:
-                    sums[name] += sample.value
+    page = parse_pages([text])
+    sums = {name: page.total(counter, source=source) for name, counter in _COUNTERS.items()}
     whole = Sums(
         int(sums["outcomes"]), sums["covered"], int(sums["judged"]),
         sums["error"] / _MICRO, sums["floor_error"] / _MICRO,
     )  # fmt: skip
     return _figures("total", whole)
+
+
+def recent_disagreements(
+    text: str, books: Sequence[SourceQuality], source: str, tolerance: float = TOLERANCE
+) -> list[str]:
+    """Return a sentence if partitions show other last outcomes, skill or coverage than offline."""
+    by_partition: dict[str, list[float]] = {}
+    page = parse_pages([text]).samples
+    for place, gauge in enumerate(_GAUGES):
+        for labels, value in page.get(gauge, {}).items():
+            of = dict(labels)
+            if of["source"] == source:
+                by_partition.setdefault(of["partition"], [math.nan] * len(_GAUGES))[place] = value
+    own = [one.recent for one in books if (one.kind, one.name) == ("source", source)]
+    live = sorted(by_partition.values())
+    offline = sorted([one.outcomes, _or_nan(one.skill), _or_nan(one.coverage)] for one in own)
+    same = len(live) == len(offline) and np.allclose(live, offline, 0, tolerance, equal_nan=True)
+    return [] if same else [f"{source}: partitions show {live} live and {offline} offline"]
+
+
+def _or_nan(figure: float | None) -> float:
+    return math.nan if figure is None else figure
 
 
 def _figures(span: str, sums: Sums) -> dict[str, float | None]:
