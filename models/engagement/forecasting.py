@@ -139,6 +139,8 @@ class Forecaster:
                 int(is_known),
             )
             source.quality.add(judgement)
+            if source.known_since_s == math.inf and source.quality.has_enough():
+                source.known_since_s = note.now_s
             for number in note.post.queries:
                 query = self._numbers.queries_by_number[number]
                 query.quality.add(judgement)

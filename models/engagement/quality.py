@@ -99,6 +99,10 @@ class QualityLog:
         """Return the sums over the last outcomes."""
         return self._recent.sums()
 
+    def has_enough(self) -> bool:
+        """Tell whether so many outcomes are known that the last of them say something."""
+        return self._total.outcomes >= _ENOUGH * self._size
+
     def is_greyed(self) -> bool:
         """Tell whether the last forecasts were not better than the floor."""
         recent = self._recent

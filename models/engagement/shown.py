@@ -48,6 +48,11 @@ class Shown:
         """Whether a count of the post is known."""
         return any(count is not None for count in self.note.seen)
 
+    @property
+    def is_of_known_source(self) -> bool:
+        """Whether enough was known of the source when the post was forecast, to be surprised."""
+        return self.note.post.at >= self.source.known_since_s
+
     def expected(self, logs: Logs) -> list[Expected]:
         """Return the expected counts of each target, none of one that the source never has."""
         has = self.forecast_of if any(self.forecast_of) else (True,) * len(TARGETS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
 
@@ -57,6 +58,7 @@ class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
     quality: QualityParts
     to_learn: tuple[_NotNegative, _NotNegative, _NotNegative]
     to_settle: list[Settled]
+    known_since_s: float = 0.0
 
 
 class QueryRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -87,6 +89,9 @@ class SourceState:
         to_learn: Posts settled in this epoch: ordinary ones, rare ones, and the rarer half.
         to_settle: Posts settled in this epoch with their outcomes; in this epoch nothing that was
             learnt in it is used, so that a batch can be sharpened at once.
+        known_since_s: Since when enough outcomes are known, in seconds since 1970; infinite before.
+            What was forecast earlier was forecast of a source that nothing was known of, and no
+            count is surprising beside it.
         is_changed, is_exposure_changed: Whether it is to be kept anew.
     """
 
@@ -104,6 +109,7 @@ class SourceState:
         self.exposure = Exposure(settings.horizon_s)
         self.to_learn = [0, 0, 0]
         self.to_settle: list[Settled] = []
+        self.known_since_s = math.inf
         self.is_changed = self.is_exposure_changed = True
 
     def show_single(self, target: int, now_s: float) -> None:
@@ -132,6 +138,7 @@ class SourceState:
             self.quality.to_parts(),
             (self.to_learn[0], self.to_learn[1], self.to_learn[2]),
             self.to_settle,
+            self.known_since_s,
         )
         return msgspec.msgpack.encode(record)
 
@@ -164,6 +171,7 @@ class SourceState:
         found.quality = QualityLog.from_parts(record.quality, settings.quality_outcomes)
         found.to_learn = list(record.to_learn)
         found.to_settle = list(record.to_settle)
+        found.known_since_s = record.known_since_s
         found.is_changed = found.is_exposure_changed = False
         return found
 

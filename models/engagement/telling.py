@@ -119,7 +119,7 @@ class Teller:
     def _looked(self, what: Shown, logs: Logs, surprise: Sequence[float], told: Told) -> None:
         note, post = what.note, what.note.post
         least = min((value for value in surprise if not math.isnan(value)), default=None)
-        for flag, below in ((RARE, _RARE), (RARER, _RARER)):
+        for flag, below in ((RARE, _RARE), (RARER, _RARER)) if what.is_of_known_source else ():
             if least is not None and least < below and not post.has(flag):
                 post.mark(flag)
                 self.marked.add(note.key)
@@ -129,10 +129,11 @@ class Teller:
             named = NamedPost(item.post_id, item.author, "", is_watched=False)
         if named is None:
             return
-        watched = watched_of(what, named, logs, surprise)
-        events = [self._watched(query).look(watched, note.now_s) for query in _queries(what)]
-        told.events.extend(event for event in events if event is not None)
-        self._mark_firing(what, named)
+        if what.is_of_known_source:
+            watched = watched_of(what, named, logs, surprise)
+            events = [self._watched(query).look(watched, note.now_s) for query in _queries(what)]
+            told.events.extend(event for event in events if event is not None)
+            self._mark_firing(what, named)
         expected = what.expected(logs)
         self._rank(what, named, expected, least)
         if note.what is What.AGED and note.key in self.names:
@@ -140,7 +141,7 @@ class Teller:
 
     def _ended(self, what: Shown, ended_as: Ended, told: Told) -> None:
         note, post = what.note, what.note.post
-        if ended_as == "settled" and what.is_counted:
+        if ended_as == "settled" and what.is_counted and what.is_of_known_source:
             rarity = post.has(RARE) + post.has(RARER)
             what.source.to_learn[rarity] += 1
             what.source.is_changed = True

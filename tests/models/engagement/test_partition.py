@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from core.errors import InvalidAnswer
 from core.ports import EngagementAnswer
+from models.engagement.exposure import Exposure
 from models.engagement.items import CountsSeen, Item, PostSeen
 from models.engagement.layout import HISTORY, PENDING
 from models.engagement.top import top_posts
@@ -195,10 +196,31 @@ def test_counts_sharpen_the_forecast_at_the_next_age() -> None:
     assert aged.queries == ("trains",)
 
 
+def known(**changed: object) -> ForecastStore:
+    """Return a store in which enough is known of the source: one outcome, of nothing."""
+    before = post("0", -HORIZON_S - 60, author="zed")
+    return ForecastStore(settings(quality_outcomes=1, **changed)).run(
+        [before, counts(before, -90, 0, 0, 0)]
+    )
+
+
+def test_nothing_takes_off_that_was_forecast_before_the_source_was_known() -> None:
+    first = post("1", -HORIZON_S)
+    store = known().run([first])
+    later = post("2", 0)
+    store.run([later, counts(first, -1, 400, 0, 0), counts(later, 60, 400, 0, 0)])
+    assert [event.post_id for event in store.told.events] == ["2"]
+    cold = ForecastStore(settings()).run([first, counts(first, -100, 400, 0, 0)]).tick(0)
+    assert not cold.told.events
+    cold.tick(HORIZON_S)
+    learnt = Exposure.from_blob(cold.records["exposures"][b"totals"], HORIZON_S)
+    assert learnt.at(300.0).offset == Exposure(HORIZON_S).at(300.0).offset
+
+
 def test_a_post_that_takes_off_is_said_once_and_is_over_when_its_horizon_is() -> None:
     first = post("1", 0, queries=("trains",))
     events = [counts(first, 60 * minute, 40 * minute, 0, 0) for minute in range(1, 6)]
-    store = ForecastStore(settings()).run([first, *events])
+    store = known().run([first, *events])
     assert [(e.query, e.state) for e in store.told.events] == [
         ("all", "firing"),
         ("trains", "firing"),
@@ -215,7 +237,7 @@ def test_a_post_of_no_query_that_takes_off_is_named_by_its_counts() -> None:
         assert other.post_id
     ranked = [counts(other, 20, 900, 900, 900) for other in others]
     first = post("1", 30)
-    store = ForecastStore(settings(events_per_hour=99)).run([*others, *ranked]).tick(301)
+    store = known(events_per_hour=99).run([*others, *ranked]).tick(301)
     store.run([post("1", 310)])
     assert first.key not in store.records["posts"]
     store.run([counts(first, 400, 80, 0, 0)])
@@ -225,7 +247,7 @@ def test_a_post_of_no_query_that_takes_off_is_named_by_its_counts() -> None:
 
 def test_a_deleted_post_leaves_nothing_and_ends_what_it_began() -> None:
     first = post("1", 0, queries=("trains",))
-    store = ForecastStore(settings()).run([first, counts(first, 60, 400, 0, 0)])
+    store = known().run([first, counts(first, 60, 400, 0, 0)])
     assert top_posts(store.records["top"][b"trains"])
     store.run([gone(first, 90)])
     assert [e.ended_as for e in store.told.events if e.state == "resolved"] == ["deleted"] * 2
@@ -233,7 +255,7 @@ def test_a_deleted_post_leaves_nothing_and_ends_what_it_began() -> None:
     assert not store.records["posts"]
     assert not store.records["top"]
     store.tick(HORIZON_S)
-    assert not [f for f in store.told.forecasts if f.settled]
+    assert not [f for f in store.told.forecasts if f.settled and f.id == "1"]
 
 
 def test_the_top_posts_of_a_query_are_those_expected_to_go_furthest() -> None:
