@@ -147,9 +147,6 @@ def watch_live(
             ledger=ledger, every_s=every_s,
         )  # fmt: skip
         took_s = stack.run("--source", "synthetic", "--options", str(options))
-        import os, pickle
-        if os.environ.get("DBG"):
-            Path(os.environ["DBG"]).write_bytes(pickle.dumps((read_ignitions(ledger), stack.events(), stack.metrics)))
         said = judge(read_ignitions(ledger), stack.events(), horizon_s)
         tracked = stack.page.total(_POSTS, outcome="tracked")
         held_back = stack.page.total(_OVER_BUDGET)
