@@ -1,6 +1,6 @@
 """Overlap with real replies as PopALM published it: segmented ROUGE and character BLEU.
 
-Source: ErxinYu/PopALM, `testTop1.py` at f5a8a759: tokens of jieba joined by spaces into
+Source: ErxinYu/PopALM, `testTop3.py` at f5a8a759: tokens of jieba joined by spaces into
 `rouge_chinese.Rouge().get_scores`, F of ROUGE-1, -2 and -L; NLTK's `sentence_bleu` of characters
 with smoothing method 3; of all replies of a post the one with the highest ROUGE-1 counts, for all
 four figures. Where the prediction or a reply has no token, all are 0.
