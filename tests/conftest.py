@@ -56,6 +56,7 @@ _NEEDS = {
     "onnxruntime": ("models/test_assemble.py",),
     "tritonclient": ("models/scorers/test_engagement_models.py", "models/scorers/test_triton.py"),
     "fasttext": ("models/serving/test_language.py",),
+    "jieba": ("evaluation/responses/test_floors.py", "evaluation/responses/test_lift.py"),
     "huggingface_hub": ("models/test_backbone_hub.py",),
 }
 
