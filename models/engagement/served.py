@@ -53,22 +53,20 @@ class Served:
 
     def spread(self, target: int) -> Spread:
         """Return the distribution as it was served."""
+        return Spread(*self._as_served(target))
+
+    def _as_served(self, target: int) -> tuple[float, float, float]:
+        """Return the width below the median, the median and the width above it, as logs."""
         down, middle, up = self.widths[target]
         below, above = self.factors[2 * target : 2 * target + 2]
         whole = STEPS * FACTOR_STEPS
-        return Spread(down * below / whole, middle / STEPS, up * above / whole)
+        return down * below / whole, middle / STEPS, up * above / whole
 
     @cached_property
     def outer(self) -> list[tuple[float, float, float]]:
         """(3, 3) the served quantiles .1, .5 and .9 of each target, as logs."""
-        whole, factors = STEPS * FACTOR_STEPS, self.factors
-        found: list[tuple[float, float, float]] = []
-        # As `spread`, written out: it is done for every post.
-        for target, (down, middle, up) in enumerate(self.widths):
-            log = middle / STEPS
-            low = log - down * factors[2 * target] / whole
-            found.append((max(0.0, low), log, log + up * factors[2 * target + 1] / whole))
-        return found
+        served = map(self._as_served, range(len(self.widths)))
+        return [(max(0.0, middle - down), middle, middle + up) for down, middle, up in served]
 
     def five(self) -> list[list[float]]:
         """Return (3, 5) the served quantiles, the inner ones halfway as in `sharpening`."""
