@@ -128,11 +128,14 @@ class EventReplies:
         return self._kept.pop(reply_id, None) is not None
 
     def _drop_least(self, now_s: float) -> None:
-        finals = self._finals(now_s, self._level(now_s))
-        order = sorted(self._kept.values(), key=lambda one: (-finals[one.reply_id], one.place))
-        for one in order[self._capacity :]:
+        for one in self._in_order(self._finals(now_s, self._level(now_s)))[self._capacity :]:
             del self._kept[one.reply_id]
             self.dropped += 1
+
+    def _in_order(self, finals: dict[str, float]) -> list[_Kept]:
+        """Return all replies, the one with most to expect first."""
+        # Of replies with as much to expect the earlier one is first, whatever its id.
+        return sorted(self._kept.values(), key=lambda one: (-finals[one.reply_id], one.place))
 
     def _level(self, now_s: float) -> float:
         expected = self._expected
@@ -157,9 +160,7 @@ class EventReplies:
         """
         level = self._level(now_s)
         finals = self._finals(now_s, level)
-        # Of replies with as much to expect the earlier one is first, whatever its id.
-        order = sorted(self._kept.values(), key=lambda one: (-finals[one.reply_id], one.place))
-        chosen = _different(self._merged(order, number * _POOL), number, finals)
+        chosen = _different(self._merged(self._in_order(finals), number * _POOL), number, finals)
         return [
             RankedReply(
                 one.reply_id, one.text, one.likes, finals[one.reply_id],
