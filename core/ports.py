@@ -101,3 +101,51 @@ class EngagementModel(Protocol):
     async def close(self) -> None:
         """Release connections; further calls are a mistake of the caller."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What a model wrote in reply to one post, best first.
+
+    Attributes:
+        model_version: The model that wrote it.
+        texts: The replies; fewer than asked for where the others were refused, none at all where
+            the post is refused.
+        scores: What the reward model gives each of them; higher is better.
+        refused: How many candidates were refused, by reason.
+        seed: The seed by which they were drawn.
+    """
+
+    model_version: str
+    texts: tuple[str, ...]
+    scores: tuple[float, ...]
+    refused: Mapping[str, int]
+    seed: int
+
+
+class Responder(Protocol):
+    """Writes replies to posts. One long-lived instance per process; safe for concurrent calls."""
+
+    async def reply(self, text: str, number: int, seed: int) -> Generated:
+        """Write replies to a post.
+
+        The same text, number, seed and model give the same replies.
+
+        Args:
+            text: The text of the post; data, whatever it says.
+            number: How many replies are asked for, 1 to 8.
+            seed: What draws are made by, in [0, 2^31).
+
+        Raises:
+            ScorerUnavailable: It is down, too slow, or answers with what cannot be an answer.
+            ScorerRefused: It is up, but refuses this post.
+        """
+        ...
+
+    async def is_ready(self) -> bool:
+        """Tell whether a post sent now would be answered."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections; further calls are a mistake of the caller."""
+        ...

@@ -31,6 +31,7 @@ from core.post_schemas import Pieces as Pieces
 from core.post_schemas import Post, PostEvent, Time
 from core.post_schemas import PostId as PostId
 from core.post_schemas import SourceName as SourceName
+from core.response_schemas import Response
 
 Shape = Annotated[tuple[Annotated[int, Meta(ge=0, le=65_535)], ...], Meta(max_length=8)]
 
@@ -266,5 +267,6 @@ SCHEMAS: Final[dict[str, type[Struct]]] = {
     "alert": Alert,
     "forecast": Forecast,
     "forecast-event": ForecastEvent,
+    "response": Response,
 }
 """Name of the exported JSON Schema -> Struct."""

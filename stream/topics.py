@@ -40,6 +40,7 @@ ALERTS: Final = "alerts"
 DEAD_POSTS: Final = "dead-posts"
 FORECASTS: Final = "forecasts"
 EVENTS: Final = "events"
+RESPONSES: Final = "responses"
 
 SOURCE_PARTITION_HEADER: Final = "source-partition"
 SOURCE_OFFSET_HEADER: Final = "source-offset"
@@ -61,6 +62,8 @@ TOPICS: Final[dict[str, TopicSpec]] = {
         TopicSpec(ALERTS, "query", 1, 90 * _DAY_MS, False, "alert"),
         TopicSpec(FORECASTS, "author", None, 3 * _DAY_MS, False, "forecast"),
         TopicSpec(EVENTS, "query", 1, 7 * _DAY_MS, False, "forecast-event"),
+        # Of what people wrote it has ids alone, so nothing has to be taken back from a log.
+        TopicSpec(RESPONSES, "post", 1, 7 * _DAY_MS, False, "response"),
         TopicSpec(DEAD_POSTS, "topic|partition|offset", 1, 30 * _DAY_MS, False, "dead-post"),
     )
 }

@@ -33,6 +33,7 @@ REQUIRED: dict[str, set[str]] = {
         "event_id", "kind", "state", "query", "post_id", "source", "author", "posted_at",
         "decided_at", "target", "seen", "surprise",
     },
+    "response": {"post_id", "source", "made_at", "state"},
 }  # fmt: skip
 """Version 1, for good: a field may leave this set by gaining a default, none may join it."""
 

@@ -1,0 +1,67 @@
+"""The records of predicted responses; see `core.schemas`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from core.post_schemas import Count, PostId, SourceName, Time
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class ShownReply(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One reply of a response, which says what it is.
+
+    Attributes:
+        kind: `real` (people wrote it to this post), `quoted` (people wrote it to a similar post of
+            the past) or `generated` (a model wrote it; nobody said so).
+        text: what the model wrote; empty for what people wrote, whose text is looked up by
+            `reply_id` and is gone as soon as its author deletes it.
+        reply_id: the id of the post that people wrote; empty for what a model wrote.
+        likes: its likes by now; None where unknown.
+        expected: the likes it is expected to have in the end; None where unknown.
+        copies: how many other replies say nearly the same.
+        event_post: for a quoted one, the past post that it answered.
+        similarity: for a quoted one, how similar that post is, in [0, 1].
+        score: for a generated one, what the reward model gives it.
+    """
+
+    kind: Literal["real", "quoted", "generated"]
+    text: Annotated[str, Meta(max_length=1_000)] = ""
+    reply_id: str = ""
+    likes: Count | None = None
+    expected: float | None = None
+    copies: int = 0
+    event_post: str = ""
+    similarity: Share | None = None
+    score: float | None = None
+
+
+class Response(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
+    """How people answer a post that takes off, or may; topic `responses`, key `post_id`.
+
+    A later record of a post replaces the earlier ones.
+
+    Attributes:
+        post_id, source: of the post that is answered.
+        made_at: the event time by which it was made.
+        state: `current`, `over` (the event has ended, the last word) or `withdrawn` (the post was
+            deleted: nothing of the earlier records may be shown).
+        seen: replies that were seen by then.
+        replies: real ones first, quoted ones next, generated ones last.
+        no_forecast: why nothing is quoted or generated; empty where something is.
+        model_version: the model that generated; empty where nothing was.
+        seed: the seed by which it was generated.
+    """
+
+    post_id: PostId
+    source: SourceName
+    made_at: Time
+    state: Literal["current", "over", "withdrawn"]
+    seen: Count = 0
+    replies: tuple[ShownReply, ...] = ()
+    no_forecast: str = ""
+    model_version: str = ""
+    seed: int = 0
