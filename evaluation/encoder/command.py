@@ -13,7 +13,6 @@ from typing import Annotated, Final
 import typer
 
 from evaluation.forecasts.command import evaluate_engagement
-from evaluation.responses.command import evaluate_responses
 from services.cli.model_environments import (
     DATA,
     REPOSITORY,
@@ -29,6 +28,8 @@ from services.cli.model_environments import (
 
 WITHOUT_TORCH: Final = ("tfidf", "centroid", "frozen")
 """Baselines that run in the model server's environment."""
+PROGRAMS: Final = {"responses": "evaluation.responses", "socialalign": "evaluation.crowds"}
+"""What is measured on recorded posts by a program of its own, in the model server's environment."""
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
 OutFolder = Annotated[
     Path | None, typer.Option("--out", help="Folder for a page of all tables and its plots.")
@@ -38,7 +39,7 @@ Url = Annotated[str | None, typer.Option(help="Triton's gRPC host:port.")]
 Repository = Annotated[Path, typer.Option(help="Built model repository.")]
 Sets = Annotated[
     str | None,
-    typer.Option(help="Engagement, responses: sets, comma-separated; else all in the folder."),
+    typer.Option(help="Engagement, responses, socialalign: comma-separated; else all there are."),
 ]
 Split = Annotated[
     str | None, typer.Option(help="Engagement: time (the last fifth), author or all; else time.")
@@ -65,7 +66,8 @@ ChineseEncoder = Annotated[
 
 
 Measured = Annotated[
-    str, typer.Argument(help="A head that has an official test, all, engagement or responses.")
+    str,
+    typer.Argument(help="A head of an official test, all, engagement, responses or socialalign."),
 ]
 
 
@@ -104,8 +106,8 @@ def evaluate(
     if head == "engagement":
         fitting = train_python if fit or left_out else None
         return evaluate_engagement([*shared, *of_sets, *of_forecasts], data, python, fitting)
-    if head == "responses":
-        return evaluate_responses([*shared, *of_sets, *of_replies], python)
+    if head in PROGRAMS:
+        return run_module(python, "setup", PROGRAMS[head], [*shared, *of_sets, *of_replies])
     arguments = options(out=out, scorer=scorer, url=url, repository=repository)
     chosen = "--floors" if floors else "--no-floors"
     run_module(python, "setup", "evaluation.encoder", [head, *shared, *arguments, chosen])
@@ -116,7 +118,7 @@ def _check_options(
 ) -> None:
     """Refuse options that are for something else to evaluate."""
     for named, owners in (
-        (of_sets, ("engagement", "responses")),
+        (of_sets, ("engagement", *PROGRAMS)),
         (of_forecasts, ("engagement",)),
         (of_replies, ("responses",)),
     ):

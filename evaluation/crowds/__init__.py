@@ -1,0 +1,1 @@
+"""How well the answers of a crowd are expected, before the first one and as they arrive."""

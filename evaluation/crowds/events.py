@@ -1,0 +1,146 @@
+"""Events whose answers have labels, by set.
+
+`fanchuan`: the sentiment that people gave to comments on one parent, no times. `stance`: the stance
+that people gave to the answers in a RumourEval thread, in the order of their times. Sentiment of
+RumourEval and Reddit answers, which nobody labelled, is that of the built post encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from core.errors import ConfigError
+from evaluation.responses.threads import FOLDER, rows_of
+
+LEAST_ANSWERS: Final = 10
+LEAST_EVENTS: Final = 10
+SENTIMENTS: Final = ("negative", "neutral", "positive")
+STANCES: Final = ("comment", "support", "query", "deny")
+
+LabelsOf = Callable[[Sequence[str]], Sequence[int]]
+"""Texts to their sentiment, as its place in `SENTIMENTS`; -1 where it is not rated."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledEvent:
+    """An event with the labels of its answers.
+
+    Attributes:
+        topic: What it is about.
+        labels: One of each answer, the earliest first where times are known.
+    """
+
+    topic: str
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdSet:
+    """A set of events.
+
+    Attributes:
+        name: Its name.
+        classes: What its labels are called.
+        events: Its events, each with `LEAST_ANSWERS` answers at least.
+        is_timed: Whether answers are in the order of their times.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    events: Sequence[LabelledEvent]
+    is_timed: bool
+
+
+Rows = Sequence[Mapping[str, str]]
+
+
+def _fanchuan(folder: Path, _labels_of: LabelsOf | None) -> list[LabelledEvent]:
+    found: dict[tuple[str, str], list[int]] = {}
+    for row in rows_of(folder / "comments.csv.gz"):
+        if row["parent_text"]:
+            of_parent = found.setdefault((row["topic"], row["parent_text"]), [])
+            of_parent.append(_place(row, "sentiment", SENTIMENTS))
+    return [LabelledEvent(topic, tuple(labels)) for (topic, _parent), labels in found.items()]
+
+
+def _answers(folder: Path) -> list[dict[str, str]]:
+    rows = [row for row in rows_of(folder / "posts.csv.gz") if row["is_source"] != "1"]
+    return sorted(rows, key=lambda row: row["created_at"])
+
+
+def _stance(folder: Path, _labels_of: LabelsOf | None) -> list[LabelledEvent]:
+    rows = [row for row in _answers(folder) if row["stance"]]
+    return _by_thread(rows, ("event", "thread"), [_place(row, "stance", STANCES) for row in rows])
+
+
+def _place(row: Mapping[str, str], column: str, classes: Sequence[str]) -> int:
+    if row[column] not in classes:
+        raise ValueError(f"{column} is {row[column]!r}; expected one of {', '.join(classes)}")
+    return classes.index(row[column])
+
+
+def _rumoureval(folder: Path, labels_of: LabelsOf | None) -> list[LabelledEvent]:
+    rows = _answers(folder)
+    return _by_thread(rows, ("event", "thread"), _scored(rows, labels_of))
+
+
+def _reddit_scores(folder: Path, labels_of: LabelsOf | None) -> list[LabelledEvent]:
+    rows = sorted(rows_of(folder / "comments.csv.gz"), key=lambda row: row["created_at"])
+    return _by_thread(rows, ("source", "post"), _scored(rows, labels_of))
+
+
+def _scored(rows: Rows, labels_of: LabelsOf | None) -> Sequence[int]:
+    if labels_of is None:
+        raise ConfigError("nobody labelled this set: it needs the built post encoder")
+    return labels_of([row["text"] for row in rows])
+
+
+def _by_thread(rows: Rows, names: tuple[str, str], labels: Sequence[int]) -> list[LabelledEvent]:
+    found: dict[tuple[str, str], list[int]] = {}
+    for row, label in zip(rows, labels, strict=True):
+        if label >= 0:
+            found.setdefault((row[names[0]], row[names[1]]), []).append(label)
+    return [LabelledEvent(topic, tuple(of_event)) for (topic, _name), of_event in found.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdKind:
+    """How a set is read: from which folder, its classes, and whether the encoder labels it."""
+
+    folder: str
+    classes: tuple[str, ...]
+    read: Callable[[Path, LabelsOf | None], list[LabelledEvent]]
+    is_timed: bool
+    is_scored: bool
+
+
+CROWDS: Final[Mapping[str, CrowdKind]] = {
+    "fanchuan": CrowdKind("fanchuan", SENTIMENTS, _fanchuan, False, False),
+    "stance": CrowdKind("rumoureval", STANCES, _stance, True, False),
+    "rumoureval": CrowdKind("rumoureval", SENTIMENTS, _rumoureval, True, True),
+    "reddit": CrowdKind("reddit_scores", SENTIMENTS, _reddit_scores, True, True),
+}
+"""Sets of events by name."""
+
+
+def load_crowds(data: Path, name: str, labels_of: LabelsOf | None) -> CrowdSet:
+    """Return the events of a set that have answers enough, in the order of the file.
+
+    Raises:
+        ConfigError: The set is not there, is not what it should be, or has too few events.
+    """
+    kind = CROWDS[name]
+    folder = data / f"{FOLDER}{kind.folder}"
+    try:
+        found = kind.read(folder, labels_of)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{folder}: {type(error).__name__}: {error}") from error
+    kept = [event for event in found if len(event.labels) >= LEAST_ANSWERS]
+    if len(kept) < LEAST_EVENTS:
+        raise ConfigError(
+            f"{folder}: {len(kept)} events of {LEAST_ANSWERS} answers; expected {LEAST_EVENTS}"
+        )
+    return CrowdSet(name, kind.classes, kept, kind.is_timed)

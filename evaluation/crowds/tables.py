@@ -1,0 +1,66 @@
+"""Tables of crowds: 80 columns for people, flat figures for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from evaluation.crowds.judging import AFTER, SYSTEMS, JudgedCrowds
+
+_WIDTH: Final = 80
+
+
+def flat_figures(found: Sequence[JudgedCrowds]) -> dict[str, float | None]:
+    """Return every figure by `macro.SET.MEASURE`, its interval by `_low` and `_high`."""
+    figures: dict[str, float | None] = {}
+    for one in found:
+        name = f"macro.{one.crowds.name}"
+        figures[f"{name}.events"] = len(one.crowds.events)
+        figures[f"{name}.strength"] = one.strength
+        for measure, measured in one.measures.items():
+            figures |= measured.figures(f"{name}.{measure}")
+    return figures
+
+
+def print_crowds(found: Sequence[JudgedCrowds]) -> None:
+    """Write a table for each set to standard output."""
+    console = Console(file=sys.stdout, width=_WIDTH, highlight=False)
+    for one in found:
+        console.print(_table(one))
+    console.print("Mean log score of the next five answers, higher is better; 95 % intervals over")
+    console.print("events below. Differences are paired.")
+    for system, title in SYSTEMS.items():
+        console.print(f"{system}: {title}")
+
+
+def _table(one: JudgedCrowds) -> Table:
+    crowds, measures = one.crowds, one.measures
+    distances = ", ".join(
+        f"{name} {measures[f'js_{name}'].value:.3f}" for name in ("floor", "topic", "global")
+    )
+    table = Table(
+        title=f"{crowds.name}: {len(crowds.events)} events, strength {one.strength:.1f} answers",
+        caption=f"Jensen-Shannon distance before the first answer: {distances}",
+        box=SIMPLE_HEAD, padding=(0, 1), title_justify="left", caption_justify="left",
+    )  # fmt: skip
+    table.add_column("system", no_wrap=True)
+    for seen in AFTER:
+        table.add_column(f"after {seen}", justify="right", no_wrap=True)
+    for system in SYSTEMS:
+        table.add_row(system, *(_cell(one, f"{system}_n{seen}") for seen in AFTER))
+    for system in ("forecast", "counts"):
+        names = [f"posterior_minus_{system}_n{seen}" for seen in AFTER]
+        table.add_row(f"posterior − {system}", *(_cell(one, name) for name in names))
+    return table
+
+
+def _cell(one: JudgedCrowds, name: str) -> str:
+    measured = one.measures.get(name)
+    if measured is None:
+        return "–"
+    return f"{measured.value:.3f}\n{measured.low:.3f}…{measured.high:.3f}"

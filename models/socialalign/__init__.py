@@ -1,0 +1,1 @@
+"""SocialAlign: how one person answers an event, and how the crowd does."""

@@ -1,0 +1,54 @@
+"""Crowds that turn are noticed, others are not, however often one looks."""
+
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+
+from evaluation.crowds.turning import measure_turning
+from models.socialalign.posterior import CrowdPosterior, CrowdStrength
+from models.socialalign.turning import STARTS, CrowdTurn
+
+
+def watched(labels: list[int]) -> CrowdTurn:
+    """The watch after all labels, of an even forecast."""
+    crowd, turn = CrowdPosterior((0.3, 0.4, 0.3), CrowdStrength()), CrowdTurn(3)
+    for label in labels:
+        turn.add(label, crowd.shares())
+        crowd.add(label)
+    return turn
+
+
+def test_the_statistic_grows_by_one_an_answer_on_average_while_nothing_turns() -> None:
+    rng, expected = np.random.default_rng(5), np.array([0.3, 0.4, 0.3])
+    sums = []
+    for _ in range(4_000):
+        turn = CrowdTurn(3)
+        for label in rng.choice(3, 4, p=expected):
+            turn.add(int(label), expected)
+        sums.append(np.exp(turn.evidence))
+    assert abs(np.mean(sums) - 4) < 0.25
+
+
+def test_a_crowd_that_turns_is_noticed_and_since_when() -> None:
+    calm = [1, 0, 2, 1, 1, 0, 1, 2, 1, 1] * 2
+    assert watched(calm).evidence < log(100)
+    turned = watched([*calm, *[0] * 12])
+    assert turned.evidence > log(1_000)
+    assert 11 <= turned.since <= 14
+
+
+def test_nothing_is_said_before_the_first_answer_and_memory_is_bounded() -> None:
+    turn = watched([])
+    assert turn.evidence == float("-inf")
+    assert turn.since == 0
+    assert watched([0, 1, 2] * 60).since <= STARTS
+
+
+def test_false_ones_stay_within_what_the_threshold_promises() -> None:
+    found = measure_turning(16.0, log(50), 100, 3)
+    # One in fifty answers at most, and a crowd counts once: far below what is allowed.
+    assert found.false_an_hour < 700
+    assert found.recall > 0.7
+    assert measure_turning(16.0, log(50_000), 100, 3).false_an_hour == 0
