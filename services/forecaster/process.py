@@ -7,7 +7,6 @@ it at any moment: the next owner of its partitions goes on from what the store h
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from functools import partial
 from typing import Final
@@ -31,13 +30,12 @@ from services.forecaster.publishing import KafkaForecasts
 from services.forecaster.reading import ForecastReader
 from services.forecaster.shedding import Shedder
 from services.forecaster.watching import ForecastExport
+from services.giving_way import give_way
 from services.stopping import until_signalled, wait
 from stream.store.redis_store import RedisStore
 
 _log = get_logger(__name__)
 
-NICE: Final = 10
-"""Counting comes first where processors are short."""
 _POLL_S: Final = 0.2
 _FEW: Final = 500
 _GATHER_S: Final = 1.0
@@ -190,5 +188,5 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 def main(settings: Settings) -> None:
     """Run a forecaster process until SIGTERM or SIGINT."""
     set_up(settings.log, "forecaster")
-    os.nice(NICE)
+    give_way()
     asyncio.run(until_signalled(lambda stop: run(settings, stop)))
