@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from core.forecast_settings import ForecastSettings
+from core.responder_settings import ResponderSettings
 from core.server_settings import (
     REDIS_SCHEMES,
     KafkaSettings,
@@ -246,6 +247,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     shifts: ShiftSettings = ShiftSettings()
     alerts: AlertSettings = AlertSettings()
     forecasts: ForecastSettings = ForecastSettings()
+    responder: ResponderSettings = ResponderSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
