@@ -27,6 +27,7 @@ from core.folders import home, shipped
 from core.settings import Settings
 from models.backbone import Backbone, find_backbone
 from models.build_engagement import ENGAGEMENT_MODELS, build_engagement
+from models.build_responder import build_chosen_responder
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
 from models.encoder.config import CONFIG_FILE, EncoderConfig, HeadConfig, load_config, save_config
 from models.serving.engines import ONNX_FILE, OPENVINO_FILE
@@ -263,6 +264,7 @@ def main(
         raise typer.Exit(2) from error
     seconds = f"built in {time.monotonic() - started:.0f} s"
     made = {MODEL_NAME: (built.version, built.was_current), **others}
+    made |= build_chosen_responder(output, load().responder)
     for model, (found, was_current) in made.items():
         typer.echo(f"{output / model}: {found} {'is up to date' if was_current else seconds}")
 

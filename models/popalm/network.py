@@ -1,9 +1,9 @@
 """A decoder as an OpenVINO network with its own cache, weights in 8 bits.
 
-Every matrix is kept as int8 with one scale a row (an output), which OpenVINO multiplies with
-without unfolding it. Keys and values are the network's state: row `i` of a call goes on from
-what row `rows[i]` of the last call has read, so one post is read once for all its candidates,
-and those that have ended fall out.
+Every matrix is kept as int8 with a scale for some weights of a row, the vocabulary with one a
+row; OpenVINO multiplies with them without unfolding them. Keys and values are the network's state:
+row `i` of a call goes on from what row `rows[i]` of the last call has read, so one post is read
+once for all its candidates, and those that have ended fall out.
 
 Inputs: `tokens` (B, T) int64; `positions` (T,) int64; `mask` (T, S) float32, added to what
 attention scores, `S` the tokens read so far and `T` new ones; `rows` (B,) int32. Output: `logits`
@@ -23,6 +23,9 @@ from models.popalm.checkpoint import EMBEDDINGS, LAST_NORM, OUTPUT, DecoderShape
 
 CONTEXT: Final = 256
 """Positions that are known: the instruction, the longest post and the longest reply fit."""
+GROUP: Final = 64
+"""So many weights of a row share a scale. With one scale a row the log-probability of a piece is
+off by .11 on average, so by .06, and as fast."""
 _STEPS: Final = 127
 
 
@@ -80,11 +83,22 @@ class _Builder:
         ):  # fmt: skip
             value.output(0).set_names({name})
         inputs = [self._tokens, self._positions, self._mask, self._rows]
-        return ov.Model([op.result(logits)], self._sinks, inputs, self._variables, "decoder")
+        made = ov.Model([op.result(logits)], self._sinks, inputs, self._variables, "decoder")
+        for place, node in enumerate(made.get_ordered_ops()):
+            # By default a name counts all nodes that this process has ever made.
+            node.set_friendly_name(f"{node.get_type_name()}_{place}")
+        return made
 
     def _linear(self, values: Any, name: str) -> Any:
-        small, scales = quantised(self._tensors[name])
-        weights = op.multiply(op.convert(op.constant(small), "f32"), op.constant(scales))
+        rows, columns = self._tensors[name].shape
+        group = GROUP if columns % GROUP == 0 else columns
+        small, scales = quantised(self._tensors[name].reshape(-1, group))
+        shape = (rows, columns // group)
+        unfolded = op.multiply(
+            op.convert(op.constant(small.reshape(*shape, group)), "f32"),
+            op.constant(scales.reshape(*shape, 1)),
+        )
+        weights = op.reshape(unfolded, op.constant([rows, columns]), False)
         return op.matmul(values, weights, False, True)
 
     def _norm(self, values: Any, name: str) -> Any:

@@ -17,16 +17,23 @@ from models.popalm.prompt import HEAD
 MAX_CHARACTERS: Final = 240
 """A reply of 32 tokens has about 130."""
 POST_HARM: Final = "post_harm"
+POST_EMPTY: Final = "post_empty"
 REASONS: Final = (
     "empty", "unfinished", "too_long", "characters", "mark", "link", "email", "handle", "number",
-    "personal", "name", "harm", "copy", "repetition", "twin", POST_HARM,
+    "personal", "name", "harm", "copy", "repetition", "itself",
+    "twin", POST_EMPTY, POST_HARM,
 )  # fmt: skip
-"""Why candidates are refused; `twin`: another says the same; `post_harm`: the post is not answered
-at all."""
+"""Why candidates are refused; `itself`: it speaks as a program; `twin`: another says the same;
+`post_empty`, `post_harm`: the post is not answered at all."""
 
 _MARKS: Final = re.compile(
     r"<\||\|>|im_(?:start|end)|endoftext|\[/?inst\]|<</?sys>>|</?s>|^\s*(?:system|user|assistant)\s*:"
     r"|\b(?:system|tool|developer)(?: prompt| message| call)\b|```|[{}]|</?[a-z][\w-]*[\s/>]"
+)
+_ITSELF: Final = re.compile(
+    r"\bas an? (?:ai|text|language|virtual|digital)\b|\b(?:language|ai) models?\b|\bai assistant\b"
+    r"|\b(?:text[- ]based|virtual|digital|writing) assistant\b"
+    r"|\bi(?:'m|’m| am) an? (?:ai|assistant|bot)\b"
 )
 _EMAIL: Final = re.compile(
     r"[\w.+-]+\s?(?:@|\(at\)|\[at\]|\bat\b)\s?[\w-]+(?:\s?(?:\.|\(dot\)|\[dot\]|\bdot\b)\s?\w{2,})+"
@@ -72,6 +79,8 @@ _CHINESE_NAME: Final = re.compile(
 
 def post_fault(post: str) -> str:
     """Return why nothing is written below a post, "" if it is answered."""
+    if not plain(post).strip():
+        return POST_EMPTY
     return POST_HARM if harm_of(folded(post)) else ""
 
 
@@ -119,6 +128,7 @@ def reply_fault(post: str, reply: str) -> str:
         ("name", _names_somebody(shown)),
         ("copy", is_copy(post, reply)),
         ("repetition", _repeats_itself(words_of(reply))),
+        ("itself", _ITSELF.search(shown.casefold())),
     ):
         if holds:
             return reason

@@ -1,4 +1,4 @@
-"""Scorers and engagement models by name, each the place of a function of settings."""
+"""Scorers, engagement models and responders by name, each the place of a function of settings."""
 
 from core.registry import Registry
 
@@ -13,3 +13,9 @@ ENGAGEMENT = Registry("engagement model")
 ENGAGEMENT.add("triton", "models.scorers.engagement_triton:from_settings")
 ENGAGEMENT.add("in_process", "models.scorers.engagement_in_process:from_settings")
 ENGAGEMENT.add("fake", "testkit.scorers.engagement:from_settings")
+
+RESPONDERS = Registry("responder")
+"""Each takes the `responder` and `scorer` settings and returns a `core.ports.Responder`."""
+RESPONDERS.add("triton", "models.scorers.responder_triton:from_settings")
+RESPONDERS.add("in_process", "models.scorers.responder_in_process:from_settings")
+RESPONDERS.add("fake", "testkit.scorers.responder:from_settings")

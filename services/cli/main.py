@@ -72,6 +72,9 @@ COMMANDS: Final[dict[str, Route]] = {
     "forecasts": Route(
         "services.cli.forecasts:app", "Show which posts will go far, and how sure.", _LOOKING
     ),
+    "responder": Route(
+        "services.cli.responder:app", "Write replies to posts, marked as generated.", _LOOKING
+    ),
     "windows": Route("services.cli.windows:app", "Show and dump windows.", _LOOKING),
     "models": Route("services.cli.models:app", "Train, evaluate, build and list models.", _LOOKING),
 }

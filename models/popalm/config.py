@@ -1,0 +1,81 @@
+"""What a responder is, beside its numbers: the file `config.json` in its folder."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from core.errors import ConfigError
+from models.popalm.base import SMOLLM2_ID, SMOLLM2_SHA256
+from models.popalm.sampling import Sampling
+
+RESPONDER_CONFIG: Final = "config.json"
+ADAPTER_FILE: Final = "adapter_model.safetensors"
+MAX_REPLIES: Final = 8
+"""As the port says: of one post nobody is shown more."""
+MAX_SEED: Final = 2**31
+MAX_POST_CHARACTERS: Final = 10_000
+"""Of a longer post the rest is not read: the decoder sees about 400 anyway."""
+
+
+class ResponderConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A responder: a decoder, perhaps an adapter for it, and how it is asked.
+
+    Attributes:
+        version: The version that every answer carries.
+        base: The decoder's name on the model hub.
+        base_sha256: The SHA-256 of its GGUF file; empty accepts any.
+        lora_rank: The rank of the adapter beside this file; 0 means that there is none.
+        lora_alpha: What the adapter's change is multiplied by, times its rank.
+        sampling: How pieces are drawn.
+        spare: So many times the replies that are asked for are written; the best are kept.
+        limit_s: How long a post may take, in seconds.
+    """
+
+    version: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\w.+-]+$")]
+    base: str = SMOLLM2_ID
+    base_sha256: str = SMOLLM2_SHA256
+    lora_rank: Annotated[int, Meta(ge=0, le=256)] = 0
+    lora_alpha: Annotated[float, Meta(gt=0)] = 16.0
+    sampling: Sampling = Sampling()
+    spare: Annotated[int, Meta(ge=1, le=8)] = 2
+    limit_s: Annotated[float, Meta(gt=0)] = 15.0
+
+
+def load_responder_config(folder: Path) -> ResponderConfig:
+    """Read and check the configuration of a responder.
+
+    Raises:
+        ConfigError: There is none, or it cannot be read.
+    """
+    path = folder / RESPONDER_CONFIG
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ResponderConfig)
+    except OSError as error:
+        raise ConfigError(f"{folder} holds no responder: run `groundswell models build`") from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def save_responder_config(config: ResponderConfig, folder: Path) -> None:
+    """Write the configuration of a responder into its folder."""
+    text = msgspec.json.format(msgspec.json.encode(config), indent=2)
+    (folder / RESPONDER_CONFIG).write_bytes(text + b"\n")
+
+
+def check_question(number: int, seed: int) -> None:
+    """Refuse what no responder is asked.
+
+    Raises:
+        ValueError: `number` or `seed` are outside their ranges.
+    """
+    if not 1 <= number <= MAX_REPLIES:
+        raise ValueError(f"number {number}: expected 1 to {MAX_REPLIES}")
+    if not 0 <= seed < MAX_SEED:
+        raise ValueError(f"seed {seed}: expected 0 to {MAX_SEED - 1}")
+
+
+def as_sent(text: str) -> str:
+    """Return what a responder reads of a post: its beginning, as UTF-8 can say it."""
+    return text[:MAX_POST_CHARACTERS].encode("utf-8", "replace").decode()
