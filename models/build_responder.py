@@ -21,8 +21,10 @@ from core.folders import shipped
 from core.responder_settings import ResponderSettings
 from models.popalm.base import Base, find_base
 from models.popalm.config import (
+    ADAPTER_CONFIG,
     ADAPTER_FILE,
     RESPONDER_CONFIG,
+    load_adapter_config,
     load_responder_config,
     save_responder_config,
 )
@@ -106,8 +108,8 @@ def _digest(base: Base, weights: Path, template: Path) -> str:
     parts = [weights / RESPONDER_CONFIG, template / "config.pbtxt"]
     parts += [template / FIRST_VERSION / "model.py"]
     parts += [Path(__file__).parent / name for name in _CODE]
-    if (weights / ADAPTER_FILE).is_file():
-        parts.append(weights / ADAPTER_FILE)
+    adapter = (weights / ADAPTER_FILE, weights / ADAPTER_CONFIG)
+    parts += [part for part in adapter if part.is_file()]
     for part in parts:
         digest.update(hashlib.sha256(part.read_bytes()).digest())
     for package in _TOOLS:
@@ -139,11 +141,10 @@ def _make(made: Path, base: Base, weights: Path, template: Path) -> str:
     served.mkdir(parents=True)
     checkpoint = Checkpoint(base.gguf)
     tensors = checkpoint.tensors()
-    if config.lora_rank:
-        if not (weights / ADAPTER_FILE).is_file():
-            raise ConfigError(f"{weights} has no {ADAPTER_FILE}, which its configuration names")
-        adapter = load_file(weights / ADAPTER_FILE)
-        tensors = merge_adapters(tensors, adapter, config.lora_alpha / config.lora_rank)
+    adapter = load_adapter_config(weights, config.base)
+    if adapter is not None:
+        scaling = adapter.lora_alpha / adapter.r
+        tensors = merge_adapters(tensors, load_file(weights / ADAPTER_FILE), scaling)
     network = decoder_network(checkpoint.shape, tensors)
     openvino.save_model(network, served / NETWORK_FILE, compress_to_fp16=False)
     checkpoint.tokenizer().save(str(served / TOKENIZER_FILE))

@@ -4,6 +4,7 @@ Of the same family, with the same kind of vocabulary and the same marks as the s
 whole path is the real one; what they write is noise of whole words.
 """
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,12 @@ from safetensors.numpy import save_file
 
 from models.backbone import sha256_of
 from models.popalm.checkpoint import Checkpoint
-from models.popalm.config import ADAPTER_FILE, ResponderConfig, save_responder_config
+from models.popalm.config import (
+    ADAPTER_CONFIG,
+    ADAPTER_FILE,
+    ResponderConfig,
+    save_responder_config,
+)
 
 SIZES: Final = {"layers": 2, "width": 32, "heads": 4, "key_heads": 2, "inner": 48}
 MARKS: Final = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>")
@@ -123,11 +129,12 @@ def write_responder(folder: Path, seed: int = 1, rank: int = 4, **values: Any) -
     folder.mkdir(parents=True, exist_ok=True)
     decoder = write_decoder(folder / "tiny.gguf", seed)
     config = ResponderConfig(
-        version="tiny-1", base="tests/tiny", base_sha256=sha256_of(decoder), lora_rank=rank,
-        lora_alpha=8.0, **values,
+        version="tiny-1", base="tests/tiny", base_sha256=sha256_of(decoder), **values
     )  # fmt: skip
     save_responder_config(config, folder)
     if rank:
+        described = {"base_model_name_or_path": config.base, "r": rank, "lora_alpha": 2 * rank}
+        (folder / ADAPTER_CONFIG).write_text(json.dumps(described))
         rng = np.random.default_rng(seed + 1)
         adapter: dict[str, Any] = {}
         for name, tensor in Checkpoint(decoder).tensors().items():

@@ -12,6 +12,8 @@ from models.popalm.sampling import Sampling
 
 RESPONDER_CONFIG: Final = "config.json"
 ADAPTER_FILE: Final = "adapter_model.safetensors"
+ADAPTER_CONFIG: Final = "adapter_config.json"
+"""Both as PEFT writes them."""
 MAX_REPLIES: Final = 8
 """As the port says: of one post nobody is shown more."""
 MAX_SEED: Final = 2**31
@@ -20,14 +22,12 @@ MAX_POST_CHARACTERS: Final = 10_000
 
 
 class ResponderConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A responder: a decoder, perhaps an adapter for it, and how it is asked.
+    """A responder: a decoder, and how it is asked; an adapter of it may lie beside.
 
     Attributes:
         version: The version that every answer carries.
         base: The decoder's name on the model hub.
         base_sha256: The SHA-256 of its GGUF file; empty accepts any.
-        lora_rank: The rank of the adapter beside this file; 0 means that there is none.
-        lora_alpha: What the adapter's change is multiplied by, times its rank.
         sampling: How pieces are drawn.
         spare: So many times the replies that are asked for are written; the best are kept.
         limit_s: How long a post may take, in seconds.
@@ -36,11 +36,53 @@ class ResponderConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     version: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\w.+-]+$")]
     base: str = SMOLLM2_ID
     base_sha256: str = SMOLLM2_SHA256
-    lora_rank: Annotated[int, Meta(ge=0, le=256)] = 0
-    lora_alpha: Annotated[float, Meta(gt=0)] = 16.0
     sampling: Sampling = Sampling()
     spare: Annotated[int, Meta(ge=1, le=8)] = 2
     limit_s: Annotated[float, Meta(gt=0)] = 15.0
+
+
+class AdapterConfig(Struct, frozen=True, kw_only=True):
+    """What is read of PEFT's description of an adapter.
+
+    Attributes:
+        base_model_name_or_path: The decoder that it changes.
+        r: The rank of its changes.
+        lora_alpha: What they are multiplied by, times the rank.
+        use_dora, use_rslora: Other arithmetic, which is not ours.
+    """
+
+    base_model_name_or_path: str
+    r: Annotated[int, Meta(ge=1, le=256)]
+    lora_alpha: Annotated[float, Meta(gt=0)]
+    use_dora: bool = False
+    use_rslora: bool = False
+
+
+def load_adapter_config(folder: Path, base: str) -> AdapterConfig | None:
+    """Read the description of a folder's adapter; None where there is no adapter.
+
+    Args:
+        folder: The folder of a responder.
+        base: The decoder that it has to be for.
+
+    Raises:
+        ConfigError: It cannot be read, or the adapter is of another decoder or another kind.
+    """
+    if not (folder / ADAPTER_FILE).is_file():
+        return None
+    path = folder / ADAPTER_CONFIG
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=AdapterConfig)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{path} does not describe {ADAPTER_FILE}: {error}") from error
+    if found.base_model_name_or_path != base:
+        raise ConfigError(
+            f"{path}: base_model_name_or_path is {found.base_model_name_or_path!r}, "
+            f"expected {base!r}"
+        )
+    if found.use_dora or found.use_rslora:
+        raise ConfigError(f"{path}: expected plain LoRA, found use_dora or use_rslora")
+    return found
 
 
 def load_responder_config(folder: Path) -> ResponderConfig:

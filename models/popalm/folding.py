@@ -21,7 +21,7 @@ def plain(text: str) -> str:
     r"""Return a text in compatibility form, without signs that are not seen.
 
     Example:
-        >>> plain("ｂｏｂ＠ｘ\\u200b．com")
+        >>> plain("ｂｏｂ＠ｘ\u200b．com")
         'bob@x.com'
     """
     shown = "".join(
@@ -33,6 +33,16 @@ def plain(text: str) -> str:
 def hidden_signs(text: str) -> bool:
     """Tell whether a text has signs that steer what is shown, or are not shown, or are no signs."""
     return any(unicodedata.category(sign) in _HIDDEN | {"Zl", "Zp"} for sign in text)
+
+
+def spelt_out(text: str) -> bool:
+    """Tell whether a text has single letters with signs between them, three or more in a row.
+
+    Example:
+        >>> spelt_out("k y s"), spelt_out("a b-side is fine")
+        (True, False)
+    """
+    return any(any(map(str.isalpha, found)) for found in _SPACED.findall(plain(text)))
 
 
 def folded(text: str) -> str:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from models.popalm.folding import folded, hidden_signs, plain, words_of
+from models.popalm.folding import folded, hidden_signs, plain, spelt_out, words_of
 from models.popalm.harms import harm_of
 from models.popalm.prompt import HEAD
 
@@ -36,7 +36,7 @@ _ITSELF: Final = re.compile(
     r"|\bi(?:'m|’m| am) an? (?:ai|assistant|bot)\b"
 )
 _EMAIL: Final = re.compile(
-    r"[\w.+-]+\s?(?:@|\(at\)|\[at\]|\bat\b)\s?[\w-]+(?:\s?(?:\.|\(dot\)|\[dot\]|\bdot\b)\s?\w{2,})+"
+    r"[\w.+-]+\s?(?:@|\(at\)|\[at\]|\bat\b)\s?[\w-]+(?:\s?(?:\.|\(dot\)|\[dot\]|\bdot\b)\s?[^\W\d_]{2,})+"
 )
 _HANDLE: Final = re.compile(r"@|(?<![^\W_])u/\w|\b\w{2,}#\d{4}\b|\b(?:dm|follow|add) me\b")
 _TOP: Final = r"(?:com|net|org|io|co|gg|me|ly|tv|app|dev|info|xyz|uk|de|cn|ru|social|edu|gov)"
@@ -124,7 +124,8 @@ def reply_fault(post: str, reply: str) -> str:
         ("handle", _HANDLE.search(shown.casefold())),
         ("number", _NUMBER.search(shown) or _DIGIT_WORDS.search(read)),
         ("personal", _PERSONAL.search(shown.casefold())),
-        ("harm", harm_of(read)),
+        # Letters are spelt out so that no filter reads the word.
+        ("harm", harm_of(read) or spelt_out(reply)),
         ("name", _names_somebody(shown)),
         ("copy", is_copy(post, reply)),
         ("repetition", _repeats_itself(words_of(reply))),

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from models.encoder.config import load_config
 from models.engagement.config import load_engagement_config
+from models.popalm.config import load_responder_config
 from models.serving.place import built_model
 from services.cli.model_environments import (
     COMPARED,
@@ -244,6 +245,9 @@ def _described(folder: Path) -> tuple[str, str, str, str]:
     if folder.name.startswith("engagement"):
         engagement = load_engagement_config(folder)
         return engagement.version, "", ", ".join(engagement.targets), "any"
+    if folder.name == "responder":
+        responder = load_responder_config(folder)
+        return responder.version, responder.base, "", ""
     config = load_config(folder)
     heads = ", ".join(f"{head.name} ({len(head.labels)})" for head in config.heads)
     return config.version, config.backbone, heads, ", ".join(config.languages)
