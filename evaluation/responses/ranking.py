@@ -16,8 +16,8 @@ from evaluation.responses.floors import SEEDS
 from evaluation.responses.judging import known_mean
 from evaluation.responses.recorded_events import LEAST_REPLIES, Event, delays, liked_by
 from models.popalm.expected_likes import AGES_S, ExpectedLikes
-from models.popalm.ranking import EventReplies, Signature
-from services.ingest.near_duplicates import MIN_LETTERS, letters_of, signatures
+from models.popalm.ranking import EventReplies
+from services.minhash import signature_of
 
 Floats = NDArray[np.float64]
 SHOWN: Final = 5
@@ -147,9 +147,3 @@ def _shown(event: Event, seen: Sequence[int], now_s: float, expected: ExpectedLi
     for row, (reply, likes) in enumerate(zip(event, seen, strict=False)):
         replies.add(str(row), reply.text, reply.at_s, likes)
     return [int(one.reply_id) for one in replies.top(SHOWN, now_s)]
-
-
-def signature_of(text: str) -> Signature | None:
-    """Return the signature by which ingest finds copies; None of a text that is too short."""
-    letters = letters_of(text)
-    return signatures([letters])[0] if len(letters) >= MIN_LETTERS else None

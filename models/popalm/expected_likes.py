@@ -10,9 +10,9 @@ after a minute say less than two hundred after an hour. All sums decay.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, isfinite, log
 from typing import Final
 
 AGES_S: Final = (60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0)
@@ -95,6 +95,30 @@ class ExpectedLikes:
         for age, so_far in seen.items():
             self._seen[AGES_S.index(age)] += min(so_far, likes)
             self._final[AGES_S.index(age)] += likes
+        self._known = self._curve()
+
+    def sums(self) -> list[list[float]]:
+        """Return all that was learnt, for `restore`."""
+        return [
+            list(self._seen), list(self._final), list(self._likes), list(self._replies),
+            [self._excess, self._squares],
+        ]  # fmt: skip
+
+    def restore(self, sums: Sequence[Sequence[float]]) -> None:
+        """Take up what was learnt as `sums` has given it.
+
+        Raises:
+            ValueError: It cannot be; nothing is taken up.
+        """
+        sizes = [len(AGES_S), len(AGES_S), PLACES, PLACES, 2]
+        if [len(part) for part in sums] != sizes:
+            raise ValueError(f"sums of {[len(part) for part in sums]} numbers, expected {sizes}")
+        if not all(isfinite(value) for part in sums for value in part):
+            raise ValueError("a sum that is not finite")
+        if any(value < 0 for part in sums[:4] for value in part) or sums[4][1] < 0:
+            raise ValueError("a sum below zero")
+        self._seen, self._final, self._likes, self._replies = (list(part) for part in sums[:4])
+        self._excess, self._squares = sums[4]
         self._known = self._curve()
 
     def _curve(self) -> _Curve:

@@ -10,6 +10,7 @@ Shapes: `M` minima of a signature.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.popalm.expected_likes import ExpectedLikes
+from models.popalm.expected_likes import PLACES, ExpectedLikes
 
 Signature = NDArray[np.unsignedinteger[Any]]
 SignatureOf = Callable[[str], Signature | None]
@@ -26,6 +27,8 @@ CAPACITY: Final = 256
 """Replies that an event keeps; a quarter more, and those of the fewest expected likes go."""
 SAME_SHARE: Final = 0.6
 """Texts whose minima agree in this share are one reply."""
+_TIMES: Final = 2 ** (PLACES - 1)
+"""Times of the first replies, by which places are told; those after them are in one group."""
 ALIKE_COST: Final = 0.7
 """A reply that has all its words from one above it counts for this share less."""
 _POOL: Final = 4
@@ -67,7 +70,6 @@ class _Kept:
     reply_id: str
     text: str
     at_s: float
-    place: int
     likes: int
     marks: _Marks | None = None
     """Made when it is compared; most replies never are."""
@@ -77,7 +79,10 @@ _Group = tuple[_Kept, list[str]]
 
 
 class EventReplies:
-    """The replies of one event. Not thread-safe; the same calls give the same ranking.
+    """The replies of one event. Not thread-safe.
+
+    A place is told by the times of replies, so the same replies have the same ranking in whatever
+    order they arrive, as long as none is dropped.
 
     Args:
         expected: What is learnt of the event's source.
@@ -94,6 +99,7 @@ class EventReplies:
         self._signature_of = signature_of
         self._capacity = capacity
         self._kept: dict[str, _Kept] = {}
+        self._times: list[float] = []
         self.arrived = 0
         self.dropped = 0
 
@@ -101,7 +107,7 @@ class EventReplies:
         return len(self._kept)
 
     def add(self, reply_id: str, text: str, at_s: float, likes: int = 0) -> None:
-        """Take in a reply; one that is known gets its new text and likes, its place stays.
+        """Take in a reply; one that is known gets its new text and likes, its time stays.
 
         Args:
             reply_id: The id of the reply.
@@ -110,9 +116,12 @@ class EventReplies:
             likes: Its likes by now.
         """
         known = self._kept.get(reply_id)
-        place, since_s = (self.arrived, at_s) if known is None else (known.place, known.at_s)
-        self._kept[reply_id] = _Kept(reply_id, text, since_s, place, likes)
-        self.arrived += known is None
+        since_s = at_s if known is None else known.at_s
+        self._kept[reply_id] = _Kept(reply_id, text, since_s, likes)
+        if known is None:
+            self.arrived += 1
+            insort(self._times, at_s)
+            del self._times[_TIMES:]
         if 4 * len(self._kept) > 5 * self._capacity:
             self._drop_least(at_s)
 
@@ -135,19 +144,25 @@ class EventReplies:
     def _in_order(self, finals: dict[str, float]) -> list[_Kept]:
         """Return all replies, the one with most to expect first."""
         # Of replies with as much to expect the earlier one is first, whatever its id.
-        return sorted(self._kept.values(), key=lambda one: (-finals[one.reply_id], one.place))
+        return sorted(
+            self._kept.values(), key=lambda one: (-finals[one.reply_id], one.at_s, one.reply_id)
+        )
+
+    def _place(self, one: _Kept) -> int:
+        """Return the number of replies before one, as far as it makes a difference."""
+        return bisect_left(self._times, one.at_s)
 
     def _level(self, now_s: float) -> float:
         expected = self._expected
         usual = sum(
-            expected.mean(one.place) * expected.share(now_s - one.at_s)
+            expected.mean(self._place(one)) * expected.share(now_s - one.at_s)
             for one in self._kept.values()
         )
         return expected.level(sum(max(one.likes, 0) for one in self._kept.values()), usual)
 
     def _finals(self, now_s: float, level: float) -> dict[str, float]:
         return {
-            key: self._expected.final(one.likes, one.place, now_s - one.at_s, level)
+            key: self._expected.final(one.likes, self._place(one), now_s - one.at_s, level)
             for key, one in self._kept.items()
         }
 
@@ -164,7 +179,8 @@ class EventReplies:
         return [
             RankedReply(
                 one.reply_id, one.text, one.likes, finals[one.reply_id],
-                self._expected.worth(one.likes, one.place, now_s - one.at_s, level), tuple(copies),
+                self._expected.worth(one.likes, self._place(one), now_s - one.at_s, level),
+                tuple(copies),
             )
             for one, copies in chosen
         ]  # fmt: skip

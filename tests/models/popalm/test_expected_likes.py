@@ -73,3 +73,27 @@ def test_places_are_grouped_by_their_order_of_size() -> None:
     groups = [place_group(place) for place in range(5_000)]
     assert groups == sorted(groups)
     assert set(groups) == set(range(PLACES))
+
+
+def test_what_was_learnt_is_taken_up_to_the_last_bit() -> None:
+    chance, first = random.Random(2), ExpectedLikes()
+    for place in range(200):
+        first.learn(place, chance.randrange(9), {60.0: 1, 3_600.0: 2}, level=1.5)
+    second = ExpectedLikes()
+    second.restore(first.sums())
+    for one in (first, second):
+        one.learn(3, 5, {900.0: 4})
+    assert second.sums() == first.sums()
+    assert second.final(3, 5, 600.0) == first.final(3, 5, 600.0)
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda sums: sums[:4], lambda sums: [[1.0], *sums[1:]],
+    lambda sums: [[float("nan")] * 6, *sums[1:]], lambda sums: [[-1.0] * 6, *sums[1:]],
+])  # fmt: skip
+def test_sums_that_cannot_be_are_refused_and_change_nothing(spoil) -> None:
+    expected = ExpectedLikes()
+    before = expected.sums()
+    with pytest.raises(ValueError, match="sum"):
+        expected.restore(spoil(before))
+    assert expected.sums() == before

@@ -129,3 +129,9 @@ def test_the_same_calls_give_the_same_ranking_and_no_reply_twice() -> None:
 
 def test_an_event_without_replies_has_no_leader() -> None:
     assert event().top(5, HOUR_S) == []
+
+
+def test_the_order_in_which_replies_arrive_makes_no_difference() -> None:
+    said = [(f"r{n}", f"thing number {n}", n % 40 * 60.0, n * 7 % 31) for n in range(100)]
+    shuffled = random.Random(3).sample(said, len(said))
+    assert event(*said).top(20, HOUR_S) == event(*shuffled).top(20, HOUR_S)

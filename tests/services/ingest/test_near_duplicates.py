@@ -4,14 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest.near_duplicates import (
-    MIN_LETTERS,
-    MINIMA,
-    RUN,
-    NearDuplicates,
-    letters_of,
-    signatures,
-)
+from services.ingest.near_duplicates import NearDuplicates
+from services.minhash import MIN_LETTERS, MINIMA, RUN, letters_of, signatures
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
