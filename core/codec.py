@@ -12,7 +12,17 @@ import msgspec
 
 from core import reasons
 from core.errors import DecodeError
-from core.schemas import Alert, DeadPost, Post, PostEvent, Progress, ScoredPost, Window
+from core.schemas import (
+    Alert,
+    DeadPost,
+    ForecastEvent,
+    Post,
+    PostEvent,
+    Progress,
+    Response,
+    ScoredPost,
+    Window,
+)
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -110,3 +120,5 @@ window_decoder: Final = RecordDecoder(Window)
 progress_decoder: Final = RecordDecoder(Progress)
 dead_post_decoder: Final = RecordDecoder(DeadPost)
 alert_decoder: Final = RecordDecoder(Alert)
+forecast_event_decoder: Final = RecordDecoder(ForecastEvent)
+response_decoder: Final = RecordDecoder(Response)

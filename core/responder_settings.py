@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
 
-from core.server_settings import NotNegative, Seconds
+from msgspec import Meta, Struct
+
+from core.server_settings import NotNegative, Positive, Seconds
 
 
 class ResponderSettings(Struct, frozen=True, kw_only=True):
-    """Replies that a model writes to posts."""
+    """How people answer what takes off."""
 
-    kind: str = "triton"
-    """`triton`, or `in_process`: the same decoder without a server."""
+    group: str = "groundswell-responder"
+    """Consumer group on `events`, followed by the cluster's id; one member is active."""
+    kind: str = ""
+    """What writes replies of its own: `triton`, or `in_process` without a server; empty: nobody."""
     model: str = "responder"
     """Model name on the server `scorer.url`."""
     version: str = ""
@@ -24,3 +28,31 @@ class ResponderSettings(Struct, frozen=True, kw_only=True):
     """GGUF file of the decoder, or a folder with one; empty: the package that carries it."""
     threads: NotNegative = 0
     """Inference threads of `in_process`; 0 means all cores."""
+    memory_s: Positive = 3_600
+    """Replies are known from so long before an event, and an event is followed for so long."""
+    memory_posts: Positive = 200_000
+    """Posts remembered, of which any may take off or be a reply; the oldest are forgotten first."""
+    memory_bytes: Positive = 134_217_728
+    """Bytes of their texts and ids; the same."""
+    max_events: Positive = 200
+    """Events followed at once; further ones have no response, and are counted."""
+    shown: Annotated[int, Meta(ge=1, le=50)] = 10
+    """Replies in a response at most; quoted and generated ones fill what real ones leave."""
+    every_s: Seconds = 10.0
+    """A response is told again no sooner than after so long; a deletion at once."""
+    similarity: Annotated[float, Meta(gt=0, le=1)] = 0.35
+    """A past event is quoted from this similarity of its post on."""
+    kept_s: Positive = 604_800
+    """How long a response is kept in Redis, with the texts that it shows."""
+    kept_events: Positive = 2_000
+    """Events of which it is kept; the oldest go first."""
+    quoted: Annotated[int, Meta(ge=0, le=10)] = 3
+    """Replies to similar past events in a response at most; 0 quotes nothing."""
+    generated: Annotated[int, Meta(ge=0, le=3)] = 3
+    """Replies that are generated for an event; 0 generates nothing."""
+    generated_per_minute: NotNegative = 20
+    """Events in a minute for which replies are generated; 0 means none."""
+    generate_timeout_s: Seconds = 10.0
+    """Replies that take longer to generate are given up."""
+    shed_after_s: Seconds = 30.0
+    """So far behind nothing is generated, and beyond twice that nothing is quoted."""

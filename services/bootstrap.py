@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from core.clock import SystemClock
 from core.errors import ConfigError
 from core.metrics import Metrics
-from core.ports import EngagementModel, Scorer
+from core.ports import EngagementModel, Responder, Scorer
 from core.settings import Settings
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
@@ -64,6 +64,19 @@ def make_engagement_shadow(settings: Settings, metrics: Metrics) -> EngagementSh
 
     second = replace(settings, forecasts=replace(asked, model=asked.shadow_model, version=""))
     return EngagementShadow(make_engagement_model(second), metrics)
+
+
+def make_responder(settings: Settings) -> Responder | None:
+    """Return the model that writes replies, None if there is to be none.
+
+    Raises:
+        ConfigError: no such model; the message has the nearest one.
+    """
+    if not settings.responder.kind or not settings.responder.generated:
+        return None
+    from models.scorers import RESPONDERS
+
+    return RESPONDERS.get(settings.responder.kind)(settings.responder, settings.scorer)
 
 
 def make_shadow(settings: Settings, metrics: Metrics) -> ShadowComparison | None:

@@ -28,9 +28,10 @@ from core.metrics.forecaster import (
     ForecastQualityMetrics,
 )
 from core.metrics.ingest import IngestMetrics, NetworkSourceMetrics
+from core.metrics.responder import ResponderMetrics
 from core.metrics.worker import ShadowMetrics, WorkerMetrics
 
-Role: TypeAlias = Literal["ingest", "worker", "closer", "forecaster", "exporter"]
+Role: TypeAlias = Literal["ingest", "worker", "closer", "forecaster", "responder", "exporter"]
 
 
 class SharedMetrics:
@@ -52,6 +53,7 @@ _OF_ROLES: Final[tuple[tuple[Role | None, type], ...]] = (
     ("forecaster", ForecasterMetrics),
     ("forecaster", ForecastQualityMetrics),
     ("forecaster", EngagementModelMetrics),
+    ("responder", ResponderMetrics),
     ("exporter", WindowMetrics),
     ("exporter", ServerMetrics),
 )
@@ -61,7 +63,7 @@ _OF_ROLES: Final[tuple[tuple[Role | None, type], ...]] = (
 class Metrics(
     SharedMetrics, IngestMetrics, NetworkSourceMetrics, WorkerMetrics, ShadowMetrics,
     CloserMetrics, AlertMetrics, ForecasterMetrics, ForecastQualityMetrics,
-    EngagementModelMetrics, WindowMetrics, ServerMetrics,
+    EngagementModelMetrics, ResponderMetrics, WindowMetrics, ServerMetrics,
 ):  # fmt: skip
     """The metrics of one process.
 

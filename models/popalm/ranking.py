@@ -103,6 +103,10 @@ class EventReplies:
         self.arrived = 0
         self.dropped = 0
 
+    def __contains__(self, reply_id: str) -> bool:
+        """Tell whether a reply is kept."""
+        return reply_id in self._kept
+
     def __len__(self) -> int:
         return len(self._kept)
 
@@ -202,11 +206,12 @@ class EventReplies:
 
     def _marks(self, one: _Kept) -> _Marks:
         if one.marks is None:
-            one.marks = _Marks(frozenset(_words(one.text)), self._signature_of(one.text))
+            one.marks = _Marks(frozenset(words_of(one.text)), self._signature_of(one.text))
         return one.marks
 
 
-def _words(text: str) -> Sequence[str]:
+def words_of(text: str) -> Sequence[str]:
+    """Return the words of a text in lower case; signs of scripts without spaces one by one."""
     return _WORD.findall(_CUT.sub(r" \g<0> ", text.casefold()))
 
 

@@ -7,6 +7,7 @@ the same partition whoever wrote it. Errors of the client become ours where they
 from services.kafka_client.client import client_options, partition_of
 from services.kafka_client.consuming import PartitionConsumer, TopicProbe, read_topic
 from services.kafka_client.copartitioned import CoPartitionedConsumer
+from services.kafka_client.following import TopicFollower
 from services.kafka_client.producing import RecordProducer
 from services.kafka_client.topics import TopicAdmin, TopicPlan, TopicState
 
@@ -15,6 +16,7 @@ __all__ = [
     "PartitionConsumer",
     "RecordProducer",
     "TopicAdmin",
+    "TopicFollower",
     "TopicPlan",
     "TopicProbe",
     "TopicState",

@@ -18,7 +18,8 @@ from services.kafka_client.client import client_options, make_client, our_errors
 from services.kafka_client.messages import Record
 
 
-def _consumer(settings: KafkaSettings, *topics: str, **options: Any) -> Any:
+def consumer_of(settings: KafkaSettings, *topics: str, **options: Any) -> Any:
+    """Return a client that commits nothing by itself."""
     return make_client(
         KafkaConsumer, *topics, **client_options(settings), **options, metrics_enabled=False,
         enable_auto_commit=False, allow_auto_create_topics=False,
@@ -27,7 +28,7 @@ def _consumer(settings: KafkaSettings, *topics: str, **options: Any) -> Any:
 
 def member_of(settings: KafkaSettings, group: str, *topics: str, **options: Any) -> Any:
     """Return a client that is a member of a group."""
-    return _consumer(
+    return consumer_of(
         settings, *topics, **options, group_id=group,
         session_timeout_ms=int(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 3),
@@ -131,7 +132,7 @@ def read_topic(
         BrokerUnavailable: The broker does not answer, or there is no such topic.
     """
     with our_errors(f"reading {topic}"):
-        client = _consumer(settings, group_id=None, max_poll_records=2_000)
+        client = consumer_of(settings, group_id=None, max_poll_records=2_000)
     try:
         with our_errors(f"reading {topic}"):
             starts, ends = _bounds(client, topic, from_beginning, last, only)
@@ -195,7 +196,7 @@ class TopicProbe:
         self._topic = topic
         with our_errors(f"looking at {topic}"):
             # One byte: the broker sends one batch of records all the same.
-            self._client = _consumer(settings, group_id=None, max_partition_fetch_bytes=1)
+            self._client = consumer_of(settings, group_id=None, max_partition_fetch_bytes=1)
 
     def ends(self) -> dict[int, int]:
         """Return partition -> the offset after its last record; empty if there is no such topic.

@@ -32,6 +32,12 @@ key                        type     holds
 ``{closer}:outbox``        hash     number -> alert that the topic does not have yet
 ``{closer}:open``          hash     alert id -> alert that fires, or ended lately
 ``{closer}:told``          hash     alert id -> what Alertmanager has taken of it
+``{responder}:known``      hash     offsets up to which deletions were carried out, curves of likes
+``{responder}:events``     zset     posts that take off -> time (ms) of the last response
+``{responder}:texts:<e>``  hash     of event e: its last response, and the texts that it shows;
+                                    expires
+``{responder}:where:<p>``  set      the events that show the text of post p; expires
+``{responder}:gone``       zset     posts deleted lately -> when (ms)
 =========================  =======  ==============================================================
 """
 
@@ -60,6 +66,10 @@ OUTBOX: Final = f"{CLOSER}outbox"
 OPEN: Final = f"{CLOSER}open"
 TOLD: Final = f"{CLOSER}told"
 
+_RESPONDER: Final = "{responder}:"
+RESPONDER: Final = f"{_RESPONDER}known"
+RESPONSE_EVENTS: Final = f"{_RESPONDER}events"
+GONE: Final = f"{_RESPONDER}gone"
 
 MAX_PARTITIONS: Final = 1024
 """Partitions are looked for below this number."""
@@ -119,6 +129,16 @@ def aside(partition: int, key: str) -> str:
     """Return the key under which a key of the partition is set aside."""
     tag = prefix(partition)
     return f"{tag}aside:{key.removeprefix(tag)}"
+
+
+def response_texts(event: str) -> str:
+    """Return the key of what is shown of an event."""
+    return f"{_RESPONDER}texts:{event}"
+
+
+def response_where(post: str) -> str:
+    """Return the key of the events that show a post's text."""
+    return f"{_RESPONDER}where:{post}"
 
 
 def revisions(start_s: int) -> str:

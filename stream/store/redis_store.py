@@ -30,6 +30,7 @@ from stream.store.increments import Applied, ApplyBatch, Horizons, PartitionStat
 from stream.store.pane_reader import PanesRead, read_panes, read_quarantine
 from stream.store.quarantine import Missing, SetAside, integer, is_start
 from stream.store.repairs import StateRepairs
+from stream.store.response_texts import ResponseTexts
 from stream.topics import POST_EVENTS, POSTS
 from stream.windows.records import PaneSum
 
@@ -60,6 +61,7 @@ class RedisStore(CloserState):
         self._isolate = script(client, "partition", "isolate")
         self.alerts = AlertState(client)
         self.forecasts = ForecastState(client)
+        self.responses = ResponseTexts(client)
         self.identity = StoreIdentity(client)
         self.repairs = StateRepairs(client)
 

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from core.errors import ScorerUnavailable
+from core.errors import ScorerRefused, ScorerUnavailable
 from core.ports import Generated
 from core.responder_settings import ResponderSettings
 from core.settings import ScorerSettings
@@ -36,49 +36,52 @@ class ResponderFaults:
     """How the fake misbehaves; may be changed while it is in use.
 
     Attributes:
-        delay_s: Every answer takes so long.
+        waits: Every answer waits for this; None answers at once.
         is_down: Every call finds the model away.
+        refuses: Every post is refused.
         spoil: Makes a wrong answer of a right one, before the edge; None leaves it right.
     """
 
-    delay_s: float = 0.0
+    waits: asyncio.Event | None = None
     is_down: bool = False
+    refuses: bool = False
     spoil: Callable[[Answer], Answer] | None = None
 
 
 class FakeResponder:
     """Satisfies `core.ports.Responder`."""
 
-    def __init__(self, version: str = _VERSION, faults: ResponderFaults | None = None) -> None:
-        self.version = version
+    def __init__(self, faults: ResponderFaults | None = None) -> None:
         self.faults = faults or ResponderFaults()
-        self.calls = 0
+        self.asked: list[tuple[str, int, int]] = []
 
     async def reply(self, text: str, number: int, seed: int) -> Generated:
         """See `Responder.reply`."""
         check_question(number, seed)
-        self.calls += 1
-        if self.faults.delay_s:
-            await asyncio.sleep(self.faults.delay_s)
+        self.asked.append((text, number, seed))
+        if self.faults.waits is not None:
+            await self.faults.waits.wait()
         if self.faults.is_down:
             raise ScorerUnavailable("the fake responder was told to be down")
+        if self.faults.refuses:
+            raise ScorerRefused("the fake responder was told to refuse")
         made = self._made(text, number, seed)
         answer = reply_columns(made)
         if self.faults.spoil:
             answer = self.faults.spoil(answer)
-        asked = Asked("the fake responder", 1, (), self.version)
+        asked = Asked("the fake responder", 1, (), _VERSION)
         return checked_replies(asked, text, number, seed, answer)
 
     def _made(self, text: str, number: int, seed: int) -> Generated:
         if fault := post_fault(text):
-            return Generated(self.version, (), (), {fault: 1}, seed)
+            return Generated(_VERSION, (), (), {fault: 1}, seed)
         start = crc32(text.encode("utf-8", "replace")) + seed
         texts = tuple(
             f"{_OPENINGS[(start + at) % len(_OPENINGS)]}, {_SAYINGS[(start + at) % len(_SAYINGS)]}"
             for at in range(number)
         )
         scores = tuple(1 - at / 8 for at in range(number))
-        return Generated(self.version, texts, scores, {"name": 1}, seed)
+        return Generated(_VERSION, texts, scores, {"name": 1}, seed)
 
     async def is_ready(self) -> bool:
         """Whether it was not told to be down."""

@@ -1,0 +1,41 @@
+"""What the responder counts; `docs/replies-in-the-stream.md` says how to read it."""
+
+from __future__ import annotations
+
+from core.metrics.declared import counter, gauge, histogram
+from core.metrics.worker import SCORER_BUCKETS_S
+
+
+class ResponderMetrics:
+    """The metrics of a responder: what it follows, what it shows, what it had to leave out."""
+
+    responder_active = gauge("1 while this responder follows events, 0 while it stands by")
+    responder_catching_up = gauge("1 while it reads what came before it was there")
+    responder_lag_seconds = gauge("Age of the oldest record not yet taken, 0 if none", "topic")
+    responder_followed_events = gauge("Posts that take off and are followed")
+    responder_remembered_posts = gauge("Posts remembered")
+    responder_remembered_bytes = gauge("Bytes of their texts and ids")
+    responder_evicted_posts = counter(
+        "Posts forgotten before their time, for want of: posts, bytes", "limit"
+    )
+    responder_replies = counter(
+        "Replies of followed events: ranked, dropped (the least expected of too many), deleted",
+        "outcome",
+    )
+    responses = counter("Responses acknowledged, by state", "state")
+    response_replies = counter("Replies in responses acknowledged, by kind", "kind")
+    response_left_out = counter(
+        "What a response could not have: event, quoted or generated, by reason", "what", "reason"
+    )
+    response_texts_removed = counter(
+        "Texts removed: deleted; whole events: events (too many), unsure (deletions missed)", "why"
+    )
+    response_generate_seconds = histogram(
+        "From asking for generated replies to the answer", SCORER_BUCKETS_S
+    )
+    response_refused_candidates = counter("Generated candidates refused by the model", "reason")
+    responder_learnt_replies = counter("Replies whose likes come no more, learnt from", "source")
+    responder_missed_deletions = counter(
+        "Offsets of post-events that the topic no longer held: all texts were removed"
+    )
+    responder_retries = counter("Turns made again because something was away")

@@ -1,0 +1,172 @@
+"""The responder: follows `events`, `posts` and `post-events`, and tells how people answer.
+
+One is active, others of its group stand by. The workers neither know of it nor wait for it. Kill it
+at any moment: the next one reads what it had read, and shows the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from typing import Final
+
+from core.clock import Clock, SystemClock, epoch_ms
+from core.errors import TransientError
+from core.logs import get_logger, set_up
+from core.metrics import Metrics
+from core.ports import Responder
+from core.retry import pause_s
+from core.settings import Settings
+from services.bootstrap import make_responder, make_store
+from services.responder.at_work import ResponderAtWork, ResponderParts, deletions_upto
+from services.responder.generating import Generation
+from services.responder.publishing import KafkaResponses, ResponsePublisher, ResponseTopic
+from services.responder.reading import ResponderReader
+from services.stopping import until_signalled, wait
+from stream.store.redis_store import RedisStore
+
+_log = get_logger(__name__)
+
+NICE: Final = 10
+"""Counting comes first where processors are short."""
+POLL_S: Final = 0.2
+_CLAIM_EVERY_S: Final = 1.0
+READ_BACK: Final = 3
+"""So many times `responder.memory_s` is read anew: replies come from so long before their event,
+it is followed for so long, and its replies are learnt from so long after."""
+
+
+class ResponderLoop:
+    """Drives a responder from its group membership until told to stop.
+
+    Args:
+        parts: What it is made of while it is active.
+        store: The store.
+        reader: The membership, and the reading.
+
+    Attributes:
+        work: What it does while it is active; None while it stands by.
+    """
+
+    def __init__(self, parts: ResponderParts, store: RedisStore, reader: ResponderReader) -> None:
+        self._parts = parts
+        self._store = store
+        self._reader = reader
+        self.work: ResponderAtWork | None = None
+        self.is_caught_up = False
+        self._claimed_at_s = float("-inf")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set; waits out whatever is away.
+
+        Raises:
+            ConfigError: The broker or the store is another's.
+        """
+        attempt, rng = 0, random.Random()
+        while not stop.is_set():
+            try:
+                await self.turn(POLL_S)
+                attempt = 0
+            except TransientError as error:
+                if attempt == 0:
+                    _log.warning("waiting", reason=str(error))
+                self._parts.metrics.responder_retries.inc()
+                await wait(stop, pause_s(attempt, rng))
+                attempt += 1
+
+    async def turn(self, timeout_s: float) -> None:
+        """Read once, and tell what is new.
+
+        Raises:
+            TransientError: Broker or store do not answer.
+        """
+        read = await self._reader.poll(timeout_s)
+        self._parts.metrics.responder_active.set(read.is_active)
+        if not read.is_active:
+            self.work, self.is_caught_up = None, False
+            return
+        if read.is_new:
+            self.work, self.is_caught_up = None, False
+            await self._begin()
+            return
+        if self.work is None:  # its beginning has failed
+            await self._begin()
+            return
+        self.work.take(read)
+        await self._claim()
+        await self._forget_what_was_missed()
+        await self.work.tell(read)
+        self.is_caught_up = read.is_caught_up
+
+    async def _begin(self) -> None:
+        await self._store.identity.claim(self._reader.cluster_id)
+        known = await self._store.responses.known()
+        past = await self._store.responses.events()
+        memory_ms = self._parts.settings.memory_s * 1000
+        since_ms = epoch_ms(self._parts.clock.now()) - READ_BACK * memory_ms
+        await self._reader.begin(since_ms, deletions_upto(known))
+        self.work = ResponderAtWork(self._parts, known, past)
+        _log.info("events are followed", kept=len(past))
+
+    async def _claim(self) -> None:
+        """Return if what is stored is of this cluster.
+
+        Raises:
+            ConfigError: It is of another.
+        """
+        now_s = self._parts.clock.monotonic()
+        if now_s - self._claimed_at_s >= _CLAIM_EVERY_S:
+            await self._store.identity.claim(self._reader.cluster_id)
+            self._claimed_at_s = now_s
+
+    async def _forget_what_was_missed(self) -> None:
+        """Remove all texts if deletions can be known no more."""
+        missed = self._reader.missed
+        if not missed:
+            return
+        removed = await self._store.responses.forget_all()
+        self._reader.missed = 0
+        self._parts.metrics.responder_missed_deletions.inc(missed)
+        self._parts.metrics.response_texts_removed.labels(why="unsure").inc(removed)
+        _log.error(
+            "post-events no longer has what was not read: all texts are removed, as some may be of "
+            "deleted posts", records=missed, events=removed,
+        )  # fmt: skip
+
+
+def make_parts(
+    settings: Settings, store: RedisStore, topic: ResponseTopic, model: Responder | None,
+    clock: Clock, metrics: Metrics,
+) -> ResponderParts:  # fmt: skip
+    """Return what a responder is made of."""
+    asked, texts = settings.responder, store.responses
+    return ResponderParts(
+        asked, texts, ResponsePublisher(topic, texts, asked, clock, metrics),
+        Generation(model, asked, clock, metrics), clock, metrics,
+    )  # fmt: skip
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the responder until `stop` is set."""
+    metrics, clock = Metrics(role="responder"), SystemClock()
+    metrics.serve(settings.metrics.address, settings.metrics.port)
+    store, model = make_store(settings), make_responder(settings)
+    topic, reader = KafkaResponses(settings.kafka), ResponderReader(settings)
+    parts = make_parts(settings, store, topic, model, clock, metrics)
+    try:
+        await ResponderLoop(parts, store, reader).run(stop)
+    finally:
+        await reader.close()
+        await parts.generation.close()
+        await topic.close()
+        if model is not None:
+            await model.close()
+        await store.close()
+
+
+def main(settings: Settings) -> None:
+    """Run a responder process until SIGTERM or SIGINT."""
+    set_up(settings.log, "responder")
+    os.nice(NICE)
+    asyncio.run(until_signalled(lambda stop: run(settings, stop)))

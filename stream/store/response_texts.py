@@ -1,0 +1,190 @@
+"""The texts that responses show, by event, and what the responder must know after a restart.
+
+Texts are here and nowhere else: a response names posts, and whoever deletes a post takes its text
+from all events at once (`response_gone.lua`). A deletion that comes before the text stays one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from core.logs import get_logger
+from stream.store import keys
+from stream.store.client import answers, is_wrong_value, redis_faults, script
+
+_log = get_logger(__name__)
+
+MAX_GONE: Final = 100_000
+"""Deletions that are remembered, a hundred bytes each."""
+_TEXT: Final = b"t:"
+_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """What is kept of an event.
+
+    Attributes:
+        event: The post that takes off, as `post_name` writes it.
+        response: The last response, as it was published.
+        texts: Post -> text, of those that are not deleted.
+    """
+
+    event: str
+    response: bytes
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def post_name(source: str, post_id: str) -> str:
+    """Return the name of a post over all sources.
+
+    Example:
+        >>> post_name("bluesky", "p1")
+        'bluesky|p1'
+    """
+    return f"{source}|{post_id}"
+
+
+class ResponseTexts:
+    """The part of the store that is about responses; `RedisStore.responses` is one.
+
+    Args:
+        client: The store's connection.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._redis = client
+        self._put = script(client, "response_put")
+        self._gone = script(client, "response_gone")
+
+    async def put(
+        self, stored: StoredResponse, *, now_ms: int, keep_ms: int, most: int
+    ) -> tuple[int, int]:
+        """Keep a response and exactly these texts with it.
+
+        Args:
+            stored: What is kept.
+            now_ms: The present time, ms since 1970.
+            keep_ms: How long it is kept.
+            most: How many events are kept; the one whose response is oldest goes first.
+
+        Returns:
+            How many texts were left out, as their posts are deleted; how many events had to go.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        listed: list[bytes | str | int] = [stored.event, stored.response, now_ms, keep_ms, most]
+        for post, text in stored.texts.items():
+            listed += (post, text.encode("utf-8", "replace"))
+        async with redis_faults():
+            left_out, dropped = await self._put(
+                keys=[keys.response_texts(stored.event)], args=listed
+            )
+        return int(left_out), int(dropped)
+
+    async def gone(self, posts: Sequence[str], *, now_ms: int, keep_ms: int) -> int:
+        """Remove the texts of deleted posts everywhere, and what was said to them.
+
+        Args:
+            posts: The posts, as `post_name` writes them.
+            now_ms: The present time, ms since 1970.
+            keep_ms: For how long a text that comes after its deletion is refused.
+
+        Returns:
+            How many texts were removed.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        removed = 0
+        for first in range(0, len(posts), _AT_ONCE):
+            some = posts[first : first + _AT_ONCE]
+            async with redis_faults():
+                removed += int(
+                    await self._gone(keys=[keys.GONE], args=[now_ms, keep_ms, MAX_GONE, *some])
+                )
+        return removed
+
+    async def events(self, last: int = -1) -> list[StoredResponse]:
+        """Return the events that are kept, the one with the newest response first.
+
+        Args:
+            last: So many of them; -1 is all.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        async with redis_faults():
+            names: list[bytes] = await self._redis.zrange(
+                keys.RESPONSE_EVENTS, 0, last - 1 if last > 0 else -1, desc=True
+            )
+        found: list[StoredResponse] = []
+        for first in range(0, len(names), _AT_ONCE):
+            some = [name.decode(errors="replace") for name in names[first : first + _AT_ONCE]]
+            pipe = self._redis.pipeline(transaction=False)
+            for name in some:
+                pipe.hgetall(keys.response_texts(name))
+            for name, fields in zip(some, await answers(pipe), strict=True):
+                if not is_wrong_value(fields) and b"response" in fields:
+                    found.append(StoredResponse(name, fields[b"response"], _texts(fields)))
+        return found
+
+    async def event(self, event: str) -> StoredResponse | None:
+        """Return what is kept of an event, None if nothing is.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hgetall(keys.response_texts(event))
+        (fields,) = await answers(pipe)
+        if is_wrong_value(fields) or b"response" not in fields:
+            return None
+        return StoredResponse(event, fields[b"response"], _texts(fields))
+
+    async def forget_all(self) -> int:
+        """Remove every event with its texts; return how many there were.
+
+        For deletions that can be known no more.
+        """
+        events = await self.events()
+        async with redis_faults():
+            for one in events:
+                pipe = self._redis.pipeline(transaction=True)
+                for post in one.texts:
+                    pipe.delete(keys.response_where(post))
+                pipe.delete(keys.response_texts(one.event))
+                pipe.zrem(keys.RESPONSE_EVENTS, one.event)
+                await pipe.execute()
+        return len(events)
+
+    async def known(self) -> dict[str, bytes]:
+        """Return what the responder has kept of itself by `keep`."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hgetall(keys.RESPONDER)
+        (stored,) = await answers(pipe)
+        if is_wrong_value(stored):
+            _log.error("a key of another type is not read", key=keys.RESPONDER, expected="a hash")
+            return {}
+        found: Mapping[bytes, bytes] = stored
+        return {name.decode(errors="replace"): value for name, value in found.items()}
+
+    async def keep(self, fields: Mapping[str, bytes | int]) -> None:
+        """Keep what the responder must know after a restart, all of it at once.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        async with redis_faults():
+            await self._redis.hset(keys.RESPONDER, mapping=dict(fields))
+
+
+def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {
+        name.removeprefix(_TEXT).decode(errors="replace"): text.decode(errors="replace")
+        for name, text in fields.items()
+        if name.startswith(_TEXT)
+    }
