@@ -53,6 +53,7 @@ COMMANDS: Final[dict[str, Route]] = {
     "forecaster": Route(
         "services.cli.processes:forecaster", "Forecast how far posts go.", _PROCESSES
     ),
+    "responder": Route("services.cli.responder:app", "Show how people answer.", _PROCESSES),
     "exporter": Route(
         "services.cli.processes:exporter", "Export windows to Prometheus.", _PROCESSES
     ),
@@ -72,8 +73,8 @@ COMMANDS: Final[dict[str, Route]] = {
     "forecasts": Route(
         "services.cli.forecasts:app", "Show which posts will go far, and how sure.", _LOOKING
     ),
-    "responder": Route(
-        "services.cli.responder:app", "Write replies to posts, marked as generated.", _LOOKING
+    "responses": Route(
+        "services.cli.responses:app", "Show how people answer what takes off.", _LOOKING
     ),
     "windows": Route("services.cli.windows:app", "Show and dump windows.", _LOOKING),
     "models": Route("services.cli.models:app", "Train, evaluate, build and list models.", _LOOKING),

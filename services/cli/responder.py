@@ -1,7 +1,7 @@
-"""``groundswell responder``: replies that a model writes to posts.
+"""``groundswell responder``: how people answer what takes off, and replies that a model writes.
 
-The decoder runs in the model server's environment, so the command starts the module that does the
-work there and hands its exit status on.
+The decoder runs in the model server's environment, so `reply` starts the module that does the work
+there and hands its exit status on.
 """
 
 from __future__ import annotations
@@ -18,15 +18,26 @@ from services.cli.model_environments import (
     options,
     run_module,
 )
+from services.cli.settings import load_settings
 
 app = typer.Typer(
-    name="responder", help="Write replies to posts, marked as generated.", no_args_is_help=True
+    name="responder",
+    help="Rank replies to what takes off, quote past ones, generate some.",
+    no_args_is_help=True,
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Write replies to posts; every one is marked as generated."""
+@app.command()
+def run() -> None:
+    """Follow what takes off and show how people answer it, until SIGTERM.
+
+    A second one stands by. Nobody waits for it: windows and forecasts are the same without.
+
+    Example: GROUNDSWELL__METRICS__PORT=9106 groundswell responder run
+    """
+    from services.responder.process import main
+
+    main(load_settings())
 
 
 @app.command()

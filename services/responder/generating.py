@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Final
 from zlib import crc32
 
@@ -21,7 +20,6 @@ from services.forecaster.labels import BoundedLabels
 _log = get_logger(__name__)
 
 _MOST_WAITING: Final = 8
-_MAX_CHARS: Final = 1_000
 _MAX_REASONS: Final = 16
 _MINUTE_S: Final = 60.0
 WHY: Final = {
@@ -120,8 +118,7 @@ class Generation:
             try:
                 async with asyncio.timeout(self._settings.generate_timeout_s):
                     seed = crc32(event.encode()) >> 1
-                    number = self._settings.generated
-                    found = _checked(await model.reply(text, number, seed), number)
+                    found = await model.reply(text, self._settings.generated, seed)
                 reason = "" if found.texts else "nothing_left"
             except TimeoutError:
                 found, reason = None, "timed_out"
@@ -144,23 +141,3 @@ class Generation:
 
     def _leave_out(self, reason: str) -> None:
         self._metrics.response_left_out.labels(what="generated", reason=reason).inc()
-
-
-def _checked(answer: Generated, number: int) -> Generated:
-    """Return an answer that can be one.
-
-    Raises:
-        InvalidAnswer: It is none.
-    """
-    fault = ""
-    if len(answer.texts) > number or len(answer.texts) != len(answer.scores):
-        fault = f"{len(answer.texts)} replies, {len(answer.scores)} scores; {number} were asked for"
-    elif any(not text.strip() or len(text) > _MAX_CHARS for text in answer.texts):
-        fault = f"a reply that is empty or longer than {_MAX_CHARS} characters"
-    elif not all(isfinite(score) for score in answer.scores):
-        fault = "a score that is not finite"
-    elif answer.texts and not answer.model_version:
-        fault = "replies of no model"
-    if fault:
-        raise InvalidAnswer(f"the model that writes replies has given {fault}")
-    return answer
