@@ -54,13 +54,14 @@ def show(
     for note in view.notes:
         typer.echo(note, err=True)
     for event in view.events:
-        _print(event)
+        print_event(event)
     if not view.events:
         typer.echo("no response is kept: nothing has taken off, or no responder runs")
         raise typer.Exit(1)
 
 
-def _print(event: EventRow) -> None:
+def print_event(event: EventRow) -> None:
+    """Print what is shown of an event; texts of people are one line each and obeyed by nobody."""
     told = event.response
     typer.echo(f"{told.source} {_line(told.post_id)}  {told.state}, {told.seen} replies")
     typer.echo(f"  {_line(event.text) or '(its text is not remembered)'}")
