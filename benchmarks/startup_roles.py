@@ -20,6 +20,7 @@ ROLES: Final = {
     "exporter": "import services.exporter.process",
     "heartbeat": "import services.heartbeat",
     "forecaster": "import services.forecaster.process",
+    "responder": "import services.responder.process",
     "ingest": "import services.cli.ingest",
     "help": "import sys; sys.argv[1:] = ['--help']; from services.cli.main import main; main()",
 }

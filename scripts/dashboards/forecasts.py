@@ -13,6 +13,7 @@ from grafana_foundation_sdk.builders import dashboard, stat, timeseries
 from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards import forecaster_panels as forecaster
+from dashboards import reply_panels as replies
 from dashboards.names import METRICS, rate, series
 from dashboards.shapes import COUNT, PER_SECOND, SHARE, board, lines, number
 
@@ -232,6 +233,7 @@ ROWS: Final = {
     "Shedding": (forecaster.divisor, forecaster.pending, forecaster.authors),
     "Keeping up": (forecaster.lag, forecaster.stages, forecaster.waiting),
     "Model": (forecaster.answers, forecaster.model_away, forecaster.models_in_use),
+    "Replies": (replies.told, replies.left_out, replies.lag),
     "Refused": (forecaster.refused, forecaster.shadow, forecaster.shadow_skipped),
 }
 """Row -> its panels, from left to right."""

@@ -22,6 +22,7 @@ class StackOptions:
         partitions: The partitions of the topics, when they are created.
         scorer: `triton` starts the model server; `openvino` and `fake` need none.
         forecasts: Also forecast how far posts go.
+        responses: Also show how people answer what takes off; needs `forecasts`.
         heartbeat: Also send heartbeats, which windows do not show.
         metrics_stack: Also start Prometheus and Alertmanager, if they are installed.
         fresh: Begin with an empty broker and an empty store.
@@ -38,6 +39,7 @@ class StackOptions:
     partitions: int = 4
     scorer: str = "triton"
     forecasts: bool = True
+    responses: bool = True
     heartbeat: bool = True
     metrics_stack: bool = True
     fresh: bool = False

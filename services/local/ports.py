@@ -115,6 +115,7 @@ USUAL_PORTS = {
     "exporter": 9103,
     "heartbeat": 9104,
     "forecaster": 9105,
+    "responder": 9106,
     "worker": 9110,
 }
 

@@ -26,6 +26,7 @@ from services.local.triton_server import TritonServer
 INGEST = "ingest"
 HEARTBEAT = "heartbeat"
 FORECASTER = "forecaster"
+RESPONDER = "responder"
 _ENGAGEMENT = {"triton": "triton", "openvino": "in_process", "fake": "fake"}
 """Scorer -> the kind of engagement model that is where it is."""
 _WORKER_GRACE_S = 25.0  # above worker.drain_timeout_s: batches in flight may finish
@@ -196,6 +197,8 @@ class _Planner:
             found.append(self._process("worker", ("worker",), name, number, own, _WORKER_GRACE_S))
         if self._options.forecasts:
             found.append(self._process(FORECASTER, (FORECASTER,)))
+            if self._options.responses:
+                found.append(self._process(RESPONDER, (RESPONDER, "run")))
         found.append(self._process("exporter", ("exporter",)))
         if self._options.heartbeat:
             found.append(self._process(HEARTBEAT, (HEARTBEAT,)))

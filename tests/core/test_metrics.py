@@ -11,6 +11,7 @@ UNLABELLED = {
     "worker": "groundswell_scorer_up",
     "closer": "groundswell_closer_active",
     "forecaster": "groundswell_engagement_model_up",
+    "responder": "groundswell_responder_active",
     "exporter": "groundswell_store_up",
 }
 

@@ -16,7 +16,7 @@ from services.local.server import Program
 from services.local.stack import plan_stack
 from services.local.triton_server import DEFAULT_SERVER_PYTHON
 
-OURS = ("topics", "ingest", "heartbeat", "worker", "closer", "forecaster", "exporter")
+OURS = ("topics", "ingest", "heartbeat", "worker", "closer", "forecaster", "responder", "exporter")
 
 
 def settings_of(service):
@@ -83,7 +83,9 @@ def test_the_builder_can_move_a_new_model_into_place(compose):
         assert service.command[1].startswith("/srv/models/")
 
 
-@pytest.mark.parametrize("name", ["ingest", "worker", "closer", "forecaster", "exporter"])
+@pytest.mark.parametrize(
+    "name", ["ingest", "worker", "closer", "forecaster", "responder", "exporter"]
+)
 def test_ports_are_those_of_the_local_stack(compose, name):
     assert settings_of(compose.services[name]).metrics.port == USUAL_PORTS[name]
 
@@ -108,10 +110,12 @@ def test_processes_are_started_as_the_local_stack_starts_them(compose):
     local = {server.name: server for server in stack.servers if isinstance(server, Program)}
     for name, part in (
         ("worker", "worker-1"), ("closer", "closer"), ("forecaster", "forecaster"),
+        ("responder", "responder"),
         ("exporter", "exporter"),
     ):  # fmt: skip
         command = local[part].command()
-        assert list(command.argv[-1:]) == compose.services[name].command
+        words = compose.services[name].command
+        assert list(command.argv[-len(words) :]) == words
         told = {variable for variable in command.env if "__METRICS__" in variable}
         assert told <= set(compose.services[name].settings)
     ingest = local["ingest"].command()
@@ -249,7 +253,7 @@ def test_triton_is_on_internal_networks_only_and_reached_by_who_asks_it(compose)
         assert all(networks[network].get("internal") for network in triton.networks)
         assert all("triton" in triton.body["networks"][n]["aliases"] for n in triton.networks)
     inside = {s.name for s in compose.services.values() if "model" in s.networks}
-    assert inside == {"triton", "triton-gpu", "worker", "forecaster"}
+    assert inside == {"triton", "triton-gpu", "worker", "forecaster", "responder"}
 
 
 def test_nothing_but_pages_for_people_is_published_and_only_on_this_machine(compose):

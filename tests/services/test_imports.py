@@ -24,6 +24,8 @@ NEVER = {
     | {"aiohttp", "aiokafka", "faust", "models", "stream.queries"},
     "services.forecaster.process": OTHER_ROLES
     | {"aiohttp", "aiokafka", "faust", "sklearn", "services.alerting"},
+    "services.responder.process": OTHER_ROLES
+    | {"aiohttp", "aiokafka", "faust", "sklearn", "services.alerting"},
     "services.exporter.process": OTHER_ROLES
     | {"aiohttp", "aiokafka", "faust", "models", "numpy", "services.alerting", "stream.queries"},
     "services.heartbeat": LIVE_SOURCES | {"aiohttp", "aiokafka", "faust", "redis"},

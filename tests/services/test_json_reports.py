@@ -84,6 +84,18 @@ def forecasts(name: str) -> Write:
     return ask
 
 
+def responses_show(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from services.responder.showing import ResponsesView
+
+    async def nothing_yet(*_: Any) -> ResponsesView:
+        return ResponsesView(notes=["a response cannot be read"])
+
+    monkeypatch.setattr("services.cli.responses.read_responses", nothing_yet)
+    assert run(["responses", "show", "--json", str(file)]) == 1
+    report = msgspec.json.decode(file.read_bytes(), type=Report)
+    assert report.notes == ["a response cannot be read"]
+
+
 def chaos(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(options: Any, _: Any) -> Outcome:
         return Outcome(options, (), Run([]), Audit(figures={}), None, ["a post is missing"])
@@ -146,6 +158,7 @@ WRITERS: dict[str, Write] = {
     "topics describe": topics_describe,
     "forecasts top": forecasts("top"),
     "forecasts quality": forecasts("quality"),
+    "responses show": responses_show,
     "chaos": chaos,
     "bench": bench,
     "backtest": backtest,

@@ -83,12 +83,12 @@ def wait_beside(child: Child, reached: Callable[[], bool]) -> None:
     )
 
 
-@pytest.mark.parametrize("role", ["worker", "closer", "forecaster"])
+@pytest.mark.parametrize("role", ["worker", "closer", "forecaster", "responder run"])
 def test_the_state_of_another_cluster_is_refused_by_name(
     process: Callable[..., Command], client: "redis.Redis[bytes]", kafka: KafkaServer, role: str
 ) -> None:
     client.set(keys.CLUSTER, "g-another")
-    status, said = outcome(process(role))
+    status, said = outcome(process(*role.split()))
     assert status == 2
     (line,) = said
     assert "'g-another'" in line
@@ -116,6 +116,7 @@ def test_what_another_cluster_filled_is_not_repaired_from_this_one(
         ("closer",),
         ("exporter",),
         ("forecaster",),
+        ("responder", "run"),
         ("heartbeat",),
         ("ingest", "--source", "synthetic", "--posts", "3"),
         ("topics", "create"),

@@ -24,7 +24,7 @@ def test_the_parts_come_up_in_the_order_in_which_they_need_each_other(tmp_path: 
     assert order == [
         ["kafka", "redis", "triton"],
         "topics",
-        ["closer", "worker-1", "worker-2", "forecaster", "exporter", "heartbeat"],
+        ["closer", "worker-1", "worker-2", "forecaster", "responder", "exporter", "heartbeat"],
         ["ingest"],
     ]
 
@@ -38,7 +38,7 @@ def test_only_the_source_may_end(tmp_path: Path) -> None:
 def test_no_model_server_is_started_for_a_scorer_that_needs_none(tmp_path: Path) -> None:
     stack = plan_stack(options(tmp_path, scorer="fake", source="", metrics_stack=False))
     assert [server.name for server in stack.servers] == [
-        "kafka", "redis", "closer", "worker-1", "forecaster", "exporter", "heartbeat",
+        "kafka", "redis", "closer", "worker-1", "forecaster", "responder", "exporter", "heartbeat",
     ]  # fmt: skip
     assert stack.environment["GROUNDSWELL__SCORER__KIND"] == "fake"
 
@@ -81,7 +81,8 @@ def test_every_process_gets_the_addresses_and_a_metrics_port_of_its_own(tmp_path
         server for server in stack.servers if "metrics" in server.ports and server.name != "triton"
     ]
     assert [server.name for server in own] == [
-        "closer", "worker-1", "worker-2", "forecaster", "exporter", "heartbeat", "ingest",
+        "closer", "worker-1", "worker-2", "forecaster", "responder", "exporter", "heartbeat",
+        "ingest",
     ]  # fmt: skip
     for server in own:
         variables = server.command().env
