@@ -18,7 +18,7 @@ from services.local.paths import PROJECT_ROOT
 
 BenchName = Literal[
     "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "shifts",
-    "sources", "removal", "model", "startup", "forecasts",
+    "sources", "removal", "model", "startup", "forecasts", "responder",
 ]  # fmt: skip
 
 TAKE_TURNS: Final = ("throughput", "queries", "startup")
