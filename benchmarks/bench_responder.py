@@ -22,7 +22,7 @@ from benchmarks.harness import Measured, Options, percentile, run_benchmark, say
 from benchmarks.lab import BenchFailed
 from benchmarks.posts import texts
 from core.ports import Generated
-from evaluation.drawing import Bar, bars
+from evaluation.drawing import bars
 from models.scorers.responder_triton import TritonResponder
 from services.local.paths import DEFAULT_PATHS
 from services.local.triton_server import TritonServer, build_model_repository
@@ -101,7 +101,10 @@ def measure(options: Options) -> Measured:
     figures = _figures(rounds, events)
     picture = bars(
         "Seconds until an event has its replies", "s",
-        [Bar(name, figures[f"event_{name}_s"]) for name in ("p50", "p95")],
+        [
+            (name, *(figures[f"event_{name}_s{which}"] for which in ("", "_least", "_most")))
+            for name in ("p50", "p95")
+        ],
     )  # fmt: skip
     settings = {"events": events, "replies": REPLIES, "model": rounds[0].made[0].model_version}
     return Measured(figures, settings, picture)

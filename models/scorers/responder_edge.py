@@ -44,16 +44,10 @@ def checked_replies(
         raise asked.invalid("SCORES", scores.tolist(), "finite numbers")
     if (np.diff(scores) > 0).any():
         raise asked.invalid("SCORES", scores.tolist(), "the best first")
-    reasons = _texts(asked, "REASONS", answer["REASONS"], len(REASONS))
-    if len(set(reasons)) < len(reasons) or not set(reasons) <= set(REASONS):
-        raise asked.invalid("REASONS", reasons, f"some of {', '.join(REASONS)}")
-    counts = _numbers(asked, "REFUSED", answer["REFUSED"], np.int32, len(reasons))
-    if ((counts < 1) | (counts > MAX_CANDIDATES)).any():
-        raise asked.invalid("REFUSED", counts.tolist(), f"1 to {MAX_CANDIDATES} of each reason")
     drawn_by = _numbers(asked, "DRAWN_BY", answer["DRAWN_BY"], np.int64, 1)
     if int(drawn_by[0]) != seed:
         raise asked.invalid("DRAWN_BY", int(drawn_by[0]), seed)
-    refused = Counter(dict(zip(reasons, counts.tolist(), strict=True)))
+    refused = _refused(asked, answer)
     faults = [_fault(post, reply, replies[:place]) for place, reply in enumerate(replies)]
     refused.update(fault for fault in faults if fault)
     kept = [place for place, fault in enumerate(faults) if not fault]
@@ -64,6 +58,17 @@ def checked_replies(
         dict(refused),
         seed,
     )
+
+
+def _refused(asked: Asked, answer: Mapping[str, object]) -> Counter[str]:
+    """Return how many candidates were refused, by reason."""
+    reasons = _texts(asked, "REASONS", answer["REASONS"], len(REASONS))
+    if len(set(reasons)) < len(reasons) or not set(reasons) <= set(REASONS):
+        raise asked.invalid("REASONS", reasons, f"some of {', '.join(REASONS)}")
+    counts = _numbers(asked, "REFUSED", answer["REFUSED"], np.int32, len(reasons))
+    if ((counts < 1) | (counts > MAX_CANDIDATES)).any():
+        raise asked.invalid("REFUSED", counts.tolist(), f"1 to {MAX_CANDIDATES} of each reason")
+    return Counter(dict(zip(reasons, counts.tolist(), strict=True)))
 
 
 def _fault(post: str, reply: str, before: list[str]) -> str:

@@ -19,7 +19,9 @@ FOLDERS = (
     "benchmarks", "configs", "core", "deploy", "docs", "evaluation", "models", "requirements",
     "scripts", "services", "stream", "testkit", "tests",
 )  # fmt: skip
-GROUPS = {"windows", "topics", "dead-posts", "queries", "sources", "models", "forecasts"}
+GROUPS = {
+    "windows", "topics", "dead-posts", "queries", "sources", "models", "forecasts", "responder",
+}  # fmt: skip
 
 each_page = pytest.mark.parametrize(
     "page", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES]
