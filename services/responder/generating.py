@@ -37,7 +37,7 @@ WHY: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnsweredEvent:
     """What came of asking: replies, or the reason why there are none."""
 
     event: str
@@ -66,7 +66,7 @@ class Generation:
         self._one = asyncio.Lock()
         self._reasons = BoundedLabels(_MAX_REASONS)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._answered: list[Answered] = []
+        self._answered: list[AnsweredEvent] = []
 
     def ask(self, event: str, text: str, *, is_behind: bool) -> str:
         """Begin to ask for replies; return "", or the reason why not.
@@ -97,7 +97,7 @@ class Generation:
         task.add_done_callback(self._tasks.discard)
         return ""
 
-    def answers(self) -> Sequence[Answered]:
+    def answers(self) -> Sequence[AnsweredEvent]:
         """Return what was answered since the last call."""
         found, self._answered = self._answered, []
         return found
@@ -137,7 +137,7 @@ class Generation:
                 ).inc(number)
         if reason:
             self._leave_out(reason)
-        self._answered.append(Answered(event, found if not reason else None, reason))
+        self._answered.append(AnsweredEvent(event, found if not reason else None, reason))
 
     def _leave_out(self, reason: str) -> None:
         self._metrics.response_left_out.labels(what="generated", reason=reason).inc()
