@@ -40,7 +40,7 @@ class ResponderSettings(Struct, frozen=True, kw_only=True):
     """Replies in a response at most; quoted and generated ones fill what real ones leave."""
     every_s: Seconds = 10.0
     """A response is told again no sooner than after so long; a deletion at once."""
-    similarity: Annotated[float, Meta(gt=0, le=1)] = 0.35
+    similarity: Annotated[float, Meta(gt=0, le=1)] = 0.4
     """A past event is quoted from this similarity of its post on."""
     kept_s: Positive = 604_800
     """How long a response is kept in Redis, with the texts that it shows."""

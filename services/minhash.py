@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -71,5 +72,6 @@ def signature_of(text: str) -> Signatures | None:
     return signatures([letters])[0] if len(letters) >= MIN_LETTERS else None
 
 
+@cache
 def _factors() -> NDArray[np.uint64]:
     return np.random.default_rng(19).integers(1, 2**63, MINIMA, dtype=np.uint64) * np.uint64(2) + 1

@@ -218,7 +218,8 @@ def words_of(text: str) -> Sequence[str]:
 def _is_copy(one: _Marks, other: _Marks) -> bool:
     if one.signature is None or other.signature is None:
         return one.words == other.words and bool(one.words)
-    return float(np.mean(one.signature == other.signature)) >= SAME_SHARE
+    same = np.count_nonzero(one.signature == other.signature)
+    return same >= SAME_SHARE * len(one.signature)
 
 
 def _different(groups: Sequence[_Group], number: int, finals: dict[str, float]) -> list[_Group]:

@@ -18,7 +18,7 @@ from services.local.paths import PROJECT_ROOT
 
 BenchName = Literal[
     "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "shifts",
-    "sources", "removal", "model", "startup", "forecasts", "responder",
+    "sources", "removal", "model", "startup", "forecasts", "responder", "replies",
 ]  # fmt: skip
 
 TAKE_TURNS: Final = ("throughput", "queries", "startup")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Final
 from zlib import crc32
 
@@ -139,16 +140,18 @@ class LikesSample:
     """The replies of an event that are learnt from, the same in whatever order they come."""
 
     def __init__(self) -> None:
-        self._hashes: dict[str, int] = {}
+        self._greatest: list[tuple[int, str]] = []
         self.replies: dict[str, ReplyLikes] = {}
 
     def add(self, reply: str, likes: ReplyLikes) -> None:
         """Take in a reply, unless enough have lesser hashes."""
-        self._hashes[reply], self.replies[reply] = crc32(reply.encode()), likes
-        if len(self.replies) > SAMPLED:
-            self.remove(max(self._hashes, key=lambda one: (self._hashes[one], one)))
+        if reply not in self.replies:
+            heappush(self._greatest, (-crc32(reply.encode()), reply))
+        self.replies[reply] = likes
+        while len(self.replies) > SAMPLED:
+            # Also what was removed meanwhile comes up here.
+            self.replies.pop(heappop(self._greatest)[1], None)
 
     def remove(self, reply: str) -> None:
         """Forget a reply."""
-        self._hashes.pop(reply, None)
         self.replies.pop(reply, None)

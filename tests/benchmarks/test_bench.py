@@ -25,6 +25,7 @@ FAKE_SCORED = {
         "idle_unnamed_over_named_restart_ratio",
         "busy_named_restart_s",
     ),
+    "replies": ("core_share", "cpu_us_per_reply"),
     "sources": ("bluesky_v1_events_per_core_s", "steps_us_v2_parse"),
 }
 MODEL_SCORED = {
