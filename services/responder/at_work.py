@@ -59,6 +59,7 @@ class ResponderAtWork:
         parts: What it is made of.
         known: What was kept by `stored`.
         past: The events that are kept.
+        since_ms: What was said before is not followed any more, ms since 1970.
 
     Attributes:
         events: What is followed.
@@ -66,9 +67,11 @@ class ResponderAtWork:
     """
 
     def __init__(
-        self, parts: ResponderParts, known: Mapping[str, bytes], past: list[StoredResponse]
-    ) -> None:
+        self, parts: ResponderParts, known: Mapping[str, bytes], past: list[StoredResponse],
+        since_ms: int = 0,
+    ) -> None:  # fmt: skip
         self._parts = parts
+        self._since_ms = since_ms
         self._curves = LikeCurves(parts.metrics)
         self._curves.restore(known)
         self.events = FollowedEvents(parts.settings, self._curves, parts.metrics)
@@ -96,6 +99,8 @@ class ResponderAtWork:
         }
         for topic, records in read.records.items():
             for record in records:
+                if topic == EVENTS and record.timestamp_ms < self._since_ms:
+                    continue
                 said: Said | None = readers[topic](record)
                 if isinstance(said, TextGone):
                     self._to_remove.append(said.name)

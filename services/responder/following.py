@@ -83,9 +83,7 @@ class FollowedEvents:
         """
         memory_s = self._settings.memory_s
         self.memory.forget_before(clock_s - memory_s)
-        for event in list(self.followed()):
-            if event.began_s + memory_s < clock_s:
-                event.end(event.began_s + memory_s)
+        self._end_before(clock_s)
         complete = [
             (event.began_s + 2 * memory_s, name) for name, event in self.events.items()
             if event.began_s + 2 * memory_s < clock_s
@@ -97,6 +95,11 @@ class FollowedEvents:
             )
             if not event.has_changed:  # its last word is said
                 self._let_go(name)
+
+    def _end_before(self, clock_s: float) -> None:
+        for event in list(self.followed()):
+            if event.began_s + self._settings.memory_s < clock_s:
+                event.end(event.began_s + self._settings.memory_s)
 
     def _let_go(self, name: str) -> None:
         event = self.events.pop(name)
@@ -192,6 +195,7 @@ class FollowedEvents:
 
     def _begin(self, said: TakeOffSaid) -> FollowedEvent | None:
         most = self._settings.max_events
+        self._end_before(said.at_s)  # read anew, those of hours come at once
         if sum(1 for _ in self.followed()) >= most or len(self.events) >= most * _OVER_FOR_EACH:
             self._metrics.response_left_out.labels(what="event", reason="full").inc()
             _log.warning("an event is not followed, as too many are", most=most)

@@ -101,12 +101,13 @@ class ResponderLoop:
 
     async def _begin(self) -> None:
         await self._store.identity.claim(self._reader.cluster_id)
+        await self._store.responses.heal()
         known = await self._store.responses.known()
         past = await self._store.responses.events()
         memory_ms = self._parts.settings.memory_s * 1000
         since_ms = epoch_ms(self._parts.clock.now()) - READ_BACK * memory_ms
         await self._reader.begin(since_ms, deletions_upto(known))
-        self.work = ResponderAtWork(self._parts, known, past)
+        self.work = ResponderAtWork(self._parts, known, past, since_ms)
         _log.info("events are followed", kept=len(past))
 
     async def _claim(self) -> None:

@@ -11,21 +11,39 @@ local now = tonumber(ARGV[1])
 local texts, where = tag .. 'texts:', tag .. 'where:'
 local removed = 0
 
+local function ours(key, kind)
+  -- Somebody's value of another type is worth nothing here.
+  local found = redis.call('TYPE', key).ok
+  if found ~= kind and found ~= 'none' then
+    redis.call('DEL', key)
+  end
+  return key
+end
+
+local function events_with(post)
+  local found = redis.call('TYPE', where .. post).ok
+  if found == 'set' or found == 'none' then
+    return redis.call('SMEMBERS', where .. post)
+  end
+  -- Somebody has overwritten where it is: it may be anywhere.
+  return redis.call('ZRANGE', tag .. 'events', 0, -1)
+end
+
 for i = 4, #ARGV do
   local post = ARGV[i]
   redis.call('ZADD', KEYS[1], now, post)
-  for _, event in ipairs(redis.call('SMEMBERS', where .. post)) do
-    removed = removed + redis.call('HDEL', texts .. event, 't:' .. post)
+  for _, event in ipairs(events_with(post)) do
+    removed = removed + redis.call('HDEL', ours(texts .. event, 'hash'), 't:' .. post)
   end
   redis.call('DEL', where .. post)
   -- What was said to a post that is gone is shown nowhere: neither here nor where it is quoted.
-  for _, field in ipairs(redis.call('HKEYS', texts .. post)) do
+  for _, field in ipairs(redis.call('HKEYS', ours(texts .. post, 'hash'))) do
     if string.sub(field, 1, 2) == 't:' then
       local reply = string.sub(field, 3)
-      for _, event in ipairs(redis.call('SMEMBERS', where .. reply)) do
+      for _, event in ipairs(redis.call('SMEMBERS', ours(where .. reply, 'set'))) do
         -- But a reply that is an event itself stands there for itself.
         if event ~= reply then
-          removed = removed + redis.call('HDEL', texts .. event, field)
+          removed = removed + redis.call('HDEL', ours(texts .. event, 'hash'), field)
           redis.call('SREM', where .. reply, event)
         end
       end

@@ -11,17 +11,27 @@ local tag = '{responder}:'
 local event, now, keep = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local where = tag .. 'where:'
 
+local function ours(key, kind)
+  -- Somebody's value of another type is worth nothing here.
+  local found = redis.call('TYPE', key).ok
+  if found ~= kind and found ~= 'none' then
+    redis.call('DEL', key)
+  end
+  return key
+end
+
 local function drop(one)
-  local key = tag .. 'texts:' .. one
+  local key = ours(tag .. 'texts:' .. one, 'hash')
   for _, field in ipairs(redis.call('HKEYS', key)) do
     if string.sub(field, 1, 2) == 't:' then
-      redis.call('SREM', where .. string.sub(field, 3), one)
+      redis.call('SREM', ours(where .. string.sub(field, 3), 'set'), one)
     end
   end
   redis.call('DEL', key)
   redis.call('ZREM', tag .. 'events', one)
 end
 
+ours(KEYS[1], 'hash')
 local left_out, wanted = 0, {}
 local event_is_gone = redis.call('ZSCORE', tag .. 'gone', event)
 for i = 6, #ARGV, 2 do
@@ -35,12 +45,12 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   local post = string.sub(field, 3)
   if string.sub(field, 1, 2) == 't:' and not wanted[post] then
     redis.call('HDEL', KEYS[1], field)
-    redis.call('SREM', where .. post, event)
+    redis.call('SREM', ours(where .. post, 'set'), event)
   end
 end
 for post, text in pairs(wanted) do
   redis.call('HSET', KEYS[1], 't:' .. post, text)
-  redis.call('SADD', where .. post, event)
+  redis.call('SADD', ours(where .. post, 'set'), event)
   redis.call('PEXPIRE', where .. post, keep)
 end
 redis.call('HSET', KEYS[1], 'response', ARGV[2])

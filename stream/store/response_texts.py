@@ -20,6 +20,7 @@ MAX_GONE: Final = 100_000
 """Deletions that are remembered, a hundred bytes each."""
 _TEXT: Final = b"t:"
 _AT_ONCE: Final = 64
+_TYPES: Final = {keys.RESPONDER: "hash", keys.RESPONSE_EVENTS: "zset", keys.GONE: "zset"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +162,26 @@ class ResponseTexts:
                 await pipe.execute()
         return len(events)
 
+    async def heal(self) -> None:
+        """Remove keys of another type than ours have; what they held is made anew.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        for key, expected in _TYPES.items():
+            async with redis_faults():
+                found: bytes = await self._redis.type(key)
+                if found.decode() not in (expected, "none"):
+                    _log.error("a key of another type is removed", key=key, found=found.decode(),
+                               expected=expected)  # fmt: skip
+                    await self._redis.delete(key)
+
     async def known(self) -> dict[str, bytes]:
         """Return what the responder has kept of itself by `keep`."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.hgetall(keys.RESPONDER)
         (stored,) = await answers(pipe)
         if is_wrong_value(stored):
-            _log.error("a key of another type is not read", key=keys.RESPONDER, expected="a hash")
             return {}
         found: Mapping[bytes, bytes] = stored
         return {name.decode(errors="replace"): value for name, value in found.items()}

@@ -158,6 +158,16 @@ def test_no_more_events_are_followed_than_may_be_and_the_rest_is_counted() -> No
     assert value == 3
 
 
+def test_events_of_hours_that_are_read_at_once_are_no_more_than_were_followed_then() -> None:
+    metrics = Metrics()
+    settings = ResponderSettings(max_events=2, memory_s=100)
+    events = FollowedEvents(settings, LikeCurves(metrics), metrics)
+    for number in range(6):
+        events.take(fires(f"p{number}", number * 60))
+    assert [one.name for one in events.followed()] == ["s|p4", "s|p5"]
+    assert len(events.events) == 6
+
+
 def test_an_event_with_ten_thousand_replies_keeps_what_is_expected_to_be_liked() -> None:
     events = world()
     events.take(fires("p", 0))

@@ -138,6 +138,25 @@ async def test_what_the_responder_knows_is_kept_and_a_strangers_key_is_none(
     assert await store.responses.event("s|p") is None
 
 
+async def test_strangers_values_are_no_obstacle(store: RedisStore, client: Client) -> None:
+    await put(store, event("p", "p", "a"))
+    names = list(client.scan_iter())
+    for name in [*names, keys.RESPONDER.encode(), keys.GONE.encode()]:
+        client.delete(name)
+        client.set(name, "rubbish")
+    await store.responses.heal()
+    assert await store.responses.known() == {}
+    await put(store, event("p", "p", "a"))
+    await put(store, event("q", "a", "q"))
+    assert {one.event for one in await store.responses.events()} == {"s|q", "s|p"}
+    client.delete(keys.response_where("s|a"), keys.response_texts("s|p"))
+    client.set(keys.response_where("s|a"), "rubbish")
+    client.set(keys.response_texts("s|p"), "rubbish")
+    assert await gone(store, "a", "p") == 1
+    assert "text of a" not in words(client)
+    assert await gone(store, "q") == 1
+
+
 async def test_any_text_is_only_a_text(store: RedisStore) -> None:
     strange = 'x"} DEL {responder}:gone\r\n$5\r\n\x00\x1b[2J t:s|a 今天 \ud800'
     stored = StoredResponse("s|p", b"{}", {"s|a|b t:": strange})
