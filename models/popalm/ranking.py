@@ -219,7 +219,7 @@ def _is_copy(one: _Marks, other: _Marks) -> bool:
     if one.signature is None or other.signature is None:
         return one.words == other.words and bool(one.words)
     same = np.count_nonzero(one.signature == other.signature)
-    return same >= SAME_SHARE * len(one.signature)
+    return bool(same >= SAME_SHARE * len(one.signature))
 
 
 def _different(groups: Sequence[_Group], number: int, finals: dict[str, float]) -> list[_Group]:
