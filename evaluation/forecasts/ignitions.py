@@ -22,6 +22,7 @@ from evaluation.forecasts.early import HORIZON_S
 from evaluation.forecasts.lives import arrivals
 from models.engagement.distributions import Doubles
 from models.engagement.exposure import Exposure
+from models.engagement.rarity import rarity_of, surprise_of
 from models.engagement.sharpening import Sharpened, sharpen
 from models.engagement.taking_off import HOUR_S, TakingOff
 from models.engagement.watched_post import WatchedPost
@@ -122,10 +123,8 @@ def make_up(posts: int, hours: float, ignited: int, rng: np.random.Generator) ->
 
 def surprises(posts: MadeUp, rows: NDArray[np.intp], exposure: Exposure) -> Doubles:
     """Return (R, L) surprises of some posts at `LOOKS_S`."""
-    found = np.ones((len(rows), len(LOOKS_S)))
-    for place, age_s in enumerate(LOOKS_S):
-        found[:, place] = sharpened(posts, rows, place, age_s, exposure).surprise[:, 0]
-    return found
+    looks = [sharpened(posts, rows, *look, exposure) for look in enumerate(LOOKS_S)]
+    return np.stack([look.surprise[:, 0] for look in looks], axis=1)
 
 
 def sharpened(
@@ -156,8 +155,9 @@ def learnt(posts: MadeUp) -> Exposure:
             exposure.observe(age_s, np.array([seen, np.nan, np.nan]), finals, prior)
     for start in range(0, len(posts.finals), _WARM_BLOCK):
         rows = np.arange(start, min(start + _WARM_BLOCK, len(posts.finals)))
-        for least in surprises(posts, rows, exposure).min(axis=1):
-            exposure.learn_least(float(least))
+        looks = [sharpened(posts, rows, *look, exposure) for look in enumerate(LOOKS_S)]
+        for least in np.nanmin([look.raw[:, 0] for look in looks], axis=0).tolist():
+            exposure.learn_least(surprise_of(rarity_of(least)))
     return exposure
 
 

@@ -22,6 +22,9 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.engagement.layout import TARGETS
 
 MISSES: Final = 0.1
@@ -168,6 +171,10 @@ class SourceWidths:
         """Return all of them."""
         return self._trackers
 
+    def outcomes(self, target: int) -> int:
+        """Return how many outcomes of a target they have learnt from, see `WidthTracker`."""
+        return self._trackers[2 * target].outcomes
+
     def factors(self) -> list[int]:
         """Return (6,) the factors to be served, in `FACTOR_STEPS`."""
         return [round(tracker.factor() * FACTOR_STEPS) for tracker in self._trackers]
@@ -187,6 +194,12 @@ class SourceWidths:
         at = math.log(count + 1)
         below.update(missed_below, (middle - at) / down)
         above.update(missed_above, (at - middle) / up)
+
+
+def are_factors(served: NDArray[np.uint16]) -> bool:
+    """Tell whether these can be factors that were served, in `FACTOR_STEPS`."""
+    least, most = round(_LEAST * FACTOR_STEPS), round(_MOST * FACTOR_STEPS)
+    return bool(((served >= least) & (served <= most)).all())
 
 
 def is_tracker(factors: Sequence[float], weights: Sequence[float], outcomes: int = 0) -> bool:

@@ -21,6 +21,7 @@ from models.engagement.count_sample import SAMPLE, CountSample
 from models.engagement.distributions import Doubles, log_beta_binomial, logit, shapes
 from models.engagement.layout import TARGETS
 from models.engagement.posterior import Sharpening
+from models.engagement.rarity import RARE, rectified
 
 LAYOUT: Final = 1
 AGES_S: Final = (60.0, 300.0, 900.0, 3_600.0, 21_600.0)
@@ -41,10 +42,10 @@ _NEIGHBOUR: Final = 0.5
 """An age tells the next one about the usual curve so much; the one after that the square."""
 _MAX_LOSS: Final = 8.0
 """No single post says more than this against a dispersion."""
-RARE: Final = 0.01
-"""Of a hundred posts one comes below this surprise, however it is looked at; see `learn_least`."""
-_MAX_EXCESS: Final = 4.0
-"""Posts that do take off stretch no tail beyond this."""
+_MAX_EXCESS: Final = 1.5
+"""In units of the stretch: beyond it a post that does take off says no more than another."""
+_MEAN_EXCESS: Final = 1 - float(np.exp(-_MAX_EXCESS))
+"""That of an exponential tail of one unit, cut off there."""
 _MAX_OFFSET: Final = 4.0
 _STRETCHES: Final = (0.3, 3.0)
 
@@ -150,8 +151,17 @@ class Exposure:
             shares = [*curve, 1.0]
             found[:, target] = np.interp(np.log(ages), np.log(self._knots), shares)
             first = ages < self._knots[0]
-            found[first, target] = shares[0] * ages[first] / self._knots[0]
+            early = np.log(ages[first] / self._knots[0])
+            found[first, target] = shares[0] * np.exp(early * self._first_power(shares))
         return found
+
+    def _first_power(self, shares: Sequence[float]) -> float:
+        """Return the power of the age by which a share grows up to the first knot, at most 1.
+
+        That by which it grows from there to the second.
+        """
+        grown = np.log(shares[1] / shares[0]) / np.log(self._knots[1] / self._knots[0])
+        return float(min(grown, 1.0))
 
     def dispersion(self, ages_s: ArrayLike) -> Doubles:
         """Return (B, 3) how alike posts are in their shares by each age; large is alike."""
@@ -198,7 +208,7 @@ class Exposure:
             fit *= 1 - 1 / _MEMORY
             fit += np.maximum(likely - likely.max(), -_MAX_LOSS)
 
-    def learn_least(self, surprise: float) -> None:
+    def learn_least(self, raw: float) -> None:
         """Learn from the least surprise that a post had in its time, of all looks and targets.
 
         One in a hundred ordinary posts is to come below `RARE`, and those by one unit of -log
@@ -207,10 +217,14 @@ class Exposure:
         and Candès 2021); so neither repeated looks nor a forecast's too light tails make rare what
         is not.
 
+        It is judged by the present offset and stretch: by those of the time of the look both would
+        go on moving for a horizon after they were right.
+
         Args:
-            surprise: As `models.engagement.sharpening` gave it, at the time.
+            raw: The surprise as the forecast had it.
         """
         state = self._state
+        surprise = float(rectified(np.array(raw), state["offset"], state["stretch"]))
         settled = int(state["settled"])
         step = max(0.05, min(0.5, 100 / (settled + 200)))
         is_rare = surprise < RARE
@@ -221,7 +235,7 @@ class Exposure:
             rare = int(state["rare"])
             step = max(0.01, 1 / (rare + 10))
             excess = min(np.log(RARE / max(surprise, 1e-300)), _MAX_EXCESS)
-            moved = float(state["stretch"]) * np.exp(step * (excess - 1))
+            moved = float(state["stretch"]) * np.exp(step * (excess - _MEAN_EXCESS))
             state["stretch"] = min(max(moved, _STRETCHES[0]), _STRETCHES[1])
             state["rare"] = min(rare + 1, 2**32 - 1)
 

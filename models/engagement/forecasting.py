@@ -15,16 +15,14 @@ from models.engagement.answers import AnsweredBatch
 from models.engagement.conformal import EPOCHS, EPOCHS_OF_HORIZON, covered
 from models.engagement.experts import MED32, experts_of_one
 from models.engagement.items import Told
-from models.engagement.layout import KNOWN, STEPS, log16
+from models.engagement.layout import KNOWN, RARITIES, STEPS, log16
 from models.engagement.noted import Noted, What
+from models.engagement.rarity import surprise_of
 from models.engagement.served import Served
 from models.engagement.sharpening import five_levels
 from models.engagement.shown import Logs, Shown
 from models.engagement.sources import Numbers, Settled, SourceState
 from models.engagement.telling import Teller
-
-_ORDINARY, _AS_RARE, _AS_RARER = 1.0, 0.0075, 0.0025
-"""Surprises that stand for those of a post that was not rare, was, and was of the rarer half."""
 
 
 class Forecaster:
@@ -64,19 +62,17 @@ class Forecaster:
         """Serve from now on what the last epoch taught."""
         self.epoch = epoch
         for source in self._numbers.sources.values():
-            source.served[epoch % EPOCHS] = source.widths.factors()
+            source.served[epoch % EPOCHS] = [widths.factors() for widths in source.widths]
             source.is_changed = True
             if source.to_settle or any(source.to_learn):
                 source.is_exposure_changed = True
             for post in source.to_settle:
                 prior = [five_levels(*of_target) for of_target in post.prior]
                 source.exposure.settle(post.key, _numbers(post.finals), prior)
-            for surprise, posts in zip(
-                (_ORDINARY, _AS_RARE, _AS_RARER), source.to_learn, strict=True
-            ):
+            for rarity, posts in enumerate(source.to_learn):
                 for _ in range(posts):
-                    source.exposure.learn_least(surprise)
-            source.to_settle, source.to_learn = [], [0, 0, 0]
+                    source.exposure.learn_least(surprise_of(rarity))
+            source.to_settle, source.to_learn = [], [0] * RARITIES
 
     def _do(self, note: Noted, source: SourceState, batch: AnsweredBatch | None) -> Shown:
         """Do one thing; return what is to be shown of it."""
@@ -122,13 +118,14 @@ class Forecaster:
         outcomes = [(t, count) for t, count in enumerate(note.seen) if count is not None]
         if not outcomes:
             return
-        for target, count in outcomes:
-            source.widths.update(target, served.modelled(target), count)
+        is_known = note.post.has(KNOWN)
+        if is_known or note.post.at >= source.known_since_s:
+            for target, count in outcomes:
+                source.widths[is_known].update(target, served.modelled(target), count)
         self._choose_judged(source, [target for target, _ in outcomes])
         judged = note.post.judged
         count = note.seen[judged]
         if judged == source.judged and count is not None:
-            is_known = note.post.has(KNOWN)
             outcome = log16(math.log1p(count))
             source.hedges[is_known].update(experts_of_one(served.kept), outcome / STEPS)
             judgement = (
@@ -139,8 +136,7 @@ class Forecaster:
                 int(is_known),
             )
             source.quality.add(judgement)
-            if source.known_since_s == math.inf and source.quality.has_enough():
-                source.known_since_s = note.now_s
+            source.note_what_is_known(is_known, note.now_s)
             for number in note.post.queries:
                 query = self._numbers.queries_by_number[number]
                 query.quality.add(judgement)

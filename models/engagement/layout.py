@@ -54,7 +54,7 @@ PENDING: Final = np.dtype(
         ("flags", "u1"),  # see TOTALS, APPROXIMATE, SURPRISING
         ("kind", "u1"),
         ("source", "u1"),  # number of the source in the state of the partition
-        ("epoch", "u1"),  # of the widths that it was served with, see `conformal`
+        ("epoch", "u1"),  # of its widths, see `conformal`; RARITIES
         ("at", "<u4"),  # s since 1970
         ("experts", "<u2", (6,)),  # logs of the judged target: FLOORS and the model
         ("spans", "<u2", (3, 3)),  # logs: from .1 to the median as modelled, served median, to .9
@@ -67,8 +67,9 @@ TOTALS, APPROXIMATE, SURPRISING, KNOWN, JUDGED = 1, 2, 4, 8, 16
 """Flags: totals were seen (single events no longer count), counts were added up from single events,
 it is said to be taking off, and its author had a known outcome of the judged target (so that it
 counts for skill). The number of the judged target is in the two bits from `JUDGED` on."""
-RARE, RARER = 64, 128
-"""Flags: its least surprise was below that of one post in a hundred, and below half of it."""
+RARITIES: Final = 16
+"""How rare a post was at its rarest look, see `models.engagement.rarity`: the low two bits are the
+last of the flags, the high ones the last of the epoch."""
 
 
 def author_key(source: str, author: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final
@@ -12,6 +13,7 @@ from core.forecast_settings import ForecastSettings
 from models.engagement.exposure import Exposure
 from models.engagement.observing import Observer
 from models.engagement.pending import PendingPost
+from models.engagement.source_records import MOST_TIME
 from models.engagement.sources import Numbers, QueryState, SourceState
 from models.engagement.taking_off import TakingOff
 from models.engagement.telling import ALL, Teller
@@ -92,12 +94,17 @@ def load(
         _known_query(numbers, name)
         teller.tops[name] = TopPosts.from_blob(blob, settings.top_posts)
 
-    each("sources", lambda name, b: numbers.add_source(SourceState.from_blob(name, b, settings)))
+    _load_clock(records, observer, loaded)
+    clock_s = observer.clock_s or MOST_TIME
+
+    def take_source(name: str, blob: bytes) -> None:
+        numbers.add_source(SourceState.from_blob(name, blob, settings, clock_s))
+
+    each("sources", take_source)
     each("queries", lambda name, b: numbers.add_query(QueryState.from_blob(name, b, settings)))
     each("exposures", take_exposure)
     each("taking_off", take_taking_off)
     each("top", take_top)
-    _load_clock(records, observer, loaded)
     _load_posts(records, numbers, observer, teller, loaded)
     return loaded
 
@@ -130,14 +137,18 @@ def _load_posts(
     records: Records, numbers: Numbers, observer: Observer, teller: Teller, loaded: Loaded
 ) -> None:
     """Take over authors, pending posts and their texts."""
-    clock_s = observer.clock_s or float(2**32)
+    clock_s = observer.clock_s or MOST_TIME
 
     def fault(post: PendingPost) -> str:
         if post.source not in numbers.sources_by_number:
             return f"of source {post.source}, of which nothing is kept"
         if not all(number in numbers.queries_by_number for number in post.queries):
             return f"of queries {post.queries}, of one of which nothing is kept"
-        return "" if post.at <= clock_s else f"posted at {post.at}, expected up to {clock_s:.0f}"
+        return (
+            ""
+            if post.at <= math.ceil(clock_s)
+            else f"posted at {post.at}, expected up to {clock_s:.0f}"
+        )
 
     def refuse(kind: str, refused: list[tuple[bytes, str]]) -> None:
         loaded.refused += [(kind, key, why) for key, why in refused]
@@ -154,3 +165,5 @@ def _load_posts(
                 top.remove(key)
     if not observer.clock_s:
         observer.clock_s = max(observer.authors.latest(), observer.pending.latest())
+        for source in numbers.sources.values():
+            source.forget_after(observer.clock_s)

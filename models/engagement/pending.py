@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from models.engagement.conformal import EPOCHS
 from models.engagement.layout import JUDGED, LAYOUT, NOT_SEEN, PENDING, TARGETS, UNKNOWN
 
 KEY_BYTES: Final = 12
@@ -15,6 +17,8 @@ _ASKED: Final = struct.Struct("<6H9H")
 _SEEN: Final = struct.Struct("<3I")
 _SEEN_AT: Final = _HEAD.size + _ASKED.size
 _STAGE, _FLAGS, _SOURCE, _EPOCH = 1, 2, 4, 5
+_LOW: Final = 64
+"""Of the flags, what stands before the two bits of the rarity."""
 _QUERY: Final = struct.Struct("<H")
 _MOST_QUERIES: Final = 64
 Seen = tuple[int, int, int]
@@ -31,15 +35,19 @@ class PendingPost:
 
     @classmethod
     def new(cls, at_s: float, kind: int, source: int, queries: Sequence[int]) -> PendingPost:
-        """Return the record of a post of which nothing is forecast yet."""
+        """Return the record of a post of which nothing is forecast yet.
+
+        Its time is rounded up to whole seconds: so what is counted of it at its very horizon, not
+        a moment later, is its outcome.
+        """
         nothing = (UNKNOWN,) * 15
-        head = _HEAD.pack(LAYOUT, 0, 0, kind, source, 0, int(at_s))
+        head = _HEAD.pack(LAYOUT, 0, 0, kind, source, 0, math.ceil(at_s))
         numbers = b"".join(_QUERY.pack(number) for number in queries[:_MOST_QUERIES])
         return cls(bytearray(head + _ASKED.pack(*nothing) + _SEEN.pack(*NONE_SEEN) + numbers))
 
     @property
     def at(self) -> int:
-        """The time of the post, in whole seconds since 1970."""
+        """The time of the post, in whole seconds since 1970, rounded up."""
         return _HEAD.unpack_from(self.record)[6]
 
     @property
@@ -64,7 +72,17 @@ class PendingPost:
     @property
     def epoch(self) -> int:
         """The epoch of the widths that it was served with."""
-        return self.record[_EPOCH]
+        return self.record[_EPOCH] % EPOCHS
+
+    @property
+    def rarity(self) -> int:
+        """How rare it was at its rarest look, below `RARITIES`."""
+        return self.record[_FLAGS] // _LOW + self.record[_EPOCH] // EPOCHS * 4
+
+    @rarity.setter
+    def rarity(self, rarity: int) -> None:
+        self.record[_FLAGS] = self.record[_FLAGS] % _LOW + rarity % 4 * _LOW
+        self.record[_EPOCH] = self.epoch + rarity // 4 * EPOCHS
 
     def has(self, flag: int) -> bool:
         """Tell whether a flag is set."""

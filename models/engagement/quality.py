@@ -99,9 +99,13 @@ class QualityLog:
         """Return the sums over the last outcomes."""
         return self._recent.sums()
 
+    def is_enough(self, outcomes: int) -> bool:
+        """Tell whether so many outcomes say something."""
+        return outcomes >= _ENOUGH * self._size
+
     def has_enough(self) -> bool:
         """Tell whether so many outcomes are known that the last of them say something."""
-        return self._total.outcomes >= _ENOUGH * self._size
+        return self.is_enough(self._total.outcomes)
 
     def is_greyed(self) -> bool:
         """Tell whether the last forecasts were not better than the floor."""

@@ -40,11 +40,11 @@ class Served:
 
         Args:
             post: The post.
-            served: (EPOCHS, 6) the factors of its source.
+            served: (EPOCHS, 2, 6) the factors of its source, for unknown and for known authors.
         """
         asked = post.asked
         widths = [asked[start : start + 3] for start in range(_KEPT, len(asked), 3)]
-        return cls(asked[:_KEPT], widths, served[post.epoch].tolist())
+        return cls(asked[:_KEPT], widths, served[post.epoch, int(post.has(KNOWN))].tolist())
 
     def modelled(self, target: int) -> Spread:
         """Return the distribution with its widths as the model has them."""

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.engagement.distributions import Doubles
-from models.engagement.exposure import RARE, Exposed
+from models.engagement.exposure import Exposed
 from models.engagement.posterior import Sharpening
+from models.engagement.rarity import rectified
 
 Places = NDArray[np.integer[Any]]
 
@@ -30,10 +31,12 @@ class Sharpened:
         quantiles: (B, 3, 5) log1p of final counts at `LEVELS`; the prior where none was seen.
         surprise: (B, 3) how likely it is that a post as forecast has as many or more by its age,
             in units that `Exposure.learn_least` keeps honest; NaN where none was seen.
+        raw: (B, 3) the same as the forecast has it.
     """
 
     quantiles: NDArray[np.float32]
     surprise: Doubles
+    raw: Doubles
 
 
 def sharpen(prior: ArrayLike, seen: ArrayLike, exposed: Exposed) -> Sharpened:
@@ -48,7 +51,7 @@ def sharpen(prior: ArrayLike, seen: ArrayLike, exposed: Exposed) -> Sharpened:
     """
     quantiles = np.array(prior, np.float32)
     counts = np.asarray(seen, np.float64)
-    surprise = np.full(counts.shape, np.nan)
+    surprise, raw = np.full(counts.shape, np.nan), np.full(counts.shape, np.nan)
     rows, targets = np.nonzero((counts >= 0) & np.isfinite(quantiles).all(axis=2))
     for row, target in _blocks(rows, targets):
         pairs = Sharpening(
@@ -56,9 +59,9 @@ def sharpen(prior: ArrayLike, seen: ArrayLike, exposed: Exposed) -> Sharpened:
             exposed.share[row, target], exposed.dispersion[row, target],
         )  # fmt: skip
         quantiles[row, target] = pairs.quantiles()
-        raw = pairs.surprise()
-        surprise[row, target] = rectified(raw, exposed.offset[row], exposed.stretch[row])
-    return Sharpened(quantiles, surprise)
+        raw[row, target] = found = pairs.surprise()
+        surprise[row, target] = rectified(found, exposed.offset[row], exposed.stretch[row])
+    return Sharpened(quantiles, surprise, raw)
 
 
 def log_scores(prior: ArrayLike, seen: ArrayLike, finals: ArrayLike, exposed: Exposed) -> Doubles:
@@ -91,21 +94,6 @@ def five_levels(tenth: ArrayLike, middle: ArrayLike, ninetieth: ArrayLike) -> ND
     low, mid, high = (np.asarray(value, np.float32) for value in (tenth, middle, ninetieth))
     levels = [low, (low + mid) / 2, mid, (mid + high) / 2, high]
     return np.stack(levels, axis=-1).astype(np.float32)
-
-
-def rectified(surprise: Doubles, offset: ArrayLike, stretch: ArrayLike) -> Doubles:
-    """Return surprises in honest units; monotone, from (0, 1] to (0, 1].
-
-    Args:
-        surprise: (B,) as the forecast has it.
-        offset: (B,) of the sources, see `Exposure.learn_least`.
-        stretch: (B,) as the offset.
-    """
-    knee = -np.log(RARE)
-    logs = -np.log(np.maximum(surprise, 1e-300))
-    moved = knee + np.asarray(offset)
-    beyond = knee + (logs - moved) / np.asarray(stretch)
-    return np.exp(-np.where(logs < moved, logs * knee / moved, beyond))
 
 
 def _blocks(rows: Places, targets: Places) -> Iterator[tuple[Places, Places]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.forecast_schemas import NO_EXPECTATION, Expected, Forecast
-from models.engagement.layout import TARGETS
+from models.engagement.layout import KNOWN, TARGETS
 from models.engagement.names import NamedPost
 from models.engagement.noted import Noted, What
 from models.engagement.served import Served, as_expected
@@ -49,9 +49,10 @@ class Shown:
         return any(count is not None for count in self.note.seen)
 
     @property
-    def is_of_known_source(self) -> bool:
-        """Whether enough was known of the source when the post was forecast, to be surprised."""
-        return self.note.post.at >= self.source.known_since_s
+    def is_judged(self) -> bool:
+        """Whether enough was known of such forecasts when the post came, to be surprised by it."""
+        post = self.note.post
+        return post.at >= self.source.judged_since_s[post.has(KNOWN)]
 
     def expected(self, logs: Logs) -> list[Expected]:
         """Return the expected counts of each target, none of one that the source never has."""

@@ -4,69 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final
 
 import msgspec
 import numpy as np
 
 from core.forecast_settings import ForecastSettings
-from models.engagement.conformal import (
-    EPOCHS,
-    FACTOR_STEPS,
-    SourceWidths,
-    Triple,
-    WidthTracker,
-    is_tracker,
-)
+from models.engagement.conformal import EPOCHS, FACTOR_STEPS, SourceWidths, WidthTracker
 from models.engagement.exposure import Exposure
-from models.engagement.hedge import Hedge, is_hedge
-from models.engagement.layout import TARGETS, UNKNOWN
-from models.engagement.levels import REMEMBERED, UsualCounts
-from models.engagement.quality import QualityLog, QualityParts
-
-LAYOUT: Final = 1
-MOST_SOURCES: Final = 255
-MOST_QUERIES: Final = 4096
-"""Of a partition; further ones have no number, and their posts are counted as such."""
-_SIDES: Final = 2 * len(TARGETS)
-
-_Log = Annotated[int, msgspec.Meta(ge=0, lt=UNKNOWN)]
-_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**16)]
-_NotNegative = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Settled(msgspec.Struct, frozen=True, array_like=True):
-    """A sampled post that is settled: its key, outcomes, and what was served of it, as logs."""
-
-    key: bytes
-    finals: Annotated[list[int | None], msgspec.Meta(min_length=3, max_length=3)]
-    prior: Annotated[list[Triple], msgspec.Meta(min_length=3, max_length=3)]
-
-
-class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A source as it is kept; see `SourceState`."""
-
-    layout: Annotated[int, msgspec.Meta(ge=LAYOUT, le=LAYOUT)]
-    number: Annotated[int, msgspec.Meta(ge=0, lt=MOST_SOURCES)]
-    usual: Annotated[list[list[_Log]], msgspec.Meta(min_length=3, max_length=3)]
-    singles_at: tuple[float, float, float]
-    judged: Annotated[int, msgspec.Meta(ge=0, lt=len(TARGETS))]
-    ever_known: tuple[bool, bool, bool]
-    hedges: list[tuple[list[float], float]]
-    trackers: list[tuple[Triple, Triple, int]]
-    served: bytes
-    quality: QualityParts
-    to_learn: tuple[_NotNegative, _NotNegative, _NotNegative]
-    to_settle: list[Settled]
-    known_since_s: float = 0.0
-
-
-class QueryRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A query as it is kept; see `QueryState`."""
-
-    layout: Annotated[int, msgspec.Meta(ge=LAYOUT, le=LAYOUT)]
-    number: Annotated[int, msgspec.Meta(ge=0, lt=MOST_QUERIES)]
-    quality: QualityParts
+from models.engagement.hedge import Hedge
+from models.engagement.layout import RARITIES, TARGETS
+from models.engagement.levels import UsualCounts
+from models.engagement.quality import QualityLog
+from models.engagement.source_records import (
+    KINDS,
+    LAYOUT,
+    MOST_QUERIES,
+    MOST_SOURCES,
+    MOST_TIME,
+    QUERY_LAYOUT,
+    SIDES,
+    QueryRecord,
+    Settled,
+    SourceRecord,
+    read_source,
+)
 
 
 class SourceState:
@@ -82,16 +43,19 @@ class SourceState:
         judged: The index of the target by which experts are weighted and quality is judged.
         ever_known: (3,) of which targets an outcome was ever known.
         hedges: That of posts of authors without a known outcome, and of those with one.
-        widths: Its calibrators.
-        served: (EPOCHS, 6) the factors served in each epoch, in thousandths.
+        widths: The calibrators of posts of authors without a known outcome, and of those with one:
+            the former are wrong by far more, and what they teach would blunt the others.
+        served: (EPOCHS, 2, 6) the factors served in each epoch, in thousandths; as `widths`.
         quality: What its forecasts were worth.
         exposure: How counts come in over the age of a post.
-        to_learn: Posts settled in this epoch: ordinary ones, rare ones, and the rarer half.
+        to_learn: (RARITIES,) posts settled in this epoch, by how rare they were.
         to_settle: Posts settled in this epoch with their outcomes; in this epoch nothing that was
             learnt in it is used, so that a batch can be sharpened at once.
         known_since_s: Since when enough outcomes are known, in seconds since 1970; infinite before.
-            What was forecast earlier was forecast of a source that nothing was known of, and no
-            count is surprising beside it.
+            What was forecast earlier was forecast of a source that nothing was known of; of authors
+            without an outcome it says nothing about later forecasts.
+        judged_since_s: Of both kinds of forecasts, since when enough of their outcomes taught
+            `widths`; infinite before. No count is surprising beside an earlier forecast.
         is_changed, is_exposure_changed: Whether it is to be kept anew.
     """
 
@@ -103,13 +67,14 @@ class SourceState:
         self.judged = 0
         self.ever_known = [False] * len(TARGETS)
         self.hedges = [Hedge(), Hedge()]
-        self.widths = SourceWidths()
-        self.served = np.full((EPOCHS, _SIDES), FACTOR_STEPS, "<u2")
+        self.widths = [SourceWidths(), SourceWidths()]
+        self.served = np.full((EPOCHS, KINDS, SIDES), FACTOR_STEPS, "<u2")
         self.quality = QualityLog(settings.quality_outcomes)
         self.exposure = Exposure(settings.horizon_s)
-        self.to_learn = [0, 0, 0]
+        self.to_learn = [0] * RARITIES
         self.to_settle: list[Settled] = []
         self.known_since_s = math.inf
+        self.judged_since_s = [math.inf, math.inf]
         self.is_changed = self.is_exposure_changed = True
 
     def show_single(self, target: int, now_s: float) -> None:
@@ -122,6 +87,21 @@ class SourceState:
         """Tell of which targets the source has shown single ones since a moment."""
         return [at > 0 and at >= since_s for at in self.singles_at]
 
+    def note_what_is_known(self, is_known: bool, now_s: float) -> None:
+        """Note since when enough is known, after an outcome of an author, known before or not."""
+        if self.known_since_s == math.inf and self.quality.has_enough():
+            self.known_since_s = now_s
+        learnt = self.widths[is_known].outcomes(self.judged)
+        if self.judged_since_s[is_known] == math.inf and self.quality.is_enough(learnt):
+            self.judged_since_s[is_known] = now_s
+
+    def forget_after(self, clock_s: float) -> None:
+        """Take what was noted later than the clock for as late: the clock was lost, not this."""
+        for times in (self.singles_at, self.judged_since_s):
+            times[:] = [at if at == math.inf else min(at, clock_s) for at in times]
+        if self.known_since_s != math.inf:
+            self.known_since_s = min(self.known_since_s, clock_s)
+
     def to_blob(self) -> bytes:
         """Return all but the exposure as bytes."""
         weights = [(hedge.weights.tolist(), hedge.scale) for hedge in self.hedges]
@@ -133,45 +113,47 @@ class SourceState:
             self.judged,
             (self.ever_known[0], self.ever_known[1], self.ever_known[2]),
             weights,
-            [tracker.to_parts() for tracker in self.widths.all()],
+            [tracker.to_parts() for widths in self.widths for tracker in widths.all()],
             self.served.tobytes(),
             self.quality.to_parts(),
-            (self.to_learn[0], self.to_learn[1], self.to_learn[2]),
+            self.to_learn,
             self.to_settle,
             self.known_since_s,
+            (self.judged_since_s[0], self.judged_since_s[1]),
         )
         return msgspec.msgpack.encode(record)
 
     @classmethod
-    def from_blob(cls, name: str, blob: bytes, settings: ForecastSettings) -> SourceState:
+    def from_blob(
+        cls, name: str, blob: bytes, settings: ForecastSettings, clock_s: float = MOST_TIME
+    ) -> SourceState:
         """Return what was kept, with an exposure of which nothing is known.
+
+        Args:
+            name: Of the source.
+            blob: What `to_blob` returned, also that of the layout before.
+            settings: The settings of the forecaster.
+            clock_s: The clock of the partition; nothing was learnt later.
 
         Raises:
             ValueError: It is of another layout, or holds what was never written.
         """
-        record = msgspec.msgpack.decode(blob, type=SourceRecord)  # its errors are ValueErrors
+        record = read_source(blob, clock_s)
         found = cls(name, record.number, settings)
-        sane = (
-            len(record.hedges) == len(found.hedges)
-            and all(is_hedge(*hedge) for hedge in record.hedges)
-            and len(record.trackers) == _SIDES
-            and all(is_tracker(*tracker) for tracker in record.trackers)
-            and len(record.served) == found.served.nbytes
-            and all(len(values) <= REMEMBERED for values in record.usual)
-        )
-        if not sane:
-            raise ValueError("a source holds numbers that are none of its own")
         found.usual = UsualCounts(record.usual)
         found.singles_at = list(record.singles_at)
         found.judged = record.judged
         found.ever_known = list(record.ever_known)
         found.hedges = [Hedge(*hedge) for hedge in record.hedges]
-        found.widths = SourceWidths([WidthTracker(*parts) for parts in record.trackers])
-        found.served = np.frombuffer(bytearray(record.served), "<u2").reshape(EPOCHS, _SIDES)
+        trackers = [WidthTracker(*parts) for parts in record.trackers]
+        found.widths = [SourceWidths(trackers[:SIDES]), SourceWidths(trackers[SIDES:])]
+        served = np.frombuffer(bytearray(record.served), "<u2")
+        found.served = served.reshape(found.served.shape)
         found.quality = QualityLog.from_parts(record.quality, settings.quality_outcomes)
         found.to_learn = list(record.to_learn)
         found.to_settle = list(record.to_settle)
         found.known_since_s = record.known_since_s
+        found.judged_since_s = list(record.judged_since_s)
         found.is_changed = found.is_exposure_changed = False
         return found
 
@@ -187,7 +169,7 @@ class QueryState:
 
     def to_blob(self) -> bytes:
         """Return it as bytes."""
-        record = QueryRecord(LAYOUT, self.number, self.quality.to_parts())
+        record = QueryRecord(QUERY_LAYOUT, self.number, self.quality.to_parts())
         return msgspec.msgpack.encode(record)
 
     @classmethod

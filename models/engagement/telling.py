@@ -17,9 +17,10 @@ from core.forecast_schemas import Expected, Forecast
 from core.forecast_settings import ForecastSettings
 from models.engagement.exposure import Exposed
 from models.engagement.items import CountsSeen, PostSeen, Told
-from models.engagement.layout import RARE, RARER, SURPRISING, TARGETS
+from models.engagement.layout import SURPRISING, TARGETS
 from models.engagement.names import NamedPost, NamedPosts
 from models.engagement.noted import Noted, What
+from models.engagement.rarity import SAID, rarity_of
 from models.engagement.sharpening import sharpen
 from models.engagement.shown import Logs, Shown, reach_of, record_of, top_post_of, watched_of
 from models.engagement.taking_off import Ended, TakingOff
@@ -27,7 +28,8 @@ from models.engagement.top import TopPost, TopPosts
 
 ALL = "all"
 """The query that every post matches."""
-_RARE, _RARER = 0.01, 0.005
+_LATEST = 0.95
+"""Nothing begins to take off later in its horizon."""
 _NAMELESS = NamedPost("", "", "", is_watched=False)
 """Stands for a post whose text was kept and could not be read."""
 _NOT_KNOWN = (float("nan"),) * len(TARGETS)
@@ -70,8 +72,10 @@ class Teller:
                 case What.GONE:
                     self._ended(what, "deleted", told)
 
-    def _sharpened(self, shown: Sequence[Shown]) -> dict[int, tuple[Logs, Sequence[float]]]:
-        """Return place -> (3, 5) expected logs and (3,) surprises, where counts are looked at."""
+    def _sharpened(
+        self, shown: Sequence[Shown]
+    ) -> dict[int, tuple[Logs, Sequence[float], Sequence[float]]]:
+        """Return place -> (3, 5) expected logs and (3,) surprises, honest and raw, of looks."""
         new = {what.note.key for what in shown if what.note.what is What.POSTED}
         places = [place for place, what in enumerate(shown) if self._is_look(what, new)]
         by_source: dict[int, list[int]] = {}
@@ -89,7 +93,8 @@ class Teller:
         prior = np.array([shown[place].served.five() for place in ordered])
         seen = np.array([shown[place].note.seen for place in ordered], np.float64)
         found = sharpen(prior, seen, Exposed.joined(exposed))
-        rows = zip(found.quantiles.tolist(), found.surprise.tolist(), strict=True)
+        parts = (found.quantiles, found.surprise, found.raw)
+        rows = zip(*(part.tolist() for part in parts), strict=True)
         return dict(zip(ordered, rows, strict=True))
 
     def _is_look(self, what: Shown, new: set[bytes]) -> bool:
@@ -116,20 +121,23 @@ class Teller:
         self._rank(what, named, expected, None)
         told.forecasts.append(self._record(what, named, expected))
 
-    def _looked(self, what: Shown, logs: Logs, surprise: Sequence[float], told: Told) -> None:
+    def _looked(
+        self, what: Shown, logs: Logs, surprise: Sequence[float], raw: Sequence[float], told: Told
+    ) -> None:
         note, post = what.note, what.note.post
         least = min((value for value in surprise if not math.isnan(value)), default=None)
-        for flag, below in ((RARE, _RARE), (RARER, _RARER)) if what.is_of_known_source else ():
-            if least is not None and least < below and not post.has(flag):
-                post.mark(flag)
-                self.marked.add(note.key)
+        is_open = what.is_judged and self._may_take_off(note)
+        rarity = max((rarity_of(value) for value in raw if value == value), default=0)
+        if is_open and rarity > post.rarity:
+            post.rarity = rarity
+            self.marked.add(note.key)
         named = self.names.find(note.key)
         item = note.item
         if named is None and isinstance(item, CountsSeen):
             named = NamedPost(item.post_id, item.author, "", is_watched=False)
         if named is None:
             return
-        if what.is_of_known_source:
+        if is_open or post.has(SURPRISING):
             watched = watched_of(what, named, logs, surprise)
             events = [self._watched(query).look(watched, note.now_s) for query in _queries(what)]
             told.events.extend(event for event in events if event is not None)
@@ -141,9 +149,9 @@ class Teller:
 
     def _ended(self, what: Shown, ended_as: Ended, told: Told) -> None:
         note, post = what.note, what.note.post
-        if ended_as == "settled" and what.is_counted and what.is_of_known_source:
-            rarity = post.has(RARE) + post.has(RARER)
-            what.source.to_learn[rarity] += 1
+        is_ordinary = what.is_counted and what.is_judged and post.rarity != SAID
+        if ended_as == "settled" and is_ordinary:
+            what.source.to_learn[post.rarity] += 1
             what.source.is_changed = True
         named = self.names.find(note.key)
         logs = what.served.five()
@@ -159,12 +167,17 @@ class Teller:
             told.forecasts.append(self._record(what, named, what.expected(logs)))
         self.names.remove(note.key)
 
+    def _may_take_off(self, note: Noted) -> bool:
+        """Tell whether there is something left to take off to: its last counts are its outcome."""
+        return _age_s(note) <= self._settings.horizon_s * _LATEST
+
     def _mark_firing(self, what: Shown, named: NamedPost) -> None:
         """Remember on a post whether it is taking off, and its name as long as it is."""
         key, post = what.note.key, what.note.post
         fires = any(self.taking_off[query].is_firing(key) for query in _queries(what))
         if fires != post.has(SURPRISING):
             post.mark(SURPRISING, fires)
+            post.rarity = SAID
             self.marked.add(key)
         if fires:
             self.names.add(key, named)

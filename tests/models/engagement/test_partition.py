@@ -29,7 +29,7 @@ from testkit.forecasts import (
     world,
 )
 
-WORLD = world(1, 90)
+WORLD = world(2, 100)
 WHOLE = ForecastStore(settings()).run(WORLD)
 HALF = ForecastStore(settings()).run(WORLD[: len(WORLD) // 2]).records
 
@@ -197,10 +197,14 @@ def test_counts_sharpen_the_forecast_at_the_next_age() -> None:
 
 
 def known(**changed: object) -> ForecastStore:
-    """Return a store in which enough is known of the source: one outcome, of nothing."""
+    """Return a store in which enough is known of forecasts of strangers: an outcome of nothing.
+
+    The one before is of a forecast that was made blindly, and teaches nothing about later ones.
+    """
+    blind = post("blind", -2 * HORIZON_S - 120, author="yan")
     before = post("0", -HORIZON_S - 60, author="zed")
     return ForecastStore(settings(quality_outcomes=1, **changed)).run(
-        [before, counts(before, -90, 0, 0, 0)]
+        [blind, counts(blind, -HORIZON_S - 150, 0, 0, 0), before, counts(before, -90, 0, 0, 0)]
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from core.forecast_settings import ForecastSettings
 from models.engagement.distributions import log_beta_binomial, log_gamma, shapes
 from models.engagement.exposure import STATE, Exposed, Exposure
+from models.engagement.rarity import RARE, SAID, rarity_of, rectified, surprise_of
 from models.engagement.sharpening import sharpen
 from models.engagement.taking_off import TakingOff
 from models.engagement.watched_post import WatchedPost
@@ -98,6 +99,22 @@ def test_surprises_of_ordinary_posts_come_to_mean_what_they_say() -> None:
     for _ in range(2_000):
         learnt.learn_least(float(rng.uniform() ** 3))  # far more rare ones than there should be
     assert sharpen(prior, [[900] * 3], learnt.at([3_600])).surprise[0, 0] > before
+    kept = [surprise_of(rarity_of(float(raw))) for raw in rng.uniform(size=30_000) ** 1.4]
+    for raw in kept[:20_000]:
+        learnt.learn_least(raw)
+    at = learnt.at([3_600])
+    honest = rectified(np.array(kept[20_000:]), at.offset, at.stretch)
+    assert (honest < RARE).mean() == pytest.approx(RARE, abs=0.01)
+
+
+def test_rarities_are_kept_in_steps_of_half_a_unit_and_bounded() -> None:
+    for raw in (1.0, 0.2, 0.1, 1e-3, 1e-4, 1e-9, 0.0):
+        stands = surprise_of(rarity_of(raw))
+        assert rarity_of(stands) == rarity_of(raw)
+        if 1e-3 <= raw < 0.13:
+            assert abs(math.log(stands / raw)) <= 0.25
+    assert rarity_of(1.0) == 0
+    assert rarity_of(0.0) == SAID - 1
 
 
 def post(seen: int, surprise: float, number: int = 1) -> WatchedPost:
