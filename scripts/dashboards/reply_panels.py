@@ -29,7 +29,7 @@ def left_out() -> timeseries.Panel:
         "Responses: left out",
         "Events not followed, and quotes and generated replies that there are none of, by reason.",
         PER_SECOND,
-        (_or_none(rate(METRICS.response_left_out, "what", "reason")), "{{what}} {{reason}}"),
+        (_or_none(rate(METRICS.response_left_out, "what, reason")), "{{what}} {{reason}}"),
     )
 
 
