@@ -82,6 +82,13 @@ class PendingCounts:
         """Return how many wait."""
         return len(self._heap)
 
+    def lasting_s(self) -> float:
+        """Return the seconds of event time from the last post to the last counts that wait."""
+        if self._last_at is None or not self._heap:
+            return 0.0
+        last = max(at for at, _ in self._heap) - (self._last_at - EPOCH) // _MICROSECOND
+        return max(0.0, last / 1e6)
+
     def due(self, until: datetime | None) -> Iterator[DueCounts]:
         """Yield the counts of up to a time, each once; all that wait if it is None."""
         limit = None if until is None else (until - EPOCH) // _MICROSECOND

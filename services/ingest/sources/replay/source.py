@@ -124,6 +124,7 @@ class ReplaySource(PacedSource[ReplayOptions]):
                 at_end = number == len(leaving)
                 yield timing.item(one, {"row": end} if at_end else {"row": start, "skip": number})
             start = end
+        self._tell_waiting(pending)
         for number, one in enumerate(pending.due(None), start=1):
             if number > skip or start > first:
                 yield timing.item(one, {"row": start, "skip": number})
@@ -152,6 +153,16 @@ class ReplaySource(PacedSource[ReplayOptions]):
             if counts is not None and counts.fault:
                 detail = f"row {mapped.row}: {counts.fault}; its post counts"
                 yield RefusedCount(counts.raw, detail, mapped.at)
+
+    def _tell_waiting(self, pending: PendingCounts) -> None:
+        """Say why the run goes on after the last post, and how long."""
+        lasting_s = pending.lasting_s()
+        if self.options.speed and lasting_s and structlog.is_configured():
+            get_logger(__name__).info(
+                "all posts were sent; counts of the last ones are still to come, at their time",
+                source=self.name, counts=len(pending),
+                seconds=round(lasting_s / self.options.speed, 1),
+            )  # fmt: skip
 
     def _tell_withheld(self) -> None:
         """Say of how many posts the counts were not sent, and why."""

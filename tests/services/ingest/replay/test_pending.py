@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from core.clock import ManualClock
 from core.schemas import Post, PostEvent
@@ -55,6 +57,24 @@ def test_counts_leave_between_the_posts_a_day_after_theirs(given: Callable[..., 
         assert event.kind == "counts"
         assert event.author == authors[event.post_id]
         assert event.claimed_at == event.ingested_at == claimed[event.post_id] + timedelta(days=1)
+
+
+@pytest.mark.parametrize(("speed", "seconds"), [(3600.0, 24.0), (7200.0, 12.0)])
+def test_a_run_at_a_speed_says_how_long_it_goes_on_after_the_last_post(
+    given: Callable[..., Any], speed: float, seconds: float
+) -> None:
+    structlog.configure()
+    try:
+        with capture_logs() as said:
+            for pace in (speed, 0.0):  # at once nobody waits, and nothing is said
+                source = given(HEADER + "".join(rows(7))).source(speed=pace)
+                source.open(None)
+                assert len(list(source.items(None))) == 14
+                source.close()
+    finally:
+        structlog.reset_defaults()
+    (waiting,) = [one for one in said if "still to come" in one["event"]]
+    assert (waiting["counts"], waiting["seconds"]) == (5, seconds)
 
 
 def test_time_to_the_counts_can_be_chosen(given: Callable[..., Any]) -> None:
