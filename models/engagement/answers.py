@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from models.engagement.layout import LEVELS, TARGETS, to_log16
 
 _LEAST_WIDTH = 0.05
 """In logs: a model that is surer than that of a count is wrong."""
+MAX_LOG: Final = 50.0
+"""No count has a greater log."""
 _MIDDLE = LEVELS.index(0.5)
 
 
@@ -66,24 +69,38 @@ def checked(answer: EngagementAnswer, posts: int) -> NDArray[np.float64]:
     Raises:
         InvalidAnswer: They cannot be; the message says what is wrong with which.
     """
-    expected = (posts, len(TARGETS), len(LEVELS))
     quantiles = np.asarray(answer.quantiles)
+    expected = shape_for(posts)
     if quantiles.shape != expected or quantiles.dtype.kind != "f":
         raise InvalidAnswer(
             f"{answer.model_version} answered {quantiles.dtype} of shape {quantiles.shape}, "
             f"expected real numbers of shape {expected}"
         )
-    values = quantiles.astype(np.float64)
+    if wrong := fault_of(quantiles):
+        raise InvalidAnswer(f"{answer.model_version} answered {wrong}")
+    return quantiles.astype(np.float64)
+
+
+def shape_for(posts: int) -> tuple[int, int, int]:
+    """Return the shape of the quantiles of so many posts."""
+    return posts, len(TARGETS), len(LEVELS)
+
+
+def fault_of(quantiles: NDArray[Any]) -> str:
+    """Return what is wrong with (B, 3, 5) quantiles, and where; "" for nothing."""
+    falls = np.zeros(quantiles.shape, np.bool_)
+    falls[:, :, 1:] = quantiles[:, :, 1:] < quantiles[:, :, :-1]
     wrong = {
-        "not finite": ~np.isfinite(values),
-        "below zero": values < 0,
-        "below the quantile before it": np.diff(values, axis=2, prepend=values[:, :, :1]) < 0,
+        "not finite": ~np.isfinite(quantiles),
+        "below zero": quantiles < 0,
+        "beyond any count": quantiles > MAX_LOG,
+        "below the quantile before it": falls,
     }
     for what, where in wrong.items():
         if where.any():
             row, target, level = np.argwhere(where)[0].tolist()
-            raise InvalidAnswer(
-                f"{answer.model_version} answered {values[row, target, level]} for the quantile "
-                f"{LEVELS[level]} of {TARGETS[target]} of post {row}, which is {what}"
+            return (
+                f"{quantiles[row, target, level]} for the quantile {LEVELS[level]} of "
+                f"{TARGETS[target]} of post {row}, which is {what}"
             )
-    return values
+    return ""

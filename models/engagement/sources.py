@@ -101,6 +101,7 @@ class SourceState:
             times[:] = [at if at == math.inf else min(at, clock_s) for at in times]
         if self.known_since_s != math.inf:
             self.known_since_s = min(self.known_since_s, clock_s)
+        self.is_changed = True
 
     def to_blob(self) -> bytes:
         """Return all but the exposure as bytes."""

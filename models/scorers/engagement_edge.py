@@ -6,19 +6,16 @@ about the next.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InvalidAnswer
 from core.ports import EngagementAnswer
-from models.engagement.layout import LEVELS, TARGETS
+from models.engagement.answers import fault_of, shape_for
+from models.engagement.layout import LEVELS
 from models.scorers.edge import Asked, kind_of, shown, version_of
-
-MAX_LOG: Final = 50.0
-"""No count has a greater log."""
-_NUMBERS: Final = (len(TARGETS), len(LEVELS))
 
 
 def checked_answer(asked: Asked, versions: object, quantiles: object) -> EngagementAnswer:
@@ -35,19 +32,11 @@ def checked_answer(asked: Asked, versions: object, quantiles: object) -> Engagem
     """
     if not isinstance(quantiles, np.ndarray) or quantiles.dtype != np.float32:
         raise asked.invalid("QUANTILES of type", kind_of(quantiles), "float32")
-    expected = (asked.posts, *_NUMBERS)
+    expected = shape_for(asked.posts)
     if quantiles.shape != expected:
         raise asked.invalid("QUANTILES of shape", quantiles.shape, expected)
-    falls = np.diff(quantiles, axis=2, prepend=np.float32(0)) < 0
-    for what, is_wrong in (
-        ("QUANTILES that are not finite:", ~np.isfinite(quantiles)),
-        ("QUANTILES below zero:", quantiles < 0),
-        ("QUANTILES beyond any count:", quantiles > MAX_LOG),
-        ("QUANTILES that cross:", falls),
-    ):
-        if is_wrong.any():
-            row = int(np.flatnonzero(is_wrong.any(axis=(1, 2)))[0])
-            raise asked.invalid(what, f"row {row}", "logs of counts in order of their level")
+    if wrong := fault_of(quantiles):
+        raise asked.invalid("QUANTILES:", wrong, "logs of counts in order of their level")
     version = version_of(asked, versions)
     return EngagementAnswer(version, np.ascontiguousarray(quantiles) + np.float32(0))
 
