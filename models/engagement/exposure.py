@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from models.engagement.count_sample import SAMPLE, CountSample
-from models.engagement.distributions import Doubles, log_beta_binomial, logit, shapes
+from models.engagement.distributions import Doubles, logit
 from models.engagement.layout import TARGETS
-from models.engagement.posterior import Sharpening
+from models.engagement.posterior import of_dispersions
 from models.engagement.rarity import RARE, rectified
 
 LAYOUT: Final = 1
@@ -156,10 +156,7 @@ class Exposure:
         return found
 
     def _first_power(self, shares: Sequence[float]) -> float:
-        """Return the power of the age by which a share grows up to the first knot, at most 1.
-
-        That by which it grows from there to the second.
-        """
+        """Return the power of the age by which a share grows to the second knot, at most 1."""
         grown = np.log(shares[1] / shares[0]) / np.log(self._knots[1] / self._knots[0])
         return float(min(grown, 1.0))
 
@@ -203,7 +200,7 @@ class Exposure:
             weight = (dispersion[target] + 1) / (dispersion[target] + final)
             share = float(expected[target])
             self._learn_share(target, age_s, seen * weight, final * weight, share)
-            likely = _of_dispersions(seen, final, share, priors[target])
+            likely = of_dispersions(seen, final, share, DISPERSIONS, priors[target])
             fit = self._state["fit"][target][int(np.argmin(np.abs(_LOG_AGES - np.log(age_s))))]
             fit *= 1 - 1 / _MEMORY
             fit += np.maximum(likely - likely.max(), -_MAX_LOSS)
@@ -217,8 +214,7 @@ class Exposure:
         and Candès 2021); so neither repeated looks nor a forecast's too light tails make rare what
         is not.
 
-        It is judged by the present offset and stretch: by those of the time of the look both would
-        go on moving for a horizon after they were right.
+        Judged by the present ones: by those of the look they would move on for another horizon.
 
         Args:
             raw: The surprise as the forecast had it.
@@ -302,13 +298,3 @@ class Exposure:
         prior = 1 / (1 + np.exp(-(usual + moved)))
         shares = (seen + _PRIOR_WEIGHT * prior) / (final + _PRIOR_WEIGHT)
         return np.clip(np.maximum.accumulate(shares, axis=1), 1e-4, 1 - 1e-4)
-
-
-def _of_dispersions(seen: float, final: float, share: float, prior: Doubles) -> Doubles:
-    """Return (D,) log probabilities, by `DISPERSIONS`, of what was still to come after `seen`."""
-    if not np.isfinite(prior).all():
-        return log_beta_binomial(seen, final - seen, *shapes(share, DISPERSIONS))
-    rows = len(DISPERSIONS)
-    seen_of, shares = np.full(rows, seen), np.full(rows, share)
-    posterior = Sharpening(np.tile(prior, (rows, 1)), seen_of, shares, np.array(DISPERSIONS))
-    return posterior.log_probability(np.full(rows, final))

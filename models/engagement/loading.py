@@ -21,6 +21,7 @@ from models.engagement.top import TopPosts
 
 Records = Mapping[str, Mapping[bytes, bytes]]
 """Kind of record -> field -> record, as they are kept."""
+_Each = Callable[[str, Callable[[str, bytes], object]], None]
 LAYOUT: Final = 1
 CLOCK: Final = b"clock"
 """The field of the only record of the kind `partition`."""
@@ -82,6 +83,21 @@ def load(
             except ValueError as error:
                 loaded.refused.append((kind, key, str(error)))
 
+    _load_clock(records, observer, loaded)
+    clock_s = observer.clock_s or MOST_TIME
+
+    def take_source(name: str, blob: bytes) -> None:
+        numbers.add_source(SourceState.from_blob(name, blob, settings, clock_s))
+
+    each("sources", take_source)
+    _load_names(settings, numbers, teller, each)
+    _load_posts(records, numbers, observer, teller, loaded)
+    return loaded
+
+
+def _load_names(settings: ForecastSettings, numbers: Numbers, teller: Teller, each: _Each) -> None:
+    """Take over queries, and what stands by the names of sources and queries."""
+
     def take_exposure(name: str, blob: bytes) -> None:
         source = _of(numbers.sources, name, "source")
         source.exposure = Exposure.from_blob(blob, settings.horizon_s)
@@ -94,19 +110,10 @@ def load(
         _known_query(numbers, name)
         teller.tops[name] = TopPosts.from_blob(blob, settings.top_posts)
 
-    _load_clock(records, observer, loaded)
-    clock_s = observer.clock_s or MOST_TIME
-
-    def take_source(name: str, blob: bytes) -> None:
-        numbers.add_source(SourceState.from_blob(name, blob, settings, clock_s))
-
-    each("sources", take_source)
     each("queries", lambda name, b: numbers.add_query(QueryState.from_blob(name, b, settings)))
     each("exposures", take_exposure)
     each("taking_off", take_taking_off)
     each("top", take_top)
-    _load_posts(records, numbers, observer, teller, loaded)
-    return loaded
 
 
 def _of(states: Mapping[str, SourceState], name: str, what: str) -> SourceState:

@@ -8,6 +8,7 @@ is dense near none and logarithmic beyond; so nothing is ever expected below wha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -181,3 +182,18 @@ class Sharpening:
         at_end = np.where(is_above, part, 1 - part)[:, 0]
         found = np.where(self._is_over, at_end, np.minimum(found, at_end))
         return np.where(self._seen == 0, 1.0, found)
+
+
+def of_dispersions(
+    seen: float, final: float, share: float, dispersions: Sequence[float], prior: Doubles
+) -> Doubles:
+    """Return (D,) log probabilities of what was still to come after `seen`, by dispersions.
+
+    Without a prior that is known, those of the share alone.
+    """
+    if not np.isfinite(prior).all():
+        return log_beta_binomial(seen, final - seen, *shapes(share, dispersions))
+    rows = len(dispersions)
+    seen_of, shares = np.full(rows, seen), np.full(rows, share)
+    posterior = Sharpening(np.tile(prior, (rows, 1)), seen_of, shares, np.array(dispersions))
+    return posterior.log_probability(np.full(rows, final))
