@@ -37,6 +37,7 @@ _NEEDS = {
         "models/encoder/test_train.py",
         "models/engagement/training/test_train.py",
         "models/engagement/training/test_shrinking.py",
+        "models/popalm/training",
         "models/test_assemble.py",
         "models/encoder/test_lora.py",
     ),
