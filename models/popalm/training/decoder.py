@@ -22,14 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from core.errors import ConfigError
 from models.encoder.lora import inject
 from models.popalm.base import SMOLLM2_ID, SMOLLM2_SHA256, find_base
-from models.popalm.prompt import (
-    HEAD,
-    MAX_POST_TOKENS,
-    MAX_REPLY_TOKENS,
-    STOP,
-    TAIL,
-    as_data,
-)
+from models.popalm.prompt import HEAD, MAX_POST_TOKENS, MAX_REPLY_TOKENS, STOP, TAIL, as_data
 
 _GGUF: Final = ".gguf"
 _NUMBER: Final = re.compile(r"\.(\d+)\.")
@@ -69,6 +62,21 @@ class Replies:
         mask = self.mask[rows]
         longest = max(1, int(mask.sum(1).max())) if len(rows) else 1
         return Replies(self.tokens[rows, :longest], mask[:, :longest])
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Replies that were drawn, and what the network said of them.
+
+    Attributes:
+        replies: N replies.
+        log_probabilities: (N, R) of their tokens, neither cut nor tempered; 0 after the end.
+        hidden: (N, R, H) before each token is read.
+    """
+
+    replies: Replies
+    log_probabilities: Tensor
+    hidden: Tensor
 
 
 class ReplyDecoder:
@@ -192,28 +200,24 @@ class ReplyDecoder:
         each: int = 1,
         temperature: float = 0.95,
         top_p: float = 0.7,
-    ) -> tuple[Replies, Tensor]:
-        """Draw replies, `each` in a row to a prompt, of `MAX_REPLY_TOKENS` at most.
-
-        Returns:
-            N replies, and (N, R) log-probabilities of their tokens, neither cut nor tempered.
-        """
+    ) -> Drawn:
+        """Draw replies, `each` in a row to a prompt, of `MAX_REPLY_TOKENS` at most."""
         read = _repeated(self.prefill(prompts), each)
-        logits, mask, alive = read.logits, read.mask, read.mask.new_ones(len(read.mask))
-        tokens, kept, known = [], [], []
-        for _ in range(MAX_REPLY_TOKENS):
-            drawn = draw(logits, generator, temperature, top_p)
-            drawn = torch.where(alive, drawn, self.stop)
-            tokens.append(drawn)
-            kept.append(alive)
-            known.append(log_probabilities(logits[:, None], drawn[:, None])[:, 0])
+        logits, hidden, mask = read.logits, read.hidden, read.mask
+        alive = mask.new_ones(len(mask))
+        columns: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        while len(columns) < MAX_REPLY_TOKENS and alive.any():
+            if columns:
+                more = self._read(columns[-1][0][:, None], mask, read.cache, 1)
+                logits, hidden = more[0][:, -1], more[1][:, -1]
+            tokens = draw(logits, generator, temperature, top_p)
+            tokens = torch.where(alive, tokens, self.stop)
+            known = log_probabilities(logits[:, None], tokens[:, None])[:, 0]
+            columns.append((tokens, alive, known * alive, hidden))
             mask = torch.cat([mask, alive[:, None]], 1)
-            alive = alive & (drawn != self.stop)
-            if not alive.any() or len(tokens) == MAX_REPLY_TOKENS:
-                break
-            logits = self._read(drawn[:, None], mask, read.cache, 1)[0][:, -1]
-        replies = Replies(torch.stack(tokens, 1), torch.stack(kept, 1))
-        return replies, torch.stack(known, 1) * replies.mask
+            alive = alive & (tokens != self.stop)
+        drawn = [torch.stack(one, 1) for one in zip(*columns, strict=True)]
+        return Drawn(Replies(drawn[0], drawn[1]), drawn[2], drawn[3])
 
 
 def _shared_length(prompts: Sequence[Sequence[int]]) -> int:

@@ -76,9 +76,12 @@ def test_several_replies_to_a_post_are_read_after_one_prompt(decoder: ReplyDecod
 
 def test_what_is_sampled_has_the_likelihood_that_sampling_says(decoder: ReplyDecoder) -> None:
     prompts = [decoder.prompt_tokens(post) for post in POSTS]
-    replies, said = decoder.sample(prompts, torch.Generator().manual_seed(3), each=2)
-    known, _ = decoder.outputs(prompts, replies, each=2)
-    torch.testing.assert_close(known * replies.mask, said, atol=1e-4, rtol=0)
+    drawn = decoder.sample(prompts, torch.Generator().manual_seed(3), each=2)
+    replies = drawn.replies
+    known, hidden = decoder.outputs(prompts, replies, each=2)
+    kept = replies.mask
+    torch.testing.assert_close(known * kept, drawn.log_probabilities, atol=1e-4, rtol=0)
+    torch.testing.assert_close(hidden[kept], drawn.hidden[kept], atol=1e-3, rtol=0)
     assert replies.tokens.shape[1] <= MAX_REPLY_TOKENS
     for tokens, mask in zip(replies.tokens, replies.mask, strict=True):
         own = tokens[mask].tolist()
@@ -89,7 +92,7 @@ def test_what_is_sampled_has_the_likelihood_that_sampling_says(decoder: ReplyDec
 def test_the_same_seed_draws_the_same_replies(decoder: ReplyDecoder) -> None:
     prompts = [decoder.prompt_tokens(post) for post in POSTS]
     draws = [
-        decoder.sample(prompts, torch.Generator().manual_seed(seed))[0].tokens.tolist()
+        decoder.sample(prompts, torch.Generator().manual_seed(seed)).replies.tokens.tolist()
         for seed in (5, 5, 6)
     ]
     assert draws[0] == draws[1] != draws[2]
