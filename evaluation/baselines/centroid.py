@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.baselines.embedding import unit
 from models.metrics import macro_f1
+from models.popalm.encoders import unit
 
 Vectors = NDArray[np.float32]
 Indices = NDArray[np.integer[Any]]

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from evaluation.encoder.bootstrap import Measured, bootstrap
 from evaluation.responses.floors import Answer, Answers, floor_answers
-from evaluation.responses.lift import Embed, Similarities, distinct, is_copied, lifts
+from evaluation.responses.lift import Similarities, distinct, is_copied, lifts
 from evaluation.responses.published import OVERLAPS, overlaps
 from evaluation.responses.threads import Thread, ThreadSet
 from evaluation.responses.words import vocabulary_of
+from models.popalm.encoders import TextVectors
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ class JudgedSet:
     notes: Sequence[str] = field(default_factory=list[str])
 
 
-def judge(threads: ThreadSet, embed: Embed | None, resamples: int) -> JudgedSet:
+def judge(threads: ThreadSet, embed: TextVectors | None, resamples: int) -> JudgedSet:
     """Measure every floor on the judged posts of a set."""
     vocabulary = vocabulary_of(reply for thread in threads.train for reply in thread.replies)
     answers = floor_answers(threads, vocabulary)
@@ -74,7 +75,7 @@ def _published(thread: Thread, answer: Answer) -> Sequence[str]:
 
 
 def _vectors(
-    threads: Sequence[Thread], answers: Mapping[str, Sequence[Answers]], embed: Embed
+    threads: Sequence[Thread], answers: Mapping[str, Sequence[Answers]], embed: TextVectors
 ) -> Mapping[str, NDArray[np.float32]]:
     replies = (reply for thread in threads for reply in thread.replies)
     given = (one.text for draws in answers.values() for drawn in draws for one in drawn)

@@ -25,8 +25,6 @@ from evaluation.responses.threads import Thread, normalised
 from evaluation.responses.words import Vocabulary, words_of
 
 Floats = NDArray[np.float64]
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-"""Texts to (B, D) vectors of length one. The port of an encoder."""
 Similarity = Callable[[str, str], float]
 LIFTS: Final = ("lift", "content_lift", "embedding_lift")
 _LINK: Final = re.compile(r"https?://\S+")

@@ -101,13 +101,18 @@ def _fetch_all(jars: Sequence[LockedJar], folder: Path) -> None:
         context = maven_context(Path(scratch, "repository"))
         with ThreadPoolExecutor(_PARALLEL_FETCHES) as pool:
             for jar, fetched in zip(
-                jars, pool.map(lambda jar: _fetch_one(context, jar), jars), strict=True
+                jars, pool.map(lambda jar: fetch_one(context, jar), jars), strict=True
             ):
                 shutil.move(fetched, ready / jar.filename)
         os.replace(ready, folder)
 
 
-def _fetch_one(context: "MavenContext", jar: LockedJar) -> Path:
+def fetch_one(context: "MavenContext", jar: LockedJar) -> Path:
+    """Return an artifact in the context's folder, fetched and verified.
+
+    Raises:
+        JarsUnavailable: The registry cannot be reached or serves something else.
+    """
     group, artifact, version = jar.coordinate.split(":")
     component = context.project(group, artifact).at_version(version)
     reason = "no try was made"

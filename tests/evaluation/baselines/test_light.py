@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from evaluation.baselines.centroid import best_cut, centroids, class_scores, held_out_scores
-from evaluation.baselines.embedding import unit
 from evaluation.baselines.shown import cut_for_prior
 from models.encoder.neighbours import choose_neighbours, neighbour_scores
 from models.metrics import macro_f1
+from models.popalm.encoders import unit
 
 
 def around(labels: np.ndarray, seed: int = 1, width: int = 8) -> np.ndarray:
