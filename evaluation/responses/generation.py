@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -24,19 +24,19 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError
 from core.report import write_report
-from evaluation.baselines.embedding import embed
 from evaluation.encoder.__main__ import refusing
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measured, bootstrap
 from evaluation.options import DataFolder, JsonFile, Resamples
 from evaluation.responses.floors import Answer, Answers, floor_answers
 from evaluation.responses.judging import columns_of, known_mean
-from evaluation.responses.lift import Embed, Similarities, distinct
+from evaluation.responses.lift import Similarities, distinct
 from evaluation.responses.threads import Thread, ThreadSet, load_threads
 from evaluation.responses.words import vocabulary_of
+from models.popalm.encoders import TextVectors, encoder_for
+from models.popalm.reward import Reward
+from models.popalm.training.monitors import Score, score_of
 
 Floats = NDArray[np.float64]
-Score = Callable[[Sequence[str], Sequence[str]], NDArray[Any]]
-"""Posts and a reply to each to (N,) rewards."""
 SETS: Final = {"reddit_pairs": 0.75, "bluesky": 0.25}
 """Set -> its share of the judged posts."""
 POSTS: Final = 160
@@ -94,7 +94,7 @@ def read_answers(folder: Path, threads: ThreadSet) -> Mapping[str, list[Answers]
 def judged(
     threads: ThreadSet,
     systems: Mapping[str, Sequence[Answers]],
-    embed: Embed,
+    embed: TextVectors,
     score: Score | None,
     resamples: int = RESAMPLES,
 ) -> dict[str, Measured]:
@@ -108,8 +108,8 @@ def judged(
         resamples: Of the bootstrap.
     """
     vocabulary = vocabulary_of(reply for thread in threads.train for reply in thread.replies)
-    known = {name: floor_answers(threads, vocabulary)[name] for name in FLOORS}
-    answers = known | dict(systems)
+    floors = floor_answers(threads, vocabulary)
+    answers = {name: floors[name] for name in FLOORS} | dict(systems)
     texts = {one.text for draws in answers.values() for drawn in draws for one in drawn}
     texts |= {reply for thread in threads.test for reply in thread.replies}
     ordered = sorted(texts)
@@ -153,7 +153,7 @@ def _means(tables: Mapping[str, Floats], rows: NDArray[np.integer[Any]]) -> dict
 
 
 def generation_figures(
-    data: Path, answers: Path, embed: Embed, score: Score | None, resamples: int = RESAMPLES
+    data: Path, answers: Path, embed: TextVectors, score: Score | None, resamples: int = RESAMPLES
 ) -> dict[str, float | None]:
     """Return every figure as `generation.SYSTEM.MEASURE`, its interval by `_low` and `_high`.
 
@@ -188,6 +188,16 @@ def answered_threads(threads: ThreadSet, answers: Path) -> ThreadSet:
     return replace(threads, test=test)
 
 
+def held_out_score(folder: Path) -> Score:
+    """Return a reward as a function of posts and a reply to each.
+
+    Raises:
+        ConfigError: There is no such reward, or its encoder is not there.
+    """
+    reward = Reward.load(folder)
+    return score_of(reward, encoder_for(reward.config.encoder))
+
+
 def show(figures: Mapping[str, float | None]) -> None:
     """Write figures to standard output, one a line with its interval."""
     for name, value in figures.items():
@@ -203,10 +213,11 @@ def main(
     answers: Annotated[Path | None, typer.Option(help="Folder of answers.")] = None,
     write_posts: Annotated[Path | None, typer.Option(help="Write the judged posts here.")] = None,
     posts: Annotated[int, typer.Option(min=4, help="Judged posts to write.")] = POSTS,
+    reward: Annotated[Path | None, typer.Option(help="Folder of a held-out reward.")] = None,
     json_file: JsonFile = None,
     resamples: Resamples = RESAMPLES,
 ) -> None:
-    """Write the posts to answer, or judge the answers to them (without a reward)."""
+    """Write the posts to answer, or judge the answers to them."""
     with refusing():
         if write_posts is not None:
             test = judged_threads(data, posts).test
@@ -214,7 +225,8 @@ def main(
             write_posts.write_text("".join(lines), encoding="utf-8")
         if answers is None:
             return
-        figures = generation_figures(data, answers, embed, None, resamples)
+        score = None if reward is None else held_out_score(reward)
+        figures = generation_figures(data, answers, encoder_for("en"), score, resamples)
     show(figures)
     if json_file is not None:
         asked = {"answers": str(answers), "bootstrap_resamples": resamples}

@@ -39,7 +39,7 @@ from models.popalm.training.examples import PostReplies, parted, read_threads
 from models.popalm.training.loop import TrainingLoop, trained_parameters
 from models.popalm.training.monitors import Score
 from models.popalm.training.ppo import PpoSettings, ValueHead, ppo_step
-from models.popalm.training.scores import load_score
+from models.popalm.training.scores import load_score, without_copies
 
 ADAPTER: Final = "adapter"
 
@@ -152,7 +152,7 @@ def main(
     common: dict[str, Any] = {
         "steps": steps, "batch": batch, "learning_rate": learning_rate, "seed": seed,
     }  # fmt: skip
-    score = load_score(reward)
+    score = without_copies(load_score(reward))
     if how is How.DPO:
         loop = train_dpo(loaded, chosen, score, out, DpoSettings(**common), minutes * 60)
     else:

@@ -24,7 +24,7 @@ from models.encoder.lora import inject
 from models.popalm.base import SMOLLM2_ID, SMOLLM2_SHA256, find_base
 from models.popalm.prompt import HEAD, MAX_POST_TOKENS, MAX_REPLY_TOKENS, STOP, TAIL, as_data
 
-_GGUF: Final = ".gguf"
+_LIKELIEST: Final = 256
 _NUMBER: Final = re.compile(r"\.(\d+)\.")
 
 
@@ -250,7 +250,11 @@ def draw(logits: Tensor, generator: torch.Generator, temperature: float, top_p: 
     """
     if temperature == 0:
         return logits.argmax(-1)
-    shares, order = (logits / temperature).softmax(-1).sort(-1, descending=True)
+    whole = (logits / temperature).softmax(-1)
+    # Sorting a whole vocabulary costs as much as the network; nearly always few tokens will do.
+    shares, order = whole.topk(min(_LIKELIEST, whole.shape[-1]))
+    if bool((shares.sum(-1) < top_p).any()):
+        shares, order = whole.sort(-1, descending=True)
     # The token that crosses the limit is still in.
     shares = shares.masked_fill(shares.cumsum(-1) - shares >= top_p, 0.0)
     place = torch.multinomial(shares, 1, generator=generator)

@@ -11,12 +11,34 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.popalm.encoders import TextVectors
+from models.popalm.reward import Reward
 from models.popalm.training.curriculum import words_of
 
 Score = Callable[[Sequence[str], Sequence[str]], NDArray[np.floating[Any]]]
 """Posts and a reply to each to (N,) rewards, higher is better."""
 MONITORS: Final = ("reward", "held_out", "kl", "words", "distinct", "copied")
 _RUN: Final = 4
+
+
+def score_of(reward: Reward, vectors_of: TextVectors) -> Score:
+    """Return a reward as a function of posts and a reply to each.
+
+    A post that the reward has learnt from is judged by the weights that did not see it.
+    """
+
+    def score(posts: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
+        distinct = list(dict.fromkeys([*posts, *texts]))
+        vectors = dict(zip(distinct, vectors_of(distinct), strict=True))
+        found = [
+            reward.total(
+                vectors[post], [text], vectors[text][None], None, reward.fold_for(post)
+            )[0]
+            for post, text in zip(posts, texts, strict=True)
+        ]  # fmt: skip
+        return np.asarray(found, np.float32)
+
+    return score
 
 
 def is_copied(reply: str, post: str) -> bool:

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 
 from models.backbone import find_backbone
-from models.popalm.encoders import TextVectors, encoder_for, unit
-from models.popalm.training.monitors import Score
+from models.popalm.encoders import encoder_for, unit
 from models.popalm.reward import Reward
+from models.popalm.training.monitors import Score, is_copied, score_of
 from models.serving.normalise import normalise
 
 _TORCH: Final = "en"
 _MAX_TOKENS: Final = 128
+COPY_REWARD: Final = -2.0
+"""Two deviations below a real reply."""
 
 
 class MiniLmVectors:
@@ -45,26 +47,6 @@ class MiniLmVectors:
         return unit(((hidden * mask).sum(1) / mask.sum(1)).numpy())
 
 
-def score_of(reward: Reward, vectors_of: TextVectors) -> Score:
-    """Return a reward as a function of posts and a reply to each.
-
-    A post that the reward has learnt from is judged by the weights that did not see it.
-    """
-
-    def score(posts: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
-        distinct = list(dict.fromkeys([*posts, *texts]))
-        vectors = dict(zip(distinct, vectors_of(distinct), strict=True))
-        found = [
-            reward.total(
-                vectors[post], [text], vectors[text][None], None, reward.fold_for(post)
-            )[0]
-            for post, text in zip(posts, texts, strict=True)
-        ]  # fmt: skip
-        return np.asarray(found, np.float32)
-
-    return score
-
-
 def load_score(folder: Path) -> Score:
     """Load a reward and what makes its vectors.
 
@@ -74,3 +56,14 @@ def load_score(folder: Path) -> Score:
     reward = Reward.load(folder)
     of = reward.config.encoder
     return score_of(reward, MiniLmVectors() if of == _TORCH else encoder_for(of))
+
+
+def without_copies(score: Score, of_a_copy: float = COPY_REWARD) -> Score:
+    """Return a score that gives little for what copies its post: near to it, and no reply."""
+
+    def guarded(posts: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
+        found = np.asarray(score(posts, texts), np.float32)
+        copied = [is_copied(text, post) for text, post in zip(texts, posts, strict=True)]
+        return np.where(copied, np.minimum(found, of_a_copy), found).astype(np.float32)
+
+    return guarded

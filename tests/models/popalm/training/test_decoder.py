@@ -106,6 +106,11 @@ def test_only_the_likeliest_tokens_are_drawn() -> None:
     assert set(draw(logits, torch.Generator(), 0.0, 0.7).tolist()) == {0}
 
 
+def test_flat_shares_are_drawn_from_as_far_down_as_they_reach() -> None:
+    drawn = draw(torch.zeros(4_000, 1_000), torch.Generator().manual_seed(0), 1.0, 0.7)
+    assert len(set(drawn.tolist())) == 700
+
+
 def test_posts_and_replies_are_cut_and_a_whole_reply_has_its_end(decoder: ReplyDecoder) -> None:
     empty = len(decoder.prompt_tokens(""))
     assert len(decoder.prompt_tokens("x" * 500)) == empty + MAX_POST_TOKENS
