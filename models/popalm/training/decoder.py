@@ -125,8 +125,7 @@ class ReplyDecoder:
 
     def texts(self, replies: Replies) -> list[str]:
         """Return replies as texts."""
-        lengths = replies.mask.sum(1).tolist()
-        rows = zip(replies.tokens.tolist(), lengths, strict=True)
+        rows = zip(replies.tokens.tolist(), replies.mask.sum(1).tolist(), strict=True)
         return [self.text_of(row[:length]) for row, length in rows]
 
     def padded(self, replies: Sequence[Sequence[int]]) -> Replies:
@@ -251,7 +250,7 @@ def draw(logits: Tensor, generator: torch.Generator, temperature: float, top_p: 
     if temperature == 0:
         return logits.argmax(-1)
     whole = (logits / temperature).softmax(-1)
-    # Sorting a whole vocabulary costs as much as the network; nearly always few tokens will do.
+    # Sorting a whole vocabulary costs as much as the network; few tokens nearly always do.
     shares, order = whole.topk(min(_LIKELIEST, whole.shape[-1]))
     if bool((shares.sum(-1) < top_p).any()):
         shares, order = whole.sort(-1, descending=True)
