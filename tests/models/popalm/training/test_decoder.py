@@ -108,7 +108,7 @@ def test_only_the_likeliest_tokens_are_drawn() -> None:
 
 def test_flat_shares_are_drawn_from_as_far_down_as_they_reach() -> None:
     drawn = draw(torch.zeros(4_000, 1_000), torch.Generator().manual_seed(0), 1.0, 0.7)
-    assert len(set(drawn.tolist())) == 700
+    assert 690 < len(set(drawn.tolist())) <= 700
 
 
 def test_posts_and_replies_are_cut_and_a_whole_reply_has_its_end(decoder: ReplyDecoder) -> None:
