@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from evaluation.forecasts.command import evaluate_engagement
+from evaluation.responses.command import prepare
 from services.cli.model_environments import (
     DATA,
     REPOSITORY,
@@ -28,7 +29,11 @@ from services.cli.model_environments import (
 
 WITHOUT_TORCH: Final = ("tfidf", "centroid", "frozen")
 """Baselines that run in the model server's environment."""
-PROGRAMS: Final = {"responses": "evaluation.responses", "socialalign": "evaluation.crowds"}
+PROGRAMS: Final = {
+    "responses": "evaluation.responses",
+    "popalm": "evaluation.responses.popalm",
+    "socialalign": "evaluation.crowds",
+}
 """What is measured on recorded posts by a program of its own, in the model server's environment."""
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
 OutFolder = Annotated[
@@ -67,7 +72,10 @@ ChineseEncoder = Annotated[
 
 Measured = Annotated[
     str,
-    typer.Argument(help="A head of an official test, all, engagement, responses or socialalign."),
+    typer.Argument(
+        help="A head with an official test, all, engagement or a set of replies: "
+        "responses, popalm, socialalign."
+    ),
 ]
 
 
@@ -107,6 +115,7 @@ def evaluate(
         fitting = train_python if fit or left_out else None
         return evaluate_engagement([*shared, *of_sets, *of_forecasts], data, python, fitting)
     if head in PROGRAMS:
+        prepare(head, data, python)
         return run_module(python, "setup", PROGRAMS[head], [*shared, *of_sets, *of_replies])
     arguments = options(out=out, scorer=scorer, url=url, repository=repository)
     chosen = "--floors" if floors else "--no-floors"
@@ -118,7 +127,7 @@ def _check_options(
 ) -> None:
     """Refuse options that are for something else to evaluate."""
     for named, owners in (
-        (of_sets, ("engagement", *PROGRAMS)),
+        (of_sets, ("engagement", "responses", "socialalign")),
         (of_forecasts, ("engagement",)),
         (of_replies, ("responses",)),
     ):

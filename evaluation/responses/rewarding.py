@@ -1,0 +1,232 @@
+"""How well a reward puts real replies in order, beside floors that need no model.
+
+A post that the shipped weights learnt from is judged by those of them that left its fold out, any
+other by those from all posts; nothing is chosen here.
+
+Shapes: `N` pairs, `E` events, `R` replies of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.encoder.bootstrap import Measured, bootstrap
+from evaluation.responses.judging import known_mean
+from evaluation.responses.ranking import SHOWN, ndcg
+from models.popalm.encoders import TextVectors, letter_vectors
+from models.popalm.expected_likes import ExpectedLikes
+from models.popalm.pairs import Pair, PairBuilder, normalised
+from models.popalm.reward import Reward, fold_of
+from models.popalm.text_shape import letters_score
+from models.popalm.training.reward_data import (
+    LikedEvent,
+    WeiboPairs,
+    reddit_events,
+    weibo_pairs,
+    weibo_posts,
+)
+
+Floats = NDArray[np.float64]
+Scores = Mapping[str, Floats]
+TEXT_SHARE: Final = 0.25
+"""The weight of the text prior beside the logarithm of the place: set beforehand."""
+
+
+def pair_measures(
+    posts: Sequence[str], ahead: Scores, resamples: int
+) -> tuple[dict[str, Measured], int]:
+    """Return the share of pairs in their order by system, drawn again by post, and the posts.
+
+    Args:
+        posts: The post of each pair.
+        ahead: System -> (N,) score of the preferred reply less that of the other one; a tie counts
+            half.
+        resamples: Of the bootstrap.
+    """
+    number = {post: row for row, post in enumerate(dict.fromkeys(posts))}
+    rows = np.array([number[post] for post in posts])
+    size = np.bincount(rows)
+    right = {
+        name: np.bincount(rows, (values > 0) + 0.5 * (values == 0))
+        for name, values in ahead.items()
+    }
+
+    def measure(drawn: NDArray[np.integer[Any]]) -> dict[str, float]:
+        whole = size[drawn].sum()
+        return {name: float(values[drawn].sum() / whole) for name, values in right.items()}
+
+    return bootstrap(measure, len(number), resamples), len(number)
+
+
+def liking_ahead(reward: Reward, encode: TextVectors, pairs: Sequence[Pair]) -> Scores:
+    """Return how far the preferred reply of each pair is ahead, by the reward and by floors."""
+    texts = list(dict.fromkeys(t for pair in pairs for t in (pair.preferred, pair.rejected)))
+    posts = list(dict.fromkeys(pair.post for pair in pairs))
+    vectors = dict(zip(texts, encode(texts), strict=True))
+    of_posts = dict(zip(posts, encode(posts), strict=True))
+    found: dict[str, list[float]] = {"reward": [], "letters": [], "longer": []}
+    for pair in pairs:
+        both = [pair.preferred, pair.rejected]
+        fold = reward.fold_for(pair.post)
+        given = np.stack([vectors[text] for text in both])
+        liked = reward.popularity(given, both, of_posts[pair.post], fold)
+        letters = reward.tensors["letters"][0 if fold is None else fold + 1]
+        read = letters_score(both, letters.astype(np.float32))
+        found["reward"].append(float(liked[0] - liked[1]))
+        found["letters"].append(float(read[0] - read[1]))
+        found["longer"].append(float(len(both[0]) - len(both[1])))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def topic_ahead(
+    reward: Reward, encode: TextVectors, pairs: WeiboPairs, replies: Mapping[str, Sequence[str]]
+) -> Scores:
+    """Return how far the own reply of each pair is ahead of the foreign one.
+
+    Args:
+        reward: The reward.
+        encode: Its encoder.
+        pairs: The pairs.
+        replies: The known replies to each post, by its normalised text.
+    """
+    found: dict[str, list[float]] = {"reward": [], "alone": [], "letters": [], "overlap": []}
+    known = {post: list(own) for post, own in replies.items()}
+    texts = list(
+        dict.fromkeys(
+            text
+            for pair in pairs.off_topic
+            for text in (pair.post, pair.own, pair.foreign, *known.get(normalised(pair.post), ()))
+        )
+    )
+    vectors = dict(zip(texts, encode(texts), strict=True))
+    for pair in pairs.off_topic:
+        own = normalised(pair.own)
+        rest = [text for text in known.get(normalised(pair.post), ()) if normalised(text) != own]
+        others = np.stack([vectors[text] for text in rest]) if rest else None
+        both = np.stack([vectors[pair.own], vectors[pair.foreign]])
+        spelt = letter_vectors([pair.post, pair.own, pair.foreign])
+        shared = [
+            len(set(pair.post) & set(text)) / len(set(text)) for text in (pair.own, pair.foreign)
+        ]
+        for name, values in (
+            ("reward", reward.relevance(vectors[pair.post], both, others)),
+            ("alone", reward.relevance(vectors[pair.post], both, None)),
+            ("letters", spelt[1:] @ spelt[0]), ("overlap", np.array(shared)),
+        ):  # fmt: skip
+            found[name].append(float(values[0] - values[1]))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def weibo_figures(
+    data: Path, reward: Reward, encode: TextVectors, resamples: int
+) -> dict[str, float | None]:
+    """Return `reward_zh.*` and `offtopic.*`; the judged pairs are those that likes confirm."""
+    pairs = weibo_pairs(data)
+    figures: dict[str, float | None] = {}
+    found, posts = pair_measures(
+        [pair.post for pair in pairs.recorded],
+        liking_ahead(reward, encode, pairs.recorded),
+        resamples,
+    )
+    for name, measured in found.items():
+        figures |= measured.figures(_named("reward_zh", name))
+    figures["reward_zh.low"] = found["reward"].low
+    figures |= {"reward_zh.pairs": len(pairs.recorded), "reward_zh.posts": posts}
+    figures |= {f"reward_zh.refused.{why}": count for why, count in pairs.refused.items()}
+    if pairs.off_topic:
+        replies: dict[str, list[str]] = {}
+        for row in weibo_posts(data):
+            replies.setdefault(normalised(row["post"]), []).extend(row["replies"])
+        ahead = topic_ahead(reward, encode, pairs, replies)
+        found, _posts = pair_measures([pair.post for pair in pairs.off_topic], ahead, resamples)
+        for name, measured in found.items():
+            figures |= measured.figures(_named("offtopic", name))
+        figures["offtopic.pairs"] = len(pairs.off_topic)
+    return figures
+
+
+def _named(group: str, system: str) -> str:
+    return f"{group}.pair_accuracy" if system == "reward" else f"{group}.{system}_pair_accuracy"
+
+
+def reddit_figures(
+    data: Path, reward: Reward, encode: TextVectors, resamples: int
+) -> dict[str, float | None]:
+    """Return `reddit_scores.*`: leading replies found before any like, and pairs of near age."""
+    events = [event for event in reddit_events(data) if len(event.replies) > SHOWN]
+    liked = {event.post: liking_of(reward, encode, event) for event in events}
+    table: dict[str, list[float]] = {}
+    posts: list[str] = []
+    ahead: dict[str, list[float]] = {"reward": [], "longer": [], "arrival": []}
+    for row, event in enumerate(events):
+        others = [one for one in events if fold_of(one.post) != fold_of(event.post)]
+        scores = event_scores(event, liked[event.post], learnt_places(others))
+        likes = np.array([reply.likes for reply in event.replies], np.float64)
+        ties = np.random.default_rng(row).permutation(len(likes))
+        for name, values in scores.items():
+            order = np.lexsort((ties, -values)).tolist()
+            table.setdefault(name, []).append(ndcg(order, likes))
+        builder = PairBuilder()
+        builder.add_all(event.post, event.replies)
+        by_text = {reply.text: place for place, reply in enumerate(event.replies)}
+        for pair in builder.pairs:
+            one, other = by_text[pair.preferred], by_text[pair.rejected]
+            posts.append(event.post)
+            for name, key in (("reward", "text"), ("longer", "longer"), ("arrival", "arrival")):
+                ahead[name].append(float(scores[key][one] - scores[key][other]))
+    figures: dict[str, float | None] = {"reddit_scores.events": len(events)}
+    columns = {name: np.array(values) for name, values in table.items()}
+
+    def measure(rows: NDArray[np.integer[Any]]) -> dict[str, float]:
+        found = {name: float(known_mean(values[rows])) for name, values in columns.items()}
+        return found | {"over": found["reward"] - found["arrival"]}
+
+    for name, measured in bootstrap(measure, len(events), resamples).items():
+        named = {"reward": "ndcg5", "over": "ndcg5_over_arrival"}.get(name, f"{name}_ndcg5")
+        figures |= measured.figures(f"reddit_scores.{named}")
+    found, _posts = pair_measures(posts, {k: np.array(v) for k, v in ahead.items()}, resamples)
+    for name, measured in found.items():
+        named = "aged_pair_accuracy" if name == "reward" else f"aged_{name}_pair_accuracy"
+        figures |= measured.figures(f"reddit_scores.{named}")
+    return figures | {"reddit_scores.aged_pairs": len(posts)}
+
+
+def liking_of(reward: Reward, encode: TextVectors, event: LikedEvent) -> Floats:
+    """Return (R,) the text prior of an event's replies, by weights that do not know its post."""
+    texts = [reply.text for reply in event.replies]
+    vectors = encode([event.post, *texts])
+    fold = reward.fold_for(event.post)
+    return reward.popularity(vectors[1:], texts, vectors[0], fold).astype(np.float64)
+
+
+def learnt_places(events: Sequence[LikedEvent]) -> ExpectedLikes:
+    """Return what settled events teach about places in the order of arrival."""
+    expected = ExpectedLikes()
+    for event in events:
+        usual = sum(expected.mean(place) for place in range(len(event.replies)))
+        level = expected.level(sum(max(reply.likes, 0) for reply in event.replies), usual)
+        for place, reply in enumerate(event.replies):
+            expected.learn(place, reply.likes, {}, level)
+    return expected
+
+
+def event_scores(event: LikedEvent, liked: Floats, expected: ExpectedLikes) -> Scores:
+    """Return (R,) scores of an event's replies in order of arrival, before any like is seen."""
+    places = np.arange(len(event.replies), dtype=np.float64)
+    arrival = -np.log1p(places)
+    return {
+        "reward": arrival + TEXT_SHARE * liked,
+        "arrival": arrival,
+        "expected": np.array([expected.mean(int(place)) for place in places]),
+        "text": liked,
+        "longer": np.array([len(reply.text) for reply in event.replies], np.float64),
+    }
+
+
+Part = Callable[[Path, int], Mapping[str, float | None]]
+"""A folder of data and the resamples to figures by name. One part of `models evaluate popalm`."""
