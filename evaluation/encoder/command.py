@@ -116,7 +116,7 @@ def evaluate(
         return evaluate_engagement([*shared, *of_sets, *of_forecasts], data, python, fitting)
     if head in PROGRAMS:
         prepare(head, data, python)
-        return run_module(python, "setup", PROGRAMS[head], [*shared, *of_sets, *of_replies])
+        return run_module(python, "setup", PROGRAMS[head], shared + of_sets + of_replies)
     arguments = options(out=out, scorer=scorer, url=url, repository=repository)
     chosen = "--floors" if floors else "--no-floors"
     run_module(python, "setup", "evaluation.encoder", [head, *shared, *arguments, chosen])

@@ -20,11 +20,13 @@ from core.report import write_report
 from evaluation.encoder.__main__ import refusing
 from evaluation.encoder.bootstrap import RESAMPLES, SEED
 from evaluation.options import DataFolder, JsonFile, Resamples
+from evaluation.responses.generation import generation_figures, held_out_score
 from evaluation.responses.rewarding import Part, reddit_figures, weibo_figures
 from models.popalm.encoders import encoder_for
 from models.popalm.reward import REWARD_WEIGHTS, Reward
 
 _WIDTH: Final = 80
+ANSWERS: Final = Path(".groundswell/answers")
 PACKAGES: Final = ("numpy", "scipy", "openvino", "tokenizers")
 
 
@@ -46,18 +48,27 @@ PARTS: Final[dict[str, tuple[str, Part]]] = {
 def main(
     data: DataFolder,
     parts: Annotated[str, typer.Option(help="Comma-separated; else all whose data is there.")] = "",
+    answers: Annotated[Path, typer.Option(help="What decoders answered, a file each.")] = ANSWERS,
     json_file: JsonFile = None,
     resamples: Resamples = RESAMPLES,
 ) -> None:
-    """Measure the reward on recorded posts, beside floors."""
+    """Measure the reward on recorded posts, and what decoders answered, beside floors."""
     figures: dict[str, float | None] = {}
+    answered = any(answers.glob("*.jsonl"))
     with refusing():
         named = chosen_parts(data, parts)
         for name in named:
             figures |= PARTS[name][1](data, resamples)
+        if answered:
+            judge = held_out_score(REWARD_WEIGHTS / "en-heldout")
+            figures |= generation_figures(data, answers, encoder_for("en"), judge, resamples)
+    notes = [f"{name}: {PARTS[name][0]} is not there" for name in PARTS if name not in named]
+    if not answered:
+        notes.append(f"generation: {answers} has no answers (models.popalm.training.answer)")
     show(figures)
+    for note in notes:
+        sys.stderr.write(f"left out: {note}\n")
     if json_file is not None:
-        notes = [f"{name}: {PARTS[name][0]} is not there" for name in PARTS if name not in named]
         write_report(
             json_file, "models evaluate", figures, notes=notes, packages=PACKAGES, seed=SEED,
             settings={"parts": named, "bootstrap_resamples": resamples},

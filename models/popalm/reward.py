@@ -35,9 +35,9 @@ _FEW: Final = 2.0
 WEIGHTS_FILE: Final = "model.safetensors"
 CONFIG_FILE: Final = "config.json"
 REWARD_WEIGHTS: Final = Path(__file__).resolve().parents[1] / "weights" / "reward"
-"""The shipped ones, a folder each: `en` and `zh`, and `en-heldout` and `zh-heldout`, which learnt
-from other replies and read letters in place of vectors, so that they can judge what was trained
-against the first two."""
+"""The shipped ones, a folder each: `en` and `zh`, and `en-heldout` and `zh-heldout`, whose liking
+learnt from other replies and reads letters in place of vectors, so that they can judge what was
+trained against the first two; relevance of both learnt from the same posts."""
 
 
 class RewardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
