@@ -3,8 +3,7 @@
 Three linear rankers learn from pairs by logistic loss, weighted by margin: from the shape, from the
 letters, and from the vector with the shape and the closeness to the post. Each strength of
 regularisation is chosen by folds of posts within what is learnt from; the rankers are scaled to
-deviation one, and those are summed whose sum the same folds like best. The same again for each
-fold of posts that is left out.
+deviation one and summed. The same again for each fold of posts that is left out.
 
 Shapes: `N` pairs, `B` texts, `K` features, `L` buckets of letters, `D` embedding width.
 """
@@ -14,7 +13,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -29,7 +27,7 @@ from models.popalm.text_shape import BUCKETS, COLUMNS, buckets_of, shapes_of
 
 Floats = NDArray[np.float64]
 STRENGTHS: Final[Mapping[str, Sequence[float]]] = {
-    "shape": (0.003, 0.03, 0.3), "letters": (0.001, 0.003, 0.01), "vectors": (0.3, 1.0, 3.0),
+    "shape": (0.003, 0.03), "letters": (0.0003, 0.001, 0.003), "vectors": (0.1, 0.3, 1.0),
 }  # fmt: skip
 _INNER: Final = 3
 _VECTOR_SCALE: Final = 16.0
@@ -116,31 +114,16 @@ def differences_of(read: Read, scale: tuple[Floats, Floats]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def chosen(
-    differences: Any, margins: Floats, folds: NDArray[np.int64], name: str
-) -> tuple[float, Floats]:
-    """Return the strength that puts most left-out pairs in order, and their (N,) scores by it."""
-    found: list[tuple[float, float, Floats]] = []
+def chosen(differences: Any, margins: Floats, folds: NDArray[np.int64], name: str) -> float:
+    """Return the strength that puts most pairs of the left-out inner folds in their order."""
+    right: dict[float, float] = {}
     for strength in STRENGTHS[name]:
         scores = np.zeros(len(margins))
         for inner in range(_INNER):
             known = folds % _INNER != inner
-            left_out = differences[~known] @ fit(differences[known], margins[known], strength)
-            scores[~known] = left_out / max(float(np.std(left_out)), 1e-9)
-        found.append((float(np.mean(scores > 0)), strength, scores))
-    _share, strength, scores = max(found, key=lambda one: one[:2])
-    return strength, scores
-
-
-def joined(scores: Mapping[str, Floats]) -> tuple[str, ...]:
-    """Return the rankers whose sum puts most left-out pairs in order; the most of equal ones."""
-    names = list(scores)
-    choices = [some for size in range(len(names), 0, -1) for some in combinations(names, size)]
-
-    def share(some: Sequence[str]) -> float:
-        return float(np.mean(np.sum([scores[name] for name in some], axis=0) > 0))
-
-    return max(choices, key=share)
+            scores[~known] = differences[~known] @ fit(differences[known], margins[known], strength)
+        right[strength] = float(np.mean(scores > 0))
+    return max(right, key=lambda strength: right[strength])
 
 
 def train_popularity(read: Read) -> dict[str, NDArray[Any]]:
@@ -172,16 +155,12 @@ def _one_set(
     scale: tuple[Floats, Floats],
 ) -> dict[str, NDArray[Any]]:
     found: dict[str, Floats] = {}
-    left_out: dict[str, Floats] = {}
     for name, whole in differences.items():
         some = whole[known]
-        strength, left_out[name] = chosen(some, margins[known], inner[known], name)
+        strength = chosen(some, margins[known], inner[known], name)
         weights = fit(some, margins[known], strength)
         found[name] = weights / max(float(np.std(some @ weights)), 1e-9)
         sys.stderr.write(f"{name}: strength {strength}\n")
-    kept = joined(left_out)
-    sys.stderr.write(f"kept: {', '.join(kept)}\n")
-    found = {name: weights * (name in kept) for name, weights in found.items()}
     width, features = read.vectors.shape[1], len(COLUMNS)
     shape = found["shape"] + found["vectors"][width : width + features]
     vectors, close = _VECTOR_SCALE * found["vectors"][:width], _CLOSE_SCALE * found["vectors"][-1]
