@@ -26,7 +26,7 @@ from evaluation.responses.ranking_tables import RankedSet, print_rankings, ranki
 from evaluation.responses.recorded_events import CURVES, RANKED, load_events
 from evaluation.responses.tables import flat_figures, print_all, seed_rows
 from evaluation.responses.threads import FOLDER, KINDS, LEAST_JUDGED, ThreadSet, load_threads
-from models.popalm.encoders import chinese_folder, encoder_for
+from models.popalm.encoders import encoder_for
 
 PACKAGES: Final = ("numpy", "jieba", "rouge-chinese", "nltk", "bm25s", "openvino")
 _WITHOUT_ENCODER: Final = "no encoder reads this language: name one with --chinese-encoder DIR"
@@ -99,12 +99,9 @@ def main(
 
 def _judged(data: Path, name: str, posts: int, chinese: Path | None, resamples: int) -> JudgedSet:
     threads = drawn(load_threads(data, name), posts)
-    there = threads.language == "en" or chinese is not None or chinese_folder().is_dir()
-    embed = (
-        encoder_for(threads.language, chinese if threads.language == "zh" else None)
-        if there
-        else None
-    )
+    named = threads.language == "en" or chinese is not None
+    folder = chinese if threads.language == "zh" else None
+    embed = encoder_for(threads.language, folder) if named else None
     judged = judge(threads, embed, resamples)
     return judged if embed else replace(judged, notes=[_WITHOUT_ENCODER])
 
