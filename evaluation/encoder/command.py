@@ -114,12 +114,11 @@ def evaluate(
     if head == "engagement":
         fitting = train_python if fit or left_out else None
         return evaluate_engagement([*shared, *of_sets, *of_forecasts], data, python, fitting)
-    if head in PROGRAMS:
-        prepare(head, data, python)
-        return run_module(python, "setup", PROGRAMS[head], shared + of_sets + of_replies)
+    if program := PROGRAMS.get(prepare(head, data, python)):
+        return run_module(python, "setup", program, shared + of_sets + of_replies)
     arguments = options(out=out, scorer=scorer, url=url, repository=repository)
-    chosen = "--floors" if floors else "--no-floors"
-    run_module(python, "setup", "evaluation.encoder", [head, *shared, *arguments, chosen])
+    arguments.append("--floors" if floors else "--no-floors")
+    run_module(python, "setup", "evaluation.encoder", [head, *shared, *arguments])
 
 
 def _check_options(

@@ -7,8 +7,8 @@ from pathlib import Path
 from services.local.encoder_files import fetch_chinese_encoder
 
 
-def prepare(what: str, data: Path, server_python: Path) -> None:
-    """Fetch the Chinese encoder, once, if the reward of Chinese replies is to be measured.
+def prepare(what: str, data: Path, server_python: Path) -> str:
+    """Fetch the Chinese encoder, once, if the reward of Chinese replies is measured; return `what`.
 
     Args:
         what: What is measured; only `popalm` needs it.
@@ -17,3 +17,4 @@ def prepare(what: str, data: Path, server_python: Path) -> None:
     """
     if what == "popalm" and (data / "responses_popalm").is_dir() and server_python.exists():
         fetch_chinese_encoder()
+    return what

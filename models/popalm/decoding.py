@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from core.errors import ConfigError, ScorerTimedOut
 from models.popalm.prompt import (
@@ -27,6 +26,9 @@ from models.popalm.prompt import (
     as_data,
 )
 from models.popalm.sampling import Sampling, draw, log_softmax
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 NETWORK_FILE: Final = "model.xml"
 TOKENIZER_FILE: Final = "tokenizer.json"
@@ -66,7 +68,7 @@ class PostReader:
         ConfigError: It does not know the mark that ends a turn.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: "Tokenizer") -> None:
         stop = tokenizer.token_to_id(STOP)
         if stop is None:
             raise ConfigError(f"the vocabulary has no {STOP}: expected one of a chat decoder")
@@ -105,6 +107,8 @@ class Decoder:
 
     def __init__(self, folder: Path, threads: int = 0, clock: Clock = time.monotonic) -> None:
         try:
+            from tokenizers import Tokenizer
+
             tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         except Exception as error:  # the library raises nothing more specific
             raise ConfigError(f"{folder / TOKENIZER_FILE} cannot be read: {error}") from error

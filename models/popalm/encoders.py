@@ -23,7 +23,6 @@ from models.backbone import find_backbone, sha256_of
 from models.popalm.text_shape import buckets_of
 from models.serving.engines import EMBEDDING, ONNX_FILE, OpenVinoEngine, pad, plan_runs
 from models.serving.normalise import normalise
-from models.serving.tokenise import TextTokenizer
 
 TextVectors = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to (B, D) vectors of length one. The port of an encoder."""
@@ -129,6 +128,8 @@ class _MeanEncoder:
         backbone = find_backbone(config.backbone, config.backbone_sha256, backbone_folder)
         tensors = {f"model.backbone.{k}": v for k, v in load_file(backbone.weights).items()}
         tensors |= {f"model.heads.{k}": v for k, v in load_file(WEIGHTS / HEADS_FILE).items()}
+        from models.serving.tokenise import TextTokenizer
+
         self._tokenizer = TextTokenizer(backbone.tokenizer, config.max_tokens)
         # What is compiled may still read its file.
         self._scratch = tempfile.TemporaryDirectory()
@@ -163,6 +164,8 @@ class FirstPositionEncoder:
             import openvino
         except ImportError as error:
             raise ConfigError("openvino is in the model server's environment: use that") from error
+        from models.serving.tokenise import TextTokenizer
+
         self._tokenizer = TextTokenizer(folder / TOKENIZER_FILE, _MAX_TOKENS)
         core: Any = openvino.Core()
         exact = {"INFERENCE_PRECISION_HINT": "f32"}

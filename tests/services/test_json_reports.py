@@ -166,10 +166,12 @@ WRITERS: dict[str, Write] = {
     "models evaluate": in_another_environment("evaluation/encoder/__main__.py"),
     "models quantify-eval": in_another_environment("evaluation/shares/__main__.py"),
     "models baseline": in_another_environment("evaluation/baselines/__main__.py"),
+    "responder reply": in_another_environment("models/popalm/reply.py"),
 }
-"""How each command's report is made here; the last three run in environments of their own."""
+"""How each command's report is made here; the last four run in environments of their own."""
 HANDED_ON = {
     "services/cli/bench.py": "benchmarks/harness.py",
+    "services/cli/responder.py": "models/popalm/reply.py",
     "evaluation/options.py": "evaluation/encoder/__main__.py",
     "evaluation/encoder/command.py": "evaluation/encoder/__main__.py",
     "benchmarks/bench_model.py": "evaluation/encoder/bench_model.py",
