@@ -19,17 +19,21 @@ import msgspec
 from core.errors import ConfigError
 from core.folders import shipped
 from core.responder_settings import ResponderSettings
+from models.backbone import sha256_of
 from models.popalm.base import Base, find_base
 from models.popalm.config import (
     ADAPTER_CONFIG,
     ADAPTER_FILE,
     RESPONDER_CONFIG,
+    REWARD_FOLDER,
     load_adapter_config,
     load_responder_config,
     save_responder_config,
 )
-from models.popalm.decoding import NETWORK_FILE, TOKENIZER_FILE, Decoder
+from models.popalm.decoding import NETWORK_FILE, TOKENIZER_FILE
+from models.popalm.reward import REWARD_WEIGHTS, WEIGHTS_FILE
 from models.serving.place import FIRST_VERSION, bits_of, check_bits, move_into_place
+from models.serving.responder import open_responder
 
 RESPONDER: Final = "responder"
 RESPONDER_WEIGHTS: Final = Path(__file__).resolve().parent / "weights" / RESPONDER
@@ -72,7 +76,7 @@ def build_responder(
         made = Path(scratch) / RESPONDER
         found = _make(made, base, weights, template)
         (made / FIRST_VERSION / _RECORD).write_text(json.dumps({"digest": digest}) + "\n")
-        Decoder(made / FIRST_VERSION)
+        open_responder(made / FIRST_VERSION)
         move_into_place(made, place)
     return found, False
 
@@ -110,7 +114,11 @@ def _digest(base: Base, weights: Path, template: Path) -> str:
     parts += [Path(__file__).parent / name for name in _CODE]
     adapter = (weights / ADAPTER_FILE, weights / ADAPTER_CONFIG)
     parts += [part for part in adapter if part.is_file()]
+    if reward := load_responder_config(weights).reward:
+        parts += [REWARD_WEIGHTS / reward / WEIGHTS_FILE]
     for part in parts:
+        if not part.is_file():
+            raise ConfigError(f"{part} is missing: the responder cannot be built without it")
         digest.update(hashlib.sha256(part.read_bytes()).digest())
     for package in _TOOLS:
         digest.update(f"{package}=={version(package)}\n".encode())
@@ -149,7 +157,15 @@ def _make(made: Path, base: Base, weights: Path, template: Path) -> str:
     openvino.save_model(network, served / NETWORK_FILE, compress_to_fp16=False)
     checkpoint.tokenizer().save(str(served / TOKENIZER_FILE))
     shutil.copyfile(template / FIRST_VERSION / "model.py", served / "model.py")
-    config = msgspec.structs.replace(config, version=f"{config.version}.int8.{bits_of(served)}")
+    named = f"{config.version}.int8"
+    if config.reward:
+        copied = served / REWARD_FOLDER
+        shutil.copytree(REWARD_WEIGHTS / config.reward, copied)
+        sha256 = sha256_of(copied / WEIGHTS_FILE)
+        config = msgspec.structs.replace(config, reward_sha256=sha256)
+        # Another reward gives other replies of the same draws.
+        named += f".{config.reward}-{sha256[:8]}"
+    config = msgspec.structs.replace(config, version=f"{named}.{bits_of(served)}")
     save_responder_config(config, served)
     text = (template / "config.pbtxt").read_text(encoding="utf-8")
     filled = text.replace('string_value: "unbuilt"', f'string_value: "{config.version}"')

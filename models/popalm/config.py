@@ -14,6 +14,8 @@ RESPONDER_CONFIG: Final = "config.json"
 ADAPTER_FILE: Final = "adapter_model.safetensors"
 ADAPTER_CONFIG: Final = "adapter_config.json"
 """Both as PEFT writes them."""
+REWARD_FOLDER: Final = "reward"
+"""Beside the network in a built model."""
 MAX_REPLIES: Final = 8
 """As the port says: of one post nobody is shown more."""
 MAX_SEED: Final = 2**31
@@ -29,14 +31,19 @@ class ResponderConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         base: The decoder's name on the model hub.
         base_sha256: The SHA-256 of its GGUF file; empty accepts any.
         sampling: How pieces are drawn.
+        reward: The reward that puts candidates in order, a folder of `models/weights/reward`; empty
+            leaves it to the decoder's own likelihood.
+        reward_sha256: The SHA-256 of its weights; the build fills it in.
         spare: So many times the replies that are asked for are written; the best are kept.
         limit_s: How long a post may take, in seconds.
     """
 
-    version: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\w.+-]+$")]
+    version: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[\w.+-]+$")]
     base: str = SMOLLM2_ID
     base_sha256: str = SMOLLM2_SHA256
     sampling: Sampling = Sampling()
+    reward: Annotated[str, Meta(max_length=32, pattern=r"^[\w-]*$")] = ""
+    reward_sha256: str = ""
     spare: Annotated[int, Meta(ge=1, le=8)] = 2
     limit_s: Annotated[float, Meta(gt=0)] = 15.0
 

@@ -5,13 +5,16 @@ and puts the rest in order by one judge.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from core.errors import ConfigError
 from core.ports import Generated
+from models.backbone import sha256_of
 from models.popalm.config import (
+    REWARD_FOLDER,
     ResponderConfig,
     as_sent,
     check_question,
@@ -19,19 +22,12 @@ from models.popalm.config import (
 )
 from models.popalm.decoding import Candidate, Decoder
 from models.popalm.folding import words_of
+from models.popalm.reward import WEIGHTS_FILE
 from models.popalm.safety import post_fault, reply_fault, tidied
 from models.serving.place import check_bits
+from models.serving.reply_judge import Judge, by_likelihood, by_reward
 
 _WARM_UP: Final = "What a day."
-
-Judge = Callable[[str, Sequence[Candidate]], Sequence[float]]
-"""Says of a post's candidates how good they are; higher is better. Finite, deterministic."""
-
-
-def by_likelihood(post: str, candidates: Sequence[Candidate]) -> Sequence[float]:
-    """Judge candidates by the decoder's own mean log-probability, where there is no reward."""
-    del post
-    return [one.likelihood for one in candidates]
 
 
 @dataclass(slots=True)
@@ -55,7 +51,7 @@ class ResponderService:
 
     def warm_up(self) -> None:
         """Answer once, so that the first post does not wait for memory and kernels."""
-        self.decoder.write(_WARM_UP, 2 * self.config.spare, 0, self.config.sampling)
+        self.reply(_WARM_UP, 2, 0)
 
     def reply(self, text: str, number: int, seed: int) -> Generated:
         """Write replies to a post; see `core.ports.Responder.reply`.
@@ -114,4 +110,13 @@ def open_responder(folder: Path, threads: int = 0) -> ResponderService:
     """
     config = load_responder_config(folder)
     check_bits(folder, config.version)
-    return ResponderService(config, Decoder(folder, threads))
+    judge = by_likelihood
+    if config.reward:
+        place = folder / REWARD_FOLDER
+        if (found := sha256_of(place / WEIGHTS_FILE)) != config.reward_sha256:
+            raise ConfigError(
+                f"{place}: SHA-256 is {found}, expected {config.reward_sha256}: it was changed "
+                "after the build; `groundswell models build` makes it anew"
+            )
+        judge = by_reward(place)
+    return ResponderService(config, Decoder(folder, threads), judge)

@@ -14,6 +14,8 @@ from core.ports import Responder
 from models.build_responder import build_responder
 from models.popalm.safety import REASONS, reply_fault
 from models.scorers import RESPONDERS
+from models.serving.reply_judge import by_likelihood
+from models.serving.responder import open_responder
 from services.local.ports import reserved_port
 from services.local.triton_server import TritonServer
 from testkit.decoders import write_responder
@@ -44,7 +46,7 @@ async def closing(responder: Responder) -> AsyncIterator[Responder]:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of a tiny responder that was written and built just now."""
     folder = tmp_path_factory.mktemp("responder")
-    write_responder(folder / "weights")
+    write_responder(folder / "weights", reward="en-heldout")
     assert not build_responder(folder / "repository", folder / "weights", folder / "weights")[1]
     return folder / "repository"
 
@@ -132,3 +134,24 @@ def test_changed_files_are_refused_and_built_anew(repository: Path, tmp_path: Pa
     # The same parts give the same bits, whatever this process has built before.
     assert build_responder(copy, weights, weights) == (version, False)
     assert network.read_bytes() == whole
+
+
+async def test_reward_puts_replies_in_order_and_another_one_is_refused(
+    repository: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "repository"
+    shutil.copytree(repository, copy)
+    folder = copy / "responder" / "1"
+    service = open_responder(folder)
+    assert ".en-heldout-" in service.version
+    post = POSTS[1]
+    by_reward = service.reply(post, 2, 3)
+    service.judge = by_likelihood
+    by_itself = service.reply(post, 2, 3)
+    assert set(by_reward.scores).isdisjoint(by_itself.scores)
+    assert len(by_reward.texts) == len(by_itself.texts) == 2
+    tensors = folder / "reward" / "model.safetensors"
+    whole = tensors.read_bytes()
+    tensors.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ConfigError, match="changed after the build"):
+        open_responder(folder)
