@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900
 PACKAGES = ("core", "stream", "models", "services")
 OTHERS = ("3.12", "3.13")
 _ELSEWHERE = {
-    "asyncpraw", "huggingface_hub", "nncf", "onnx", "onnxruntime", "onnxscript", "openvino",
-    "peft", "safetensors", "sklearn", "tokenizers", "torch", "transformers",
+    "asyncpraw", "gguf", "huggingface_hub", "nncf", "onnx", "onnxruntime", "onnxscript", "openvino",
+    "peft", "safetensors", "scipy", "sklearn", "tokenizers", "torch", "transformers",
     "triton_python_backend_utils",
 }  # fmt: skip
 """What modules of models import that only another environment has, or an extra."""
