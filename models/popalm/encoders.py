@@ -131,11 +131,10 @@ class _MeanEncoder:
         from models.serving.tokenise import TextTokenizer
 
         self._tokenizer = TextTokenizer(backbone.tokenizer, config.max_tokens)
-        # What is compiled may still read its file.
-        self._scratch = tempfile.TemporaryDirectory()
-        network = Path(self._scratch.name) / ONNX_FILE
-        onnx.save_model(fill_skeleton(WEIGHTS / SKELETON_FILE, tensors), network)
-        self._engine = OpenVinoEngine(network)
+        with tempfile.TemporaryDirectory() as scratch:
+            network = Path(scratch) / ONNX_FILE
+            onnx.save_model(fill_skeleton(WEIGHTS / SKELETON_FILE, tensors), network)
+            self._engine = OpenVinoEngine(network)
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return (B, D) vectors of length one."""
