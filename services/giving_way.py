@@ -12,15 +12,18 @@ NICE: Final = 10
 _GROUP: Final = Path("/proc/self/autogroup")
 
 
-def give_way() -> None:
+def give_way(group: Path = _GROUP) -> None:
     """Lower the priority of this process, for good.
 
     Linux shares processors between sessions first where `kernel.sched_autogroup_enabled` is set, as
     on most desktops and servers, and only then by niceness within a session: a process that was
     started in a session of its own, as all of the local stack are, gives way to none however nice
     it is. So the leader of a session makes its whole session nice.
+
+    Args:
+        group: The kernel's file of this process's session.
     """
     os.nice(NICE)
     if os.getsid(0) == os.getpid():
         with suppress(OSError):  # other systems, and kernels that know no groups
-            _GROUP.write_text(str(NICE), encoding="ascii")
+            group.write_text(str(NICE), encoding="ascii")

@@ -7,7 +7,6 @@ at any moment: the next one reads what it had read, and shows the same.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from typing import Final
 
@@ -19,6 +18,7 @@ from core.ports import Responder
 from core.retry import pause_s
 from core.settings import Settings
 from services.bootstrap import make_responder, make_store
+from services.giving_way import give_way
 from services.responder.at_work import ResponderAtWork, ResponderParts, deletions_upto
 from services.responder.generating import Generation
 from services.responder.publishing import KafkaResponses, ResponsePublisher, ResponseTopic
@@ -28,8 +28,6 @@ from stream.store.redis_store import RedisStore
 
 _log = get_logger(__name__)
 
-NICE: Final = 10
-"""Counting comes first where processors are short."""
 POLL_S: Final = 0.2
 _CLAIM_EVERY_S: Final = 1.0
 READ_BACK: Final = 3
@@ -169,5 +167,5 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 def main(settings: Settings) -> None:
     """Run a responder process until SIGTERM or SIGINT."""
     set_up(settings.log, "responder")
-    os.nice(NICE)
+    give_way()
     asyncio.run(until_signalled(lambda stop: run(settings, stop)))
