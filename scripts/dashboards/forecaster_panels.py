@@ -128,9 +128,10 @@ def lag() -> timeseries.Panel:
 def stages() -> timeseries.Panel:
     return lines(
         "Where its time goes",
-        "Seconds a second in each stage of a batch, waiting included.",
+        "Seconds a second in each stage of a batch, waiting included, and of rest between batches.",
         COUNT,
         (rate(METRICS.forecaster_seconds, "stage"), "{{stage}}"),
+        (rate(METRICS.forecaster_gave_way_seconds), "rest: posts wait to be counted"),
         stacked=True,
         nothing=NONE_RUNS,
     )

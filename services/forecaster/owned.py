@@ -159,19 +159,24 @@ class OwnedPartitions:
         Raises:
             TransientError: Broker or store do not answer.
         """
+        if not self._owned:
+            return
         quiet = {n: one for n, one in self._owned.items() if not one.partition.merge.posts}
         # What had been read a look ago: its posts were produced before it, and are there by now.
         through = {number: one.events_before for number, one in quiet.items()}
         for one in self._owned.values():
             one.events_before = one.partition.merge.next_event - 1
+        # Of all: how long posts wait to be counted says how much forecasts may take.
+        posts = await self._reader.ends(POSTS, self._owned)
+        states, _ = await self._store.readable_states(self._owned)
+        counted = {number: state.cursors[POSTS] + 1 for number, state in states.items()}
+        self._parts.pacer.delay.look(posts, counted, self._parts.clock.monotonic())
         if not quiet:
             return
-        posts = await self._reader.ends(POSTS, quiet)
-        states, _ = await self._store.readable_states(quiet)
         scored = await self._reader.ends(SCORED_POSTS, quiet)
         now_s = epoch_ms(self._parts.clock.now()) / 1000 - self._lateness_s
         for number, one in quiet.items():
-            is_scored = number in states and states[number].cursors[POSTS] + 1 >= posts[number]
+            is_scored = number in counted and counted[number] >= posts[number]
             merge = one.partition.merge
             if is_scored and merge.next_post >= scored[number] and not merge.posts:
                 one.partition.at_rest(through[number], now_s)

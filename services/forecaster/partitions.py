@@ -25,6 +25,7 @@ from services.forecaster.asking import PatientModel
 from services.forecaster.counting import BOOKED, count_batch
 from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Arrival, TimeMerge
+from services.forecaster.pacing import Pacer
 from services.forecaster.publishing import ForecastPublisher
 from services.forecaster.taking_over import Bounds, MakeForecasts, TakenOver, take_over
 from stream.store.forecast_records import ForecastApply, ReadUpTo
@@ -54,6 +55,7 @@ class ForecastParts:
         sources: The sources that have labels of their own.
         make: Makes the forecasts of a partition, with nothing in them yet.
         pause_s: Given the number of tries, how long to wait.
+        pacer: Rests while posts wait to be counted.
     """
 
     settings: ForecastSettings
@@ -65,6 +67,7 @@ class ForecastParts:
     sources: BoundedLabels
     make: MakeForecasts
     pause_s: Callable[[int], float]
+    pacer: Pacer
 
     async def take_over(self, number: int, bounds: Bounds) -> TakenOver:
         """Return a partition as it is stored; see `take_over`."""
@@ -135,6 +138,7 @@ class PartitionForecaster:
             await self._wake.wait()
             self._wake.clear()
             while taken := self.merge.take(self._parts.settings.batch_posts):
+                await self._parts.pacer.rest()
                 arrivals: Sequence[Arrival] = taken
                 while arrivals:
                     arrivals = await self._work(arrivals)

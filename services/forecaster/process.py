@@ -25,6 +25,7 @@ from services.bootstrap import make_engagement_model, make_engagement_shadow, ma
 from services.forecaster.asking import PatientModel
 from services.forecaster.labels import MAX_SOURCES, BoundedLabels
 from services.forecaster.owned import OwnedPartitions
+from services.forecaster.pacing import Pacer
 from services.forecaster.partitions import ForecastParts
 from services.forecaster.publishing import KafkaForecasts
 from services.forecaster.reading import ForecastReader
@@ -173,6 +174,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         publisher, clock, metrics, sources,
         partial(ForecastPartition, most_due=_MOST_DUE),
         lambda tries: pause_s(tries, rng),
+        Pacer(clock, metrics.forecaster_gave_way_seconds.inc),
     )  # fmt: skip
     try:
         await ForecasterLoop(settings, parts, store, reader, clock, metrics).run(stop)

@@ -1,6 +1,7 @@
 """What becomes of a partition whose work has ended while the store is away."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from core.errors import StoreUnavailable
 from services.forecaster.owned import OwnedPartitions
 from services.forecaster.reading import PolledRecords
+from stream.store.increments import PartitionState
 from tests.services.forecaster.test_partitions import Bench, post
 
 
@@ -23,8 +25,39 @@ class _Reader:
     async def start(self, partition: int, posts: int, events: int) -> None:
         self.started.append((partition, posts, events))
 
+    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        return dict.fromkeys(partitions, 9)
+
     async def hold(self, topic: str, partition: int, *, is_held: bool) -> None:
         """Nothing is held here."""
+
+
+class _Store:
+    """Says what the workers have counted."""
+
+    def __init__(self) -> None:
+        self.counted = -1
+
+    async def readable_states(self, partitions: Iterable[int]) -> Any:
+        cursors = {"posts": self.counted, "post-events": -1}
+        return {n: PartitionState(cursors, -1, -1, {}) for n in partitions}, {}
+
+
+async def test_how_long_posts_wait_to_be_counted_is_looked_at_also_where_posts_are_read() -> None:
+    bench, store = Bench(), _Store()
+    owned = OwnedPartitions(bench.parts, _Reader(), store, 0.0)  # type: ignore[arg-type]
+    await owned.begin(3, 1)
+    owned.partitions[3].merge.add_posts([post(0)], 0)
+    clock, delay = bench.parts.clock, bench.parts.pacer.delay
+    await owned.let_time_pass()
+    clock.advance(3.0)  # type: ignore[attr-defined]
+    store.counted = 4
+    await owned.let_time_pass()
+    assert delay.now_s == 3.0
+    store.counted = 8
+    await owned.let_time_pass()
+    assert delay.now_s == 0.0
+    await owned.drop_all()
 
 
 async def test_a_partition_that_was_refused_is_begun_anew_once_the_store_is_back() -> None:

@@ -15,6 +15,7 @@ from models.engagement.layout import author_key, post_key
 from services.forecaster.asking import PatientModel
 from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Arrival
+from services.forecaster.pacing import Pacer
 from services.forecaster.partitions import ForecastParts, PartitionForecaster
 from stream.store.forecast_records import ReadUpTo
 from testkit.builders import NOON
@@ -37,11 +38,13 @@ class Bench:
         self.metrics = Metrics(role="forecaster")
         self.model, self.publisher, self.state = FakeModel(), ListPublisher(), MemoryState()
         self.made: list[PlainForecasts] = []
+        self.spent_s = 0.0
         clock = ManualClock(NOON)
         self.parts = ForecastParts(
             ForecastSettings(**settings), self.state,  # type: ignore[arg-type]
             PatientModel(self.model, clock, self.metrics, random.Random(1)), self.publisher, clock,
             self.metrics, BoundedLabels(8), self.make, lambda tries: 0.1,
+            Pacer(clock, self.metrics.forecaster_gave_way_seconds.inc, lambda: self.spent_s),
         )  # fmt: skip
 
     def make(self, settings: ForecastSettings) -> PlainForecasts:
@@ -98,6 +101,16 @@ async def test_batches_are_published_then_kept_and_the_cursors_follow() -> None:
     assert bench.state.totals == {"tracked": 10, "gone": 1}
     assert len(bench.state.records["pending"]) == 9
     assert partition.merge.events == 1
+
+
+async def test_a_partition_rests_between_batches_while_posts_wait_to_be_counted() -> None:
+    bench = Bench(batch_posts=4)
+    partition = await bench.begin()
+    bench.parts.pacer.delay.now_s = 1.0
+    bench.spent_s = 0.1
+    await bench.feed(partition, [post(n, n) for n in range(8)])
+    assert bench.model.asked == [4, 4], "it is slower, and leaves nothing out"
+    assert bench.value("forecaster_gave_way_seconds_total") == pytest.approx(2.0)
 
 
 async def test_who_takes_over_goes_on_with_what_is_kept() -> None:

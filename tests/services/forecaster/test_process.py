@@ -23,6 +23,7 @@ from services.bootstrap import make_store
 from services.cli.topics import topic_plans
 from services.forecaster.asking import PatientModel
 from services.forecaster.labels import BoundedLabels
+from services.forecaster.pacing import Pacer
 from services.forecaster.partitions import ForecastParts
 from services.forecaster.process import ForecasterLoop
 from services.forecaster.publishing import KafkaForecasts
@@ -128,6 +129,7 @@ async def running(world: World) -> AsyncIterator[_Client]:
     parts = ForecastParts(
         world.settings.forecasts, store.forecasts, PatientModel(FakeModel(), clock, metrics, rng),
         publisher, clock, metrics, sources, make, lambda tries: 0.1,
+        Pacer(clock, metrics.forecaster_gave_way_seconds.inc),
     )  # fmt: skip
     forecaster = ForecasterLoop(world.settings, parts, store, reader, clock, metrics)
     stop = asyncio.Event()
