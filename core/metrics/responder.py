@@ -33,6 +33,7 @@ class ResponderMetrics:
     response_generate_seconds = histogram(
         "From asking for generated replies to the answer", SCORER_BUCKETS_S
     )
+    responder_gave_way_seconds = counter("Seconds of rest while posts waited to be counted")
     response_refused_candidates = counter("Generated candidates refused by the model", "reason")
     responder_learnt_replies = counter("Replies whose likes come no more, learnt from", "source")
     responder_missed_deletions = counter(

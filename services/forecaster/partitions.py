@@ -25,9 +25,9 @@ from services.forecaster.asking import PatientModel
 from services.forecaster.counting import BOOKED, count_batch
 from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Arrival, TimeMerge
-from services.forecaster.pacing import Pacer
 from services.forecaster.publishing import ForecastPublisher
 from services.forecaster.taking_over import Bounds, MakeForecasts, TakenOver, take_over
+from services.pacing import Pacer
 from stream.store.forecast_records import ForecastApply, ReadUpTo
 from stream.store.forecast_state import ForecastState
 from stream.topics import POST_EVENTS, POSTS, SCORED_POSTS

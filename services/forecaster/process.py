@@ -25,13 +25,13 @@ from services.bootstrap import make_engagement_model, make_engagement_shadow, ma
 from services.forecaster.asking import PatientModel
 from services.forecaster.labels import MAX_SOURCES, BoundedLabels
 from services.forecaster.owned import OwnedPartitions
-from services.forecaster.pacing import Pacer
 from services.forecaster.partitions import ForecastParts
 from services.forecaster.publishing import KafkaForecasts
 from services.forecaster.reading import ForecastReader
 from services.forecaster.shedding import Shedder
 from services.forecaster.watching import ForecastExport
 from services.giving_way import give_way
+from services.pacing import Pacer
 from services.stopping import until_signalled, wait
 from stream.store.redis_store import RedisStore
 

@@ -101,6 +101,12 @@ class TopicFollower:
                 behind.append(self._last_ms.get(place, 0))
         return min((ms for ms in behind if ms), default=None)
 
+    def ends(self, topic: str) -> dict[int, int]:
+        """Return partition -> the offset after the last record, as far as fetches have told it."""
+        ends = {place.partition: self._client.highwater(place)
+                for place in self._until if place.topic == topic}  # fmt: skip
+        return {number: end for number, end in ends.items() if end is not None}
+
     def next_offsets(self, topic: str) -> dict[int, int]:
         """Return partition -> the offset after the last record that `poll` has returned."""
         places = [place for place in self._until if place.topic == topic]

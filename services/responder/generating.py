@@ -16,6 +16,7 @@ from core.metrics import Metrics
 from core.ports import Generated, Responder
 from core.responder_settings import ResponderSettings
 from services.forecaster.labels import BoundedLabels
+from services.pacing import Pacer
 
 _log = get_logger(__name__)
 
@@ -53,6 +54,9 @@ class Generation:
         settings: The responder's settings.
         clock: The present time.
         metrics: The metrics of this process.
+
+    Attributes:
+        pacer: Rests while posts wait to be counted.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class Generation:
         self._reasons = BoundedLabels(_MAX_REASONS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._answered: list[AnsweredEvent] = []
+        self._spent_s = 0.0
+        self.pacer = Pacer(clock, metrics.responder_gave_way_seconds.inc, lambda: self._spent_s)
 
     def ask(self, event: str, text: str, *, is_behind: bool) -> str:
         """Begin to ask for replies; return "", or the reason why not.
@@ -114,6 +120,7 @@ class Generation:
 
     async def _work(self, model: Responder, event: str, text: str) -> None:
         async with self._one:
+            await self.pacer.rest()
             began_s = self._clock.monotonic()
             try:
                 async with asyncio.timeout(self._settings.generate_timeout_s):
@@ -129,6 +136,7 @@ class Generation:
                 reason = "invalid" if isinstance(error, InvalidAnswer) else "model_away"
                 _log.warning("no replies are generated", reason=str(error))
             spent_s = self._clock.monotonic() - began_s
+            self._spent_s += spent_s
         self._metrics.response_generate_seconds.observe(spent_s)
         if found is not None:
             for why, number in found.refused.items():

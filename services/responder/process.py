@@ -22,14 +22,15 @@ from services.giving_way import give_way
 from services.responder.at_work import ResponderAtWork, ResponderParts, deletions_upto
 from services.responder.generating import Generation
 from services.responder.publishing import KafkaResponses, ResponsePublisher, ResponseTopic
-from services.responder.reading import ResponderReader
+from services.responder.reading import ReadSoFar, ResponderReader
 from services.stopping import until_signalled, wait
 from stream.store.redis_store import RedisStore
+from stream.topics import POSTS
 
 _log = get_logger(__name__)
 
 POLL_S: Final = 0.2
-_CLAIM_EVERY_S: Final = 1.0
+_LOOK_EVERY_S: Final = 1.0
 READ_BACK: Final = 3
 """So many times `responder.memory_s` is read anew: replies come from so long before their event,
 it is followed for so long, and its replies are learnt from so long after."""
@@ -53,7 +54,7 @@ class ResponderLoop:
         self._reader = reader
         self.work: ResponderAtWork | None = None
         self.is_caught_up = False
-        self._claimed_at_s = float("-inf")
+        self._looked_at_s = float("-inf")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; waits out whatever is away.
@@ -92,7 +93,7 @@ class ResponderLoop:
             await self._begin()
             return
         self.work.take(read)
-        await self._claim()
+        await self._look_around(read)
         await self._forget_what_was_missed()
         await self.work.tell(read)
         self.is_caught_up = read.is_caught_up
@@ -108,16 +109,20 @@ class ResponderLoop:
         self.work = ResponderAtWork(self._parts, known, past, since_ms)
         _log.info("events are followed", kept=len(past))
 
-    async def _claim(self) -> None:
-        """Return if what is stored is of this cluster.
+    async def _look_around(self, read: ReadSoFar) -> None:
+        """Look whether what is stored is of this cluster, and how long posts wait to be counted.
 
         Raises:
             ConfigError: It is of another.
         """
         now_s = self._parts.clock.monotonic()
-        if now_s - self._claimed_at_s >= _CLAIM_EVERY_S:
-            await self._store.identity.claim(self._reader.cluster_id)
-            self._claimed_at_s = now_s
+        if now_s - self._looked_at_s < _LOOK_EVERY_S:
+            return
+        await self._store.identity.claim(self._reader.cluster_id)
+        states, _ = await self._store.readable_states(read.posts_ends)
+        counted = {number: state.cursors[POSTS] + 1 for number, state in states.items()}
+        self._parts.generation.pacer.delay.look(read.posts_ends, counted, now_s)
+        self._looked_at_s = now_s
 
     async def _forget_what_was_missed(self) -> None:
         """Remove all texts if deletions can be known no more."""

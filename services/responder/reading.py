@@ -34,6 +34,7 @@ class ReadSoFar:
         records: Topic -> records, to be taken in this order.
         written_ms: Topic -> when the broker had what is read last of it, where more is to come.
         events_upto: Partition of `post-events` -> the next offset.
+        posts_ends: Partition of `posts` -> the offset after its last record, where it is known.
     """
 
     is_active: bool = False
@@ -42,6 +43,7 @@ class ReadSoFar:
     records: Mapping[str, list[Record]] = field(default_factory=dict[str, list[Record]])
     written_ms: Mapping[str, int] = field(default_factory=dict[str, int])
     events_upto: Mapping[int, int] = field(default_factory=dict[int, int])
+    posts_ends: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 class ResponderReader:
@@ -130,6 +132,7 @@ class ResponderReader:
                      if records.get(topic)},
             written_ms={topic: ms for topic, ms in written.items() if ms is not None},
             events_upto=follower.next_offsets(POST_EVENTS) if has_added else {},
+            posts_ends=follower.ends(POSTS),
         )  # fmt: skip
 
     def _go_on(self, follower: TopicFollower) -> None:

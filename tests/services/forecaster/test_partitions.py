@@ -15,8 +15,8 @@ from models.engagement.layout import author_key, post_key
 from services.forecaster.asking import PatientModel
 from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Arrival
-from services.forecaster.pacing import Pacer
 from services.forecaster.partitions import ForecastParts, PartitionForecaster
+from services.pacing import Pacer
 from stream.store.forecast_records import ReadUpTo
 from testkit.builders import NOON
 from tests.services.forecaster.fakes import (

@@ -23,7 +23,6 @@ from services.bootstrap import make_store
 from services.cli.topics import topic_plans
 from services.forecaster.asking import PatientModel
 from services.forecaster.labels import BoundedLabels
-from services.forecaster.pacing import Pacer
 from services.forecaster.partitions import ForecastParts
 from services.forecaster.process import ForecasterLoop
 from services.forecaster.publishing import KafkaForecasts
@@ -31,6 +30,7 @@ from services.forecaster.reading import ForecastReader
 from services.kafka_client import RecordProducer, TopicAdmin, partition_of, read_topic
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer
+from services.pacing import Pacer
 from stream.store import keys
 from stream.topics import FORECASTS, POST_EVENTS, SCORED_POSTS
 from testkit.builders import NOON, make_event

@@ -7,6 +7,7 @@ import pytest
 from core.clock import ManualClock
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
+from services.pacing import PATIENCE
 from services.responder.generating import WHY, Generation
 from testkit.builders import NOON
 from testkit.scorers.responder import NONSENSE_REPLIES, FakeResponder, ResponderFaults
@@ -105,3 +106,21 @@ async def test_what_is_asked_is_given_up_at_the_end() -> None:
 
 def test_every_reason_has_its_words() -> None:
     assert all(WHY.values())
+
+
+async def test_while_posts_wait_to_be_counted_it_rests_between_events() -> None:
+    generation, model, clock, metrics = made()
+    asked = model.reply
+
+    async def reply(text: str, number: int, seed: int) -> object:
+        clock.advance(2.0)
+        return await asked(text, number, seed)
+
+    model.reply = reply  # type: ignore[method-assign,assignment]
+    generation.pacer.delay.now_s = 1.0
+    await answer_of(generation)
+    assert clock.monotonic() == 2.0, "the first is not put off"
+    await answer_of(generation)
+    assert clock.monotonic() == pytest.approx(2.0 * PATIENCE + 2.0)
+    rested = metrics.registry.get_sample_value("groundswell_responder_gave_way_seconds_total")
+    assert rested == pytest.approx(2.0 * PATIENCE - 2.0)

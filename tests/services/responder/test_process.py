@@ -309,3 +309,16 @@ async def test_texts_that_give_orders_change_nothing_but_text(
         if line.lstrip().startswith("[real")
     )  # fmt: skip
     assert not any(line.lstrip().startswith("[generated") for line in printed.splitlines())
+
+
+async def test_it_looks_how_long_posts_wait_to_be_counted(world: World) -> None:
+    world.say(*strike())
+    async with running(world) as first:
+        await first.caught_up()
+        delay = first.loop._parts.generation.pacer.delay
+        world.clock.advance(2)
+        await first.loop.turn(0.1)
+        began_s = delay.now_s
+        world.clock.advance(5)
+        await first.loop.turn(0.1)
+        assert delay.now_s == began_s + 5, "no worker runs here"

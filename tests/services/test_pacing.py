@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.clock import ManualClock
-from services.forecaster.pacing import PATIENCE, CountingDelay, Pacer
+from services.pacing import PATIENCE, CountingDelay, Pacer
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -108,6 +108,15 @@ async def test_rest_ends_when_nothing_waits_any_more() -> None:
 
     world.clock.sleep = sleep  # type: ignore[method-assign]
     assert await world.batch(1.0) == pytest.approx(0.5), "the first look after it"
+
+
+async def test_time_that_went_by_without_work_is_rest_already() -> None:
+    world = World()
+    world.pacer.delay.now_s = 1.0
+    world.clock.advance(1.5)
+    assert await world.batch(0.1) == pytest.approx(0.1 * PATIENCE - 1.5)
+    world.clock.advance(60)
+    assert await world.batch(0.1) == 0
 
 
 async def test_partitions_take_turns_so_that_many_spend_no_more_than_one() -> None:

@@ -1,9 +1,10 @@
-"""How forecasts give way to counting: while posts wait to be counted, they take little processor.
+"""How forecasts and replies give way to counting: while posts wait for it, they take little.
 
-Niceness settles who runs where processors are short, but not what every batch costs the broker, the
-store and the model server, which are asked by all. So the forecaster looks once a second how long
-posts wait to be counted, and rests after every batch the longer the longer they do. What it is then
-behind by is made up for when the workers have caught up, or shed (`shedding`).
+Niceness settles who runs where processors are short, but not what a batch of forecasts or a reply
+costs the broker, the store and the model server, which are asked by all. So forecaster and
+responder look once a second how long posts wait to be counted, and rest after each piece of work
+the longer the longer they do. What they are then behind by is made up for when the workers have
+caught up, or is left out and said, as ever when they are behind.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import Final
 from core.clock import Clock
 
 PATIENCE: Final = 20.0
-"""Rest for so many times what a batch took, for each second that posts wait."""
+"""Work begins so many times what the last took after it, for each second that posts wait."""
 _MOST: Final = 50.0
-"""Rest is no longer than so many times what a batch took: forecasts keep a fiftieth of a core."""
+"""It is never put off for longer than this many times: a fiftieth of a core is kept."""
 _NAP_S: Final = 0.5
 """After so long it is looked again whether rest is still due."""
 _MAX_LOOKS: Final = 600
@@ -66,12 +67,12 @@ class CountingDelay:
 
 
 class Pacer:
-    """Rests between batches of all partitions of a process, while posts wait to be counted.
+    """Rests between pieces of work of a process, while posts wait to be counted.
 
     Args:
         clock: The present time.
         rested: Is told the seconds of every rest.
-        spent_s: Tells the processor time that this process has taken, in seconds.
+        spent_s: Tells the processor time that work has taken until now, in seconds.
 
     Attributes:
         delay: How long posts wait to be counted.
@@ -87,25 +88,25 @@ class Pacer:
         self._clock = clock
         self._rested = rested
         self._spent_s = spent_s
-        self._before_s = spent_s()
+        self._before_s, self._began_s = spent_s(), clock.monotonic()
         self._turn = asyncio.Lock()
 
     async def rest(self) -> None:
-        """Rest as long as what was spent since the last rest calls for.
+        """Wait until work may begin again, by what was spent since it may have begun last.
 
-        Partitions take turns here, so that several spend no more than one would.
+        Who works beside each other takes turns here: several spend no more than one would.
         """
         async with self._turn:
             spent_s = self._spent_s() - self._before_s
             began_s = self._clock.monotonic()
             while True:
-                left_s = began_s + spent_s * self._times() - self._clock.monotonic()
+                left_s = self._began_s + spent_s * self._times() - self._clock.monotonic()
                 if left_s <= 0:
                     break
                 await self._clock.sleep(min(left_s, _NAP_S))
             if (rested_s := self._clock.monotonic() - began_s) > 0:
                 self._rested(rested_s)
-            self._before_s = self._spent_s()
+            self._before_s, self._began_s = self._spent_s(), self._clock.monotonic()
 
     def _times(self) -> float:
         return min(PATIENCE * self.delay.now_s, _MOST)
