@@ -63,6 +63,8 @@ class Forecaster:
         self.epoch = epoch
         for source in self._numbers.sources.values():
             source.served[epoch % EPOCHS] = [widths.factors() for widths in source.widths]
+            for shrunk in source.shrunk:
+                shrunk.use()
             source.is_changed = True
             if source.to_settle or any(source.to_learn):
                 source.is_exposure_changed = True
@@ -122,6 +124,7 @@ class Forecaster:
         if is_known or note.post.at >= source.known_since_s:
             for target, count in outcomes:
                 source.widths[is_known].update(target, served.modelled(target), count)
+                source.shrunk[is_known].update(target, served.modelled(target), count)
         self._choose_judged(source, [target for target, _ in outcomes])
         judged = note.post.judged
         count = note.seen[judged]

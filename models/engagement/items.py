@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from core.forecast_schemas import Forecast, ForecastEvent
 from models.engagement.features import Floats
@@ -147,6 +147,10 @@ class Sums:
         return 1 - self.error / self.floor_error if self.floor_error > 0 else None
 
 
+AUTHORS: Final = ("strangers", "known")
+"""Kinds of authors by what forecasts are made of: without a known outcome, and with one."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceQuality:
     """What the forecasts of a source, or of a query, were worth.
@@ -161,6 +165,8 @@ class SourceQuality:
             outcomes; None of fewer than ten or where all are equal.
         greyed: Whether its forecasts are not better than the author's median at present.
         weights: Expert -> its weight in the hedge; of a source only.
+        not_judged: The ones of `AUTHORS` of whose forecasts too few outcomes are known for any
+            post to be said to take off; of a source only.
     """
 
     kind: str
@@ -171,3 +177,4 @@ class SourceQuality:
     rank_correlation: float | None
     greyed: bool
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    not_judged: tuple[str, ...] = ()

@@ -243,6 +243,7 @@ class ForecastPartition:
             _quality(
                 "source", name, TARGETS[source.judged], source.quality,
                 dict(zip(EXPERTS, source.hedges[1].weights.tolist(), strict=True)),
+                source.not_judged(),
             )
             for name, source in sorted(self._numbers.sources.items())
         ]  # fmt: skip
@@ -270,9 +271,14 @@ _BY_HASH = ("authors", "pending", "posts")
 
 
 def _quality(
-    kind: str, name: str, target: str, log: QualityLog, weights: Mapping[str, float]
+    kind: str,
+    name: str,
+    target: str,
+    log: QualityLog,
+    weights: Mapping[str, float],
+    not_judged: tuple[str, ...] = (),
 ) -> SourceQuality:
     return SourceQuality(
         kind, name, target, log.recent(), log.total(), log.rank_correlation(), log.is_greyed(),
-        weights,
+        weights, not_judged,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from models.engagement.conformal import FACTOR_STEPS, Spread
 from models.engagement.experts import EXPERTS, MED32
 from models.engagement.layout import KNOWN, STEPS, UNKNOWN
 from models.engagement.pending import PendingPost
+from models.engagement.shrinkage import ShrunkWidths
 
 _KEPT = len(EXPERTS) - 1
 
@@ -55,9 +56,13 @@ class Served:
         """Return the distribution as it was served."""
         return Spread(*self._as_served(target))
 
-    def _as_served(self, target: int) -> tuple[float, float, float]:
+    def _as_served(
+        self, target: int, shrunk: ShrunkWidths | None = None
+    ) -> tuple[float, float, float]:
         """Return the width below the median, the median and the width above it, as logs."""
         down, middle, up = self.widths[target]
+        if shrunk is not None:
+            down, up = (STEPS * width for width in shrunk.shrunk(target, down / STEPS, up / STEPS))
         below, above = self.factors[2 * target : 2 * target + 2]
         whole = STEPS * FACTOR_STEPS
         return down * below / whole, middle / STEPS, up * above / whole
@@ -65,15 +70,16 @@ class Served:
     @cached_property
     def outer(self) -> list[tuple[float, float, float]]:
         """(3, 3) the served quantiles .1, .5 and .9 of each target, as logs."""
-        served = map(self._as_served, range(len(self.widths)))
-        return [(max(0.0, middle - down), middle, middle + up) for down, middle, up in served]
+        return [_outer(*self._as_served(target)) for target in range(len(self.widths))]
 
     def five(self) -> list[list[float]]:
         """Return (3, 5) the served quantiles, the inner ones halfway as in `sharpening`."""
-        return [
-            [low, (low + middle) / 2, middle, (middle + high) / 2, high]
-            for low, middle, high in self.outer
-        ]
+        return [_five(*logs) for logs in self.outer]
+
+    def shrunk(self, shrunk: ShrunkWidths) -> list[list[float]]:
+        """Return (3, 5) the same with widths shrunk towards what is usual in the source."""
+        targets = range(len(self.widths))
+        return [_five(*_outer(*self._as_served(target, shrunk))) for target in targets]
 
     def with_inner(self, inner: Sequence[Sequence[float]]) -> list[list[float]]:
         """Return (3, 5) the served quantiles, given the widths of .25 and .75 as modelled."""
@@ -91,6 +97,14 @@ class Served:
         if post.judged or not post.has(KNOWN) or floor == UNKNOWN:
             return None
         return round(math.expm1(floor / STEPS), 2)
+
+
+def _outer(down: float, middle: float, up: float) -> tuple[float, float, float]:
+    return max(0.0, middle - down), middle, middle + up
+
+
+def _five(low: float, middle: float, high: float) -> list[float]:
+    return [low, (low + middle) / 2, middle, (middle + high) / 2, high]
 
 
 def as_expected(logs: Sequence[float]) -> Expected:

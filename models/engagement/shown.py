@@ -48,6 +48,10 @@ class Shown:
         """Whether a count of the post is known."""
         return any(count is not None for count in self.note.seen)
 
+    def prior(self) -> list[list[float]]:
+        """Return (3, 5) what counts of the post are read against, as logs."""
+        return self.served.shrunk(self.source.shrunk[self.note.post.has(KNOWN)])
+
     @property
     def is_judged(self) -> bool:
         """Whether enough was known of such forecasts when the post came, to be surprised by it."""

@@ -14,6 +14,7 @@ from models.engagement.hedge import is_hedge
 from models.engagement.layout import RARITIES, TARGETS, UNKNOWN
 from models.engagement.levels import REMEMBERED
 from models.engagement.quality import QualityParts
+from models.engagement.shrinkage import Learnt, Shrunk, are_shrunk
 
 LAYOUT: Final = 2
 """Of a source. In layout 1 forecasts of known and of unknown authors shared their calibrators."""
@@ -61,6 +62,8 @@ class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
     to_settle: list[Settled]
     known_since_s: float = 0.0
     judged_since_s: _Pair = (0.0, 0.0)
+    shrunk: list[tuple[list[Learnt], list[Shrunk]]] = []
+    """None in records of before widths were shrunk: then they are as modelled."""
 
 
 class QueryRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -123,6 +126,8 @@ def _fault(record: SourceRecord, clock_s: float) -> str:
         and all(is_tracker(*tracker) for tracker in record.trackers),
         "served widths": len(served) == 2 * EPOCHS * KINDS * SIDES
         and are_factors(np.frombuffer(served, "<u2")),
+        "shrunk widths": len(record.shrunk) in (0, KINDS)
+        and all(are_shrunk(*parts) for parts in record.shrunk),
         "posts to be learnt from": len(record.to_learn) == RARITIES,
         "usual outcomes": all(len(values) <= REMEMBERED for values in record.usual),
         "forecasts of settled posts": all(

@@ -12,9 +12,11 @@ from core.forecast_settings import ForecastSettings
 from models.engagement.conformal import EPOCHS, FACTOR_STEPS, SourceWidths, WidthTracker
 from models.engagement.exposure import Exposure
 from models.engagement.hedge import Hedge
+from models.engagement.items import AUTHORS
 from models.engagement.layout import RARITIES, TARGETS
 from models.engagement.levels import UsualCounts
 from models.engagement.quality import QualityLog
+from models.engagement.shrinkage import ShrunkWidths
 from models.engagement.source_records import (
     KINDS,
     LAYOUT,
@@ -45,6 +47,7 @@ class SourceState:
         hedges: That of posts of authors without a known outcome, and of those with one.
         widths: The calibrators of posts of authors without a known outcome, and of those with one:
             the former are wrong by far more, and what they teach would blunt the others.
+        shrunk: How far to believe the model that posts differ in their widths; as `widths`.
         served: (EPOCHS, 2, 6) the factors served in each epoch, in thousandths; as `widths`.
         quality: What its forecasts were worth.
         exposure: How counts come in over the age of a post.
@@ -68,6 +71,7 @@ class SourceState:
         self.ever_known = [False] * len(TARGETS)
         self.hedges = [Hedge(), Hedge()]
         self.widths = [SourceWidths(), SourceWidths()]
+        self.shrunk = [ShrunkWidths(), ShrunkWidths()]
         self.served = np.full((EPOCHS, KINDS, SIDES), FACTOR_STEPS, "<u2")
         self.quality = QualityLog(settings.quality_outcomes)
         self.exposure = Exposure(settings.horizon_s)
@@ -95,6 +99,14 @@ class SourceState:
         if self.judged_since_s[is_known] == math.inf and self.quality.is_enough(learnt):
             self.judged_since_s[is_known] = now_s
 
+    def not_judged(self) -> tuple[str, ...]:
+        """Return the ones of `AUTHORS` of whose posts none can be said to take off yet."""
+        return tuple(
+            authors
+            for authors, since_s in zip(AUTHORS, self.judged_since_s, strict=True)
+            if since_s == math.inf
+        )
+
     def forget_after(self, clock_s: float) -> None:
         """Take what was noted later than the clock for as late: the clock was lost, not this."""
         for times in (self.singles_at, self.judged_since_s):
@@ -121,6 +133,7 @@ class SourceState:
             self.to_settle,
             self.known_since_s,
             (self.judged_since_s[0], self.judged_since_s[1]),
+            [widths.to_parts() for widths in self.shrunk],
         )
         return msgspec.msgpack.encode(record)
 
@@ -155,6 +168,7 @@ class SourceState:
         found.to_settle = list(record.to_settle)
         found.known_since_s = record.known_since_s
         found.judged_since_s = list(record.judged_since_s)
+        found.shrunk = [ShrunkWidths(*parts) for parts in record.shrunk] or found.shrunk
         found.is_changed = found.is_exposure_changed = False
         return found
 

@@ -90,7 +90,7 @@ class Teller:
             )
             for of_source in by_source.values()
         ]
-        prior = np.array([shown[place].served.five() for place in ordered])
+        prior = np.array([shown[place].prior() for place in ordered])
         seen = np.array([shown[place].note.seen for place in ordered], np.float64)
         found = sharpen(prior, seen, Exposed.joined(exposed))
         parts = (found.quantiles, found.surprise, found.raw)

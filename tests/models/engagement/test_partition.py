@@ -176,6 +176,15 @@ def test_counts_of_the_last_moment_belong_to_the_outcome_and_later_ones_do_not()
     assert store.partition.counts["unknown_post"] == 1
 
 
+def test_a_count_at_the_very_horizon_is_the_outcome_also_of_a_post_within_a_second() -> None:
+    first = post("1", 0.4)
+    at_end, after = counts(first, HORIZON_S + 0.4, 7, 7, 7), counts(first, HORIZON_S + 1.1, 9, 9, 9)
+    store = ForecastStore(settings()).run([first, at_end, after])
+    (last,) = [f for f in store.told.forecasts if f.settled]
+    assert last.seen_likes == 7
+    assert store.partition.counts["unknown_post"] == 1
+
+
 def test_an_outcome_is_known_to_the_next_post_one_horizon_later_and_not_before() -> None:
     first = post("1", 0)
     early, late = post("2", HORIZON_S - 1), post("3", HORIZON_S)
@@ -233,6 +242,34 @@ def test_a_post_that_takes_off_is_said_once_and_is_over_when_its_horizon_is() ->
     ended = store.told.events[2:]
     assert [(e.query, e.ended_as) for e in ended] == [("all", "settled"), ("trains", "settled")]
     assert {e.event_id for e in ended} == {e.event_id for e in store.told.events[:2]}
+
+
+@pytest.mark.parametrize(("share", "is_said"), [(0.95, True), (0.951, False)])
+def test_nothing_begins_in_the_last_twentieth_of_a_horizon_and_what_began_goes_on(
+    share: float, is_said: bool
+) -> None:
+    store = known()
+    early, late = post("1", 0), post("2", 1, author="bob")
+    at_s = 1 + share * HORIZON_S
+    store.run([early, late, counts(early, 60, 400, 0, 0)])
+    store.run([counts(early, at_s, 4_000, 0, 0), counts(late, at_s, 400_000, 0, 0)])
+    began = {event.post_id for event in store.told.events if event.state == "firing"}
+    assert began == ({"1", "2"} if is_said else {"1"})
+    assert not [event for event in store.told.events if event.state == "resolved"]
+    store.tick(HORIZON_S + 2)
+    ended = {event.post_id for event in store.told.events if event.ended_as == "settled"}
+    assert ended == began
+
+
+def test_authors_are_not_judged_before_enough_is_known_of_such_forecasts() -> None:
+    (cold,) = ForecastStore(settings()).run([post("1", 0)]).partition.quality()
+    assert cold.not_judged == ("strangers", "known")
+    (strangers,) = known().tick(0).partition.quality()
+    assert strangers.not_judged == ("known",)
+    again = post("again", 0, author="zed")
+    store = known().run([again, counts(again, 60, 0, 0, 0)]).tick(HORIZON_S).reload()
+    (both,) = store.partition.quality()
+    assert both.not_judged == ()
 
 
 def test_a_post_of_no_query_that_takes_off_is_named_by_its_counts() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from core.forecast_settings import ForecastSettings
 from models.engagement.conformal import EPOCHS
+from models.engagement.shrinkage import AS_MODELLED, FIRST
 from models.engagement.source_records import SourceRecord, read_source
 from models.engagement.sources import SourceState
 
@@ -45,6 +46,11 @@ def kept(**changed: object) -> bytes:
         ("to_settle", [(b"k" * 12, [1, 1, 1], [(0.0, 1.0, math.inf)] * 3)], "settled posts"),
         ("to_settle", [(b"k" * 11, [1, 1, 1], [(0.0, 1.0, 2.0)] * 3)], "length >= 12"),
         ("to_settle", [(b"k" * 12, [-1, 1, 1], [(0.0, 1.0, 2.0)] * 3)], "Expected `int` >= 0"),
+        ("shrunk", [([FIRST] * 3, [AS_MODELLED] * 3)], "shrunk widths"),
+        ("shrunk", [([FIRST] * 2, [AS_MODELLED] * 3)] * 2, "shrunk widths"),
+        ("shrunk", [([FIRST] * 3, [(math.nan, 0.0, 1.0)] * 3)] * 2, "shrunk widths"),
+        ("shrunk", [([FIRST] * 3, [(0.0, 0.0, 1.1)] * 3)] * 2, "shrunk widths"),
+        ("shrunk", [([(*FIRST[:5], math.inf, 0)] * 3, [AS_MODELLED] * 3)] * 2, "shrunk widths"),
         ("layout", 3, "Expected `int` <= 2"),
         ("layout", 0, "Expected `int` >= 1"),
     ],
@@ -69,11 +75,12 @@ def test_a_source_of_the_layout_before_goes_on_with_what_it_had_learnt() -> None
     fields = msgspec.msgpack.decode(kept(
         layout=1, trackers=trackers, served=served.tobytes(), to_learn=(5, 1, 1), known_since_s=7.0
     ))  # fmt: skip
-    found = SourceState.from_blob("s", msgspec.msgpack.encode(fields[:-1]), ForecastSettings())
+    found = SourceState.from_blob("s", msgspec.msgpack.encode(fields[:-2]), ForecastSettings())
     assert found.served[:, 0].tolist() == found.served[:, 1].tolist() == served.tolist()
     for widths in found.widths:
         assert [tracker.factors[0] for tracker in widths.all()] == [1, 2, 3, 4, 5, 6]
     assert found.judged_since_s == [7.0, 7.0]
+    assert [widths.shrunk(0, 0.4, 0.7) for widths in found.shrunk] == [(0.4, 0.7)] * 2
     assert sum(found.to_learn) == 7
     assert SourceState.from_blob("s", found.to_blob(), ForecastSettings()).to_blob() == (
         found.to_blob()
