@@ -77,6 +77,11 @@ class ForecastQualityMetrics:
     )
     forecast_left_out = gauge("Sources and queries without labels of their own", "kind")
     forecast_greyed = gauge("1 while the forecasts of a source are greyed", "partition", "source")
+    forecast_not_judged = gauge(
+        "1 while too little is known of forecasts of such authors (known, strangers) for any post "
+        "to be said to take off",
+        "partition", "source", "authors",
+    )  # fmt: skip
     query_forecast_outcomes = counter("As forecast_outcomes, by query", "query")
     query_forecast_covered = counter("As forecast_covered, by query", "query")
     query_forecast_compared = counter("As forecast_compared, by query", "query")

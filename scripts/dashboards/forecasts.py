@@ -50,7 +50,7 @@ def skill_now() -> stat.Panel:
         f"scale: 0.1 is a tenth less; 0 or below is no better. {_FROM}.",
         SHARE,
         (_enough(_SKILL, _COMPARED), _OF),
-        span=5,
+        span=4,
         bad_below=1e-9,
         nothing=f"{NO_OUTCOMES}, or {TOO_FEW}",
     )
@@ -63,7 +63,7 @@ def coverage_now() -> stat.Panel:
         f"is too sure, more says little. {_FROM}.",
         SHARE,
         (_enough(_COVERAGE, _OUTCOMES), _OF),
-        span=5,
+        span=4,
         bad_below=0.72,
         bad_above=0.88,
         nothing=f"{NO_OUTCOMES}, or {TOO_FEW}",
@@ -83,7 +83,7 @@ def ranks_now() -> stat.Panel:
             f"(sum by (source, target) ({outcomes}) >= {ENOUGH})",
             _OF,
         ),
-        span=5,
+        span=4,
         nothing=f"{NO_OUTCOMES}, or {TOO_FEW}",
     )
 
@@ -111,8 +111,28 @@ def greyed() -> stat.Panel:
         "partitions.",
         SHARE,
         (f"avg by (source) ({series(METRICS.forecast_greyed)})", "{{source}}"),
-        span=5,
+        span=4,
         bad_above=1e-9,
+        nothing="no source has a forecast yet",
+    )
+    return panel.mappings([models.ValueMap(options=states)])
+
+
+def not_judged() -> stat.Panel:
+    states = {
+        "0": models.ValueMappingResult(text="judged", color="green", index=0),
+        "1": models.ValueMappingResult(text="not yet", color="orange", index=1),
+    }
+    panel = number(
+        "May anything take off",
+        "Not yet: too few outcomes are known of forecasts of such authors, so no post of theirs is "
+        "said to take off, however far it goes. A share: in so many of the partitions.",
+        SHARE,
+        (
+            f"avg by (source, authors) ({series(METRICS.forecast_not_judged)})",
+            "{{source}}: {{authors}}",
+        ),
+        span=4,
         nothing="no source has a forecast yet",
     )
     return panel.mappings([models.ValueMap(options=states)])
@@ -225,7 +245,14 @@ def counts_at_horizon() -> timeseries.Panel:
 
 
 ROWS: Final = {
-    "May I believe it": (skill_now, coverage_now, ranks_now, outcomes_now, greyed),
+    "May I believe it": (
+        skill_now,
+        coverage_now,
+        ranks_now,
+        outcomes_now,
+        greyed,
+        not_judged,
+    ),
     "Skill": (skill, skill_of_partitions, errors, skill_of_queries),
     "Intervals": (coverage, coverage_of_partitions, coverage_of_queries),
     "Outcomes": (counts_at_horizon, forecaster.counts, forecaster.unused),

@@ -20,6 +20,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+_AUTHORS = {"known": "known authors", "strangers": "strangers"}
+
 Json = Annotated[Path | None, typer.Option("--json", help="Also write it to this file.")]
 
 
@@ -58,7 +60,8 @@ def quality(json_file: Json = None) -> None:
     """Show what forecasts were worth, of each source and each query.
 
     Skill is one less the error over that of the author's median of the last 32 posts; coverage is
-    of the interval of 80 %. A source with a skill of zero or less is greyed.
+    of the interval of 80 %. A source with a skill of zero or less is greyed. Below the table stands
+    of whom nothing can be said to take off yet: too few outcomes of such forecasts are known.
 
     Exit status: 0 shown, 1 no outcome is known yet.
 
@@ -77,10 +80,15 @@ def quality(json_file: Json = None) -> None:
         f"tracked {totals['tracked']:,}: {totals['pending']:,} wait, {totals['settled']:,} settled,"
         f" {totals['gone']:,} deleted, {totals['lost']:,} lost"
     )
-    if not rows:
+    known = [row for row in rows if row.outcomes]
+    if known:
+        _print_quality(known)
+    for row in rows:
+        if row.not_judged:
+            typer.echo(f"not yet judged, nothing takes off: {_cut(row.name, 20)} ({_of(row)})")
+    if not known:
         typer.echo("no outcome is known yet")
         raise typer.Exit(1)
-    _print_quality(rows)
 
 
 def _view(settings: Settings) -> ForecastView:
@@ -112,6 +120,10 @@ def _print_quality(rows: Sequence[QualityRow]) -> None:
             f"{_number(row.skill):>7} {_number(row.coverage):>8} {_number(row.rank_correlation):>6}"
             f"  {'greyed' if row.greyed else ''}".rstrip()
         )
+
+
+def _of(row: QualityRow) -> str:
+    return ", ".join(_AUTHORS[name] for name in row.not_judged)
 
 
 def _number(value: float | None) -> str:

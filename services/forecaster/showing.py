@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from core.settings import Settings
-from models.engagement.items import SourceQuality, Sums
+from models.engagement.items import AUTHORS, SourceQuality, Sums
 from models.engagement.partition import ForecastPartition
 from models.engagement.top import TopPost, top_posts
 from services.bootstrap import make_store
@@ -60,6 +60,8 @@ class QualityRow:
         outcomes, skill, coverage, rank_correlation: Of the last outcomes; the rank correlation is
             the mean over partitions, by outcomes.
         greyed: Whether there is no skill.
+        not_judged: Of a source, those of `AUTHORS` of whose posts none is said to take off yet, in
+            a partition at least.
     """
 
     kind: str
@@ -70,6 +72,7 @@ class QualityRow:
     coverage: float | None
     rank_correlation: float | None
     greyed: bool
+    not_judged: tuple[str, ...]
 
     def fields(self) -> dict[str, Any]:
         """Return it by name."""
@@ -125,13 +128,13 @@ class ForecastView:
         ]  # fmt: skip
 
     def quality(self) -> list[QualityRow]:
-        """Return sources, then queries, those of most outcomes first."""
+        """Return sources, then queries of which outcomes are known, those of most first."""
         merged: dict[tuple[str, str, str], list[SourceQuality]] = {}
         for partition in self.partitions:
             for one in partition.quality():
                 merged.setdefault((one.kind, one.name, one.target), []).append(one)
         rows = [_row(*named, parts) for named, parts in merged.items()]
-        known = [row for row in rows if row.outcomes]
+        known = [row for row in rows if row.outcomes or row.not_judged]
         return sorted(known, key=lambda row: (row.kind == "query", -row.outcomes, row.name))
 
     def over_sources(self) -> Sums:
@@ -157,6 +160,7 @@ def _row(kind: str, name: str, target: str, parts: Sequence[SourceQuality]) -> Q
     return QualityRow(
         kind, name, target, sums.outcomes, sums.skill, sums.coverage,
         rank / weight if weight else None, is_greyed,
+        tuple(name for name in AUTHORS if any(name in one.not_judged for one in parts)),
     )  # fmt: skip
 
 

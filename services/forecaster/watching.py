@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from core.metrics import Metrics
-from models.engagement.items import SourceQuality, Sums
+from models.engagement.items import AUTHORS, SourceQuality, Sums
 from services.forecaster.labels import BoundedLabels
 from services.forecaster.merging import Lag
 from services.forecaster.partitions import PartitionForecaster
@@ -120,6 +120,10 @@ class ForecastExport:
             (metrics.forecast_rank_correlation, labels, quality.rank_correlation),
             (metrics.forecast_quality_outcomes, labels, recent.outcomes),
             (metrics.forecast_greyed, labels[:2], float(quality.greyed)),
+            *(
+                (metrics.forecast_not_judged, (*labels[:2], name), name in quality.not_judged)
+                for name in AUTHORS
+            ),
         ]
 
     def _count(self, counted: dict[_Named, Sums], quality: SourceQuality) -> None:

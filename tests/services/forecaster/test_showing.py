@@ -89,7 +89,10 @@ class _Fixed:
 
 
 def quality(name: str, total: Sums, kind: str = "source") -> SourceQuality:
-    return SourceQuality(kind, name, "likes", total, total, 0.5, greyed=False)
+    not_judged = ("strangers",) if kind == "source" else ()
+    return SourceQuality(
+        kind, name, "likes", total, total, 0.5, greyed=False, not_judged=not_judged
+    )
 
 
 def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -115,6 +118,9 @@ def test_counters_grow_by_what_is_new_and_gauges_go_with_their_partition() -> No
     assert _value(metrics, "query_forecast_outcomes_total", query="q") == 14
     labels = {"partition": "3", "source": "s", "target": "likes"}
     assert _value(metrics, "forecast_skill", **labels) == pytest.approx(1 - 1.6 / 2.9)
+    for authors, is_missing in (("strangers", 1), ("known", 0)):
+        found = _value(metrics, "forecast_not_judged", partition="3", source="s", authors=authors)
+        assert found == is_missing
     assert _value(metrics, "forecast_divisor", partition="3") == 4
     assert _value(metrics, "forecaster_lag_seconds", topic="scored-posts", partition="3") == 4.5
     assert _value(metrics, "forecaster_lag_seconds", topic="post-events", partition="3") == 2.5
@@ -227,10 +233,13 @@ def test_the_commands_say_it_within_80_columns_and_to_programs(
     assert run(["forecasts", "quality", "--json", str(file)]) == 0
     said = capsys.readouterr().out
     assert "bluesky" in said
+    assert "takes off: bluesky (strangers, known authors)" in said, "40 outcomes of 100"
     assert max(map(len, said.splitlines())) <= 80
     report = msgspec.json.decode(file.read_bytes(), type=Report)
     assert report.figures["tracked"] == 82
     assert report.figures["source.bluesky.coverage"] is not None
+    table = {row["name"]: row["not_judged"] for row in report.tables["quality"]}
+    assert table == {"bluesky": ["strangers", "known"], "rail": []}
     file = tmp_path / "top.json"
     assert run(["forecasts", "top", "rail", "--last", "3", "--json", str(file)]) == 0
     said = capsys.readouterr().out
