@@ -63,8 +63,7 @@ def learnt(events: Sequence[Event], curve: str, seed: int) -> ExpectedLikes:
     """Return what a source's settled events teach, read in order of their times."""
     expected, rng = ExpectedLikes(), np.random.default_rng(seed)
     for event in sorted(events, key=lambda event: event[0].at_s):
-        usual = sum(expected.mean(place) for place in range(len(event)))
-        level = expected.level(sum(max(reply.likes, 0) for reply in event), usual)
+        level = expected.level((reply.likes for reply in event), range(len(event)))
         for place, (reply, delay) in enumerate(zip(event, delays(event, curve, rng), strict=True)):
             seen = {age: liked_by(delay, age) for age in AGES_S}
             expected.learn(place, reply.likes, seen, level)
@@ -122,8 +121,7 @@ def _figures(
     seen = [liked_by(likes[row], now_s - event[row].at_s) for row in there]
     ages = [now_s - event[row].at_s for row in there]
     finals = np.array([event[row].likes for row in there], np.float64)
-    usual = sum(expected.mean(place) * expected.share(age) for place, age in enumerate(ages))
-    level = expected.level(sum(seen), usual)
+    level = expected.level(seen, range(len(seen)), ages)
     scores: dict[str, Sequence[float]] = {
         "expected": [
             expected.final(likes_now, place, age, level)

@@ -208,8 +208,8 @@ def learnt_places(events: Sequence[LikedEvent]) -> ExpectedLikes:
     """Return what settled events teach about places in the order of arrival."""
     expected = ExpectedLikes()
     for event in events:
-        usual = sum(expected.mean(place) for place in range(len(event.replies)))
-        level = expected.level(sum(max(reply.likes, 0) for reply in event.replies), usual)
+        places = range(len(event.replies))
+        level = expected.level((reply.likes for reply in event.replies), places)
         for place, reply in enumerate(event.replies):
             expected.learn(place, reply.likes, {}, level)
     return expected

@@ -10,7 +10,7 @@ after a minute say less than two hundred after an hour. All sums decay.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log
 from typing import Final
@@ -159,14 +159,23 @@ class ExpectedLikes:
         """How alike replies are at one place: the shape of the Gamma of `worth`."""
         return self._known.strength
 
-    def level(self, likes: float, usual: float) -> float:
+    def level(
+        self, likes: Iterable[float], places: Iterable[int], ages_s: Iterable[float] | None = None
+    ) -> float:
         """Return how many times the usual likes an event gets.
 
         Args:
-            likes: The likes of its replies by now.
-            usual: The sum of `mean(place) * share(age)` over them.
+            likes: The likes of its replies by now; below zero is none.
+            places: Their places, in the same order or another.
+            ages_s: Their ages, in the order of the places; None where the likes are complete.
         """
-        return (_LEVEL_WEIGHT + likes) / (_LEVEL_WEIGHT + usual)
+        means = map(self.mean, places)
+        if ages_s is None:
+            usual = sum(means)
+        else:
+            by_age = zip(means, ages_s, strict=True)
+            usual = sum(mean * self.share(age_s) for mean, age_s in by_age)
+        return (_LEVEL_WEIGHT + sum(max(one, 0) for one in likes)) / (_LEVEL_WEIGHT + usual)
 
     def worth(self, likes: int, place: int, age_s: float, level: float = 1.0) -> float:
         """Return how many times the likes of its age and place a reply gets: the clock taken out.

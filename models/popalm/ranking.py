@@ -157,12 +157,10 @@ class EventReplies:
         return bisect_left(self._times, one.at_s)
 
     def _level(self, now_s: float) -> float:
-        expected = self._expected
-        usual = sum(
-            expected.mean(self._place(one)) * expected.share(now_s - one.at_s)
-            for one in self._kept.values()
+        kept = self._kept.values()
+        return self._expected.level(
+            (one.likes for one in kept), map(self._place, kept), (now_s - one.at_s for one in kept)
         )
-        return expected.level(sum(max(one.likes, 0) for one in self._kept.values()), usual)
 
     def _finals(self, now_s: float, level: float) -> dict[str, float]:
         return {

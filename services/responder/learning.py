@@ -109,8 +109,7 @@ class LikeCurves:
         ]
         for likes in replies.values():
             likes.pass_to(due_s)
-        usual = sum(map(expected.mean, places))
-        level = expected.level(sum(likes.now for likes in replies.values()), usual)
+        level = expected.level((likes.now for likes in replies.values()), places)
         for place, (_, likes) in zip(places, in_order, strict=True):
             expected.learn(place, likes.now, likes.seen, level)
         self._metrics.responder_learnt_replies.labels(source=self._name(source)).inc(len(in_order))

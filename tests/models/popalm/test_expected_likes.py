@@ -97,3 +97,14 @@ def test_sums_that_cannot_be_are_refused_and_change_nothing(spoil) -> None:
     with pytest.raises(ValueError, match="sum"):
         expected.restore(spoil(before))
     assert expected.sums() == before
+
+
+def test_the_level_of_an_event_is_its_likes_over_those_of_its_places_and_ages() -> None:
+    expected = taught([60.0, 20.0, 8.0, 3.0, 1.0], share=0.5)
+    usual = [expected.mean(place) for place in range(3)]
+    assert expected.level(usual, range(3)) == pytest.approx(1)
+    assert expected.level([7 * likes for likes in usual], range(3)) > 5
+    by_age = [likes * expected.share(HOUR_S) for likes in usual]
+    assert expected.level(by_age, range(3), [HOUR_S] * 3) == pytest.approx(1)
+    assert expected.level([0, -9, -1], range(3)) == expected.level([0, 0, 0], range(3)) < 1
+    assert expected.level([], []) == 1
