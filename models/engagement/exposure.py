@@ -10,6 +10,7 @@ for both, so they are kept of a sample of posts, see `models.engagement.count_sa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,7 +22,7 @@ from models.engagement.count_sample import SAMPLE, CountSample
 from models.engagement.distributions import Doubles, logit
 from models.engagement.layout import TARGETS
 from models.engagement.posterior import of_dispersions
-from models.engagement.rarity import RARE, rectified
+from models.engagement.rarity import RARE
 
 LAYOUT: Final = 1
 AGES_S: Final = (60.0, 300.0, 900.0, 3_600.0, 21_600.0)
@@ -214,24 +215,23 @@ class Exposure:
         and Candès 2021); so neither repeated looks nor a forecast's too light tails make rare what
         is not.
 
-        Judged by the present ones: by those of the look they would move on for another horizon.
-
+        Judged by the present ones: by those of the look they would move on for a horizon.
         Args:
             raw: The surprise as the forecast had it.
         """
         state = self._state
-        surprise = float(rectified(np.array(raw), state["offset"], state["stretch"]))
+        offset, stretch = float(state["offset"]), float(state["stretch"])
+        # what `rectified` says, in plain numbers
+        excess = (math.log(RARE / max(raw, 1e-300)) - offset) / stretch
         settled = int(state["settled"])
-        step = max(0.05, min(0.5, 100 / (settled + 200)))
-        is_rare = surprise < RARE
-        offset = float(state["offset"]) + step * (float(is_rare) - RARE)
+        step, is_rare = max(0.05, min(0.5, 100 / (settled + 200))), excess > 0
+        offset += step * (is_rare - RARE)
         state["offset"] = min(max(offset, -_MAX_OFFSET / 2), _MAX_OFFSET)
         state["settled"] = min(settled + 1, 2**32 - 1)
         if is_rare:
             rare = int(state["rare"])
             step = max(0.01, 1 / (rare + 10))
-            excess = min(np.log(RARE / max(surprise, 1e-300)), _MAX_EXCESS)
-            moved = float(state["stretch"]) * np.exp(step * (excess - _MEAN_EXCESS))
+            moved = stretch * math.exp(step * (min(excess, _MAX_EXCESS) - _MEAN_EXCESS))
             state["stretch"] = min(max(moved, _STRETCHES[0]), _STRETCHES[1])
             state["rare"] = min(rare + 1, 2**32 - 1)
 
