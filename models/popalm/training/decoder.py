@@ -92,7 +92,8 @@ class ReplyDecoder:
         self.network = network
         self.is_bf16 = is_bf16
         self._tokenizer = tokenizer
-        stop = self.raw_tokens(STOP)  # a model that does not know it ends with its own token
+        stop = self._ids(STOP)
+        # A model that does not know the mark ends with its own token.
         self.stop: int = stop[0] if len(stop) == 1 else tokenizer.eos_token_id
 
     @property
@@ -105,18 +106,17 @@ class ReplyDecoder:
         """The width of what the value head reads."""
         return int(self.network.config.get_text_config().hidden_size)
 
-    def raw_tokens(self, text: str) -> list[int]:
-        """Return the tokens of a text as it is, the marks of turns in it as marks."""
+    def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prompt_tokens(self, post: str) -> list[int]:
         """Return what the network is asked of a post, which is cut to `MAX_POST_TOKENS`."""
-        cut = self.raw_tokens(as_data(post))[:MAX_POST_TOKENS]
-        return self.raw_tokens(HEAD) + cut + self.raw_tokens(TAIL)
+        cut = self._ids(as_data(post))[:MAX_POST_TOKENS]
+        return self._ids(HEAD) + cut + self._ids(TAIL)
 
     def reply_tokens(self, reply: str) -> list[int]:
         """Return a reply with its end; one that is too long is cut and has no end."""
-        return [*self.raw_tokens(as_data(reply)), self.stop][:MAX_REPLY_TOKENS]
+        return [*self._ids(as_data(reply)), self.stop][:MAX_REPLY_TOKENS]
 
     def text_of(self, tokens: Sequence[int]) -> str:
         """Return a reply as text, on one line and without its end."""
