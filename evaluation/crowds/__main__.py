@@ -18,9 +18,10 @@ from core.errors import ConfigError
 from core.report import write_report
 from evaluation.crowds.events import CROWDS, LabelsOf, load_crowds
 from evaluation.crowds.judging import FOLDS, SEEDS, JudgedCrowds, judge_crowds
-from evaluation.crowds.tables import flat_figures, print_crowds
+from evaluation.crowds.reactions import judge_reactions
+from evaluation.crowds.tables import flat_figures, print_crowds, print_reactions
 from evaluation.encoder.__main__ import refusing
-from evaluation.encoder.bootstrap import RESAMPLES, SEED
+from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measured
 from evaluation.options import BUILT, DataFolder, JsonFile, Repository, Resamples
 from evaluation.responses.threads import FOLDER
 from models.serving.place import FIRST_VERSION, built_model
@@ -82,14 +83,19 @@ def main(
             labels_of = sentiment_labels(repository) if CROWDS[name].is_scored else None
             found.append(judge_crowds(load_crowds(data, name, labels_of), resamples))
             sys.stderr.write(f"{name}: took {time.monotonic() - started:.0f} s\n")
+        reactions: dict[str, Measured] = {}
+        if any(one.crowds.name == "fanchuan" for one in found):
+            reactions = judge_reactions(data / f"{FOLDER}fanchuan", resamples)
     print_crowds(found)
+    if reactions:
+        print_reactions(reactions)
     if json_file is not None:
         settings = {
             "sets": [one.crowds.name for one in found], "seeds": list(SEEDS), "folds": FOLDS,
             "bootstrap_resamples": resamples,
         }  # fmt: skip
         write_report(
-            json_file, "models evaluate", flat_figures(found), settings=settings,
+            json_file, "models evaluate", flat_figures(found, reactions), settings=settings,
             packages=PACKAGES, seed=SEED,
         )  # fmt: skip
 

@@ -62,7 +62,7 @@ def _fanchuan(folder: Path, _labels_of: LabelsOf | None) -> list[LabelledEvent]:
     for row in rows_of(folder / "comments.csv.gz"):
         if row["parent_text"]:
             of_parent = found.setdefault((row["topic"], row["parent_text"]), [])
-            of_parent.append(_place(row, "sentiment", SENTIMENTS))
+            of_parent.append(place_of(row, "sentiment", SENTIMENTS))
     return [LabelledEvent(topic, tuple(labels)) for (topic, _parent), labels in found.items()]
 
 
@@ -73,10 +73,11 @@ def _answers(folder: Path) -> list[dict[str, str]]:
 
 def _stance(folder: Path, _labels_of: LabelsOf | None) -> list[LabelledEvent]:
     rows = [row for row in _answers(folder) if row["stance"]]
-    return _by_thread(rows, ("event", "thread"), [_place(row, "stance", STANCES) for row in rows])
+    return _by_thread(rows, ("event", "thread"), [place_of(row, "stance", STANCES) for row in rows])
 
 
-def _place(row: Mapping[str, str], column: str, classes: Sequence[str]) -> int:
+def place_of(row: Mapping[str, str], column: str, classes: Sequence[str]) -> int:
+    """Return the place of a label among its classes; one that is none of them is refused."""
     if row[column] not in classes:
         raise ValueError(f"{column} is {row[column]!r}; expected one of {', '.join(classes)}")
     return classes.index(row[column])

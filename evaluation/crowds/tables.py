@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
@@ -11,12 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.crowds.judging import AFTER, SYSTEMS, JudgedCrowds
+from evaluation.encoder.bootstrap import Measured
 
 _WIDTH: Final = 80
 
 
-def flat_figures(found: Sequence[JudgedCrowds]) -> dict[str, float | None]:
-    """Return every figure by `macro.SET.MEASURE`, its interval by `_low` and `_high`."""
+def flat_figures(
+    found: Sequence[JudgedCrowds], reactions: Mapping[str, Measured]
+) -> dict[str, float | None]:
+    """Return figures by `macro.SET.MEASURE` and `fanchuan.MEASURE`, with `_low` and `_high`."""
     figures: dict[str, float | None] = {}
     for one in found:
         name = f"macro.{one.crowds.name}"
@@ -24,7 +27,24 @@ def flat_figures(found: Sequence[JudgedCrowds]) -> dict[str, float | None]:
         figures[f"{name}.strength"] = one.strength
         for measure, measured in one.measures.items():
             figures |= measured.figures(f"{name}.{measure}")
+    for measure, measured in reactions.items():
+        figures |= measured.figures(f"fanchuan.{measure}")
     return figures
+
+
+def print_reactions(found: Mapping[str, Measured]) -> None:
+    """Write the table of single persons' reactions to standard output."""
+    table = Table(
+        title="fanchuan: how one person reacts, official test", box=SIMPLE_HEAD, padding=(0, 1),
+        caption=f"Another person's history worsens log loss by {found['swap_cost']}",
+        title_justify="left", caption_justify="left",
+    )  # fmt: skip
+    for name in ("system", "log loss", "macro F1", "log loss, both unseen"):
+        table.add_column(name, justify="left" if name == "system" else "right")
+    for system, title in {"": "model", "parent_": "same post", "topic_": "topic"}.items():
+        own = (found[f"{system}{one}"] for one in ("log_loss", "macro_f1", "unseen_log_loss"))
+        table.add_row(title, *(f"{one.value:.3f}\n{one.low:.3f}…{one.high:.3f}" for one in own))
+    Console(file=sys.stdout, width=_WIDTH, highlight=False).print(table)
 
 
 def print_crowds(found: Sequence[JudgedCrowds]) -> None:

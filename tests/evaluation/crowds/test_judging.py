@@ -68,7 +68,8 @@ def write_fanchuan(data: Path, events: int) -> None:
         for event in range(events):
             for answer in range(12):
                 mood = draws.choice(["negative", "neutral", "positive"])
-                writer.writerow(["t", "test", answer, 1, f"parent {event}", "so", mood, 0])
+                part = ("train", "val", "test")[answer % 3]
+                writer.writerow(["t", part, answer, 1, f"parent {event}", "so", mood, 0])
 
 
 def test_the_command_writes_figures_by_set(tmp_path: Path) -> None:
@@ -84,6 +85,8 @@ def test_the_command_writes_figures_by_set(tmp_path: Path) -> None:
     assert figures["macro.fanchuan.events"] == 12
     assert figures["macro.fanchuan.counts_n0"] == pytest.approx(np.log(1 / 3))
     assert {"macro.fanchuan.posterior_n5", "macro.fanchuan.js_floor"} <= set(figures)
+    micro = "log_loss", "macro_f1", "unseen_log_loss", "swap_cost", "topic_log_loss"
+    assert {f"fanchuan.{name}" for name in micro} <= set(figures)
 
 
 def test_sets_that_are_not_there_or_too_small_are_refused_by_name(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from models.socialalign.pac_lora import (
 from tests.models.popalm.training.tiny import tiny_folder
 
 pytestmark = pytest.mark.train
+torch.set_num_threads(1)
 PROMPT, ANSWER = 12, 5
 USER, NEWS = slice(1, 5), slice(6, 10)
 

@@ -1,0 +1,184 @@
+"""How one person will react to a post: from its topic and what was said before.
+
+Before somebody answers there is what is known of four kinds: how this person reacted before, how
+others answered the same post, how the author of the post writes, and what the author is answered.
+Each is a handful of labels, held against the usual shares of the topic and shrunk towards them; a
+log-linear model adds them up. Of whom and what nobody has seen the usual shares of the topic are
+left. The post's tone is in it as the label that the post itself was given; its words are not.
+
+A person here is whatever key the caller gives: a keyed hash, never a name.
+
+Shapes: `n` posts that are answered, `C` labels, `F` features.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.socialalign.posterior import Floats, checked_shares
+
+MOST_KEPT: Final = 100_000
+"""Keys of a kind that are remembered; the one that was longest without a label goes first."""
+_LEAN: Final = (3.0, 2.0, 1.0, 3.0, 3.0, 3.0, 2.0)
+"""The labels by which the usual shares count, by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredPost:
+    """A post that a person answers.
+
+    Attributes:
+        topic: What it is about.
+        person: The key of who answers.
+        author: The key of who wrote the post; empty where it is not known.
+        post: The text of what is answered; empty where it is the event itself.
+    """
+
+    topic: str
+    person: str
+    author: str
+    post: str
+
+
+class PastReactions:
+    """What was said by now, as labels. Not thread-safe.
+
+    Args:
+        labels: The number of labels.
+    """
+
+    def __init__(self, labels: int) -> None:
+        self.labels = labels
+        self.dropped = 0
+        self._kept: dict[str, OrderedDict[Any, Floats]] = {}
+
+    def learn(self, answered: AnsweredPost, text: str, label: int) -> None:
+        """Take in an answer that was given.
+
+        Args:
+            answered: What was answered, and by whom.
+            text: The answer, by which it is known again when others answer it.
+            label: Its label.
+
+        Raises:
+            ValueError: There is no such label.
+        """
+        if not 0 <= label < self.labels:
+            raise ValueError(f"label {label}: expected one of 0 to {self.labels - 1}")
+        one, topic = answered, answered.topic
+        self._add("usual", (topic, bool(one.post)), label)
+        self._add("said", (topic, one.person), label)
+        self._add("said_so", (topic, one.person, bool(one.post)), label)
+        if text:
+            self._add("answer", (topic, text), label)
+        if one.post:
+            self._add("post", (topic, one.post), label)
+        if one.author:
+            self._add("got", (topic, one.author), label)
+
+    def _add(self, kind: str, key: Any, label: int) -> None:
+        kept = self._kept.setdefault(kind, OrderedDict())
+        counts = kept.pop(key, None)
+        kept[key] = np.zeros(self.labels) if counts is None else counts
+        kept[key][label] += 1
+        if len(kept) > MOST_KEPT:
+            kept.popitem(last=False)
+            self.dropped += 1
+
+    def _of(self, kind: str, key: Any) -> Floats:
+        found = self._kept.get(kind, {}).get(key)
+        return np.zeros(self.labels) if found is None else found
+
+    def usual(self, answered: AnsweredPost) -> Floats:
+        """Return the (C,) usual shares of the topic, for the event itself or for answers to it."""
+        return checked_shares(self._of("usual", (answered.topic, bool(answered.post))) + 1)
+
+    def features(self, answered: Sequence[AnsweredPost]) -> Floats:
+        """Return (n, F) what is known of each: for a kind that is not, zeros."""
+        rows = [self._row(one) for one in answered]
+        return np.array(rows).reshape(len(rows), feature_count(self.labels))
+
+    def _row(self, one: AnsweredPost) -> Floats:
+        topic, nobody = one.topic, np.zeros(self.labels)
+        usual = self.usual(one)
+        kinds = (
+            self._of("said", (topic, one.person)),
+            self._of("post", (topic, one.post)) if one.post else nobody,
+            self._of("answer", (topic, one.post)) if one.post else nobody,
+            self._of("said", (topic, one.author)) if one.author else nobody,
+            self._of("got", (topic, one.author)) if one.author else nobody,
+            self._of("got", (topic, one.person)),
+            self._of("said_so", (topic, one.person, bool(one.post))),
+        )
+        moved = [
+            np.log((seen + lean * usual) / (seen.sum() + lean)) - np.log(usual)
+            for seen, lean in zip(kinds, _LEAN, strict=True)
+        ]
+        own = float(bool(one.author) and one.author == one.person)
+        sizes = np.log1p([seen.sum() for seen in kinds])
+        return np.concatenate([np.log(usual), *moved, sizes, [float(bool(one.post)), own]])
+
+
+def feature_count(labels: int) -> int:
+    """Return the number of features, F."""
+    return labels * (len(_LEAN) + 1) + len(_LEAN) + 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReactionModel:
+    """The weights that add up what is known. Read-only, and so safe for concurrent calls.
+
+    Attributes:
+        mean: (F,) the means of the features.
+        scale: (F,) their deviations.
+        weights: (F + 1, C) the weights, the last row of the labels alone.
+    """
+
+    mean: Floats
+    scale: Floats
+    weights: Floats
+
+    def shares(self, features: Floats) -> Floats:
+        """Return (n, C) how probable each label is, from (n, F) features."""
+        scaled = (features - self.mean) / self.scale
+        logits = scaled @ self.weights[:-1] + self.weights[-1]
+        whole = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return whole / whole.sum(axis=1, keepdims=True)
+
+
+_STRENGTH: Final = 1e-2
+_STEPS: Final = 400
+_LEAST_SCALE: Final = 1e-3
+
+
+def fit_reactions(features: Floats, labels: NDArray[np.int64], classes: int) -> ReactionModel:
+    """Fit the weights by cross-entropy with a squared penalty, in numpy (Nesterov 1983).
+
+    Args:
+        features: (n, F) what was known before each answer, none of it learnt from that answer.
+        labels: (n,) the labels.
+        classes: The number of labels.
+    """
+    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), _LEAST_SCALE)
+    given = np.column_stack([(features - mean) / scale, np.ones(len(features))])
+    wanted = np.eye(classes)[labels]
+    penalty = np.full((given.shape[1], 1), _STRENGTH)
+    penalty[-1] = 0
+    # Of cross-entropy the curvature is half that of the features at most.
+    step = 1 / (0.5 * float(np.linalg.eigvalsh(given.T @ given / len(given))[-1]) + _STRENGTH)
+    weights = ahead = np.zeros((given.shape[1], classes))
+    for number in range(_STEPS):
+        logits = given @ ahead
+        said = np.exp(logits - logits.max(axis=1, keepdims=True))
+        said /= said.sum(axis=1, keepdims=True)
+        gradient = given.T @ (said - wanted) / len(given) + penalty * ahead
+        fresh = ahead - step * gradient
+        ahead = fresh + number / (number + 3) * (fresh - weights)
+        weights = fresh
+    return ReactionModel(mean, scale, weights)
