@@ -38,10 +38,10 @@ from evaluation.forecasts.replay_check import (
     recent_disagreements,
 )
 from evaluation.forecasts.run import Plan
-from evaluation.forecasts.serving import Say, Scored
+from evaluation.forecasts.serving import Say, Scored, counts_of
 from evaluation.options import DataFolder, JsonFile
 from models.engagement.features import HEADS_USED
-from models.engagement.layout import TARGETS, UNKNOWN
+from models.engagement.layout import TARGETS
 from models.engagement.training.sets import EngagementSet, read_set, rows_of, set_file
 from services.kafka_client import partition_of
 from services.local.scrape import Page
@@ -81,10 +81,7 @@ def write_recording(path: Path, data: Path, posts: EngagementSet) -> None:
         writer.writerow(_COLUMNS)
         for row in np.argsort(posts.at_s, kind="stable").tolist():
             found = raw[int(posts.rows[row])]
-            counts = [
-                "" if posts.counts[row, place] == UNKNOWN else found[name]
-                for place, name in enumerate(TARGETS)
-            ]
+            counts = ["" if count is None else count for count in counts_of(posts, row)]
             writer.writerow([
                 posts.post_ids[row], found["author"], found["created_at"], found["text"],
                 found.get("reply_to", ""), *counts,

@@ -20,7 +20,7 @@ from core.heads import HEADS
 from core.ports import EngagementAnswer, EngagementModel
 from core.schemas import MICRO
 from models.engagement.features import HEADS_USED
-from models.engagement.items import CountsSeen, Item, Planned, PostSeen, SourceQuality, Told
+from models.engagement.items import Counts, CountsSeen, Item, Planned, PostSeen, SourceQuality, Told
 from models.engagement.layout import LEVELS, TARGETS, author_key, from_log16, post_key
 from models.engagement.partition import ForecastPartition
 from models.engagement.training.sets import EngagementSet
@@ -138,14 +138,24 @@ def _post(scored: Scored, row: int) -> PostSeen:
     )  # fmt: skip
 
 
+def counts_of(posts: EngagementSet, row: int) -> Counts:
+    """Return the counts of a post as a set keeps them.
+
+    In logs of 16 bits, so that those above 3,000 differ a little from what the platform said.
+    """
+    logs = from_log16(posts.counts[row]).astype(np.float64)
+    likes, replies, reposts = (
+        None if np.isnan(log) else round(float(np.expm1(log))) for log in logs
+    )
+    return likes, replies, reposts
+
+
 def _counts(scored: Scored, row: int, age_s: float, factor: float) -> Iterator[CountsSeen]:
     posts = scored.posts
-    logs = from_log16(posts.counts[row]).astype(np.float64)
-    if np.isnan(logs).all():
+    known = counts_of(posts, row)
+    if known == (None, None, None):
         return
-    likes, replies, reposts = (
-        None if np.isnan(log) else round(float(np.expm1(log)) * factor) for log in logs
-    )
+    likes, replies, reposts = (None if count is None else round(count * factor) for count in known)
     yield CountsSeen(
         key=_key(scored, row), post_id=str(posts.post_ids[row]), source=scored.source,
         author=posts.authors[posts.author[row]], at_s=float(posts.at_s[row]) + age_s,

@@ -216,13 +216,13 @@ class Exposure:
         is not.
 
         Judged by the present ones: by those of the look they would move on for a horizon.
+
         Args:
             raw: The surprise as the forecast had it.
         """
         state = self._state
         offset, stretch = float(state["offset"]), float(state["stretch"])
-        # what `rectified` says, in plain numbers
-        excess = (math.log(RARE / max(raw, 1e-300)) - offset) / stretch
+        excess = (math.log(RARE / max(raw, 1e-300)) - offset) / stretch  # as `rectified` has it
         settled = int(state["settled"])
         step, is_rare = max(0.05, min(0.5, 100 / (settled + 200))), excess > 0
         offset += step * (is_rare - RARE)
