@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import redis.asyncio as aioredis
 from redis import exceptions as redis_errors
 
-from core.errors import StateUnreadable, StoreUnavailable
+from core.errors import ConfigError, StateUnreadable, StoreUnavailable
 from core.settings import RedisSettings
 
 _HERE: Final = Path(__file__).parent
@@ -32,6 +32,10 @@ _PASSING: Final = re.compile(
 _PASSING_KINDS: Final = (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)
 
 _WRONG_VALUE: Final = re.compile(r"WRONGTYPE|INVALIDOBJ|not an integer|would overflow")
+_CLUSTER: Final = (
+    "redis.url: a node of a Redis Cluster answers there{what}; expected one Redis that has all "
+    "keys: a server with `cluster-enabled no`"
+)
 UNREADABLE: Final = 2
 """First number of a script's answer if it could not read the partition."""
 
@@ -57,15 +61,37 @@ def script(client: Any, *names: str) -> Any:
 
 @asynccontextmanager
 async def redis_faults() -> AsyncGenerator[None]:
-    """Turn what Redis and the network raise into our tree; our own mistakes pass unchanged."""
+    """Turn what Redis and the network raise into our tree; our own mistakes pass unchanged.
+
+    Raises:
+        StoreUnavailable: A later try may mend it.
+        ConfigError: A node of a Redis Cluster has not all keys.
+    """
     try:
         yield
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
         raise StoreUnavailable(f"Redis does not answer: {error}") from error
+    except redis_errors.AskError as error:  # MOVED is one of these
+        raise ConfigError(
+            _CLUSTER.format(what=f" (slot {error.slot_id} is not its own)")
+        ) from error
     except redis_errors.ResponseError as error:
         if isinstance(error, _PASSING_KINDS) or _PASSING.search(str(error)):
             raise StoreUnavailable(f"Redis refuses for now: {str(error)[:200]}") from error
         raise
+
+
+async def refuse_cluster(client: Any) -> None:
+    """Return if the server has all keys; only a part of them is with a node of a Redis Cluster.
+
+    Raises:
+        ConfigError: It is such a node, also one that has all slots today.
+        StoreUnavailable: Redis does not answer.
+    """
+    async with redis_faults():
+        found: dict[str, Any] = await client.info("server")
+    if found.get("redis_mode") == "cluster":
+        raise ConfigError(_CLUSTER.format(what=" (redis_mode:cluster)"))
 
 
 def is_wrong_value(answer: object) -> bool:
