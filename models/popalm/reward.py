@@ -1,8 +1,13 @@
-"""What people will think of a reply to a post: two heads, one for liking and one for relevance.
+"""What people will think of a reply to a post: heads for liking, relevance and likeness.
 
 Liking (`popularity`) is a small text prior: what a reply looks like, its letters and its vector.
-Relevance is how close a reply is to its post and to the event's other replies. Likes that a real
-reply has by now say far more than both and are no part of it: `expected_likes` has them.
+Relevance is how close a reply is to its post and to the event's other replies. Likeness is how
+much it is like what people answer to this very post, and not like what a decoder draws, what could
+be said to any post, or what was said to another one. Likes that a real reply has by now say far
+more than all and are no part of it: `expected_likes` has them.
+
+Long replies are liked more and share more with their post. What a reply is worth in all (`total`)
+is read against real replies of its length, so that nobody gains by writing more.
 
 Everything is a sum of weights, in numpy. Beside the weights from all posts stand one set for each
 fold of posts, which has learnt from all posts but those: a known post is judged by the one that
@@ -17,6 +22,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log1p
 from pathlib import Path
 from typing import Final, Self
 
@@ -35,9 +41,13 @@ _FEW: Final = 2.0
 WEIGHTS_FILE: Final = "model.safetensors"
 CONFIG_FILE: Final = "config.json"
 REWARD_WEIGHTS: Final = Path(__file__).resolve().parents[1] / "weights" / "reward"
-"""The shipped ones, a folder each: `en` and `zh`, and `en-heldout` and `zh-heldout`, whose liking
-learnt from other replies and reads letters in place of vectors, so that they can judge what was
-trained against the first two; relevance of both learnt from the same posts."""
+"""The shipped ones, a folder each: `en` and `zh`, and `en-heldout` and `zh-heldout`, which learnt
+from other posts and read words or letters in place of vectors, so that they can judge what was
+trained against the first two."""
+CLOSENESS: Final = 3
+"""What likeness reads of a cosine to the post: its root, itself and its square."""
+_LENGTHS: Final = (1.5, 6.5)
+"""Logarithms of characters between which lengths are told apart: 3 to 660."""
 
 
 class RewardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +56,7 @@ class RewardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         version: Its name and the number of its training.
         language: `en` or `zh`.
-        encoder: What makes its vectors: `en`, `zh` (`encoders.encoder_for`) or `letters`.
+        encoder: What makes its vectors: `en`, `zh`, `letters` or `words` (`encoders.encoder_for`).
         columns: The features of shape that it was trained with.
     """
 
@@ -96,7 +106,7 @@ class Reward:
         if config.columns != COLUMNS:
             raise ConfigError(f"reward in {folder} was trained with other features of shape")
         width = tensors["vectors"].shape[-1] if "vectors" in tensors else 0
-        for name, shape in expected_tensors(width).items():
+        for name, shape in expected_tensors(width, "likeness" in tensors).items():
             found = tensors[name].shape if name in tensors else None
             if found != shape or not np.isfinite(tensors[name].astype(np.float64)).all():
                 raise ConfigError(f"reward in {folder}: {name} is {found}; expected {shape} finite")
@@ -141,22 +151,55 @@ class Reward:
             score = score + (vectors @ post_vector - usual) * self._of("close")[row]
         return self._standard(score, "popularity", row)
 
-    def relevance(self, post_vector: Floats, vectors: Floats, others: Floats | None) -> Floats:
+    def relevance(
+        self,
+        post_vector: Floats,
+        vectors: Floats,
+        others: Floats | None,
+        fold: int | None = None,
+    ) -> Floats:
         """Return (n,) how much replies are about the post, mean 0 and deviation 1 over real ones.
 
         Args:
             post_vector: The (D,) vector of the post.
             vectors: The (n, D) vectors of the replies.
             others: The (m, D) vectors of the event's other replies; None or none leaves them out.
+            fold: The fold whose posts the weights must not know; None for those from all posts.
         """
+        row = 0 if fold is None else fold + 1
         if others is None or not len(others):
-            return self._standard(vectors @ post_vector, "relevance_alone", 0)
+            return self._standard(vectors @ post_vector, "relevance_alone", row)
         near = nearness(post_vector, vectors, others)
         # A few other replies say little of what an event is about.
-        near[:, 1:] -= self._of("relevance_usual")
+        near[:, 1:] -= self._of("relevance_usual")[row]
         near[:, 1:] *= len(others) / (len(others) + _FEW)
-        score = near @ self._of("relevance")
-        return self._standard(score, "relevance_among", 0)
+        score = near @ self._of("relevance")[row]
+        return self._standard(score, "relevance_among", row)
+
+    @property
+    def has_likeness(self) -> bool:
+        """Whether it knows what a decoder draws: so far the English ones do."""
+        return "likeness" in self.tensors
+
+    def likeness(
+        self,
+        post_vector: Floats,
+        texts: Sequence[str],
+        vectors: Floats,
+        fold: int | None = None,
+    ) -> Floats:
+        """Return (n,) how much replies are like people's to this post; mean 0, deviation 1.
+
+        Args:
+            post_vector: The (D,) vector of the post.
+            texts: The replies.
+            vectors: The (n, D) vectors of the replies.
+            fold: The fold whose posts the weights must not know; None for those from all posts.
+        """
+        row = 0 if fold is None else fold + 1
+        near = closeness(post_vector, vectors, self._of("terms"))
+        score = np.hstack([shapes_of(texts), near]) @ self._of("likeness")[row]
+        return self._at_length(score, texts, "likeness", row)
 
     def total(
         self,
@@ -166,7 +209,9 @@ class Reward:
         others: Floats | None = None,
         fold: int | None = None,
     ) -> Floats:
-        """Return (n,) what replies are worth: both heads alike, deviation about 1 on real ones.
+        """Return (n,) what replies are worth: all heads alike, deviation about 1 on real ones.
+
+        Likeness, where it is known, holds how close a reply is to the post.
 
         Args:
             post_vector: The (D,) vector of the post.
@@ -175,10 +220,21 @@ class Reward:
             others: The (m, D) vectors of the event's other replies; None where there are none.
             fold: The fold whose posts the weights must not know.
         """
+        row = 0 if fold is None else fold + 1
         liked = self.popularity(vectors, texts, post_vector, fold)
-        return ((liked + self.relevance(post_vector, vectors, others)) / np.sqrt(2)).astype(
-            np.float32
-        )
+        heads = [self._at_length(liked, texts, "popularity", row)]
+        if self.has_likeness:
+            heads.append(self.likeness(post_vector, texts, vectors, fold))
+        if not self.has_likeness or (others is not None and len(others)):
+            heads.append(self.relevance(post_vector, vectors, others, fold))
+        return (np.sum(heads, axis=0) / np.sqrt(len(heads))).astype(np.float32)
+
+    def _at_length(
+        self, score: NDArray[np.floating], texts: Sequence[str], head: str, row: int
+    ) -> Floats:
+        """Return (n,) scores against those of real replies of the same length."""
+        *usual, deviation = self._of(f"{head}_by_length")[row]
+        return ((score - lengths_of(texts) @ usual) / deviation).astype(np.float32)
 
     def _standard(self, score: NDArray[np.floating], head: str, row: int) -> Floats:
         mean, deviation = self._of(head)[row]
@@ -191,13 +247,39 @@ def nearness(post_vector: Floats, vectors: Floats, others: Floats) -> Floats:
     return np.stack([vectors @ post_vector, among.mean(axis=1), among.max(axis=1)], axis=1)
 
 
-def expected_tensors(width: int) -> dict[str, tuple[int, ...]]:
+def closeness(
+    post_vector: Floats, vectors: Floats, terms: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return (n, `CLOSENESS`) what likeness reads of the cosines to the post.
+
+    Args:
+        post_vector: The (D,) vector of the post, or (n, D), one for each reply.
+        vectors: The (n, D) vectors of the replies.
+        terms: The (D,) weights of the vectors' numbers: how rare a word is, or ones.
+    """
+    post, own = post_vector * terms, vectors * terms
+    length = np.linalg.norm(post, axis=-1) * np.linalg.norm(own, axis=1)
+    cosine = (post * own).sum(axis=1) / np.maximum(length, 1e-9)
+    return np.stack([np.sqrt(np.maximum(cosine, 0)), cosine, cosine**2], axis=1)
+
+
+def lengths_of(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return (n, 3) one, the logarithm of the characters of a text, and its square."""
+    long = np.clip([log1p(len(text.strip())) for text in texts], *_LENGTHS)
+    return np.stack([np.ones(len(texts)), long, long**2], axis=1)
+
+
+def expected_tensors(width: int, has_likeness: bool) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a reward's numbers by name, but for `learnt_posts` (P,)."""
     sets, features = FOLDS + 1, len(COLUMNS)
+    likeness = {
+        "likeness": (sets, features + CLOSENESS), "likeness_by_length": (sets, 4),
+        "terms": (width,),
+    }  # fmt: skip
     return {
         "shape_mean": (features,), "shape_scale": (features,), "shape": (sets, features),
         "letters": (sets, BUCKETS), "vectors": (sets, width), "close": (sets,),
-        "close_mean": (sets,), "popularity": (sets, 2), "relevance": (3,),
-        "relevance_usual": (2,),
-        "relevance_alone": (1, 2), "relevance_among": (1, 2),
-    }  # fmt: skip
+        "close_mean": (sets,), "popularity": (sets, 2), "popularity_by_length": (sets, 4),
+        "relevance": (sets, 3), "relevance_usual": (sets, 2),
+        "relevance_alone": (sets, 2), "relevance_among": (sets, 2),
+    } | (likeness if has_likeness else {})  # fmt: skip

@@ -1,7 +1,8 @@
 """Train a reward: ``python -m models.popalm.training.reward_run``.
 
 Three linear rankers learn from pairs by logistic loss, weighted by margin: from the shape, from the
-letters, and from the vector with the shape and the closeness to the post. Each strength of
+letters, and from the vector with the shape and the closeness to the post; the last one is left out
+where vectors only say which words there are. Each strength of
 regularisation is chosen by folds of posts within what is learnt from; the rankers are scaled to
 deviation one and summed. The same again for each fold of posts that is left out.
 
@@ -101,17 +102,17 @@ def fit(differences: Any, margins: Floats, strength: float) -> Floats:
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x)
 
 
-def differences_of(read: Read, scale: tuple[Floats, Floats]) -> dict[str, Any]:
+def differences_of(
+    read: Read, scale: tuple[Floats, Floats], with_vectors: bool = True
+) -> dict[str, Any]:
     """Return the (N, K) differences that each ranker learns from."""
     one, other = read.rows.T
     shapes = (read.shapes - scale[0]) / scale[1]
     shape = shapes[one] - shapes[other]
     vectors = _VECTOR_SCALE * (read.vectors[one] - read.vectors[other])
     close = _CLOSE_SCALE * (read.closeness[:, :1] - read.closeness[:, 1:])
-    return {
-        "shape": shape, "letters": read.letters[one] - read.letters[other],
-        "vectors": np.hstack([vectors, shape, close]),
-    }  # fmt: skip
+    found = {"shape": shape, "letters": read.letters[one] - read.letters[other]}
+    return found | ({"vectors": np.hstack([vectors, shape, close])} if with_vectors else {})
 
 
 def chosen(differences: Any, margins: Floats, folds: NDArray[np.int64], name: str) -> float:
@@ -126,14 +127,14 @@ def chosen(differences: Any, margins: Floats, folds: NDArray[np.int64], name: st
     return max(right, key=lambda strength: right[strength])
 
 
-def train_popularity(read: Read) -> dict[str, NDArray[Any]]:
+def train_popularity(read: Read, with_vectors: bool = True) -> dict[str, NDArray[Any]]:
     """Return the tensors of the head of liking, a row from all posts and one without each fold."""
     mean, scale = read.shapes.mean(axis=0), np.maximum(read.shapes.std(axis=0), _LEAST_SCALE)
     margins = np.array([pair.margin for pair in read.pairs])
     folds = np.array([fold_of(pair.post) for pair in read.pairs])
     # Inner folds are of other digits than the outer ones.
     inner = np.array([post_key(pair.post) // FOLDS % 1_000 for pair in read.pairs])
-    differences = differences_of(read, (mean, scale))
+    differences = differences_of(read, (mean, scale), with_vectors)
     rows = [
         _one_set(read, differences, margins, inner, folds != out, (mean, scale))
         for out in range(-1, FOLDS)
@@ -162,6 +163,7 @@ def _one_set(
         found[name] = weights / max(float(np.std(some @ weights)), 1e-9)
         sys.stderr.write(f"{name}: strength {strength}\n")
     width, features = read.vectors.shape[1], len(COLUMNS)
+    found.setdefault("vectors", np.zeros(width + features + 1))
     shape = found["shape"] + found["vectors"][width : width + features]
     vectors, close = _VECTOR_SCALE * found["vectors"][:width], _CLOSE_SCALE * found["vectors"][-1]
     usual = float(read.closeness[known].mean())

@@ -28,6 +28,9 @@ PAIRS_PER_EVENT: Final = 200
 _LEADING: Final = 2
 """Of ten replies in order, the first two are held against the last two."""
 
+Thread = tuple[str, Sequence[str]]
+"""A post and its replies, the best liked first where that is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class LikedEvent:
@@ -179,4 +182,34 @@ def ranked_pairs(data: Path) -> list[Pair]:
             for other in replies[-_LEADING:]:
                 if normalised(one) != normalised(other):
                     found.append(Pair(row["post"], one, other, 1.0))
+    return found
+
+
+def read_threads(file: Path) -> list[Thread]:
+    """Return the threads of `evaluation.responses.training_threads`; a blank reply is none.
+
+    Raises:
+        ConfigError: The file is not there, or not what it should be.
+    """
+
+    def read(file: Path) -> list[Thread]:
+        rows = map(json.loads, file.read_text("utf-8").splitlines())
+        cleaned = ((row["post"], [text for text in row["replies"] if text.strip()]) for row in rows)
+        return [(str(post), replies) for post, replies in cleaned if replies]
+
+    return _read(file, read)
+
+
+def read_drawn(folder: Path) -> dict[str, list[str]]:
+    """Return what decoders drew to posts, of all files of `models.popalm.training.answer`.
+
+    Raises:
+        ConfigError: There is none, or one is not what it should be.
+    """
+    found: dict[str, list[str]] = {}
+    for file in sorted(folder.glob("*.jsonl")):
+        for row in _read(file, lambda file: list(map(json.loads, file.read_text().splitlines()))):
+            found.setdefault(row["post"], []).extend(map(str, row["answers"]))
+    if not found:
+        raise ConfigError(f"{folder} has no file SYSTEM.jsonl: models.popalm.training.answer")
     return found
