@@ -75,7 +75,7 @@ def likely_pairs(
 def sayable(texts: Sequence[str], vectors: NDArray[np.float32]) -> list[str]:
     """Return the texts that are nearest to all: what could be said to any post."""
     order = np.argsort(-(vectors @ vectors.mean(axis=0)), kind="stable")
-    return [texts[row] for row in order[:_CONSTANTS].tolist()]
+    return [texts[row] for row in map(int, order[:_CONSTANTS])]
 
 
 def rarity(vectors: NDArray[np.float32]) -> Floats:

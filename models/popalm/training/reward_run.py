@@ -156,7 +156,7 @@ def with_threads(
         version: Its version.
         liking: The tensors of its liking.
     """
-    tensors = dict(liking) | {"popularity_by_length": _NEUTRAL}
+    tensors: dict[str, NDArray[Any]] = {**liking, "popularity_by_length": _NEUTRAL}
     tensors |= train_relevance([*training.liked, *training.threads], encode)
     threads = [(post, list(replies[:LEADING])) for post, replies in training.threads]
     texts = list(dict.fromkeys(text for _post, replies in threads for text in replies))
