@@ -102,11 +102,6 @@ class Rollout:
     rewards: Floats
 
     @property
-    def posts(self) -> list[str]:
-        """The post of each reply."""
-        return [one.post for one in self.threads]
-
-    @property
     def likelihoods(self) -> Floats:
         """(N,) mean log-probabilities a token."""
         mask = self.replies.mask
@@ -122,9 +117,9 @@ class Learnt:
         replies: n replies.
         old: (n, R) log-probabilities by the policy that drew them.
         values: (n, R) what was expected.
-        advantages: (n, R) how much better each token was, whitened.
+        advantages: (n, R) how much better each token was, whitened over all that was drawn.
         returns: (n, R) what values should have been.
-        kl: The divergence from the reference, in nats a reply.
+        kl: The divergence of all that was drawn from the reference, in nats a reply.
     """
 
     prompts: Sequence[list[int]]
@@ -134,6 +129,15 @@ class Learnt:
     advantages: Tensor
     returns: Tensor
     kl: float
+
+    def select(self, rows: Tensor) -> "Learnt":
+        """Return some of the replies, by number."""
+        replies = self.replies.select(rows)
+        width = replies.tokens.shape[1]
+        every = (self.old, self.values, self.advantages, self.returns)
+        old, values, better, returns = (one[rows, :width] for one in every)
+        prompts = [self.prompts[row] for row in rows.tolist()]
+        return Learnt(prompts, replies, old, values, better, returns, self.kl)
 
 
 def rollout(
@@ -203,7 +207,10 @@ def advantages(
     decoder: ReplyDecoder, start: Mapping[str, Tensor], done: Rollout, rows: Tensor,
     rewards: Floats, weight: float, settings: PpoSettings,
 ) -> Learnt:  # fmt: skip
-    """Return what the chosen rows of a rollout are worth.
+    """Return what the chosen rows of a rollout are worth, beside all of it.
+
+    Advantages are whitened over all that was drawn: among the chosen alone, which are the good
+    ones, half would be below the mean and made less likely.
 
     Args:
         decoder: The policy.
@@ -214,18 +221,15 @@ def advantages(
         weight: Of the divergence.
         settings: The discounts.
     """
-    prompts = [done.prompts[row] for row in rows.tolist()]
-    replies = done.replies.select(rows)
-    width = replies.tokens.shape[1]
-    old, values = done.old[rows, :width], done.values[rows, :width]
+    mask = done.replies.mask
     with as_reference(decoder, start):
-        reference, _hidden = decoder.outputs(prompts, replies)
-    given = torch.as_tensor(np.asarray(rewards), dtype=old.dtype, device=old.device)[rows]
-    by_token = token_rewards(given, old, reference, replies.mask, weight)
-    plain = gae(by_token, values, replies.mask, settings.gamma, settings.lam)
-    kl = float(((old - reference) * replies.mask).sum(1).mean())
-    white = whitened(plain, replies.mask)
-    return Learnt(prompts, replies, old, values, white, plain + values, kl)
+        reference, _hidden = decoder.outputs(done.prompts, done.replies)
+    given = torch.as_tensor(np.asarray(rewards), dtype=done.old.dtype, device=done.old.device)
+    by_token = token_rewards(given, done.old, reference, mask, weight)
+    plain = gae(by_token, done.values, mask, settings.gamma, settings.lam)
+    kl = float(((done.old - reference) * mask).sum(1).mean())
+    every = (done.old, done.values, whitened(plain, mask), plain + done.values)
+    return Learnt(done.prompts, done.replies, *every, kl).select(rows)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -255,16 +259,11 @@ def update(
     sums: dict[str, float] = {"policy_loss": 0.0, "value_loss": 0.0, "gradient": 0.0}
     parts = order.split(settings.minibatch)
     for rows in parts:
-        replies = learnt.replies.select(rows)
-        width = replies.tokens.shape[1]
-        old, values, better, returns = (
-            one[rows, :width]
-            for one in (learnt.old, learnt.values, learnt.advantages, learnt.returns)
-        )
-        prompts = [learnt.prompts[row] for row in rows.tolist()]
-        new, hidden = decoder.outputs(prompts, replies)
-        policy = policy_loss(new, old, better, replies.mask, settings.clip)
-        value = value_loss(head(hidden), values, returns, replies.mask, settings.clip)
+        part = learnt.select(rows)
+        mask = part.replies.mask
+        new, hidden = decoder.outputs(part.prompts, part.replies)
+        policy = policy_loss(new, part.old, part.advantages, mask, settings.clip)
+        value = value_loss(head(hidden), part.values, part.returns, mask, settings.clip)
         gradient = loop.descend(policy + settings.value_weight * value)
         for name, one in (("policy_loss", policy), ("value_loss", value)):
             sums[name] += float(one.detach())
@@ -290,7 +289,8 @@ def ppo_step(
     rows, rewards = chosen_rows(done, settings, pacing, loop.progress)
     weight = loop.extra["kl_weight"]
     learnt = advantages(decoder, start, done, rows, rewards, weight, settings)
-    figures = monitored(done.posts, done.texts, done.rewards, held_out(done.posts, done.texts))
+    posts = [one.post for one in done.threads]
+    figures = monitored(posts, done.texts, done.rewards, held_out(posts, done.texts))
     figures |= {"kl": learnt.kl, "kl_weight": weight, "accepted": len(rows) / len(done.texts)}
     figures |= update(decoder, head, learnt, loop, settings)
     loop.extra["seen"] = list(pacing.seen)

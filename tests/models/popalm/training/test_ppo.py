@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.popalm.training.adapters import trained_state
 from models.popalm.training.align import ADAPTER, How, prompts_of, train_dpo, train_ppo
 from models.popalm.training.decoder import ReplyDecoder, load_decoder
 from models.popalm.training.dpo import DpoSettings, dpo_loss
@@ -18,9 +19,12 @@ from models.popalm.training.loop import read_steps
 from models.popalm.training.monitors import MONITORS, is_copied, monitored
 from models.popalm.training.ppo import (
     PpoSettings,
+    ValueHead,
+    advantages,
     gae,
     next_kl_weight,
     policy_loss,
+    rollout,
     token_rewards,
     value_loss,
     whitened,
@@ -194,3 +198,20 @@ def test_no_post_that_is_longer_than_asked_for_is_replied_to(tmp_path: Path) -> 
     assert [one.post for one in prompts_of(decoder, threads, 50, 5, 0)] == []
     assert len(prompts_of(decoder, threads, 50, 6, 0)) == 10  # post 0 to 9
     assert {how.value for how in How} == {"ppo", "curriculum", "dpo"}
+
+
+def test_what_the_curriculum_chooses_is_better_than_all_that_was_drawn(tmp_path: Path) -> None:
+    decoder = tiny_decoder(tmp_path)
+    head, start = ValueHead(decoder.width), trained_state(decoder)
+    done = rollout(decoder, head, THREADS, wanted, torch.Generator().manual_seed(1), TINY)
+    best = torch.from_numpy(np.argsort(-done.rewards, kind="stable")[:6].copy())
+    assert len({*done.rewards.tolist()}) == 2
+    learnt = advantages(decoder, start, done, best, done.rewards, 0.0, TINY)
+    last = learnt.replies.mask.sum(1) - 1
+    assert (learnt.advantages[torch.arange(6), last] > 0).all(), "none of the best is unlearnt"
+    everything = advantages(
+        decoder, start, done, torch.arange(len(done.texts)), done.rewards, 0.0, TINY
+    )
+    width = learnt.advantages.shape[1]
+    assert torch.allclose(learnt.advantages, everything.advantages[best, :width])
+    assert everything.advantages[everything.replies.mask].mean().abs() < 1e-5
