@@ -148,14 +148,18 @@ class Lab:
     # -- workers ------------------------------------------------------------------------------
 
     def start_process(self, role: str, **changes: Any) -> Child:
-        """Start a process of the system; `changes` are settings as `section__field`."""
+        """Start a process of the system, by the words of its command.
+
+        `changes` are settings as `section__field`.
+        """
         flat = {f"{s}__{f}": v for s, fields in self.tree.items() for f, v in fields.items()}
         env = {f"GROUNDSWELL__{key.upper()}": str(v) for key, v in (flat | changes).items()}
-        argv = (sys.executable, "-m", "services.cli.main", role)
+        name, *words = role.split()
+        argv = (sys.executable, "-m", "services.cli.main", name, *words)
         command = Command(argv, env | {"PYTHONPATH": str(self.code)}, cwd=self.directory)
         self._started += 1
-        child = Child(command, self.directory / f"{role}-{self._started}.log")
-        self.workers[f"{role}{self._started}"] = child
+        child = Child(command, self.directory / f"{name}-{self._started}.log")
+        self.workers[f"{name}{self._started}"] = child
         return child
 
     def start_workers(self, number: int = 1, **changes: Any) -> None:

@@ -18,7 +18,8 @@ from services.local.paths import PROJECT_ROOT
 
 BenchName = Literal[
     "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "shifts",
-    "sources", "removal", "model", "startup", "forecasts", "responder", "replies",
+    "sources", "removal", "model", "startup", "forecasts", "responder", "saturated",
+    "replies",
 ]  # fmt: skip
 
 TAKE_TURNS: Final = ("throughput", "queries", "startup")

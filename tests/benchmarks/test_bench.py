@@ -31,6 +31,7 @@ FAKE_SCORED = {
 MODEL_SCORED = {
     "throughput": ("bare_posts_per_s", "end_to_end_over_bare_ratio", "worker_posts_per_s"),
     "forecasts": ("with_over_other_ratio", "forecaster_cpu_us_per_post"),
+    "saturated": ("with_over_other_ratio", "triton_with_cpu_us_per_post"),
     "model": ("batch_64_posts_per_s", "tokens_to_32_ms", "all_over_one_ratio", "cached_share"),
 }
 SLOW = {
