@@ -42,7 +42,10 @@ SETS: Final = {"reddit_pairs": 0.75, "bluesky": 0.25}
 POSTS: Final = 160
 FLOORS: Final = ("retrieval", "consensus", "constant", "human")
 MEASURES: Final = ("embedding_lift", "content_lift", "copy", "reward")
-COMPARED: Final = (("sft", "base"), ("ppo", "sft"), ("curriculum", "sft"), ("dpo", "sft"))
+COMPARED: Final = (
+    ("sft", "base"), ("ppo", "base"), ("ppo", "sft"), ("curriculum", "sft"), ("curriculum", "ppo"),
+    ("dpo", "sft"),
+)  # fmt: skip
 """Systems whose difference has an interval of its own."""
 
 
