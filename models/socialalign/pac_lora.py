@@ -15,7 +15,7 @@ Shapes: `B` sequences, `T` tokens, `E` experts of a kind, `I` inputs, `O` output
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -265,11 +265,14 @@ def imbalance(gates: Gates) -> Tensor:
     return (terms[0] + terms[1]) / 2
 
 
-def equal_rank(adapter: PacAdapter) -> int:
-    """Return the rank by which plain LoRA on the same layers has the nearest number of weights."""
-    total = sum(one.numel() for one in adapter.parameters().values())
-    of_one = sum(
-        layer.base_layer.in_features + layer.base_layer.out_features
-        for layer in adapter.layers.values()
-    )
-    return max(1, round(total / of_one))
+def equal_rank(layers: Sequence[nn.Linear], settings: PacSettings, width: int) -> int:
+    """Return the rank by which plain LoRA has the nearest number of weights.
+
+    Args:
+        layers: The layers that both wrap.
+        settings: The adapter of the variant `sequence` that it is held against.
+        width: The width of the vectors of tokens.
+    """
+    sides = sum(layer.in_features + layer.out_features for layer in layers)
+    gates = 2 * settings.hidden * (width + settings.experts)
+    return max(1, round((settings.experts * settings.rank * sides + gates) / sides))

@@ -10,7 +10,7 @@ Shapes: `B` prompts, `S` tokens by now, `m` replies a prompt, `N = B m` replies,
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -92,7 +92,7 @@ class ReplyDecoder:
         self.network = network
         self.is_bf16 = is_bf16
         self._tokenizer = tokenizer
-        stop = self._ids(STOP)
+        stop = self.tokens_of(STOP)
         # A model that does not know the mark ends with its own token.
         self.stop: int = stop[0] if len(stop) == 1 else tokenizer.eos_token_id
 
@@ -106,17 +106,18 @@ class ReplyDecoder:
         """The width of what the value head reads."""
         return int(self.network.config.get_text_config().hidden_size)
 
-    def _ids(self, text: str) -> list[int]:
+    def tokens_of(self, text: str) -> list[int]:
+        """Return a text as tokens, with no mark of beginning or end."""
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prompt_tokens(self, post: str) -> list[int]:
         """Return what the network is asked of a post, which is cut to `MAX_POST_TOKENS`."""
-        cut = self._ids(as_data(post))[:MAX_POST_TOKENS]
-        return self._ids(HEAD) + cut + self._ids(TAIL)
+        cut = self.tokens_of(as_data(post))[:MAX_POST_TOKENS]
+        return self.tokens_of(HEAD) + cut + self.tokens_of(TAIL)
 
     def reply_tokens(self, reply: str) -> list[int]:
         """Return a reply with its end; one that is too long is cut and has no end."""
-        return [*self._ids(as_data(reply)), self.stop][:MAX_REPLY_TOKENS]
+        return [*self.tokens_of(as_data(reply)), self.stop][:MAX_REPLY_TOKENS]
 
     def text_of(self, tokens: Sequence[int]) -> str:
         """Return a reply as text, on one line and without its end."""
@@ -291,10 +292,15 @@ def adapt(decoder: ReplyDecoder, rank: int, alpha: float, first_layer: int = 0) 
 
     The layers below keep no gradient, so a later first layer costs less.
     """
+    return inject(decoder.network, rank, alpha, wants=wanted_layers(decoder, first_layer))
+
+
+def wanted_layers(decoder: ReplyDecoder, first_layer: int) -> Callable[[str, nn.Linear], bool]:
+    """Return which linear layers get adapters: all from `first_layer` on, but the output."""
     output = decoder.network.get_output_embeddings()
 
     def wants(name: str, layer: nn.Linear) -> bool:
         numbers = _NUMBER.search(f".{name}.")
         return layer is not output and numbers is not None and int(numbers[1]) >= first_layer
 
-    return inject(decoder.network, rank, alpha, wants=wants)
+    return wants

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,9 @@ class Example:
 
     prompt: list[int]
     reply: list[int]
+
+
+AnyExample = TypeVar("AnyExample", bound=Example)
 
 
 def read_threads(file: Path) -> list[PostReplies]:
@@ -99,13 +102,13 @@ def whole_examples(
     return found
 
 
-def by_length(examples: Sequence[Example], batch: int, seed: int) -> list[Example]:
+def by_length(examples: Sequence[AnyExample], batch: int, seed: int) -> list[AnyExample]:
     """Return examples so that those of a batch are about as long: little is padded.
 
     Only within a window of some batches, and batches in any order: lengths do not rise.
     """
     rng = np.random.default_rng(seed)
-    found: list[Example] = []
+    found: list[AnyExample] = []
     for start in range(0, len(examples), batch * _WINDOW):
         window = sorted(
             examples[start : start + batch * _WINDOW],

@@ -1,0 +1,137 @@
+"""What adapters say of real replies, given who wrote them, and given that somebody else did.
+
+Adapters are trained and read where torch is (`models.socialalign.training.pac`) and leave files;
+nothing here needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import ConfigError
+from evaluation.encoder.bootstrap import RESAMPLES, Measured, bootstrap
+
+Floats = NDArray[np.float64]
+PLAIN: Final = "plain"
+_WIDTH: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class SaidOfReplies:
+    """What the adapters of one variant say of N replies, on average over S seeds.
+
+    Attributes:
+        own: (N,) log-likelihoods in nats, given the author's own person.
+        swapped: (N,) those given another person.
+        tokens: (N,) tokens of the replies.
+        weights: How many numbers were trained.
+        spent_s: Seconds of training, on average.
+        seeds: The seeds, in order.
+    """
+
+    own: Floats
+    swapped: Floats
+    tokens: Floats
+    weights: int
+    spent_s: float
+    seeds: tuple[int, ...]
+
+
+def read_likelihoods(folder: Path) -> dict[str, SaidOfReplies]:
+    """Return what each variant says.
+
+    Raises:
+        ConfigError: There is none, a file is not what it should be, or two are of different
+            replies.
+    """
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for file in sorted(folder.glob("*.json")):
+        try:
+            row = json.loads(file.read_text("utf-8"))
+            columns = [np.asarray(row[name], np.float64) for name in ("own", "swapped", "tokens")]
+            if len({column.shape for column in columns}) > 1 or columns[0].ndim != 1:
+                raise ValueError("own, swapped and tokens are not of one length")
+            if not np.isfinite(columns).all() or (columns[2] < 1).any():
+                raise ValueError("a likelihood is not finite, or a reply has no token")
+            found.setdefault(str(row["variant"]), []).append(row)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{file}: no likelihoods of replies ({error!r})") from error
+    if not found:
+        raise ConfigError(f"{folder} has no file of likelihoods: models.socialalign.training.pac")
+    said = {name: _said(rows) for name, rows in found.items()}
+    tokens = [one.tokens for one in said.values()]
+    if any(not np.array_equal(one, tokens[0]) for one in tokens):
+        raise ConfigError(f"{folder}: its files are of different replies")
+    return said
+
+
+def _said(rows: Sequence[Mapping[str, Any]]) -> SaidOfReplies:
+    columns = {
+        name: np.array([row[name] for row in rows], np.float64)
+        for name in ("own", "swapped", "tokens")
+    }
+    if not (columns["tokens"] == columns["tokens"][0]).all():
+        raise ConfigError(f"the seeds of {rows[0]['variant']} are of different replies")
+    return SaidOfReplies(
+        columns["own"].mean(0), columns["swapped"].mean(0), columns["tokens"][0],
+        int(rows[0]["weights"]), float(np.mean([row["spent_s"] for row in rows])),
+        tuple(sorted(int(row["seed"]) for row in rows)),
+    )  # fmt: skip
+
+
+def judge_likelihoods(
+    said: Mapping[str, SaidOfReplies], resamples: int = RESAMPLES
+) -> dict[str, Measured]:
+    """Return `VARIANT.log_likelihood` and its like in nats a token, intervals over replies.
+
+    `swap_cost` is what another person in place of the author takes away; `over_plain` is what a
+    variant has more than plain LoRA on the same replies.
+    """
+    many = next(iter(said.values())).tokens
+
+    def measure(rows: NDArray[np.integer[Any]]) -> dict[str, float]:
+        tokens = many[rows].sum()
+        found: dict[str, float] = {}
+        for name, one in said.items():
+            found[f"{name}.log_likelihood"] = float(one.own[rows].sum() / tokens)
+            lost = one.own[rows] - one.swapped[rows]
+            found[f"{name}.swap_cost"] = float(lost.sum() / tokens)
+            if name != PLAIN and PLAIN in said:
+                more = one.own[rows] - said[PLAIN].own[rows]
+                found[f"{name}.over_plain"] = float(more.sum() / tokens)
+        return found
+
+    return bootstrap(measure, len(many), resamples)
+
+
+def print_likelihoods(said: Mapping[str, SaidOfReplies], found: Mapping[str, Measured]) -> None:
+    """Write the table of adapters to standard output."""
+    one = next(iter(said.values()))
+    table = Table(
+        title=f"Real replies of known persons: {len(one.tokens)}, nats a token, higher is better",
+        caption="Another person: what is lost when another one stands in the author's place",
+        box=SIMPLE_HEAD, padding=(0, 1), title_justify="left", caption_justify="left",
+    )  # fmt: skip
+    for name in ("adapter", "seeds", "weights", "training", "own person", "another", "over plain"):
+        table.add_column(name, justify="left" if name == "adapter" else "right")
+    for name, said_of in said.items():
+        cells = [
+            f"{own.value:.3f}\n{own.low:.3f}…{own.high:.3f}" if own is not None else ""
+            for own in (
+                found.get(f"{name}.{one}") for one in ("log_likelihood", "swap_cost", "over_plain")
+            )
+        ]
+        taken = f"{said_of.spent_s:.0f} s"
+        table.add_row(name, str(len(said_of.seeds)), f"{said_of.weights:,}", taken, *cells)
+    Console(file=sys.stdout, width=_WIDTH, highlight=False).print(table)

@@ -1,0 +1,1 @@
+"""Training of adapters that write as a person would. Needs torch."""
