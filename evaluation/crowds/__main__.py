@@ -18,6 +18,11 @@ from core.errors import ConfigError
 from core.report import write_report
 from evaluation.crowds.events import CROWDS, LabelsOf, load_crowds
 from evaluation.crowds.judging import FOLDS, SEEDS, JudgedCrowds, judge_crowds
+from evaluation.crowds.likelihoods import (
+    judge_likelihoods,
+    print_likelihoods,
+    read_likelihoods,
+)
 from evaluation.crowds.reactions import judge_reactions
 from evaluation.crowds.tables import flat_figures, print_crowds, print_reactions
 from evaluation.encoder.__main__ import refusing
@@ -28,6 +33,9 @@ from models.serving.place import FIRST_VERSION, built_model
 
 PACKAGES: Final = ("numpy", "openvino")
 _BATCH: Final = 1_024
+Likelihoods = Annotated[
+    Path | None, typer.Option(help="Folder that models.socialalign.training.pac left.")
+]
 
 
 def chosen_crowds(data: Path, sets: str) -> list[str]:
@@ -72,6 +80,7 @@ def main(
     data: DataFolder,
     sets: Annotated[str, typer.Option(help="Comma-separated; else all that are there.")] = "",
     repository: Repository = BUILT,
+    likelihoods: Likelihoods = None,
     json_file: JsonFile = None,
     resamples: Resamples = RESAMPLES,
 ) -> None:
@@ -86,7 +95,11 @@ def main(
         reactions: dict[str, Measured] = {}
         if any(one.crowds.name == "fanchuan" for one in found):
             reactions = judge_reactions(data / f"{FOLDER}fanchuan", resamples)
+        said = read_likelihoods(likelihoods) if likelihoods is not None else {}
+    adapters = judge_likelihoods(said, resamples) if said else {}
     print_crowds(found)
+    if said:
+        print_likelihoods(said, adapters)
     if reactions:
         print_reactions(reactions)
     if json_file is not None:
@@ -95,8 +108,8 @@ def main(
             "bootstrap_resamples": resamples,
         }  # fmt: skip
         write_report(
-            json_file, "models evaluate", flat_figures(found, reactions), settings=settings,
-            packages=PACKAGES, seed=SEED,
+            json_file, "models evaluate", flat_figures(found, reactions, adapters),
+            settings=settings, packages=PACKAGES, seed=SEED,
         )  # fmt: skip
 
 

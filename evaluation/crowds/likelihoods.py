@@ -6,13 +6,13 @@ nothing here needs it.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
@@ -25,6 +25,7 @@ from evaluation.encoder.bootstrap import RESAMPLES, Measured, bootstrap
 Floats = NDArray[np.float64]
 PLAIN: Final = "plain"
 _WIDTH: Final = 80
+_COLUMNS: Final = ("own", "swapped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +49,46 @@ class SaidOfReplies:
     seeds: tuple[int, ...]
 
 
+class SaidFile(msgspec.Struct, frozen=True):
+    """A file that one training left; what else it holds is for people."""
+
+    variant: str
+    seed: int
+    weights: int
+    spent_s: float
+    own: list[float]
+    swapped: list[float]
+    tokens: list[Annotated[int, msgspec.Meta(ge=1)]]
+
+
 def read_likelihoods(folder: Path) -> dict[str, SaidOfReplies]:
     """Return what each variant says.
 
     Raises:
-        ConfigError: There is none, a file is not what it should be, or two are of different
+        ConfigError: There is no file, one is not what it should be, or they are of different
             replies.
     """
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    found: dict[str, list[SaidFile]] = {}
     for file in sorted(folder.glob("*.json")):
         try:
-            row = json.loads(file.read_text("utf-8"))
-            columns = [np.asarray(row[name], np.float64) for name in ("own", "swapped", "tokens")]
-            if len({column.shape for column in columns}) > 1 or columns[0].ndim != 1:
+            one = msgspec.json.decode(file.read_bytes(), type=SaidFile)
+            if not len(one.own) == len(one.swapped) == len(one.tokens):
                 raise ValueError("own, swapped and tokens are not of one length")
-            if not np.isfinite(columns).all() or (columns[2] < 1).any():
-                raise ValueError("a likelihood is not finite, or a reply has no token")
-            found.setdefault(str(row["variant"]), []).append(row)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{file}: no likelihoods of replies ({error!r})") from error
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{file}: no likelihoods of replies ({error})") from error
+        found.setdefault(one.variant, []).append(one)
     if not found:
         raise ConfigError(f"{folder} has no file of likelihoods: models.socialalign.training.pac")
-    said = {name: _said(rows) for name, rows in found.items()}
-    tokens = [one.tokens for one in said.values()]
-    if any(not np.array_equal(one, tokens[0]) for one in tokens):
+    if len({tuple(one.tokens) for rows in found.values() for one in rows}) > 1:
         raise ConfigError(f"{folder}: its files are of different replies")
-    return said
+    return {name: _said(rows) for name, rows in found.items()}
 
 
-def _said(rows: Sequence[Mapping[str, Any]]) -> SaidOfReplies:
-    columns = {
-        name: np.array([row[name] for row in rows], np.float64)
-        for name in ("own", "swapped", "tokens")
-    }
-    if not (columns["tokens"] == columns["tokens"][0]).all():
-        raise ConfigError(f"the seeds of {rows[0]['variant']} are of different replies")
+def _said(rows: Sequence[SaidFile]) -> SaidOfReplies:
+    own, swapped = (np.mean([getattr(one, name) for one in rows], axis=0) for name in _COLUMNS)
     return SaidOfReplies(
-        columns["own"].mean(0), columns["swapped"].mean(0), columns["tokens"][0],
-        int(rows[0]["weights"]), float(np.mean([row["spent_s"] for row in rows])),
-        tuple(sorted(int(row["seed"]) for row in rows)),
+        own, swapped, np.array(rows[0].tokens, np.float64), rows[0].weights,
+        float(np.mean([one.spent_s for one in rows])), tuple(sorted(one.seed for one in rows)),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,13 +22,19 @@ from core.errors import ConfigError
 from evaluation.encoder.__main__ import refusing
 from evaluation.options import DataFolder
 from evaluation.responses.threads import COPIED_CHARACTERS, FOLDER, normalised, rows_of
+from models.socialalign.persona_reply import (
+    JUDGE,
+    LEARN,
+    PARTS,
+    VALIDATE,
+    Part,
+    PersonReply,
+    write_person_replies,
+)
 
 HISTORY: Final = 3
 """So many of a person's last posts are told."""
-LEARN: Final = "learn"
-VALIDATE: Final = "validate"
-JUDGE: Final = "judge"
-_PARTS: Final = {"train": LEARN, "dev": VALIDATE, "test": JUDGE}
+_PARTS: Final[Mapping[str, Part]] = {"train": LEARN, "dev": VALIDATE, "test": JUDGE}
 _VALIDATED_FROM: Final = 0.7
 _JUDGED_FROM: Final = 0.8
 
@@ -45,7 +51,7 @@ class Said:
         topic: What that is about.
         text: What it says.
         post: The text that it replies to; empty where it is no reply.
-        part: The official part; empty where the set has none.
+        part: The official part; None where the set has none.
     """
 
     author: str
@@ -55,19 +61,7 @@ class Said:
     topic: str
     text: str
     post: str
-    part: str
-
-
-@dataclass(frozen=True, slots=True)
-class PersonReply:
-    """A reply, with what was known of its author before it."""
-
-    part: str
-    source: str
-    topic: str
-    person: str
-    post: str
-    reply: str
+    part: Part | None
 
 
 def _rumoureval(folder: Path) -> Iterator[Said]:
@@ -98,7 +92,7 @@ def _bluesky(folder: Path) -> Iterator[Said]:
 
 def _skeet(row: Mapping[str, Any], thread: str, post: str) -> Said:
     return Said(
-        row["author"], "", row["created_at"], thread, "bluesky", row["text"], post, ""
+        row["author"], "", row["created_at"], thread, "bluesky", row["text"], post, None
     )  # fmt: skip
 
 
@@ -145,7 +139,7 @@ def told(said: Said, before: Sequence[Said]) -> str:
     return " | ".join(" ".join(part.split()) for part in parts if part.strip())
 
 
-def _part_by_time(at: str, times: Sequence[str]) -> str:
+def _part_by_time(at: str, times: Sequence[str]) -> Part:
     if at >= times[int(len(times) * _JUDGED_FROM)]:
         return JUDGE
     return VALIDATE if at >= times[int(len(times) * _VALIDATED_FROM)] else LEARN
@@ -183,10 +177,9 @@ def main(data: DataFolder, out: Annotated[Path, typer.Option(help="The file to w
     """Write a JSON object for each reply."""
     with refusing():
         replies = load_persona_replies(data)
-    lines = (json.dumps(asdict(one)) for one in replies)
-    out.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    write_person_replies(out, replies)
     parts = [one.part for one in replies]
-    counts = ", ".join(f"{parts.count(part)} to {part}" for part in (LEARN, VALIDATE, JUDGE))
+    counts = ", ".join(f"{parts.count(part)} to {part}" for part in PARTS)
     typer.echo(f"{out}: {counts}")
 
 

@@ -17,9 +17,14 @@ _WIDTH: Final = 80
 
 
 def flat_figures(
-    found: Sequence[JudgedCrowds], reactions: Mapping[str, Measured]
+    found: Sequence[JudgedCrowds],
+    reactions: Mapping[str, Measured],
+    adapters: Mapping[str, Measured],
 ) -> dict[str, float | None]:
-    """Return figures by `macro.SET.MEASURE` and `fanchuan.MEASURE`, with `_low` and `_high`."""
+    """Return figures by `macro.SET.MEASURE`, `fanchuan.MEASURE` and `pac_lora.VARIANT.MEASURE`.
+
+    Each has the ends of its interval beside it, by `_low` and `_high`.
+    """
     figures: dict[str, float | None] = {}
     for one in found:
         name = f"macro.{one.crowds.name}"
@@ -29,6 +34,8 @@ def flat_figures(
             figures |= measured.figures(f"{name}.{measure}")
     for measure, measured in reactions.items():
         figures |= measured.figures(f"fanchuan.{measure}")
+    for measure, measured in adapters.items():
+        figures |= measured.figures(f"pac_lora.{measure}")
     return figures
 
 

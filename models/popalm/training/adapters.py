@@ -4,21 +4,42 @@
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.errors import ConfigError
-from models.encoder.lora import adapted_layers, adapter_state, load_adapter_state
-from models.popalm.training.decoder import ReplyDecoder, adapt
+from models.encoder.lora import adapted_layers, adapter_state, inject, load_adapter_state
+from models.popalm.training.decoder import ReplyDecoder
 
 WEIGHTS_FILE: Final = "adapter_model.safetensors"
 CONFIG_FILE: Final = "adapter_config.json"
+_NUMBER: Final = re.compile(r"\.(\d+)\.")
+
+
+def adapt(decoder: ReplyDecoder, rank: int, alpha: float, first_layer: int = 0) -> list[str]:
+    """Put adapters into a decoder, into layers from `first_layer` on; return their names.
+
+    The layers below keep no gradient, so a later first layer costs less.
+    """
+    return inject(decoder.network, rank, alpha, wants=wanted_layers(decoder, first_layer))
+
+
+def wanted_layers(decoder: ReplyDecoder, first_layer: int) -> Callable[[str, nn.Linear], bool]:
+    """Return which linear layers get adapters: all from `first_layer` on, but the output."""
+    output = decoder.network.get_output_embeddings()
+
+    def wants(name: str, layer: nn.Linear) -> bool:
+        numbers = _NUMBER.search(f".{name}.")
+        return layer is not output and numbers is not None and int(numbers[1]) >= first_layer
+
+    return wants
 
 
 def save_adapter(decoder: ReplyDecoder, folder: Path, base: str) -> None:

@@ -9,23 +9,20 @@ Shapes: `B` prompts, `S` tokens by now, `m` replies a prompt, `N = B m` replies,
 `H` hidden width, `V` vocabulary.
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from core.errors import ConfigError
-from models.encoder.lora import inject
 from models.popalm.base import SMOLLM2_ID, SMOLLM2_SHA256, find_base
 from models.popalm.prompt import HEAD, MAX_POST_TOKENS, MAX_REPLY_TOKENS, STOP, TAIL, as_data
 
 _LIKELIEST: Final = 256
-_NUMBER: Final = re.compile(r"\.(\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,22 +282,3 @@ def load_decoder(
     except (OSError, ValueError) as error:
         raise ConfigError(f"decoder {where} cannot be loaded: {error}") from error
     return ReplyDecoder(network.eval().requires_grad_(False), tokenizer, is_bf16)
-
-
-def adapt(decoder: ReplyDecoder, rank: int, alpha: float, first_layer: int = 0) -> list[str]:
-    """Put adapters into a decoder, into layers from `first_layer` on; return their names.
-
-    The layers below keep no gradient, so a later first layer costs less.
-    """
-    return inject(decoder.network, rank, alpha, wants=wanted_layers(decoder, first_layer))
-
-
-def wanted_layers(decoder: ReplyDecoder, first_layer: int) -> Callable[[str, nn.Linear], bool]:
-    """Return which linear layers get adapters: all from `first_layer` on, but the output."""
-    output = decoder.network.get_output_embeddings()
-
-    def wants(name: str, layer: nn.Linear) -> bool:
-        numbers = _NUMBER.search(f".{name}.")
-        return layer is not output and numbers is not None and int(numbers[1]) >= first_layer
-
-    return wants

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from models.popalm.base import SMOLLM2_ID
 from models.popalm.prompt import MAX_POST_TOKENS
-from models.popalm.training.adapters import save_adapter
-from models.popalm.training.decoder import ReplyDecoder, adapt, load_decoder
+from models.popalm.training.adapters import adapt, save_adapter
+from models.popalm.training.decoder import ReplyDecoder, load_decoder
 from models.popalm.training.examples import Example, by_length, parted, read_threads, whole_examples
 from models.popalm.training.loop import LoopSettings, TrainingLoop, trained_parameters
 

@@ -1,21 +1,16 @@
 """Replies with their author and post, as tokens, and batches of them that are read at once.
 
-The file is what `python -m evaluation.crowds.persona_replies` writes.
-
 Shapes: `B` sequences, `T` tokens of the longest, `R` tokens of the longest reply.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import ConfigError
 from models.popalm.prompt import as_data
 from models.popalm.training.decoder import ReplyDecoder, log_probabilities
 from models.popalm.training.examples import Example
@@ -27,23 +22,7 @@ from models.socialalign.persona_prompt import (
     POST_HEAD,
     TAIL,
 )
-
-LEARN: Final = "learn"
-VALIDATE: Final = "validate"
-JUDGE: Final = "judge"
-_FIELDS: Final = ("part", "source", "topic", "person", "post", "reply")
-
-
-@dataclass(frozen=True, slots=True)
-class PersonReply:
-    """A reply, with what was known of its author and what it replies to."""
-
-    part: str
-    source: str
-    topic: str
-    person: str
-    post: str
-    reply: str
+from models.socialalign.persona_reply import PersonReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +53,6 @@ class PersonBatch:
     mask: Tensor
     spans: Spans
     replies: Tensor
-
-
-def read_person_replies(file: Path) -> list[PersonReply]:
-    """Read a file of replies.
-
-    Raises:
-        ConfigError: It is not there, or a line is not what it should be.
-    """
-    found: list[PersonReply] = []
-    try:
-        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
-            row: Mapping[str, Any] = json.loads(line)
-            values = [row[field] for field in _FIELDS]
-            if not all(isinstance(value, str) for value in values):
-                raise ConfigError(f"{file}, line {number}: expected texts")
-            found.append(PersonReply(*values))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{file}: no file of persons' replies ({error!r})") from error
-    for part in (LEARN, VALIDATE, JUDGE):
-        if sum(one.part == part for one in found) < 2:
-            raise ConfigError(f"{file}: expected two replies to {part} at least")
-    return found
 
 
 def person_example(decoder: ReplyDecoder, one: PersonReply) -> PersonExample:
@@ -157,5 +114,5 @@ def swapped(replies: Sequence[PersonReply], seed: int) -> list[PersonReply]:
             {other.person for other in replies if other.source == one.source} - {one.person}
         )
         person = others[int(rng.integers(len(others)))] if others else one.person
-        found.append(PersonReply(one.part, one.source, one.topic, person, one.post, one.reply))
+        found.append(msgspec.structs.replace(one, person=person))
     return found

@@ -16,25 +16,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import msgspec
 import numpy as np
 import torch
 import typer
 from torch import Tensor, nn
 
 from models.encoder.lora import inject
-from models.popalm.training.decoder import ReplyDecoder, load_decoder, wanted_layers
+from models.popalm.training.adapters import wanted_layers
+from models.popalm.training.decoder import ReplyDecoder, load_decoder
 from models.popalm.training.examples import LEAST_REPLY_TOKENS, by_length
 from models.popalm.training.loop import LoopSettings, TrainingLoop
 from models.socialalign.pac_lora import PacAdapter, PacSettings, Variant, equal_rank, imbalance
+from models.socialalign.persona_reply import JUDGE, LEARN, PersonReply, read_person_replies
 from models.socialalign.training.examples import (
-    JUDGE,
-    LEARN,
     PersonBatch,
     PersonExample,
-    PersonReply,
     batch_of,
     person_example,
-    read_person_replies,
     reply_log_probabilities,
     swapped,
 )
@@ -202,6 +201,18 @@ def chosen_judged(replies: Sequence[PersonReply], number: int) -> list[PersonRep
     return [judged[row] for row in sorted(order.tolist())]
 
 
+def write_likelihoods(
+    file: Path, adapted: Adapted, loop: TrainingLoop, found: Mapping[str, Any]
+) -> Path:
+    """Write what an adapter says of replies, with what it is and what its training took."""
+    own = msgspec.to_builtins(loop.settings)
+    head = {name: own[name] for name in ("variant", "seed", "steps", "batch", "rank")}
+    head |= {"weights": adapted.weights, "spent_s": round(loop.spent_s, 1)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(head | dict(found)) + "\n")
+    return file
+
+
 @app.command()
 def main(
     variant: Annotated[Adaptation, typer.Option(help="What is trained.")],
@@ -237,15 +248,9 @@ def main(
     if loop.step < settings.steps:
         typer.echo(f"{name}: stopped after step {loop.step}; run again to go on")
         raise typer.Exit(3)
-    found: dict[str, Any] = {
-        "variant": variant.value, "seed": seed, "steps": loop.step, "weights": adapted.weights,
-        "spent_s": round(loop.spent_s, 1), "batch": batch,
-    }  # fmt: skip
-    found |= judge_pac(adapted, chosen_judged(rows, judged), batch, 0)
-    folder = out / LIKELIHOODS
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(found) + "\n")
-    typer.echo(f"{name}: {sum(found['own']) / sum(found['tokens']):.4f} nats a token")
+    found = judge_pac(adapted, chosen_judged(rows, judged), batch, 0)
+    file = write_likelihoods(out / LIKELIHOODS / f"{name}.json", adapted, loop, found)
+    typer.echo(f"{file}: {sum(found['own']) / sum(found['tokens']):.4f} nats a token")
 
 
 if __name__ == "__main__":

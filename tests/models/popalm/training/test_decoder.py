@@ -8,12 +8,13 @@ import torch
 from core.errors import ConfigError
 from models.popalm.prompt import MAX_POST_TOKENS, MAX_REPLY_TOKENS
 from models.popalm.training.adapters import (
+    adapt,
     as_reference,
     load_adapter,
     save_adapter,
     trained_state,
 )
-from models.popalm.training.decoder import ReplyDecoder, adapt, draw, load_decoder
+from models.popalm.training.decoder import ReplyDecoder, draw, load_decoder
 from tests.models.popalm.training.tiny import shaken, tiny_decoder, tiny_folder
 
 pytestmark = pytest.mark.train

@@ -6,7 +6,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from models.popalm.training.decoder import ReplyDecoder, adapt, load_decoder
+from models.popalm.training.adapters import adapt
+from models.popalm.training.decoder import ReplyDecoder, load_decoder
 
 MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 

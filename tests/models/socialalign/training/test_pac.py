@@ -7,14 +7,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from core.errors import ConfigError
 from models.popalm.training.decoder import ReplyDecoder, load_decoder
 from models.popalm.training.loop import read_steps
+from models.socialalign.persona_reply import Part, PersonReply, write_person_replies
 from models.socialalign.training.examples import (
-    PersonReply,
     batch_of,
     person_example,
-    read_person_replies,
     reply_log_probabilities,
     swapped,
 )
@@ -27,7 +25,7 @@ VARIANTS = ("plain", "released", "sequence")
 PEOPLE = ("likes cats | a cat again", "likes tea")
 
 
-def replies(number: int, part: str = "learn") -> list[PersonReply]:
+def replies(number: int, part: Part = "learn") -> list[PersonReply]:
     """Replies that follow from who writes."""
     return [
         PersonReply(part, "set", f"topic {row % 3}", PEOPLE[row % 2], f"post {row}",
@@ -121,10 +119,8 @@ def test_what_is_said_of_replies_is_left_for_those_without_torch(
     folder: Path, tmp_path: Path
 ) -> None:
     rows = [*replies(8), *replies(2, "validate"), *replies(4, "judge")]
-    names = ("part", "source", "topic", "person", "post", "reply")
-    lines = (json.dumps({name: getattr(one, name) for name in names}) for one in rows)
     file = tmp_path / "persons.jsonl"
-    file.write_text("".join(line + "\n" for line in lines))
+    write_person_replies(file, rows)
     told = CliRunner().invoke(app, [
         "--variant", "sequence", "--replies", str(file), "--out", str(tmp_path / "out"),
         "--decoder", str(folder), "--steps", "2", "--batch", "4", "--rank", "2",
@@ -136,12 +132,3 @@ def test_what_is_said_of_replies_is_left_for_those_without_torch(
     assert sorted(found["experts"]) == ["topic 0", "topic 1", "topic 2"]
     for shares in found["experts"].values():
         assert sum(shares["writing"]) == pytest.approx(1, abs=1e-3)
-
-
-def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
-    file = tmp_path / "persons.jsonl"
-    file.write_text('{"part": "learn"}\n')
-    with pytest.raises(ConfigError, match=r"persons\.jsonl: no file of persons' replies"):
-        read_person_replies(file)
-    with pytest.raises(ConfigError, match=r"none\.jsonl"):
-        read_person_replies(tmp_path / "none.jsonl")
