@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -122,11 +122,13 @@ def print_likelihoods(said: Mapping[str, SaidOfReplies], found: Mapping[str, Mea
     one = next(iter(said.values()))
     table = Table(
         title=f"Real replies of known persons: {len(one.tokens)}, nats a token, higher is better",
-        caption="Another person: what is lost when another one stands in the author's place",
+        caption=f"another: what is lost when another one stands in the author's place; "
+        f"seeds {', '.join(map(str, one.seeds))}",
         box=SIMPLE_HEAD, padding=(0, 1), title_justify="left", caption_justify="left",
     )  # fmt: skip
-    for name in ("adapter", "seeds", "weights", "training", "own person", "another", "over plain"):
-        table.add_column(name, justify="left" if name == "adapter" else "right")
+    for name in ("adapter", "weights", "training", "own person", "another", "over plain"):
+        justify: Literal["left", "right"] = "left" if name == "adapter" else "right"
+        table.add_column(name, justify=justify, no_wrap=True)
     for name, said_of in said.items():
         cells = [
             f"{own.value:.3f}\n{own.low:.3f}…{own.high:.3f}" if own is not None else ""
@@ -135,5 +137,5 @@ def print_likelihoods(said: Mapping[str, SaidOfReplies], found: Mapping[str, Mea
             )
         ]
         taken = f"{said_of.spent_s:.0f} s"
-        table.add_row(name, str(len(said_of.seeds)), f"{said_of.weights:,}", taken, *cells)
+        table.add_row(name, f"{said_of.weights:,}", taken, *cells)
     Console(file=sys.stdout, width=_WIDTH, highlight=False).print(table)
