@@ -137,5 +137,5 @@ def print_likelihoods(said: Mapping[str, SaidOfReplies], found: Mapping[str, Mea
             )
         ]
         taken = f"{said_of.spent_s:.0f} s"
-        table.add_row(name, f"{said_of.weights:,}", taken, *cells)
+        table.add_row(name, f"{said_of.weights / 1e6:.2f} M", taken, *cells)
     Console(file=sys.stdout, width=_WIDTH, highlight=False).print(table)
