@@ -13,6 +13,7 @@ from typing import Any
 import triton_python_backend_utils as pb
 
 from core.errors import ScorerTimedOut
+from core.giving_way import give_way
 from models.popalm.columns import reply_columns
 from models.serving.responder import open_responder
 
@@ -21,7 +22,11 @@ class TritonResponderModel:
     """Called by Triton: once to load, then with one request after the other."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the version folder that Triton names."""
+        """Load the version folder that Triton names, at a low priority.
+
+        Replies may be late, scores may not: both are made on the same cores.
+        """
+        give_way()  # before the engine makes its threads, which are as nice as who makes them
         parameters = json.loads(args["model_config"]).get("parameters", {})
         threads = int(parameters.get("threads", {}).get("string_value", "0"))
         folder = Path(args["model_repository"]) / args["model_version"]

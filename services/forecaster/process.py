@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from core.clock import Clock, SystemClock, epoch_ms
 from core.errors import TransientError
 from core.forecast_settings import ForecastSettings
+from core.giving_way import give_way
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.retry import pause_s
@@ -30,7 +31,6 @@ from services.forecaster.publishing import KafkaForecasts
 from services.forecaster.reading import ForecastReader
 from services.forecaster.shedding import Shedder
 from services.forecaster.watching import ForecastExport
-from services.giving_way import give_way
 from services.pacing import Pacer
 from services.stopping import until_signalled, wait
 from stream.store.redis_store import RedisStore

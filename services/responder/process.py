@@ -12,13 +12,13 @@ from typing import Final
 
 from core.clock import Clock, SystemClock, epoch_ms
 from core.errors import TransientError
+from core.giving_way import give_way
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.ports import Responder
 from core.retry import pause_s
 from core.settings import Settings
 from services.bootstrap import make_responder, make_store
-from services.giving_way import give_way
 from services.responder.at_work import ResponderAtWork, ResponderParts, deletions_upto
 from services.responder.generating import Generation
 from services.responder.publishing import KafkaResponses, ResponsePublisher, ResponseTopic

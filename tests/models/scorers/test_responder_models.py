@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from core.config import build as settings_of
 from core.errors import ConfigError, ScorerUnavailable
+from core.giving_way import NICE
 from core.ports import Responder
 from models.build_responder import build_responder
 from models.popalm.safety import REASONS, reply_fault
@@ -105,6 +108,17 @@ async def test_no_server_is_unavailable_and_not_ready(tmp_path: Path) -> None:
                 await responder.reply("a post", 1, 1)
 
 
+def nicenesses(server: TritonServer) -> dict[str, list[int]]:
+    """Role of a process of the server -> how nice each of its threads is."""
+    found: dict[str, list[int]] = {}
+    for process in psutil.Process(server.pid).children(recursive=True):
+        role = "model" if "stub" in Path(process.cmdline()[0]).name else "server"
+        threads = Path(f"/proc/{process.pid}/task").iterdir()
+        stats = [(one / "stat").read_text().rpartition(")")[2].split() for one in threads]
+        found.setdefault(role, []).extend(int(fields[16]) for fields in stats)
+    return found
+
+
 @pytest.mark.integration
 async def test_triton_writes_what_this_process_writes(repository: Path, tmp_path: Path) -> None:
     here = opened("in_process", repository)
@@ -118,6 +132,11 @@ async def test_triton_writes_what_this_process_writes(repository: Path, tmp_path
             assert not await absent.is_ready()
             with pytest.raises(ScorerUnavailable, match="nobody"):
                 await absent.reply("a post", 1, 1)
+        # Replies may be late, and what else the server answers may not: its model gives way, with
+        # the threads of its engine, and the server does not.
+        mine, nice = os.nice(0), nicenesses(server)
+        assert set(nice["server"]) == {mine}
+        assert nice["model"].count(min(mine + NICE, 19)) > len(nice["model"]) / 2, nice
 
 
 def test_changed_files_are_refused_and_built_anew(repository: Path, tmp_path: Path) -> None:

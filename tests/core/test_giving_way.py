@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from services.giving_way import NICE
+from core.giving_way import NICE
 
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from services.giving_way import give_way
+from core.giving_way import give_way
 given = [Path(argument) for argument in sys.argv[1:]]
 give_way(*given)
 said = given[0].read_text() if given else Path("/proc/self/autogroup").read_text().split()[-1]

@@ -18,7 +18,8 @@ def give_way(group: Path = _GROUP) -> None:
     Linux shares processors between sessions first where `kernel.sched_autogroup_enabled` is set, as
     on most desktops and servers, and only then by niceness within a session: a process that was
     started in a session of its own, as all of the local stack are, gives way to none however nice
-    it is. So the leader of a session makes its whole session nice.
+    it is. So the leader of a session makes its whole session nice. Threads that are there already
+    keep the priority that they have.
 
     Args:
         group: The kernel's file of this process's session.
