@@ -29,6 +29,9 @@ WORDS: Final = (
     "was", "and", "but", "my", "what", "why", "how", "love", "like", "hate", "really", "never",
     "always", "again", "today", "people", "they", "it",
 )  # fmt: skip
+ADAPTED: Final = ("q_proj", "v_proj", "up_proj")
+EVERY_LINEAR: Final = (*ADAPTED, "k_proj", "o_proj", "gate_proj", "down_proj")
+"""What training adapts."""
 _NORMAL, _CONTROL = 1, 3
 
 
@@ -114,13 +117,16 @@ def _tensors(rng: np.random.Generator, pieces: list[str]) -> dict[str, NDArray[n
     return {name: np.asarray(tensor, np.float32) for name, tensor in found.items()}
 
 
-def write_responder(folder: Path, seed: int = 1, rank: int = 4, **values: Any) -> ResponderConfig:
+def write_responder(
+    folder: Path, seed: int = 1, rank: int = 4, adapted: tuple[str, ...] = ADAPTED, **values: Any
+) -> ResponderConfig:
     """Write a decoder `tiny.gguf` with a random adapter and their configuration.
 
     Args:
         folder: Where they go.
         seed: What all weights are drawn by.
         rank: The rank of the adapter; 0 writes none.
+        adapted: The kinds of layers that it changes.
         values: Further fields of the configuration.
 
     Returns:
@@ -134,11 +140,12 @@ def write_responder(folder: Path, seed: int = 1, rank: int = 4, **values: Any) -
     save_responder_config(config, folder)
     if rank:
         described = {"base_model_name_or_path": config.base, "r": rank, "lora_alpha": 2 * rank}
+        described["layers_to_transform"] = list(range(SIZES["layers"]))
         (folder / ADAPTER_CONFIG).write_text(json.dumps(described))
         rng = np.random.default_rng(seed + 1)
         adapter: dict[str, Any] = {}
         for name, tensor in Checkpoint(decoder).tensors().items():
-            if name.endswith(("q_proj.weight", "v_proj.weight", "up_proj.weight")):
+            if name.endswith(tuple(f"{kind}.weight" for kind in adapted)):
                 layer = f"base_model.model.{name.removesuffix('.weight')}"
                 out, into = tensor.shape
                 adapter[f"{layer}.lora_A.weight"] = rng.normal(0, 0.2, (rank, into))
