@@ -51,6 +51,23 @@ class ForecastBooks:
 
 
 @dataclass(slots=True)
+class ResponseBooks:
+    """What a responder has left behind.
+
+    Attributes:
+        events: The records of `events`, which it follows.
+        told: The records of `responses` in order of offset within each partition.
+        kept: `source|id` of an event -> fields of the hash in which its texts are.
+        where: `source|id` of a post -> number of events that are said to show it.
+    """
+
+    events: list[RawRecord] = field(default_factory=list[RawRecord])
+    told: list[RawRecord] = field(default_factory=list[RawRecord])
+    kept: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
+    where: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(slots=True)
 class Books:
     """What a run has left behind.
 
@@ -66,6 +83,7 @@ class Books:
         strata: (partition, query, start, stratum) -> counters in the store.
         totals: Partition -> fields of its cursor hash.
         forecasts: What the forecaster has left behind; None if none has run.
+        responses: What the responder has left behind; None if none has run.
     """
 
     pane_s: int
@@ -83,6 +101,7 @@ class Books:
     )
     totals: dict[int, dict[str, int]] = field(default_factory=dict[int, dict[str, int]])
     forecasts: ForecastBooks | None = None
+    responses: ResponseBooks | None = None
 
 
 @dataclass(slots=True)

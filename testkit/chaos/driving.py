@@ -290,7 +290,7 @@ class Driver:
             self._settle()
 
     def _settle(self) -> None:
-        """Wait until the closer has published what closed and the forecaster has read all."""
+        """Wait until the closer, forecaster and responder have read all and told what follows."""
         give_up_at = time.monotonic() + max(SETTLE_TIMEOUT_S, self._give_up_s)
         clean = 0
         while clean < SETTLED_LOOKS and time.monotonic() < give_up_at:

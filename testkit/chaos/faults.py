@@ -17,7 +17,7 @@ class Fault:
     """One kind of fault.
 
     Attributes:
-        part: What is hit: worker, ingest, closer, forecaster, kafka, redis, scorer.
+        part: What is hit: worker, ingest, closer, forecaster, responder, kafka, redis, scorer.
         how: What is done to it.
         what: A line for people.
     """
@@ -35,6 +35,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "closer-killed": Fault("closer", "kill", "SIGKILL to the closer"),
     "closer-stopped": Fault("closer", "stop", "SIGSTOP beyond the session time-out, then SIGCONT"),
     "forecaster-killed": Fault("forecaster", "kill", "SIGKILL to the forecaster"),
+    "responder-killed": Fault("responder", "kill", "SIGKILL to the responder"),
     "broker-killed": Fault("kafka", "kill", "SIGKILL to the broker"),
     "broker-stopped": Fault("kafka", "stop", "SIGSTOP of the broker, then SIGCONT"),
     "broker-slow": Fault("kafka", "slow", "latency between everybody and the broker"),

@@ -13,6 +13,7 @@ from testkit.chaos.books import Audit, Books
 from testkit.chaos.dead_audit import DeadAudit
 from testkit.chaos.forecast_audit import ForecastAudit
 from testkit.chaos.produced import sort_produced
+from testkit.chaos.response_audit import ResponseAudit
 from testkit.chaos.sums_audit import SumsAudit
 
 
@@ -25,4 +26,6 @@ def recount(books: Books) -> Audit:
     SumsAudit(books, produced, audit).check()
     if books.forecasts is not None:
         ForecastAudit(books, books.forecasts, audit).check()
+    if books.responses is not None:
+        ResponseAudit(books, books.responses, audit).check()
     return audit

@@ -10,6 +10,7 @@ from testkit.chaos.stack import ChaosStack
 POSTS = "posts"
 EVENTS = "post-events"
 SCORED = "scored-posts"
+RESPONSES = "responses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class ProgressProbe:
         self._kafka_port = stack.kafka.port
         self._redis = RedisLine(stack.redis.port)
         self._partitions = stack.settings.kafka.partitions
+        self._told: list[int] = []
 
     def look(self) -> Progress | None:
         """Return how far it has come."""
@@ -61,17 +63,25 @@ class ProgressProbe:
         )
 
     def is_settled(self) -> bool:
-        """Tell whether no closed pane waits for the closer and no record for the forecaster."""
+        """Tell whether no closed pane waits for the closer, and no record for those beside it.
+
+        The responder tells when it has something to say: it is settled when it has read every
+        deletion, and what it has told is as it was at the last look.
+        """
         count = self._partitions
         read = [(topic, number) for topic in (SCORED, EVENTS) for number in range(count)]
         try:
             ends = [end_offsets(self._kafka_port, topic, count) for topic in (SCORED, EVENTS)]
             dirty = self._redis.ask_all([("HLEN", f"{{{n}}}:dirty") for n in range(count)])
             taken = self._redis.ask_all([("HGET", f"{{{n}}}:forecast", t) for t, n in read])
+            known = [("HGET", "{responder}:known", f"deletions:{n}") for n in range(count)]
+            gone = [int(g) if isinstance(g, bytes) else 0 for g in self._redis.ask_all(known)]
+            before, self._told = self._told, end_offsets(self._kafka_port, RESPONSES, count)
         except NoAnswer:
             return False
         next_offsets = [int(t) + 1 if isinstance(t, bytes) else 0 for t in taken]
-        return not any(dirty) and [*ends[0], *ends[1]] == next_offsets
+        is_told = gone == ends[1] and self._told == before
+        return not any(dirty) and is_told and [*ends[0], *ends[1]] == next_offsets
 
     def close(self) -> None:
         """Drop the connection."""

@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 
 from services.kafka_client import read_topic
-from testkit.chaos.books import Books, DeadRecord, ForecastBooks, RawRecord
+from testkit.chaos.books import Books, DeadRecord, ForecastBooks, RawRecord, ResponseBooks
 from testkit.chaos.probes import RedisLine, Reply
 from testkit.chaos.stack import ChaosStack
 
@@ -49,6 +49,7 @@ def read_books(stack: ChaosStack) -> Books:
     books.windows = [r.value for r in read_topic(stack.settings.kafka, "windows") if r.value]
     _read_store(stack, books)
     _read_forecasts(stack, forecasts)
+    books.responses = _read_responses(stack)
     return books
 
 
@@ -95,6 +96,25 @@ def _read_forecasts(stack: ChaosStack, forecasts: ForecastBooks) -> None:
             forecasts.pending[partition] = sum(cast("list[int]", sizes))
     finally:
         line.close()
+
+
+def _read_responses(stack: ChaosStack) -> ResponseBooks:
+    responses = ResponseBooks(_raw(stack, "events"), _raw(stack, "responses"))
+    line, texts, where = RedisLine(stack.redis.port, timeout_s=30.0), _key("texts"), _key("where")
+    try:
+        for key in cast("list[bytes]", line.ask("KEYS", f"{texts}*")):
+            name = key.decode()
+            responses.kept[name.removeprefix(texts)] = dict(_pairs(line.ask("HGETALL", name)))
+        for key in cast("list[bytes]", line.ask("KEYS", f"{where}*")):
+            name = key.decode()
+            responses.where[name.removeprefix(where)] = cast("int", line.ask("SCARD", name))
+    finally:
+        line.close()
+    return responses
+
+
+def _key(what: str) -> str:
+    return f"{{responder}}:{what}:"
 
 
 def _pairs(reply: Reply) -> list[tuple[str, bytes]]:

@@ -31,6 +31,11 @@ _TOTALS: Final = (
     ("forecasts_gone", "of them deleted before"),
     ("forecasts_pending", "of them waiting for their outcome"),
     ("forecasts_lost", "of them lost"),
+    ("responses_events", "posts that take off, answered"),
+    ("responses_withdrawn", "of them deleted"),
+    ("responses_shown.real", "real replies shown"),
+    ("responses_shown.quoted", "quoted ones"),
+    ("responses_shown.generated", "generated ones"),
 )
 _REPLAYS: Final = (
     ("applies_refused", "applies refused"),

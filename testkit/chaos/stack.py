@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import signal
@@ -16,7 +15,7 @@ from core.config import build
 from core.settings import Settings
 from services.local.child import Command
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
-from services.local.ports import LOOPBACK, any_free_port, is_free
+from services.local.ports import any_free_port, is_free
 from services.local.redis_server import RedisServer
 from services.local.server import LocalServer, Program
 from services.local.supervisor import StackPart, StartStage, StartTask, Supervisor
@@ -24,15 +23,15 @@ from services.local.triton_server import TritonServer
 from testkit.chaos.broker import ProxiedKafka
 from testkit.chaos.disk import SmallDisk
 from testkit.chaos.proxy import ProxyThread, TcpProxy
+from testkit.chaos.settings_tree import settings_tree
 from testkit.chaos.stand_in import WRONG_FILE
 
 _CLI: Final = ("-m", "services.cli.main")
 EVENT_POSTS_PER_S: Final = 200.0
 """Posts per second of event time; how fast it runs is `StackOptions.posts_per_s`."""
-AHEAD_S: Final = 62
-"""A little more than what a claim of the future is clamped to."""
-NEVER_S: Final = 100_000
-"""What is shed cannot be told apart from what is lost, so nothing is."""
+REPLY_SHARE: Final = 0.3
+DELETE_SHARE: Final = 0.02
+"""Enough that posts which take off, and replies to them, are among those deleted."""
 TAIL_S: Final = 5.0
 """Copies, edits and deletions come at most so long after their post, by the wall clock."""
 
@@ -124,7 +123,7 @@ class ChaosStack:
         self._scorer = self._make_scorer()
         self.proxies["kafka"].target_port = self.kafka.port
         self.proxies["redis"].target_port = self.redis.port
-        tree = self._tree()
+        tree = settings_tree(self.options, {name: p.port for name, p in self.proxies.items()})
         self.settings: Settings = build(tree)
         self._environment = {
             f"GROUNDSWELL__{section}__{name}".upper(): str(value)
@@ -133,7 +132,8 @@ class ChaosStack:
         }
         servers = StartStage(tuple(StackPart(s) for s in (self.kafka, self.redis, self._scorer)))
         workers = (self._worker(number + 1) for number in range(self.options.workers))
-        own = [self._closer(), self._forecaster(), *workers]
+        beside = [self._closer(), self._forecaster(), self._responder(), self._herald()]
+        own = [*beside, *workers]
         self.supervisor = Supervisor(
             [
                 servers,
@@ -143,42 +143,6 @@ class ChaosStack:
             ],
             say=self.say,
         )
-
-    def _tree(self) -> dict[str, dict[str, Any]]:
-        """Return the settings: short time-outs, small batches, short panes; the rest is usual."""
-        proxies = self.proxies
-        stand_in = self.options.scorer == "fake"
-        forecasts = {"kind": "fake", "batch_posts": 32, "ages_s": "10,60", "shed_after_s": NEVER_S}
-        tree: dict[str, dict[str, Any]] = {
-            "kafka": {
-                "bootstrap_servers": f"{LOOPBACK}:{proxies['kafka'].port}",
-                "session_timeout_s": 4,
-                "request_timeout_s": 8,
-            },
-            "redis": {"url": f"redis://{LOOPBACK}:{proxies['redis'].port}/0", "timeout_s": 3},
-            "scorer": {
-                "kind": "triton",
-                "url": f"{LOOPBACK}:{proxies['scorer'].port}",
-                "timeout_s": 4 if stand_in else 8,
-            },
-            "worker": {"max_batch_posts": 64},
-            "windows": {"pane_s": 10, "allowed_lateness_s": 5},
-            "ingest": {"cursor_dir": str(self.options.root / "ingest")},
-            "forecasts": forecasts | {"horizon_s": self._horizon_s()},
-            "queries": {"path": str(PROJECT_ROOT / "configs" / "queries.toml")},
-        }
-        for name, value in self.options.settings.items():
-            section, _, key = name.partition(".")
-            tree.setdefault(section, {})[key] = value
-        return tree
-
-    def _horizon_s(self) -> int:
-        """Return a horizon that is short, and at which few posts come when they are over already.
-
-        A claim of the future moves a partition's time to a minute after it was ingested, while
-        event time itself falls behind the wall clock, by the length of the run at its end.
-        """
-        return AHEAD_S + math.ceil(self.options.posts / self.options.posts_per_s)
 
     def _make_scorer(self) -> LocalServer:
         root = self.options.root
@@ -211,6 +175,13 @@ class ChaosStack:
     def _forecaster(self) -> LocalServer:
         return self._process("forecaster", (*_CLI, "forecaster"), PROJECT_ROOT)
 
+    def _responder(self) -> LocalServer:
+        return self._process("responder", (*_CLI, "responder", "run"), PROJECT_ROOT)
+
+    def _herald(self) -> LocalServer:
+        command = self._command(("-m", "testkit.chaos.herald"), PROJECT_ROOT)
+        return Program("herald", command, self.options.root / "herald")
+
     def _worker(self, number: int) -> LocalServer:
         name = f"worker-{number}"
         extra = {
@@ -231,6 +202,7 @@ class ChaosStack:
             "--speed", f"{speed:.6f}",
             "--history-s", f"{options.posts / EVENT_POSTS_PER_S:.3f}",
             "--ledger", str(self.ledger), "--set", "daily_cycle=0.0",
+            "--set", f"reply_share={REPLY_SHARE}", "--set", f"delete_share={DELETE_SHARE}",
             "--set", f"follow_up_max_s={soon_s:.3f}", "--set", f"late_max_s={soon_s:.3f}",
         )  # fmt: skip
         return self._process("ingest", arguments, PROJECT_ROOT)

@@ -163,6 +163,7 @@ class TickMaker:
             claimed_at=moment_of(claimed_ms),
             lang=language,
             repost_of=repost_of,
+            reply_to=None if repost_of else self._answered(),
         )
         repair = ""
         if repost_of is None:
@@ -186,6 +187,13 @@ class TickMaker:
             # Nobody says that it is a copy: no `repost_of`, one mark more.
             return f"{original.text} {'!.?'[int(draw() * 3)]}", None
         return write_post(words, author.habits, self._names, draw), None
+
+    def _answered(self) -> str | None:
+        """Return the id of the post that is answered, if one is; a share of 0 draws nothing."""
+        share = self._options.reply_share
+        if not share or not self._recent or self._draw() >= share:
+            return None
+        return self._recent[int(self._draw() * len(self._recent))].id
 
     def _malformed(self, utterance: Utterance) -> Utterance:
         assert isinstance(utterance.record, Post)  # noqa: S101 - a post is what was just said

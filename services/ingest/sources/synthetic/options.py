@@ -87,6 +87,8 @@ class SyntheticOptions(Struct, frozen=True, kw_only=True):
     """Topic -> weight; those not named have weight 1."""
     repost_share: Share = 0.05
     """Posts that repeat a recent one by somebody else (`repost_of`)."""
+    reply_share: Share = 0.0
+    """Other posts that answer a recent one (`reply_to`)."""
     near_duplicate_share: Share = 0.02
     """Posts that copy a recent text with a small change."""
     late_share: Share = 0.02
