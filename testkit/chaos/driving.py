@@ -291,9 +291,10 @@ class Driver:
 
     def _settle(self) -> None:
         """Wait until the closer, forecaster and responder have read all and told what follows."""
-        give_up_at = time.monotonic() + max(SETTLE_TIMEOUT_S, self._give_up_s)
-        clean = 0
+        limit_s, clean = max(SETTLE_TIMEOUT_S, self._give_up_s), 0
+        give_up_at = time.monotonic() + limit_s
         while clean < SETTLED_LOOKS and time.monotonic() < give_up_at:
             self._stack.supervisor.check()
             clean = clean + 1 if self._probe.is_settled() else 0
+            give_up_at = time.monotonic() + limit_s if self._probe.has_moved else give_up_at
             time.sleep(LOOK_EVERY_S * 3)

@@ -34,13 +34,19 @@ class Progress:
 
 
 class ProgressProbe:
-    """Asks broker and store; `look` returns None while either is away."""
+    """Asks broker and store; `look` returns None while either is away.
+
+    Attributes:
+        has_moved: Something was read or told between the last two calls of `is_settled`.
+    """
 
     def __init__(self, stack: ChaosStack) -> None:
         self._kafka_port = stack.kafka.port
         self._redis = RedisLine(stack.redis.port)
         self._partitions = stack.settings.kafka.partitions
         self._told: list[int] = []
+        self._read: list[object] = []
+        self.has_moved = False
 
     def look(self) -> Progress | None:
         """Return how far it has come."""
@@ -79,6 +85,8 @@ class ProgressProbe:
             before, self._told = self._told, end_offsets(self._kafka_port, RESPONSES, count)
         except NoAnswer:
             return False
+        reading = [dirty, taken, gone, self._told]
+        self.has_moved, self._read = reading != self._read, reading
         next_offsets = [int(t) + 1 if isinstance(t, bytes) else 0 for t in taken]
         is_told = gone == ends[1] and self._told == before
         return not any(dirty) and is_told and [*ends[0], *ends[1]] == next_offsets
