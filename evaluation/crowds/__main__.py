@@ -24,14 +24,15 @@ from evaluation.crowds.likelihoods import (
     read_likelihoods,
 )
 from evaluation.crowds.reactions import judge_reactions
-from evaluation.crowds.tables import flat_figures, print_crowds, print_reactions
+from evaluation.crowds.stance import judge_stances
+from evaluation.crowds.tables import flat_figures, print_crowds, print_reactions, print_stances
 from evaluation.encoder.__main__ import refusing
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measured
 from evaluation.options import BUILT, DataFolder, JsonFile, Repository, Resamples
 from evaluation.responses.threads import FOLDER
 from models.serving.place import FIRST_VERSION, built_model
 
-PACKAGES: Final = ("numpy", "openvino")
+PACKAGES: Final = ("numpy", "openvino", "scikit-learn")
 _BATCH: Final = 1_024
 Likelihoods = Annotated[
     Path | None, typer.Option(help="Folder that models.socialalign.training.pac left.")
@@ -44,10 +45,10 @@ def chosen_crowds(data: Path, sets: str) -> list[str]:
     Raises:
         ConfigError: One is not there, or there is none at all.
     """
-    present = [name for name, kind in CROWDS.items() if (data / f"{FOLDER}{kind.folder}").is_dir()]
+    present = [name for name, kind in CROWDS.items() if (data / kind.file).is_file()]
     if not present:
-        expected = ", ".join(dict.fromkeys(f"{FOLDER}{kind.folder}" for kind in CROWDS.values()))
-        raise ConfigError(f"{data} has none of the folders {expected}")
+        expected = ", ".join(dict.fromkeys(kind.file for kind in CROWDS.values()))
+        raise ConfigError(f"{data} has none of {expected}")
     named = [name.strip() for name in sets.split(",") if name.strip()] or present
     if missing := [name for name in named if name not in present]:
         raise ConfigError(f"{data} has no set {', '.join(missing)}; it has {', '.join(present)}")
@@ -95,6 +96,9 @@ def main(
         reactions: dict[str, Measured] = {}
         if any(one.crowds.name == "fanchuan" for one in found):
             reactions = judge_reactions(data / f"{FOLDER}fanchuan", resamples)
+        stances: dict[str, Measured] = {}
+        if any(one.crowds.name == "stance" for one in found):
+            stances = judge_stances(data / f"{FOLDER}rumoureval", resamples)
         said = read_likelihoods(likelihoods) if likelihoods is not None else {}
     adapters = judge_likelihoods(said, resamples) if said else {}
     print_crowds(found)
@@ -102,14 +106,17 @@ def main(
         print_likelihoods(said, adapters)
     if reactions:
         print_reactions(reactions)
+    if stances:
+        print_stances(stances)
     if json_file is not None:
         settings = {
             "sets": [one.crowds.name for one in found], "seeds": list(SEEDS), "folds": FOLDS,
             "bootstrap_resamples": resamples,
         }  # fmt: skip
+        others = {"fanchuan": reactions, "stance": stances, "pac_lora": adapters}
+        figures = flat_figures(found, others)
         write_report(
-            json_file, "models evaluate", flat_figures(found, reactions, adapters),
-            settings=settings, packages=PACKAGES, seed=SEED,
+            json_file, "models evaluate", figures, settings=settings, packages=PACKAGES, seed=SEED
         )  # fmt: skip
 
 

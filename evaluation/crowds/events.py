@@ -1,12 +1,14 @@
 """Events whose answers have labels, by set.
 
 `fanchuan`: the sentiment that people gave to comments on one parent, no times. `stance`: the stance
-that people gave to the answers in a RumourEval thread, in the order of their times. Sentiment of
+that people gave to the answers in a RumourEval thread, in the order of their times. `gop_debate`:
+the sentiment that people gave to posts on a candidate and subject of a debate. Sentiment of
 RumourEval and Reddit answers, which nobody labelled, is that of the built post encoder.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,24 +57,25 @@ class CrowdSet:
 
 
 Rows = Sequence[Mapping[str, str]]
+_PASSED_ON: Final = re.compile(r"^(?:RT @\w+:? ?)+")
 
 
-def _fanchuan(folder: Path, _labels_of: LabelsOf | None) -> list[LabelledEvent]:
+def _fanchuan(file: Path, _labels_of: LabelsOf | None) -> list[LabelledEvent]:
     found: dict[tuple[str, str], list[int]] = {}
-    for row in rows_of(folder / "comments.csv.gz"):
+    for row in rows_of(file):
         if row["parent_text"]:
             of_parent = found.setdefault((row["topic"], row["parent_text"]), [])
             of_parent.append(place_of(row, "sentiment", SENTIMENTS))
     return [LabelledEvent(topic, tuple(labels)) for (topic, _parent), labels in found.items()]
 
 
-def _answers(folder: Path) -> list[dict[str, str]]:
-    rows = [row for row in rows_of(folder / "posts.csv.gz") if row["is_source"] != "1"]
+def _answers(file: Path) -> list[dict[str, str]]:
+    rows = [row for row in rows_of(file) if row["is_source"] != "1"]
     return sorted(rows, key=lambda row: row["created_at"])
 
 
-def _stance(folder: Path, _labels_of: LabelsOf | None) -> list[LabelledEvent]:
-    rows = [row for row in _answers(folder) if row["stance"]]
+def _stance(file: Path, _labels_of: LabelsOf | None) -> list[LabelledEvent]:
+    rows = [row for row in _answers(file) if row["stance"]]
     return _by_thread(rows, ("event", "thread"), [place_of(row, "stance", STANCES) for row in rows])
 
 
@@ -83,14 +86,28 @@ def place_of(row: Mapping[str, str], column: str, classes: Sequence[str]) -> int
     return classes.index(row[column])
 
 
-def _rumoureval(folder: Path, labels_of: LabelsOf | None) -> list[LabelledEvent]:
-    rows = _answers(folder)
+def _rumoureval(file: Path, labels_of: LabelsOf | None) -> list[LabelledEvent]:
+    rows = _answers(file)
     return _by_thread(rows, ("event", "thread"), _scored(rows, labels_of))
 
 
-def _reddit_scores(folder: Path, labels_of: LabelsOf | None) -> list[LabelledEvent]:
-    rows = sorted(rows_of(folder / "comments.csv.gz"), key=lambda row: row["created_at"])
+def _reddit_scores(file: Path, labels_of: LabelsOf | None) -> list[LabelledEvent]:
+    rows = sorted(rows_of(file), key=lambda row: row["created_at"])
     return _by_thread(rows, ("source", "post"), _scored(rows, labels_of))
+
+
+def _gop_debate(file: Path, _labels_of: LabelsOf | None) -> list[LabelledEvent]:
+    """Return what was said of each candidate by subject; the subject is the topic."""
+    found: dict[tuple[str, str], list[int]] = {}
+    texts: set[str] = set()
+    for row in sorted(rows_of(file), key=lambda row: row["created_at"]):
+        # More than half are copies: each text counts once, whoever passes it on.
+        text = _PASSED_ON.sub("", row["text"]).strip()
+        if text not in texts and row["subject"] and row["topic"]:
+            of_event = found.setdefault((row["subject"], row["topic"]), [])
+            of_event.append(place_of(row, "label", SENTIMENTS))
+        texts.add(text)
+    return [LabelledEvent(subject, tuple(labels)) for (subject, _who), labels in found.items()]
 
 
 def _scored(rows: Rows, labels_of: LabelsOf | None) -> Sequence[int]:
@@ -109,9 +126,9 @@ def _by_thread(rows: Rows, names: tuple[str, str], labels: Sequence[int]) -> lis
 
 @dataclass(frozen=True, slots=True)
 class CrowdKind:
-    """How a set is read: from which folder, its classes, and whether the encoder labels it."""
+    """How a set is read: from which file, its classes, and whether the encoder labels it."""
 
-    folder: str
+    file: str
     classes: tuple[str, ...]
     read: Callable[[Path, LabelsOf | None], list[LabelledEvent]]
     is_timed: bool
@@ -119,10 +136,15 @@ class CrowdKind:
 
 
 CROWDS: Final[Mapping[str, CrowdKind]] = {
-    "fanchuan": CrowdKind("fanchuan", SENTIMENTS, _fanchuan, False, False),
-    "stance": CrowdKind("rumoureval", STANCES, _stance, True, False),
-    "rumoureval": CrowdKind("rumoureval", SENTIMENTS, _rumoureval, True, True),
-    "reddit": CrowdKind("reddit_scores", SENTIMENTS, _reddit_scores, True, True),
+    "fanchuan": CrowdKind(f"{FOLDER}fanchuan/comments.csv.gz", SENTIMENTS, _fanchuan, False, False),
+    "stance": CrowdKind(f"{FOLDER}rumoureval/posts.csv.gz", STANCES, _stance, True, False),
+    "rumoureval": CrowdKind(
+        f"{FOLDER}rumoureval/posts.csv.gz", SENTIMENTS, _rumoureval, True, True
+    ),
+    "gop_debate": CrowdKind("streams/gop_debate.csv.gz", SENTIMENTS, _gop_debate, True, False),
+    "reddit": CrowdKind(
+        f"{FOLDER}reddit_scores/comments.csv.gz", SENTIMENTS, _reddit_scores, True, True
+    ),
 }
 """Sets of events by name."""
 
@@ -134,14 +156,14 @@ def load_crowds(data: Path, name: str, labels_of: LabelsOf | None) -> CrowdSet:
         ConfigError: The set is not there, is not what it should be, or has too few events.
     """
     kind = CROWDS[name]
-    folder = data / f"{FOLDER}{kind.folder}"
+    file = data / kind.file
     try:
-        found = kind.read(folder, labels_of)
+        found = kind.read(file, labels_of)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{folder}: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{file}: {type(error).__name__}: {error}") from error
     kept = [event for event in found if len(event.labels) >= LEAST_ANSWERS]
     if len(kept) < LEAST_EVENTS:
         raise ConfigError(
-            f"{folder}: {len(kept)} events of {LEAST_ANSWERS} answers; expected {LEAST_EVENTS}"
+            f"{file}: {len(kept)} events of {LEAST_ANSWERS} answers; expected {LEAST_EVENTS}"
         )
     return CrowdSet(name, kind.classes, kept, kind.is_timed)

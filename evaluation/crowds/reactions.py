@@ -2,6 +2,7 @@
 
 The weights are fitted on all comments but the test's, by what was known from the other folds of
 them; the test's are then judged by what is known from all of those. Of the test nothing is fitted.
+The tone of what is answered is that of its words, by a model of the texts of other folds' comments.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from evaluation.encoder.bootstrap import Measured, Rows, bootstrap
 from evaluation.responses.threads import rows_of
 from models.socialalign.posterior import Floats
 from models.socialalign.reaction import AnsweredPost, PastReactions, fit_reactions
+from models.socialalign.tone import fit_tone
 
-FOLDS: Final = 5
+FOLDS: Final = 20
+"""Of histories: with many of them what is learnt by is as rich as what is judged by."""
+TONE_FOLDS: Final = 5
 LEAST_HISTORY: Final = 2
 _SEED: Final = 20171
 _LEAN: Final = 2.0
@@ -86,6 +90,28 @@ def _learnable(answers: Sequence[GivenAnswer]) -> Floats:
     return np.stack([found[row] for row in range(len(answers))])
 
 
+def _tone_of(answers: Sequence[GivenAnswer], asked: Sequence[AnsweredPost]) -> Floats:
+    """Return (n, C) the tone of what is answered, learnt from the texts and labels of answers."""
+    tone = fit_tone([one.text for one in answers], _labels(answers), len(SENTIMENTS))
+    return tone.moved([one.post for one in asked])
+
+
+def _learnable_tone(answers: Sequence[GivenAnswer]) -> Floats:
+    """Return the tone of what each answers; where that is itself an answer, from other folds."""
+    folds = np.random.default_rng(_SEED).integers(TONE_FOLDS, size=len(answers))
+    fold_of: dict[tuple[str, str], int] = {}
+    for one, fold in zip(answers, folds.tolist(), strict=True):
+        fold_of.setdefault((one.answered.topic, one.text), fold)
+    asked = [one.answered for one in answers]
+    of_post = np.array([fold_of.get((one.topic, one.post), 0) for one in asked])
+    found = np.zeros((len(answers), len(SENTIMENTS)))
+    for fold in range(TONE_FOLDS):
+        learnt = [one for one, own in zip(answers, folds, strict=True) if own != fold]
+        rows = np.flatnonzero(of_post == fold)
+        found[rows] = _tone_of(learnt, [asked[row] for row in rows.tolist()])
+    return found
+
+
 def _swapped(asked: Sequence[AnsweredPost], known: Sequence[GivenAnswer]) -> Mapping[int, str]:
     """Return another person of the topic who has a history, for each answer whose person has."""
     said: dict[tuple[str, str], int] = {}
@@ -108,14 +134,19 @@ def judge_reactions(folder: Path, resamples: int) -> dict[str, Measured]:
     """Return the figures of the official test, by name, with intervals over its comments."""
     known, test = read_fanchuan(folder)
     past, labels = _known(known), _labels(test)
-    model = fit_reactions(_learnable(known), _labels(known), len(SENTIMENTS))
+    learnable = np.hstack([_learnable(known), _learnable_tone(known)])
+    model = fit_reactions(learnable, _labels(known), len(SENTIMENTS))
     asked = [one.answered for one in test]
-    systems = {"": model.shares(past.features(asked)), **_floors(known, asked)}
+    tone = _tone_of(known, asked)
+    systems = {
+        "": model.shares(np.hstack([past.features(asked), tone])), **_floors(known, asked)
+    }  # fmt: skip
     each = np.arange(len(labels))
     losses = {name: -np.log(shares[each, labels]) for name, shares in systems.items()}
     unseen, swaps = _unseen(known, asked), _swapped(asked, known)
     others = [replace(one, person=swaps.get(row, one.person)) for row, one in enumerate(asked)]
-    cost = -np.log(model.shares(past.features(others))[each, labels]) - losses[""]
+    as_others = model.shares(np.hstack([past.features(others), tone]))
+    cost = -np.log(as_others[each, labels]) - losses[""]
     cost[[row not in swaps for row in each.tolist()]] = np.nan
 
     def measure(rows: Rows) -> dict[str, float]:

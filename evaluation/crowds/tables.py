@@ -14,14 +14,18 @@ from evaluation.crowds.judging import AFTER, SYSTEMS, JudgedCrowds
 from evaluation.encoder.bootstrap import Measured
 
 _WIDTH: Final = 80
+_OF_REACTIONS: Final = {"": "model", "parent_": "same post", "topic_": "topic"}
+_OF_STANCES: Final = {
+    "": "model", "thread_": "thread so far", "parent_": "same post so far", "topic_": "topic",
+    "majority_": "all",
+}  # fmt: skip
 
 
 def flat_figures(
     found: Sequence[JudgedCrowds],
-    reactions: Mapping[str, Measured],
-    adapters: Mapping[str, Measured],
+    others: Mapping[str, Mapping[str, Measured]],
 ) -> dict[str, float | None]:
-    """Return figures by `macro.SET.MEASURE`, `fanchuan.MEASURE` and `pac_lora.VARIANT.MEASURE`.
+    """Return figures by `macro.SET.MEASURE`, and by `NAME.MEASURE` of all others.
 
     Each has the ends of its interval beside it, by `_low` and `_high`.
     """
@@ -32,10 +36,9 @@ def flat_figures(
         figures[f"{name}.strength"] = one.strength
         for measure, measured in one.measures.items():
             figures |= measured.figures(f"{name}.{measure}")
-    for measure, measured in reactions.items():
-        figures |= measured.figures(f"fanchuan.{measure}")
-    for measure, measured in adapters.items():
-        figures |= measured.figures(f"pac_lora.{measure}")
+    for name, measures in others.items():
+        for measure, measured in measures.items():
+            figures |= measured.figures(f"{name}.{measure}")
     return figures
 
 
@@ -46,10 +49,35 @@ def print_reactions(found: Mapping[str, Measured]) -> None:
         caption=f"Another person's history worsens log loss by {found['swap_cost']}",
         title_justify="left", caption_justify="left",
     )  # fmt: skip
-    for name in ("system", "log loss", "macro F1", "log loss, both unseen"):
-        table.add_column(name, justify="left" if name == "system" else "right")
-    for system, title in {"": "model", "parent_": "same post", "topic_": "topic"}.items():
-        own = (found[f"{system}{one}"] for one in ("log_loss", "macro_f1", "unseen_log_loss"))
+    measures = {
+        "log_loss": "log loss", "macro_f1": "macro F1", "unseen_log_loss": "log loss, both unseen"
+    }  # fmt: skip
+    _print_systems(table, found, _OF_REACTIONS, measures)
+
+
+def print_stances(found: Mapping[str, Measured]) -> None:
+    """Write the table of the stance of single replies to standard output."""
+    table = Table(
+        title="stance of a reply before it is written, RumourEval, official test",
+        box=SIMPLE_HEAD, padding=(0, 1), title_justify="left",
+    )  # fmt: skip
+    measures = {
+        "log_loss": "log loss", "macro_f1": "macro F1", "balanced_macro_f1": "macro F1, balanced"
+    }  # fmt: skip
+    _print_systems(table, found, _OF_STANCES, measures)
+
+
+def _print_systems(
+    table: Table,
+    found: Mapping[str, Measured],
+    systems: Mapping[str, str],
+    measures: Mapping[str, str],
+) -> None:
+    table.add_column("system")
+    for title in measures.values():
+        table.add_column(title, justify="right")
+    for system, title in systems.items():
+        own = (found[f"{system}{one}"] for one in measures)
         table.add_row(title, *(f"{one.value:.3f}\n{one.low:.3f}…{one.high:.3f}" for one in own))
     Console(file=sys.stdout, width=_WIDTH, highlight=False).print(table)
 

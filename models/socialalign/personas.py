@@ -69,7 +69,8 @@ class Personas:
 
     Args:
         limits: How much is kept, and for how long.
-        opted_out: Tells whether an author wants no persona, or is gone. It is asked at each read and write.
+        opted_out: Tells whether an author wants no persona, or is gone. It is asked at each read
+            and write.
 
     Attributes:
         dropped: Reason (`authors`, `posts`, `expired`, `deleted`, `opted_out`, `repeated`) to the

@@ -4,7 +4,8 @@ Before somebody answers there is what is known of four kinds: how this person re
 others answered the same post, how the author of the post writes, and what the author is answered.
 Each is a handful of labels, held against the usual shares of the topic and shrunk towards them; a
 log-linear model adds them up. Of whom and what nobody has seen the usual shares of the topic are
-left. The post's tone is in it as the label that the post itself was given; its words are not.
+left. The post's tone is in it as the label that the post itself was given; columns of what its
+words say (`models.socialalign.tone`) may stand beside these features.
 
 A person here is whatever key the caller gives: a keyed hash, never a name.
 
