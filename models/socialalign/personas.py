@@ -57,7 +57,7 @@ class _Author(msgspec.Struct, array_like=True):
     dropped_at: float | None
 
 
-class _State(msgspec.Struct, array_like=True):
+class _AllPersonas(msgspec.Struct, array_like=True):
     authors: dict[str, _Author]
     deleted: list[tuple[str, str, float]]
     swept_at: float | None
@@ -237,7 +237,7 @@ class Personas:
             if not self._opted_out(author)
         )
         return msgspec.msgpack.encode(
-            _State(authors, deleted, self._swept_at, self._evicted_at), order="deterministic"
+            _AllPersonas(authors, deleted, self._swept_at, self._evicted_at), order="deterministic"
         )
 
     def restore(self, state: bytes) -> None:
@@ -247,7 +247,7 @@ class Personas:
             ValueError: They are not such bytes; what was remembered is as before.
         """
         try:
-            found = msgspec.msgpack.decode(state, type=_State)
+            found = msgspec.msgpack.decode(state, type=_AllPersonas)
         except msgspec.MsgspecError as error:
             raise ValueError(f"these are no personas: {error}") from error
         for known in found.authors.values():
