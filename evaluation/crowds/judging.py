@@ -139,8 +139,11 @@ def _distances(
     counts = _counts(labels, len(of_topic))
     observed = counts / counts.sum()
     again = rng.multinomial(int(counts.sum()), observed) / counts.sum()
+    of_forecast = jensen_shannon(observed, of_topic)
     return {
-        "js_topic": jensen_shannon(observed, of_topic),
+        # The forecast is the usual shares of the topic: nothing beat them (docs/crowds.md).
+        "js": of_forecast,
+        "js_topic": of_forecast,
         "js_global": jensen_shannon(observed, overall),
         "js_floor": jensen_shannon(observed, again),
     }

@@ -84,7 +84,11 @@ def test_the_command_writes_figures_by_set(tmp_path: Path) -> None:
     figures = json.loads(report.read_text())["figures"]
     assert figures["macro.fanchuan.events"] == 12
     assert figures["macro.fanchuan.counts_n0"] == pytest.approx(np.log(1 / 3))
-    assert {"macro.fanchuan.posterior_n5", "macro.fanchuan.js_floor"} <= set(figures)
+    macro = [
+        f"{system}_n{seen}" for system in ("posterior", "counts", "forecast") for seen in (0, 5)
+    ]
+    distances = "js", "js_topic", "js_floor"
+    assert {f"macro.fanchuan.{name}" for name in (*macro, *distances)} <= set(figures)
     micro = "log_loss", "macro_f1", "unseen_log_loss", "swap_cost", "topic_log_loss"
     assert {f"fanchuan.{name}" for name in micro} <= set(figures)
 
