@@ -39,6 +39,7 @@ _NEEDS = {
         "models/engagement/training/test_shrinking.py",
         "models/popalm/training",
         "models/socialalign/test_pac_lora.py",
+        "models/socialalign/training",
         "models/test_assemble.py",
         "models/encoder/test_lora.py",
     ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -34,6 +34,8 @@ from models.serving.place import FIRST_VERSION, built_model
 
 PACKAGES: Final = ("numpy", "openvino", "scikit-learn")
 _BATCH: Final = 1_024
+PRINTED: Final = {"fanchuan": print_reactions, "stance": print_stances}
+"""What shows the measures of single answers, by set."""
 Likelihoods = Annotated[
     Path | None, typer.Option(help="Folder that models.socialalign.training.pac left.")
 ]
@@ -77,6 +79,18 @@ def sentiment_labels(repository: Path) -> LabelsOf:
     return labels_of
 
 
+def judge_single(
+    data: Path, sets: Collection[str], resamples: int
+) -> dict[str, Mapping[str, Measured]]:
+    """Return measures of single persons' answers, by set, of the sets that have any."""
+    found: dict[str, Mapping[str, Measured]] = {}
+    if "fanchuan" in sets:
+        found["fanchuan"] = judge_reactions(data / f"{FOLDER}fanchuan", resamples)
+    if "stance" in sets:
+        found["stance"] = judge_stances(data / f"{FOLDER}rumoureval", resamples)
+    return found
+
+
 def main(
     data: DataFolder,
     sets: Annotated[str, typer.Option(help="Comma-separated; else all that are there.")] = "",
@@ -93,27 +107,19 @@ def main(
             labels_of = sentiment_labels(repository) if CROWDS[name].is_scored else None
             found.append(judge_crowds(load_crowds(data, name, labels_of), resamples))
             sys.stderr.write(f"{name}: took {time.monotonic() - started:.0f} s\n")
-        reactions: dict[str, Measured] = {}
-        if any(one.crowds.name == "fanchuan" for one in found):
-            reactions = judge_reactions(data / f"{FOLDER}fanchuan", resamples)
-        stances: dict[str, Measured] = {}
-        if any(one.crowds.name == "stance" for one in found):
-            stances = judge_stances(data / f"{FOLDER}rumoureval", resamples)
         said = read_likelihoods(likelihoods) if likelihoods is not None else {}
-    adapters = judge_likelihoods(said, resamples) if said else {}
+        others = judge_single(data, {one.crowds.name for one in found}, resamples)
     print_crowds(found)
+    for name, measures in others.items():
+        PRINTED[name](measures)
     if said:
-        print_likelihoods(said, adapters)
-    if reactions:
-        print_reactions(reactions)
-    if stances:
-        print_stances(stances)
+        others["pac_lora"] = judge_likelihoods(said, resamples)
+        print_likelihoods(said, others["pac_lora"])
     if json_file is not None:
         settings = {
             "sets": [one.crowds.name for one in found], "seeds": list(SEEDS), "folds": FOLDS,
             "bootstrap_resamples": resamples,
         }  # fmt: skip
-        others = {"fanchuan": reactions, "stance": stances, "pac_lora": adapters}
         figures = flat_figures(found, others)
         write_report(
             json_file, "models evaluate", figures, settings=settings, packages=PACKAGES, seed=SEED
