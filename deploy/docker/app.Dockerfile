@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1.7
 # One image for ingest, worker, closer, exporter and every look-up. No torch, no model, no Java:
 # the packages are those of the local stack's lock, less what only the local stack uses.
 ARG PYTHON_IMAGE=python:3.11.13-slim-bookworm

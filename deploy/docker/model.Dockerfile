@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1.7
 # Two jobs, several images: `build` turns the shipped weights into a Triton model repository,
 # `serve` (CPU) and `serve-gpu` are the official Triton container with what the model imports.
 ARG BUILD_PYTHON_IMAGE=python:3.11.13-slim-bookworm

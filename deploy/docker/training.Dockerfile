@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1.7
 # Training, the only image with torch; no service of docker-compose.yml uses it. Mount the data and
 # the folder for the weights (docs/compose.md).
 ARG PYTHON_IMAGE=python:3.11.13-slim-bookworm
