@@ -111,6 +111,10 @@ test-train: $(TRAIN)/.done
 integration: setup $(VENV)/.dev ## only the tests that start real servers
 	$(BIN)/python -m pytest -m "integration" $(ARGS)
 
+.PHONY: compose-test
+compose-test: $(VENV)/.main ## docker-compose.yml on a real engine, as root (ARGS="--skip-without-engine"); images stay in .groundswell/compose
+	$(BIN)/python -m testkit.compose.command $(ARGS)
+
 .PHONY: check fmt lint types imports docs
 check: lint types imports docs ## what must hold before a commit: format, lint, types, imports, docs
 

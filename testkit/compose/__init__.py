@@ -1,0 +1,1 @@
+"""The stack of docker-compose.yml on an engine of its own: `make compose-test`."""

@@ -1,0 +1,42 @@
+"""What the engine says of running containers, held against what docker-compose.yml promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+_WRITABLE: Final = {"kafka"}
+"""Services whose root may be written to; docker-compose.yml says why."""
+
+
+def find_faults(service: str, container: Mapping[str, Any], *, is_task: bool) -> Iterator[str]:
+    """Yield what is wrong with one container.
+
+    Args:
+        service: The service's name in docker-compose.yml.
+        container: The answer of `docker inspect`.
+        is_task: Whether it does one thing and ends.
+    """
+    state, host, config = container["State"], container["HostConfig"], container["Config"]
+    if is_task:
+        if state["Status"] != "exited" or state["ExitCode"] != 0:
+            yield f"{service}: {state['Status']} with {state['ExitCode']}, not ended with 0"
+    elif state.get("Health", {}).get("Status") != "healthy":
+        yield f"{service}: {state['Status']}, {state.get('Health', {}).get('Status')}, not healthy"
+    if state.get("OOMKilled"):
+        yield f"{service}: was killed for its memory"
+    if container.get("RestartCount"):
+        yield f"{service}: was restarted {container['RestartCount']} times"
+    if host["ReadonlyRootfs"] == (service in _WRITABLE):
+        yield f"{service}: its root is read-only: {host['ReadonlyRootfs']}"
+    if config["User"].partition(":")[0] in {"", "0", "root"}:
+        yield f"{service}: runs as root"
+    if not (host["Memory"] and host["NanoCpus"] and host["PidsLimit"]):
+        yield f"{service}: has no limit of memory, processor or processes"
+    if host["CapDrop"] != ["ALL"] or not any("no-new-privileges" in s for s in host["SecurityOpt"]):
+        yield f"{service}: keeps privileges"
+    for line in config["Env"]:
+        name, _, value = line.partition("=")
+        secret = "PASSWORD" in name or name.endswith("_KEY")
+        if secret and not name.endswith("_FILE") and value:
+            yield f"{service}: {name} holds a secret"

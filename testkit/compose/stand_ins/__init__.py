@@ -1,0 +1,1 @@
+"""What stands in for the public images that Dockerfiles and docker-compose.yml name."""

@@ -1,0 +1,65 @@
+"""What is wrong with a container is said, each thing by itself."""
+
+import copy
+
+import pytest
+
+from testkit.compose.command import overlay_for
+from testkit.compose.inspection import find_faults
+
+GOOD = {
+    "State": {"Status": "running", "ExitCode": 0, "Health": {"Status": "healthy"}},
+    "RestartCount": 0,
+    "HostConfig": {
+        "ReadonlyRootfs": True, "Memory": 1, "NanoCpus": 1, "PidsLimit": 1,
+        "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges:true"],
+    },
+    "Config": {"User": "10001:10001", "Env": ["A_PASSWORD_FILE=/run/secrets/a"]},
+}  # fmt: skip
+
+
+def faults(*, is_task=False, service="worker", **changes):
+    container = copy.deepcopy(GOOD)
+    for path, value in changes.items():
+        section, _, name = path.partition("__")
+        if name:
+            container[section][name] = value
+        else:
+            container[section] = value
+    return list(find_faults(service, container, is_task=is_task))
+
+
+def test_a_container_as_the_file_promises_has_no_fault():
+    assert faults() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"State__Health": {"Status": "starting"}}, "not healthy"),
+        ({"State__OOMKilled": True}, "memory"),
+        ({"RestartCount": 2}, "restarted 2 times"),
+        ({"HostConfig__ReadonlyRootfs": False}, "read-only: False"),
+        ({"Config__User": ""}, "runs as root"),
+        ({"Config__User": "0:0"}, "runs as root"),
+        ({"HostConfig__PidsLimit": None}, "no limit"),
+        ({"HostConfig__CapDrop": None}, "keeps privileges"),
+        ({"HostConfig__SecurityOpt": []}, "keeps privileges"),
+        ({"Config__Env": ["REDIS_PASSWORD=x"]}, "holds a secret"),
+    ],
+)
+def test_each_fault_is_said(changes, said):
+    (fault,) = faults(**changes)
+    assert said in fault
+
+
+def test_a_task_must_have_ended_well():
+    assert faults(is_task=True, State__Status="exited") == []
+    (fault,) = faults(is_task=True, State__Status="exited", State__ExitCode=3)
+    assert "not ended with 0" in fault
+
+
+def test_the_overlay_takes_away_what_an_older_engine_refuses():
+    overlay = overlay_for({"a": {"healthcheck": {}}, "b": {"build": {}}})
+    assert "start_interval: !reset null" in overlay
+    assert overlay.count("network: host") == 1
