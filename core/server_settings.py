@@ -76,20 +76,26 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     """Of what ingest sends; whatever a topic is compressed with can be read."""
 
 
-REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+CLUSTER_SCHEMES: Final = ("redis+cluster://", "rediss+cluster://")
+REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://", *CLUSTER_SCHEMES)
 
 
 class RedisSettings(Struct, frozen=True, kw_only=True):
     """Where the state is."""
 
     url: str = "redis://127.0.0.1:6379/0"
-    """redis://, rediss:// or unix://; without password."""
+    """redis://, rediss:// or unix://; redis+cluster:// or rediss+cluster:// with some nodes of a
+    cluster (`host:port,host:port`); without password."""
     username: str = ""
     """ACL user; empty means the default user."""
     password: Secret = Secret()
     """Secret."""
     timeout_s: Seconds = 10.0
     """A call unanswered for so long has failed and is tried again."""
+    wait_replicas: NotNegative = 0
+    """Replicas that must have an apply before it counts as done (`WAIT`); 0 asks none."""
+    wait_timeout_s: Seconds = 1.0
+    """How long they may take; then the apply is refused and tried again."""
 
 
 class ScorerSettings(Struct, frozen=True, kw_only=True):

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from core.logs import get_logger
 from stream.store import keys
-from stream.store.client import answers, is_wrong_value, redis_faults, script
+from stream.store.client import answers, is_wrong_value, redis_faults
 from stream.store.quarantine import is_integer
+from stream.store.scripts import ALONE, Replication, Script, Together
 
 _log = get_logger(__name__)
 
@@ -90,14 +91,16 @@ class AlertState:
 
     Args:
         client: The store's connection.
+        replication: What replicas must have of a save.
 
     Attributes:
         on_refused: Called with the name of a key when something of it is set aside.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, replication: Replication = ALONE) -> None:
         self._redis = client
-        self._save = script(client, "judged")
+        self._save = Script(client, "judged", replication=replication)
+        self._together = Together(client)
         self.on_refused: Callable[[str], object] = lambda _: None
 
     async def load(self) -> StoredJudge:
@@ -127,7 +130,7 @@ class AlertState:
         """
         arguments = [epoch, after, token, *what.arguments()]
         async with redis_faults():
-            answer = await self._save(keys=[keys.EPOCH], args=arguments)
+            answer = await self._save(keys.EPOCH, arguments)
         if answer == _UNREADABLE:
             await self._put_keys_aside()
         return answer == 1
@@ -174,11 +177,9 @@ class AlertState:
             )  # fmt: skip
             async with redis_faults():
                 value = await self._redis.hget(key, name)
-                pipe = self._redis.pipeline(transaction=True)
-                if value is not None:
-                    pipe.hset(f"{keys.CLOSER}aside:{kind}:fields", name, value)
-                pipe.hdel(key, name)
-                await pipe.execute()
+                aside = f"{keys.CLOSER}aside:{kind}:fields"
+                kept = () if value is None else (("HSET", aside, name, value),)
+                await self._together(key, *kept, ("HDEL", key, name))
 
     async def _answers(self, ask: Callable[[Any], object]) -> list[Any]:
         """Carry out a pipeline; keys of another type are set aside, and it is carried out again."""

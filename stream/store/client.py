@@ -11,16 +11,15 @@ import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final, cast
 
 import redis.asyncio as aioredis
 from redis import exceptions as redis_errors
 
 from core.errors import ConfigError, StateUnreadable, StoreUnavailable
+from core.server_settings import CLUSTER_SCHEMES
 from core.settings import RedisSettings
-
-_HERE: Final = Path(__file__).parent
+from stream.store.cluster import ClusterClient, NotACluster, connect_cluster
 
 # Answers of Redis that pass by themselves or by an operator's hand; everything else is our mistake.
 # A script's error has the answer inside its own words, with the dash of the protocol before it.
@@ -34,29 +33,34 @@ _PASSING_KINDS: Final = (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyErr
 _WRONG_VALUE: Final = re.compile(r"WRONGTYPE|INVALIDOBJ|not an integer|would overflow")
 _CLUSTER: Final = (
     "redis.url: a node of a Redis Cluster answers there{what}; expected one Redis that has all "
-    "keys: a server with `cluster-enabled no`"
+    "keys. Of a cluster name some nodes: redis+cluster://host:port,host:port (with TLS "
+    "rediss+cluster://)"
+)
+_NO_CLUSTER: Final = (
+    "redis.url: a Redis answers there that is no node of a Redis Cluster; expected one with "
+    "`cluster-enabled yes`. Of one Redis begin the address with redis:// or rediss://"
 )
 UNREADABLE: Final = 2
 """First number of a script's answer if it could not read the partition."""
 
 
 def connect(settings: RedisSettings) -> Any:
-    """Return a client; redis-py's own types leave most returns unknown, ours begin here."""
-    return cast(Any, aioredis.Redis).from_url(
-        settings.url,
-        username=settings.username or None,
-        password=settings.password.reveal() or None,
-        socket_timeout=settings.timeout_s,
-        socket_connect_timeout=settings.timeout_s,
-        # We retry ourselves: an apply that is tried again must be compared with the cursor.
-        retry=None,
-        protocol=2,
-    )
+    """Return a client; redis-py's own types leave most returns unknown, ours begin here.
 
-
-def script(client: Any, *names: str) -> Any:
-    """Return a script made of the files `<name>.lua` here, one after the other."""
-    return client.register_script(b"\n".join((_HERE / f"{n}.lua").read_bytes() for n in names))
+    Raises:
+        ConfigError: The address of a cluster names no node, or something of it is none.
+    """
+    options: dict[str, Any] = {
+        "username": settings.username or None,
+        "password": settings.password.reveal() or None,
+        "socket_timeout": settings.timeout_s,
+        "socket_connect_timeout": settings.timeout_s,
+        "protocol": 2,
+    }
+    if settings.url.startswith(CLUSTER_SCHEMES):
+        return connect_cluster(settings.url, **options)
+    # We retry ourselves: an apply that is tried again must be compared with the cursor.
+    return cast(Any, aioredis.Redis).from_url(settings.url, retry=None, **options)
 
 
 @asynccontextmanager
@@ -65,10 +69,12 @@ async def redis_faults() -> AsyncGenerator[None]:
 
     Raises:
         StoreUnavailable: A later try may mend it.
-        ConfigError: A node of a Redis Cluster has not all keys.
+        ConfigError: A node of a Redis Cluster has not all keys, or one Redis is no cluster.
     """
     try:
         yield
+    except NotACluster as error:
+        raise ConfigError(_NO_CLUSTER) from error
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
         raise StoreUnavailable(f"Redis does not answer: {error}") from error
     except redis_errors.AskError as error:  # MOVED is one of these
@@ -81,17 +87,57 @@ async def redis_faults() -> AsyncGenerator[None]:
         raise
 
 
-async def refuse_cluster(client: Any) -> None:
-    """Return if the server has all keys; only a part of them is with a node of a Redis Cluster.
+async def check_kind(client: Any) -> None:
+    """Return if what answers is what the address says: one Redis, or a Redis Cluster.
 
     Raises:
-        ConfigError: It is such a node, also one that has all slots today.
+        ConfigError: It is the other; also a cluster of one node that has all slots today.
         StoreUnavailable: Redis does not answer.
     """
     async with redis_faults():
+        if isinstance(client, ClusterClient):
+            await client.initialize()
+            return
         found: dict[str, Any] = await client.info("server")
     if found.get("redis_mode") == "cluster":
         raise ConfigError(_CLUSTER.format(what=" (redis_mode:cluster)"))
+
+
+async def infos(client: Any) -> list[dict[str, Any]]:
+    """Return what Redis says of itself; of a cluster each master.
+
+    Raises:
+        StoreUnavailable: Redis, or one of them, does not answer.
+    """
+    async with redis_faults():
+        if not isinstance(client, ClusterClient):
+            return [await client.info()]
+        return [await client.info(target_nodes=node) for node in await client.masters()]
+
+
+async def scan(client: Any, prefix: str, count: int = 1_000) -> AsyncGenerator[bytes]:
+    """Yield the keys that begin so, some of them twice; of a cluster on every master.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    async with redis_faults():
+        is_cluster = isinstance(client, ClusterClient)
+        # A slot that is being moved has keys on two of them.
+        nodes: list[Any] = await client.masters() if is_cluster else [None]
+    for node in nodes:
+        options = {"target_nodes": node} if is_cluster else {}
+        cursor = 0
+        while True:
+            # The braces of a hash tag are plain letters to a pattern.
+            asked = {"cursor": cursor, "match": f"{prefix}*", "count": count, **options}
+            async with redis_faults():
+                after, found = await client.scan(**asked)
+            for key in found:
+                yield key
+            cursor = next(iter(after.values())) if is_cluster else after
+            if not cursor:
+                break
 
 
 def is_wrong_value(answer: object) -> bool:

@@ -8,9 +8,10 @@ from typing import Any, Final
 from core.errors import StateUnreadable
 from core.logs import get_logger
 from stream.store import keys
-from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
+from stream.store.client import answers, is_wrong_value, now_ms, redis_faults
 from stream.store.healing import heal_published
 from stream.store.quarantine import EVERY, Missing, integer, is_start
+from stream.store.scripts import ALONE, Replication, Script
 from stream.windows.records import Published, ScoringModel
 
 _log = get_logger(__name__)
@@ -27,14 +28,15 @@ class CloserState:
 
     Args:
         client: The connection.
+        replication: What replicas must have of revisions.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, replication: Replication = ALONE) -> None:
         self._redis = client
-        self._close = script(client, "partition", "close")
-        self._clean = script(client, "partition", "clean")
-        self._publish = script(client, "publish")
-        self._scored_by = script(client, "scored_by")
+        self._close = Script(client, "partition", "close")
+        self._clean = Script(client, "partition", "clean")
+        self._publish = Script(client, "publish", replication=replication)
+        self._scored_by = Script(client, "scored_by")
 
     async def close_through(self, partitions: Iterable[int], start_s: int) -> int:
         """Close the panes that start before `start_s`; they become dirty, that is to be published.
@@ -46,14 +48,10 @@ class CloserState:
         Returns:
             How many panes this call closed, over the partitions.
         """
+        asked = [(keys.cursor(partition), (start_s, now_ms())) for partition in partitions]
         async with redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            for partition in partitions:
-                await self._close(
-                    keys=[keys.cursor(partition)], args=[start_s, now_ms()], client=pipe
-                )
             # One that cannot be read catches up by the same call once it is repaired.
-            return sum(closed for closed in await pipe.execute() if isinstance(closed, int))
+            return sum(n for n in await self._close.each(asked) if isinstance(n, int))
 
     async def dirty(self, partitions: Iterable[int]) -> Marks:
         """Return the closed panes not published as they are: start -> partition -> mark."""
@@ -79,10 +77,7 @@ class CloserState:
             for partition, mark in partitions.items():
                 by_partition.setdefault(partition, []).extend((str(start_s), mark))
         async with redis_faults():
-            pipe = self._redis.pipeline(transaction=False)
-            for partition, pairs in by_partition.items():
-                await self._clean(keys=[keys.cursor(partition)], args=pairs, client=pipe)
-            await pipe.execute()
+            await self._clean.each([(keys.cursor(p), pairs) for p, pairs in by_partition.items()])
 
     async def begin_closing(self) -> int:
         """Return the epoch of a new active closer; every earlier one is refused from now on."""
@@ -144,7 +139,7 @@ class CloserState:
             for query, state in by_query.items():
                 arguments.extend((start_s, query, state.packed()))
         async with redis_faults():
-            answer = await self._publish(keys=[keys.EPOCH], args=arguments)
+            answer = await self._publish(keys.EPOCH, arguments)
         if isinstance(answer, bytes):
             raise StateUnreadable(
                 CLOSERS, answer.decode(errors="backslashreplace"), "a key of another type", "a hash"
@@ -166,9 +161,7 @@ class CloserState:
     async def set_scoring_model(self, epoch: int, model: ScoringModel) -> bool:
         """Remember which model scores; False if another closer has begun since `epoch`."""
         async with redis_faults():
-            answer = await self._scored_by(
-                keys=[keys.EPOCH], args=[epoch, model.version, model.since_s]
-            )
+            answer = await self._scored_by(keys.EPOCH, [epoch, model.version, model.since_s])
         return answer == 1
 
     async def forget_revisions(self, before_s: int, at_most: int = 100) -> None:
@@ -181,6 +174,9 @@ class CloserState:
         elif old:
             async with redis_faults():
                 pipe = self._redis.pipeline(transaction=False)
-                pipe.unlink(*(f"{keys.CLOSER}rev:".encode() + start for start in old))
+                # In words: a cluster's pipeline takes the method for keys of many slots.
+                pipe.execute_command(
+                    "UNLINK", *(f"{keys.CLOSER}rev:".encode() + start for start in old)
+                )
                 pipe.zrem(keys.PUBLISHED, *old)
                 await pipe.execute()

@@ -13,9 +13,10 @@ from typing import Any, Final
 from core.errors import CursorConflict, StateUnreadable
 from core.logs import get_logger
 from stream.store import keys
-from stream.store.client import answers, is_wrong_value, readable, redis_faults, script
+from stream.store.client import answers, is_wrong_value, readable, redis_faults
 from stream.store.forecast_records import SEEN, ForecastApply, ReadUpTo, StoredForecasts
 from stream.store.quarantine import integer
+from stream.store.scripts import ALONE, Replication, Script, Together
 from stream.topics import POST_EVENTS, SCORED_POSTS
 
 _log = get_logger(__name__)
@@ -34,12 +35,14 @@ class ForecastState:
 
     Args:
         client: The store's connection.
+        replication: What replicas must have of an apply.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, replication: Replication = ALONE) -> None:
         self._redis = client
-        self._apply = script(client, "forecast")
-        self._read = script(client, "forecast_read")
+        self._apply = Script(client, "forecast", replication=replication)
+        self._read = Script(client, "forecast_read")
+        self._together = Together(client)
 
     async def apply(self, partition: int, what: ForecastApply) -> list[str]:
         """Keep all of it or nothing.
@@ -54,7 +57,7 @@ class ForecastState:
                 try with the same token finds out.
         """
         async with redis_faults():
-            answer = await self._apply(keys=[keys.forecast(partition)], args=what.arguments())
+            answer = await self._apply(keys.forecast(partition), what.arguments())
         answer = readable(partition, answer)
         if answer[0] != _APPLIED:
             posts, events = int(answer[1]), int(answer[2])
@@ -151,7 +154,7 @@ class ForecastState:
         for first in range(0, count, _READ_AT_ONCE):
             last = min(first + _READ_AT_ONCE, count) - 1
             async with redis_faults():
-                answer = await self._read(keys=[keys.forecast(partition)], args=[kind, first, last])
+                answer = await self._read(keys.forecast(partition), [kind, first, last])
             for shard, flat in zip(answer[::2], answer[1::2], strict=True):
                 yield keys.forecast_shard(partition, kind, shard), flat
 
@@ -172,11 +175,9 @@ class ForecastState:
             values: Sequence[bytes | None] = await self._redis.hmget(key, list(whys))
             kept = {n: v for n, v in zip(whys, values, strict=True) if v is not None}
             kind = await self._redis.type(aside)
-            pipe = self._redis.pipeline(transaction=True)
-            if kept and kind in (b"hash", b"none"):
-                pipe.hset(aside, mapping=kept)
-            pipe.hdel(key, *whys)
-            await pipe.execute()
+            may_keep = kind in (b"hash", b"none")
+            keep = [("HSET", aside, n, v) for n, v in kept.items() if may_keep]
+            await self._together(key, *keep, *(("HDEL", key, name) for name in whys))
 
 
 def _totals(numbers: Mapping[str, int]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from core.logs import get_logger
 from stream.store import keys
-from stream.store.client import answers, is_wrong_value, redis_faults
+from stream.store.client import answers, is_wrong_value, redis_faults, scan
 from stream.store.quarantine import integer
 
 _log = get_logger(__name__)
@@ -90,11 +90,9 @@ async def _all_dirty(client: Any, partition: int) -> None:
 async def _numbers(client: Any, prefix: str) -> Iterable[int]:
     """Return the first numbers in the names of keys that begin so."""
     found: set[int] = set()
-    async with redis_faults():
-        # The braces of a hash tag are plain letters to a pattern.
-        async for key in client.scan_iter(match=f"{prefix}*", count=1_000):
-            number = key.removeprefix(prefix.encode()).partition(b":")[0]
-            found.add(_integer_or(-1, number))
+    async for key in scan(client, prefix):
+        number = key.removeprefix(prefix.encode()).partition(b":")[0]
+        found.add(_integer_or(-1, number))
     return found - {-1}
 
 

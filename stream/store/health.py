@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ HORIZONS: Final[dict[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class StoreHealth:
-    """Redis at one moment.
+    """Redis at one moment; a cluster is the sum of its masters.
 
     Attributes:
         memory_bytes: The memory that it uses for data and overhead.
@@ -28,7 +28,7 @@ class StoreHealth:
         keys: The keys in database 0.
         evicted_keys: The keys thrown away for want of memory since it was started; with the policy
             that we ask for (noeviction) never any.
-        log_ok: Whether it has an append-only file and its last write to it succeeded.
+        log_ok: Whether it has an append-only file and its last write to it succeeded; all of them.
     """
 
     memory_bytes: int
@@ -40,15 +40,24 @@ class StoreHealth:
     log_ok: bool
 
 
-def read_health(info: Mapping[str, Any]) -> StoreHealth:
-    """Return what matters of Redis's `INFO`; fields that a server leaves out are zero."""
-    database: Mapping[str, Any] = info.get("db0", {})
+def read_health(infos: Sequence[Mapping[str, Any]]) -> StoreHealth:
+    """Return what matters of each master's `INFO`; fields that a server leaves out are zero."""
+
+    def total(name: str) -> int:
+        return sum(int(info.get(name, 0)) for info in infos)
+
+    limits = [int(info.get("maxmemory", 0)) for info in infos]
     return StoreHealth(
-        memory_bytes=int(info.get("used_memory", 0)),
-        memory_limit_bytes=int(info.get("maxmemory", 0)),
-        commands=int(info.get("total_commands_processed", 0)),
-        clients=int(info.get("connected_clients", 0)),
-        keys=int(database.get("keys", 0)),
-        evicted_keys=int(info.get("evicted_keys", 0)),
-        log_ok=bool(info.get("aof_enabled")) and info.get("aof_last_write_status") == "ok",
+        memory_bytes=total("used_memory"),
+        # Without a limit of one of them there is none of all.
+        memory_limit_bytes=sum(limits) if all(limits) else 0,
+        commands=total("total_commands_processed"),
+        clients=total("connected_clients"),
+        keys=sum(int(info.get("db0", {}).get("keys", 0)) for info in infos),
+        evicted_keys=total("evicted_keys"),
+        log_ok=bool(infos) and all(map(_is_log_ok, infos)),
     )
+
+
+def _is_log_ok(info: Mapping[str, Any]) -> bool:
+    return bool(info.get("aof_enabled")) and info.get("aof_last_write_status") == "ok"

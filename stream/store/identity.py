@@ -10,7 +10,7 @@ from typing import Any
 
 from core.errors import ConfigError
 from stream.store import keys
-from stream.store.client import answers, redis_faults, refuse_cluster
+from stream.store.client import answers, check_kind, redis_faults
 
 _OTHERS = (
     "redis.url: what is stored there was counted from the Kafka cluster {stored!r}, and the broker "
@@ -34,12 +34,12 @@ class StoreIdentity:
         """Return if the state is of this cluster, or of none yet; "" is not known, and passes.
 
         Raises:
-            ConfigError: It is of another cluster, or the server is a node of a Redis Cluster; the
-                message says what to do.
+            ConfigError: It is of another cluster, or the address is of one Redis and a cluster
+                answers, or the other way round; the message says what to do.
             StoreUnavailable: Redis does not answer.
         """
         # First: a node without the key's slot answers nothing else.
-        await refuse_cluster(self._redis)
+        await check_kind(self._redis)
         if not cluster_id:
             return
         if await self._stored() is None:  # also while memory is full, reading is possible

@@ -39,6 +39,11 @@ key                        type     holds
 ``{responder}:where:<p>``  set      the events that show the text of post p; expires
 ``{responder}:gone``       zset     posts deleted lately -> when (ms)
 =========================  =======  ==============================================================
+
+Every key has a hash tag, and no command or script is about keys of two tags: in a Redis Cluster
+a tag is in one slot, and so on one node. Beside these, of any tag, `fence` is written before
+replicas are asked (`redis.wait_replicas`), and `absent` is never there (`stream.store.scripts`);
+neither is ever read.
 """
 
 from __future__ import annotations
@@ -83,6 +88,25 @@ def prefix(partition: int) -> str:
         '{3}:'
     """
     return f"{{{partition}}}:"
+
+
+def absent(key: str) -> str:
+    """Return the key beside `key` that nobody has.
+
+    Example:
+        >>> absent("{3}:cursor")
+        '{3}:absent'
+    """
+    return f"{_tag(key)}:absent"
+
+
+def fence(key: str) -> str:
+    """Return the key beside `key` that is written before replicas are asked."""
+    return f"{_tag(key)}:fence"
+
+
+def _tag(key: str) -> str:
+    return key[: key.index("}") + 1]
 
 
 def cursor(partition: int) -> str:

@@ -132,7 +132,8 @@ async def _add_authors(
 ) -> None:
     pipe = client.pipeline(transaction=False)
     for partition, start_s, query in listed:
-        pipe.pfcount(keys.authors(partition, start_s, query))
+        # In words: a cluster's pipeline has no method for it, as it may be of many slots.
+        pipe.execute_command("PFCOUNT", keys.authors(partition, start_s, query))
     for (partition, start_s, query), count in zip(listed, await answers(pipe), strict=True):
         if is_wrong_value(count) or int(count) > _MOST_AUTHORS:
             why = "no HyperLogLog of authors (WRONGTYPE or a count beyond 2^32)"

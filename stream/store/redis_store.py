@@ -15,11 +15,11 @@ from stream.store.alert_state import AlertState
 from stream.store.client import (
     answers,
     connect,
+    infos,
     is_wrong_value,
     now_ms,
     readable,
     redis_faults,
-    script,
 )
 from stream.store.closer_state import CloserState
 from stream.store.forecast_state import ForecastState
@@ -31,6 +31,7 @@ from stream.store.pane_reader import PanesRead, read_panes, read_quarantine
 from stream.store.quarantine import Missing, SetAside, integer, is_start
 from stream.store.repairs import StateRepairs
 from stream.store.response_texts import ResponseTexts
+from stream.store.scripts import Replication, Script
 from stream.topics import POST_EVENTS, POSTS
 from stream.windows.records import PaneSum
 
@@ -52,15 +53,17 @@ class RedisStore(CloserState):
     """
 
     def __init__(self, settings: RedisSettings, horizons: Horizons) -> None:
-        client = connect(settings)
-        super().__init__(client)
+        client, replication = connect(settings), Replication.of(settings)
+        super().__init__(client, replication)
         self._redis = client
         self._horizons = horizons
-        self._apply = script(client, "partition", "sums", "contributions", "apply")
-        self._seen = script(client, "partition", "seen")
-        self._isolate = script(client, "partition", "isolate")
-        self.alerts = AlertState(client)
-        self.forecasts = ForecastState(client)
+        self._apply = Script(
+            client, "partition", "sums", "contributions", "apply", replication=replication
+        )
+        self._seen = Script(client, "partition", "seen")
+        self._isolate = Script(client, "partition", "isolate")
+        self.alerts = AlertState(client, replication)
+        self.forecasts = ForecastState(client, replication)
         self.responses = ResponseTexts(client)
         self.identity = StoreIdentity(client)
         self.repairs = StateRepairs(client)
@@ -70,9 +73,8 @@ class RedisStore(CloserState):
         await self._redis.aclose()
 
     async def health(self) -> StoreHealth:
-        """Return what Redis says of itself."""
-        async with redis_faults():
-            return read_health(await self._redis.info())
+        """Return what Redis says of itself; of a cluster the sums over its masters."""
+        return read_health(await infos(self._redis))
 
     async def horizon_entries(self, partitions: Iterable[int]) -> dict[str, int]:
         """Return horizon -> how many entries it keeps, over the partitions."""
@@ -121,9 +123,11 @@ class RedisStore(CloserState):
         async with redis_faults():
             pipe = self._redis.pipeline(transaction=False)
             for partition in range(keys.MAX_PARTITIONS):
-                pipe.exists(keys.cursor(partition), keys.quarantine(partition))
+                pipe.exists(keys.cursor(partition))
+                pipe.exists(keys.quarantine(partition))
             found = await pipe.execute()
-        return [partition for partition, exists in enumerate(found) if exists]
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [partition for partition, exists in enumerate(pairs) if any(exists)]
 
     async def seen(
         self,
@@ -160,8 +164,8 @@ class RedisStore(CloserState):
             CursorConflict: Another cursor is stored; nothing was written.
             IncrementRefused: The batch has a number that is no integer; nothing was written.
             StateUnreadable: The partition cannot be read; nothing was written.
-            StoreUnavailable: Redis did not answer; it may or may not have applied the batch, which
-                the next try finds out by the cursor.
+            StoreUnavailable: Redis did not answer, or too few replicas; it may or may not have
+                applied the batch, which the next try finds out by the cursor.
         """
         try:
             arguments = batch.arguments(self._horizons, now_ms())
@@ -182,7 +186,7 @@ class RedisStore(CloserState):
         names = tuple(name.decode(errors="backslashreplace") for name in [*aside, *answer[3]])
         return Applied(answer[1], answer[2], names, answer[4])
 
-    async def _run(self, of: Any, partition: int, arguments: Sequence[Any]) -> Any:
+    async def _run(self, of: Script, partition: int, arguments: Sequence[Any]) -> Any:
         """Run a script of a partition; an index that cannot be read is made anew first.
 
         Raises:
@@ -190,7 +194,7 @@ class RedisStore(CloserState):
         """
         while True:
             async with redis_faults():
-                answer = await of(keys=[keys.cursor(partition)], args=arguments)
+                answer = await of(keys.cursor(partition), arguments)
             try:
                 return readable(partition, answer)
             except StateUnreadable as fault:

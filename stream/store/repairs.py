@@ -9,9 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from stream.store import keys
-from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, script
+from stream.store.client import answers, is_wrong_value, now_ms, redis_faults, scan
 from stream.store.increments import CountedPost
 from stream.store.quarantine import EVERY, MOST, STRATUM_BARS
+from stream.store.scripts import Script, Together, Word
 from stream.windows.layout import STRATUM_WIDTH
 from stream.windows.records import Published
 
@@ -29,7 +30,8 @@ class StateRepairs:
 
     def __init__(self, client: Any) -> None:
         self._redis = client
-        self._isolate = script(client, "partition", "isolate_kept")
+        self._isolate = Script(client, "partition", "isolate_kept")
+        self._together = Together(client)
 
     async def set_contributions_aside(self, partition: int, *, is_dry: bool) -> int:
         """Look at every contribution and set of ids, and set aside what cannot be read.
@@ -44,14 +46,11 @@ class StateRepairs:
         """
         prefix = keys.prefix(partition)
         names = [b"ahead"]
-        async with redis_faults():
-            for kind in ("kept", "seen"):
-                async for key in self._redis.scan_iter(
-                    match=f"{prefix}{kind}:[0-9]*", count=_AT_ONCE
-                ):
-                    name = key.removeprefix(prefix.encode())
-                    if _SHARD.fullmatch(name):
-                        names.append(name)
+        for kind in ("kept", "seen"):
+            async for key in scan(self._redis, f"{prefix}{kind}:", _AT_ONCE):
+                name = key.removeprefix(prefix.encode())
+                if _SHARD.fullmatch(name):
+                    names.append(name)
         wrong: list[bytes] = []
         for first in range(0, len(names), _AT_ONCE):
             some = names[first : first + _AT_ONCE]
@@ -68,7 +67,7 @@ class StateRepairs:
                             wrong.extend((name, one, blob))
         if wrong and not is_dry:
             async with redis_faults():
-                await self._isolate(keys=[keys.cursor(partition)], args=[now_ms(), *wrong])
+                await self._isolate(keys.cursor(partition), [now_ms(), *wrong])
         return len(wrong) // 3
 
     async def kept_ids(self, partition: int, shard: int) -> set[bytes]:
@@ -116,20 +115,21 @@ class StateRepairs:
             # Nobody is to sum what is left: an unreadable register withholds by itself.
             if entries and await self._redis.type(quarantine) in (b"hash", b"none"):
                 await self._redis.hset(quarantine, mapping=entries)
-            names: list[bytes] = []
-            async for key in self._redis.scan_iter(
-                match=f"{keys.prefix(partition)}*", count=_AT_ONCE
-            ):
-                is_forecasters = key.startswith(keys.forecast(partition).encode())
-                if key not in (cursor.encode(), quarantine.encode()) and not is_forecasters:
-                    names.append(key)
+            await self._together(cursor)  # refused while a slot is moved: all of it is looked for
+        names: list[bytes] = []
+        async for key in scan(self._redis, keys.prefix(partition), _AT_ONCE):
+            is_forecasters = key.startswith(keys.forecast(partition).encode())
+            if key not in (cursor.encode(), quarantine.encode()) and not is_forecasters:
+                names.append(key)
+        async with redis_faults():
             for first in range(0, len(names), _AT_ONCE):
                 await self._redis.unlink(*names[first : first + _AT_ONCE])
-            pipe = self._redis.pipeline(transaction=True)
-            pipe.delete(quarantine, cursor)
-            if entries:
-                pipe.hset(quarantine, mapping=entries)
-            await pipe.execute()
+            await self._together(
+                cursor,
+                ("DEL", quarantine),
+                ("DEL", cursor),
+                *(("HSET", quarantine, name, value) for name, value in entries.items()),
+            )
 
     async def restore_revisions(
         self, start_s: int, published: Mapping[str, Published | None]
@@ -144,18 +144,18 @@ class StateRepairs:
             if await self._redis.type(key) not in (b"hash", b"none"):
                 await self._redis.rename(key, f"{keys.CLOSER}aside:rev:{start_s}")
             stored: Mapping[bytes, bytes] = await self._redis.hgetall(key)
-            pipe = self._redis.pipeline(transaction=True)
+            changes: list[Sequence[Word]] = []
             for name, value in stored.items():
                 query = name.decode(errors="backslashreplace")
                 if (query in published or query == EVERY) and not Published.is_one(value):
-                    pipe.hdel(key, name)  # by the name as it is stored, which may be no UTF-8
+                    # By the name as it is stored, which may be no UTF-8.
+                    changes.append(("HDEL", key, name))
             for query, state in published.items():
                 if state is None:
-                    pipe.hdel(key, query)
+                    changes.append(("HDEL", key, query))
                 else:
-                    pipe.hset(key, query, state.packed())
-            pipe.zadd(keys.PUBLISHED, {str(start_s): start_s})
-            await pipe.execute()
+                    changes.append(("HSET", key, query, state.packed()))
+            await self._together(key, *changes, ("ZADD", keys.PUBLISHED, start_s, start_s))
 
     async def look_again(self, partitions: Sequence[int], starts: Iterable[int]) -> None:
         """Let the closer look at panes again."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from core.logs import get_logger
 from stream.store import keys
-from stream.store.client import answers, is_wrong_value, redis_faults, script
+from stream.store.client import answers, is_wrong_value, redis_faults
+from stream.store.scripts import Script, Together
 
 _log = get_logger(__name__)
 
@@ -57,8 +58,9 @@ class ResponseTexts:
 
     def __init__(self, client: Any) -> None:
         self._redis = client
-        self._put = script(client, "response_put")
-        self._gone = script(client, "response_gone")
+        self._put = Script(client, "response_put")
+        self._gone = Script(client, "response_gone")
+        self._together = Together(client)
 
     async def put(
         self, stored: StoredResponse, *, now_ms: int, keep_ms: int, most: int
@@ -81,9 +83,7 @@ class ResponseTexts:
         for post, text in stored.texts.items():
             listed += (post, text.encode("utf-8", "replace"))
         async with redis_faults():
-            left_out, dropped = await self._put(
-                keys=[keys.response_texts(stored.event)], args=listed
-            )
+            left_out, dropped = await self._put(keys.response_texts(stored.event), listed)
         return int(left_out), int(dropped)
 
     async def gone(self, posts: Sequence[str], *, now_ms: int, keep_ms: int) -> int:
@@ -104,9 +104,7 @@ class ResponseTexts:
         for first in range(0, len(posts), _AT_ONCE):
             some = posts[first : first + _AT_ONCE]
             async with redis_faults():
-                removed += int(
-                    await self._gone(keys=[keys.GONE], args=[now_ms, keep_ms, MAX_GONE, *some])
-                )
+                removed += int(await self._gone(keys.GONE, [now_ms, keep_ms, MAX_GONE, *some]))
         return removed
 
     async def events(self, last: int = -1) -> list[StoredResponse]:
@@ -154,12 +152,12 @@ class ResponseTexts:
         events = await self.events()
         async with redis_faults():
             for one in events:
-                pipe = self._redis.pipeline(transaction=True)
-                for post in one.texts:
-                    pipe.delete(keys.response_where(post))
-                pipe.delete(keys.response_texts(one.event))
-                pipe.zrem(keys.RESPONSE_EVENTS, one.event)
-                await pipe.execute()
+                gone = [*map(keys.response_where, one.texts), keys.response_texts(one.event)]
+                await self._together(
+                    keys.RESPONSE_EVENTS,
+                    *(("DEL", key) for key in gone),
+                    ("ZREM", keys.RESPONSE_EVENTS, one.event),
+                )
         return len(events)
 
     async def heal(self) -> None:

@@ -76,10 +76,10 @@ def test_integrity_is_off_by_what_was_lost_or_doubled(totals: dict[str, int], ga
 
 def test_a_full_disk_of_redis_and_a_missing_log_show() -> None:
     good = {"aof_enabled": 1, "aof_last_write_status": "ok", "db0": {"keys": 3}}
-    assert read_health(good).log_ok
-    assert read_health(good).keys == 3
-    assert not read_health(good | {"aof_last_write_status": "err"}).log_ok
-    assert not read_health(good | {"aof_enabled": 0}).log_ok
+    assert read_health([good]).log_ok
+    assert read_health([good]).keys == 3
+    assert not read_health([good | {"aof_last_write_status": "err"}]).log_ok
+    assert not read_health([good | {"aof_enabled": 0}]).log_ok
 
 
 @pytest.fixture

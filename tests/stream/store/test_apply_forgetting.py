@@ -11,6 +11,7 @@ from services.local.redis_server import RedisServer
 from stream.store.increments import DELETED, ApplyBatch, CountedPost, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
+from tests.stream.store.servers import raw_client, with_database
 
 pytestmark = pytest.mark.integration
 
@@ -25,7 +26,7 @@ ID = b"\0\1\0\2\0\3\0\4"
 
 @pytest.fixture
 def client(redis_server: RedisServer) -> Iterator["redis.Redis[bytes]"]:
-    with redis.Redis.from_url(redis_server.url.removesuffix("/0") + f"/{DATABASE}") as made:
+    with raw_client(with_database(redis_server.url, DATABASE)) as made:
         made.flushdb()
         yield made
 
@@ -33,7 +34,7 @@ def client(redis_server: RedisServer) -> Iterator["redis.Redis[bytes]"]:
 @pytest_asyncio.fixture
 async def store(redis_server: RedisServer, client: object) -> AsyncIterator[RedisStore]:
     del client
-    url = redis_server.url.removesuffix("/0") + f"/{DATABASE}"
+    url = with_database(redis_server.url, DATABASE)
     made = RedisStore(RedisSettings(url=url), Horizons(PANE_S, RETENTION_S, KEPT_S, SEEN_S))
     yield made
     await made.close()

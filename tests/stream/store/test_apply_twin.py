@@ -6,7 +6,6 @@ from hashlib import blake2b
 from typing import Any
 
 import pytest
-import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from stream.store.keys import KEPT_SHARDS, SEEN_SHARDS
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
 from stream.windows.records import PaneSum
+from tests.stream.store.servers import raw_client, with_database
 
 pytestmark = pytest.mark.integration
 
@@ -235,7 +235,7 @@ steps = st.lists(
 
 @pytest.fixture(scope="module")
 def url(redis_server: RedisServer) -> str:
-    return redis_server.url.removesuffix("/0") + f"/{DATABASE}"
+    return with_database(redis_server.url, DATABASE)
 
 
 @settings(max_examples=150)
@@ -245,7 +245,7 @@ def test_store_agrees_with_its_twin(url: str, history: list[tuple[str, int, Any]
 
 
 async def _live(url: str, history: list[tuple[str, int, Any]]) -> None:
-    with redis.Redis.from_url(url) as client:
+    with raw_client(url) as client:
         client.flushdb()
     store, twin = RedisStore(RedisSettings(url=url), HORIZONS), Twin()
     now_s, next_number = NOON, 0
@@ -298,7 +298,7 @@ async def _live(url: str, history: list[tuple[str, int, Any]]) -> None:
 
 def _assert_nothing_left_behind(url: str, twin: Twin) -> None:
     """What was forgotten has no keys: memory is flat after the horizons."""
-    with redis.Redis.from_url(url) as client:
+    with raw_client(url) as client:
         found = [key.decode().split(":") for key in client.scan_iter()]
     starts = {int(key[2]) for key in found if key[1] in ("pane", "strata", "authors")}
     assert starts <= set(twin.panes)

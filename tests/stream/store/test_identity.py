@@ -10,6 +10,7 @@ from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
+from tests.stream.store.servers import with_database
 
 pytestmark = pytest.mark.integration
 
@@ -19,7 +20,7 @@ HORIZONS = Horizons(60, 172_800, 21_600, 86_400)
 
 @pytest.fixture
 def url(redis_server: RedisServer) -> str:
-    return redis_server.url.replace("/0", f"/{DATABASE}")
+    return with_database(redis_server.url, DATABASE)
 
 
 async def test_the_first_cluster_has_the_store_and_another_is_refused_by_name(

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-import redis
 
 from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
 from stream.store.alert_state import MAX_STATES, AlertState, DecidedAlert, JudgeSave, StoredJudge
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
+from tests.stream.store.servers import raw_client, with_database
 
 pytestmark = pytest.mark.integration
 
@@ -19,8 +19,8 @@ DATABASE = 13
 
 @pytest_asyncio.fixture
 async def store(redis_server: RedisServer) -> AsyncIterator[RedisStore]:
-    url = redis_server.url.removesuffix("/0") + f"/{DATABASE}"
-    with redis.Redis.from_url(url) as client:
+    url = with_database(redis_server.url, DATABASE)
+    with raw_client(url) as client:
         client.flushdb()
     made = RedisStore(RedisSettings(url=url), Horizons(60, 172_800, 21_600, 86_400))
     await made.begin_closing()
@@ -119,7 +119,7 @@ async def test_any_number_of_states_is_read_whole(alerts: AlertState, count: int
 async def test_alerts_are_numbered_whatever_stands_in_the_place_of_their_count(
     alerts: AlertState, redis_server: RedisServer, said: str
 ) -> None:
-    with redis.Redis.from_url(redis_server.url.removesuffix("/0") + f"/{DATABASE}") as client:
+    with raw_client(with_database(redis_server.url, DATABASE)) as client:
         client.hset("{closer}:judge", "said", said)
     assert await alerts.save(1, "", "t1", JudgeSave(decided=_said(1, 2)))
     assert await alerts.unpublished() == [(1, b"record 1"), (2, b"record 2")]

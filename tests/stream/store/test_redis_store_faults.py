@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-import redis
 from redis import exceptions as redis_errors
 
 from core.errors import CursorConflict, StoreUnavailable
@@ -17,6 +16,7 @@ from stream.store.increments import ApplyBatch, CountedPost, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
 from stream.windows.records import PaneSum, Published
+from tests.stream.store.servers import raw_client, with_database
 
 DATABASE = 14
 START = 1_772_366_400
@@ -75,8 +75,8 @@ async def test_a_long_answer_is_told_in_short() -> None:
 
 @pytest_asyncio.fixture
 async def store(redis_server: RedisServer) -> AsyncIterator[RedisStore]:
-    url = redis_server.url.removesuffix("/0") + f"/{DATABASE}"
-    with redis.Redis.from_url(url) as client:
+    url = with_database(redis_server.url, DATABASE)
+    with raw_client(url) as client:
         client.flushdb()
     made = RedisStore(RedisSettings(url=url), Horizons(60, 172_800, 21_600, 86_400))
     yield made
@@ -106,7 +106,7 @@ async def test_every_horizon_is_counted_over_the_partitions(
         "panes": 2, "unpublished_panes": 1, "seen_hours": 2, "kept_hours": 2, "ahead": 2,
     }  # fmt: skip
     assert set(await store.horizon_entries([])) == set(HORIZONS)
-    with redis.Redis.from_url(redis_server.url) as client:
+    with raw_client(redis_server.url) as client:
         keys = client.dbsize()
     assert (await store.health()).keys == keys, "of database 0, which is not this one"
 

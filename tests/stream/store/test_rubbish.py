@@ -18,6 +18,7 @@ from stream.store.ids import id_hash, kept_shard
 from stream.store.increments import ApplyBatch, PartitionState
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
+from tests.stream.store.servers import raw_client, with_database
 from tests.stream.store.worlds import HORIZONS, HOUR, PANE_S, START_S, World, Worlds
 
 pytestmark = pytest.mark.integration
@@ -29,12 +30,12 @@ Client = redis.Redis
 
 @pytest.fixture(scope="module")
 def url(redis_server: RedisServer) -> str:
-    return redis_server.url.removesuffix("/0") + f"/{DATABASE}"
+    return with_database(redis_server.url, DATABASE)
 
 
 @pytest.fixture
 def client(url: str) -> Iterator[Client]:
-    with redis.Redis.from_url(url) as made:
+    with raw_client(url) as made:
         made.flushdb()
         yield made
 
@@ -147,7 +148,7 @@ async def lives_through(url: str, overwrite: Callable[[Client], object], said: s
     """Overwrite something of partition 0, go on counting, repair, and compare with the program."""
     store = RedisStore(RedisSettings(url=url), HORIZONS)
     try:
-        with redis.Redis.from_url(url) as client:
+        with raw_client(url) as client:
             client.flushdb()
             worlds = await Worlds.made(store)
             assert await worlds.stored() == worlds.plain()

@@ -12,6 +12,7 @@ from services.local.redis_server import RedisServer
 from stream.store.ids import id_hash, kept_shard
 from stream.store.redis_store import RedisStore
 from stream.windows.records import Published
+from tests.stream.store.servers import raw_client, with_database
 from tests.stream.store.test_rubbish import lives_through
 from tests.stream.store.worlds import HORIZONS, HOUR, START_S, Worlds
 
@@ -29,12 +30,12 @@ NOTED = '{"at":1,"posts":1,"events":1,"found":"x","expected":"y"}'
 
 @pytest.fixture(scope="module")
 def url(redis_server: RedisServer) -> str:
-    return redis_server.url.removesuffix("/0") + f"/{DATABASE}"
+    return with_database(redis_server.url, DATABASE)
 
 
 @pytest.fixture
 def client(url: str) -> Iterator[Client]:
-    with redis.Redis.from_url(url) as made:
+    with raw_client(url) as made:
         made.flushdb()
         yield made
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-import redis
 
 from core.errors import CursorConflict
 from core.settings import RedisSettings
@@ -12,6 +11,7 @@ from services.local.redis_server import RedisServer
 from stream.store.increments import ApplyBatch, Horizons
 from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
+from tests.stream.store.servers import raw_client, with_database
 
 pytestmark = pytest.mark.integration
 
@@ -23,8 +23,8 @@ CURSOR = 9
 
 @pytest_asyncio.fixture
 async def store(redis_server: RedisServer) -> AsyncIterator[RedisStore]:
-    url = redis_server.url.removesuffix("/0") + f"/{DATABASE}"
-    with redis.Redis.from_url(url) as client:
+    url = with_database(redis_server.url, DATABASE)
+    with raw_client(url) as client:
         client.flushdb()
     made = RedisStore(RedisSettings(url=url), Horizons(60, 172_800, 21_600, 86_400))
     batch = ApplyBatch(POSTS, -1, CURSOR, HOUR * 3_600_000)
