@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 from services.local.child import Command
 from services.local.ports import LOOPBACK, any_free_port
@@ -21,6 +22,7 @@ _BUS = 10_000
 """Redis 6 has the bus of a cluster so far above the port of clients."""
 _HIGHEST = 65_535 - _BUS
 _TRIES = 20
+_ANSWER_S = 5.0
 _NODE_TIMEOUT_MS = 1_000
 _OWN_SETTINGS = f"""
 cluster-enabled yes
@@ -47,18 +49,26 @@ class ClusterNode(RedisServer):
         Raises:
             OSError: The node does not answer.
         """
+        return self.ask_list(*words)[0]
+
+    def ask_list(self, *words: str | int) -> list[str]:
+        """Return an answer that is a list, or one that is none as its only element.
+
+        Raises:
+            OSError: The node does not answer.
+        """
         parts = [str(word).encode() for word in words]
-        request = b"".join(
-            [b"*%d\r\n" % len(parts), *(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)]
-        )
-        with socket.create_connection((LOOPBACK, self.port), 5) as connection:
-            connection.settimeout(5)
+        request = b"*%d\r\n" % len(parts)
+        request += b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+        with socket.create_connection((LOOPBACK, self.port), _ANSWER_S) as connection:
+            connection.settimeout(_ANSWER_S)
             connection.sendall(request)
             with connection.makefile("rb") as answers:
-                line = answers.readline().decode().rstrip()
-                if not line.startswith("$"):
-                    return line[1:]
-                return answers.read(max(0, int(line[1:]))).decode()
+                first = answers.readline().decode().rstrip()
+                if not first.startswith("*"):
+                    return [_text(first, answers)]
+                lines = (answers.readline().decode().rstrip() for _ in range(int(first[1:])))
+                return [_text(line, answers) for line in lines]
 
     @property
     def node_id(self) -> str:
@@ -158,6 +168,14 @@ class RedisClusterServers:
                 yield node.ask(*words)
             except OSError:
                 continue
+
+
+def _text(first: str, answers: BinaryIO) -> str:
+    """Return a simple string, error, number or string of bytes, given its first line."""
+    if not first.startswith("$"):
+        return first[1:]
+    length = int(first[1:])
+    return answers.read(length + 2)[:length].decode() if length >= 0 else ""
 
 
 def _is_served(node: ClusterNode) -> bool:

@@ -84,6 +84,13 @@ class ClusterClient(_RedisCluster):
         """Ask for the map of slots anew before the next command; connections stay."""
         self._initialize = True
 
+    async def aclose(self) -> None:
+        """Close the connections, also when the map of slots is to be asked for anew."""
+        self._initialize = False  # else the library takes it for closed
+        await super().aclose()
+        for node in self.seeds.values():
+            await node.disconnect()
+
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         """Carry out a command on the node that has its key.
 

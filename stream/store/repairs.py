@@ -109,13 +109,14 @@ class StateRepairs:
         )
         entries = {f"rebuild|{topic}|{end}": entry for topic, end in ends.items() if end > 0}
         async with redis_faults():
+            # Refused while its slot is moved: all that there is is to be found below.
+            await self._together(cursor)
             if await self._redis.type(cursor) in (b"hash", b"none"):
                 # Unreadable to everybody, so that nothing is counted while the rest is forgotten.
                 await self._redis.hset(cursor, "repair", "under way")
             # Nobody is to sum what is left: an unreadable register withholds by itself.
             if entries and await self._redis.type(quarantine) in (b"hash", b"none"):
                 await self._redis.hset(quarantine, mapping=entries)
-            await self._together(cursor)  # refused while a slot is moved: all of it is looked for
         names: list[bytes] = []
         async for key in scan(self._redis, keys.prefix(partition), _AT_ONCE):
             is_forecasters = key.startswith(keys.forecast(partition).encode())

@@ -1,9 +1,11 @@
 """A store in a database of its own: a file of tests says which by a fixture `url`.
 
-What holds for one Redis holds for a cluster: every test here that asks for `redis_server` is told
-to run on both, but for those that are about one server.
+What holds for one Redis holds for a cluster: tests that ask for `redis_server` run on both. Rubbish
+in stored values, which takes minutes and is the same scripts, does so by hand only:
+`GROUNDSWELL_CLUSTER_TESTS=all python -m pytest tests/stream/store`.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -18,8 +20,21 @@ from testkit.redis_cluster import RedisClusterServers, redis_cluster
 from tests.stream.store.servers import raw_client
 from tests.stream.store.worlds import HORIZONS
 
+_ONE_ONLY = ("test_cluster_refused", "test_redis_store")
+_LONG = ("test_rubbish", "test_rubbish_within")
 
-@pytest.fixture(scope="session", params=["one", "cluster"])
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks for a server on one Redis, and on a cluster."""
+    if "redis_server" not in metafunc.fixturenames:
+        return
+    name = metafunc.module.__name__.rpartition(".")[2]
+    is_long = name in _LONG and os.environ.get("GROUNDSWELL_CLUSTER_TESTS") != "all"
+    kinds = ["one"] if is_long or name in _ONE_ONLY else ["one", "cluster"]
+    metafunc.parametrize("redis_server", kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def redis_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RedisServer | RedisClusterServers]:

@@ -12,6 +12,7 @@ from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.store.alert_state import DecidedAlert, JudgeSave
 from stream.store.redis_store import RedisStore
+from tests.stream.store.servers import with_database
 
 pytestmark = pytest.mark.integration
 
@@ -21,7 +22,7 @@ SAVE = JudgeSave({"rail": b"state"}, (), b"known", (DecidedAlert("a", b"opened",
 
 @pytest.fixture
 def url(redis_server: RedisServer) -> str:
-    return redis_server.url.removesuffix("/0") + "/5"
+    return with_database(redis_server.url, 5)
 
 
 async def _saved(store: RedisStore) -> int:

@@ -10,6 +10,7 @@ from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.store.forecast_records import ForecastApply, ReadUpTo
 from stream.store.redis_store import RedisStore
+from tests.stream.store.servers import with_database
 
 pytestmark = pytest.mark.integration
 
@@ -26,7 +27,7 @@ Client = redis.Redis
 
 @pytest.fixture
 def url(redis_server: RedisServer) -> str:
-    return redis_server.url.removesuffix("/0") + "/7"
+    return with_database(redis_server.url, 7)
 
 
 def right(kind: str, field: bytes, record: bytes) -> str:

@@ -7,6 +7,7 @@ from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.store.redis_store import RedisStore
 from stream.store.response_texts import StoredResponse, post_name
+from tests.stream.store.servers import with_database
 
 pytestmark = pytest.mark.integration
 
@@ -17,7 +18,7 @@ Client = redis.Redis
 
 @pytest.fixture
 def url(redis_server: RedisServer) -> str:
-    return redis_server.url.removesuffix("/0") + "/6"
+    return with_database(redis_server.url, 6)
 
 
 def event(name: str, *posts: str, response: bytes = b"{}") -> StoredResponse:
