@@ -84,8 +84,7 @@ class RedisSettings(Struct, frozen=True, kw_only=True):
     """Where the state is."""
 
     url: str = "redis://127.0.0.1:6379/0"
-    """redis://, rediss:// or unix://; redis+cluster:// or rediss+cluster:// with some nodes of a
-    cluster (`host:port,host:port`); without password."""
+    """redis://, rediss://, unix://; a cluster: redis+cluster://host:port,host:port. No password."""
     username: str = ""
     """ACL user; empty means the default user."""
     password: Secret = Secret()

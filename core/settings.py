@@ -284,4 +284,9 @@ class Settings(Struct, frozen=True, kw_only=True):
                 f"redis.url = {shown!r}: expected an address that begins with "
                 f"{', '.join(REDIS_SCHEMES)}"
             )
+        if self.redis.wait_replicas and self.redis.wait_timeout_s >= self.redis.timeout_s:
+            faults.append(
+                f"redis.wait_timeout_s = {self.redis.wait_timeout_s:g}: expected less than "
+                f"redis.timeout_s = {self.redis.timeout_s:g}"
+            )
         return faults

@@ -20,8 +20,9 @@ from services.kafka_client import RecordProducer, TopicAdmin, read_topic
 from services.local.child import Child, Command
 from services.local.kafka_server import KafkaServer
 from services.local.redis_server import RedisServer
-from stream.topics import DEAD_POSTS, SCORED_POSTS
+from stream.topics import DEAD_POSTS, POSTS, SCORED_POSTS
 from stream.windows.layout import named
+from testkit.redis_cluster import RedisClusterServers
 from testkit.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -37,7 +38,11 @@ class Stream:
     """
 
     def __init__(
-        self, directory: Path, kafka: KafkaServer, redis: RedisServer, tables: dict[str, dict]
+        self,
+        directory: Path,
+        kafka: KafkaServer,
+        redis: RedisServer | RedisClusterServers,
+        tables: dict[str, dict],
     ) -> None:
         self.directory = directory
         self.kafka = kafka
@@ -113,6 +118,19 @@ class Stream:
 
         return asyncio.run(read())
 
+    def states(self) -> dict[int, int]:
+        """Return partition -> the stored cursor of `posts`."""
+
+        async def read() -> dict[int, int]:
+            store = make_store(self.settings)
+            try:
+                found, _ = await store.readable_states(self.partitions)
+                return {partition: state.cursors[POSTS] for partition, state in found.items()}
+            finally:
+                await store.close()
+
+        return asyncio.run(read())
+
     def accounted(self) -> int:
         """Posts counted plus messages of `posts` that were dead-lettered, by the store."""
         totals = self.totals()
@@ -168,16 +186,16 @@ class Stream:
 
 @pytest.fixture
 def make_stream(tmp_path: Path) -> Iterator[Callable[..., Stream]]:
-    """Return a function that starts a stream with the settings it is given."""
+    """Return a function that starts a stream: its settings, and a store unless one is given."""
     with ExitStack() as stack:
         made = 0
 
-        def make(**tables: dict) -> Stream:
+        def make(redis: RedisServer | RedisClusterServers | None = None, **tables: dict) -> Stream:
             nonlocal made
             made += 1
             home = tmp_path / str(made)
             kafka = stack.enter_context(KafkaServer(home / "kafka"))
-            redis = stack.enter_context(RedisServer(home / "redis"))
+            redis = redis or stack.enter_context(RedisServer(home / "redis"))
             stream = Stream(home / "workers", kafka, redis, tables)
             stack.callback(stream.stop_workers)
             return stream

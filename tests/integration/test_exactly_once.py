@@ -39,7 +39,7 @@ WORDS = [
 ]
 
 
-def _posts(count: int, seed: int) -> list[tuple[bytes, bytes]]:
+def some_posts(count: int, seed: int) -> list[tuple[bytes, bytes]]:
     """Return posts of the last half hour by many authors, a few of them malformed or copies."""
     chance = random.Random(seed)
     base = datetime.now(UTC) - timedelta(minutes=30)
@@ -63,7 +63,7 @@ def _posts(count: int, seed: int) -> list[tuple[bytes, bytes]]:
 
 
 @contextmanager
-def _asleep(workers: Iterable[Child]) -> Iterator[None]:
+def asleep(workers: Iterable[Child]) -> Iterator[None]:
     """Let workers sleep meanwhile, by SIGSTOP."""
     for worker in workers:
         os.kill(worker.pid, signal.SIGSTOP)
@@ -74,7 +74,7 @@ def _asleep(workers: Iterable[Child]) -> Iterator[None]:
             os.kill(worker.pid, signal.SIGCONT)
 
 
-def _expect_every_post_once(stream, records: list[tuple[bytes, bytes]]) -> None:
+def expect_every_post_once(stream, records: list[tuple[bytes, bytes]]) -> None:
     windows = stream.windows()
     in_panes = sum(c["posts"] for (query, _), c in windows.items() if query == "all")
     dead = stream.dead()
@@ -90,7 +90,7 @@ def test_a_killed_worker_and_a_killed_store_lose_and_repeat_nothing(
     make_stream: Callable,
 ):
     stream = make_stream(worker={"max_batch_posts": 64})
-    records = _posts(50_000, seed=4)
+    records = some_posts(50_000, seed=4)
     for name in ("w1", "w2"):
         stream.start_worker(name)
     unapplied_at_kill: list[int] = []
@@ -114,7 +114,7 @@ def test_a_killed_worker_and_a_killed_store_lose_and_repeat_nothing(
     for number in range(5):
         produced = (number + 1) * step
         # A slow producer beside quick workers would leave nothing unapplied to be hit.
-        with _asleep(stream.workers.values()):
+        with asleep(stream.workers.values()):
             stream.produce(POSTS, records[number * step : produced])
         # Counting again, whatever was killed last: at least one post of the new ones is in.
         count_beyond(number * step)
@@ -132,12 +132,12 @@ def test_a_killed_worker_and_a_killed_store_lose_and_repeat_nothing(
     stream.stop_workers()
     assert len(unapplied_at_kill) == 4
     assert sum(left > 0 for left in unapplied_at_kill) >= 2, "the kills came between the parts"
-    _expect_every_post_once(stream, records)
+    expect_every_post_once(stream, records)
 
 
 def test_an_emptied_store_is_rebuilt_from_the_topic(make_stream: Callable):
     stream = make_stream()
-    records = _posts(3_000, seed=9)
+    records = some_posts(3_000, seed=9)
     stream.produce(POSTS, records)
     stream.start_worker("w1")
     stream.wait_until(lambda: stream.accounted() >= len(records), "counting all posts")
@@ -146,7 +146,7 @@ def test_an_emptied_store_is_rebuilt_from_the_topic(make_stream: Callable):
     shutil.rmtree(stream.redis.directory / "stored")
     stream.redis.start()
     stream.redis.wait_ready()
-    extra = _posts(3_100, seed=9)[3_000:]
+    extra = some_posts(3_100, seed=9)[3_000:]
     stream.produce(POSTS, extra)
     stream.wait_until(
         lambda: stream.accounted() >= len(records) + len(extra),
@@ -157,14 +157,14 @@ def test_an_emptied_store_is_rebuilt_from_the_topic(make_stream: Callable):
     assert sum(c["posts"] for (q, _), c in after.items() if q == "all") >= sum(
         c["posts"] for (q, _), c in before.items() if q == "all"
     )
-    _expect_every_post_once(stream, [*records, *extra])
+    expect_every_post_once(stream, [*records, *extra])
 
 
 def test_a_worker_that_is_asked_to_stop_applies_what_is_in_flight_and_exits_with_0(
     make_stream: Callable,
 ):
     stream = make_stream()
-    records = _posts(5_000, seed=2)
+    records = some_posts(5_000, seed=2)
     worker = stream.start_worker("w1")
     stream.produce(POSTS, records)
     stream.wait_until(lambda: stream.accounted() > 0, "counting")
@@ -174,4 +174,4 @@ def test_a_worker_that_is_asked_to_stop_applies_what_is_in_flight_and_exits_with
     stream.start_worker("w2")
     stream.wait_until(lambda: stream.accounted() >= len(records), "counting the rest")
     stream.stop_workers()
-    _expect_every_post_once(stream, records)
+    expect_every_post_once(stream, records)

@@ -1,7 +1,7 @@
 """A store in a database of its own: a file of tests says which by a fixture `url`.
 
-What holds for one Redis holds for a cluster: tests that ask for `redis_server` run on both. Rubbish
-in stored values, which takes minutes and is the same scripts, does so by hand only:
+What holds for one Redis holds for a cluster: tests that ask for `redis_server` run on both. What
+takes minutes there (rubbish in stored values, many histories) does so by hand only:
 `GROUNDSWELL_CLUSTER_TESTS=all python -m pytest tests/stream/store`.
 """
 
@@ -21,16 +21,24 @@ from tests.stream.store.servers import raw_client
 from tests.stream.store.worlds import HORIZONS
 
 _ONE_ONLY = ("test_cluster_refused", "test_redis_store")
-_LONG = ("test_rubbish", "test_rubbish_within")
+_LONG = (
+    "test_rubbish", "test_rubbish_within", "test_records_are_as_small_as_promised",
+    "test_store_agrees_with_its_twin",
+)  # fmt: skip
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what asks for a server on one Redis, and on a cluster."""
     if "redis_server" not in metafunc.fixturenames:
         return
-    name = metafunc.module.__name__.rpartition(".")[2]
-    is_long = name in _LONG and os.environ.get("GROUNDSWELL_CLUSTER_TESTS") != "all"
-    kinds = ["one"] if is_long or name in _ONE_ONLY else ["one", "cluster"]
+    names = {metafunc.module.__name__.rpartition(".")[2], metafunc.function.__name__}
+    kinds = ["one", "cluster"]
+    if not names.isdisjoint(_ONE_ONLY):
+        kinds = ["one"]
+    elif metafunc.function.__name__.startswith("test_cluster_"):
+        kinds = ["cluster"]
+    elif not names.isdisjoint(_LONG) and os.environ.get("GROUNDSWELL_CLUSTER_TESTS") != "all":
+        kinds = ["one"]
     metafunc.parametrize("redis_server", kinds, indirect=True, scope="session")
 
 

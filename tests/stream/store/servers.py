@@ -30,3 +30,9 @@ def raw_client(url: str) -> Iterator[Any]:
         yield made
     finally:
         made.close()
+
+
+def set_everywhere(client: Any, name: str, value: int) -> None:
+    """Set a setting of a server, of a cluster on every node."""
+    options = {"target_nodes": "all"} if isinstance(client, RedisCluster) else {}
+    client.config_set(name, value, **options)

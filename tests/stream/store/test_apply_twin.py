@@ -244,6 +244,12 @@ def test_store_agrees_with_its_twin(url: str, history: list[tuple[str, int, Any]
     asyncio.run(_live(url, history))
 
 
+@settings(max_examples=15)
+@given(steps)
+def test_cluster_agrees_with_the_twin(url: str, history: list[tuple[str, int, Any]]) -> None:
+    asyncio.run(_live(url, history))
+
+
 async def _live(url: str, history: list[tuple[str, int, Any]]) -> None:
     with raw_client(url) as client:
         client.flushdb()

@@ -1,4 +1,4 @@
-"""What a cluster does beside answering: masters die, slots move, replicas lag, and nothing is lost."""
+"""What a cluster does beside answering: masters die, slots move, replicas lag; nothing is lost."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
-from tests.stream.store.servers import with_database
+from tests.stream.store.servers import set_everywhere, with_database
 
 pytestmark = pytest.mark.integration
 
@@ -77,11 +77,11 @@ async def test_a_store_that_is_away_or_full_is_asked_again_later(
             await away.identity.claim("g-one")
         await away.close()
     await store.identity.claim("g-one")
-    client.config_set("maxmemory", 1)
+    set_everywhere(client, "maxmemory", 1)
     try:
         await store.identity.claim("g-one")  # reading is possible while memory is full
         client.delete(keys.CLUSTER)
         with pytest.raises(StoreUnavailable):
             await store.identity.claim("g-one")
     finally:
-        client.config_set("maxmemory", 0)
+        set_everywhere(client, "maxmemory", 0)
