@@ -122,15 +122,11 @@ class StateRepairs:
             is_forecasters = key.startswith(keys.forecast(partition).encode())
             if key not in (cursor.encode(), quarantine.encode()) and not is_forecasters:
                 names.append(key)
+        withheld = (("HSET", quarantine, name, value) for name, value in entries.items())
         async with redis_faults():
             for first in range(0, len(names), _AT_ONCE):
                 await self._redis.unlink(*names[first : first + _AT_ONCE])
-            await self._together(
-                cursor,
-                ("DEL", quarantine),
-                ("DEL", cursor),
-                *(("HSET", quarantine, name, value) for name, value in entries.items()),
-            )
+            await self._together(cursor, ("DEL", quarantine), ("DEL", cursor), *withheld)
 
     async def restore_revisions(
         self, start_s: int, published: Mapping[str, Published | None]

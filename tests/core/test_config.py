@@ -89,7 +89,10 @@ def test_fallback_wins_over_the_file_of_defaults(
         ({"windows": 3}, "windows = 3: expected a table of settings"),
         ({"log": {"level": "loud"}}, "log.level = 'loud': invalid enum value"),
         ({"windows": {"correction_horizon_s": 200_000}}, "expected at most windows.retention_s"),
-        ({"redis": {"wait_replicas": 1, "wait_timeout_s": 10}}, "expected less than redis.timeout_s"),
+        (
+            {"redis": {"wait_replicas": 1, "wait_timeout_s": 10}},
+            "expected less than redis.timeout_s",
+        ),
         ({"worker": {"max_batch_posts": 3000}}, "expected at most worker.max_in_flight_posts"),
         ({"worker": {"max_batch_posts": 5000}}, "expected `int` <= 4096"),
         ({"kafka": {"security_protocol": "SASL_SSL"}}, "kafka.sasl_password is empty"),
