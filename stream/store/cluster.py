@@ -176,6 +176,7 @@ def connect_cluster(url: str, **options: Any) -> ClusterClient:
         startup_nodes=nodes,
         retry=Retry(NoBackoff(), 0),
         max_connections=_CONNECTIONS,
+        reinitialize_steps=0,  # else every fifth redirection closes what others are using
         **{**options, **found},
     )
 
