@@ -88,7 +88,7 @@ def _run(crowds: CrowdSet, seed: int) -> tuple[dict[str, Floats], float]:
         if not crowds.is_timed:
             draws.shuffle(labels)
         crowd = CrowdPosterior(by_topic[row], strength)
-        measured = _scores(crowd, labels) | _distances(labels, by_topic[row], overall[row], rng)
+        measured = next_scores(crowd, labels) | _distances(labels, by_topic[row], overall[row], rng)
         strength.learn(crowd)
         for name, value in measured.items():
             found.setdefault(name, np.full(len(events), np.nan))[row] = value
@@ -116,15 +116,14 @@ def _counts(labels: Sequence[int], classes: int) -> Floats:
     return np.bincount(labels, minlength=classes).astype(np.float64)
 
 
-def _scores(crowd: CrowdPosterior, labels: Sequence[int]) -> dict[str, float]:
+def next_scores(crowd: CrowdPosterior, labels: Sequence[int]) -> dict[str, float]:
     """Show the crowd its answers one by one; return the scores of the next ones on the way."""
     found: dict[str, float] = {}
     for seen, label in enumerate(labels):
         coming = labels[seen : seen + NEXT]
         if seen in AFTER and len(coming) == NEXT:
-            laplace = (crowd.counts + 1) / (crowd.seen + len(crowd.counts))
-            shares = {"forecast": crowd.forecast, "counts": laplace, "posterior": crowd.shares()}
-            scores = {name: float(np.log(one[coming]).mean()) for name, one in shares.items()}
+            said = crowd.said_by().items()
+            scores = {name: float(np.log(shares[coming]).mean()) for name, shares in said}
             found |= {f"{name}_n{seen}": score for name, score in scores.items()}
             for name in ("forecast", "counts"):
                 found[f"posterior_minus_{name}_n{seen}"] = scores["posterior"] - scores[name]

@@ -10,6 +10,7 @@ Shapes: `C` classes of the label.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -65,3 +66,24 @@ class UsualShares:
         if len(self._topics) > MOST_TOPICS:
             self._topics.popitem(last=False)
             self.dropped += 1
+
+    def sums(self) -> dict[str, list[float]]:
+        """Return what was learnt, by topic, the longest without an event first; all under ""."""
+        return {"": self._all.tolist()} | {
+            f":{topic}": shares.tolist() for topic, shares in self._topics.items()
+        }
+
+    def restore(self, sums: Mapping[str, Sequence[float]]) -> None:
+        """Take up what `sums` gave.
+
+        Raises:
+            ValueError: It is not of these labels; nothing is changed.
+        """
+        found = {name: np.array(of, np.float64) for name, of in sums.items()}
+        if "" not in found or any(
+            one.shape != self._all.shape or not np.isfinite(one).all() or (one < 0).any()
+            for one in found.values()
+        ) or not found[""].all():  # fmt: skip
+            raise ValueError("usual shares cannot be read")
+        self._all = found.pop("")
+        self._topics = OrderedDict((name.removeprefix(":"), one) for name, one in found.items())

@@ -13,8 +13,8 @@ Shapes: `C` classes of the label, `K` strengths of the grid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import exp
+from collections.abc import Mapping, Sequence
+from math import exp, lgamma
 from typing import Final
 
 import numpy as np
@@ -59,10 +59,24 @@ def _normalised(logs: Floats) -> Floats:
 
 
 class CrowdStrength:
-    """What is learnt of how strong forecasts are in one source. Not thread-safe."""
+    """What is learnt of how strong forecasts are in one source. Not thread-safe.
 
-    def __init__(self) -> None:
-        self._learnt = np.zeros(len(STRENGTHS))
+    Args:
+        learnt: (K,) log-likelihoods of the grid, as `learnt` gave them; nothing is known else.
+
+    Raises:
+        ValueError: They are not so many, or not finite.
+    """
+
+    def __init__(self, learnt: Sequence[float] | Floats | None = None) -> None:
+        self._learnt = np.zeros(len(STRENGTHS)) if learnt is None else np.array(learnt, np.float64)
+        if self._learnt.shape != STRENGTHS.shape or not np.isfinite(self._learnt).all():
+            raise ValueError(f"expected {len(STRENGTHS)} finite log-likelihoods of strengths")
+
+    @property
+    def learnt(self) -> Floats:
+        """(K,) log-likelihoods of the grid, a copy: what `CrowdStrength` is made of again."""
+        return self._learnt.copy()
 
     def log_weights(self) -> Floats:
         """Return the (K,) log-weights of the grid, the largest 0."""
@@ -95,6 +109,42 @@ class CrowdPosterior:
         self.counts = np.zeros(len(self.forecast))
         self.log_likelihoods = np.zeros(len(STRENGTHS))
         self._known = strength.log_weights()
+
+    @classmethod
+    def of_counts(
+        cls, forecast: Sequence[float] | Floats, strength: CrowdStrength, counts: Sequence[int]
+    ) -> CrowdPosterior:
+        """Return what `add` would have made of so many answers, in whatever order they came.
+
+        Args:
+            forecast, strength: As of the constructor.
+            counts: (C,) how often each label was given.
+
+        Raises:
+            ValueError: There are more or fewer counts than labels, or one is below zero.
+        """
+        crowd = cls(forecast, strength)
+        if len(counts) != len(crowd.forecast) or min(counts) < 0:
+            raise ValueError(f"counts {counts}: expected {len(crowd.forecast)}, none below zero")
+        crowd.counts = np.array(counts, np.float64)
+        for row, strong in enumerate(STRENGTHS.tolist()):
+            logs = [
+                lgamma(strong * share + count) - lgamma(strong * share)
+                for share, count in zip(crowd.forecast.tolist(), counts, strict=True) if count
+            ]  # fmt: skip
+            whole = lgamma(strong + sum(counts)) - lgamma(strong)
+            crowd.log_likelihoods[row] = sum(logs) - whole
+        return crowd
+
+    @property
+    def strength(self) -> float:
+        """The strength in answers by now: the weighted mean of its logarithm, taken back."""
+        return float(np.exp(self.weights() @ np.log(STRENGTHS)))
+
+    def said_by(self) -> Mapping[str, Floats]:
+        """Return (C,) shares of the next answer by `forecast`, `counts` (Laplace), `posterior`."""
+        laplace = (self.counts + 1) / (self.seen + len(self.counts))
+        return {"forecast": self.forecast, "counts": laplace, "posterior": self.shares()}
 
     @property
     def seen(self) -> int:

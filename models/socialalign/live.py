@@ -1,0 +1,222 @@
+"""How crowds answer, in the order of the stream: of each source, from its earlier events alone.
+
+An event begins with the usual shares of its topic by then, and with the strength that forecasts of
+its source had by then. Its answers move a posterior, the same in whatever order they come. When it
+is over it is judged, the answers in the order of their times: what the forecast, the counts and the
+posterior said of each next one (prequential), and what all topics together would have said. Only
+then is it learnt from. A forecast that is not known to beat the average of all topics is greyed.
+
+Shapes: `C` classes of the label, `K` strengths of the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from math import exp, sqrt
+from typing import Any, Final
+from zlib import crc32
+
+import numpy as np
+
+from models.socialalign.crowd import UsualShares
+from models.socialalign.posterior import CrowdPosterior, CrowdStrength
+
+MOST_ANSWERS: Final = 1_024
+"""Answers that are kept of an event: those of the least hashes, in whatever order they come."""
+MEMORY: Final = 500.0
+"""Events over which scores decay by a factor of e."""
+LEAST_EVENTS: Final = 20
+"""Before so many events were judged, nothing is known of a forecast."""
+SURE: Final = 1.645
+"""Standard errors by which a forecast is better than the average: 95 in 100, one-sided."""
+SYSTEMS: Final = ("average", "forecast", "counts", "posterior")
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdStart:
+    """What is known of a crowd before its first answer.
+
+    Attributes:
+        topic: The topic of its event.
+        forecast: (C,) usual shares of the topic.
+        average: (C,) usual shares of all topics of the source.
+        learnt: (K,) what is learnt of the strength of the source's forecasts.
+        is_greyed: The forecast is not known to beat the average.
+    """
+
+    topic: str
+    forecast: Sequence[float]
+    average: Sequence[float]
+    learnt: Sequence[float]
+    is_greyed: bool
+
+
+class LiveCrowd:
+    """The answers to one event. Not thread-safe.
+
+    Args:
+        start: What is known before the first one.
+
+    Attributes:
+        start: The same.
+        dropped: Answers that were not kept, as enough have lesser hashes.
+    """
+
+    def __init__(self, start: CrowdStart) -> None:
+        self.start = start
+        self.counts = [0] * len(start.forecast)
+        self.dropped = 0
+        self._answers: dict[str, tuple[float, int]] = {}
+        self._greatest: list[tuple[int, str]] = []
+
+    def __contains__(self, answer: str) -> bool:
+        """Tell whether an answer is kept."""
+        return answer in self._answers
+
+    def add(self, answer: str, at_s: float, label: int) -> None:
+        """Take in an answer; one that is known gets its new label, its time stays.
+
+        Args:
+            answer: Its id.
+            at_s: When it was written, in seconds since 1970.
+            label: Its label.
+
+        Raises:
+            ValueError: There is no such label.
+        """
+        if not 0 <= label < len(self.counts):
+            raise ValueError(f"label {label}: expected one of 0 to {len(self.counts) - 1}")
+        known = self._answers.get(answer)
+        if known is not None:
+            at_s = known[0]
+            self.counts[known[1]] -= 1
+        else:
+            heappush(self._greatest, (-crc32(answer.encode()), answer))
+        self._answers[answer] = (at_s, label)
+        self.counts[label] += 1
+        # Also what was removed meanwhile comes up here.
+        while len(self._greatest) > MOST_ANSWERS:
+            self.dropped += self.remove(heappop(self._greatest)[1])
+
+    def remove(self, answer: str) -> bool:
+        """Forget an answer; tell whether it was kept."""
+        known = self._answers.pop(answer, None)
+        if known is not None:
+            self.counts[known[1]] -= 1
+        return known is not None
+
+    def labels(self) -> list[int]:
+        """Return the labels of the answers that are kept, the earliest first."""
+        in_order = sorted((at_s, answer) for answer, (at_s, _label) in self._answers.items())
+        return [self._answers[answer][1] for _at_s, answer in in_order]
+
+    def posterior(self) -> CrowdPosterior:
+        """Return what is expected of the answers to come."""
+        strength = CrowdStrength(self.start.learnt)
+        return CrowdPosterior.of_counts(self.start.forecast, strength, self.counts)
+
+
+class SourceCrowds:
+    """What is learnt of the crowds of one source and kind of label. Not thread-safe.
+
+    Args:
+        classes: The number of labels.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._usual = UsualShares(classes)
+        self._strength = CrowdStrength()
+        self._scores = dict.fromkeys(("answers", *SYSTEMS), 0.0)
+        self._events = self._judged = self._better = self._squares = 0.0
+
+    def start(self, topic: str) -> CrowdStart:
+        """Return what is known by now of an event of a topic, which need not be known."""
+        return CrowdStart(
+            topic, self._usual.forecast(topic).tolist(), self._usual.forecast("").tolist(),
+            self._strength.learnt.tolist(), not self.is_better,
+        )  # fmt: skip
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the forecast of a topic is known to beat the average of all topics."""
+        if self._judged < LEAST_EVENTS:
+            return False
+        mean = self._better / self._events
+        spread = sqrt(max(self._squares / self._events - mean * mean, 0.0) / self._events)
+        return mean > SURE * spread
+
+    @property
+    def log_scores(self) -> Mapping[str, float]:
+        """System -> mean log score (natural) of the next answer; empty before the first one."""
+        answers = self._scores["answers"]
+        return {name: self._scores[name] / answers for name in SYSTEMS} if answers else {}
+
+    @property
+    def strength(self) -> float:
+        """The strength of forecasts, in answers."""
+        return self._strength.mean
+
+    @property
+    def dropped(self) -> int:
+        """Topics that were forgotten for want of room."""
+        return self._usual.dropped
+
+    def learn(self, crowd: LiveCrowd) -> Mapping[str, float]:
+        """Judge an event that is over, then learn from it.
+
+        Returns:
+            System -> the sum of its log scores of the answers; empty of an event without any.
+        """
+        labels = crowd.labels()
+        if not labels:
+            return {}
+        start = crowd.start
+        posterior = CrowdPosterior(start.forecast, CrowdStrength(start.learnt))
+        average = CrowdPosterior(start.average, CrowdStrength()).forecast
+        sums = dict.fromkeys(SYSTEMS, 0.0)
+        for label in labels:
+            for name, shares in ({"average": average} | posterior.said_by()).items():
+                sums[name] += float(np.log(shares[label]))
+            posterior.add(label)
+        self._judge(sums, len(labels))
+        self._strength.learn(posterior)
+        self._usual.learn(start.topic, np.array(crowd.counts, np.float64))
+        return sums
+
+    def _judge(self, sums: Mapping[str, float], answers: int) -> None:
+        kept = exp(-1 / MEMORY)
+        for name, value in {"answers": float(answers), **sums}.items():
+            self._scores[name] = self._scores[name] * kept + value
+        better = (sums["forecast"] - sums["average"]) / answers
+        self._events = self._events * kept + 1
+        self._judged += 1
+        self._better = self._better * kept + better
+        self._squares = self._squares * kept + better * better
+
+    def sums(self) -> dict[str, Any]:
+        """Return what was learnt, as `restore` takes it: lists and numbers by name."""
+        events = [self._events, self._judged, self._better, self._squares]
+        return {
+            "usual": self._usual.sums(), "strength": self._strength.learnt.tolist(),
+            "scores": self._scores, "events": events,
+        }  # fmt: skip
+
+    def restore(
+        self, usual: Mapping[str, Sequence[float]], strength: Sequence[float],
+        scores: Mapping[str, float], events: Sequence[float],
+    ) -> None:  # fmt: skip
+        """Take up what `sums` gave.
+
+        Raises:
+            ValueError: It is not of this shape.
+        """
+        numbers = np.array([*scores.values(), *events], np.float64)
+        is_whole = set(scores) == set(self._scores) and len(events) == 4
+        if not is_whole or not np.isfinite(numbers).all() or not 0 <= events[0] <= events[1]:
+            raise ValueError("scores of crowds cannot be read")
+        known = CrowdStrength(strength)
+        self._usual.restore(usual)
+        self._strength, self._scores = known, dict(scores)
+        self._events, self._judged, self._better, self._squares = events
