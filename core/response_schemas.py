@@ -39,6 +39,31 @@ class ShownReply(Struct, frozen=True, omit_defaults=True, kw_only=True):
     score: float | None = None
 
 
+class ResponseCrowd(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """How the crowd answers: what was expected, what is seen, what is expected of the rest.
+
+    Labels are those of sentiment, ordered as in `core.heads.SENTIMENT`. Nothing in it is of one
+    person; shares are of all answers.
+
+    Attributes:
+        topic: the query for which the post took off first, whose usual shares are expected.
+        expected: shares expected before the first answer, from earlier events alone.
+        greyed: what was expected is not known to beat the average of all topics of the source.
+        observed: how often each label was seen.
+        left_out: answers that are not counted: not rated, or near-copies of what was said before.
+        posterior: shares expected of the answers to come.
+        strength: how many answers the forecast counts for by now.
+    """
+
+    topic: str
+    expected: tuple[Share, Share, Share]
+    greyed: bool = False
+    observed: tuple[Count, Count, Count]
+    left_out: Count = 0
+    posterior: tuple[Share, Share, Share]
+    strength: float
+
+
 class Response(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
     """How people answer a post that takes off, or may; topic `responses`, key `post_id`.
 
@@ -54,6 +79,7 @@ class Response(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
         no_forecast: why nothing is quoted or generated; empty where something is.
         model_version: the model that generated; empty where nothing was.
         seed: the seed by which it was generated.
+        crowd: how the crowd answers; None where that is not known.
     """
 
     post_id: PostId
@@ -65,3 +91,4 @@ class Response(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
     no_forecast: str = ""
     model_version: str = ""
     seed: int = 0
+    crowd: ResponseCrowd | None = None

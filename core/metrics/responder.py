@@ -40,3 +40,17 @@ class ResponderMetrics:
         "Offsets of post-events that the topic no longer held: all texts were removed"
     )
     responder_retries = counter("Turns made again because something was away")
+    crowd_answers = counter(
+        "Sentiments of replies to followed events: counted, copy, unrated, dropped (of too many), "
+        "forgotten (for want of memory), deleted",
+        "outcome",
+    )
+    crowd_log_score = gauge(
+        "Mean log score (natural) of the next answer: average, forecast, counts, posterior",
+        "source", "system",
+    )  # fmt: skip
+    crowd_strength = gauge("How many answers a forecast of the crowd counts for", "source")
+    crowd_share = gauge(
+        "Shares of sentiment, expected and observed, means over followed events with answers",
+        "source", "what", "label",
+    )  # fmt: skip

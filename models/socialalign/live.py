@@ -61,13 +61,16 @@ class LiveCrowd:
 
     Attributes:
         start: The same.
+        counts: (C,) how often each label was given.
         dropped: Answers that were not kept, as enough have lesser hashes.
+        left_out: Answer -> why it is not counted.
     """
 
     def __init__(self, start: CrowdStart) -> None:
         self.start = start
         self.counts = [0] * len(start.forecast)
         self.dropped = 0
+        self.left_out: dict[str, str] = {}
         self._answers: dict[str, tuple[float, int]] = {}
         self._greatest: list[tuple[int, str]] = []
 
@@ -75,7 +78,7 @@ class LiveCrowd:
         """Tell whether an answer is kept."""
         return answer in self._answers
 
-    def add(self, answer: str, at_s: float, label: int) -> None:
+    def add(self, answer: str, at_s: float, label: int) -> bool:
         """Take in an answer; one that is known gets its new label, its time stays.
 
         Args:
@@ -83,12 +86,18 @@ class LiveCrowd:
             at_s: When it was written, in seconds since 1970.
             label: Its label.
 
+        Returns:
+            Whether what is counted has changed.
+
         Raises:
             ValueError: There is no such label.
         """
         if not 0 <= label < len(self.counts):
             raise ValueError(f"label {label}: expected one of 0 to {len(self.counts) - 1}")
         known = self._answers.get(answer)
+        if known is not None and known[1] == label:
+            return False
+        self.left_out.pop(answer, None)
         if known is not None:
             at_s = known[0]
             self.counts[known[1]] -= 1
@@ -98,10 +107,31 @@ class LiveCrowd:
         self.counts[label] += 1
         # Also what was removed meanwhile comes up here.
         while len(self._greatest) > MOST_ANSWERS:
-            self.dropped += self.remove(heappop(self._greatest)[1])
+            self.dropped += self._let_go(heappop(self._greatest)[1])
+        return True
+
+    def leave_out(self, answer: str, why: str) -> bool:
+        """Do not count an answer, nor go on to count it; tell whether that is new.
+
+        Args:
+            answer: Its id.
+            why: For want of what.
+        """
+        self._let_go(answer)
+        if self.left_out.get(answer) == why:
+            return False
+        if answer not in self.left_out and len(self.left_out) >= MOST_ANSWERS:
+            self.dropped += 1
+            return True
+        self.left_out[answer] = why
+        return True
 
     def remove(self, answer: str) -> bool:
-        """Forget an answer; tell whether it was kept."""
+        """Forget an answer; tell whether it was known."""
+        was_left_out = self.left_out.pop(answer, None) is not None
+        return self._let_go(answer) or was_left_out
+
+    def _let_go(self, answer: str) -> bool:
         known = self._answers.pop(answer, None)
         if known is not None:
             self.counts[known[1]] -= 1

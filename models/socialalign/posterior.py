@@ -117,7 +117,8 @@ class CrowdPosterior:
         """Return what `add` would have made of so many answers, in whatever order they came.
 
         Args:
-            forecast, strength: As of the constructor.
+            forecast: As of the constructor.
+            strength: As of the constructor.
             counts: (C,) how often each label was given.
 
         Raises:

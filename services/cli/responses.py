@@ -10,6 +10,7 @@ import typer
 
 from core.report import write_report
 from services.cli.settings import load_settings
+from services.responder.crowd_told import in_words
 from services.responder.showing import EventRow, ReplyRow, read_responses
 
 app = typer.Typer(
@@ -33,7 +34,9 @@ def show(
         Path | None, typer.Option("--json", help="Also write it to this file.")
     ] = None,
 ) -> None:
-    """Show the last posts that take off, each reply marked real, quoted or generated.
+    """Show the last posts that take off, how their crowds answer, and replies.
+
+    Each reply is marked real, quoted or generated. Sentiment is that of the scorer.
 
     What its author has deleted says "deleted".
 
@@ -65,6 +68,8 @@ def print_event(event: EventRow) -> None:
     told = event.response
     typer.echo(f"{told.source} {_line(told.post_id)}  {told.state}, {told.seen} replies")
     typer.echo(f"  {_line(event.text) or '(its text is not remembered)'}")
+    if told.crowd is not None:
+        typer.echo(f"  {_line(in_words(told.crowd))}")
     for row in event.replies:
         typer.echo(f"    [{_mark(row)}] {_line(row.text)}")
     if told.no_forecast:

@@ -23,7 +23,7 @@ from services.responder.learning import LikeCurves
 from services.responder.publishing import ResponsePublisher
 from services.responder.reading import ReadSoFar
 from stream.store.response_texts import ResponseTexts, StoredResponse
-from stream.topics import EVENTS, POST_EVENTS, POSTS
+from stream.topics import EVENTS, POST_EVENTS, POSTS, SCORED_POSTS
 
 _log = get_logger(__name__)
 
@@ -75,6 +75,7 @@ class ResponderAtWork:
         self._curves = LikeCurves(parts.metrics)
         self._curves.restore(known)
         self.events = FollowedEvents(parts.settings, self._curves, parts.metrics)
+        self.events.crowds.restore(known)
         self.intake = ReplyIntake(parts.clock, parts.metrics)
         self._beside = BesideReal(parts.settings, parts.texts, parts.generation, parts.metrics)
         self._told = {one.event: one for one in past}
@@ -95,6 +96,7 @@ class ResponderAtWork:
         readers = {
             EVENTS: self.intake.take_off,
             POSTS: self.intake.post,
+            SCORED_POSTS: self.intake.answer,
             POST_EVENTS: self.intake.event,
         }
         for topic, records in read.records.items():
@@ -108,7 +110,7 @@ class ResponderAtWork:
                     self.events.take(said)
         now_ms = epoch_ms(self._parts.clock.now())
         lags = {topic: max(0, now_ms - ms) / 1000 for topic, ms in read.written_ms.items()}
-        for topic in (POSTS, POST_EVENTS):
+        for topic in (POSTS, SCORED_POSTS, POST_EVENTS):
             lag_s = lags.get(topic, 0.0)
             self._parts.metrics.responder_lag_seconds.labels(topic=topic).set(lag_s)
         self.behind_s = max(lags.values(), default=0.0)
@@ -166,20 +168,25 @@ class ResponderAtWork:
 
     async def _keep(self) -> None:
         """Keep what the next responder must know."""
-        now_s = self._parts.clock.monotonic()
-        if now_s - self._kept_at_s < _KEEP_EVERY_S and not self._curves.has_changed:
+        now_s, crowds = self._parts.clock.monotonic(), self.events.crowds
+        has_changed = self._curves.has_changed or crowds.has_changed
+        if now_s - self._kept_at_s < _KEEP_EVERY_S and not has_changed:
             return
         fields: dict[str, bytes | int] = {f"{UPTO}{p}": at for p, at in self._upto.items()}
         if self._curves.has_changed:
             fields |= self._curves.stored()
+        if crowds.has_changed:
+            fields |= crowds.stored()
         if fields:
             await self._parts.texts.keep(fields)
         self._curves.has_changed, self._kept_at_s = False, now_s
+        crowds.is_kept()
 
     def _show(self) -> None:
         metrics, memory = self._parts.metrics, self.events.memory
         metrics.responder_catching_up.set(not self._is_caught_up)
         metrics.responder_followed_events.set(sum(1 for _ in self.events.followed()))
+        self.events.crowds.show(self.events.followed())
         metrics.responder_remembered_posts.set(len(memory))
         metrics.responder_remembered_bytes.set(memory.bytes)
         for limit, before in self._evicted.items():

@@ -10,7 +10,9 @@ from core.clock import from_epoch_ms
 from core.response_schemas import Response, ShownReply
 from models.popalm.expected_likes import ExpectedLikes
 from models.popalm.ranking import CAPACITY, EventReplies
+from models.socialalign.live import LiveCrowd
 from services.minhash import signature_of
+from services.responder.crowd_told import crowd_of
 from services.responder.intake import TextSeen
 from services.responder.learning import LikesSample, ReplyLikes
 from stream.store.response_texts import post_name
@@ -42,12 +44,14 @@ class FollowedEvent:
         source, post_id: Its parts.
         began_s: When it began to take off, in seconds since 1970.
         expected: What is learnt of its source.
+        topic: The query for which it took off.
 
     Attributes:
         text: The text of the post; "" where it is not remembered.
         firing: The events (one a query) that are not over.
         ended_s: When it was over; None while it is not.
         withdrawn: The post was deleted.
+        crowd: How its replies divide, beside what was expected; None before it is known.
         replies: Its replies, ranked.
         sample: Those that are learnt from.
         quoted, generated: What is shown beside them.
@@ -60,9 +64,12 @@ class FollowedEvent:
     """
 
     def __init__(
-        self, name: str, source: str, post_id: str, began_s: float, expected: ExpectedLikes
-    ) -> None:
+        self, name: str, source: str, post_id: str, began_s: float, expected: ExpectedLikes,
+        topic: str = "",
+    ) -> None:  # fmt: skip
         self.name, self.source, self.post_id, self.began_s = name, source, post_id, began_s
+        self.topic = topic
+        self.crowd: LiveCrowd | None = None
         self.text = ""
         self.firing: set[str] = set()
         self.ended_s: float | None = None
@@ -128,6 +135,7 @@ class FollowedEvent:
         """Show nothing any more: the post was deleted."""
         self.withdrawn = self.has_changed = self.is_urgent = True
         self.text, self.quoted, self.generated = "", Beside(), Beside()
+        self.crowd = None
         self.replies = EventReplies(ExpectedLikes(), signature_of, 1)
         self.sample = LikesSample()
         self.likes = {}
@@ -176,7 +184,7 @@ class FollowedEvent:
             post_id=self.post_id, source=self.source, made_at=made_at,
             state="current" if self.ended_s is None else "over", seen=self.replies.arrived,
             replies=(real + beside)[:shown], no_forecast=why,
-            model_version=self.model_version, seed=self.seed,
+            model_version=self.model_version, seed=self.seed, crowd=crowd_of(self.crowd),
         )  # fmt: skip
         named = {self.named(one.reply_id) for one in response.replies} | {self.name}
         return response, {name: text for name, text in texts.items() if name in named}
@@ -199,4 +207,4 @@ class FollowedEvent:
 def _said(response: Response) -> tuple[object, ...]:
     """Return what makes a response another: neither its time nor a like more."""
     replies = [(one.kind, one.reply_id, one.text, one.copies) for one in response.replies]
-    return response.state, replies, response.no_forecast
+    return response.state, replies, response.no_forecast, response.crowd

@@ -8,8 +8,10 @@ from typing import Final
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
+from services.responder.crowds import FollowedCrowds
 from services.responder.followed import FollowedEvent
 from services.responder.intake import (
+    AnswerRated,
     LikesSeen,
     Said,
     TakeOffSaid,
@@ -30,7 +32,7 @@ _MAX_GONE: Final = 200_000
 
 
 class FollowedEvents:
-    """What is said by the three topics becomes what is known of each event. Not thread-safe.
+    """What is said by the topics becomes what is known of each event. Not thread-safe.
 
     Args:
         settings: The responder's settings.
@@ -40,6 +42,7 @@ class FollowedEvents:
     Attributes:
         memory: The last posts.
         past: The texts of events.
+        crowds: How crowds answer.
         events: Post -> its event, followed or over.
     """
 
@@ -49,6 +52,7 @@ class FollowedEvents:
         self._metrics = metrics
         self.memory = RecentPosts(settings.memory_posts, settings.memory_bytes)
         self.past = PastEvents()
+        self.crowds = FollowedCrowds(settings, metrics)
         self.events: dict[str, FollowedEvent] = {}
         self._event_of: dict[str, FollowedEvent] = {}
         self._gone: dict[str, None] = {}
@@ -66,6 +70,9 @@ class FollowedEvents:
                 self._delete(said.name)
             case TakeOffSaid():
                 self._take_off(said)
+            case AnswerRated():
+                if said.name not in self._gone:
+                    self.crowds.take(said, self.events)
 
     def is_gone(self, name: str) -> bool:
         """Tell whether a post is known to be deleted."""
@@ -84,6 +91,7 @@ class FollowedEvents:
         memory_s = self._settings.memory_s
         self.memory.forget_before(clock_s - memory_s)
         self._end_before(clock_s)
+        self.crowds.let_pass(self.events, clock_s)
         complete = [
             (event.began_s + 2 * memory_s, name) for name, event in self.events.items()
             if event.began_s + 2 * memory_s < clock_s
@@ -169,6 +177,7 @@ class FollowedEvents:
             del self._gone[next(iter(self._gone))]
         self.memory.remove(name)
         self.past.remove(name)
+        self.crowds.remove(name, self._event_of.get(name), self.events)
         if (own := self.events.get(name)) is not None and not own.withdrawn:
             own.withdraw()
         if (root := self._event_of.pop(name, None)) is not None and root.remove(name):
@@ -192,6 +201,7 @@ class FollowedEvents:
                 self._delete(said.name)
             elif not event.firing:
                 event.end(said.at_s)
+                self.crowds.look_again(event)
 
     def _begin(self, said: TakeOffSaid) -> FollowedEvent | None:
         most = self._settings.max_events
@@ -201,8 +211,9 @@ class FollowedEvents:
             _log.warning("an event is not followed, as too many are", most=most)
             return None
         event = FollowedEvent(
-            said.name, said.source, said.post_id, said.at_s, self._curves.of(said.source)
-        )
+            said.name, said.source, said.post_id, said.at_s, self._curves.of(said.source),
+            said.topic,
+        )  # fmt: skip
         self.events[said.name] = event
         if said.name in self._gone:
             event.withdraw()
@@ -217,3 +228,4 @@ class FollowedEvents:
         for reply in list(self.memory.replies_to(event.name)):
             if event.takes(reply.ingested_s, self._settings.memory_s):
                 self._attach(event, reply)
+        self.crowds.look_again(event)

@@ -11,20 +11,23 @@ from core.codec import (
     forecast_event_decoder,
     post_decoder,
     post_event_decoder,
+    scored_post_decoder,
 )  # fmt: skip
 from core.errors import DecodeError
+from core.heads import SENTIMENT
 from core.logs import get_logger
 from core.metrics import Metrics
-from core.schemas import ForecastEvent, Post, PostEvent
+from core.reasons import OUT_OF_RANGE
+from core.schemas import ForecastEvent, Post, PostEvent, ScoredPost
 from core.text import clean_text
 from services.kafka_client.messages import Record
 from stream import heartbeat
 from stream.store.response_texts import post_name
-from stream.topics import EVENTS, POST_EVENTS, POSTS
+from stream.topics import EVENTS, POST_EVENTS, POSTS, SCORED_POSTS
 from stream.worker.steps.decode_posts import event_time
 
 _log = get_logger(__name__)
-_Kind = TypeVar("_Kind", Post, PostEvent, ForecastEvent)
+_Kind = TypeVar("_Kind", Post, PostEvent, ForecastEvent, ScoredPost)
 
 MAX_TEXT_CHARS: Final = 1_000
 """Of a text; what comes after is neither compared nor shown."""
@@ -88,13 +91,35 @@ class TakeOffSaid:
     at_s: float
     is_firing: bool
     is_deleted: bool = False
+    topic: str = ""
 
 
-Said = TextSeen | LikesSeen | TextEdited | TextGone | TakeOffSaid
+@dataclass(frozen=True, slots=True)
+class AnswerRated:
+    """The sentiment of a reply; times in seconds since 1970.
+
+    Attributes:
+        name: The reply, as `post_name` writes it.
+        at_s: When it was published.
+        ingested_s: When ingest took it.
+        root: The post that it answers; "" of an edit, which stays where it was.
+        label: Its sentiment, as its place in `core.heads.SENTIMENT`; None if it is not rated.
+        is_copy: It says what was said shortly before.
+    """
+
+    name: str
+    at_s: float
+    ingested_s: float
+    root: str
+    label: int | None
+    is_copy: bool = False
+
+
+Said = TextSeen | LikesSeen | TextEdited | TextGone | TakeOffSaid | AnswerRated
 
 
 class ReplyIntake:
-    """Reads records of `posts`, `post-events` and `events`.
+    """Reads records of `posts`, `scored-posts`, `post-events` and `events`.
 
     Args:
         clock: The present time.
@@ -147,6 +172,25 @@ class ReplyIntake:
         return TakeOffSaid(
             post_name(said.source, said.post_id), said.source, said.post_id, said.event_id,
             epoch_ms(said.decided_at) / 1000, said.state == "firing", said.ended_as == "deleted",
+            said.query,
+        )  # fmt: skip
+
+    def answer(self, record: Record) -> AnswerRated | None:
+        """Return what a record of `scored-posts` says; nothing of what answers nothing."""
+        post = self._decoded(SCORED_POSTS, scored_post_decoder, record)
+        if post is None or post.source == heartbeat.SOURCE:
+            return None
+        if not post.reply_to and not post.edit:
+            return None
+        shares = post.scores.get("sentiment") if post.rated else None
+        if shares is not None and len(shares) != len(SENTIMENT):
+            self._metrics.records_refused.labels(topic=SCORED_POSTS, reason=OUT_OF_RANGE).inc()
+            return None
+        return AnswerRated(
+            post_name(post.source, post.id), epoch_ms(post.event_at) / 1000,
+            self._ingested_s(epoch_ms(post.ingested_at)),
+            post_name(post.source, post.reply_to) if post.reply_to else "",
+            None if shares is None else shares.index(max(shares)), post.near_duplicate,
         )  # fmt: skip
 
     def _ingested_s(self, ingested_ms: int) -> float:

@@ -1,4 +1,4 @@
-"""The responder: follows `events`, `posts` and `post-events`, and tells how people answer.
+"""The responder: follows what is posted, scored and done, and tells how people answer.
 
 One is active, others of its group stand by. The workers neither know of it nor wait for it. Kill it
 at any moment: the next one reads what it had read, and shows the same.

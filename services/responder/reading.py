@@ -1,8 +1,8 @@
-"""Reading for the responder: is it active, and the records of its three topics in their order.
+"""Reading for the responder: is it active, and the records of its topics in their order.
 
 `events` has one partition, so Kafka makes one member of the group active. Whoever becomes active
-reads `events`, then `posts`, then `post-events` as far as they go: so every reply finds its event,
-and every like its reply, whatever the speed at which partitions are read.
+reads `events`, `posts`, `scored-posts`, then `post-events` as far as they go: so every reply finds
+its event, and every like its reply, whatever the speed at which partitions are read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.settings import Settings
 from services.kafka_client import CoPartitionedConsumer, TopicAdmin, TopicFollower
 from services.kafka_client.messages import Record
 from stream.cluster import check_cluster, group_in
-from stream.topics import EVENTS, POST_EVENTS, POSTS
+from stream.topics import EVENTS, POST_EVENTS, POSTS, SCORED_POSTS
 
 _PARTITION: Final = 0
 _Found = TypeVar("_Found")
@@ -128,7 +128,7 @@ class ResponderReader:
         written = {topic: follower.written_ms(topic) for topic in self._added}
         return ReadSoFar(
             is_active=True, is_caught_up=self._is_caught_up(follower),
-            records={topic: records[topic] for topic in (EVENTS, POSTS, POST_EVENTS)
+            records={topic: records[topic] for topic in (EVENTS, POSTS, SCORED_POSTS, POST_EVENTS)
                      if records.get(topic)},
             written_ms={topic: ms for topic, ms in written.items() if ms is not None},
             events_upto=follower.next_offsets(POST_EVENTS) if has_added else {},
@@ -141,12 +141,18 @@ class ResponderReader:
             if self._events_next >= self._events_end:
                 follower.add(POSTS, self._since_ms)
                 self._added.append(POSTS)
-        elif POST_EVENTS not in self._added and follower.has_reached(POSTS):
+        elif SCORED_POSTS not in self._added and follower.has_reached(POSTS):
+            follower.add(SCORED_POSTS, self._since_ms)
+            self._added.append(SCORED_POSTS)
+        elif POST_EVENTS not in self._added and self._has_read(follower, SCORED_POSTS):
             self.missed += follower.add(POST_EVENTS, self._since_ms, self._offsets)
             self._added.append(POST_EVENTS)
 
+    def _has_read(self, follower: TopicFollower, topic: str) -> bool:
+        return topic in self._added and follower.has_reached(topic)
+
     def _is_caught_up(self, follower: TopicFollower) -> bool:
-        return POST_EVENTS in self._added and follower.has_reached(POST_EVENTS)
+        return self._has_read(follower, POST_EVENTS)
 
     def _stop_following(self) -> None:
         if self._follower is not None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from msgspec import to_builtins
+
 from core.codec import response_decoder
 from core.errors import DecodeError
 from core.response_schemas import Response, ShownReply
@@ -62,7 +64,7 @@ class EventRow:
             "event": post_name(told.source, told.post_id), "text": self.text,
             "state": told.state, "made_at": told.made_at.isoformat(), "seen": told.seen,
             "no_forecast": told.no_forecast, "model_version": told.model_version,
-            "seed": told.seed,
+            "seed": told.seed, "crowd": None if told.crowd is None else to_builtins(told.crowd),
         }  # fmt: skip
 
 

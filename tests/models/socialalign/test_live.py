@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.crowds.judging import next_scores
@@ -32,6 +32,14 @@ def events_of(seed: int, number: int, spread: float = 1.0) -> list[Event]:
         shares = rng.dirichlet(12 * usual[topic])
         found.append((topic, rng.choice(3, int(rng.integers(10, 40)), p=shares).tolist()))
     return found
+
+
+def learn(events: Sequence[Event]) -> SourceCrowds:
+    """What is learnt of events, one after the other."""
+    source = SourceCrowds(3)
+    for topic, labels in events:
+        source.learn(crowd_of(source, topic, labels))
+    return source
 
 
 def crowd_of(source: SourceCrowds, topic: str, labels: Sequence[int]) -> LiveCrowd:
@@ -105,10 +113,10 @@ def test_answers_that_come_later_do_not_change_what_was_expected_before_them() -
     assert run(events)[-1][1][7:] != run([*events[:-1], (topic, turned)])[-1][1][7:]
 
 
+@settings(max_examples=30, deadline=None)
 @given(LABELS, st.randoms(use_true_random=False))
 def test_the_order_of_arrival_changes_nothing(labels: list[int], draws: random.Random) -> None:
-    source = SourceCrowds(3)
-    run(events_of(9, 5), source)
+    source = learn(events_of(9, 5))
     one, other = crowd_of(source, "t1", labels), LiveCrowd(source.start("t1"))
     for number in draws.sample(range(len(labels)), len(labels)):
         other.add(f"a{number}", float(number), labels[number])
@@ -116,10 +124,10 @@ def test_the_order_of_arrival_changes_nothing(labels: list[int], draws: random.R
     assert other.posterior().shares().tolist() == one.posterior().shares().tolist()
 
 
+@settings(max_examples=30, deadline=None)
 @given(LABELS)
 def test_counts_at_once_are_as_answers_one_by_one(labels: list[int]) -> None:
-    source = SourceCrowds(3)
-    run(events_of(9, 5), source)
+    source = learn(events_of(9, 5))
     start = source.start("t0")
     step = CrowdPosterior(start.forecast, CrowdStrength(start.learnt))
     for label in labels:
@@ -131,14 +139,12 @@ def test_counts_at_once_are_as_answers_one_by_one(labels: list[int]) -> None:
 
 
 def test_a_forecast_is_greyed_until_it_is_known_to_beat_the_average() -> None:
-    leaning, alike = SourceCrowds(3), SourceCrowds(3)
-    run(events_of(1, 200, spread=8.0), leaning)
-    run([(f"t{n % 4}", labels) for n, (_topic, labels) in enumerate(events_of(1, 200, 8.0))], alike)
+    events = events_of(1, 200, spread=8.0)
+    leaning = learn(events)
+    alike = learn([(f"t{n % 4}", labels) for n, (_topic, labels) in enumerate(events)])
     assert not leaning.start("t0").is_greyed
     assert alike.start("t0").is_greyed
-    few = SourceCrowds(3)
-    run(events_of(1, 200, spread=8.0)[: LEAST_EVENTS - 1], few)
-    assert few.start("t0").is_greyed
+    assert learn(events[: LEAST_EVENTS - 1]).start("t0").is_greyed
     scores = leaning.log_scores
     assert scores["posterior"] > scores["forecast"] > scores["average"]
 
@@ -175,6 +181,24 @@ def test_a_removed_answer_is_as_if_it_never_came_and_a_new_label_replaces_the_ol
     assert crowd.labels() == [2, 2, 2]
     with pytest.raises(ValueError, match="label 3"):
         crowd.add("b", 0.0, 3)
+
+
+def test_what_is_left_out_is_not_counted_until_it_can_be() -> None:
+    crowd = crowd_of(SourceCrowds(3), "t", [0, 1])
+    assert crowd.leave_out("a0", "unrated")
+    assert not crowd.leave_out("a0", "unrated")
+    assert (crowd.counts, crowd.left_out) == ([0, 1, 0], {"a0": "unrated"})
+    assert crowd.add("a0", 0.0, 2)
+    assert not crowd.add("a0", 0.0, 2)
+    assert (crowd.counts, crowd.left_out) == ([0, 1, 1], {})
+
+
+def test_what_is_left_out_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_ANSWERS", 4)
+    crowd = crowd_of(SourceCrowds(3), "t", [])
+    for number in range(6):
+        assert crowd.leave_out(f"a{number}", "copy")
+    assert (len(crowd.left_out), crowd.dropped) == (4, 2)
 
 
 def test_of_too_many_answers_the_same_are_kept_in_any_order(

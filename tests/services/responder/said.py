@@ -7,9 +7,10 @@ from core.codec import encode
 from core.forecast_schemas import ForecastEvent
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
+from core.schemas import ScoredPost
 from services.kafka_client.messages import Record
 from services.responder.following import FollowedEvents
-from services.responder.intake import LikesSeen, TakeOffSaid, TextGone, TextSeen
+from services.responder.intake import AnswerRated, LikesSeen, TakeOffSaid, TextGone, TextSeen
 from services.responder.learning import LikeCurves
 from testkit.builders import NOON, make_event, make_post
 
@@ -31,6 +32,14 @@ def text(post_id: str, at_s: float = 0, text: str = "", root: str = "") -> TextS
 
 def likes(post_id: str, number: int | None, at_s: float = 0) -> LikesSeen:
     return LikesSeen(f"s|{post_id}", NOON_S + at_s, number)
+
+
+def rated(
+    post_id: str, label: int | None, at_s: float = 0, root: str = "p", **more: Any
+) -> AnswerRated:
+    return AnswerRated(
+        f"s|{post_id}", NOON_S + at_s, NOON_S + at_s, f"s|{root}" if root else "", label, **more
+    )
 
 
 def gone(post_id: str) -> TextGone:
@@ -70,3 +79,13 @@ def take_off(post_id: str, at_s: float, state: Any = "firing", **more: Any) -> F
         source="synthetic", author=f"author of {post_id}", posted_at=NOON, target="likes", seen=30,
         decided_at=NOON + timedelta(seconds=at_s), surprise=0.0001, **more,
     )  # fmt: skip
+
+
+def scored(post_id: str, at_s: float, sentiment: list[int], **more: Any) -> ScoredPost:
+    at = NOON + timedelta(seconds=at_s)
+    fields: dict[str, Any] = {
+        "id": post_id, "source": "synthetic", "author": f"author of {post_id}", "event_at": at,
+        "ingested_at": at, "model_version": "m", "rated": True, "queries": ["all"],
+        "scores": {"sentiment": sentiment}, "stratum": "synthetic|en|t", "reply_to": "p",
+    }  # fmt: skip
+    return ScoredPost(**(fields | more))

@@ -10,19 +10,26 @@ from core.errors import BrokerUnavailable, StoreUnavailable
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
 from core.response_schemas import Response, ShownReply
+from models.socialalign.live import LiveCrowd, SourceCrowds
 from services.kafka_client.messages import Record
 from services.responder.at_work import ResponderAtWork, ResponderParts, deletions_upto
+from services.responder.crowd_told import crowd_of
 from services.responder.generating import Generation
 from services.responder.publishing import ResponsePublisher
 from services.responder.reading import ReadSoFar
 from stream.store.response_texts import StoredResponse
-from stream.topics import EVENTS, POST_EVENTS, POSTS
+from stream.topics import EVENTS, POST_EVENTS, POSTS, SCORED_POSTS
 from testkit.builders import NOON
 from testkit.responses import MemoryTexts, MemoryTopic
 from testkit.scorers.responder import FakeResponder
 from tests.services.responder.said import NOON_S, event_of, post_of, take_off
 
-TOPICS = {"Post": POSTS, "PostEvent": POST_EVENTS, "ForecastEvent": EVENTS}
+TOPICS = {
+    "ScoredPost": SCORED_POSTS,
+    "Post": POSTS,
+    "PostEvent": POST_EVENTS,
+    "ForecastEvent": EVENTS,
+}
 
 
 class World:
@@ -162,3 +169,29 @@ async def test_how_far_deletions_were_carried_out_is_kept() -> None:
     assert deletions_upto(world.texts.kept_fields()) == {0: 7}
     rubbish = {"deletions:x": b"1", "deletions:1": b"-4", "deletions:2": b"9" * 30, "other": b"1"}
     assert deletions_upto(rubbish) == {}
+
+
+async def test_a_crowd_is_told_as_its_answers_are_rated_and_kept_for_the_next_responder() -> None:
+    world = World()
+    await world.hear(post_of("p", 0, "about a bridge"), *replies(), take_off("p", 9))
+    assert world.last.crowd is not None
+    assert (world.last.crowd.topic, world.last.crowd.observed) == ("all", (0, 0, 0))
+    await world.hear(*(scored(f"r{n}", n, [900_000, 50_000, 50_000]) for n in range(3)))
+    assert len(world.topic.told) == 1  # no sooner than may be
+    world.clock.advance(10)
+    await world.hear()
+    first = world.last
+    assert first.crowd is not None
+    assert first.crowd.observed == (3, 0, 0)
+    past = [StoredResponse("synthetic|p", encode(first), {})]
+    after = World(known=world.texts.kept_fields(), past=past)
+    await after.hear(
+        post_of("p", 0, "about a bridge"), *replies(), take_off("p", 9),
+        *(scored(f"r{n}", n, [900_000, 50_000, 50_000]) for n in range(3)),
+    )  # fmt: skip
+    assert after.topic.told == []
+    after.clock.advance(10)
+    await after.hear(scored("r3", 4, [1, 2, 3]))
+    assert after.last.crowd is not None
+    assert after.last.crowd.observed == (3, 0, 1)
+    assert after.last.crowd.expected == first.crowd.expected

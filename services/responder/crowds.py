@@ -1,0 +1,262 @@
+"""How crowds answer what is followed: the sentiment of replies held against what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+
+from core.heads import SENTIMENT
+from core.logs import get_logger
+from core.metrics import Metrics
+from core.responder_settings import ResponderSettings
+from models.socialalign.live import CrowdStart, LiveCrowd, SourceCrowds
+from services.responder.followed import FollowedEvent
+from services.responder.intake import AnswerRated
+
+_log = get_logger(__name__)
+
+_MAX_SOURCES: Final = 64
+_OTHER: Final = "other"
+_OF_SOURCE: Final = "crowd:"
+_UPTO: Final = "crowds-upto"
+_STARTS: Final = "crowds-starts"
+_STARTS_KEPT: Final = 4
+"""So many times `responder.memory_s`: longer than events are read anew after a restart."""
+_MOST_STARTS: Final = 8
+"""The same, in times of `responder.max_events`; the oldest go first."""
+_Start = tuple[float, CrowdStart | None]
+"""When an event began, and what was expected of it; None if that cannot be known any more."""
+
+
+class FollowedCrowds:
+    """The crowds of all events that are followed. Not thread-safe.
+
+    What is expected of an event is said once, by what was learnt of events that were over by its
+    beginning; an event is learnt from once, in the order of the time when it was. After a restart
+    both are taken up, so the same is expected.
+
+    Args:
+        settings: The responder's settings.
+        metrics: The metrics of this process.
+
+    Attributes:
+        has_changed: There is something to be kept.
+        evicted: Answers that were forgotten for want of room.
+    """
+
+    def __init__(self, settings: ResponderSettings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._sources: dict[str, SourceCrowds] = {}
+        self._answers: dict[str, AnswerRated] = {}
+        self._of_root: dict[str, dict[str, None]] = {}
+        self._starts: dict[str, _Start] = {}
+        self._changed: set[str] = set()
+        self._upto: tuple[float, str] = (0.0, "")
+        self.has_changed = False
+        self._is_new = True
+        self.evicted = 0
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def take(self, answer: AnswerRated, events: Mapping[str, FollowedEvent]) -> None:
+        """Take in the sentiment of a reply, before or after its event begins."""
+        known = self._answers.get(answer.name)
+        if not answer.root:
+            if known is None:
+                return
+            answer = replace(known, label=answer.label)
+        elif known is not None:
+            return  # a worker that was killed says it twice
+        self._answers[answer.name] = answer
+        self._of_root.setdefault(answer.root, {})[answer.name] = None
+        while len(self._answers) > self._settings.memory_posts:
+            self._forget(next(iter(self._answers)))
+            self.evicted += 1
+            self._count("forgotten")
+        event = events.get(answer.root)
+        if event is not None and event.crowd is not None:
+            self._attach(event, event.crowd, answer)
+
+    def remove(
+        self, name: str, event: FollowedEvent | None, events: Mapping[str, FollowedEvent]
+    ) -> None:
+        """Forget a deleted reply.
+
+        Args:
+            name: The reply.
+            event: The event to which it belongs, if that is known.
+            events: All events.
+        """
+        known = self._forget(name)
+        if event is None and known is not None:
+            event = events.get(known.root)
+        if event is not None and event.crowd is not None and event.crowd.remove(name):
+            event.has_changed = True
+            self._count("deleted")
+
+    def look_again(self, event: FollowedEvent) -> None:
+        """Take in the remembered replies that came while an event took them, and no others."""
+        if event.crowd is None:
+            return
+        for name in self._of_root.get(event.name, ()):
+            answer = self._answers[name]
+            if event.takes(answer.ingested_s, self._settings.memory_s):
+                self._attach(event, event.crowd, answer)
+            elif event.crowd.remove(name):
+                event.has_changed = True
+
+    def _attach(self, event: FollowedEvent, crowd: LiveCrowd, answer: AnswerRated) -> None:
+        if not event.takes(answer.ingested_s, self._settings.memory_s):
+            return
+        dropped = crowd.dropped
+        outcome = "copy" if answer.is_copy else "unrated" if answer.label is None else "counted"
+        if answer.label is None or answer.is_copy:
+            is_new = crowd.leave_out(answer.name, outcome)
+        else:
+            is_new = crowd.add(answer.name, answer.at_s, answer.label)
+        event.has_changed |= is_new
+        self._count(outcome, is_new)
+        self._count("dropped", crowd.dropped - dropped)
+
+    def _forget(self, name: str) -> AnswerRated | None:
+        known = self._answers.pop(name, None)
+        if known is not None:
+            others = self._of_root[known.root]
+            del others[name]
+            if not others:
+                del self._of_root[known.root]
+        return known
+
+    def _count(self, outcome: str, number: int = 1) -> None:
+        if number:
+            self._metrics.crowd_answers.labels(outcome=outcome).inc(number)
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def let_pass(self, events: Mapping[str, FollowedEvent], clock_s: float) -> None:
+        """Begin what begins and learn from what is over, in the order of their times.
+
+        Args:
+            events: What is followed or over.
+            clock_s: The stream's time, in seconds since 1970.
+        """
+        over_s = 2 * self._settings.memory_s
+        known = [event for event in events.values() if not event.withdrawn]
+        due = [(event.began_s, True, event) for event in known if event.crowd is None]
+        due += [(event.began_s + over_s, False, event) for event in known
+                if event.began_s + over_s <= clock_s]  # fmt: skip
+        for at_s, is_begin, event in sorted(due, key=lambda one: (one[0], one[1], one[2].name)):
+            if is_begin:
+                self._begin(event)
+            else:
+                self._learn(at_s, event)
+        self._is_new = False
+        self._forget_before(clock_s)
+
+    def _forget_before(self, clock_s: float) -> None:
+        memory_s = self._settings.memory_s
+        while self._starts:
+            name, (began_s, _start) = next(iter(self._starts.items()))
+            is_many = len(self._starts) > _MOST_STARTS * self._settings.max_events
+            if began_s >= clock_s - _STARTS_KEPT * memory_s and not is_many:
+                break
+            del self._starts[name]
+        while self._answers:
+            oldest = next(iter(self._answers.values()))
+            if oldest.ingested_s >= clock_s - memory_s:
+                break
+            self._forget(oldest.name)
+
+    def _begin(self, event: FollowedEvent) -> None:
+        if event.name not in self._starts:
+            self._starts[event.name] = (event.began_s, self._start_of(event))
+            self.has_changed = True
+        start = self._starts[event.name][1]
+        if start is not None:
+            event.crowd, event.has_changed = LiveCrowd(start), True
+            self.look_again(event)
+
+    def _start_of(self, event: FollowedEvent) -> CrowdStart | None:
+        """Return what is expected; None if later events were learnt from since it began."""
+        if self._is_new and event.began_s <= self._upto[0]:
+            self._metrics.response_left_out.labels(what="crowd", reason="began_before").inc()
+            return None
+        return self._of(event.source).start(event.topic)
+
+    def _learn(self, due_s: float, event: FollowedEvent) -> None:
+        if event.crowd is None or (due_s, event.name) <= self._upto:
+            return
+        self._upto, self.has_changed = (due_s, event.name), True
+        source, name = self._of(event.source), self._name(event.source)
+        source.learn(event.crowd)
+        self._changed.add(name)
+        for system, score in source.log_scores.items():
+            self._metrics.crowd_log_score.labels(source=name, system=system).set(score)
+        self._metrics.crowd_strength.labels(source=name).set(source.strength)
+
+    def _of(self, source: str) -> SourceCrowds:
+        return self._sources.setdefault(self._name(source), SourceCrowds(len(SENTIMENT)))
+
+    def _name(self, source: str) -> str:
+        is_full = source not in self._sources and len(self._sources) >= _MAX_SOURCES
+        return _OTHER if is_full else source
+
+    # -- restarts -----------------------------------------------------------------------------
+
+    def stored(self) -> dict[str, bytes]:
+        """Return what is to be kept for `restore`, of sources what is new."""
+        found: dict[str, Any] = {
+            f"{_OF_SOURCE}{name}": self._sources[name].sums() for name in self._changed
+        }
+        found |= {_STARTS: self._starts, _UPTO: self._upto}
+        return {name: msgspec.json.encode(what) for name, what in found.items()}
+
+    def restore(self, stored: Mapping[str, bytes]) -> None:
+        """Take up what was kept; what cannot be read is said, and learnt anew."""
+        for name, value in stored.items():
+            try:
+                if name == _UPTO:
+                    self._upto = msgspec.json.decode(value, type=tuple[float, str])
+                elif name == _STARTS:
+                    self._starts = _checked(msgspec.json.decode(value, type=dict[str, _Start]))
+                elif name.startswith(_OF_SOURCE):
+                    sums = msgspec.json.decode(value, type=dict[str, Any])
+                    self._of(name.removeprefix(_OF_SOURCE)).restore(**sums)
+            except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
+                _log.error("what is stored of crowds cannot be read and is learnt anew", name=name,
+                           reason=str(error))  # fmt: skip
+
+    def is_kept(self) -> None:
+        """Note that what `stored` gave last is kept."""
+        self._changed.clear()
+        self.has_changed = False
+
+    def show(self, events: Iterable[FollowedEvent]) -> None:
+        """Set the shares that are expected and seen, means over the events that are followed."""
+        shown: dict[tuple[str, str, str], list[float]] = {}
+        for event in events:
+            if event.crowd is None or not (answers := sum(event.crowd.counts)):
+                continue
+            seen = [count / answers for count in event.crowd.counts]
+            for what, shares in (("expected", event.crowd.start.forecast), ("observed", seen)):
+                for label, share in zip(SENTIMENT, shares, strict=True):
+                    key = (self._name(event.source), what, label)
+                    shown.setdefault(key, []).append(share)
+        self._metrics.crowd_share.clear()
+        for (source, what, label), shares in shown.items():
+            gauge = self._metrics.crowd_share.labels(source=source, what=what, label=label)
+            gauge.set(sum(shares) / len(shares))
+
+
+def _checked(starts: dict[str, _Start]) -> dict[str, _Start]:
+    for _began_s, start in starts.values():
+        if start is None:
+            continue
+        if len(start.forecast) != len(SENTIMENT) or len(start.average) != len(SENTIMENT):
+            raise ValueError("a crowd's beginning is of other labels")
+        LiveCrowd(start).posterior()
+    return starts
