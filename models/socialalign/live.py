@@ -158,7 +158,7 @@ class SourceCrowds:
     def __init__(self, classes: int) -> None:
         self._usual = UsualShares(classes)
         self._strength = CrowdStrength()
-        self._scores = dict.fromkeys(("answers", *SYSTEMS), 0.0)
+        self._scores: dict[str, float] = dict.fromkeys(("answers", *SYSTEMS), 0.0)
         self._events = self._judged = self._better = self._squares = 0.0
 
     def start(self, topic: str) -> CrowdStart:
@@ -205,9 +205,9 @@ class SourceCrowds:
         start = crowd.start
         posterior = CrowdPosterior(start.forecast, CrowdStrength(start.learnt))
         average = CrowdPosterior(start.average, CrowdStrength()).forecast
-        sums = dict.fromkeys(SYSTEMS, 0.0)
+        sums: dict[str, float] = dict.fromkeys(SYSTEMS, 0.0)
         for label in labels:
-            for name, shares in ({"average": average} | posterior.said_by()).items():
+            for name, shares in {"average": average, **posterior.said_by()}.items():
                 sums[name] += float(np.log(shares[label]))
             posterior.add(label)
         self._judge(sums, len(labels))

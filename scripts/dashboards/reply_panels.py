@@ -7,7 +7,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import timeseries
 
 from dashboards.names import METRICS, rate, series
-from dashboards.shapes import PER_SECOND, SECONDS, lines
+from dashboards.shapes import COUNT, PER_SECOND, SECONDS, SHARE, lines
 
 
 def _or_none(promql: str) -> str:
@@ -40,4 +40,39 @@ def lag() -> timeseries.Panel:
         SECONDS,
         (f"max by (topic) ({series(METRICS.responder_lag_seconds)})", "{{topic}}"),
         nothing="no responder runs",
+    )
+
+
+def crowds() -> timeseries.Panel:
+    return lines(
+        "Expected against observed crowd",
+        "Shares of sentiment among the answers to what takes off, means over events with answers.",
+        SHARE,
+        (
+            f"avg by (source, what, label) ({series(METRICS.crowd_share)})",
+            "{{source}} {{label}} {{what}}",
+        ),
+        nothing="nothing that takes off has rated answers",
+    )
+
+
+def crowd_scores() -> timeseries.Panel:
+    return lines(
+        "Log score of the next answer",
+        "Of the average of all topics, the topic's forecast, what was counted, and the posterior.",
+        COUNT,
+        (
+            f"max by (source, system) ({series(METRICS.crowd_log_score)})",
+            "{{source}} {{system}}",
+        ),
+        nothing="no event with answers is over",
+    )
+
+
+def crowd_answers() -> timeseries.Panel:
+    return lines(
+        "Answers rated and left out",
+        "Sentiments of replies to what takes off: counted, or left out by reason.",
+        PER_SECOND,
+        (_or_none(rate(METRICS.crowd_answers, "outcome")), "{{outcome}}"),
     )

@@ -57,7 +57,7 @@ class FollowedCrowds:
         self._changed: set[str] = set()
         self._upto: tuple[float, str] = (0.0, "")
         self.has_changed = False
-        self._is_new = True
+        self._restored_upto_s = 0.0
         self.evicted = 0
 
     # -- answers ------------------------------------------------------------------------------
@@ -154,7 +154,6 @@ class FollowedCrowds:
                 self._begin(event)
             else:
                 self._learn(at_s, event)
-        self._is_new = False
         self._forget_before(clock_s)
 
     def _forget_before(self, clock_s: float) -> None:
@@ -181,8 +180,8 @@ class FollowedCrowds:
             self.look_again(event)
 
     def _start_of(self, event: FollowedEvent) -> CrowdStart | None:
-        """Return what is expected; None if later events were learnt from since it began."""
-        if self._is_new and event.began_s <= self._upto[0]:
+        """Return what is expected; None if what was taken up knows of what came after it began."""
+        if event.began_s <= self._restored_upto_s:
             self._metrics.response_left_out.labels(what="crowd", reason="began_before").inc()
             return None
         return self._of(event.source).start(event.topic)
@@ -221,6 +220,7 @@ class FollowedCrowds:
             try:
                 if name == _UPTO:
                     self._upto = msgspec.json.decode(value, type=tuple[float, str])
+                    self._restored_upto_s = self._upto[0]
                 elif name == _STARTS:
                     self._starts = _checked(msgspec.json.decode(value, type=dict[str, _Start]))
                 elif name.startswith(_OF_SOURCE):

@@ -22,7 +22,7 @@ from stream.topics import EVENTS, POST_EVENTS, POSTS, SCORED_POSTS
 from testkit.builders import NOON
 from testkit.responses import MemoryTexts, MemoryTopic
 from testkit.scorers.responder import FakeResponder
-from tests.services.responder.said import NOON_S, event_of, post_of, take_off
+from tests.services.responder.said import NOON_S, event_of, post_of, scored, take_off
 
 TOPICS = {
     "ScoredPost": SCORED_POSTS,
@@ -137,7 +137,7 @@ async def test_what_an_earlier_one_has_shown_is_taken_up_and_what_ended_alone_is
     told = {
         name: Response(
             post_id=name, source="synthetic", made_at=NOON, state="current", replies=shown,
-            model_version="m", seed=5,
+            model_version="m", seed=5, crowd=crowd_of(LiveCrowd(SourceCrowds(3).start("all"))),
         )
         for name in ("p", "old")
     }  # fmt: skip
