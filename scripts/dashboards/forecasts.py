@@ -260,7 +260,14 @@ ROWS: Final = {
     "Shedding": (forecaster.divisor, forecaster.pending, forecaster.authors),
     "Keeping up": (forecaster.lag, forecaster.stages, forecaster.waiting),
     "Model": (forecaster.answers, forecaster.model_away, forecaster.models_in_use),
-    "Replies": (replies.told, replies.left_out, replies.lag),
+    "Replies": (
+        replies.told,
+        replies.left_out,
+        replies.lag,
+        replies.crowds,
+        replies.crowd_scores,
+        replies.crowd_answers,
+    ),
     "Refused": (forecaster.refused, forecaster.shadow, forecaster.shadow_skipped),
 }
 """Row -> its panels, from left to right."""
