@@ -28,14 +28,15 @@ from services.responder.process import ResponderLoop, make_parts
 from services.responder.publishing import KafkaResponses
 from services.responder.reading import ResponderReader
 from services.responder.showing import ReplyRow, ResponsesView
-from stream.topics import EVENTS, POST_EVENTS, POSTS, RESPONSES
+from stream.topics import EVENTS, POST_EVENTS, POSTS, RESPONSES, SCORED_POSTS
 from testkit.builders import NOON
 from testkit.scorers.responder import FakeResponder
-from tests.services.responder.said import event_of, post_of, take_off
+from tests.services.responder.said import event_of, post_of, scored, take_off
 
 pytestmark = pytest.mark.integration
 
 MOST_TURNS = 400
+TOPICS = {"Post": POSTS, "PostEvent": POST_EVENTS, "ScoredPost": SCORED_POSTS}
 _MARKS = itertools.count()
 STRIKE = "the train strike begins on monday and nobody gets to work by train"
 AGAIN = "train strike begins again: nobody gets to work by train on monday"
@@ -73,7 +74,7 @@ class World:
         producer = RecordProducer(self.settings.kafka)
         try:
             for one in said:
-                topic = {"Post": POSTS, "PostEvent": POST_EVENTS}.get(type(one).__name__, EVENTS)
+                topic = TOPICS.get(type(one).__name__, EVENTS)
                 key = one.author if topic != EVENTS else one.query
                 producer.send(topic, key.encode(), encode(self._named(one)))
             producer.flush(30)
@@ -246,6 +247,28 @@ async def test_a_restart_shows_the_same_and_tells_only_what_is_new(world: World)
         found = [one.reply_id for one in world.told("p")[-1].replies]
         assert found[0] == "late"
         assert "r3" not in found
+
+
+async def test_how_the_crowd_answers_is_told_and_is_the_same_after_a_restart(world: World) -> None:
+    world.say(*strike())
+    async with running(world) as first:
+        await first.until(lambda: bool(world.told("p")))
+        begun = world.told("p")[0].crowd
+        assert begun is not None
+        assert begun.observed == (0, 0, 0)
+        world.say(*(scored(f"r{n}", n, [900_000, 50_000, 50_000]) for n in range(3)),
+                  scored("r1", 2, [900_000, 50_000, 50_000]))  # fmt: skip
+        world.clock.advance(10)
+        await first.until(lambda: world.told("p")[-1].crowd != begun)
+        await first.caught_up()
+    world.clock.advance(10)
+    async with running(world) as second:
+        await second.until(lambda: world.told("p")[-1].crowd.observed == (3, 0, 0))
+        world.clock.advance(10)
+        world.say(scored("r3", 4, [50_000, 50_000, 900_000]))
+        await second.until(lambda: world.told("p")[-1].crowd.observed == (3, 0, 1))
+    assert {one.crowd.expected for one in world.told("p")} == {begun.expected}
+    assert world.told("p")[-1].crowd.posterior[0] > begun.expected[0]
 
 
 async def test_deletions_that_nobody_can_know_any_more_take_all_texts_with_them(
