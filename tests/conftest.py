@@ -52,6 +52,7 @@ _NEEDS = {
         "models/scorers/test_openvino_scorer.py",
         "models/scorers/test_responder_models.py",
         "models/popalm/test_decoder.py",
+        "models/popalm/test_engine_parity.py",
         "models/serving/test_batch_invariance.py",
         "models/serving/test_post_encoder.py",
         "models/test_build.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.local.scrape import fetch_pages
 from testkit.chaos.probes import NoAnswer, RedisLine, end_offsets
 from testkit.chaos.stack import ChaosStack
 
@@ -44,6 +45,7 @@ class ProgressProbe:
         self._kafka_port = stack.kafka.port
         self._redis = RedisLine(stack.redis.port)
         self._partitions = stack.settings.kafka.partitions
+        self._responder = stack.part("responder").server
         self._told: list[int] = []
         self._read: list[object] = []
         self.has_moved = False
@@ -71,8 +73,8 @@ class ProgressProbe:
     def is_settled(self) -> bool:
         """Tell whether no closed pane waits for the closer, and no record for those beside it.
 
-        The responder tells when it has something to say: it is settled when it has read every
-        deletion, and what it has told is as it was at the last look.
+        The responder tells when it has something to say: it is settled when its page says that it
+        has read all, it has read every deletion, and has told nothing since the last look.
         """
         count = self._partitions
         read = [(topic, number) for topic in (SCORED, EVENTS) for number in range(count)]
@@ -88,8 +90,17 @@ class ProgressProbe:
         reading = [dirty, taken, gone, self._told]
         self.has_moved, self._read = reading != self._read, reading
         next_offsets = [int(t) + 1 if isinstance(t, bytes) else 0 for t in taken]
-        is_told = gone == ends[1] and self._told == before
+        is_told = gone == ends[1] and self._told == before and self._has_read_all()
         return not any(dirty) and is_told and [*ends[0], *ends[1]] == next_offsets
+
+    def _has_read_all(self) -> bool:
+        """Tell whether the responder's page says so; one that has just begun says nothing yet."""
+        pages = fetch_pages([self._responder.ports["metrics"]]).values()
+        names = ("active", "remembered_posts", "catching_up", "lag_seconds")
+        for page in pages:
+            active, posts, *behind = (page.total(f"groundswell_responder_{one}") for one in names)
+            return bool(active and posts) and not any(behind)
+        return False
 
     def close(self) -> None:
         """Drop the connection."""
