@@ -133,9 +133,9 @@ async def test_triton_writes_what_this_process_writes(repository: Path, tmp_path
             with pytest.raises(ScorerUnavailable, match="nobody"):
                 await absent.reply("a post", 1, 1)
         # Replies may be late, and what else the server answers may not: its model gives way, with
-        # the threads of its engine, and the server does not.
+        # the threads of its engine, and the server does not, which sets some of its threads to 0.
         mine, nice = os.nice(0), nicenesses(server)
-        assert set(nice["server"]) == {mine}
+        assert set(nice["server"]) <= {mine, 0}
         assert nice["model"].count(min(mine + NICE, 19)) > len(nice["model"]) / 2, nice
 
 
