@@ -45,8 +45,8 @@ from services.local.session import Session
 from services.local.stack import plan_stack
 from services.local.triton_server import TritonServer
 from stream.windows.summary import summarise
-from testkit.forecaster_page import forecaster_page
 from testkit.kafka import FakeProducer, MemoryBroker
+from testkit.role_page import role_page
 from testkit.waiting import wait_until
 
 pytestmark = [
@@ -227,9 +227,15 @@ def prometheus(tmp_path: Path, triton: TritonServer) -> Iterator[PrometheusServe
             for server in [*session.stack.servers, triton]
             if "metrics" in server.ports
         ]
-        with network_source(tmp_path / "network") as port, forecaster_page() as page:
+        with (
+            network_source(tmp_path / "network") as port,
+            role_page("forecaster") as forecaster,
+            # An event is learnt from hours after it began.
+            role_page("responder", "groundswell_crowd_") as responder,
+        ):
             targets.append(ScrapeTarget("ingest-network", port))
-            targets.append(ScrapeTarget("forecaster-page", page))
+            targets.append(ScrapeTarget("forecaster-page", forecaster))
+            targets.append(ScrapeTarget("responder-page", responder))
             # Traffic last: a process that forks while gRPC's threads run may not get far.
             with FastPrometheus(tmp_path / "prometheus", targets) as server, traffic(triton):
                 yield server

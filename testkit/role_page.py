@@ -1,4 +1,4 @@
-"""A metrics page of a forecaster that has been through everything, for what reads such pages."""
+"""Metrics pages of processes that have been through everything, for what reads such pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram, Metric, start_http_server
 from prometheus_client.registry import Collector
 
-from core.metrics import Metrics
+from core.metrics import Metrics, Role
 
 _VALUES: Final = {
     "partition": ("0", "1"),
@@ -72,12 +72,18 @@ def _move(metric: Counter | Gauge | Histogram) -> None:
 
 
 @contextmanager
-def forecaster_page() -> Iterator[int]:
-    """Serve the page with every metric that only a forecaster has; give its port."""
-    metrics = Metrics(role="forecaster")
+def role_page(role: Role, beginning: str = "") -> Iterator[int]:
+    """Serve a page with metrics that only processes of a role have; give its port.
+
+    Args:
+        role: The role.
+        beginning: What the names of the metrics that move begin with.
+    """
+    metrics = Metrics(role=role)
     others = {family.name for family in Metrics(role="worker").registry.collect()}
     own = {family.name for family in metrics.registry.collect()} - others
-    metrics.add(_Moving(metrics, frozenset(own)))
+    moving = frozenset(name for name in own if name.startswith(beginning))
+    metrics.add(_Moving(metrics, moving))
     server, serving = start_http_server(0, "127.0.0.1", metrics.registry)
     try:
         yield server.server_port
