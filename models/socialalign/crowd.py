@@ -21,6 +21,8 @@ MOST_OF_EVENT: Final = 20.0
 """The answers that one event counts for at most: a crowd of thousands is one crowd."""
 MOST_TOPICS: Final = 1_024
 """Topics that are kept of a source; the one that was longest without an event goes first."""
+MOST_SUMMED: Final = 2.0**53
+"""No sum of what was learnt is larger; of one that is, shares could not be told."""
 _LEAN: Final = 20.0
 """The answers that the average of all topics counts for in the forecast of one."""
 
@@ -81,7 +83,7 @@ class UsualShares:
         """
         found = {name: np.array(of, np.float64) for name, of in sums.items()}
         if "" not in found or any(
-            one.shape != self._all.shape or not np.isfinite(one).all() or (one < 0).any()
+            one.shape != self._all.shape or not ((one >= 0) & (one <= MOST_SUMMED)).all()
             for one in found.values()
         ) or not found[""].all():  # fmt: skip
             raise ValueError("usual shares cannot be read")

@@ -20,7 +20,7 @@ from zlib import crc32
 
 import numpy as np
 
-from models.socialalign.crowd import UsualShares
+from models.socialalign.crowd import MOST_SUMMED, UsualShares
 from models.socialalign.posterior import CrowdPosterior, CrowdStrength
 
 MOST_ANSWERS: Final = 1_024
@@ -73,6 +73,7 @@ class LiveCrowd:
         self.left_out: dict[str, str] = {}
         self._answers: dict[str, tuple[float, int]] = {}
         self._greatest: list[tuple[int, str]] = []
+        self._hashed: set[str] = set()
 
     def __contains__(self, answer: str) -> bool:
         """Tell whether an answer is kept."""
@@ -101,13 +102,16 @@ class LiveCrowd:
         if known is not None:
             at_s = known[0]
             self.counts[known[1]] -= 1
-        else:
+        elif answer not in self._hashed:  # it may have been there before
+            self._hashed.add(answer)
             heappush(self._greatest, (-crc32(answer.encode()), answer))
         self._answers[answer] = (at_s, label)
         self.counts[label] += 1
         # Also what was removed meanwhile comes up here.
         while len(self._greatest) > MOST_ANSWERS:
-            self.dropped += self._let_go(heappop(self._greatest)[1])
+            greatest = heappop(self._greatest)[1]
+            self._hashed.discard(greatest)
+            self.dropped += self._let_go(greatest)
         return True
 
     def leave_out(self, answer: str, why: str) -> bool:
@@ -244,7 +248,10 @@ class SourceCrowds:
         """
         numbers = np.array([*scores.values(), *events], np.float64)
         is_whole = set(scores) == set(self._scores) and len(events) == 4
-        if not is_whole or not np.isfinite(numbers).all() or not 0 <= events[0] <= events[1]:
+        if not is_whole or not (np.abs(numbers) <= MOST_SUMMED).all():
+            raise ValueError("scores of crowds cannot be read")
+        is_none = events[0] == events[1] == 0
+        if scores["answers"] < 0 or not (is_none or 0 < events[0] <= events[1]):
             raise ValueError("scores of crowds cannot be read")
         known = CrowdStrength(strength)
         self._usual.restore(usual)

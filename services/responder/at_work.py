@@ -75,7 +75,7 @@ class ResponderAtWork:
         self._curves = LikeCurves(parts.metrics)
         self._curves.restore(known)
         self.events = FollowedEvents(parts.settings, self._curves, parts.metrics)
-        self.events.crowds.restore(known)
+        self.events.crowds.restore(known, epoch_ms(parts.clock.now()) / 1000)
         self.intake = ReplyIntake(parts.clock, parts.metrics)
         self._beside = BesideReal(parts.settings, parts.texts, parts.generation, parts.metrics)
         self._told = {one.event: one for one in past}

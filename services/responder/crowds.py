@@ -13,6 +13,7 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
 from models.socialalign.live import CrowdStart, LiveCrowd, SourceCrowds
+from services.responder.crowds_kept import Start, read_source, read_starts, read_upto
 from services.responder.followed import FollowedEvent
 from services.responder.intake import AnswerRated
 
@@ -27,8 +28,6 @@ _STARTS_KEPT: Final = 4
 """So many times `responder.memory_s`: longer than events are read anew after a restart."""
 _MOST_STARTS: Final = 8
 """The same, in times of `responder.max_events`; the oldest go first."""
-_Start = tuple[float, CrowdStart | None]
-"""When an event began, and what was expected of it; None if that cannot be known any more."""
 
 
 class FollowedCrowds:
@@ -53,7 +52,7 @@ class FollowedCrowds:
         self._sources: dict[str, SourceCrowds] = {}
         self._answers: dict[str, AnswerRated] = {}
         self._of_root: dict[str, dict[str, None]] = {}
-        self._starts: dict[str, _Start] = {}
+        self._starts: dict[str, Start] = {}
         self._changed: set[str] = set()
         self._upto: tuple[float, str] = (0.0, "")
         self.has_changed = False
@@ -98,15 +97,26 @@ class FollowedCrowds:
             event.has_changed = True
             self._count("deleted")
 
-    def look_again(self, event: FollowedEvent) -> None:
-        """Take in the remembered replies that came while an event took them, and no others."""
+    def look_again(self, event: FollowedEvent, after_s: float = float("-inf")) -> None:
+        """Take in the remembered replies that came while an event took them.
+
+        Args:
+            event: The event.
+            after_s: Those that ingest took until then were taken in before, seconds since 1970.
+        """
         if event.crowd is None:
             return
         for name in self._of_root.get(event.name, ()):
-            answer = self._answers[name]
-            if event.takes(answer.ingested_s, self._settings.memory_s):
-                self._attach(event, event.crowd, answer)
-            elif event.crowd.remove(name):
+            if self._answers[name].ingested_s > after_s:
+                self._attach(event, event.crowd, self._answers[name])
+
+    def cut(self, event: FollowedEvent) -> None:
+        """Forget the replies that came after an event's end, now that it is known."""
+        if event.crowd is None:
+            return
+        for name in self._of_root.get(event.name, ()):
+            is_taken = event.takes(self._answers[name].ingested_s, self._settings.memory_s)
+            if not is_taken and event.crowd.remove(name):
                 event.has_changed = True
 
     def _attach(self, event: FollowedEvent, crowd: LiveCrowd, answer: AnswerRated) -> None:
@@ -144,11 +154,10 @@ class FollowedCrowds:
             events: What is followed or over.
             clock_s: The stream's time, in seconds since 1970.
         """
-        over_s = 2 * self._settings.memory_s
         known = [event for event in events.values() if not event.withdrawn]
         due = [(event.began_s, True, event) for event in known if event.crowd is None]
-        due += [(event.began_s + over_s, False, event) for event in known
-                if event.began_s + over_s <= clock_s]  # fmt: skip
+        over = [(self._over_s(event), False, event) for event in known]
+        due += [one for one in over if one[0] <= clock_s]
         for at_s, is_begin, event in sorted(due, key=lambda one: (one[0], one[1], one[2].name)):
             if is_begin:
                 self._begin(event)
@@ -171,13 +180,25 @@ class FollowedCrowds:
             self._forget(oldest.name)
 
     def _begin(self, event: FollowedEvent) -> None:
-        if event.name not in self._starts:
+        if self._kept(event) is None:
+            self._starts.pop(event.name, None)
             self._starts[event.name] = (event.began_s, self._start_of(event))
             self.has_changed = True
         start = self._starts[event.name][1]
         if start is not None:
             event.crowd, event.has_changed = LiveCrowd(start), True
             self.look_again(event)
+
+    def _kept(self, event: FollowedEvent) -> Start | None:
+        """Return how an event began; None if it has not, also if one of the same post is over."""
+        kept = self._starts.get(event.name)
+        is_same = kept is not None and event.began_s < kept[0] + 2 * self._settings.memory_s
+        return kept if is_same else None
+
+    def _over_s(self, event: FollowedEvent) -> float:
+        """Return when an event is over; read anew from the middle on it seems to begin later."""
+        kept = self._kept(event)
+        return (event.began_s if kept is None else kept[0]) + 2 * self._settings.memory_s
 
     def _start_of(self, event: FollowedEvent) -> CrowdStart | None:
         """Return what is expected; None if what was taken up knows of what came after it began."""
@@ -214,21 +235,30 @@ class FollowedCrowds:
         found |= {_STARTS: self._starts, _UPTO: self._upto}
         return {name: msgspec.json.encode(what) for name, what in found.items()}
 
-    def restore(self, stored: Mapping[str, bytes]) -> None:
-        """Take up what was kept; what cannot be read is said, and learnt anew."""
+    def restore(self, stored: Mapping[str, bytes], now_s: float) -> None:
+        """Take up what was kept; what cannot be read is said, and learnt anew.
+
+        Args:
+            stored: What `stored` gave.
+            now_s: The present time, seconds since 1970.
+        """
         for name, value in stored.items():
             try:
-                if name == _UPTO:
-                    self._upto = msgspec.json.decode(value, type=tuple[float, str])
-                    self._restored_upto_s = self._upto[0]
-                elif name == _STARTS:
-                    self._starts = _checked(msgspec.json.decode(value, type=dict[str, _Start]))
-                elif name.startswith(_OF_SOURCE):
-                    sums = msgspec.json.decode(value, type=dict[str, Any])
-                    self._of(name.removeprefix(_OF_SOURCE)).restore(**sums)
-            except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
+                self._take_up(name, value, now_s)
+            except (ValueError, OverflowError, RecursionError) as error:
                 _log.error("what is stored of crowds cannot be read and is learnt anew", name=name,
                            reason=str(error))  # fmt: skip
+        if self._sources and self._upto[0] <= 0:  # they may know of all that was until now
+            self._upto = (now_s, "")
+        self._restored_upto_s = self._upto[0]
+
+    def _take_up(self, name: str, value: bytes, now_s: float) -> None:
+        if name == _UPTO:
+            self._upto = read_upto(value, now_s)
+        elif name == _STARTS:
+            self._starts = read_starts(value)
+        elif name.startswith(_OF_SOURCE):
+            self._sources[self._name(name.removeprefix(_OF_SOURCE))] = read_source(value)
 
     def is_kept(self) -> None:
         """Note that what `stored` gave last is kept."""
@@ -250,13 +280,3 @@ class FollowedCrowds:
         for (source, what, label), shares in shown.items():
             gauge = self._metrics.crowd_share.labels(source=source, what=what, label=label)
             gauge.set(sum(shares) / len(shares))
-
-
-def _checked(starts: dict[str, _Start]) -> dict[str, _Start]:
-    for _began_s, start in starts.values():
-        if start is None:
-            continue
-        if len(start.forecast) != len(SENTIMENT) or len(start.average) != len(SENTIMENT):
-            raise ValueError("a crowd's beginning is of other labels")
-        LiveCrowd(start).posterior()
-    return starts

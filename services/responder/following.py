@@ -191,8 +191,9 @@ class FollowedEvents:
             if event is None:
                 event = self._begin(said)
             elif event.ended_s is not None and said.at_s < event.began_s + self._settings.memory_s:
+                ended_s = event.ended_s
                 event.go_on()
-                self._attach_remembered(event)
+                self._attach_remembered(event, ended_s)
             if event is not None:
                 event.firing.add(said.event_id)
         elif event is not None:
@@ -201,7 +202,7 @@ class FollowedEvents:
                 self._delete(said.name)
             elif not event.firing:
                 event.end(said.at_s)
-                self.crowds.look_again(event)
+                self.crowds.cut(event)
 
     def _begin(self, said: TakeOffSaid) -> FollowedEvent | None:
         most = self._settings.max_events
@@ -224,8 +225,8 @@ class FollowedEvents:
         self._attach_remembered(event)
         return event
 
-    def _attach_remembered(self, event: FollowedEvent) -> None:
+    def _attach_remembered(self, event: FollowedEvent, after_s: float = float("-inf")) -> None:
         for reply in list(self.memory.replies_to(event.name)):
             if event.takes(reply.ingested_s, self._settings.memory_s):
                 self._attach(event, reply)
-        self.crowds.look_again(event)
+        self.crowds.look_again(event, after_s)

@@ -183,7 +183,7 @@ class ReplyIntake:
         if not post.reply_to and not post.edit:
             return None
         shares = post.scores.get("sentiment") if post.rated else None
-        if shares is not None and len(shares) != len(SENTIMENT):
+        if shares is not None and not _is_rating(shares):
             self._metrics.records_refused.labels(topic=SCORED_POSTS, reason=OUT_OF_RANGE).inc()
             return None
         return AnswerRated(
@@ -210,6 +210,10 @@ class ReplyIntake:
                 offset=record.offset, reason=error.reason,
             )  # fmt: skip
             return None
+
+
+def _is_rating(shares: list[int]) -> bool:
+    return len(shares) == len(SENTIMENT) and min(shares) >= 0 and any(shares)
 
 
 def _cut(text: str) -> str:

@@ -221,3 +221,26 @@ def test_an_event_without_answers_teaches_nothing() -> None:
     assert source.learn(LiveCrowd(source.start("t"))) == {}
     assert source.log_scores == {}
     assert source.sums() == SourceCrowds(3).sums()
+
+
+def test_an_answer_that_comes_and_goes_takes_no_room_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "MOST_ANSWERS", 5)
+    crowd = LiveCrowd(SourceCrowds(3).start("t"))
+    for answer in ("a", "b", "c"):
+        crowd.add(answer, 0.0, 1)
+    for _ in range(20):
+        crowd.add("d", 0.0, 0)
+        crowd.leave_out("d", "unrated")
+    assert (crowd.counts, crowd.dropped) == ([0, 3, 0], 0)
+
+
+@pytest.mark.parametrize("broken", [
+    {"usual": {"": [1e308] * 3}}, {"events": [0.0, 30.0, 1.0, 1.0]},
+    {"scores": dict.fromkeys(("answers", *SYSTEMS), -1.0)},
+])  # fmt: skip
+def test_sums_that_no_events_give_are_refused(broken: dict[str, Any]) -> None:
+    source = SourceCrowds(3)
+    with pytest.raises(ValueError, match="cannot be read"):
+        source.restore(**{**source.sums(), **broken})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from core.clock import ManualClock
@@ -12,6 +13,7 @@ from core.heads import SENTIMENT
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
 from core.response_schemas import Response, ResponseCrowd
+from models.socialalign import live
 from models.socialalign.live import LiveCrowd, SourceCrowds
 from services.responder.crowd_told import in_words
 from services.responder.following import FollowedEvents
@@ -197,7 +199,7 @@ def test_after_a_restart_the_same_comes_out(cut_s: float) -> None:
     play(before, said, cut_s)
     kept = before.crowds.stored()
     after = world()
-    after.crowds.restore(kept)
+    after.crowds.restore(kept, NOON_S + cut_s)
     since_s = cut_s - 3 * SETTINGS.memory_s
     again = [one for one in said if since_s <= one[0] <= cut_s]
     for _at_s, one in again:  # all is read before time passes
@@ -213,7 +215,7 @@ def test_what_was_expected_is_not_made_up_later_if_it_was_not_kept() -> None:
     kept = {name: value for name, value in before.crowds.stored().items()
             if name != "crowds-starts"}  # fmt: skip
     after = FollowedEvents(SETTINGS, LikeCurves(metrics), metrics)
-    after.crowds.restore(kept)
+    after.crowds.restore(kept, NOON_S + 2_955)
     for said in (fires("p29", 100.0), fires("new", 2_956.0)):
         after.take(said)
     after.let_pass(NOON_S + 2_960)
@@ -225,17 +227,112 @@ def test_what_was_expected_is_not_made_up_later_if_it_was_not_kept() -> None:
 
 
 @pytest.mark.parametrize("stored", [
-    {"crowd:s": b"{}"}, {"crowd:s": b"[]"}, {"crowd:s": b"\xff"}, {"crowds-upto": b"7"},
+    {"crowd:s": b"{}"}, {"crowd:s": b"[]"}, {"crowd:s": b"{"}, {"crowd:s": b"\xff"},
+    {"crowd:s": b'{"x":' + b"[" * 100_000}, {"crowds-upto": b"7"},
     {"crowds-starts": b'{"s|p": [0.0, {"topic": "t", "forecast": [1.0], "average": [1.0], '
                       b'"learnt": [], "is_greyed": false}]}'},
     {"crowd:s": b'{"usual": {"": [1, "x", 2]}, "strength": [], "scores": {}, "events": []}'},
 ])  # fmt: skip
 def test_what_is_stored_and_cannot_be_read_is_learnt_anew(stored: dict[str, bytes]) -> None:
     events = world()
-    events.crowds.restore(stored)
+    events.crowds.restore(stored, NOON_S)
     events.take(fires("p", 0))
     events.let_pass(NOON_S)
     assert said_of(events, "p").expected == pytest.approx((1 / 3,) * 3, abs=1e-6)
+
+
+SUMS = SourceCrowds(3).sums()
+START = {"topic": "t", "forecast": [0.3, 0.3, 0.4], "average": [0.3, 0.3, 0.4],
+         "learnt": [0.0] * 11, "is_greyed": False}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("crowd:s", SUMS | {"scores": dict.fromkeys(SUMS["scores"], "1")}),
+    ("crowd:s", SUMS | {"events": [1, 1, "1", "1"]}),
+    ("crowd:s", SUMS | {"events": {"1": 1, "2": 1, "3": 1, "4": 1}}),
+    ("crowd:s", SUMS | {"events": [0, 30, 1, 1]}),
+    ("crowd:s", SUMS | {"usual": {"": [1e308] * 3}}),
+    ("crowds-starts", {"s|p": [NOON_S, START | {"average": [0, 0, 0]}]}),
+    ("crowds-starts", {"s|p": [NOON_S, START | {"average": [-1, 1, 1]}]}),
+    ("crowds-upto", [1e18, ""]),
+])  # fmt: skip
+def test_rubbish_that_is_stored_stops_nothing_later(name: str, value: Any) -> None:
+    events = world()
+    events.crowds.restore({name: msgspec.json.encode(value)}, NOON_S)
+    for said in (fires("p", 0), rated("a", 0, 1)):
+        events.take(said)
+    events.let_pass(NOON_S)
+    assert said_of(events, "p").observed == (1, 0, 0)
+    events.let_pass(NOON_S + 2_500)  # it is learnt from
+    assert "crowd:s" in events.crowds.stored()
+
+
+@pytest.mark.parametrize("upto", [None, [1e18, ""], "x"])
+def test_what_is_learnt_is_taken_for_all_of_the_past_if_nobody_knows_up_to_when(upto: Any) -> None:
+    before, after = world(), world()
+    play(before, history(30), 2_955)
+    kept = before.crowds.stored() | {"crowds-upto": msgspec.json.encode(upto)}
+    after.crowds.restore(kept, NOON_S + 2_955)
+    for at_s, one in history(30):
+        if at_s <= 2_955:
+            after.take(one)
+    after.let_pass(NOON_S + 2_955)
+    assert after.crowds.stored()["crowds-upto"] == msgspec.json.encode((NOON_S + 2_955, ""))
+    assert "crowd:s" not in after.crowds.stored()
+
+
+def test_an_event_that_is_read_anew_from_its_middle_on_is_learnt_from_once() -> None:
+    before, after = world(), world()
+    for said in (fires("p", 0), rated("a", 0, 150), fires("p", 100, query="r")):
+        before.take(said)
+    before.let_pass(NOON_S + 150)
+    before.let_pass(NOON_S + 2_050)
+    kept = before.crowds.stored()
+    assert "crowd:s" in kept
+    after.crowds.restore(kept, NOON_S + 2_050)
+    for said in (rated("a", 0, 150), fires("p", 100, query="r")):
+        after.take(said)
+    for at_s in (2_050, 2_150, 2_250):
+        after.let_pass(NOON_S + at_s)
+    assert "crowd:s" not in after.crowds.stored()
+
+
+def test_a_post_that_takes_off_again_after_it_was_over_is_expected_anew() -> None:
+    events = world()
+    for said in (fires("p", 0), rated("a", 0, 1)):
+        events.take(said)
+    for at_s in (1, 2_001, 2_100):
+        events.let_pass(NOON_S + at_s)
+        if "s|p" in events.events:
+            events.events["s|p"].has_changed = False
+    events.let_pass(NOON_S + 2_101)
+    assert "s|p" not in events.events
+    events.take(fires("p", 2_200, topic="other"))
+    events.let_pass(NOON_S + 2_200)
+    now = said_of(events, "p")
+    assert now.topic == "other"
+    assert now.expected[0] > 0.34
+
+
+def test_going_on_counts_no_answer_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_ANSWERS", 5)
+    metrics = Metrics()
+    events = FollowedEvents(SETTINGS, LikeCurves(metrics), metrics)
+    events.take(fires("p", 0))
+    events.let_pass(NOON_S)
+    answers = [rated(f"a{n}", 0, 1 + n) for n in range(20)]
+    for said in [*answers, *(rated(f"u{n}", None, 1 + n) for n in range(9))]:
+        events.take(said)
+    for _ in range(5):
+        events.take(fires("p", 50, is_firing=False))
+        events.take(fires("p", 60))
+    name = "groundswell_crowd_answers_total"
+    counted = {
+        outcome: metrics.registry.get_sample_value(name, {"outcome": outcome})
+        for outcome in ("counted", "unrated", "dropped")
+    }
+    assert counted == {"counted": 20, "unrated": 9, "dropped": 19}
+    assert said_of(events, "p").observed == (5, 0, 0)
 
 
 def test_memory_is_bounded_and_what_is_forgotten_is_counted() -> None:
@@ -286,6 +383,8 @@ def test_sentiment_is_read_of_replies_and_edits_alone_and_a_wrong_one_is_refused
     edit = reader.answer(record(scored("a", 0, RATED, reply_to=None, edit=True)))
     assert edit == AnswerRated("synthetic|a", NOON_S, NOON_S, "", 2)
     assert reader.answer(record(scored("a", 0, RATED, scores={"sentiment": [1, 2]}))) is None
+    for shares in ([0, 0, 0], [-3, -1, -2]):
+        assert reader.answer(record(scored("a", 0, shares))) is None
     assert reader.answer(record(b"\xff")) is None
     refused = [
         metrics.registry.get_sample_value(
@@ -293,7 +392,7 @@ def test_sentiment_is_read_of_replies_and_edits_alone_and_a_wrong_one_is_refused
         )
         for reason in ("out_of_range", "not_utf8")
     ]
-    assert refused == [1, 1]
+    assert refused == [3, 1]
 
 
 def test_a_crowd_is_said_in_plain_words() -> None:
