@@ -74,6 +74,8 @@ def read_likelihoods(folder: Path) -> dict[str, SaidOfReplies]:
             one = msgspec.json.decode(file.read_bytes(), type=SaidFile)
             if not len(one.own) == len(one.swapped) == len(one.tokens):
                 raise ValueError("own, swapped and tokens are not of one length")
+            if not one.tokens:
+                raise ValueError("there is no reply")
         except (OSError, ValueError) as error:
             raise ConfigError(f"{file}: no likelihoods of replies ({error})") from error
         found.setdefault(one.variant, []).append(one)

@@ -9,8 +9,6 @@ official split; of Bluesky the last fifth in time is judged, the tenth before it
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ import typer
 from core.errors import ConfigError
 from evaluation.encoder.__main__ import refusing
 from evaluation.options import DataFolder
-from evaluation.responses.threads import COPIED_CHARACTERS, FOLDER, normalised, rows_of
+from evaluation.responses.threads import COPIED_CHARACTERS, FOLDER, lines_of, normalised, rows_of
 from models.socialalign.persona_reply import (
     JUDGE,
     LEARN,
@@ -77,23 +75,22 @@ def _rumoureval(folder: Path) -> Iterator[Said]:
 
 
 def _bluesky(folder: Path) -> Iterator[Said]:
-    with gzip.open(folder / "threads.jsonl.gz", "rt", encoding="utf-8") as opened:
-        for number, line in enumerate(opened):
-            row: Mapping[str, Any] = json.loads(line)
-            parent = row.get("parent") or {"text": ""}
-            # A parent that several posts reply to makes them one thread.
-            thread = parent["text"] or f"thread {number}"
-            if parent["text"]:
-                yield _skeet(parent, thread, "")
-            yield _skeet(row, thread, parent["text"])
-            for reply in row["replies"]:
-                yield _skeet(reply, thread, row["text"])
+    for number, row in enumerate(lines_of(folder / "threads.jsonl.gz")):
+        parent = row.get("parent") or {"text": ""}
+        # A parent that several posts reply to makes them one thread.
+        thread = parent["text"] or f"thread {number}"
+        if parent["text"]:
+            yield _skeet(parent, thread, "")
+        yield _skeet(row, thread, parent["text"])
+        for reply in row["replies"]:
+            yield _skeet(reply, thread, row["text"])
 
 
 def _skeet(row: Mapping[str, Any], thread: str, post: str) -> Said:
-    return Said(
-        row["author"], "", row["created_at"], thread, "bluesky", row["text"], post, None
-    )  # fmt: skip
+    author, at, text = (row[name] for name in ("author", "created_at", "text"))
+    if not all(isinstance(one, str) for one in (author, at, text, post)):
+        raise TypeError("expected author, created_at and text as texts")
+    return Said(author, "", at, thread, "bluesky", text, post, None)
 
 
 _SETS: Final = {"rumoureval": _rumoureval, "bluesky": _bluesky}

@@ -10,10 +10,12 @@ import csv
 import gzip
 import json
 import unicodedata
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 from core.errors import ConfigError
 
@@ -65,36 +67,62 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(file, "rt", encoding="utf-8") as opened:
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    """Open a gzip'd text; what breaks off or is no gzip inside is refused by its name."""
+    try:
+        with gzip.open(file, "rt", encoding="utf-8", newline="") as opened:
+            yield cast(TextIO, opened)
+    except (EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def lines_of(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a gzip'd file that has one on each line.
+
+    Raises:
+        ConfigError: A line is none, or the file breaks off.
+    """
+    with _opened(file) as opened:
         for number, line in enumerate(opened, 1):
             try:
-                yield json.loads(line)
-            except ValueError as error:
+                found: object = json.loads(line)
+            except (ValueError, RecursionError) as error:
                 raise ConfigError(f"{file}, line {number}: no JSON object ({error})") from error
+            if not isinstance(found, dict):
+                raise ConfigError(f"{file}, line {number}: no JSON object")
+            yield cast("dict[str, Any]", found)
 
 
 def rows_of(file: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a gzip'd CSV file, every value as its text."""
+    """Yield the rows of a gzip'd CSV file, every value as its text.
+
+    Raises:
+        ConfigError: A row has fewer or more values than there are columns, or the file breaks off.
+    """
     csv.field_size_limit(1 << 24)
-    with gzip.open(file, "rt", encoding="utf-8", newline="") as opened:
-        yield from csv.DictReader(opened)
+    with _opened(file) as opened:
+        reader = csv.DictReader(opened)
+        for row in reader:
+            if None in row or None in row.values():
+                raise ConfigError(f"{file}, line {reader.line_num}: not a value for each column")
+            yield row
 
 
 def _popalm(folder: Path) -> Iterator[Thread]:
-    for row in _lines(folder / "posts.jsonl.gz"):
+    for row in lines_of(folder / "posts.jsonl.gz"):
         yield Thread(row["post"], tuple(row["replies"]), row["split"])
 
 
 def _reddit_pairs(folder: Path) -> Iterator[Thread]:
-    for row in _lines(folder / "threads.jsonl.gz"):
+    for row in lines_of(folder / "threads.jsonl.gz"):
         yield Thread(row["post"], tuple(row["replies"]), row["date"])
 
 
 def _bluesky(folder: Path) -> Iterator[Thread]:
     """Yield posts with their replies, and parents with the post that answers them."""
     found: dict[str, dict[str, str]] = {}
-    for row in _lines(folder / "threads.jsonl.gz"):
+    for row in lines_of(folder / "threads.jsonl.gz"):
         for reply in row["replies"]:
             found.setdefault(row["text"], {}).setdefault(reply["text"], reply["created_at"])
         if row["parent"]:

@@ -63,3 +63,9 @@ def test_files_of_different_replies_are_not_compared(tmp_path: Path) -> None:
         read_likelihoods(tmp_path)
     with pytest.raises(ConfigError, match="no file of likelihoods"):
         read_likelihoods(tmp_path / "none")
+
+
+def test_no_reply_at_all_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "plain", 1, own=[], swapped=[], tokens=[])
+    with pytest.raises(ConfigError, match="no reply"):
+        read_likelihoods(tmp_path)

@@ -1,5 +1,6 @@
 """Replies with their authors: nothing of the event, nothing later, nothing judged is learnt."""
 
+import gzip
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,10 @@ from evaluation.crowds.persona_replies import (
     HISTORY,
     Said,
     apart,
+    load_persona_replies,
     persona_replies,
 )
+from evaluation.responses.threads import FOLDER
 from models.socialalign.persona_reply import (
     JUDGE,
     LEARN,
@@ -90,3 +93,16 @@ def test_a_file_is_read_as_it_was_written_and_one_that_is_none_is_refused(tmp_pa
         read_person_replies(file)
     with pytest.raises(ConfigError, match=r"none\.jsonl"):
         read_person_replies(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize("text", ["null", "3", '["x"]'])
+def test_a_post_without_a_text_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    line = f'{{"author": "a", "created_at": "1", "text": {text}, "replies": []}}\n'
+    columns = "id,parent_id,is_source,created_at,event,thread,text,split,author,author_bio,platform"
+    files = {"rumoureval/posts.csv.gz": f"{columns}\n", "bluesky/threads.jsonl.gz": line}
+    for name, raw in files.items():
+        file = tmp_path / f"{FOLDER}{name}"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(gzip.compress(raw.encode()))
+    with pytest.raises(ConfigError, match="bluesky"):
+        load_persona_replies(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError
-from evaluation.responses.threads import KINDS, Thread, load_threads, split
+from evaluation.responses.threads import KINDS, Thread, lines_of, load_threads, rows_of, split
 from tests.evaluation.responses.recorded import made_up, write_popalm
 
 REPLIES = ("one reply that is told at length", "another", "a third")
@@ -87,3 +87,31 @@ def test_bluesky_threads_are_posts_with_replies_and_parents_with_answers(tmp_pat
     found = {thread.post: thread for thread in KINDS["bluesky"].read(folder)}
     assert found["post"] == Thread("post", ("reply 3", "reply 2"), "2024-11-03T00:00:00Z")
     assert found["root"].replies == ("post", "post 2")
+
+
+@pytest.mark.parametrize("raw", [
+    gzip.compress(b"a,b\n1,2\n" * 99)[:-12],
+    gzip.compress(b"a,b\n1,2\n", mtime=0)[:12] + b"\xff" * 30,
+    gzip.compress(b"a,b\n1\n"), gzip.compress(b"a,b\n1,2,3\n"),
+    gzip.compress(b'a,b\n"' + b"x" * ((1 << 24) + 9) + b'",2\n'),
+])  # fmt: skip
+def test_rows_that_break_off_or_lack_a_value_are_refused_by_the_name_of_the_file(
+    tmp_path: Path, raw: bytes
+) -> None:
+    file = tmp_path / "posts.csv.gz"
+    file.write_bytes(raw)
+    with pytest.raises(ConfigError, match=r"posts\.csv\.gz"):
+        list(rows_of(file))
+
+
+@pytest.mark.parametrize("raw", [
+    gzip.compress(b'{"a": 1}\n' * 99)[:-12], gzip.compress(b"[1]\n"), gzip.compress(b"null\n"),
+    gzip.compress(b"[" * 100_000),
+])  # fmt: skip
+def test_lines_that_are_no_objects_are_refused_by_the_name_of_the_file(
+    tmp_path: Path, raw: bytes
+) -> None:
+    file = tmp_path / "threads.jsonl.gz"
+    file.write_bytes(raw)
+    with pytest.raises(ConfigError, match=r"threads\.jsonl\.gz"):
+        list(lines_of(file))
