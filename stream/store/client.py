@@ -19,7 +19,7 @@ from redis import exceptions as redis_errors
 from core.errors import ConfigError, StateUnreadable, StoreUnavailable
 from core.server_settings import CLUSTER_SCHEMES
 from core.settings import RedisSettings
-from stream.store.cluster import ClusterClient, NotACluster, connect_cluster
+from stream.store.cluster import ClusterClient, NotACluster, connect_cluster, wrong_address
 
 # Answers of Redis that pass by themselves or by an operator's hand; everything else is our mistake.
 # A script's error has the answer inside its own words, with the dash of the protocol before it.
@@ -48,7 +48,7 @@ def connect(settings: RedisSettings) -> Any:
     """Return a client; redis-py's own types leave most returns unknown, ours begin here.
 
     Raises:
-        ConfigError: The address of a cluster names no node, or something of it is none.
+        ConfigError: The address names no node, or something of it is none.
     """
     options: dict[str, Any] = {
         "username": settings.username or None,
@@ -60,7 +60,10 @@ def connect(settings: RedisSettings) -> Any:
     if settings.url.startswith(CLUSTER_SCHEMES):
         return connect_cluster(settings.url, **options)
     # We retry ourselves: an apply that is tried again must be compared with the cursor.
-    return cast(Any, aioredis.Redis).from_url(settings.url, retry=None, **options)
+    try:
+        return cast(Any, aioredis.Redis).from_url(settings.url, retry=None, **options)
+    except ValueError as error:
+        raise wrong_address(error, "host:port") from None
 
 
 @asynccontextmanager

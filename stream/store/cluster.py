@@ -15,6 +15,7 @@ count it from zero.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ _AWAY: Final = (
     redis_errors.ReadOnlyError,  # a master until a moment ago
 )
 _NO_CLUSTER: Final = "cluster support disabled"
+_HARMLESS: Final = re.compile(r"Invalid value for '|Port out of range|Invalid IPv6 URL")
+"""What the library says of an address without quoting it."""
 _CONNECTIONS: Final = 2**31
 """To a node at most: as many as are in use at once, as with one Redis."""
 
@@ -164,7 +167,7 @@ def connect_cluster(url: str, **options: Any) -> ClusterClient:
         try:
             found = dict(cast("dict[str, Any]", parse_url(f"{scheme}://{host}{rest}")))
         except ValueError as error:
-            raise ConfigError(f"redis.url: {error}; expected host:port,host:port") from error
+            raise wrong_address(error, "host:port,host:port") from None
         if "host" not in found:
             raise ConfigError("redis.url: a node without a host; expected host:port,host:port")
         nodes.append(cast(Any, _library.ClusterNode)(found.pop("host"), found.pop("port", 6379)))
@@ -172,13 +175,23 @@ def connect_cluster(url: str, **options: Any) -> ClusterClient:
         raise ConfigError("redis.url: a cluster has database 0 alone")
     if found.pop("connection_class", None) is SSLConnection:
         found["ssl"] = True
-    return ClusterClient(
-        startup_nodes=nodes,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=_CONNECTIONS,
-        reinitialize_steps=0,  # else every fifth redirection closes what others are using
-        **{**options, **found},
-    )
+    try:
+        return ClusterClient(
+            startup_nodes=nodes,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=_CONNECTIONS,
+            reinitialize_steps=0,  # else every fifth redirection closes what others are using
+            **{**options, **found},
+        )
+    except TypeError as error:  # as it refuses what it does not know, or is given twice
+        raise ConfigError(f"redis.url: an option that is not of a cluster: {error}") from None
+
+
+def wrong_address(error: ValueError, expected: str) -> ConfigError:
+    """Return what is wrong with `redis.url`, without what stands in it: that may be a secret."""
+    said = str(error)
+    told = said if _HARMLESS.match(said) else "a host or port is none"
+    return ConfigError(f"redis.url: {told}; expected {expected}")
 
 
 def _parts(url: str) -> tuple[str, Sequence[str], str]:
@@ -188,7 +201,10 @@ def _parts(url: str) -> tuple[str, Sequence[str], str]:
         >>> _parts("rediss+cluster://me@a:1,b:2/0?ssl_ca_certs=ca.pem")
         ('rediss', ['me@a:1', 'me@b:2'], '/0?ssl_ca_certs=ca.pem')
     """
-    split = urlsplit(url)
+    try:
+        split = urlsplit(url)
+    except ValueError as error:
+        raise wrong_address(error, "host:port,host:port") from None
     user, at, hosts = split.netloc.rpartition("@")
     listed = [f"{user}{at}{host}" for host in hosts.split(",") if host]
     if not listed:

@@ -43,3 +43,21 @@ def test_user_and_encryption_are_of_every_node() -> None:
 def test_what_is_no_address_of_a_cluster_is_refused_by_name(url: str) -> None:
     with pytest.raises(ConfigError, match=r"redis\.url"):
         connect(RedisSettings(url=url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+cluster://me:hunter2/x@a:1", "redis+cluster://me:hunter2@a:x",
+        "redis+cluster://me:hunter2\u2100@a:1", "redis+cluster://me:hunter2@[::1",
+        "redis://me:hunter2/x@a:1", "redis://me:hunter2@a:x", "redis://me:hunter2\u2100@a:1",
+        "redis+cluster://me:hunter2@a:1?retry=4", "redis+cluster://me:hunter2@a:1?nonsense=1",
+        "redis+cluster://me:hunter2@a:1?socket_timeout=x",
+    ],
+)  # fmt: skip
+def test_a_refusal_tells_nothing_of_what_may_be_a_secret(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"redis\.url") as refused:
+        connect(RedisSettings(url=url))
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
