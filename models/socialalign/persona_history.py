@@ -132,21 +132,23 @@ def _likeness(one: Heads, other: Heads) -> float:
     return sum(a * b for a, b in zip(p, q, strict=False)) / length if length else 0.0
 
 
-def head_means(
-    posts: Sequence[RememberedPost], at: float, half_life_s: float
-) -> dict[str, tuple[float, ...]]:
+def head_means(posts: Sequence[RememberedPost], half_life_s: float) -> dict[str, tuple[float, ...]]:
     """Return decayed means of the classes by head.
 
     Args:
         posts: The posts, in an order that is theirs, so that sums are the same however they came.
-        at: The time as of which, in seconds since 1970.
         half_life_s: The age in seconds at which a post counts half.
     """
+    latest: dict[str, float] = {}
+    for post in posts:
+        for name in post.heads:
+            latest[name] = max(latest.get(name, post.posted_at), post.posted_at)
     sums: dict[str, list[float]] = {}
     weights: dict[str, float] = {}
     for post in posts:
-        weight = 0.5 ** ((at - post.posted_at) / half_life_s)
         for name, shares in sorted(post.heads.items()):
+            # Beside the head's latest post, so that not all weigh nothing when all are old.
+            weight = 0.5 ** ((latest[name] - post.posted_at) / half_life_s)
             weights[name] = weights.get(name, 0.0) + weight
             before = sums.setdefault(name, [0.0] * len(shares))
             sums[name] = [old + weight * share for old, share in zip(before, shares, strict=True)]

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Final
 
 import msgspec
@@ -211,7 +212,7 @@ class Personas:
             post if at - post.posted_at < limits.text_s else msgspec.structs.replace(post, text="")
             for post in used
         ]
-        means = head_means(told, at, limits.half_life_s)
+        means = head_means(told, limits.half_life_s)
         history = tuple(relevant(told, occasion, RELEVANT))
         is_whole = self._is_whole(known, at, used)
         return Persona(len(used), means, history, describe(means, told), is_whole)
@@ -255,6 +256,10 @@ class Personas:
                 check_post(post)
                 if post.post_id != post_id:
                     raise ValueError("a post is remembered under another's id")
+        times = [found.swept_at, found.evicted_at, *(at for _author, _id, at in found.deleted)]
+        times += [known.dropped_at for known in found.authors.values()]
+        if not all(at is None or isfinite(at) for at in times):
+            raise ValueError("a time of what was dropped is none")
         recent = sorted(
             found.authors.items(),
             key=lambda one: (max((p.posted_at for p in one[1].posts.values()), default=0), one[0]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -188,6 +189,25 @@ def test_a_long_text_is_cut_and_counted_and_a_repeat_counts_once() -> None:
     assert found is not None
     assert len(found.history[0].text) == LIMITS.most_letters
     assert personas.dropped == {"letters": 1, "repeated": 1}
+
+
+def test_an_author_whose_posts_are_all_old_is_known_by_the_latest_of_them() -> None:
+    limits = PersonaLimits(half_life_s=3_600)
+    personas = filled([("a", post(1, 0)), ("a", post(2, 86_400))], limits)
+    persona = personas.as_of("a", at(89 * 86_400))
+    assert persona is not None
+    assert persona.means["sentiment"] == pytest.approx(TONE["sentiment"])
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_bytes_with_a_time_that_is_none_are_refused(place: int) -> None:
+    personas = filled([("a", post(1, 0))])
+    kept = msgspec.msgpack.decode(personas.to_bytes())
+    kept[place] = [["a", "p2", float("nan")]] if place == 1 else float("nan")
+    with pytest.raises(ValueError, match="time"):
+        personas.restore(msgspec.msgpack.encode(kept))
+    personas.sweep(1_000)
+    assert len(personas) == 0
 
 
 def test_the_thread_of_the_event_is_no_history() -> None:
