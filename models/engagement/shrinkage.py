@@ -71,7 +71,8 @@ class ShrunkWidths:
         usual = list(self._learnt[target][:2])
         errors = list(self._learnt[target][2:4])
         *_, share, information, outcomes = self._learnt[target]
-        logs = [math.log(max(width, _LEAST_WIDTH)) for width in (modelled.down, modelled.up)]
+        widths = (modelled.down, modelled.up)
+        logs = [min(math.log(max(width, _LEAST_WIDTH)), _MOST_LOG) for width in widths]
         off = math.log(count + 1) - modelled.middle
         side = int(off > 0)
         outcomes = min(outcomes + 1, _MOST_OUTCOMES)

@@ -66,3 +66,10 @@ def test_wild_outcomes_and_no_widths_leave_numbers_that_can_be_kept() -> None:
     again = ShrunkWidths(*widths.to_parts())
     assert again.shrunk(2, 0.5, 0.5) == widths.shrunk(2, 0.5, 0.5)
     assert not are_shrunk([FIRST] * 3, [AS_MODELLED] * 2)
+
+
+def test_however_wide_a_forecast_is_what_is_learnt_of_it_can_be_kept() -> None:
+    widths = ShrunkWidths()
+    for wide in (1e300, 0.0):
+        widths.update(0, Spread(wide, 1.0, wide), 5)
+        assert are_shrunk(*widths.to_parts())
