@@ -58,6 +58,8 @@ class CountingDelay:
             seen = self._ends[number]
             while seen and seen[0][1] <= counted[number]:
                 seen.popleft()
+            while seen and seen[-1][1] > end:  # the topic was made anew: nobody counts up to there
+                seen.pop()
             if end > counted[number]:
                 if len(seen) == _MAX_LOOKS:
                     seen.pop()

@@ -42,6 +42,13 @@ def test_the_delay_is_the_age_of_the_oldest_look_that_is_not_counted_yet() -> No
     assert found == [0, 0, 1, 2, 1, 0]
 
 
+def test_a_topic_that_is_made_anew_is_not_waited_for_up_to_its_old_end() -> None:
+    delay = CountingDelay()
+    for at_s, end, counted in [(0, 900, 500), (1, 10, 0), (2, 20, 10), (60, 80, 60), (61, 90, 80)]:
+        delay.look({0: end}, {0: counted}, at_s)
+    assert delay.now_s <= 1
+
+
 def test_the_slowest_partition_counts_and_those_that_are_lost_or_unreadable_do_not() -> None:
     delay = CountingDelay()
     delay.look({0: 9, 1: 9}, {0: 0, 1: 0}, 0)
