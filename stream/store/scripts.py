@@ -41,7 +41,8 @@ class Replication:
     @classmethod
     def of(cls, settings: RedisSettings) -> Replication:
         """Return what the settings ask for."""
-        return cls(settings.wait_replicas, round(settings.wait_timeout_s * 1000))
+        # To `WAIT`, none is for ever.
+        return cls(settings.wait_replicas, max(1, round(settings.wait_timeout_s * 1000)))
 
 
 ALONE: Final = Replication()

@@ -5,6 +5,7 @@ import pytest
 from core.errors import ConfigError
 from core.settings import RedisSettings
 from stream.store.client import connect
+from stream.store.scripts import Replication
 
 
 def _nodes(url: str) -> set[str]:
@@ -61,3 +62,8 @@ def test_a_refusal_tells_nothing_of_what_may_be_a_secret(url: str) -> None:
     assert "hunter2" not in str(refused.value)
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
+
+
+def test_replicas_are_never_waited_for_without_an_end() -> None:
+    asked = Replication.of(RedisSettings(wait_replicas=1, wait_timeout_s=0.0001))
+    assert asked == Replication(1, 1)
