@@ -67,12 +67,17 @@ def check_post(post: RememberedPost) -> None:
     """Refuse a post that cannot be of a persona.
 
     Raises:
-        ValueError: A time or probability is none, or a head is a matter of groups or not known.
+        ValueError: A time, text or probability is none, or a head is a matter of groups or not
+            known.
     """
     if not isfinite(post.posted_at):
         raise ValueError(f"posted_at {post.posted_at}: expected seconds since 1970")
     if not post.post_id:
         raise ValueError("post_id is empty")
+    try:
+        f"{post.post_id}{post.thread}{post.text}".encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a character in a text: nothing could be kept with it") from None
     for name, shares in post.heads.items():
         if name not in PERSONAL_HEADS:
             raise ValueError(f"head {name}: a persona has {', '.join(PERSONAL_HEADS)} alone")

@@ -171,7 +171,13 @@ class Personas:
             del self._deleted[name]
 
     def sweep(self, now: float) -> None:
-        """Let go what is too old by now (seconds since 1970), and who opted out since."""
+        """Let go what is too old by now (seconds since 1970), and who opted out since.
+
+        Raises:
+            ValueError: That is no time.
+        """
+        if not isfinite(now):
+            raise ValueError(f"now {now}: expected seconds since 1970")
         self._swept_at = _later(self._swept_at, now)
         for author in list(self._authors):
             if self._opted_out(author):

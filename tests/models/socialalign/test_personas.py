@@ -231,6 +231,7 @@ def test_recent_posts_weigh_more() -> None:
     [
         (RememberedPost(float("nan"), "p", "t", "", {}), "posted_at"),
         (RememberedPost(1.0, "", "t", "", {}), "post_id"),
+        (RememberedPost(1.0, "p", "t", "half \ud800", {}), "half a character"),
         (RememberedPost(1.0, "p", "t", "", {"participation": (1.0, 0, 0, 0, 0)}), "participation"),
         (RememberedPost(1.0, "p", "t", "", {"sentiment": (1.0,)}), "1 classes, not 3"),
         (RememberedPost(1.0, "p", "t", "", {"sentiment": (1.0, float("nan"), 0)}), "no probab"),
@@ -241,6 +242,11 @@ def test_what_cannot_be_of_a_persona_is_refused_by_name(bad: RememberedPost, why
     with pytest.raises(ValueError, match=why):
         personas.add("a", bad)
     assert len(personas) == 0
+
+
+def test_no_time_to_sweep_by_is_refused() -> None:
+    with pytest.raises(ValueError, match="now nan"):
+        filled([("a", post(1, 10))]).sweep(float("nan"))
 
 
 def test_strange_bytes_are_refused_and_nothing_is_lost() -> None:
