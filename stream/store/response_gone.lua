@@ -29,6 +29,21 @@ local function events_with(post)
   return redis.call('ZRANGE', tag .. 'events', 0, -1)
 end
 
+-- Replies that an event quotes were said to other posts: they go with those alone.
+local function quoted_by(post)
+  local found = {}
+  local is_read, response = pcall(cjson.decode, redis.call('HGET', texts .. post, 'response') or '')
+  if is_read and type(response) == 'table' and type(response.replies) == 'table' then
+    local source = string.match(post, '^[^|]*|') or ''
+    for _, reply in ipairs(response.replies) do
+      if type(reply) == 'table' and reply.kind == 'quoted' then
+        found[source .. tostring(reply.reply_id)] = true
+      end
+    end
+  end
+  return found
+end
+
 for i = 4, #ARGV do
   local post = ARGV[i]
   redis.call('ZADD', KEYS[1], now, post)
@@ -37,9 +52,13 @@ for i = 4, #ARGV do
   end
   redis.call('DEL', where .. post)
   -- What was said to a post that is gone is shown nowhere: neither here nor where it is quoted.
-  for _, field in ipairs(redis.call('HKEYS', ours(texts .. post, 'hash'))) do
-    if string.sub(field, 1, 2) == 't:' then
-      local reply = string.sub(field, 3)
+  local fields = redis.call('HKEYS', ours(texts .. post, 'hash'))
+  local quoted = quoted_by(post)
+  for _, field in ipairs(fields) do
+    local reply = string.sub(field, 3)
+    if quoted[reply] then
+      redis.call('SREM', ours(where .. reply, 'set'), post)
+    elseif string.sub(field, 1, 2) == 't:' then
       for _, event in ipairs(redis.call('SMEMBERS', ours(where .. reply, 'set'))) do
         -- But a reply that is an event itself stands there for itself.
         if event ~= reply then

@@ -108,6 +108,24 @@ async def test_a_deleted_event_takes_what_was_said_to_it_also_where_it_is_quoted
     assert "text of a" not in words(client)
 
 
+async def test_what_a_deleted_event_quotes_stays_where_it_was_said(
+    store: RedisStore, client: Client
+) -> None:
+    replies = (
+        b'{"replies": [{"kind": "real", "reply_id": "b"}, {"kind": "quoted", "reply_id": "a"}]}'
+    )
+    await put(store, event("p", "p", "a"))
+    await put(store, event("q", "q", "b", "a", response=replies))
+    await put(store, event("r", "r", "a", "b"))
+    await gone(store, "q")
+    assert await store.responses.event("s|p") == event("p", "p", "a")
+    assert await store.responses.event("s|r") == event("r", "r", "a")
+    assert "text of b" not in words(client)
+    assert client.smembers(keys.response_where("s|a")) == {b"s|p", b"s|r"}
+    assert await gone(store, "a") == 2
+    assert "text of a" not in words(client)
+
+
 async def test_no_more_events_are_kept_than_may_be(store: RedisStore, client: Client) -> None:
     for number in range(5):
         await put(store, event(f"p{number}", f"p{number}", "a"), NOW_MS + number, most=3)
