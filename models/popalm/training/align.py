@@ -21,6 +21,7 @@ from torch import Tensor
 
 from models.popalm.base import SMOLLM2_ID
 from models.popalm.reward import REWARD_WEIGHTS
+from models.popalm.training import options
 from models.popalm.training.adapters import (
     as_reference,
     load_adapter,
@@ -125,23 +126,23 @@ def _chunk(threads: Sequence[PostReplies], step: int, size: int) -> list[PostRep
 
 def main(
     how: Annotated[How, typer.Option(help="What is done.")],
-    threads: Annotated[Path, typer.Option(help="File of posts and replies to learn from.")],
+    threads: options.Threads,
     start: Annotated[Path, typer.Option(help="The adapter to begin from.")],
     out: Annotated[Path, typer.Option(help="State, records and the adapter.")],
-    decoder: Annotated[Path | None, typer.Option(help="Folder or GGUF file of a decoder.")] = None,
+    decoder: options.Decoder = None,
     reward: Annotated[Path, typer.Option(help="Folder of the reward.")] = REWARD_WEIGHTS / "en",
     held_out: Annotated[Path, typer.Option(help="Folder of the reward that watches.")] = (
         REWARD_WEIGHTS / "en-heldout"
     ),
-    steps: Annotated[int, typer.Option(min=1)] = 100,
-    batch: Annotated[int, typer.Option(min=1, help="Posts a step.")] = 8,
-    post_tokens: Annotated[int, typer.Option(min=1, help="Longer posts are left out.")] = 96,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 3e-4,
-    seed: Annotated[int, typer.Option()] = 20171,
-    minutes: Annotated[float, typer.Option(min=0.0, help="Stop after so many; 0 is never.")] = 0.0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    bf16: Annotated[bool, typer.Option(help="Compute in bfloat16.")] = False,
-    cpu_threads: Annotated[int, typer.Option(min=1, help="One where the machine is shared.")] = 2,
+    steps: options.Steps = 100,
+    batch: options.Batch = 8,
+    post_tokens: options.PostTokens = 96,
+    learning_rate: options.LearningRate = 3e-4,
+    seed: options.Seed = 20171,
+    minutes: options.Minutes = 0.0,
+    device: options.Device = "cpu",
+    bf16: options.Bf16 = False,
+    cpu_threads: options.CpuThreads = 2,
 ) -> None:
     """Align an adapter with a reward; run again to go on after a stop."""
     torch.set_num_threads(cpu_threads)

@@ -19,6 +19,7 @@ import torch
 import typer
 
 from core.errors import ConfigError
+from models.popalm.training import options
 from models.popalm.training.adapters import load_adapter
 from models.popalm.training.decoder import ReplyDecoder, load_decoder
 
@@ -76,11 +77,11 @@ def main(
     posts: Annotated[Path, typer.Option(help="File of posts to answer.")],
     out: Annotated[Path, typer.Option(help="Folder of answers.")],
     system: Annotated[list[str], typer.Option(help="NAME, or NAME=FOLDER of an adapter.")],
-    decoder: Annotated[Path | None, typer.Option(help="Folder or GGUF file of a decoder.")] = None,
+    decoder: options.Decoder = None,
     batch: Annotated[int, typer.Option(min=1, help="Posts that are answered together.")] = 16,
-    seed: Annotated[int, typer.Option()] = _SEED,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    cpu_threads: Annotated[int, typer.Option(min=1, help="One where the machine is shared.")] = 2,
+    seed: options.Seed = _SEED,
+    device: options.Device = "cpu",
+    cpu_threads: options.CpuThreads = 2,
 ) -> None:
     """Write what systems answer to posts, three draws each."""
     torch.set_num_threads(cpu_threads)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.popalm.base import SMOLLM2_ID
 from models.popalm.prompt import MAX_POST_TOKENS
+from models.popalm.training import options
 from models.popalm.training.adapters import adapt, save_adapter
 from models.popalm.training.decoder import ReplyDecoder, load_decoder
 from models.popalm.training.examples import Example, by_length, parted, read_threads, whole_examples
@@ -112,20 +113,20 @@ def _record(loop: TrainingLoop, examples: int, judged: int) -> dict[str, Any]:
 
 
 def main(
-    threads: Annotated[Path, typer.Option(help="File of posts and replies to learn from.")],
+    threads: options.Threads,
     out: Annotated[Path, typer.Option(help="State, records and the adapter.")],
-    decoder: Annotated[Path | None, typer.Option(help="Folder or GGUF file of a decoder.")] = None,
-    steps: Annotated[int, typer.Option(min=1)] = 300,
-    batch: Annotated[int, typer.Option(min=1)] = 16,
-    first_layer: Annotated[int, typer.Option(min=0, help="Layers below get no adapter.")] = 0,
-    post_tokens: Annotated[int, typer.Option(min=1, help="Longer posts are left out.")] = 96,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 1e-3,
-    seed: Annotated[int, typer.Option()] = 20171,
+    decoder: options.Decoder = None,
+    steps: options.Steps = 300,
+    batch: options.Batch = 16,
+    first_layer: options.FirstLayer = 0,
+    post_tokens: options.PostTokens = 96,
+    learning_rate: options.LearningRate = 1e-3,
+    seed: options.Seed = 20171,
     validate_every: Annotated[int, typer.Option(min=1)] = 25,
-    minutes: Annotated[float, typer.Option(min=0.0, help="Stop after so many; 0 is never.")] = 0.0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    bf16: Annotated[bool, typer.Option(help="Compute in bfloat16.")] = False,
-    cpu_threads: Annotated[int, typer.Option(min=1, help="One where the machine is shared.")] = 2,
+    minutes: options.Minutes = 0.0,
+    device: options.Device = "cpu",
+    bf16: options.Bf16 = False,
+    cpu_threads: options.CpuThreads = 2,
 ) -> None:
     """Train an adapter on real replies; run again to go on after a stop."""
     torch.set_num_threads(cpu_threads)

@@ -23,6 +23,7 @@ import typer
 from torch import Tensor, nn
 
 from models.encoder.lora import inject
+from models.popalm.training import options
 from models.popalm.training.adapters import wanted_layers
 from models.popalm.training.decoder import ReplyDecoder, load_decoder
 from models.popalm.training.examples import LEAST_REPLY_TOKENS, by_length
@@ -220,18 +221,18 @@ def main(
     out: Annotated[
         Path, typer.Option(help="States, records and what is said of held-out replies.")
     ],
-    decoder: Annotated[Path | None, typer.Option(help="Folder or GGUF file of a decoder.")] = None,
-    steps: Annotated[int, typer.Option(min=1)] = 100,
-    batch: Annotated[int, typer.Option(min=1)] = 16,
+    decoder: options.Decoder = None,
+    steps: options.Steps = 100,
+    batch: options.Batch = 16,
     rank: Annotated[int, typer.Option(min=1, help="Of one expert.")] = 8,
-    first_layer: Annotated[int, typer.Option(min=0, help="Layers below get no adapter.")] = 20,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 1e-3,
-    seed: Annotated[int, typer.Option()] = 1,
+    first_layer: options.FirstLayer = 20,
+    learning_rate: options.LearningRate = 1e-3,
+    seed: options.Seed = 1,
     judged: Annotated[int, typer.Option(min=2, help="Held-out replies at most.")] = 400,
-    minutes: Annotated[float, typer.Option(min=0.0, help="Stop after so many; 0 is never.")] = 0.0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    bf16: Annotated[bool, typer.Option(help="Compute in bfloat16.")] = False,
-    cpu_threads: Annotated[int, typer.Option(min=1, help="One where the machine is shared.")] = 2,
+    minutes: options.Minutes = 0.0,
+    device: options.Device = "cpu",
+    bf16: options.Bf16 = False,
+    cpu_threads: options.CpuThreads = 2,
 ) -> None:
     """Train one adapter and judge it on held-out replies; run again to go on after a stop."""
     torch.set_num_threads(cpu_threads)
