@@ -153,8 +153,12 @@ class RedisClusterServers:
         """Kill a master; return its replica once it is master in its place and serves."""
         replica = self.replica_of(master)
         master.kill()
-        wait_until(lambda: replica.is_master and _is_served(replica), "a failover")
+        self.wait_promoted(replica)
         return replica
+
+    def wait_promoted(self, replica: ClusterNode) -> None:
+        """Return once a replica whose master was killed is master in its place and serves."""
+        wait_until(lambda: replica.is_master and _is_served(replica), "a failover")
 
     def bring_back(self, node: ClusterNode) -> None:
         """Start a node that was killed, and return once it follows."""

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.integration
 
 KILLS = 5
 POSTS_EACH = 5_000
+POSTS_WHILE_AWAY = 400
+"""Enough for every partition to have some."""
 
 
 @pytest.fixture
@@ -29,39 +31,37 @@ def test_a_master_that_is_killed_five_times_loses_and_repeats_nothing(
     for name in ("w1", "w2"):
         stream.start_worker(name)
     stream.start_process("closer", "closer")
-    unapplied_at_kill: list[int] = []
     killed: list[int] = []
 
-    def produce(number: int) -> None:
+    def produce(first: int, end: int) -> None:
         with asleep([stream.workers[name] for name in ("w1", "w2")]):
-            stream.produce(POSTS, records[number * POSTS_EACH : (number + 1) * POSTS_EACH])
+            stream.produce(POSTS, records[first:end])
 
     def waits() -> int:
         return sum(path.read_text().count("waiting") for path in stream.directory.glob("w?.log"))
 
     for number in range(KILLS):
-        produce(number)
         counted = number * POSTS_EACH
+        # Chosen while nothing is counted, so that the kill falls among the counting.
+        master = cluster.master_of(keys.cursor(number % len(stream.partitions)))
+        replica = cluster.replica_of(master)
+        produce(counted, counted + POSTS_EACH - POSTS_WHILE_AWAY)
         stream.wait_until(lambda counted=counted: stream.accounted() > counted, "counting on")
-        # Of the partition that is furthest behind: it has most to lose.
-        states = stream.states()
-        behind = min(states, key=lambda p: states[p])
-        master = cluster.master_of(keys.cursor(behind))
         before = waits()
-        unapplied_at_kill.append(counted + POSTS_EACH - stream.accounted())
-        cluster.fail_over(master)
-        killed.append(master.port)
-        stream.wait_until(lambda before=before: waits() > before, "missing the store")
+        # Nobody takes over before a worker has missed the store, however quick the machine is.
+        with asleep([replica]):
+            master.kill()
+            killed.append(master.port)
+            produce(counted + POSTS_EACH - POSTS_WHILE_AWAY, counted + POSTS_EACH)
+            stream.wait_until(lambda before=before: waits() > before, "missing the store")
+        cluster.wait_promoted(replica)
         if number == 2:
             stream.workers["w1"].kill()
             stream.start_worker("w1")
         cluster.bring_back(master)
-    produce(KILLS)
+    produce(KILLS * POSTS_EACH, len(records))
     stream.wait_until(lambda: stream.accounted() >= len(records), "counting all posts")
     stream.wait_until(lambda: all(child.is_running for child in stream.workers.values()), "running")
     stream.stop_workers()
     assert len(killed) == KILLS
-    assert sum(left > 0 for left in unapplied_at_kill) >= 3, (
-        f"idle when killed: {unapplied_at_kill}"
-    )
     expect_every_post_once(stream, records)
