@@ -103,7 +103,9 @@ class ClusterClient(_RedisCluster):
         await self.initialize()  # before the node is chosen: else it is any
         try:
             return await super().execute_command(*args, **kwargs)
-        except _AWAY as error:
+        except Exception as error:
+            if not _is_away(error):
+                raise
             self.forget()
             raise ClusterAway(_told(error)) from error
 
@@ -135,11 +137,13 @@ class _ClusterPipe(_Pipeline):
         client = self.cluster_client
         try:
             found: list[Any] = await super().execute(raise_on_error=False, allow_redirections=False)
-        except _AWAY as error:
+        except Exception as error:
+            if not _is_away(error):
+                raise
             client.forget()
             raise ClusterAway(_told(error)) from error
         for place, answer in enumerate(found):
-            if isinstance(answer, _AWAY):
+            if isinstance(answer, Exception) and _is_away(answer):
                 client.forget()
                 found[place] = ClusterAway(_told(answer))
         if raise_on_error:
@@ -213,8 +217,23 @@ def _parts(url: str) -> tuple[str, Sequence[str], str]:
     return split.scheme.removesuffix("+cluster"), listed, f"{split.path}{query}"
 
 
+def _is_away(error: Exception) -> bool:
+    """Tell whether an error says that the cluster does not answer now.
+
+    A node that leaves the map of slots has its connections closed by the library under those who
+    are using them; these then find no stream to write to, which comes as an `AttributeError`.
+    """
+    return isinstance(error, _AWAY) or _was_closed(error)
+
+
+def _was_closed(error: Exception) -> bool:
+    return isinstance(error, AttributeError) and error.obj is None
+
+
 def _told(error: Exception) -> str:
     """Return what has happened, with the slot where that is known."""
+    if _was_closed(error):
+        return "the connection was closed while it was in use"
     if isinstance(error, redis_errors.AskError):
         kind = "has moved" if isinstance(error, redis_errors.MovedError) else "is being moved"
         return f"slot {error.slot_id} {kind} to {error.host}:{error.port}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from redis.asyncio.connection import Connection
 from redis.crc import key_slot
 
 from core.errors import ConfigError, CursorConflict, StoreUnavailable
@@ -230,6 +231,26 @@ def _dumps(node: ClusterNode, names: list[str]) -> dict[str, object]:
             client.execute_command("ASKING")
             found[name] = client.dump(name)
         return found
+
+
+async def test_a_connection_that_is_closed_while_it_is_used_is_a_store_that_is_away(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.apply(P, _batch(-1))
+    check_health = Connection.check_health
+
+    async def close(self: Connection, *_: object) -> None:
+        """What the library does to the connections of a node that has left the map of slots."""
+        await self.disconnect(nowait=True)
+
+    monkeypatch.setattr(Connection, "check_health", close)
+    with pytest.raises(StoreUnavailable, match="closed while it was in use"):  # a script
+        await store.apply(P, _batch(0))
+    with pytest.raises(StoreUnavailable):  # a pipeline
+        await store.pane([P], START)
+    monkeypatch.setattr(Connection, "check_health", check_health)
+    await store.apply(P, _batch(0))
+    assert await _posts(store) == 2
 
 
 @pytest.mark.parametrize("cluster_id", ["g-one", ""])
