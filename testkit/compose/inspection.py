@@ -15,7 +15,9 @@ SBOM: Final = "/usr/share/groundswell/sbom.cdx.json"
 SIZE_LIMITS: Final = {"app": 800_000_000, "model-build": 1_600_000_000, "triton": 1_000_000_000}
 """Bytes that an image may have on the base of a stand-in."""
 _NOT_SHIPPED: Final = {"testkit", "evaluation", "tests", "benchmarks"}
-_LABELS: Final = tuple(f"org.opencontainers.image.{name}" for name in ("title", "version", "licenses"))
+_LABELS: Final = tuple(
+    f"org.opencontainers.image.{name}" for name in ("title", "version", "licenses")
+)
 
 
 def find_image_faults(

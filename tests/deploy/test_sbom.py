@@ -17,7 +17,9 @@ def installed(folder, name, version, *, licence=""):
     info = folder / f"{name}-{version}.dist-info"
     info.mkdir(parents=True)
     told = f"License-Expression: {licence}\n" if licence else ""
-    (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{told}")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{told}"
+    )
     return folder
 
 
