@@ -42,8 +42,7 @@ def postable(
     Args:
         opened: the alert.
         ends_at: when Alertmanager takes it as resolved; past, if it is.
-        link: template, as `alerts.link`.
-        runbooks: as `alerts.runbooks`.
+        link, runbooks: `alerts.link`, a template, and `alerts.runbooks`.
     """
     alert = opened.alert
     annotations = {
@@ -53,8 +52,7 @@ def postable(
         "level": f"{alert.severity} of 10",
         "runbook_url": f"{runbooks}docs/runbooks/{ALERTNAME}.md",
     }
-    where = link_to(alert, link)
-    if where:
+    if where := link_to(alert, link):
         annotations["link"] = where
     labels = {
         "alertname": ALERTNAME,
