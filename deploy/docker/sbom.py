@@ -13,8 +13,8 @@ from importlib.metadata import Distribution, distributions
 def component(found: Distribution) -> dict[str, object]:
     """Return one installed package; a licence is named if the package names a short one."""
     name, version = found.metadata["Name"].lower().replace("_", "-"), found.version
-    told = found.metadata.get("License-Expression")
-    licences = {"licenses": [{"expression": told}]} if told else {}
+    told = found.metadata.get_all("License-Expression", [])
+    licences = {"licenses": [{"expression": told[0]}]} if told else {}
     reference = f"pkg:pypi/{name}@{version}"
     return {"type": "library", "bom-ref": reference, "name": name, "version": version,
             "purl": reference, **licences}  # fmt: skip

@@ -42,7 +42,8 @@ def postable(
     Args:
         opened: the alert.
         ends_at: when Alertmanager takes it as resolved; past, if it is.
-        link, runbooks: `alerts.link`, a template, and `alerts.runbooks`.
+        link: template, as `alerts.link`.
+        runbooks: as `alerts.runbooks`.
     """
     alert = opened.alert
     annotations = {
@@ -55,13 +56,12 @@ def postable(
     if where := link_to(alert, link):
         annotations["link"] = where
     labels = {
-        "alertname": ALERTNAME,
-        "alert": alert.alert_id,
+        "alertname": ALERTNAME, "alert": alert.alert_id,
         "query": alert.query,
         "kind": alert.kind,
         "direction": alert.direction,
         "layer": LAYER,
-    }
+    }  # fmt: skip
     # A replay of last year says when it was, but Alertmanager orders what it is told by its times.
     starts_at = min(alert.fired, ends_at - timedelta(seconds=1))
     return [
