@@ -162,6 +162,8 @@ class AlertSettings(Struct, frozen=True, kw_only=True):
         "?var-query={query}&from={from_ms}&to={to_ms}"
     )
     """Where an alert leads; `{query}`, `{from_ms}` and `{to_ms}` are filled in; empty: nowhere."""
+    runbooks: str = ""
+    """Put before `docs/runbooks/…` where an alert names its page; an address that ends with `/`."""
     heartbeat_limit_s: Seconds = 60.0
     """With an older heartbeat in any partition nothing is learnt and no shift told."""
 

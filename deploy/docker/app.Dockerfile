@@ -10,6 +10,8 @@ RUN awk -v mode=without -f select.awk app.without main.txt > app.txt \
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install --disable-pip-version-check \
     --require-hashes --no-deps --only-binary=:all: -r app.txt
+COPY deploy/docker/sbom.py ./
+RUN python sbom.py groundswell-app /opt/venv/lib/python3*/site-packages > sbom.cdx.json
 
 FROM ${PYTHON_IMAGE} AS source
 WORKDIR /app
@@ -33,6 +35,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
 COPY --chmod=0755 deploy/docker/groundswell.sh /usr/local/bin/groundswell
 COPY --chmod=0755 deploy/docker/http_answers.py /usr/local/bin/http-answers
 COPY --from=packages /opt/venv /opt/venv
+COPY --from=packages /build/sbom.cdx.json /usr/share/groundswell/sbom.cdx.json
 COPY --from=source /app /app
 # A named volume takes the owner of the folder that it is laid over.
 RUN install -d -o 10001 -g 10001 /var/lib/groundswell/ingest

@@ -34,13 +34,16 @@ MAX_BODY_BYTES: Final = 8 * 1_048_576
 _log = get_logger(__name__)
 
 
-def postable(opened: OpenAlert, ends_at: datetime, link: str) -> list[dict[str, Any]]:
+def postable(
+    opened: OpenAlert, ends_at: datetime, link: str, runbooks: str = ""
+) -> list[dict[str, Any]]:
     """Return an alert as `POST /api/v2/alerts` takes it: once for each severity label it had.
 
     Args:
         opened: the alert.
         ends_at: when Alertmanager takes it as resolved; past, if it is.
         link: template, as `alerts.link`.
+        runbooks: as `alerts.runbooks`.
     """
     alert = opened.alert
     annotations = {
@@ -48,19 +51,17 @@ def postable(opened: OpenAlert, ends_at: datetime, link: str) -> list[dict[str, 
         "sentence": alert.sentence,
         "evidence": evidence(alert),
         "level": f"{alert.severity} of 10",
-        "runbook_url": f"docs/runbooks/{ALERTNAME}.md",
+        "runbook_url": f"{runbooks}docs/runbooks/{ALERTNAME}.md",
     }
-    where = link_to(alert, link)
-    if where:
+    if where := link_to(alert, link):
         annotations["link"] = where
     labels = {
-        "alertname": ALERTNAME,
-        "alert": alert.alert_id,
+        "alertname": ALERTNAME, "alert": alert.alert_id,
         "query": alert.query,
         "kind": alert.kind,
         "direction": alert.direction,
         "layer": LAYER,
-    }
+    }  # fmt: skip
     # A replay of last year says when it was, but Alertmanager orders what it is told by its times.
     starts_at = min(alert.fired, ends_at - timedelta(seconds=1))
     return [

@@ -157,7 +157,8 @@ class Delivery:
                 as_firing = not one.is_over or self._is_notice(alert_id)
                 now, hold_s = self._clock.now(), self._settings.hold_s
                 end = ends_at(one, now, hold_s, as_firing=as_firing)
-                posted.extend(postable(one, end, self._settings.link))
+                settings = self._settings
+                posted.extend(postable(one, end, settings.link, settings.runbooks))
                 marks[alert_id] = f"{_FIRING}{one.alert.severity}" if as_firing else one.mark
             try:
                 await self._receiver.post(posted)

@@ -21,7 +21,7 @@ from typing import Any, Final
 from core.folders import checkout
 from testkit.compose.bases import make_bases
 from testkit.compose.engine import ComposeTestFailed, Engine, NoEngine, run
-from testkit.compose.inspection import find_faults
+from testkit.compose.inspection import SBOM, find_faults, find_image_faults
 
 _PROJECT: Final = "groundswell-compose-test"
 _UP_TIMEOUT_S: Final = 600
@@ -79,6 +79,25 @@ def overlay_for(services: Mapping[str, Any]) -> str:
         if "build" in body:
             lines.append("    build: { network: host }")
     return "\n".join(lines) + "\n"
+
+
+def check_images(engine: Engine, services: Mapping[str, Any]) -> None:
+    """Print the size of every image that was built, and hold what is in it to what may be.
+
+    Raises:
+        ComposeTestFailed: With every fault of every image.
+    """
+    faults: list[str] = []
+    for tag in sorted({body["image"] for body in services.values() if "build" in body}):
+        inspected = json.loads(engine.docker("image", "inspect", tag))[0]
+        within = ("run", "--rm", "--network", "none", "--entrypoint")
+        files = engine.docker(*within, "find", tag, "/app")
+        listed = engine.docker(*within, "cat", tag, SBOM)
+        faults += find_image_faults(tag, inspected, files.splitlines(), listed)
+        _say(f"{tag}: {inspected['Size'] / 1e6:.0f} MB, "
+             f"{len(json.loads(listed)['components'])} packages listed")  # fmt: skip
+    if faults:
+        raise ComposeTestFailed("\n".join(faults))
 
 
 def check_containers(stack: Stack) -> int:
@@ -151,6 +170,7 @@ def check_stack(engine: Engine, root: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="groundswell-stack-") as folder:
         stack = Stack(engine, root, Path(folder))
         _timed("images of the project", lambda: stack("build"))
+        check_images(engine, stack.services)
         wait = ("--wait", "--wait-timeout", str(_UP_TIMEOUT_S))
         try:
             _timed("all up", lambda: stack("up", "--detach"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from core.errors import GroundswellError
+from testkit.compose.traces import Traces
 
 _READY_TIMEOUT_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 90.0
@@ -62,7 +63,8 @@ class Engine:
         Raises:
             NoEngine: Not root, or a program is missing.
         """
-        missing = [name for name in ("dockerd", "containerd", _CLIENT, "debootstrap", "go")
+        missing = [name for name in ("dockerd", "containerd", _CLIENT, "debootstrap", "go",
+                                     "iptables-save", "ip")
                    if shutil.which(name) is None]  # fmt: skip
         if os.geteuid() != 0 or missing:
             need = ", ".join(missing) or "root"
@@ -70,6 +72,7 @@ class Engine:
         self.cache = cache
         self._scratch = Path(tempfile.mkdtemp(prefix="groundswell-compose-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._before: Traces | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -80,6 +83,7 @@ class Engine:
     def __enter__(self) -> Self:
         self.cache.mkdir(parents=True, exist_ok=True)
         (self._scratch / "daemon.json").write_text("{}")
+        self._before = Traces.now()
         with (self.cache / "dockerd.log").open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 -- fixed words
                 [shutil.which("dockerd") or "dockerd", "--data-root", str(self.cache / "engine"),
@@ -102,6 +106,8 @@ class Engine:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(_STOP_TIMEOUT_S)
+        if self._before is not None:
+            self._before.put_back()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _answers(self) -> bool:

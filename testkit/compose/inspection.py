@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 _WRITABLE: Final = {"kafka"}
 """Services whose root may be written to; docker-compose.yml says why."""
+
+SBOM: Final = "/usr/share/groundswell/sbom.cdx.json"
+"""Where an image lists what it installs."""
+SIZE_LIMITS: Final = {"app": 800_000_000, "model-build": 1_600_000_000, "triton": 1_100_000_000}
+"""Bytes that an image may have on the base of a stand-in."""
+_NOT_SHIPPED: Final = {"testkit", "evaluation", "tests", "benchmarks"}
+_LABELS: Final = tuple(
+    f"org.opencontainers.image.{name}" for name in ("title", "version", "licenses")
+)
+
+
+def find_image_faults(
+    tag: str, image: Mapping[str, Any], files: Iterable[str], listed: str
+) -> Iterator[str]:
+    """Yield what is wrong with one image of the project.
+
+    Args:
+        tag: Its name, `groundswell/NAME:VERSION`.
+        image: The answer of `docker image inspect`.
+        files: Every path below `/app`.
+        listed: Its SBOM, CycloneDX in JSON.
+    """
+    limit = SIZE_LIMITS[tag.partition("/")[2].partition(":")[0]]
+    if image["Size"] > limit:
+        yield f"{tag}: has {image['Size']} bytes, more than {limit}"
+    labels = image["Config"].get("Labels") or {}
+    for label in _LABELS:
+        if not labels.get(label):
+            yield f"{tag}: has no label {label}"
+    for path in files:
+        name = PurePosixPath(path).name
+        if name in _NOT_SHIPPED or "fake" in name.lower():
+            yield f"{tag}: holds {path}"
+    if not json.loads(listed).get("components"):
+        yield f"{tag}: its SBOM lists nothing"
 
 
 def find_faults(service: str, container: Mapping[str, Any], *, is_task: bool) -> Iterator[str]:

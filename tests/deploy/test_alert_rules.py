@@ -82,7 +82,8 @@ def test_an_alert_says_how_bad_it_is_what_it_is_about_and_where_to_read_on(name)
     assert rule["labels"]["severity"] in SEVERITIES
     assert rule["labels"]["layer"] in LAYERS
     assert set(rule["annotations"]) == {"summary", "runbook_url"}
-    assert rule["annotations"]["runbook_url"] == f"docs/runbooks/{name}.md"
+    base = "{{ $externalLabels.runbooks }}"
+    assert rule["annotations"]["runbook_url"] == f"{base}docs/runbooks/{name}.md"
     # One blink tells nobody, or what was seen stays seen for a while.
     assert "for" in rule or "keep_firing_for" in rule or name == "GroundswellStoreEvicts"
 

@@ -137,11 +137,13 @@ def test_triton_is_started_as_the_local_stack_starts_it(compose, tmp_path):
     only_local = ("--model-repository", "--backend-", "--http-address", "--grpc-address",
                   "--metrics-address")  # fmt: skip
     expected = {flag for flag in local if not flag.startswith(only_local)}
-    program, repository, *flags = compose.services["triton"].command
-    assert (program, repository) == ("tritonserver", "--model-repository=/srv/models/cpu")
-    assert set(flags) == expected
-    gpu = set(compose.services["triton-gpu"].command)
-    assert gpu == {"tritonserver", "--model-repository=/srv/models/gpu"} | (
+    launched = ["python3", *started.argv[1:3], "tritonserver"]
+    for name, device in (("triton", "cpu"), ("triton-gpu", "gpu")):
+        *launch, repository = compose.services[name].command[:5]
+        assert launch == launched
+        assert repository == f"--model-repository=/srv/models/{device}"
+    assert set(compose.services["triton"].command[5:]) == expected
+    assert set(compose.services["triton-gpu"].command[5:]) == (
         expected - {"--allow-gpu-metrics=false"}
     )
 
@@ -297,10 +299,22 @@ def test_every_variable_of_the_file_is_in_the_guide_and_has_a_default(compose, r
         assert f"`{name}`" in guide, name
 
 
+def test_an_image_is_built_by_one_service_and_the_others_wait_for_it(compose):
+    for profile in ("cpu", "gpu"):
+        makers = [service.body["image"] for service in compose.services.values()
+                  if "build" in service.body
+                  and profile in service.body.get("profiles", [profile])]  # fmt: skip
+        assert len(makers) == len(set(makers)) == 3
+    for name, service in compose.services.items():
+        if service.body["image"].startswith("groundswell/app:") and name != "topics":
+            assert service.body["pull_policy"] == "never"
+            assert "topics" in service.body["depends_on"]
+
+
 def test_every_image_is_pinned(compose):
     for service in compose.services.values():
         image = service.body["image"]
-        if service.body.get("build"):
+        if image.startswith("groundswell/"):
             assert image.startswith("groundswell/")
         else:
             assert re.search(r":v?\d+\.\d+\.\d+(-alpine)?$", image), image

@@ -116,8 +116,10 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from models.serving.engagement import open_engagement
 from models.serving.post_encoder import open_service
+from models.popalm.encoders import english_encoder
 open_service(Path(sys.argv[1]), 1).warm_up()
 open_engagement(Path(sys.argv[2]))
+english_encoder(None)  # of the responder's judge
 known = packages_distributions()
 print(*{name for top in {m.partition(".")[0] for m in sys.modules} for name in known.get(top, ())})
 """

@@ -63,6 +63,8 @@ def test_scaled_workers_and_forecasters_are_found_by_name(prometheus):
 
 def test_series_carry_the_labels_and_intervals_of_the_local_stack(prometheus, root):
     local = yaml.safe_load((root / "deploy/prometheus/prometheus.yml").read_text())
+    # Where pages of alerts are read is said by a variable of the compose file alone.
+    assert prometheus["global"].pop("external_labels") == {"runbooks": "${GROUNDSWELL_RUNBOOKS}"}
     assert prometheus["global"] == local["global"]
     assert prometheus["rule_files"] == local["rule_files"]
     (job,), (local_job,) = prometheus["scrape_configs"], local["scrape_configs"]

@@ -256,8 +256,10 @@ def test_labels_and_annotations_are_those_that_routes_and_people_read() -> None:
 def test_an_alert_of_a_replay_has_a_start_before_its_end() -> None:
     years_ago = NOON - timedelta(days=4_000)
     opened = OpenAlert.after(None, alert(fired=years_ago, started=years_ago), epoch_ms(NOON))
-    (posted,) = postable(opened, years_ago, "")
+    (posted,) = postable(opened, years_ago, "", "https://example.org/wiki/")
     assert posted["startsAt"] < posted["endsAt"]
+    page = posted["annotations"]["runbook_url"]
+    assert page == "https://example.org/wiki/docs/runbooks/GroundswellShift.md"
     assert "link" not in posted["annotations"]
 
 

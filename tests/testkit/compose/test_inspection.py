@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from testkit.compose.command import overlay_for
-from testkit.compose.inspection import find_faults
+from testkit.compose.inspection import SIZE_LIMITS, find_faults, find_image_faults
 
 GOOD = {
     "State": {"Status": "running", "ExitCode": 0, "Health": {"Status": "healthy"}},
@@ -63,3 +63,30 @@ def test_the_overlay_takes_away_what_an_older_engine_refuses():
     overlay = overlay_for({"a": {"healthcheck": {}}, "b": {"build": {}}})
     assert "start_interval: !reset null" in overlay
     assert overlay.count("network: host") == 1
+
+
+TAG = "groundswell/app:local"
+LABELS = {f"org.opencontainers.image.{name}": "x" for name in ("title", "version", "licenses")}
+
+
+def image_faults(size=1, labels=LABELS, files=("/app", "/app/core"), listed='{"components": [1]}'):
+    image = {"Size": size, "Config": {"Labels": labels}}
+    return list(find_image_faults(TAG, image, files, listed))
+
+
+def test_an_image_as_it_should_be_has_no_fault():
+    assert image_faults() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"size": SIZE_LIMITS["app"] + 1}, "more than"),
+        ({"labels": None}, "has no label org.opencontainers.image.title"),
+        ({"files": ["/app/testkit"]}, "holds /app/testkit"),
+        ({"files": ["/app/services/Fake_scorer.py"]}, "holds /app/services/Fake_scorer.py"),
+        ({"listed": "{}"}, "lists nothing"),
+    ],
+)
+def test_each_fault_of_an_image_is_said(changes, said):
+    assert said in image_faults(**changes)[0]
