@@ -39,6 +39,9 @@ class ResponderMetrics:
     responder_missed_deletions = counter(
         "Offsets of post-events that the topic no longer held: all texts were removed"
     )
+    responder_begun_anew = counter(
+        "Times that Redis had lost what it had acknowledged, and all was read anew"
+    )
     responder_retries = counter("Turns made again because something was away")
     crowd_answers = counter(
         "Sentiments of replies to followed events: counted, copy, unrated, dropped (of too many), "

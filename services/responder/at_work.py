@@ -167,7 +167,7 @@ class ResponderAtWork:
         event.told_at_s, event.has_changed, event.is_urgent = now_s, False, False
 
     async def _keep(self) -> None:
-        """Keep what the next responder must know."""
+        """Keep what the next responder must know; see whether Redis still has all of it."""
         now_s, crowds = self._parts.clock.monotonic(), self.events.crowds
         has_changed = self._curves.has_changed or crowds.has_changed
         if now_s - self._kept_at_s < _KEEP_EVERY_S and not has_changed:
@@ -177,8 +177,7 @@ class ResponderAtWork:
             fields |= self._curves.stored()
         if crowds.has_changed:
             fields |= crowds.stored()
-        if fields:
-            await self._parts.texts.keep(fields)
+        await self._parts.texts.keep(fields)
         self._curves.has_changed, self._kept_at_s = False, now_s
         crowds.is_kept()
 
