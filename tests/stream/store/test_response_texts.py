@@ -171,6 +171,7 @@ async def test_strangers_values_are_no_obstacle(store: RedisStore, client: Clien
         client.set(name, "rubbish")
     await store.responses.heal()
     assert await store.responses.known() == {}
+    await store.responses.begin()
     await put(store, event("p", "p", "a"))
     await put(store, event("q", "a", "q"))
     assert {one.event for one in await store.responses.events()} == {"s|q", "s|p"}
