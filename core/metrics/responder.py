@@ -25,7 +25,10 @@ class ResponderMetrics:
     responses = counter("Responses acknowledged, by state", "state")
     response_replies = counter("Replies in responses acknowledged, by kind", "kind")
     response_left_out = counter(
-        "What a response could not have: event, quoted or generated, by reason", "what", "reason"
+        "What a response could not have: event, reply, edit, quoted, generated or crowd, by reason "
+        "(late: past what is remembered)",
+        "what",
+        "reason",
     )
     response_texts_removed = counter(
         "Texts removed: deleted; whole events: events (too many), unsure (deletions missed)", "why"

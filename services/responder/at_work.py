@@ -102,6 +102,7 @@ class ResponderAtWork:
         for topic, records in read.records.items():
             for record in records:
                 if topic == EVENTS and record.timestamp_ms < self._since_ms:
+                    self._parts.metrics.response_left_out.labels(what="event", reason="late").inc()
                     continue
                 said: Said | None = readers[topic](record)
                 if isinstance(said, TextGone):
