@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from core.clock import ManualClock
 from core.codec import encode, response_decoder
 from core.config import build
-from core.errors import StoreWentBack
 from core.metrics import Metrics
 from core.response_schemas import Response
 from core.schemas import Post
@@ -291,59 +290,6 @@ async def test_deletions_that_nobody_can_know_any_more_take_all_texts_with_them(
             await second.until(lambda: not world.redis_has("reply"))
             metric = "groundswell_responder_missed_deletions_total"
             assert second.metrics.registry.get_sample_value(metric) == 3
-
-
-def kept(world: World) -> dict[bytes, bytes]:
-    """Return all that Redis holds of the responder, as it writes it to its own file."""
-    return {key: world.client.dump(key) for key in world.client.scan_iter("{responder}:*")}
-
-
-def go_back(world: World, to: dict[bytes, bytes]) -> None:
-    """Make Redis forget what was written since, as one does that is killed."""
-    for key in world.client.scan_iter("{responder}:*"):
-        world.client.delete(key)
-    for key, value in to.items():
-        world.client.restore(key, 0, value)
-
-
-async def found_out(first: Running) -> None:
-    """Take turns until the responder says that its store went back."""
-    first.world.clock.advance(10)
-    with pytest.raises(StoreWentBack):
-        await first.until(lambda: False)
-    metric = "groundswell_responder_begun_anew_total"
-    assert first.metrics.registry.get_sample_value(metric) == 1
-
-
-async def test_a_removal_that_redis_lost_is_done_again_by_who_runs(world: World) -> None:
-    world.say(*strike())
-    async with running(world) as first:
-        await first.until(lambda: bool(world.told("p")))
-        await first.caught_up()
-        before = kept(world)
-        world.say(event_of("delete", "r7", 60))
-        await first.until(lambda: not world.redis_has("reply7"))
-        go_back(world, before)
-        assert world.redis_has("reply7")
-        await found_out(first)
-        await first.until(lambda: not world.redis_has("reply7"))
-        await first.caught_up()
-        assert [row.reply_id for row in await first.rows("p")] == [
-            one.reply_id for one in world.told("p")[-1].replies
-        ]
-
-
-async def test_what_was_told_and_lost_by_redis_is_kept_again_by_who_runs(world: World) -> None:
-    world.say(*strike())
-    async with running(world) as first:
-        await first.until(lambda: bool(world.told("p")))
-        await first.caught_up()
-        before = await first.rows("p")
-        go_back(world, {})
-        assert not world.redis_has("reply7")
-        await found_out(first)
-        await first.until(lambda: world.redis_has("reply7"))
-        assert [row.reply_id for row in await first.rows("p")] == [row.reply_id for row in before]
 
 
 INJECTIONS = (
