@@ -82,6 +82,10 @@ class StoreUnavailable(TransientError):
     """Redis does not answer, is loading, or refuses writes."""
 
 
+class StoreWentBack(StoreUnavailable):
+    """Redis has less than it had acknowledged; whoever relies on it must read it anew."""
+
+
 class StateUnreadable(TransientError):
     """Something that is stored cannot be read, and nothing can be done about its partition.
 

@@ -25,7 +25,10 @@ class ResponderMetrics:
     responses = counter("Responses acknowledged, by state", "state")
     response_replies = counter("Replies in responses acknowledged, by kind", "kind")
     response_left_out = counter(
-        "What a response could not have: event, quoted or generated, by reason", "what", "reason"
+        "What a response could not have: event, reply, edit, quoted, generated or crowd, by reason "
+        "(late: past what is remembered)",
+        "what",
+        "reason",
     )
     response_texts_removed = counter(
         "Texts removed: deleted; whole events: events (too many), unsure (deletions missed)", "why"
@@ -38,6 +41,9 @@ class ResponderMetrics:
     responder_learnt_replies = counter("Replies whose likes come no more, learnt from", "source")
     responder_missed_deletions = counter(
         "Offsets of post-events that the topic no longer held: all texts were removed"
+    )
+    responder_begun_anew = counter(
+        "Times that Redis had lost what it had acknowledged, and all was read anew"
     )
     responder_retries = counter("Turns made again because something was away")
     crowd_answers = counter(

@@ -102,6 +102,7 @@ class ResponderAtWork:
         for topic, records in read.records.items():
             for record in records:
                 if topic == EVENTS and record.timestamp_ms < self._since_ms:
+                    self._parts.metrics.response_left_out.labels(what="event", reason="late").inc()
                     continue
                 said: Said | None = readers[topic](record)
                 if isinstance(said, TextGone):
@@ -167,7 +168,7 @@ class ResponderAtWork:
         event.told_at_s, event.has_changed, event.is_urgent = now_s, False, False
 
     async def _keep(self) -> None:
-        """Keep what the next responder must know."""
+        """Keep what the next responder must know; see whether Redis still has all of it."""
         now_s, crowds = self._parts.clock.monotonic(), self.events.crowds
         has_changed = self._curves.has_changed or crowds.has_changed
         if now_s - self._kept_at_s < _KEEP_EVERY_S and not has_changed:
@@ -177,8 +178,7 @@ class ResponderAtWork:
             fields |= self._curves.stored()
         if crowds.has_changed:
             fields |= crowds.stored()
-        if fields:
-            await self._parts.texts.keep(fields)
+        await self._parts.texts.keep(fields)
         self._curves.has_changed, self._kept_at_s = False, now_s
         crowds.is_kept()
 

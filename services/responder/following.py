@@ -126,8 +126,12 @@ class FollowedEvents:
         if event is not None and not event.text and not event.withdrawn:
             self._know_text(event, post.text)
         root = self.events.get(post.root) if post.root else None
-        if root is not None and root.takes(post.ingested_s, self._settings.memory_s):
+        if root is None:
+            return
+        if root.takes(post.ingested_s, self._settings.memory_s):
             self._attach(root, post)
+        elif not root.withdrawn:
+            self._leave_out("reply", "late")
 
     def _place_of_gone(self, post: TextSeen) -> None:
         """A reply that is deleted already still came before others."""
@@ -146,6 +150,9 @@ class FollowedEvents:
 
     def _count(self, outcome: str, number: int = 1) -> None:
         self._metrics.responder_replies.labels(outcome=outcome).inc(number)
+
+    def _leave_out(self, what: str, reason: str) -> None:
+        self._metrics.response_left_out.labels(what=what, reason=reason).inc()
 
     def _know_text(self, event: FollowedEvent, text: str) -> None:
         event.text, event.has_changed = text, True
@@ -170,6 +177,8 @@ class FollowedEvents:
         likes = root.likes.get(said.name) if root is not None else None
         if root is not None and post is not None and likes is not None:
             root.add(post, likes)
+        elif root is not None and not root.withdrawn:
+            self._leave_out("edit", "late")  # its post is forgotten: the older text stays
 
     def _delete(self, name: str) -> None:
         self._gone[name] = None
@@ -208,7 +217,7 @@ class FollowedEvents:
         most = self._settings.max_events
         self._end_before(said.at_s)  # read anew, those of hours come at once
         if sum(1 for _ in self.followed()) >= most or len(self.events) >= most * _OVER_FOR_EACH:
-            self._metrics.response_left_out.labels(what="event", reason="full").inc()
+            self._leave_out("event", "full")
             _log.warning("an event is not followed, as too many are", most=most)
             return None
         event = FollowedEvent(

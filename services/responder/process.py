@@ -11,7 +11,7 @@ import random
 from typing import Final
 
 from core.clock import Clock, SystemClock, epoch_ms
-from core.errors import TransientError
+from core.errors import StoreWentBack, TransientError
 from core.giving_way import give_way
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
@@ -95,12 +95,22 @@ class ResponderLoop:
         self.work.take(read)
         await self._look_around(read)
         await self._forget_what_was_missed()
-        await self.work.tell(read)
+        await self._tell(self.work, read)
         self.is_caught_up = read.is_caught_up
+
+    async def _tell(self, work: ResponderAtWork, read: ReadSoFar) -> None:
+        """Tell what is new; begin anew if Redis no longer has what was told before."""
+        try:
+            await work.tell(read)
+        except StoreWentBack:
+            self.work, self.is_caught_up = None, False
+            self._parts.metrics.responder_begun_anew.inc()
+            raise
 
     async def _begin(self) -> None:
         await self._store.identity.claim(self._reader.cluster_id)
         await self._store.responses.heal()
+        await self._store.responses.begin()
         known = await self._store.responses.known()
         past = await self._store.responses.events()
         memory_ms = self._parts.settings.memory_s * 1000

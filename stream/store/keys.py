@@ -38,6 +38,7 @@ key                        type     holds
                                     expires
 ``{responder}:where:<p>``  set      the events that show the text of post p; expires
 ``{responder}:gone``       zset     posts deleted lately -> when (ms)
+``{responder}:generation`` string   number of writes to these; what has fewer has lost some
 =========================  =======  ==============================================================
 
 Every key has a hash tag, and no command or script is about keys of two tags: in a Redis Cluster
@@ -75,6 +76,7 @@ _RESPONDER: Final = "{responder}:"
 RESPONDER: Final = f"{_RESPONDER}known"
 RESPONSE_EVENTS: Final = f"{_RESPONDER}events"
 GONE: Final = f"{_RESPONDER}gone"
+RESPONSE_GENERATION: Final = f"{_RESPONDER}generation"
 
 MAX_PARTITIONS: Final = 1024
 """Partitions are looked for below this number."""

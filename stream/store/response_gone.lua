@@ -4,21 +4,11 @@
 -- ARGV[1]  the present time (ms), ARGV[2] how long a deletion is remembered (ms), ARGV[3] how many
 --          deletions are remembered at most
 -- ARGV[4]  to the end: the posts
--- Returns how many texts were removed.
+-- Follows `response_generation.lua`. Returns the generation, and how many texts were removed.
 
-local tag = '{responder}:'
 local now = tonumber(ARGV[1])
 local texts, where = tag .. 'texts:', tag .. 'where:'
 local removed = 0
-
-local function ours(key, kind)
-  -- Somebody's value of another type is worth nothing here.
-  local found = redis.call('TYPE', key).ok
-  if found ~= kind and found ~= 'none' then
-    redis.call('DEL', key)
-  end
-  return key
-end
 
 local function events_with(post)
   local found = redis.call('TYPE', where .. post).ok
@@ -73,4 +63,4 @@ for i = 4, #ARGV do
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[2]))
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
-return removed
+return {generation, removed}

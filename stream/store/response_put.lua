@@ -5,20 +5,10 @@
 --          kept (ms), ARGV[5] how many events are kept at most
 -- ARGV[6]  to the end: posts and their texts in turn
 -- Texts of posts that are deleted are left out, and those that are shown no more are removed.
--- Returns how many texts were left out, and how many other events had to go.
+-- Follows `response_generation.lua`. Returns the generation, how many texts were left out, and how many other events had to go.
 
-local tag = '{responder}:'
 local event, now, keep = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local where = tag .. 'where:'
-
-local function ours(key, kind)
-  -- Somebody's value of another type is worth nothing here.
-  local found = redis.call('TYPE', key).ok
-  if found ~= kind and found ~= 'none' then
-    redis.call('DEL', key)
-  end
-  return key
-end
 
 local function drop(one)
   local key = ours(tag .. 'texts:' .. one, 'hash')
@@ -63,4 +53,4 @@ for _, one in ipairs(redis.call('ZRANGE', tag .. 'events', 0, -1 - tonumber(ARGV
   drop(one)
   dropped = dropped + 1
 end
-return {left_out, dropped}
+return {generation, left_out, dropped}

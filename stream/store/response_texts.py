@@ -2,6 +2,9 @@
 
 Texts are here and nowhere else: a response names posts, and whoever deletes a post takes its text
 from all events at once (`response_gone.lua`). A deletion that comes before the text stays one.
+
+Every write is numbered in Redis. If Redis has fewer writes than it has acknowledged to this
+process, it lost some: writes are refused with `StoreWentBack` until `begin` is called.
 """
 
 from __future__ import annotations
@@ -10,16 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from core.errors import StoreWentBack
 from core.logs import get_logger
 from stream.store import keys
 from stream.store.client import answers, is_wrong_value, redis_faults
-from stream.store.scripts import Script, Together
+from stream.store.scripts import Script, Together, Word
 
 _log = get_logger(__name__)
 
 MAX_GONE: Final = 100_000
 """Deletions that are remembered, a hundred bytes each."""
 _TEXT: Final = b"t:"
+_GENERATION: Final = "response_generation"
 _AT_ONCE: Final = 64
 _TYPES: Final = {keys.RESPONDER: "hash", keys.RESPONSE_EVENTS: "zset", keys.GONE: "zset"}
 
@@ -58,8 +63,10 @@ class ResponseTexts:
 
     def __init__(self, client: Any) -> None:
         self._redis = client
-        self._put = Script(client, "response_put")
-        self._gone = Script(client, "response_gone")
+        self._put = Script(client, _GENERATION, "response_put")
+        self._gone = Script(client, _GENERATION, "response_gone")
+        self._keep = Script(client, _GENERATION, "response_keep")
+        self._generation = 0
         self._together = Together(client)
 
     async def put(
@@ -78,13 +85,13 @@ class ResponseTexts:
 
         Raises:
             StoreUnavailable: Redis does not answer.
+            StoreWentBack: Redis has lost what it had acknowledged; nothing is kept.
         """
         listed: list[bytes | str | int] = [stored.event, stored.response, now_ms, keep_ms, most]
         for post, text in stored.texts.items():
             listed += (post, text.encode("utf-8", "replace"))
-        async with redis_faults():
-            left_out, dropped = await self._put(keys.response_texts(stored.event), listed)
-        return int(left_out), int(dropped)
+        left_out, dropped = await self._write(self._put, keys.response_texts(stored.event), listed)
+        return left_out, dropped
 
     async def gone(self, posts: Sequence[str], *, now_ms: int, keep_ms: int) -> int:
         """Remove the texts of deleted posts everywhere, and what was said to them.
@@ -99,12 +106,13 @@ class ResponseTexts:
 
         Raises:
             StoreUnavailable: Redis does not answer.
+            StoreWentBack: Redis has lost what it had acknowledged; nothing more is removed.
         """
         removed = 0
         for first in range(0, len(posts), _AT_ONCE):
             some = posts[first : first + _AT_ONCE]
-            async with redis_faults():
-                removed += int(await self._gone(keys.GONE, [now_ms, keep_ms, MAX_GONE, *some]))
+            (number,) = await self._write(self._gone, keys.GONE, [now_ms, keep_ms, MAX_GONE, *some])
+            removed += number
         return removed
 
     async def events(self, last: int = -1) -> list[StoredResponse]:
@@ -174,6 +182,15 @@ class ResponseTexts:
                                expected=expected)  # fmt: skip
                     await self._redis.delete(key)
 
+    async def begin(self) -> None:
+        """Take what Redis has now for whole; to be called before it is read.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        self._generation = 0
+        await self._write(self._keep, keys.RESPONDER, ())
+
     async def known(self) -> dict[str, bytes]:
         """Return what the responder has kept of itself by `keep`."""
         pipe = self._redis.pipeline(transaction=False)
@@ -187,11 +204,23 @@ class ResponseTexts:
     async def keep(self, fields: Mapping[str, bytes | int]) -> None:
         """Keep what the responder must know after a restart, all of it at once.
 
+        Nothing is a call too: it asks whether Redis still has what it had.
+
         Raises:
             StoreUnavailable: Redis does not answer.
+            StoreWentBack: Redis has lost what it had acknowledged; nothing is kept.
         """
+        listed = [word for field in fields.items() for word in field]
+        await self._write(self._keep, keys.RESPONDER, listed)
+
+    async def _write(self, script: Script, key: str, words: Sequence[Word]) -> list[int]:
+        """Run a script unless Redis went back; return its answer without the generation."""
         async with redis_faults():
-            await self._redis.hset(keys.RESPONDER, mapping=dict(fields))
+            answer = [int(one) for one in await script(key, [self._generation, *words])]
+        if not answer[0]:
+            raise StoreWentBack("redis has lost responses, texts or deletions that it had")
+        self._generation = answer[0]
+        return answer[1:]
 
 
 def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -159,6 +159,9 @@ async def test_events_of_long_ago_are_not_followed() -> None:
     world = World(since_ms=5_000)
     await world.hear(take_off("p", 9), at_ms=4_999)
     assert world.topic.told == []
+    late = {"what": "event", "reason": "late"}
+    name = "groundswell_response_left_out_total"
+    assert world.metrics.registry.get_sample_value(name, late) == 1
     await world.hear(take_off("p", 9), at_ms=5_000)
     assert world.last.no_forecast == "the post is not remembered"
 

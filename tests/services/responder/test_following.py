@@ -65,6 +65,25 @@ def test_replies_of_before_the_memory_and_of_after_the_end_are_left_out() -> Non
     assert events.events["s|p"].response(10, NOON_S + 60)[0].state == "over"
 
 
+def test_replies_and_edits_that_come_too_late_are_counted() -> None:
+    metrics = Metrics()
+    events = FollowedEvents(SETTINGS, LikeCurves(metrics), metrics)
+
+    def late(what: str) -> float | None:
+        labels = {"what": what, "reason": "late"}
+        return metrics.registry.get_sample_value("groundswell_response_left_out_total", labels)
+
+    for said in (text("p"), fires("p", 0), text("a", 1, root="p"), TextEdited("s|a", "new")):
+        events.take(said)
+    assert (late("reply"), late("edit")) == (None, None)
+    events.take(text("b", 1_001, root="p"))
+    assert (late("reply"), late("edit")) == (1, None)
+    events.let_pass(NOON_S + 1_500)
+    events.take(TextEdited("s|a", "newer"))
+    events.take(TextEdited("s|nobody", "newer"))
+    assert (late("reply"), late("edit")) == (1, 1)
+
+
 def test_an_event_of_two_queries_is_over_when_both_are_and_goes_on_if_it_takes_off_again() -> None:
     events = world()
     for said in (text("p"), fires("p", 1, "x"), fires("p", 2, "y"), fires("p", 3, "x", False)):

@@ -3,17 +3,21 @@
 import pytest
 import redis
 
+from core.errors import StoreWentBack
+from core.settings import RedisSettings
 from services.local.redis_server import RedisServer
 from stream.store import keys
 from stream.store.redis_store import RedisStore
 from stream.store.response_texts import StoredResponse, post_name
 from tests.stream.store.servers import with_database
+from tests.stream.store.worlds import HORIZONS
 
 pytestmark = pytest.mark.integration
 
 WEEK_MS = 604_800_000
 NOW_MS = 1_700_000_000_000
 Client = redis.Redis
+FOR_GOOD = {keys.RESPONSE_EVENTS.encode(), keys.RESPONSE_GENERATION.encode()}
 
 
 @pytest.fixture
@@ -41,6 +45,8 @@ def words(client: Client) -> str:
         kind = client.type(key)
         if kind == b"hash":
             found += [key, *client.hvals(key)]
+        elif kind == b"string":
+            found += [key, client.get(key)]
         elif kind == b"set":
             found += [key, *client.smembers(key)]
         else:
@@ -60,7 +66,7 @@ async def test_what_is_put_is_found_newest_first_and_expires(
     assert await store.responses.events(1) == [event("q", "q", response=b"later")]
     assert await store.responses.event("s|p") == event("p", "p", "a")
     assert await store.responses.event("s|none") is None
-    lives = {key: client.pttl(key) for key in client.scan_iter() if key != b"{responder}:events"}
+    lives = {key: client.pttl(key) for key in client.scan_iter() if key not in FOR_GOOD}
     assert len(lives) == 5
     assert all(0 < life <= WEEK_MS for life in lives.values())
 
@@ -139,7 +145,7 @@ async def test_everything_can_be_forgotten(store: RedisStore, client: Client) ->
     await put(store, event("p", "p", "a"))
     await put(store, event("q", "q", "a"))
     assert await store.responses.forget_all() == 2
-    assert list(client.scan_iter()) == []
+    assert list(client.scan_iter()) == [keys.RESPONSE_GENERATION.encode()]
 
 
 async def test_what_the_responder_knows_is_kept_and_a_strangers_key_is_none(
@@ -165,6 +171,7 @@ async def test_strangers_values_are_no_obstacle(store: RedisStore, client: Clien
         client.set(name, "rubbish")
     await store.responses.heal()
     assert await store.responses.known() == {}
+    await store.responses.begin()
     await put(store, event("p", "p", "a"))
     await put(store, event("q", "a", "q"))
     assert {one.event for one in await store.responses.events()} == {"s|q", "s|p"}
@@ -183,3 +190,41 @@ async def test_any_text_is_only_a_text(store: RedisStore) -> None:
     found = await store.responses.event("s|p")
     assert found.texts == {"s|a|b t:": strange.encode("utf-8", "replace").decode()}
     assert post_name("s", "a|b t:") == "s|a|b t:"
+
+
+@pytest.mark.parametrize("has", ["1", None, "rubbish", "nan", "-3", "1e300"])
+async def test_a_store_that_went_back_is_written_to_only_after_it_was_read_anew(
+    store: RedisStore, client: Client, has: str | None
+) -> None:
+    await store.responses.begin()
+    await put(store, event("p", "p", "a"))
+    await gone(store, "a")
+    client.delete(keys.RESPONSE_GENERATION, keys.GONE)  # the removal is lost
+    if has is not None:
+        client.set(keys.RESPONSE_GENERATION, has)
+    for _ in range(3):  # however often: a refused write counts for none
+        with pytest.raises(StoreWentBack):
+            await put(store, event("q", "q"))
+        with pytest.raises(StoreWentBack):
+            await gone(store, "p")
+        with pytest.raises(StoreWentBack):
+            await store.responses.keep({})
+        with pytest.raises(StoreWentBack):
+            await store.responses.keep({"deletions:0": 9})
+    assert await store.responses.events() == [event("p", "p")]
+    assert await store.responses.known() == {}
+    await store.responses.begin()
+    await put(store, event("q", "q"), NOW_MS + 1)
+    assert [one.event for one in await store.responses.events()] == ["s|q", "s|p"]
+
+
+async def test_writes_of_another_responder_are_no_loss(url: str, store: RedisStore) -> None:
+    await store.responses.begin()
+    other = RedisStore(RedisSettings(url=url), HORIZONS)
+    try:
+        await other.responses.begin()
+        await put(other, event("q", "q"))
+        await put(store, event("p", "p"))
+        await other.responses.keep({"deletions:0": 1})
+    finally:
+        await other.close()
