@@ -159,8 +159,8 @@ def _drift(found: Sequence[Found]) -> Table:
     columns = [
         "before",
         "known 250-750",
-        "of these blind",
-        "blind when last told",
+        "blind",
+        "told blind",
         "made 250-750",
         "model alone",
     ]
