@@ -37,6 +37,9 @@ class ForecasterMetrics:
     forecaster_waiting_counts = gauge("Count events whose time has not come", "partition")
     forecaster_seconds = counter("Seconds in a stage of a batch, waiting included", "stage")
     forecaster_gave_way_seconds = counter("Seconds of rest while posts waited to be counted")
+    forecaster_read_less_seconds = counter(
+        "Seconds in which nothing was read ahead while posts waited to be counted"
+    )
     forecaster_retries = counter("Calls made again because Kafka or the store was away", "server")
     forecaster_offset_gap_records = counter(
         "Offsets that a topic no longer held when asked for", "topic", "partition"

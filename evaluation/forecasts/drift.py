@@ -30,6 +30,7 @@ class Drifted:
         made: Over forecasts number 250 to 750 made after the first drifted outcome was known.
         raw: The model's own intervals over the posts of `made`.
         blind: How many of the posts of `known` were forecast before any drifted outcome was known.
+        blind_told: Of how many all that is told, at the last further age too, is from before that.
     """
 
     before: float | None
@@ -37,10 +38,16 @@ class Drifted:
     made: float | None
     raw: float | None
     blind: int
+    blind_told: int
 
 
 def drift(
-    scored: Scored, ask: Ask, settings: ForecastSettings, share: float, say: Say = lambda _: None
+    scored: Scored,
+    ask: Ask,
+    settings: ForecastSettings,
+    share: float,
+    say: Say = lambda _: None,
+    told_until_s: float = 0.0,
 ) -> Drifted:
     """Serve a set whose counts are three times as many from a date on, and judge the intervals.
 
@@ -50,6 +57,7 @@ def drift(
         settings: The settings of the forecaster.
         share: The share of the posts, in order of time, that come before the date.
         say: Told how far it is.
+        told_until_s: The age at which a forecast is told for the last time, in seconds.
     """
     order = scored.in_time()
     at_s = scored.posts.at_s
@@ -70,6 +78,7 @@ def drift(
         made=_coverage(served.served, logs, made),
         raw=_coverage(served.model, logs, made),
         blind=int((at_s[known] < known_s).sum()),
+        blind_told=int((at_s[known] + told_until_s < known_s).sum()),
     )
 
 

@@ -125,7 +125,8 @@ def evaluate_set(
     judged = settled.of_known_authors()
     drifted: Drifted | None = None
     if plan.triple_from is not None:
-        drifted = drift(scored, ask, settings, plan.triple_from, say)
+        told_until_s = max(plan.settings.ages_s, default=0.0)
+        drifted = drift(scored, ask, settings, plan.triple_from, say, told_until_s)
     return Found(
         scored.posts.name,
         judged,

@@ -66,6 +66,7 @@ def flat_figures(found: Sequence[Found]) -> dict[str, float | None]:
                 f"{one.name}.tripled_coverage_before": one.drifted.before,
                 f"{one.name}.tripled_coverage_raw": one.drifted.raw,
                 f"{one.name}.tripled_blind": one.drifted.blind,
+                f"{one.name}.tripled_blind_told": one.drifted.blind_told,
             }
     return figures
 
@@ -155,7 +156,14 @@ def _targets(found: Sequence[Found]) -> Table:
 
 
 def _drift(found: Sequence[Found]) -> Table:
-    columns = ["before", "known 250-750", "of these blind", "made 250-750", "model alone"]
+    columns = [
+        "before",
+        "known 250-750",
+        "blind",
+        "told blind",
+        "made 250-750",
+        "model alone",
+    ]
     table = _table("Coverage of 10-90 % once all counts triple", "set", columns)
     for one in found:
         if (of := one.drifted) is not None:
@@ -163,6 +171,7 @@ def _drift(found: Sequence[Found]) -> Table:
                 plain(of.before),
                 plain(of.known),
                 str(of.blind),
+                str(of.blind_told),
                 plain(of.made),
                 plain(of.raw),
             ]

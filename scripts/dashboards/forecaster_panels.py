@@ -132,6 +132,7 @@ def stages() -> timeseries.Panel:
         COUNT,
         (rate(METRICS.forecaster_seconds, "stage"), "{{stage}}"),
         (rate(METRICS.forecaster_gave_way_seconds), "rest: posts wait to be counted"),
+        (rate(METRICS.forecaster_read_less_seconds), "nothing read ahead: posts wait"),
         stacked=True,
         nothing=NONE_RUNS,
     )

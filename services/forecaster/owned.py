@@ -69,6 +69,7 @@ class OwnedPartitions:
         self._store = store
         self._lateness_s = lateness_s
         self._owned: dict[int, _Owned] = {}
+        self._put_off_at_s: float | None = None
 
     @property
     def partitions(self) -> dict[int, PartitionForecaster]:
@@ -121,20 +122,38 @@ class OwnedPartitions:
         Raises:
             TransientError: Broker or store do not answer.
         """
-        settings = self._parts.settings
+        most = self._most_waiting()
         for number, owned in list(self._owned.items()):
             if owned.task.done():
                 await self._begin_anew(number, owned)
                 continue
             merge = owned.partition.merge
-            full = {
-                SCORED_POSTS: merge.posts >= _BATCHES_READ_AHEAD * settings.batch_posts,
-                POST_EVENTS: merge.events >= settings.max_waiting_events,
-            }
+            waiting = {SCORED_POSTS: merge.posts, POST_EVENTS: merge.events}
             for topic in TOPICS:
-                if full[topic] != (topic in owned.held):
+                is_full = waiting[topic] >= most[topic]
+                if is_full != (topic in owned.held):
                     owned.held ^= {topic}
-                    await self._reader.hold(topic, number, is_held=full[topic])
+                    await self._reader.hold(topic, number, is_held=is_full)
+
+    def _most_waiting(self) -> dict[str, int]:
+        """Return topic -> at so many records of a partition that wait it is not read for now.
+
+        One while posts wait to be counted: what is read costs the broker and a processor that are
+        needed there. Never none: what nothing waits of is read, so posts and events that wait for
+        each other come, and the oldest that waits says how far behind reading is.
+        """
+        now_s, before_s = self._parts.clock.monotonic(), self._put_off_at_s
+        if before_s is not None:
+            self._parts.metrics.forecaster_read_less_seconds.inc(now_s - before_s)
+        is_behind = self._parts.pacer.delay.now_s > 0
+        self._put_off_at_s = now_s if is_behind else None
+        if is_behind:
+            return {SCORED_POSTS: 1, POST_EVENTS: 1}
+        settings = self._parts.settings
+        return {
+            SCORED_POSTS: _BATCHES_READ_AHEAD * settings.batch_posts,
+            POST_EVENTS: settings.max_waiting_events,
+        }
 
     async def _begin_anew(self, number: int, owned: _Owned) -> None:
         # First: while broker or store is away it stays here, and is tried again.

@@ -67,7 +67,7 @@ def test_tables_of_seven_sets_fit_into_80_columns(tmp_path: Path) -> None:
     one = evaluate_set(
         recorded(tmp_path, posts=25), Answering(by_the_median), Plan(tmp_path, "all", 20)
     )
-    one = replace(one, drifted=Drifted(0.801, 0.512, 0.799, None, 412))
+    one = replace(one, drifted=Drifted(0.801, 0.512, 0.799, None, 412, 383))
     names = ("congress", "leaders", "accounts", "musk", "facebook", "bluesky", "brand")
     console = Console(width=80, file=io.StringIO())
     for table in tables_of([replace(one, name=name) for name in names], "all"):
@@ -110,7 +110,7 @@ def test_intervals_find_back_after_all_counts_tripled(tmp_path: Path) -> None:
     for coverage in (found.before, found.known, found.made, found.raw):
         assert coverage is not None
     assert found.raw < found.made  # type: ignore[operator]
-    assert found.blind <= BLOCK[1] - BLOCK[0]
+    assert found.blind_told <= found.blind <= BLOCK[1] - BLOCK[0]
 
 
 def test_drift_of_too_few_posts_has_no_figure(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.started: list[tuple[int, int, int]] = []
+        self.held: set[str] = set()
 
     async def bounds(self, partition: int) -> Any:
         return {"scored-posts": (0, 10**6), "post-events": (0, 10**6)}
@@ -29,7 +30,7 @@ class _Reader:
         return dict.fromkeys(partitions, 9)
 
     async def hold(self, topic: str, partition: int, *, is_held: bool) -> None:
-        """Nothing is held here."""
+        self.held = self.held | {topic} if is_held else self.held - {topic}
 
 
 class _Store:
@@ -57,6 +58,30 @@ async def test_how_long_posts_wait_to_be_counted_is_looked_at_also_where_posts_a
     store.counted = 8
     await owned.let_time_pass()
     assert delay.now_s == 0.0
+    await owned.drop_all()
+
+
+async def test_while_posts_wait_to_be_counted_nothing_is_read_ahead_and_that_is_counted() -> None:
+    bench, reader, store = Bench(), _Reader(), _Store()
+    owned = OwnedPartitions(bench.parts, reader, store, 0.0)  # type: ignore[arg-type]
+    await owned.begin(3, 1)
+    clock, merge = bench.parts.clock, owned.partitions[3].merge
+    merge.add_posts([post(0)], 10)
+    await owned.let_time_pass()
+    await owned.hold()
+    assert reader.held == set(), "nothing is known to wait yet"
+    clock.advance(3.0)  # type: ignore[attr-defined]
+    await owned.let_time_pass()
+    await owned.hold()
+    assert reader.held == {"scored-posts"}, "events are read: the post waits for them"
+    clock.advance(2.0)  # type: ignore[attr-defined]
+    store.counted = 8
+    await owned.let_time_pass()
+    await owned.hold()
+    assert reader.held == set()
+    clock.advance(7.0)  # type: ignore[attr-defined]
+    await owned.hold()
+    assert bench.value("forecaster_read_less_seconds_total") == 2.0
     await owned.drop_all()
 
 
