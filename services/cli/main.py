@@ -76,6 +76,7 @@ COMMANDS: Final[dict[str, Route]] = {
     "responses": Route(
         "services.cli.responses:app", "Show how people answer what takes off.", _LOOKING
     ),
+    "alerts": Route("services.cli.alerts:app", "Show what has shifted, and why.", _LOOKING),
     "windows": Route("services.cli.windows:app", "Show and dump windows.", _LOOKING),
     "models": Route("services.cli.models:app", "Train, evaluate, build and list models.", _LOOKING),
 }

@@ -114,6 +114,7 @@ def read_topic(
     from_beginning: bool = True,
     until_end: bool = True,
     last: int | None = None,
+    before_ms: int | None = None,
     only: Collection[int] | None = None,
     poll_s: float = 0.5,
 ) -> Iterator[Record]:
@@ -125,6 +126,8 @@ def read_topic(
         from_beginning: Start at the oldest record, else at what is written from now on.
         until_end: End where the topic ended when called, else go on for ever.
         last: The number of offsets before the end of each partition to read; None is all of them.
+        before_ms: End where the first record of this time or later stands, by the time that records
+            have in the topic, in milliseconds since 1970.
         only: The partitions to read; None is all of them.
         poll_s: The longest wait for records at a time, in seconds.
 
@@ -135,16 +138,8 @@ def read_topic(
         client = consumer_of(settings, group_id=None, max_poll_records=2_000)
     try:
         with our_errors(f"reading {topic}"):
-            starts, ends = _bounds(client, topic, from_beginning, last, only)
-        open_ended = {p for p in ends if not until_end or starts[p] < ends[p]}
-        while open_ended:
-            with our_errors(f"reading {topic}"):
-                fetched = client.poll(int(poll_s * 1000))
-            for partition, records in fetched.items():
-                wanted = (r for r in records if not until_end or r.offset < ends[partition])
-                yield from map(record_of, wanted)
-            if until_end:
-                open_ended = {p for p in open_ended if (client.position(p) or 0) < ends[p]}
+            starts, ends = _bounds(client, topic, from_beginning, last, before_ms, only)
+        yield from _read(client, topic, starts, ends if until_end else None, poll_s)
     finally:
         client.close()
 
@@ -153,8 +148,9 @@ _Offsets = dict[TopicPartition, int]
 
 
 def _bounds(
-    client: Any, topic: str, from_beginning: bool, last: int | None, only: Collection[int] | None
-) -> tuple[_Offsets, _Offsets]:
+    client: Any, topic: str, from_beginning: bool, last: int | None, before_ms: int | None,
+    only: Collection[int] | None,
+) -> tuple[_Offsets, _Offsets]:  # fmt: skip
     """Put a client where reading starts; return where that is and where the partitions end."""
     found = client.partitions_for_topic(topic)
     if not found:
@@ -163,12 +159,30 @@ def _bounds(
     partitions = [TopicPartition(topic, number) for number in numbers]
     client.assign(partitions)
     ends: _Offsets = client.end_offsets(partitions)
+    if before_ms is not None:
+        found_at = client.offsets_for_times(dict.fromkeys(partitions, before_ms))
+        ends = {p: at.offset if (at := found_at.get(p)) else end for p, end in ends.items()}
     starts: _Offsets = client.beginning_offsets(partitions) if from_beginning else ends
     if last is not None:
         starts = {p: max(start, ends[p] - last) for p, start in starts.items()}
     for partition, start in starts.items():
         client.seek(partition, start)
     return starts, ends
+
+
+def _read(
+    client: Any, topic: str, starts: _Offsets, ends: _Offsets | None, poll_s: float
+) -> Iterator[Record]:
+    """Yield the records of partitions from where the client was put, to their ends if there are."""
+    left = {p for p in starts if ends is None or starts[p] < ends[p]}
+    while left:
+        with our_errors(f"reading {topic}"):
+            fetched = client.poll(int(poll_s * 1000))
+        for partition, records in fetched.items():
+            wanted = (r for r in records if ends is None or r.offset < ends[partition])
+            yield from map(record_of, wanted)
+        if ends is not None:
+            left = {p for p in left if (client.position(p) or 0) < ends[p]}
 
 
 def record_of(found: Any) -> Record:

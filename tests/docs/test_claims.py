@@ -19,10 +19,6 @@ FOLDERS = (
     "benchmarks", "configs", "core", "deploy", "docs", "evaluation", "models", "requirements",
     "scripts", "services", "stream", "testkit", "tests",
 )  # fmt: skip
-GROUPS = {
-    "windows", "topics", "dead-posts", "queries", "sources", "models", "forecasts", "responder",
-}  # fmt: skip
-
 each_page = pytest.mark.parametrize(
     "page", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES]
 )
@@ -94,7 +90,7 @@ def command_of(words: list[str]) -> tuple[Any, str]:
     """
     assert words[0] in COMMANDS, f"groundswell {words[0]}"
     command, name = load_command(words[0]), words[0]
-    if words[0] in GROUPS and len(words) > 1 and not words[1].startswith("-"):
+    if hasattr(command, "commands") and len(words) > 1 and not words[1].startswith("-"):
         assert words[1] in command.commands, f"groundswell {words[0]} {words[1]}"
         return command.commands[words[1]], " ".join(words[:2])
     return command, name

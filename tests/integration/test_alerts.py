@@ -11,6 +11,8 @@ import pytest
 from core.codec import alert_decoder, encode
 from core.config import build
 from core.schemas import Alert, Post
+from core.settings import KafkaSettings
+from services.alerting.showing import read_alerts, read_examples
 from services.kafka_client import RecordProducer, read_topic
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions
@@ -74,8 +76,7 @@ class Watched:
 
     def produce(self, first_pane: int, panes: int, posts: int) -> None:
         """Produce posts as a replay does: told and taken when they were written."""
-        address = self.environment["GROUNDSWELL__KAFKA__BOOTSTRAP_SERVERS"]
-        producer = RecordProducer(build({"kafka": {"bootstrap_servers": address}}).kafka)
+        producer = RecordProducer(self.kafka)
         try:
             for pane in range(first_pane, first_pane + panes):
                 for number in range(posts):
@@ -91,11 +92,14 @@ class Watched:
         finally:
             producer.close()
 
-    def alerts(self) -> list[Alert]:
+    @property
+    def kafka(self) -> KafkaSettings:
         address = self.environment["GROUNDSWELL__KAFKA__BOOTSTRAP_SERVERS"]
-        settings = build({"kafka": {"bootstrap_servers": address}}).kafka
+        return build({"kafka": {"bootstrap_servers": address}}).kafka
+
+    def alerts(self) -> list[Alert]:
         return [
-            alert_decoder.decode(record.value or b"") for record in read_topic(settings, ALERTS)
+            alert_decoder.decode(record.value or b"") for record in read_topic(self.kafka, ALERTS)
         ]
 
     def said(self) -> set[str]:
@@ -194,3 +198,12 @@ def test_a_shift_is_told_once_and_its_end_although_everything_on_the_way_dies(
         assert states[-1] == "resolved"
         assert set(states[:-1]) == {"firing"}
     assert watched.told("firing") == watched.said() == watched.told("resolved")
+
+    past = read_alerts(watched.kafka)
+    assert not past.notes
+    assert {one.alert.alert_id for one in past.alerts} >= watched.said()
+    for one in past.alerts:
+        # It goes out without examples if Kafka is slow; what it names can be read.
+        shown = read_examples(watched.kafka, one)
+        assert [example.post_id for example in shown] == [e.post_id for e in one.alert.examples]
+        assert all(example.text.endswith(f"{example.post_id}th time") for example in shown)

@@ -84,6 +84,22 @@ def forecasts(name: str) -> Write:
     return ask
 
 
+def alerts(name: str) -> Write:
+    def ask(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from services.alerting.showing import PastAlert, PastAlerts
+        from tests.services.alerting.test_delivery import alert
+
+        found = PastAlerts([PastAlert(alert(), 5, 0)], ["a record cannot be read"])
+        monkeypatch.setattr("services.cli.alerts.read_alerts", lambda _: found)
+        words = ["alerts", name, *(["a1"] if name == "show" else [])]
+        assert run([*words, "--json", str(file)]) == 0
+        report = msgspec.json.decode(file.read_bytes(), type=Report)
+        assert report.notes == ["a record cannot be read"]
+        assert report.tables["alerts"][0]["alert_id"] == "a1"
+
+    return ask
+
+
 def responses_show(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from services.responder.showing import ResponsesView
 
@@ -158,6 +174,8 @@ WRITERS: dict[str, Write] = {
     "topics describe": topics_describe,
     "forecasts top": forecasts("top"),
     "forecasts quality": forecasts("quality"),
+    "alerts list": alerts("list"),
+    "alerts show": alerts("show"),
     "responses show": responses_show,
     "chaos": chaos,
     "bench": bench,

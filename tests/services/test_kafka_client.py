@@ -218,6 +218,23 @@ def test_reading_an_empty_topic_ends_and_a_missing_one_is_an_error(
 
 
 @pytest.mark.integration
+def test_a_topic_is_read_to_a_time(settings: KafkaSettings, topic: str) -> None:
+    producer = RecordProducer(settings)
+    for number in range(20):
+        producer.send(topic, b"a", str(number).encode())
+        producer.flush(60)
+    producer.close()
+    whole = list(read_topic(settings, topic))
+    middle_ms = whole[10].timestamp_ms
+    before = [one for one in whole if one.timestamp_ms < middle_ms]
+    assert list(read_topic(settings, topic, before_ms=middle_ms)) == before
+    assert list(read_topic(settings, topic, last=3, before_ms=middle_ms)) == before[-3:]
+    assert list(read_topic(settings, topic, before_ms=0)) == []
+    after_all_ms = whole[-1].timestamp_ms + 1
+    assert list(read_topic(settings, topic, before_ms=after_all_ms)) == whole
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("compression", ["none", "gzip", "lz4", "snappy", "zstd"])
 async def test_every_compression_can_be_read_by_every_client(
     settings: KafkaSettings, topic: str, compression: str
