@@ -22,7 +22,7 @@ from core.folders import checkout
 from testkit.compose.bases import make_bases
 from testkit.compose.engine import ComposeTestFailed, Engine, NoEngine
 from testkit.compose.inspection import SBOM, find_faults, find_image_faults
-from testkit.compose.killing import kill_each
+from testkit.compose.killing import check_without_scorer, kill_each
 from testkit.compose.pages import check_pages, wait_for_alert
 from testkit.compose.replaying import begin_replay, end_replay, recount
 from testkit.compose.stack import Stack
@@ -108,6 +108,7 @@ def _try_stack(stack: Stack, root: Path, folder: Path) -> None:
     healthy_s = kill_each(stack)
     _say("healthy again after a kill: " + ", ".join(f"{k} {v:.0f} s" for k, v in healthy_s.items()))
     check_containers(stack, healthy_s)
+    _timed("without the model server, and back", lambda: check_without_scorer(stack))
     stack("stop", "heartbeat")
     _timed("alert of a stopped part", lambda: wait_for_alert("GroundswellProcessDown", "heartbeat"))
     end_replay(stack)

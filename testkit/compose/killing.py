@@ -1,4 +1,4 @@
-"""Every service killed once, as by a crash: the engine must start it again, and well."""
+"""Every service killed once, as by a crash, and what a worker says without its model server."""
 
 from __future__ import annotations
 
@@ -38,4 +38,25 @@ def _kill(stack: Stack, name: str) -> float:
             return time.monotonic() - began_s
         if time.monotonic() - began_s > _PATIENCE_S:
             raise ComposeTestFailed(f"{name}: killed, and {now['State']['Status']}, {health}")
+        time.sleep(0.2)
+
+
+def check_without_scorer(stack: Stack) -> None:
+    """Stop the model server and start it: the worker must say so by its health, and go on.
+
+    Raises:
+        ComposeTestFailed: The worker is healthy without its model server, or not healthy with it.
+    """
+    stack("stop", "triton")
+    _wait_for_health(stack, "worker", "unhealthy")
+    stack("start", "triton")
+    for name in ("triton", "worker"):
+        _wait_for_health(stack, name, "healthy")
+
+
+def _wait_for_health(stack: Stack, name: str, wanted: str) -> None:
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while (health := stack.container(name)["State"]["Health"]["Status"]) != wanted:
+        if time.monotonic() > deadline_s:
+            raise ComposeTestFailed(f"{name}: is {health}, not {wanted}")
         time.sleep(0.2)
