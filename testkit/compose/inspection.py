@@ -58,7 +58,8 @@ def find_faults(
         restarts: How often the engine must have started it again: once for each time it was killed.
     """
     state, host, config = container["State"], container["HostConfig"], container["Config"]
-    if is_task:
+    may_end = host.get("RestartPolicy", {}).get("Name") == "on-failure"  # a source of a file
+    if is_task or (may_end and state["Status"] == "exited"):
         if state["Status"] != "exited" or state["ExitCode"] != 0:
             yield f"{service}: {state['Status']} with {state['ExitCode']}, not ended with 0"
     elif state.get("Health", {}).get("Status") != "healthy":

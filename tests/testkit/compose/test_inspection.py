@@ -59,6 +59,14 @@ def test_a_container_that_was_killed_must_have_been_started_again_and_no_other()
     assert "restarted 0 times, not 1" in fault
 
 
+def test_a_source_that_ends_may_end_well_only():
+    ends = {"HostConfig__RestartPolicy": {"Name": "on-failure"}, "State__Status": "exited"}
+    assert faults(**ends) == []
+    (fault,) = faults(**ends, State__ExitCode=3)
+    assert "not ended with 0" in fault
+    assert faults(State__Status="exited", State__Health={"Status": "unhealthy"})
+
+
 def test_a_task_must_have_ended_well():
     assert faults(is_task=True, State__Status="exited") == []
     (fault,) = faults(is_task=True, State__Status="exited", State__ExitCode=3)
