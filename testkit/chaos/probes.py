@@ -27,7 +27,8 @@ class RedisLine:
         NoAnswer: Every call raises it while Redis is away.
     """
 
-    def __init__(self, port: int, timeout_s: float = PROBE_TIMEOUT_S) -> None:
+    def __init__(self, port: int, timeout_s: float = PROBE_TIMEOUT_S, host: str = LOOPBACK) -> None:
+        self._host = host
         self._port = port
         self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
@@ -42,7 +43,7 @@ class RedisLine:
         request = b"".join(_encoded(words) for words in commands)
         try:
             if self._socket is None:
-                self._socket = socket.create_connection((LOOPBACK, self._port), self._timeout_s)
+                self._socket = socket.create_connection((self._host, self._port), self._timeout_s)
                 self._buffer = b""
             self._socket.sendall(request)
             return [self._reply() for _ in commands]

@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-import msgspec
-
 from services.kafka_client import read_topic
 from testkit.chaos.books import Books, DeadRecord, ForecastBooks, RawRecord, ResponseBooks
-from testkit.chaos.probes import RedisLine, Reply
+from testkit.chaos.panes import pairs_of, read_panes, scored_at
+from testkit.chaos.probes import RedisLine
 from testkit.chaos.stack import ChaosStack
-
-_ints = msgspec.msgpack.Decoder(list[int])
-_strata = msgspec.msgpack.Decoder(dict[str, list[int]])
 
 
 def read_books(stack: ChaosStack) -> Books:
@@ -34,13 +30,7 @@ def read_books(stack: ChaosStack) -> Books:
     for event in books.records["post-events"]:
         forecasts.ends["post-events", event.partition] = event.offset + 1
     for record in read_topic(stack.settings.kafka, "scored-posts"):
-        headers = dict(record.headers)
-        where = (
-            headers["source-topic"].decode(),
-            int(headers["source-partition"]),
-            int(headers["source-offset"]),
-        )
-        books.scored.setdefault(where, []).append(record.value or b"")
+        books.scored.setdefault(scored_at(record), []).append(record.value or b"")
         forecasts.ends["scored-posts", record.partition] = record.offset + 1
     books.dead = [
         DeadRecord(r.key or b"", r.value or b"")
@@ -67,18 +57,7 @@ def _lines(path: Path) -> list[bytes]:
 def _read_store(stack: ChaosStack, books: Books) -> None:
     line = RedisLine(stack.redis.port, timeout_s=30.0)
     try:
-        for partition in range(stack.settings.kafka.partitions):
-            prefix = f"{{{partition}}}:"
-            books.totals[partition] = {
-                name: int(value) for name, value in _pairs(line.ask("HGETALL", f"{prefix}cursor"))
-            }
-            starts = cast("list[bytes]", line.ask("ZRANGE", f"{prefix}starts", 0, -1))
-            for start in map(int, starts):
-                for query, packed in _pairs(line.ask("HGETALL", f"{prefix}pane:{start}")):
-                    books.panes[partition, query, start] = _ints.decode(packed)
-                for query, packed in _pairs(line.ask("HGETALL", f"{prefix}strata:{start}")):
-                    for name, counts in _strata.decode(packed).items():
-                        books.strata[partition, query, start, name] = counts
+        read_panes(line, stack.settings.kafka.partitions, books)
     finally:
         line.close()
 
@@ -88,7 +67,7 @@ def _read_forecasts(stack: ChaosStack, forecasts: ForecastBooks) -> None:
     try:
         for partition in range(stack.settings.kafka.partitions):
             kept = f"{{{partition}}}:forecast"
-            fields = dict(_pairs(line.ask("HGETALL", kept)))
+            fields = dict(pairs_of(line.ask("HGETALL", kept)))
             fields.pop("token", None)  # the only one that is no number
             forecasts.totals[partition] = {name: int(value) for name, value in fields.items()}
             shards = cast("list[bytes]", line.ask("KEYS", f"{kept}:pending:*"))
@@ -105,7 +84,7 @@ def _read_responses(stack: ChaosStack) -> ResponseBooks:
     try:
         for key in cast("list[bytes]", line.ask("KEYS", f"{texts}*")):
             name = key.decode()
-            responses.kept[name.removeprefix(texts)] = dict(_pairs(line.ask("HGETALL", name)))
+            responses.kept[name.removeprefix(texts)] = dict(pairs_of(line.ask("HGETALL", name)))
         for key in cast("list[bytes]", line.ask("KEYS", f"{where}*")):
             name = key.decode()
             responses.where[name.removeprefix(where)] = cast("int", line.ask("SCARD", name))
@@ -116,8 +95,3 @@ def _read_responses(stack: ChaosStack) -> ResponseBooks:
 
 def _key(what: str) -> str:
     return f"{{responder}}:{what}:"
-
-
-def _pairs(reply: Reply) -> list[tuple[str, bytes]]:
-    flat = cast("list[bytes]", reply)
-    return [(name.decode(), value) for name, value in zip(flat[::2], flat[1::2], strict=True)]

@@ -46,24 +46,28 @@ def find_image_faults(
         yield f"{tag}: its SBOM lists nothing"
 
 
-def find_faults(service: str, container: Mapping[str, Any], *, is_task: bool) -> Iterator[str]:
+def find_faults(
+    service: str, container: Mapping[str, Any], *, is_task: bool, restarts: int = 0
+) -> Iterator[str]:
     """Yield what is wrong with one container.
 
     Args:
         service: The service's name in docker-compose.yml.
         container: The answer of `docker inspect`.
         is_task: Whether it does one thing and ends.
+        restarts: How often the engine must have started it again: once for each time it was killed.
     """
     state, host, config = container["State"], container["HostConfig"], container["Config"]
-    if is_task:
+    may_end = host.get("RestartPolicy", {}).get("Name") == "on-failure"  # a source of a file
+    if is_task or (may_end and state["Status"] == "exited"):
         if state["Status"] != "exited" or state["ExitCode"] != 0:
             yield f"{service}: {state['Status']} with {state['ExitCode']}, not ended with 0"
     elif state.get("Health", {}).get("Status") != "healthy":
         yield f"{service}: {state['Status']}, {state.get('Health', {}).get('Status')}, not healthy"
     if state.get("OOMKilled"):
         yield f"{service}: was killed for its memory"
-    if container.get("RestartCount"):
-        yield f"{service}: was restarted {container['RestartCount']} times"
+    if container.get("RestartCount", 0) != restarts:
+        yield f"{service}: was restarted {container.get('RestartCount', 0)} times, not {restarts}"
     if host["ReadonlyRootfs"] == (service in _WRITABLE):
         yield f"{service}: its root is read-only: {host['ReadonlyRootfs']}"
     if config["User"].partition(":")[0] in {"", "0", "root"}:

@@ -186,6 +186,13 @@ def test_every_program_named_by_a_health_check_is_mounted_or_in_the_image(compos
                 assert word in service.mounts()
 
 
+def test_a_worker_without_its_model_server_is_not_healthy(compose):
+    ready = f"http://triton:{USUAL_PORTS['triton http']}/v2/health/ready"
+    assert compose.services["worker"].health[2:] == [ready]
+    inside = compose.services["triton"].health[1].replace("127.0.0.1", "triton")
+    assert inside == ready
+
+
 def test_every_volume_network_and_secret_is_declared_and_used(compose):
     used = {"volumes": set(), "networks": set(), "secrets": set()}
     for service in compose.services.values():

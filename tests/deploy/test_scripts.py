@@ -1,6 +1,9 @@
 """The small scripts that containers run."""
 
 import stat
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,27 @@ def test_shellcheck_finds_nothing(script, tool):
 def test_a_page_that_nobody_serves_is_not_answered():
     status, _ = run(FOLDER / "http_answers.py", "http://127.0.0.1:1/metrics")
     assert status == 1
+
+
+def test_of_several_pages_every_one_must_be_answered(tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Page, directory=tmp_path))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    good = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        assert run(FOLDER / "http_answers.py", good, good) == (0, "")
+        status, said = run(FOLDER / "http_answers.py", good, f"{good}missing")
+        assert status == 1
+        assert "/missing" in said
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Page(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 def test_yaml_is_well_formed_and_tidy(tool, root):

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
-from testkit.compose.command import overlay_for
 from testkit.compose.inspection import SIZE_LIMITS, find_faults, find_image_faults
+from testkit.compose.stack import overlay_for
 
 GOOD = {
     "State": {"Status": "running", "ExitCode": 0, "Health": {"Status": "healthy"}},
@@ -18,7 +18,7 @@ GOOD = {
 }  # fmt: skip
 
 
-def faults(*, is_task=False, service="worker", **changes):
+def faults(*, is_task=False, service="worker", restarts=0, **changes):
     container = copy.deepcopy(GOOD)
     for path, value in changes.items():
         section, _, name = path.partition("__")
@@ -26,7 +26,7 @@ def faults(*, is_task=False, service="worker", **changes):
             container[section][name] = value
         else:
             container[section] = value
-    return list(find_faults(service, container, is_task=is_task))
+    return list(find_faults(service, container, is_task=is_task, restarts=restarts))
 
 
 def test_a_container_as_the_file_promises_has_no_fault():
@@ -51,6 +51,20 @@ def test_a_container_as_the_file_promises_has_no_fault():
 def test_each_fault_is_said(changes, said):
     (fault,) = faults(**changes)
     assert said in fault
+
+
+def test_a_container_that_was_killed_must_have_been_started_again_and_no_other():
+    assert faults(restarts=1, RestartCount=1) == []
+    (fault,) = faults(restarts=1)
+    assert "restarted 0 times, not 1" in fault
+
+
+def test_a_source_that_ends_may_end_well_only():
+    ends = {"HostConfig__RestartPolicy": {"Name": "on-failure"}, "State__Status": "exited"}
+    assert faults(**ends) == []
+    (fault,) = faults(**ends, State__ExitCode=3)
+    assert "not ended with 0" in fault
+    assert faults(State__Status="exited", State__Health={"Status": "unhealthy"})
 
 
 def test_a_task_must_have_ended_well():
