@@ -66,6 +66,8 @@ class FollowedCrowds:
         known = self._answers.get(answer.name)
         if not answer.root:
             if known is None:
+                # It may have been forgotten, be no answer to any event, or come before it is read.
+                self._count("edit_of_unknown")
                 return
             answer = replace(known, label=answer.label)
         elif known is not None:

@@ -91,6 +91,35 @@ def test_scores_add_up_what_was_expected_of_each_next_answer() -> None:
         assert set(sums) == set(SYSTEMS)
 
 
+def learn_by_the_plain_loop(source: SourceCrowds, crowd: LiveCrowd) -> dict[str, float]:
+    """Judge and learn answer by answer, as `learn` does at once; return the sums of log scores."""
+    start = crowd.start
+    sums: dict[str, float] = dict.fromkeys(SYSTEMS, 0.0)
+    posterior = CrowdPosterior(start.forecast, CrowdStrength(start.learnt))
+    average = CrowdPosterior(start.average, CrowdStrength()).forecast
+    for label in crowd.labels():
+        for name, shares in {"average": average, **posterior.said_by()}.items():
+            sums[name] += float(np.log(shares[label]))
+        posterior.add(label)
+    source._judge(sums, len(crowd.labels()))
+    source._strength.learn(posterior)
+    source._usual.learn(start.topic, np.array(crowd.counts, np.float64))
+    return sums
+
+
+def test_learning_at_once_is_as_by_the_plain_loop() -> None:
+    fast, plain = SourceCrowds(3), SourceCrowds(3)
+    for topic, labels in [*events_of(11, 30), ("t0", [2]), ("t1", [0, 1] * 500)]:
+        at_once = fast.learn(crowd_of(fast, topic, labels))
+        assert at_once == pytest.approx(
+            learn_by_the_plain_loop(plain, crowd_of(plain, topic, labels)), rel=1e-12, abs=1e-12
+        )
+    one, other = fast.sums(), plain.sums()
+    assert one["usual"] == other["usual"]
+    np.testing.assert_allclose(one["strength"], other["strength"], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(one["events"], other["events"], rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 13, 39])
 def test_nothing_changes_by_what_comes_later(cut: int) -> None:
     events = events_of(7, 40)

@@ -335,6 +335,20 @@ def test_going_on_counts_no_answer_twice(monkeypatch: pytest.MonkeyPatch) -> Non
     assert said_of(events, "p").observed == (5, 0, 0)
 
 
+def test_an_edit_of_what_is_not_known_as_an_answer_is_counted_and_changes_nothing() -> None:
+    metrics = Metrics()
+    events = FollowedEvents(SETTINGS, LikeCurves(metrics), metrics)
+    events.take(fires("p", 0))
+    events.let_pass(NOON_S)
+    events.take(rated("a", 0, 1))
+    events.take(rated("a", 2, 2, root=""))
+    events.take(rated("unknown", 2, 3, root=""))
+    name = "groundswell_crowd_answers_total"
+    counted = metrics.registry.get_sample_value(name, {"outcome": "edit_of_unknown"})
+    assert counted == 1
+    assert said_of(events, "p").observed == (0, 0, 1)
+
+
 def test_memory_is_bounded_and_what_is_forgotten_is_counted() -> None:
     settings = ResponderSettings(memory_s=1_000, memory_posts=5)
     events = world(settings)
