@@ -61,3 +61,7 @@ class ResponderMetrics:
         "Shares of sentiment, expected and observed, means over followed events with answers",
         "source", "what", "label",
     )  # fmt: skip
+    crowd_turn_evidence = gauge(
+        "How much speaks for a crowd having turned, the most of followed events (natural log)",
+        "source",
+    )

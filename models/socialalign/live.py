@@ -22,6 +22,7 @@ import numpy as np
 
 from models.socialalign.crowd import MOST_SUMMED, UsualShares
 from models.socialalign.posterior import CrowdPosterior, CrowdStrength
+from models.socialalign.turning import turn_of
 
 MOST_ANSWERS: Final = 1_024
 """Answers that are kept of an event: those of the least hashes, in whatever order they come."""
@@ -150,6 +151,20 @@ class LiveCrowd:
         """Return what is expected of the answers to come."""
         strength = CrowdStrength(self.start.learnt)
         return CrowdPosterior.of_counts(self.start.forecast, strength, self.counts)
+
+    def turn(self) -> tuple[float, int]:
+        """Return how much speaks for the crowd having turned, and how many answers ago.
+
+        Worked out anew from the answers that are kept, in the order of their times: the order in
+        which they came, edits and deletions change nothing else.
+
+        Returns:
+            The logarithm of the statistic of `CrowdTurn`, minus infinity without answers, and the
+            number of last answers that are least as expected.
+        """
+        labels, start = self.labels(), self.start
+        crowd = CrowdPosterior(start.forecast, CrowdStrength(start.learnt))
+        return turn_of(labels, crowd.add_all(labels)["posterior"], len(self.counts))
 
 
 class SourceCrowds:

@@ -273,3 +273,23 @@ def test_sums_that_no_events_give_are_refused(broken: dict[str, Any]) -> None:
     source = SourceCrowds(3)
     with pytest.raises(ValueError, match="cannot be read"):
         source.restore(**{**source.sums(), **broken})
+
+
+def test_a_turn_is_as_watched_in_order_of_time_whatever_came_late_or_was_changed() -> None:
+    source = SourceCrowds(3)
+    labels = [1, 0, 2, 1, 1, 0, 1, 2, 1, 1, *[0] * 12]
+    crowd, other = crowd_of(source, "t", labels), LiveCrowd(source.start("t"))
+    assert LiveCrowd(source.start("t")).turn() == (float("-inf"), 0)
+    other.add("gone", 3.5, 2)
+    for number in reversed(range(len(labels))):
+        other.add(f"a{number}", float(number), 2)
+    for number, label in enumerate(labels):
+        other.add(f"a{number}", 99.0, label)
+    assert other.turn() != crowd.turn()
+    other.remove("gone")
+    assert other.turn() == crowd.turn()
+    evidence, since = crowd.turn()
+    assert evidence > 5
+    assert 11 <= since <= 14
+    other.add("late", -1.0, 0)
+    assert other.turn() == crowd_of(source, "t", [0, *labels]).turn()
