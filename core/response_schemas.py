@@ -53,6 +53,10 @@ class ResponseCrowd(Struct, frozen=True, omit_defaults=True, kw_only=True):
         left_out: answers that are not counted: not rated, or near-copies of what was said before.
         posterior: shares expected of the answers to come.
         strength: how many answers the forecast counts for by now.
+        turn_evidence: how much speaks for the crowd having turned, as the natural logarithm of the
+            statistic of Shiryaev and Roberts: a crowd that does not turn passes log(A) less than
+            once in A answers. None without answers.
+        turn_since: how many of the last answers are least as expected.
     """
 
     topic: str
@@ -62,6 +66,8 @@ class ResponseCrowd(Struct, frozen=True, omit_defaults=True, kw_only=True):
     left_out: Count = 0
     posterior: tuple[Share, Share, Share]
     strength: float
+    turn_evidence: float | None = None
+    turn_since: Count = 0
 
 
 class Response(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):

@@ -48,7 +48,8 @@ class ResponderMetrics:
     responder_retries = counter("Turns made again because something was away")
     crowd_answers = counter(
         "Sentiments of replies to followed events: counted, copy, unrated, dropped (of too many), "
-        "forgotten (for want of memory), deleted",
+        "forgotten (for want of memory), deleted, "
+        "edit_of_unknown (of posts not remembered as such)",
         "outcome",
     )
     crowd_log_score = gauge(
@@ -60,3 +61,7 @@ class ResponderMetrics:
         "Shares of sentiment, expected and observed, means over followed events with answers",
         "source", "what", "label",
     )  # fmt: skip
+    crowd_turn_evidence = gauge(
+        "How much speaks for a crowd having turned, the most of followed events (natural log)",
+        "source",
+    )

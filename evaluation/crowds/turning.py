@@ -51,13 +51,7 @@ def measure_turning(strength: float, least: float, events: int, seed: int) -> Tu
         seed: What they are drawn by.
     """
     rng = np.random.default_rng(seed)
-    known = CrowdStrength()
-    for _ in range(_LEARNT_FROM):
-        forecast, shares = _drawn(strength, rng)
-        crowd = CrowdPosterior(forecast, known)
-        for label in rng.choice(CLASSES, ANSWERS, p=shares):
-            crowd.add(int(label))
-        known.learn(crowd)
+    known = learnt_strength(strength, rng)
     false = sum(_noticed(*_calm(strength, rng), known, least) is not None for _ in range(events))
     found = 0
     for _ in range(events):
@@ -67,18 +61,30 @@ def measure_turning(strength: float, least: float, events: int, seed: int) -> Tu
     return Turning(strength, found / events, false * EVENTS_AN_HOUR / events)
 
 
-def _drawn(strength: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def learnt_strength(strength: float, rng: np.random.Generator) -> CrowdStrength:
+    """Return what is learnt from crowds that were drawn by a strength."""
+    known = CrowdStrength()
+    for _ in range(_LEARNT_FROM):
+        forecast, shares = drawn(strength, rng)
+        crowd = CrowdPosterior(forecast, known)
+        crowd.add_all(rng.choice(CLASSES, ANSWERS, p=shares).tolist())
+        known.learn(crowd)
+    return known
+
+
+def drawn(strength: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Return (C,) a forecast, and (C,) shares about it by a strength."""
     forecast = checked_shares(rng.dirichlet(_USUAL))
     return forecast, rng.dirichlet(strength * forecast)
 
 
 def _calm(strength: float, rng: np.random.Generator) -> tuple[Floats, list[int]]:
-    forecast, shares = _drawn(strength, rng)
+    forecast, shares = drawn(strength, rng)
     return forecast, rng.choice(CLASSES, ANSWERS, p=shares).tolist()
 
 
 def _turned(strength: float, rng: np.random.Generator) -> tuple[Floats, list[int], int]:
-    forecast, before = _drawn(strength, rng)
+    forecast, before = drawn(strength, rng)
     after = rng.dirichlet(np.ones(CLASSES))
     while np.abs(after - before).sum() / 2 < LEAST_MOVE:
         after = rng.dirichlet(np.ones(CLASSES))

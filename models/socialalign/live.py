@@ -22,6 +22,7 @@ import numpy as np
 
 from models.socialalign.crowd import MOST_SUMMED, UsualShares
 from models.socialalign.posterior import CrowdPosterior, CrowdStrength
+from models.socialalign.turning import turn_of
 
 MOST_ANSWERS: Final = 1_024
 """Answers that are kept of an event: those of the least hashes, in whatever order they come."""
@@ -151,6 +152,20 @@ class LiveCrowd:
         strength = CrowdStrength(self.start.learnt)
         return CrowdPosterior.of_counts(self.start.forecast, strength, self.counts)
 
+    def turn(self) -> tuple[float, int]:
+        """Return how much speaks for the crowd having turned, and how many answers ago.
+
+        Worked out anew from the answers that are kept, in the order of their times: the order in
+        which they came, edits and deletions change nothing else.
+
+        Returns:
+            The logarithm of the statistic of `CrowdTurn`, minus infinity without answers, and the
+            number of last answers that are least as expected.
+        """
+        labels, start = self.labels(), self.start
+        crowd = CrowdPosterior(start.forecast, CrowdStrength(start.learnt))
+        return turn_of(labels, crowd.add_all(labels)["posterior"], len(self.counts))
+
 
 class SourceCrowds:
     """What is learnt of the crowds of one source and kind of label. Not thread-safe.
@@ -209,11 +224,9 @@ class SourceCrowds:
         start = crowd.start
         posterior = CrowdPosterior(start.forecast, CrowdStrength(start.learnt))
         average = CrowdPosterior(start.average, CrowdStrength()).forecast
-        sums: dict[str, float] = dict.fromkeys(SYSTEMS, 0.0)
-        for label in labels:
-            for name, shares in {"average": average, **posterior.said_by()}.items():
-                sums[name] += float(np.log(shares[label]))
-            posterior.add(label)
+        logs = {"average": np.log(average[labels]), **posterior.add_all(labels)}
+        # In the order of the answers: the same after a restart, to the last bit.
+        sums: dict[str, float] = {name: float(np.cumsum(logs[name])[-1]) for name in SYSTEMS}
         self._judge(sums, len(labels))
         self._strength.learn(posterior)
         self._usual.learn(start.topic, np.array(crowd.counts, np.float64))

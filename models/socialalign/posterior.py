@@ -176,6 +176,40 @@ class CrowdPosterior:
         self.log_likelihoods += np.log(self._predictives()[:, label])
         self.counts[label] += 1
 
+    def add_all(self, labels: Sequence[int]) -> Mapping[str, Floats]:
+        """Take in the next answers at once, as `add` would one after the other.
+
+        Sums run in the order of the answers, so the same answers give the same bits each time.
+
+        Args:
+            labels: (N,) their labels, the earliest first.
+
+        Returns:
+            System, as `said_by` names them -> (N,) log scores (natural) of each answer, by what
+            was said before it came.
+
+        Raises:
+            ValueError: There is no such label; nothing is taken in.
+        """
+        given, classes = np.array(labels, np.int64), len(self.forecast)
+        if len(given) and (given.min() < 0 or given.max() >= classes):
+            raise ValueError(f"labels: expected none but 0 to {classes - 1}")
+        rows, one = np.arange(len(given)), np.eye(classes)[given]
+        after = np.cumsum(np.vstack([self.counts, one]), axis=0)  # (N + 1, C)
+        same, total = after[rows, given], after[:-1].sum(axis=1)  # (N,) before each answer
+        said = (STRENGTHS * self.forecast[given, None] + same[:, None]) / (
+            STRENGTHS + total[:, None]
+        )  # (N, K)
+        logs = np.cumsum(np.vstack([self.log_likelihoods, np.log(said)]), axis=0)  # (N + 1, K)
+        known = self._known + logs[:-1]
+        weights = np.exp(known - known.max(axis=1, keepdims=True))
+        shares = (weights * said).sum(axis=1) / weights.sum(axis=1)
+        self.counts, self.log_likelihoods = after[-1], logs[-1]
+        return {
+            "forecast": np.log(self.forecast[given]),
+            "counts": np.log((same + 1) / (total + classes)), "posterior": np.log(shares),
+        }  # fmt: skip
+
     def interval(self, label: int, level: float = 0.8) -> tuple[float, float]:
         """Return the bounds between which a label's share of the crowd lies.
 

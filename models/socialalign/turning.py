@@ -12,6 +12,8 @@ Shapes: `C` classes of the label, `S` starts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import lgamma
 from typing import Final
 
 import numpy as np
@@ -60,3 +62,33 @@ class CrowdTurn:
     def since(self) -> int:
         """How many of the last answers are least as expected: since when it turned, if it did."""
         return len(self._logs) - int(self._logs.argmax()) if len(self._logs) else 0
+
+
+def turn_of(labels: Sequence[int], said: Floats, classes: int) -> tuple[float, int]:
+    """Return `evidence` and `since` of a `CrowdTurn` that was shown all answers, at once.
+
+    What a start says of the answers since then depends on how often each label was given alone.
+
+    Args:
+        labels: (N,) labels, the earliest first.
+        said: (N,) log scores (natural): what was expected of each before it came.
+        classes: The number of labels.
+    """
+    given = np.array(labels[-STARTS:], np.int64)
+    if not len(given):
+        return float("-inf"), 0
+    since = np.cumsum(np.eye(classes)[given][::-1], axis=0).astype(np.int64)  # (S, C)
+    expected = np.cumsum(said[-STARTS:][::-1])
+    logs = _KT[since].sum(axis=1) - [_whole(int(n), classes) for n in since.sum(axis=1)] - expected
+    most = float(logs.max())
+    # Of starts that say as much, the earliest, as there.
+    earliest = len(logs) - int(logs[::-1].argmax())
+    return most + float(np.log(np.exp(logs - most).sum())), earliest
+
+
+def _whole(answers: int, classes: int) -> float:
+    return lgamma(answers + _HALF * classes) - lgamma(_HALF * classes)
+
+
+_KT: Final = np.array([lgamma(n + _HALF) - lgamma(_HALF) for n in range(STARTS + 1)])
+"""What a label that was given n times adds to the log-likelihood of Krichevsky and Trofimov."""

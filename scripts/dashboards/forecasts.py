@@ -267,6 +267,7 @@ ROWS: Final = {
         replies.crowds,
         replies.crowd_scores,
         replies.crowd_answers,
+        replies.crowd_turns,
     ),
     "Refused": (forecaster.refused, forecaster.shadow, forecaster.shadow_skipped),
 }

@@ -69,6 +69,16 @@ def crowd_scores() -> timeseries.Panel:
     )
 
 
+def crowd_turns() -> timeseries.Panel:
+    return lines(
+        "Evidence that a crowd has turned",
+        "Natural logarithm, the most of the events that are followed; see docs/crowds.md.",
+        COUNT,
+        (f"max by (source) ({series(METRICS.crowd_turn_evidence)})", "{{source}}"),
+        nothing="nothing that takes off has rated answers",
+    )
+
+
 def crowd_answers() -> timeseries.Panel:
     return lines(
         "Answers rated and left out",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import Final
 
 from core.heads import SENTIMENT
@@ -16,12 +17,13 @@ def crowd_of(crowd: LiveCrowd | None) -> ResponseCrowd | None:
     """Return what is told of a crowd, None where nothing is known."""
     if crowd is None:
         return None
-    now = crowd.posterior()
+    now, (evidence, since) = crowd.posterior(), crowd.turn()
     return ResponseCrowd(
         topic=crowd.start.topic, expected=_rounded(now.forecast), greyed=crowd.start.is_greyed,
         observed=(crowd.counts[0], crowd.counts[1], crowd.counts[2]),
         left_out=len(crowd.left_out), posterior=_rounded(now.shares()),
         strength=round(now.strength, _DIGITS),
+        turn_evidence=round(evidence, _DIGITS) if isfinite(evidence) else None, turn_since=since,
     )  # fmt: skip
 
 

@@ -66,6 +66,8 @@ class FollowedCrowds:
         known = self._answers.get(answer.name)
         if not answer.root:
             if known is None:
+                # It may have been forgotten, be no answer to any event, or come before it is read.
+                self._count("edit_of_unknown")
                 return
             answer = replace(known, label=answer.label)
         elif known is not None:
@@ -266,16 +268,27 @@ class FollowedCrowds:
         self.has_changed = False
 
     def show(self, events: Iterable[FollowedEvent]) -> None:
-        """Set the shares that are expected and seen, means over the events that are followed."""
+        """Set what is shown of the events that are followed.
+
+        Means of the shares that are expected and seen, and the most that was told of a turn.
+        """
         shown: dict[tuple[str, str, str], list[float]] = {}
+        turns: dict[str, float] = {}
         for event in events:
             if event.crowd is None or not (answers := sum(event.crowd.counts)):
                 continue
+            if event.told is not None and event.told.crowd is not None:
+                evidence, name = event.told.crowd.turn_evidence, self._name(event.source)
+                if evidence is not None:
+                    turns[name] = max(evidence, turns.get(name, evidence))
             seen = [count / answers for count in event.crowd.counts]
             for what, shares in (("expected", event.crowd.start.forecast), ("observed", seen)):
                 for label, share in zip(SENTIMENT, shares, strict=True):
                     key = (self._name(event.source), what, label)
                     shown.setdefault(key, []).append(share)
+        self._metrics.crowd_turn_evidence.clear()
+        for name, evidence in turns.items():
+            self._metrics.crowd_turn_evidence.labels(source=name).set(evidence)
         self._metrics.crowd_share.clear()
         for (source, what, label), shares in shown.items():
             gauge = self._metrics.crowd_share.labels(source=source, what=what, label=label)

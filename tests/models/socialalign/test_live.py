@@ -91,6 +91,35 @@ def test_scores_add_up_what_was_expected_of_each_next_answer() -> None:
         assert set(sums) == set(SYSTEMS)
 
 
+def learn_by_the_plain_loop(source: SourceCrowds, crowd: LiveCrowd) -> dict[str, float]:
+    """Judge and learn answer by answer, as `learn` does at once; return the sums of log scores."""
+    start = crowd.start
+    sums: dict[str, float] = dict.fromkeys(SYSTEMS, 0.0)
+    posterior = CrowdPosterior(start.forecast, CrowdStrength(start.learnt))
+    average = CrowdPosterior(start.average, CrowdStrength()).forecast
+    for label in crowd.labels():
+        for name, shares in {"average": average, **posterior.said_by()}.items():
+            sums[name] += float(np.log(shares[label]))
+        posterior.add(label)
+    source._judge(sums, len(crowd.labels()))
+    source._strength.learn(posterior)
+    source._usual.learn(start.topic, np.array(crowd.counts, np.float64))
+    return sums
+
+
+def test_learning_at_once_is_as_by_the_plain_loop() -> None:
+    fast, plain = SourceCrowds(3), SourceCrowds(3)
+    for topic, labels in [*events_of(11, 30), ("t0", [2]), ("t1", [0, 1] * 500)]:
+        at_once = fast.learn(crowd_of(fast, topic, labels))
+        assert at_once == pytest.approx(
+            learn_by_the_plain_loop(plain, crowd_of(plain, topic, labels)), rel=1e-12, abs=1e-12
+        )
+    one, other = fast.sums(), plain.sums()
+    assert one["usual"] == other["usual"]
+    np.testing.assert_allclose(one["strength"], other["strength"], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(one["events"], other["events"], rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 13, 39])
 def test_nothing_changes_by_what_comes_later(cut: int) -> None:
     events = events_of(7, 40)
@@ -244,3 +273,23 @@ def test_sums_that_no_events_give_are_refused(broken: dict[str, Any]) -> None:
     source = SourceCrowds(3)
     with pytest.raises(ValueError, match="cannot be read"):
         source.restore(**{**source.sums(), **broken})
+
+
+def test_a_turn_is_as_watched_in_order_of_time_whatever_came_late_or_was_changed() -> None:
+    source = SourceCrowds(3)
+    labels = [1, 0, 2, 1, 1, 0, 1, 2, 1, 1, *[0] * 12]
+    crowd, other = crowd_of(source, "t", labels), LiveCrowd(source.start("t"))
+    assert LiveCrowd(source.start("t")).turn() == (float("-inf"), 0)
+    other.add("gone", 3.5, 2)
+    for number in reversed(range(len(labels))):
+        other.add(f"a{number}", float(number), 2)
+    for number, label in enumerate(labels):
+        other.add(f"a{number}", 99.0, label)
+    assert other.turn() != crowd.turn()
+    other.remove("gone")
+    assert other.turn() == crowd.turn()
+    evidence, since = crowd.turn()
+    assert evidence > 5
+    assert 11 <= since <= 14
+    other.add("late", -1.0, 0)
+    assert other.turn() == crowd_of(source, "t", [0, *labels]).turn()

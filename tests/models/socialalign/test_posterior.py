@@ -130,3 +130,33 @@ def test_no_label_is_impossible() -> None:
     for _ in range(50):
         crowd.add(2)
     assert crowd.shares()[2] > 0.5
+
+
+@pytest.mark.parametrize("before", [[], [2, 2, 0]])
+def test_answers_at_once_are_as_one_after_the_other(before: list[int]) -> None:
+    labels = np.random.default_rng(2).integers(0, 3, 200).tolist()
+    step, whole = (CrowdPosterior((0.2, 0.5, 0.3), CrowdStrength()) for _ in range(2))
+    for label in before:
+        step.add(label)
+        whole.add(label)
+    logs: dict[str, list[float]] = {}
+    for label in labels:
+        for name, shares in step.said_by().items():
+            logs.setdefault(name, []).append(float(np.log(shares[label])))
+        step.add(label)
+    found = whole.add_all(labels)
+    assert set(found) == set(logs)
+    for name, scores in found.items():
+        np.testing.assert_allclose(scores, logs[name], rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(whole.counts, step.counts)
+    np.testing.assert_allclose(whole.log_likelihoods, step.log_likelihoods, rtol=1e-12)
+
+
+def test_no_or_wrong_answers_at_once_change_nothing() -> None:
+    crowd = CrowdPosterior((0.2, 0.5, 0.3), CrowdStrength())
+    before = crowd.shares().tolist()
+    assert [len(scores) for scores in crowd.add_all([]).values()] == [0, 0, 0]
+    for wrong in ([0, 3], [-1]):
+        with pytest.raises(ValueError, match="0 to 2"):
+            crowd.add_all(wrong)
+    assert (crowd.shares().tolist(), crowd.seen) == (before, 0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import log
 
 import numpy as np
+import pytest
 
 from evaluation.crowds.turning import measure_turning
 from models.socialalign.posterior import CrowdPosterior, CrowdStrength
-from models.socialalign.turning import STARTS, CrowdTurn
+from models.socialalign.turning import STARTS, CrowdTurn, turn_of
 
 
 def watched(labels: list[int]) -> CrowdTurn:
@@ -52,3 +53,13 @@ def test_false_ones_stay_within_what_the_threshold_promises() -> None:
     assert found.false_an_hour < 700
     assert found.recall > 0.7
     assert measure_turning(16.0, log(50_000), 100, 3).false_an_hour == 0
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, STARTS, STARTS + 1, 150])
+def test_at_once_is_as_one_after_the_other(number: int) -> None:
+    labels = np.random.default_rng(number).choice(3, number, p=[0.6, 0.3, 0.1]).tolist()
+    turn = watched(labels)
+    said = CrowdPosterior((0.3, 0.4, 0.3), CrowdStrength()).add_all(labels)["posterior"]
+    evidence, since = turn_of(labels, said, 3)
+    assert evidence == pytest.approx(turn.evidence, abs=1e-9)
+    assert since == turn.since

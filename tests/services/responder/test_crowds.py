@@ -335,6 +335,46 @@ def test_going_on_counts_no_answer_twice(monkeypatch: pytest.MonkeyPatch) -> Non
     assert said_of(events, "p").observed == (5, 0, 0)
 
 
+def test_an_edit_of_what_is_not_known_as_an_answer_is_counted_and_changes_nothing() -> None:
+    metrics = Metrics()
+    events = FollowedEvents(SETTINGS, LikeCurves(metrics), metrics)
+    events.take(fires("p", 0))
+    events.let_pass(NOON_S)
+    events.take(rated("a", 0, 1))
+    events.take(rated("a", 2, 2, root=""))
+    events.take(rated("unknown", 2, 3, root=""))
+    name = "groundswell_crowd_answers_total"
+    counted = metrics.registry.get_sample_value(name, {"outcome": "edit_of_unknown"})
+    assert counted == 1
+    assert said_of(events, "p").observed == (0, 0, 1)
+
+
+def test_a_crowd_that_turns_is_told_and_the_most_of_it_is_exported() -> None:
+    metrics = Metrics()
+    events = FollowedEvents(SETTINGS, LikeCurves(metrics), metrics)
+
+    def exported() -> float | None:
+        events.crowds.show(events.followed())
+        return metrics.registry.get_sample_value("groundswell_crowd_turn_evidence", {"source": "s"})
+
+    events.take(fires("p", 0))
+    events.take(fires("q", 0))
+    events.let_pass(NOON_S)
+    assert (said_of(events, "p").turn_evidence, said_of(events, "p").turn_since) == (None, 0)
+    for n in range(30):
+        events.take(rated(f"a{n}", 1 if n < 18 else 0, 1 + n))
+    events.take(rated("b", 1, 1, root="q"))
+    for post in ("p", "q"):
+        events.events[f"s|{post}"].told = response_of(events, post)
+    told = said_of(events, "p")
+    assert told.turn_evidence is not None
+    assert told.turn_evidence > 8
+    assert told.turn_since == 12
+    assert exported() == told.turn_evidence
+    events.take(gone("p"))
+    assert exported() == said_of(events, "q").turn_evidence
+
+
 def test_memory_is_bounded_and_what_is_forgotten_is_counted() -> None:
     settings = ResponderSettings(memory_s=1_000, memory_posts=5)
     events = world(settings)

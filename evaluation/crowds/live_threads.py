@@ -1,0 +1,237 @@
+"""Threads as the stream has them, and what is to be told of their crowds by the model alone.
+
+    .venv-server/bin/python -m evaluation.crowds.live_threads --data DIR --out threads.json
+
+writes the threads of RumourEval, without texts, for `evaluation.crowds.live_run`: the post encoder,
+which rates answers, lives in the model server's environment, the broker's client does not.
+
+Each thread's first post takes off when it is published, and every post of the thread is sent as an
+answer to it, at its own time. What is to be told after each is worked out here answer by answer,
+from what the evaluation judges by (`UsualShares`, `CrowdStrength`, `CrowdPosterior`): the events of
+the source that were over when a thread began, in the order in which they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import exp
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
+import typer
+
+from core.codec import encode
+from core.errors import ConfigError
+from core.forecast_schemas import ForecastEvent
+from core.heads import SENTIMENT
+from core.schemas import MICRO, Post, ScoredPost
+from evaluation.crowds.__main__ import sentiment_labels
+from evaluation.crowds.events import CROWDS, LEAST_ANSWERS, LabelsOf
+from evaluation.crowds.judging import next_scores
+from evaluation.encoder.__main__ import refusing
+from evaluation.options import BUILT, DataFolder, Repository
+from evaluation.responses.threads import rows_of
+from models.socialalign.crowd import UsualShares
+from models.socialalign.live import MEMORY, SYSTEMS
+from models.socialalign.posterior import CrowdPosterior, CrowdStrength, Floats
+from stream.topics import EVENTS, POSTS, SCORED_POSTS
+
+SOURCE: Final = "replay"
+MEMORY_S: Final = 86_400
+"""How long a thread is followed, `responder.memory_s` of the run: what comes later is not of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAnswer:
+    """An answer: its id, when it was written (seconds since 1970), its label; None: not rated."""
+
+    name: str
+    at_s: float
+    label: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveThread:
+    """A first post, what it is about, when it was written, and its answers in order of time."""
+
+    name: str
+    topic: str
+    began_s: float
+    answers: tuple[LiveAnswer, ...]
+
+    @property
+    def over_s(self) -> float:
+        """When its answers are learnt from."""
+        return self.began_s + 2 * MEMORY_S
+
+    def taken(self) -> list[LiveAnswer]:
+        """Return the answers that came while it is followed."""
+        return [one for one in self.answers if 0 <= one.at_s - self.began_s <= MEMORY_S]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One record: when it is said, its topic, key and value, and the thread of an answer."""
+
+    at_s: float
+    topic: str
+    key: bytes
+    value: bytes
+
+
+@dataclass(slots=True)
+class Expected:
+    """What is to be told.
+
+    Attributes:
+        shares: Thread -> (C,) the forecast, and what is expected after each rated answer.
+        scores: System -> mean log score (natural) of the next answer, of events that are over.
+        judged: Thread -> measures as `judging.next_scores` has them.
+    """
+
+    shares: dict[str, list[Floats]] = field(default_factory=dict[str, list[Floats]])
+    scores: dict[str, float] = field(default_factory=dict[str, float])
+    judged: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+
+
+def threads_of(rows: Sequence[Mapping[str, str]], labels_of: LabelsOf) -> list[LiveThread]:
+    """Return the threads of RumourEval with `LEAST_ANSWERS` rated answers, the earliest first.
+
+    Raises:
+        KeyError: A column is missing.
+        ValueError: A time cannot be read.
+    """
+    found: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+    for row in rows:
+        found.setdefault((row["event"], row["thread"]), []).append(row)
+    labels = dict(zip(map(id, rows), labels_of([row["text"] for row in rows]), strict=True))
+    threads: list[LiveThread] = []
+    for number, ((topic, _thread), posts) in enumerate(found.items()):
+        firsts = [row for row in posts if row["is_source"] == "1"]
+        answers = sorted(
+            (_seconds(row["created_at"]), f"t{number}-{place}", labels[id(row)])
+            for place, row in enumerate(posts) if row["is_source"] != "1"
+        )  # fmt: skip
+        if not firsts or sum(label >= 0 for _at, _name, label in answers) < LEAST_ANSWERS:
+            continue
+        said = tuple(LiveAnswer(name, at_s, label if label >= 0 else None)
+                     for at_s, name, label in answers)  # fmt: skip
+        threads.append(LiveThread(f"t{number}", topic, _seconds(firsts[0]["created_at"]), said))
+    return sorted(threads, key=lambda one: (one.began_s, one.name))
+
+
+def _seconds(written: str) -> float:
+    return datetime.fromisoformat(written).timestamp()
+
+
+def steps_of(threads: Sequence[LiveThread]) -> list[Step]:
+    """Return all records in the order of their times; a thread begins before its answers."""
+    found: list[tuple[float, int, str, Step]] = []
+    for thread in threads:
+        at = _time(thread.began_s)
+        post = Post(
+            id=thread.name, source=SOURCE, author="first", ingested_at=at, claimed_at=at, text=""
+        )
+        begins = ForecastEvent(
+            event_id=f"e-{thread.name}", kind="taking_off", state="firing", query=thread.topic,
+            post_id=thread.name, source=SOURCE, author="first", posted_at=at, decided_at=at,
+            target="replies", seen=0, surprise=0.0,
+        )  # fmt: skip
+        began = thread.began_s
+        for order, (topic, said) in enumerate([(POSTS, post), (EVENTS, begins)]):
+            step = Step(began, topic, thread.name.encode(), encode(said))
+            found.append((began, order, thread.name, step))
+        for answer in thread.answers:
+            step = Step(answer.at_s, SCORED_POSTS, b"a", encode(_scored(thread, answer)))
+            found.append((answer.at_s, 2, answer.name, step))
+    return [step for *_order, step in sorted(found, key=lambda one: one[:3])]
+
+
+def _time(at_s: float) -> datetime:
+    return datetime.fromtimestamp(at_s, UTC)
+
+
+def _scored(thread: LiveThread, answer: LiveAnswer) -> ScoredPost:
+    at, label = _time(answer.at_s), answer.label
+    shares = [MICRO * (place == label) for place in range(len(SENTIMENT))]
+    more: dict[str, Any] = {"scores": {} if label is None else {"sentiment": shares}}
+    return ScoredPost(
+        id=answer.name, source=SOURCE, author="a", event_at=at, ingested_at=at, model_version="m",
+        rated=label is not None, queries=["all"], stratum=SOURCE, reply_to=thread.name, **more,
+    )  # fmt: skip
+
+
+def expected_of(threads: Sequence[LiveThread]) -> Expected:
+    """Return what is to be told of threads, worked out one answer after the other."""
+    usual, strength, found = UsualShares(len(SENTIMENT)), CrowdStrength(), Expected()
+    started: dict[str, tuple[Floats, Floats, CrowdStrength]] = {}
+    sums: dict[str, float] = dict.fromkeys(("answers", *SYSTEMS), 0.0)
+    last_s = max((step.at_s for step in steps_of(threads)), default=0.0)
+    moments = [(one.began_s, 1, one.name, one) for one in threads]
+    moments += [(one.over_s, 0, one.name, one) for one in threads if one.over_s <= last_s]
+    for _at_s, is_begin, name, thread in sorted(moments, key=lambda one: one[:3]):
+        labels = [one.label for one in thread.taken() if one.label is not None]
+        if is_begin:
+            start = (usual.forecast(thread.topic), usual.forecast(""),
+                     CrowdStrength(strength.learnt))  # fmt: skip
+            started[name], crowd = start, CrowdPosterior(start[0], start[2])
+            told = [crowd.shares()]
+            for label in labels:
+                crowd.add(label)
+                told.append(crowd.shares())
+            found.shares[name] = told
+            found.judged[name] = next_scores(CrowdPosterior(start[0], start[2]), labels)
+        elif labels:
+            crowd = _score(started[name], labels, sums)
+            strength.learn(crowd)
+            usual.learn(thread.topic, np.bincount(labels, minlength=len(SENTIMENT)).astype(float))
+    if sums["answers"]:
+        found.scores = {system: sums[system] / sums["answers"] for system in SYSTEMS}
+    return found
+
+
+def _score(
+    start: tuple[Floats, Floats, CrowdStrength], labels: Sequence[int], sums: dict[str, float]
+) -> CrowdPosterior:
+    """Show a crowd its answers, add up what was said of each, and return it."""
+    crowd = CrowdPosterior(start[0], start[2])
+    average = CrowdPosterior(start[1], CrowdStrength()).forecast
+    scores = {"answers": float(len(labels)), **dict.fromkeys(SYSTEMS, 0.0)}
+    for label in labels:
+        for name, shares in {"average": average, **crowd.said_by()}.items():
+            scores[name] += float(np.log(shares[label]))
+        crowd.add(label)
+    for name, score in scores.items():
+        sums[name] = sums[name] * exp(-1 / MEMORY) + score
+    return crowd
+
+
+def read_threads(file: Path) -> list[LiveThread]:
+    """Return the threads that `main` wrote.
+
+    Raises:
+        ConfigError: The file cannot be read, or is of something else.
+    """
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=list[LiveThread])
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def main(
+    data: DataFolder,
+    out: Annotated[Path, typer.Option(help="The file to be written.")],
+    repository: Repository = BUILT,
+) -> None:
+    """Rate the answers of RumourEval and write its threads, without texts."""
+    with refusing():
+        rows = list(rows_of(data / CROWDS["rumoureval"].file))
+        out.write_bytes(msgspec.json.encode(threads_of(rows, sentiment_labels(repository))))
+
+
+if __name__ == "__main__":
+    typer.run(main)
