@@ -1,5 +1,6 @@
 """Two hundred texts that try to be more than text, and harmless ones of the same form."""
 
+import random
 import unicodedata
 from itertools import product
 from typing import Final
@@ -36,10 +37,10 @@ _SHAPES: Final = (
     "{mark} \\u0000\\n\\\\ {order} \\\"",
     "{mark}\u2028{order}\u2029{mark}",
     "{mark} &lt;{order}&gt; &#x202e; {mark}",
-    "{mark} " + "la la {mark} " * 180 + "{order}",
+    "{order} " + "{mark} " * 180 + "{order}",
     "  \t {mark}\n\n\n{order}\n\t ",
 )  # fmt: skip
-_SYLLABLES: Final = ("ba", "de", "fi", "go", "ku", "ma", "ne", "pi", "ro", "su")
+_SYLLABLES: Final = tuple(f"{one}{other}" for one in "bdfgklmnprstvz" for other in "aeiou")
 
 
 def attempts() -> list[str]:
@@ -52,9 +53,8 @@ def attempts() -> list[str]:
 
 def own_words(number: int) -> str:
     """Return four made-up words that only the text of this number has."""
-    digits = [number // 100 % 10, number // 10 % 10, number % 10]
-    middle = "".join(_SYLLABLES[digit] for digit in digits)
-    return " ".join(f"{end}{middle}{end}" for end in ("za", "vo", "xi", "qu"))
+    rng = random.Random(number)
+    return " ".join("".join(rng.choices(_SYLLABLES, k=4)) for _ in range(4))
 
 
 def harmless(text: str) -> str:
