@@ -58,7 +58,7 @@ class Halves:
                 self.texts[HARMLESS, name] = words + harmless(text)
                 self.roots[name] = f"e{event}" if place else ""
         for one in range(BYSTANDERS):
-            said = [f"the bridge over the wide river stays closed for repair again today {one}"]
+            said = ["the bridge over the wide river stays closed for repair again today"]
             said += [f"answer {chr(97 + place) * 6} of number {one}" for place in range(4)]
             for place, text in enumerate(said):
                 name = f"b{one}r{place}" if place else f"b{one}"
@@ -149,11 +149,12 @@ def form(response: Response) -> dict[str, Any]:
     """Return all of a response but its texts, its times, and what follows from either."""
     found = to_builtins(response)
     for name in ("source", "made_at", "seed"):
-        del found[name]
+        found.pop(name, None)  # what is withdrawn has no seed
     # The crowd is counted from sentiments, and these are of texts.
-    found["crowd"] = sorted(found["crowd"])
-    for reply in found["replies"]:
-        reply.pop("text", None), reply.pop("similarity", None)
+    found["crowd"] = sorted(found.get("crowd", ()))
+    for reply in found.get("replies", ()):
+        reply.pop("text", None)
+        reply.pop("similarity", None)
     return found
 
 
@@ -172,7 +173,7 @@ def test_200_attempts_change_nothing_but_text_and_what_is_deleted_is_gone_at_onc
     queries = tmp_path / "queries.toml"
     queries.write_text(QUERIES)
     stream = make_stream(
-        responder={"kind": "fake", "model": OBEDIENT, "shown": SHOWN, "similarity": 0.6,
+        responder={"kind": "fake", "model": OBEDIENT, "shown": SHOWN, "similarity": 0.9,
                    "generated_per_minute": 100},
         queries={"path": str(queries)},
     )  # fmt: skip
