@@ -340,7 +340,9 @@ def test_what_is_shown_is_told_of_this_tests_posts_alone(world: World) -> None:
 
 
 @pytest.mark.parametrize("loses_all", [False, True])
-async def test_what_was_told_and_lost_by_redis_is_there_again(world: World, loses_all: bool) -> None:
+async def test_what_was_told_and_lost_by_redis_is_there_again(
+    world: World, loses_all: bool
+) -> None:
     """Redis forgets a response that it had acknowledged (or everything); the topic has it."""
     world.say(post_of("p", 0, STRIKE))
     async with running(world) as first:
