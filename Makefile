@@ -105,7 +105,7 @@ test-servers: setup $(VENV)/.dev
 test-server: setup $(SERVER)/.drawing
 	$(SERVER)/bin/python -m pytest -m server tests/models tests/evaluation $(ARGS)
 
-test-train: setup $(TRAIN)/.done
+test-train: $(TRAIN)/.done
 	$(TRAIN)/bin/python -m pytest -m train tests/models tests/evaluation $(ARGS)
 
 integration: setup $(VENV)/.dev ## only the tests that start real servers
