@@ -63,6 +63,7 @@ _NEEDS = {
         "evaluation/crowds/test_judging.py",
         "evaluation/crowds/test_reactions.py",
         "evaluation/crowds/test_stance.py",
+        "evaluation/responses/test_text_floor.py",
         "models/socialalign/test_tone.py",
     ),
     "onnxruntime": ("models/test_assemble.py",),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from evaluation.encoder.bootstrap import Measured, bootstrap
 from evaluation.responses.judging import known_mean
 from evaluation.responses.ranking import SHOWN, ndcg
+from evaluation.responses.text_floor import floor_ahead, floors_by_fold
 from models.popalm.encoders import TextVectors, letter_vectors
 from models.popalm.expected_likes import ExpectedLikes
 from models.popalm.pairs import Pair, PairBuilder, normalised
@@ -26,11 +27,14 @@ from models.popalm.text_shape import letters_score
 from models.popalm.training.reward_data import (
     LikedEvent,
     WeiboPairs,
+    pairs_of,
     reddit_events,
     weibo_pairs,
     weibo_posts,
 )
 
+_AGED: Final = {"reward": "text", "longer": "longer", "arrival": "arrival", "tfidf": "tfidf"}
+"""What pairs of near age are judged by, and the scores that it goes by."""
 Floats = NDArray[np.float64]
 Scores = Mapping[str, Floats]
 TEXT_SHARE: Final = 0.25
@@ -129,11 +133,13 @@ def weibo_figures(
     """Return `reward_zh.*` and `offtopic.*`; the judged pairs are those that likes confirm."""
     pairs = weibo_pairs(data)
     figures: dict[str, float | None] = {}
+    floors = floors_by_fold(pairs.rebuilt, "zh")
     found, posts = pair_measures(
         [pair.post for pair in pairs.recorded],
-        liking_ahead(reward, encode, pairs.recorded),
+        {**liking_ahead(reward, encode, pairs.recorded),
+         "tfidf": floor_ahead(floors, pairs.recorded)},
         resamples,
-    )
+    )  # fmt: skip
     for name, measured in found.items():
         figures |= measured.figures(_named("reward_zh", name))
     figures["reward_zh.low"] = found["reward"].low
@@ -161,32 +167,32 @@ def reddit_figures(
     """Return `reddit_scores.*`: leading replies found before any like, and pairs of near age."""
     events = [event for event in reddit_events(data) if len(event.replies) > SHOWN]
     liked = {event.post: liking_of(reward, encode, event) for event in events}
+    floors, posts = floors_by_fold(pairs_of(events), "en"), list[str]()
     table: dict[str, list[float]] = {}
-    posts: list[str] = []
-    ahead: dict[str, list[float]] = {"reward": [], "longer": [], "arrival": []}
+    ahead: dict[str, list[float]] = {name: [] for name in _AGED}
     for row, event in enumerate(events):
         others = [one for one in events if fold_of(one.post) != fold_of(event.post)]
-        scores = event_scores(event, liked[event.post], learnt_places(others))
+        words = floors[fold_of(event.post)].scores([reply.text for reply in event.replies])
+        scores = {**event_scores(event, liked[event.post], learnt_places(others)), "tfidf": words}
         likes = np.array([reply.likes for reply in event.replies], np.float64)
         ties = np.random.default_rng(row).permutation(len(likes))
         for name, values in scores.items():
             order = np.lexsort((ties, -values)).tolist()
             table.setdefault(name, []).append(ndcg(order, likes))
-        builder = PairBuilder()
-        builder.add_all(event.post, event.replies)
+        (builder := PairBuilder()).add_all(event.post, event.replies)
         by_text = {reply.text: place for place, reply in enumerate(event.replies)}
         for pair in builder.pairs:
             one, other = by_text[pair.preferred], by_text[pair.rejected]
             posts.append(event.post)
-            for name, key in (("reward", "text"), ("longer", "longer"), ("arrival", "arrival")):
+            for name, key in _AGED.items():
                 ahead[name].append(float(scores[key][one] - scores[key][other]))
-    figures: dict[str, float | None] = {"reddit_scores.events": len(events)}
     columns = {name: np.array(values) for name, values in table.items()}
 
     def measure(rows: NDArray[np.integer[Any]]) -> dict[str, float]:
         found = {name: float(known_mean(values[rows])) for name, values in columns.items()}
         return found | {"over": found["reward"] - found["arrival"]}
 
+    figures: dict[str, float | None] = {"reddit_scores.events": len(events)}
     for name, measured in bootstrap(measure, len(events), resamples).items():
         named = {"reward": "ndcg5", "over": "ndcg5_over_arrival"}.get(name, f"{name}_ndcg5")
         figures |= measured.figures(f"reddit_scores.{named}")

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from core.clock import ManualClock
 from core.codec import encode, response_decoder
 from core.config import build
+from core.errors import StoreWentBack
 from core.metrics import Metrics
 from core.response_schemas import Response
 from core.schemas import Post
@@ -95,6 +96,36 @@ class World:
                   if (one.key or b"").decode() == f"{self.mark}{post}"]  # fmt: skip
         return [response_decoder.decode(value) for value in values]
 
+    def shown(self) -> dict[str, str]:
+        """Return what Redis shows for events of this test alone: post -> text.
+
+        The topics are of all tests of this module, so a responder follows the events of each.
+        """
+        marked, found = self.mark.encode(), dict[str, str]()
+        for key in self.client.scan_iter("{responder}:texts:*"):
+            if marked in key:
+                found |= {
+                    name.split(marked)[-1].decode(): text.decode()
+                    for name, text in self.client.hgetall(key).items() if name.startswith(b"t:")
+                }  # fmt: skip
+        return found
+
+    def is_gone(self, post: str) -> bool:
+        """Tell whether Redis remembers that a post was deleted."""
+        name = f"synthetic|{self.mark}{post}"
+        return self.client.zscore("{responder}:gone", name) is not None
+
+    def taken(self) -> dict[bytes, bytes]:
+        """Return all that Redis has of responders, to be brought back."""
+        return {key: self.client.dump(key) for key in self.client.scan_iter("{responder}:*")}
+
+    def bring_back(self, kept: dict[bytes, bytes]) -> None:
+        """Make Redis what it was: all that was acknowledged since is lost."""
+        for key in self.client.scan_iter("{responder}:*"):
+            self.client.delete(key)
+        for key, value in kept.items():
+            self.client.restore(key, 0, value)
+
     def redis_has(self, words: str) -> bool:
         """Tell whether Redis holds some words anywhere."""
         return any(
@@ -121,6 +152,15 @@ class Running:
 
     async def caught_up(self) -> None:
         await self.until(lambda: self.loop.is_caught_up)
+
+    async def noticed(self) -> None:
+        """Let the time pass after which it looks, and take turns until it sees a loss."""
+        self.world.clock.advance(10)
+        with pytest.raises(StoreWentBack):
+            await self.until(lambda: False)
+
+    def begun_anew(self) -> float | None:
+        return self.metrics.registry.get_sample_value("groundswell_responder_begun_anew_total")
 
     async def view(self) -> ResponsesView:
         view = ResponsesView()
@@ -290,6 +330,62 @@ async def test_deletions_that_nobody_can_know_any_more_take_all_texts_with_them(
             await second.until(lambda: not world.redis_has("reply"))
             metric = "groundswell_responder_missed_deletions_total"
             assert second.metrics.registry.get_sample_value(metric) == 3
+
+
+def test_what_is_shown_is_told_of_this_tests_posts_alone(world: World) -> None:
+    for mark in (world.mark, "m-other:"):
+        key = f"{{responder}}:texts:synthetic|{mark}p"
+        world.client.hset(key, f"t:synthetic|{mark}r1", f"said in {mark}")
+    assert world.shown() == {"r1": f"said in {world.mark}"}
+
+
+@pytest.mark.parametrize("loses_all", [False, True])
+async def test_what_was_told_and_lost_by_redis_is_there_again(
+    world: World, loses_all: bool
+) -> None:
+    """Redis forgets a response that it had acknowledged (or everything); the topic has it."""
+    world.say(post_of("p", 0, STRIKE))
+    async with running(world) as first:
+        await first.caught_up()
+        before = world.taken()
+        assert before
+        world.say(*strike()[1:])
+        await first.until(lambda: "r7" in world.shown())
+        told, shown = world.told("p"), world.shown()
+        world.bring_back({} if loses_all else before)
+        assert world.shown() == {}, "the loss did not happen"
+        await first.noticed()
+        await first.until(lambda: world.shown() == shown)
+        assert first.begun_anew() == 1
+        assert [reply.reply_id for reply in world.told("p")[-1].replies] == [
+            reply.reply_id for reply in told[-1].replies
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("loses_all", [False, True])
+async def test_a_removal_that_redis_lost_is_done_again(world: World, loses_all: bool) -> None:
+    """Redis goes back to before a deletion (or to nothing): the deleted text does not stay."""
+    world.say(*strike())
+    async with running(world) as first:
+        await first.until(lambda: "r7" in world.shown())
+        # What is kept once all was said: how far deletions are carried out, among it.
+        world.clock.advance(10)
+        await first.loop.turn(0.1)
+        before, shown = world.taken(), world.shown()
+        world.say(event_of("delete", "r7", 120))
+        await first.until(lambda: world.is_gone("r7") and "r7" not in world.shown())
+        await first.until(
+            lambda: all(one.reply_id != "r7" for one in world.told("p")[-1].replies)
+        )  # fmt: skip
+        world.bring_back({} if loses_all else before)
+        assert world.shown() == ({} if loses_all else shown), "the loss did not happen"
+        assert not world.is_gone("r7")
+        await first.noticed()
+        await first.until(lambda: world.is_gone("r7") and "r6" in world.shown())
+        await first.caught_up()
+        await first.until(lambda: "r7" not in world.shown())
+        assert first.begun_anew() == 1
+        assert all(one.reply_id != "r7" for one in world.told("p")[-1].replies)
 
 
 INJECTIONS = (
