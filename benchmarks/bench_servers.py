@@ -117,6 +117,7 @@ async def _kill_in_turn(servers: Sequence[TritonServer], posted: list[str]) -> l
         for server in servers:
             await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)
+            await asyncio.to_thread(server.wait_ready)
         turns_over.set()
         await asyncio.gather(*lanes)
     finally:
