@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+_ADDRESS: Final = re.compile(r"(?:[^\s:/\[\]]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})\Z")
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -102,8 +104,8 @@ class ScorerSettings(Struct, frozen=True, kw_only=True):
 
     kind: str = "triton"
     """`triton`, `openvino` (in process) or `fake` (deterministic, for tests and benchmarks)."""
-    url: str = "127.0.0.1:8001"
-    """Triton's gRPC host:port."""
+    url: str | tuple[str, ...] = "127.0.0.1:8001"
+    """Triton's gRPC host:port; several as a list, or comma-separated: the least loaded is asked."""
     model: str = "post_encoder"
     """Model name on the server."""
     repository: str = ".groundswell/model_repository"
@@ -122,3 +124,24 @@ class ScorerSettings(Struct, frozen=True, kw_only=True):
     """Its version; with the name of the first model: two versions side by side."""
     shadow_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
     """Share of the posts that it scores too."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses of the servers, one at least in settings without contradictions."""
+        parts = self.url.split(",") if isinstance(self.url, str) else self.url
+        return tuple(part.strip() for part in parts if part.strip())
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the addresses, a sentence each."""
+        key = f"scorer.url = {self.url!r}"
+        if not self.urls:
+            return [f"{key}: expected at least one host:port"]
+        found = [
+            f"{key}: {url!r} is no address, expected host:port with a port of 1 to 65535"
+            for url in self.urls
+            if not (said := _ADDRESS.match(url)) or not 1 <= int(said[1]) <= 65_535
+        ]
+        twice = sorted({url for url in self.urls if self.urls.count(url) > 1})
+        return found + [
+            f"{key}: {url!r} is there twice, expected each server once" for url in twice
+        ]

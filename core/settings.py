@@ -256,7 +256,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     def contradictions(self) -> list[str]:
         """Return what does not go together, a sentence each; empty when all is well."""
         windows, worker = self.windows, self.worker
-        faults: list[str] = []
+        faults: list[str] = self.scorer.faults()
         if 86_400 % windows.pane_s:
             faults.append(f"windows.pane_s = {windows.pane_s}: expected a divisor of 86400")
         if windows.correction_horizon_s > windows.retention_s:

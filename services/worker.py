@@ -22,6 +22,7 @@ from core.ports import Scorer
 from core.reasons import DEAD_REASONS
 from core.sealing import Sealer
 from core.settings import Settings
+from models.scorers.pooled import PooledScorer
 from services.bootstrap import make_scorer, make_shadow, make_store
 from services.cluster_guard import ClusterGuard
 from stream.cluster import group_in
@@ -66,6 +67,8 @@ def make_flows(
     limit = AdaptiveLimit(worker, clock, metrics)
     budget = PostBudget(worker.max_in_flight_posts, limit.in_flight_posts)
     metrics.in_flight_posts.set_function(lambda: budget.in_use)
+    if isinstance(held.scorer, PooledScorer):
+        held.scorer.watch(metrics)
     chains = make_chains(
         StepTools(
             store=held.store,

@@ -31,6 +31,11 @@ class WorkerMetrics:
     scorer_retries = counter("Batches sent to the scorer again")
     scorer_timeouts = counter("Batches that the scorer did not answer in time")
     scorer_invalid_answers = counter("Answers of the scorer that were refused as a whole")
+    scorer_server_up = gauge("1 while a server of several is in use", "server")
+    scorer_server_in_flight_posts = gauge("Posts that a server of several has to answer", "server")
+    scorer_server_left_out = counter(
+        "Times that a server of several was left out: sick or of another version", "server", "cause"
+    )
     step_seconds = counter("Seconds in a step of the chain, waiting included", "topic", "step")
     step_absent = counter(
         "Batches without what an optional step adds: late or failed", "topic", "step", "cause"

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferResult
 
 from core.forecast_settings import ForecastSettings
-from core.ports import EngagementAnswer
+from core.ports import EngagementAnswer, EngagementModel
 from core.settings import ScorerSettings
 from models.engagement.layout import LEVELS, TARGETS
 from models.scorers.edge import MAX_VERSION_CHARS, Asked
 from models.scorers.engagement_edge import checked_answer, joined_answers
+from models.scorers.pool import ServerPool
+from models.scorers.pooled import PooledEngagement
 from models.scorers.triton_client import ServedModel, TritonClient, columns_of
 
 INPUTS: Final = ("FEATURES", "SEQUENCE")
@@ -75,6 +77,11 @@ class TritonEngagement(TritonClient):
         return await self._infer(inputs, served.outputs, posts, read)
 
 
-def from_settings(forecasts: ForecastSettings, scorer: ScorerSettings) -> TritonEngagement:
-    """The registry's entry: the model on the server of `scorer.url`."""
-    return TritonEngagement(scorer.url, forecasts.model, forecasts.timeout_s, forecasts.version)
+def from_settings(forecasts: ForecastSettings, scorer: ScorerSettings) -> EngagementModel:
+    """The registry's entry: the model on the server of `scorer.url`, or on the pool of them."""
+    timeout_s = forecasts.timeout_s
+    clients = [
+        (url, TritonEngagement(url, forecasts.model, timeout_s, forecasts.version))
+        for url in scorer.urls
+    ]
+    return clients[0][1] if len(clients) == 1 else PooledEngagement(ServerPool(clients, timeout_s))

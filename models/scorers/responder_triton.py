@@ -6,12 +6,14 @@ from typing import Final
 import numpy as np
 from tritonclient.grpc import InferInput, InferResult
 
-from core.ports import Generated
+from core.ports import Generated, Responder
 from core.responder_settings import ResponderSettings
 from core.settings import ScorerSettings
 from models.popalm.config import MAX_REPLIES, as_sent, check_question
 from models.popalm.safety import MAX_CHARACTERS
 from models.scorers.edge import Asked
+from models.scorers.pool import ServerPool
+from models.scorers.pooled import PooledResponder
 from models.scorers.responder_edge import checked_replies
 from models.scorers.triton_client import TritonClient, columns_of
 
@@ -59,6 +61,11 @@ class TritonResponder(TritonClient):
         return RESPONDER_OUTPUTS
 
 
-def from_settings(responder: ResponderSettings, scorer: ScorerSettings) -> TritonResponder:
-    """The registry's entry: the model on the server of `scorer.url`."""
-    return TritonResponder(scorer.url, responder.model, responder.timeout_s, responder.version)
+def from_settings(responder: ResponderSettings, scorer: ScorerSettings) -> Responder:
+    """The registry's entry: the model on the server of `scorer.url`, or on the pool of them."""
+    timeout_s = responder.timeout_s
+    clients = [
+        (url, TritonResponder(url, responder.model, timeout_s, responder.version))
+        for url in scorer.urls
+    ]
+    return clients[0][1] if len(clients) == 1 else PooledResponder(ServerPool(clients, timeout_s))

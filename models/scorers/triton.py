@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferResult
 
 from core.heads import HEADS
-from core.ports import ScoreBatch
+from core.ports import ScoreBatch, Scorer
 from core.settings import ScorerSettings
 from models.scorers.edge import MAX_VERSION_CHARS, Asked, checked, joined
+from models.scorers.pool import ServerPool
+from models.scorers.pooled import PooledScorer
 from models.scorers.triton_client import ServedModel, TritonClient, columns_of
 
 TEXT, LANG, RATED, VERSION = "TEXT", "LANG", "RATED", "MODEL_VERSION"
@@ -93,6 +95,11 @@ class TritonScorer(TritonClient):
         return checked(asked, columns[VERSION], columns[RATED], heads)
 
 
-def from_settings(settings: ScorerSettings) -> TritonScorer:
-    """The registry's entry."""
-    return TritonScorer(settings.url, settings.model, settings.timeout_s, settings.version)
+def from_settings(settings: ScorerSettings) -> Scorer:
+    """The registry's entry: the one server, or the pool of them."""
+    timeout_s = settings.timeout_s
+    clients = [
+        (url, TritonScorer(url, settings.model, timeout_s, settings.version))
+        for url in settings.urls
+    ]
+    return clients[0][1] if len(clients) == 1 else PooledScorer(ServerPool(clients, timeout_s))

@@ -198,3 +198,26 @@ def test_the_value_of_what_may_be_a_misspelt_secret_is_not_shown(field: str) -> 
     with pytest.raises(ConfigError, match=rf"ingest\.{field} = \*+") as caught:
         build({"ingest": {field: "hunter2"}})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [["a:1", "b:2"], "a:1, b:2"])
+def test_several_model_servers_are_a_list_or_comma_separated(given: object):
+    assert build({"scorer": {"url": given}}).scorer.urls == ("a:1", "b:2")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], r"scorer\.url = \(\): expected at least one host:port"),
+        (" , ", r"scorer\.url = ' , ': expected at least one host:port"),
+        (["a:1", "a:1"], r"scorer\.url = .*'a:1' is there twice, expected each server once"),
+        ("a:1,b", r"scorer\.url = 'a:1,b': 'b' is no address, expected host:port"),
+        ("a:0", r"'a:0' is no address"),
+        ("a:65536", r"'a:65536' is no address"),
+        ("http://a:1", r"'http://a:1' is no address"),
+        ([1], r"scorer\.url = \[1\]: expected"),
+    ],
+)
+def test_addresses_of_model_servers_that_cannot_be_are_refused(given: object, expected: str):
+    with pytest.raises(ConfigError, match=expected):
+        build({"scorer": {"url": given}})

@@ -1,0 +1,86 @@
+"""The models of several servers behind the ports of one; see `models.scorers.pool`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.metrics import Metrics
+from core.ports import EngagementAnswer, EngagementModel, Generated, Responder, ScoreBatch, Scorer
+from models.scorers.pool import ServerPool
+
+
+class PooledScorer:
+    """Satisfies `core.ports.Scorer`."""
+
+    def __init__(self, pool: ServerPool[Scorer]) -> None:
+        self._pool = pool
+
+    async def score_batch(self, texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
+        """See `Scorer.score_batch`."""
+        return await self._pool.ask(len(texts), lambda client: client.score_batch(texts, langs))
+
+    async def is_ready(self) -> bool:
+        """See `Scorer.is_ready`."""
+        return await self._pool.is_ready()
+
+    async def close(self) -> None:
+        """See `Scorer.close`."""
+        await self._pool.close()
+
+    def watch(self, metrics: Metrics) -> None:
+        """Show each server in the metrics of a worker."""
+        for server in self._pool.servers:
+            metrics.scorer_server_up.labels(server.url).set_function(
+                lambda one=server: 0.0 if one.why_out else 1.0
+            )
+            metrics.scorer_server_in_flight_posts.labels(server.url).set_function(
+                lambda one=server: float(one.in_flight)
+            )
+            for cause in ("sick", "version"):
+                metrics.scorer_server_left_out.labels(server.url, cause)
+        self._pool.on_left_out = lambda url, cause: metrics.scorer_server_left_out.labels(
+            url, cause
+        ).inc()
+
+
+class PooledEngagement:
+    """Satisfies `core.ports.EngagementModel`."""
+
+    def __init__(self, pool: ServerPool[EngagementModel]) -> None:
+        self._pool = pool
+
+    async def predict(
+        self, features: NDArray[np.float32], sequence: NDArray[np.float32]
+    ) -> EngagementAnswer:
+        """See `EngagementModel.predict`."""
+        return await self._pool.ask(
+            len(features), lambda client: client.predict(features, sequence)
+        )
+
+    async def is_ready(self) -> bool:
+        """See `EngagementModel.is_ready`."""
+        return await self._pool.is_ready()
+
+    async def close(self) -> None:
+        """See `EngagementModel.close`."""
+        await self._pool.close()
+
+
+class PooledResponder:
+    """Satisfies `core.ports.Responder`."""
+
+    def __init__(self, pool: ServerPool[Responder]) -> None:
+        self._pool = pool
+
+    async def reply(self, text: str, number: int, seed: int) -> Generated:
+        """See `Responder.reply`."""
+        return await self._pool.ask(1, lambda client: client.reply(text, number, seed))
+
+    async def is_ready(self) -> bool:
+        """See `Responder.is_ready`."""
+        return await self._pool.is_ready()
+
+    async def close(self) -> None:
+        """See `Responder.close`."""
+        await self._pool.close()
