@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from core.errors import ConfigError
 from evaluation.responses.threads import KINDS, Thread, lines_of, load_threads, rows_of, split
 from tests.evaluation.responses.recorded import made_up, write_popalm
 
+# Without the time of day, which would be a part of the tests' names: two processes that collect
+# them in different seconds would disagree about what there is to run.
+_packed = partial(gzip.compress, mtime=0)
 REPLIES = ("one reply that is told at length", "another", "a third")
 
 
@@ -90,10 +94,10 @@ def test_bluesky_threads_are_posts_with_replies_and_parents_with_answers(tmp_pat
 
 
 @pytest.mark.parametrize("raw", [
-    gzip.compress(b"a,b\n1,2\n" * 99)[:-12],
-    gzip.compress(b"a,b\n1,2\n", mtime=0)[:12] + b"\xff" * 30,
-    gzip.compress(b"a,b\n1\n"), gzip.compress(b"a,b\n1,2,3\n"),
-    gzip.compress(b'a,b\n"' + b"x" * ((1 << 24) + 9) + b'",2\n'),
+    _packed(b"a,b\n1,2\n" * 99)[:-12],
+    _packed(b"a,b\n1,2\n")[:12] + b"\xff" * 30,
+    _packed(b"a,b\n1\n"), _packed(b"a,b\n1,2,3\n"),
+    _packed(b'a,b\n"' + b"x" * ((1 << 24) + 9) + b'",2\n'),
 ])  # fmt: skip
 def test_rows_that_break_off_or_lack_a_value_are_refused_by_the_name_of_the_file(
     tmp_path: Path, raw: bytes
@@ -105,8 +109,8 @@ def test_rows_that_break_off_or_lack_a_value_are_refused_by_the_name_of_the_file
 
 
 @pytest.mark.parametrize("raw", [
-    gzip.compress(b'{"a": 1}\n' * 99)[:-12], gzip.compress(b"[1]\n"), gzip.compress(b"null\n"),
-    gzip.compress(b"[" * 100_000),
+    _packed(b'{"a": 1}\n' * 99)[:-12], _packed(b"[1]\n"), _packed(b"null\n"),
+    _packed(b"[" * 100_000),
 ])  # fmt: skip
 def test_lines_that_are_no_objects_are_refused_by_the_name_of_the_file(
     tmp_path: Path, raw: bytes
