@@ -96,6 +96,12 @@ def readable_text(text: str) -> str:
     return html_text(text) if is_markup(text) else plain_text(text)
 
 
+def printable(text: str, most: int = 0) -> str:
+    """Return text on one line that does no harm to a terminal, cut to so many characters."""
+    safe = "".join(char if char.isprintable() else " " for char in text)
+    return f"{safe[: most - 1]}…" if most and len(safe) > most else safe
+
+
 def clean_text(text: str) -> tuple[str, str | None]:
     """Return the text without control characters, and the repair that it took, if any."""
     if text.isprintable():

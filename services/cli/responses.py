@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from core.report import write_report
+from core.text import printable
 from services.cli.settings import load_settings
 from services.responder.crowd_told import in_words
 from services.responder.showing import EventRow, ReplyRow, read_responses
@@ -66,12 +67,12 @@ def show(
 def print_event(event: EventRow) -> None:
     """Print what is shown of an event; texts of people are one line each and obeyed by nobody."""
     told = event.response
-    typer.echo(f"{told.source} {_line(told.post_id)}  {told.state}, {told.seen} replies")
-    typer.echo(f"  {_line(event.text) or '(its text is not remembered)'}")
+    typer.echo(f"{told.source} {printable(told.post_id)}  {told.state}, {told.seen} replies")
+    typer.echo(f"  {printable(event.text) or '(its text is not remembered)'}")
     if told.crowd is not None:
-        typer.echo(f"  {_line(in_words(told.crowd))}")
+        typer.echo(f"  {printable(in_words(told.crowd))}")
     for row in event.replies:
-        typer.echo(f"    [{_mark(row)}] {_line(row.text)}")
+        typer.echo(f"    [{_mark(row)}] {printable(row.text)}")
     if told.no_forecast:
         typer.echo(f"    no forecast: {told.no_forecast}")
 
@@ -79,8 +80,3 @@ def print_event(event: EventRow) -> None:
 def _mark(row: ReplyRow) -> str:
     likes = "" if row.likes is None else f", {row.likes} likes"
     return f"{_MARKS[row.kind]}{likes}"
-
-
-def _line(text: str) -> str:
-    """Return a text on one line, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else " " for c in text)

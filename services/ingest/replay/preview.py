@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from core.reasons import REPAIRS
 from core.schemas import Post
+from core.text import printable
 from services.ingest.replay.counts_told import count_faults, described_counts
 from services.ingest.replay.dialects import SEPARATORS
 from services.ingest.replay.layout import check_options
@@ -265,12 +266,6 @@ def _wrapped(start: str, text: str) -> list[str]:
         printable(text), WIDTH, initial_indent=start, subsequent_indent=" " * len(start),
         break_on_hyphens=False,
     )  # fmt: skip
-
-
-def printable(text: str, most: int = 0) -> str:
-    """Return text that does no harm to a terminal, cut to so many characters."""
-    safe = "".join(char if char.isprintable() else " " for char in text)
-    return f"{safe[: most - 1]}…" if most and len(safe) > most else safe
 
 
 def _moment(at: datetime) -> str:
