@@ -77,7 +77,12 @@ def postable(
 
 
 def evidence(alert: Alert) -> str:
-    """Return the figures behind an alert in one line.
+    """Return the figures behind an alert in one line."""
+    return "; ".join(evidence_parts(alert))
+
+
+def evidence_parts(alert: Alert) -> list[str]:
+    """Return the figures behind an alert, a phrase each.
 
     Example:
         >>> _figure(Interval(0.1234, 0.1, 0.15))
@@ -93,7 +98,7 @@ def evidence(alert: Alert) -> str:
     parts.extend(
         f"{one.stratum}: {one.mix + one.opinion:+.2f}" for one in alert.contributions[:MAX_STRATA]
     )
-    return "; ".join(parts)
+    return parts
 
 
 def _figure(of: Interval) -> str:

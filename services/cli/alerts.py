@@ -10,7 +10,8 @@ import typer
 
 from core.report import write_report
 from core.schemas import Alert
-from services.alerting.alertmanager import evidence, link_to
+from core.text import printable
+from services.alerting.alertmanager import evidence, evidence_parts, link_to
 from services.alerting.showing import (
     DELETED,
     GONE,
@@ -84,7 +85,7 @@ def show(
     matching = found.find(alert_id)
     _say(found.notes)
     if len(matching) != 1:
-        known = ", ".join(_line(one.alert.alert_id) for one in matching[:5])
+        known = ", ".join(printable(one.alert.alert_id) for one in matching[:5])
         typer.echo(
             f"{len(matching)} alerts have an id that begins with {alert_id!r}: {known}"
             if matching
@@ -111,29 +112,29 @@ def _print_line(past: PastAlert) -> None:
     until = "goes on" if alert.ended is None else f"{alert.ended:{_WHEN}} {alert.ended_as}".strip()
     typer.echo(
         f"{alert.started:{_WHEN}} to {until}  {alert.kind} {alert.direction}, level "
-        f"{past.severity}  {_line(alert.query)}  {_line(alert.alert_id)}"
+        f"{past.severity}  {printable(alert.query)}  {printable(alert.alert_id)}"
     )
-    typer.echo(f"    {_line(alert.sentence) or evidence(alert)}")
+    typer.echo(f"    {printable(alert.sentence) or evidence(alert)}")
 
 
 def _print_evidence(alert: Alert, link: str) -> None:
-    for part in evidence(alert).split("; "):
-        typer.echo(f"  {_line(part)}")
+    for part in evidence_parts(alert):
+        typer.echo(f"  {printable(part)}")
     for came, word in ((True, "came"), (False, "went")):
-        terms = [_line(one.term) for one in alert.terms if (one.weight > 0) == came]
+        terms = [printable(one.term) for one in alert.terms if (one.weight > 0) == came]
         if terms:
             typer.echo(f"  {word}: {', '.join(terms)}")
     if link:
-        typer.echo(f"  {_line(link)}")
+        typer.echo(f"  {printable(link)}")
 
 
 def _print_examples(examples: list[ExampleText]) -> None:
     if not examples:
         typer.echo("  no posts were chosen to show it: Kafka did not answer, or none was telling")
     for one in examples:
-        said = _line(one.text) or _INSTEAD.get(one.state, "(a post without words)")
+        said = printable(one.text) or _INSTEAD.get(one.state, "(a post without words)")
         typer.echo(f"  [{one.why}] {said}")
-        where = _line(one.url) or f"{one.source} {_line(one.post_id)}"
+        where = printable(one.url) or f"{one.source} {printable(one.post_id)}"
         typer.echo(f"      {where}")
 
 
@@ -141,14 +142,9 @@ def _none_of(query: str, kind: str, known: list[str]) -> str:
     if not known:
         return "no alert is kept: nothing has shifted in 90 days, or no closer runs"
     wanted = " ".join(part for part in (kind, query and f"of {query!r}") if part)
-    return f"no alert {wanted} is kept; there are some of: {', '.join(map(_line, known))}"
+    return f"no alert {wanted} is kept; there are some of: {', '.join(map(printable, known))}"
 
 
 def _say(notes: list[str]) -> None:
     for note in notes:
         typer.echo(note, err=True)
-
-
-def _line(text: str) -> str:
-    """Return a text on one line, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else " " for c in text)
