@@ -14,7 +14,7 @@ from core.settings import ScorerSettings
 from models.engagement.layout import LEVELS, TARGETS
 from models.scorers.edge import MAX_VERSION_CHARS, Asked
 from models.scorers.engagement_edge import checked_answer, joined_answers
-from models.scorers.pool import ServerPool
+from models.scorers.pool import one_or_pooled
 from models.scorers.pooled import PooledEngagement
 from models.scorers.triton_client import ServedModel, TritonClient, columns_of
 
@@ -79,9 +79,8 @@ class TritonEngagement(TritonClient):
 
 def from_settings(forecasts: ForecastSettings, scorer: ScorerSettings) -> EngagementModel:
     """The registry's entry: the model on the server of `scorer.url`, or on the pool of them."""
-    timeout_s = forecasts.timeout_s
-    clients = [
-        (url, TritonEngagement(url, forecasts.model, timeout_s, forecasts.version))
-        for url in scorer.urls
-    ]
-    return clients[0][1] if len(clients) == 1 else PooledEngagement(ServerPool(clients, timeout_s))
+
+    def make(url: str) -> EngagementModel:
+        return TritonEngagement(url, forecasts.model, forecasts.timeout_s, forecasts.version)
+
+    return one_or_pooled(scorer.urls, make, PooledEngagement, forecasts.timeout_s)

@@ -253,3 +253,12 @@ class ServerPool(Generic[C]):
                 one.why_out, one.is_held = "", False
         server.pauses.reset()
         return True
+
+
+def one_or_pooled(
+    urls: Sequence[str], make: Callable[[str], C], pooled: Callable[[ServerPool[C]], C],
+    timeout_s: float,
+) -> C:  # fmt: skip
+    """Return the client of the one server that is named, or a pool of several behind its port."""
+    clients = [(url, make(url)) for url in urls]
+    return clients[0][1] if len(clients) == 1 else pooled(ServerPool(clients, timeout_s))

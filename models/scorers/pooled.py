@@ -1,32 +1,37 @@
 """The models of several servers behind the ports of one; see `models.scorers.pool`."""
 
 from collections.abc import Sequence
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.metrics import Metrics
 from core.ports import EngagementAnswer, EngagementModel, Generated, Responder, ScoreBatch, Scorer
-from models.scorers.pool import ServerPool
+from models.scorers.pool import C, ServerPool
 
 
-class PooledScorer:
-    """Satisfies `core.ports.Scorer`."""
+class _Pooled(Generic[C]):
+    """What every port has."""
 
-    def __init__(self, pool: ServerPool[Scorer]) -> None:
+    def __init__(self, pool: ServerPool[C]) -> None:
         self._pool = pool
+
+    async def is_ready(self) -> bool:
+        """Whether any server answers and has loaded the model."""
+        return await self._pool.is_ready()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.close()
+
+
+class PooledScorer(_Pooled[Scorer]):
+    """Satisfies `core.ports.Scorer`."""
 
     async def score_batch(self, texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
         """See `Scorer.score_batch`."""
         return await self._pool.ask(len(texts), lambda client: client.score_batch(texts, langs))
-
-    async def is_ready(self) -> bool:
-        """See `Scorer.is_ready`."""
-        return await self._pool.is_ready()
-
-    async def close(self) -> None:
-        """See `Scorer.close`."""
-        await self._pool.close()
 
     def watch(self, metrics: Metrics) -> None:
         """Show each server in the metrics of a worker."""
@@ -44,11 +49,8 @@ class PooledScorer:
         ).inc()
 
 
-class PooledEngagement:
+class PooledEngagement(_Pooled[EngagementModel]):
     """Satisfies `core.ports.EngagementModel`."""
-
-    def __init__(self, pool: ServerPool[EngagementModel]) -> None:
-        self._pool = pool
 
     async def predict(
         self, features: NDArray[np.float32], sequence: NDArray[np.float32]
@@ -58,29 +60,10 @@ class PooledEngagement:
             len(features), lambda client: client.predict(features, sequence)
         )
 
-    async def is_ready(self) -> bool:
-        """See `EngagementModel.is_ready`."""
-        return await self._pool.is_ready()
 
-    async def close(self) -> None:
-        """See `EngagementModel.close`."""
-        await self._pool.close()
-
-
-class PooledResponder:
+class PooledResponder(_Pooled[Responder]):
     """Satisfies `core.ports.Responder`."""
-
-    def __init__(self, pool: ServerPool[Responder]) -> None:
-        self._pool = pool
 
     async def reply(self, text: str, number: int, seed: int) -> Generated:
         """See `Responder.reply`."""
         return await self._pool.ask(1, lambda client: client.reply(text, number, seed))
-
-    async def is_ready(self) -> bool:
-        """See `Responder.is_ready`."""
-        return await self._pool.is_ready()
-
-    async def close(self) -> None:
-        """See `Responder.close`."""
-        await self._pool.close()

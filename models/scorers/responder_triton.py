@@ -12,7 +12,7 @@ from core.settings import ScorerSettings
 from models.popalm.config import MAX_REPLIES, as_sent, check_question
 from models.popalm.safety import MAX_CHARACTERS
 from models.scorers.edge import Asked
-from models.scorers.pool import ServerPool
+from models.scorers.pool import one_or_pooled
 from models.scorers.pooled import PooledResponder
 from models.scorers.responder_edge import checked_replies
 from models.scorers.triton_client import TritonClient, columns_of
@@ -63,9 +63,8 @@ class TritonResponder(TritonClient):
 
 def from_settings(responder: ResponderSettings, scorer: ScorerSettings) -> Responder:
     """The registry's entry: the model on the server of `scorer.url`, or on the pool of them."""
-    timeout_s = responder.timeout_s
-    clients = [
-        (url, TritonResponder(url, responder.model, timeout_s, responder.version))
-        for url in scorer.urls
-    ]
-    return clients[0][1] if len(clients) == 1 else PooledResponder(ServerPool(clients, timeout_s))
+
+    def make(url: str) -> Responder:
+        return TritonResponder(url, responder.model, responder.timeout_s, responder.version)
+
+    return one_or_pooled(scorer.urls, make, PooledResponder, responder.timeout_s)

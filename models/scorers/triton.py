@@ -12,7 +12,7 @@ from core.heads import HEADS
 from core.ports import ScoreBatch, Scorer
 from core.settings import ScorerSettings
 from models.scorers.edge import MAX_VERSION_CHARS, Asked, checked, joined
-from models.scorers.pool import ServerPool
+from models.scorers.pool import one_or_pooled
 from models.scorers.pooled import PooledScorer
 from models.scorers.triton_client import ServedModel, TritonClient, columns_of
 
@@ -97,9 +97,8 @@ class TritonScorer(TritonClient):
 
 def from_settings(settings: ScorerSettings) -> Scorer:
     """The registry's entry: the one server, or the pool of them."""
-    timeout_s = settings.timeout_s
-    clients = [
-        (url, TritonScorer(url, settings.model, timeout_s, settings.version))
-        for url in settings.urls
-    ]
-    return clients[0][1] if len(clients) == 1 else PooledScorer(ServerPool(clients, timeout_s))
+
+    def make(url: str) -> Scorer:
+        return TritonScorer(url, settings.model, settings.timeout_s, settings.version)
+
+    return one_or_pooled(settings.urls, make, PooledScorer, settings.timeout_s)
