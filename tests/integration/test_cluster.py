@@ -7,7 +7,8 @@ import pytest
 from stream.store import keys
 from stream.topics import POSTS
 from testkit.redis_cluster import RedisClusterServers, redis_cluster
-from tests.integration.test_exactly_once import asleep, expect_every_post_once, some_posts
+from testkit.sleeping import asleep
+from tests.integration.test_exactly_once import expect_every_post_once, some_posts
 
 pytestmark = pytest.mark.integration
 

@@ -1,20 +1,17 @@
 """Kill -9 anything: every accepted post is in the windows exactly once."""
 
-import os
 import random
 import shutil
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from core.codec import encode
 from services.local.child import Child
-from services.local.server import LocalServer
 from stream.topics import POSTS
 from testkit.builders import make_post
+from testkit.sleeping import asleep
 from testkit.stream import count_plainly
 
 pytestmark = pytest.mark.integration
@@ -63,18 +60,6 @@ def some_posts(count: int, seed: int) -> list[tuple[bytes, bytes]]:
             key, value = records[-1]  # a copy of the post before
         records.append((key, value))
     return records
-
-
-@contextmanager
-def asleep(workers: Iterable[Child | LocalServer]) -> Iterator[None]:
-    """Let processes sleep meanwhile, by SIGSTOP."""
-    for worker in workers:
-        os.kill(worker.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for worker in workers:
-            os.kill(worker.pid, signal.SIGCONT)
 
 
 def expect_every_post_once(stream, records: list[tuple[bytes, bytes]]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +20,7 @@ from stream.store.redis_store import RedisStore
 from stream.topics import POSTS
 from testkit import local as testing
 from testkit.redis_cluster import ClusterNode, RedisClusterServers, redis_cluster
+from testkit.sleeping import asleep
 from testkit.waiting import wait_until
 from tests.stream.store.servers import raw_client
 from tests.stream.store.worlds import HORIZONS
@@ -84,15 +83,6 @@ async def _posts(store: RedisStore) -> int:
     return panes["all"].counters[0] if panes else 0
 
 
-@contextmanager
-def _asleep(node: ClusterNode) -> Iterator[None]:
-    os.kill(node.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(node.pid, signal.SIGCONT)
-
-
 async def test_every_key_has_a_tag_and_lies_where_its_tag_lies(
     cluster: RedisClusterServers, careful: RedisStore
 ) -> None:
@@ -148,7 +138,7 @@ async def test_a_replica_that_lacks_the_last_applies_brings_cursor_and_panes_bac
     master = cluster.master_of(keys.cursor(P))
     replica = cluster.replica_of(master)
     wait_until(lambda: replica.ask("WAIT", 0, 0) and _has(replica, 0), "replication")
-    with _asleep(replica):
+    with asleep([replica]):
         master.ask("CLIENT", "KILL", "TYPE", "replica")
         await store.apply(P, _batch(0))
         await store.apply(P, _batch(1))
@@ -181,7 +171,7 @@ async def test_an_apply_that_too_few_replicas_have_is_refused_until_they_have_it
 ) -> None:
     await careful.apply(P, _batch(-1))
     replica = cluster.replica_of(cluster.master_of(keys.cursor(P)))
-    with _asleep(replica):
+    with asleep([replica]):
         for _ in range(2):  # the second finds it done, and is refused as well
             with pytest.raises(StoreUnavailable, match=r"0 of 1 replicas.*redis\.wait_replicas"):
                 await careful.apply(P, _batch(0))
