@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from math import log, sqrt
+from math import log
 from typing import Annotated, Final
 
 import numpy as np
 import typer
+from scipy.stats import binomtest
 
 from core.report import write_report
 from evaluation.crowds.turning import (
@@ -40,7 +41,6 @@ BUDGET: Final = 1.0
 PROMISED: Final = log(50_000)
 _ANY: Final = (0.0, 1.01)
 _EARLIEST, _LATEST = 5, 40
-_NORMAL: Final = 1.96
 _LEAST: Final = 1e-9
 
 
@@ -116,10 +116,8 @@ def threshold(paths: list[Floats]) -> float:
 
 def interval(hits: int, number: int) -> tuple[float, float]:
     """Return the 95 % interval of a share (Wilson)."""
-    share, z2 = hits / number, _NORMAL * _NORMAL
-    middle = (share + z2 / (2 * number)) / (1 + z2 / number)
-    half = sqrt(share * (1 - share) / number + z2 / (4 * number**2)) * _NORMAL / (1 + z2 / number)
-    return middle - half, middle + half
+    found = binomtest(hits, number).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
 
 
 @dataclass(frozen=True, slots=True)
