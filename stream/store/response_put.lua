@@ -5,7 +5,8 @@
 --          kept (ms), ARGV[5] how many events are kept at most
 -- ARGV[6]  to the end: posts and their texts in turn
 -- Texts of posts that are deleted are left out, and those that are shown no more are removed.
--- Follows `response_generation.lua`. Returns the generation, how many texts were left out, and how many other events had to go.
+-- Follows `response_generation.lua`. Returns the generation, how many texts were left out, and how
+-- many other events had to go.
 
 local event, now, keep = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local where = tag .. 'where:'
