@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -48,6 +48,24 @@ def run(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path 
         said = (done.stdout + done.stderr)[-2_000:]
         raise ComposeTestFailed(f"{' '.join(argv[:8])}: status {done.returncode}\n{said}")
     return done.stdout
+
+
+def wait_while(lacking: Callable[[], str], patience_s: float, every_s: float = 0.2) -> None:
+    """Return once nothing is lacking.
+
+    Args:
+        lacking: Looks, and returns in words what is not yet as it must be; empty when all is.
+        patience_s: The seconds after which it will not be.
+        every_s: The seconds between two looks.
+
+    Raises:
+        ComposeTestFailed: With what is lacking.
+    """
+    deadline_s = time.monotonic() + patience_s
+    while why := lacking():
+        if time.monotonic() > deadline_s:
+            raise ComposeTestFailed(f"{why}, after {patience_s:.0f} s")
+        time.sleep(every_s)
 
 
 class Engine:

@@ -7,7 +7,7 @@ import signal
 import time
 from typing import Final
 
-from testkit.compose.engine import ComposeTestFailed
+from testkit.compose.engine import wait_while
 from testkit.compose.stack import Stack
 
 _PATIENCE_S: Final = 180.0
@@ -31,14 +31,16 @@ def _kill(stack: Stack, name: str) -> float:
     before = stack.container(name)
     began_s = time.monotonic()
     os.kill(before["State"]["Pid"], signal.SIGKILL)
-    while True:
+
+    def lacking() -> str:
         now = stack.container(name)
         health = now["State"].get("Health", {}).get("Status")
         if now["RestartCount"] > before["RestartCount"] and health == "healthy":
-            return time.monotonic() - began_s
-        if time.monotonic() - began_s > _PATIENCE_S:
-            raise ComposeTestFailed(f"{name}: killed, and {now['State']['Status']}, {health}")
-        time.sleep(0.2)
+            return ""
+        return f"{name}: killed, and {now['State']['Status']}, {health}"
+
+    wait_while(lacking, _PATIENCE_S)
+    return time.monotonic() - began_s
 
 
 def check_without_scorer(stack: Stack) -> None:
@@ -55,8 +57,8 @@ def check_without_scorer(stack: Stack) -> None:
 
 
 def _wait_for_health(stack: Stack, name: str, wanted: str) -> None:
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while (health := stack.container(name)["State"]["Health"]["Status"]) != wanted:
-        if time.monotonic() > deadline_s:
-            raise ComposeTestFailed(f"{name}: is {health}, not {wanted}")
-        time.sleep(0.2)
+    def lacking() -> str:
+        health = stack.container(name)["State"]["Health"]["Status"]
+        return "" if health == wanted else f"{name}: is {health}, not {wanted}"
+
+    wait_while(lacking, _PATIENCE_S)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any, Final
 
-from testkit.compose.engine import ComposeTestFailed
+from testkit.compose.engine import ComposeTestFailed, wait_while
 from testkit.compose.stack import PORTS, Stack
 
 _ALERT_PATIENCE_S: Final = 180.0
+_TARGETS_PATIENCE_S: Final = 60.0
 
 
 def check_pages(stack: Stack) -> None:
@@ -29,11 +29,12 @@ def check_pages(stack: Stack) -> None:
     for uid in ("prometheus", "alertmanager"):
         read_page(f"{grafana}/api/datasources/uid/{uid}/health", password)
     read_page(f"http://127.0.0.1:{PORTS['ALERTMANAGER']}/api/v2/alerts")
-    deadline_s = time.monotonic() + 60
-    while down := _targets_down():
-        if time.monotonic() > deadline_s:
-            raise ComposeTestFailed(f"Prometheus does not reach {', '.join(sorted(down))}")
-        time.sleep(1)
+    wait_while(_unreached, _TARGETS_PATIENCE_S, every_s=1)
+
+
+def _unreached() -> str:
+    down = ", ".join(sorted(_targets_down()))
+    return down and f"Prometheus does not reach {down}"
 
 
 def _targets_down() -> set[str]:
@@ -50,15 +51,15 @@ def wait_for_alert(name: str, part: str) -> None:
     Raises:
         ComposeTestFailed: It does not come.
     """
-    deadline_s = time.monotonic() + _ALERT_PATIENCE_S
-    while True:
+
+    def lacking() -> str:
         alerts = read_page(f"http://127.0.0.1:{PORTS['ALERTMANAGER']}/api/v2/alerts")
         labels = [alert["labels"] for alert in alerts if alert["status"]["state"] == "active"]
         if any(one["alertname"] == name and one.get("part") == part for one in labels):
-            return
-        if time.monotonic() > deadline_s:
-            raise ComposeTestFailed(f"no alert {name} of {part} at Alertmanager, but {labels}")
-        time.sleep(1)
+            return ""
+        return f"no alert {name} of {part} at Alertmanager, but {labels}"
+
+    wait_while(lacking, _ALERT_PATIENCE_S, every_s=1)
 
 
 def read_page(address: str, password: str = "") -> Any:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from testkit.compose.engine import ComposeTestFailed
+from testkit.compose.engine import ComposeTestFailed, wait_while
 from testkit.compose.stack import Stack
 
 POSTS: Final = 8_000
@@ -61,13 +60,14 @@ def end_replay(stack: Stack) -> None:
     Raises:
         ComposeTestFailed: Ingest does not end, or ends with an error.
     """
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while (state := stack.container("ingest")["State"])["Status"] != "exited":
-        if time.monotonic() > deadline_s:
-            raise ComposeTestFailed(f"the replay has no end: ingest is {state['Status']}")
-        time.sleep(1)
-    if state["ExitCode"]:
-        raise ComposeTestFailed(f"the replay ended with status {state['ExitCode']}")
+
+    def lacking() -> str:
+        status = stack.container("ingest")["State"]["Status"]
+        return "" if status == "exited" else f"the replay has no end: ingest is {status}"
+
+    wait_while(lacking, _PATIENCE_S, every_s=1)
+    if code := stack.container("ingest")["State"]["ExitCode"]:
+        raise ComposeTestFailed(f"the replay ended with status {code}")
 
 
 def recount(stack: Stack, root: Path) -> dict[str, float]:
