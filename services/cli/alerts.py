@@ -62,7 +62,7 @@ def list_alerts(
     for one in rows:
         _print_line(one)
     if not rows:
-        typer.echo(_none_of(query, kind, sorted({one.alert.query for one in found.alerts})))
+        typer.echo(_none_of(query, kind, firing, sorted({one.alert.query for one in found.alerts})))
         raise typer.Exit(1)
 
 
@@ -138,11 +138,12 @@ def _print_examples(examples: list[ExampleText]) -> None:
         typer.echo(f"      {where}")
 
 
-def _none_of(query: str, kind: str, known: list[str]) -> str:
+def _none_of(query: str, kind: str, firing: bool, known: list[str]) -> str:
     if not known:
         return "no alert is kept: nothing has shifted in 90 days, or no closer runs"
-    wanted = " ".join(part for part in (kind, query and f"of {query!r}") if part)
-    return f"no alert {wanted} is kept; there are some of: {', '.join(map(printable, known))}"
+    wanted = " ".join(part for part in ("no", kind, "alert", query and f"of {query!r}") if part)
+    there = ", ".join(map(printable, known))
+    return f"{wanted} {'goes on' if firing else 'is kept'}; there are some of: {there}"
 
 
 def _say(notes: list[str]) -> None:

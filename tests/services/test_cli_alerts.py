@@ -125,6 +125,8 @@ def test_no_alert_is_said_with_what_there_is(
     tell(topics)
     assert run(["alerts", "list", "--query", "rial"]) == 1
     assert "no alert of 'rial' is kept; there are some of: trains" in capsys.readouterr().out
+    assert run(["alerts", "list", "--kind", "volume"]) == 1
+    assert "no volume alert is kept; there are" in capsys.readouterr().out
     assert run(["alerts", "show", "zz"]) == 1
     assert "groundswell alerts list" in capsys.readouterr().out
     tell(topics, alert_id="a22")
@@ -198,3 +200,9 @@ def test_posts_are_looked_for_before_they_were_chosen_however_late_the_alert_end
     say(topics, "p1", "what was counted", at_ms=TOLD_MS + 10)
     assert run(["alerts", "show", "a1"]) == 0
     assert "what was counted" in capsys.readouterr().out
+
+
+def test_that_nothing_goes_on_is_said(topics: Topics, capsys: pytest.CaptureFixture[str]) -> None:
+    tell(topics, state="resolved", ended=NOON, ended_as="over")
+    assert run(["alerts", "list", "--firing"]) == 1
+    assert "no alert goes on; there are some of: trains" in capsys.readouterr().out
