@@ -37,6 +37,7 @@ class KilledStore(CursorStore):
         self._step = step
         self.is_armed = False
         self.is_dead = False
+        self.has_saved = False
 
     def prepare(self, stored: StoredCursor) -> None:
         """Write, or be killed after it."""
@@ -49,6 +50,7 @@ class KilledStore(CursorStore):
         self._live()
         self._die_at("commit")
         super().commit()
+        self.has_saved = True
 
     def _live(self) -> None:
         if self.is_dead:

@@ -177,6 +177,8 @@ def check_killed_in_a_save_its_totals_stay_exact(name: str, directory: Path) -> 
             with LiveRig(live_source(name, platform, home), home, broker, store=store) as rig:
                 wanted = list(platform.publish(40))
                 rig.wait_for(wanted)
+                # Killed before its first save it would have no totals, and begin anew with none.
+                wait_until(lambda store=store: store.has_saved, "it has a cursor")
                 store.is_armed = True
                 wanted += platform.publish(40)
                 wait_until(lambda store=store: store.is_dead, "it is killed")
