@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from core.errors import ConfigError, GroundswellError
+from core.errors import BrokerUnavailable, ConfigError, GroundswellError
 from services.cli.settings import config_file
 from services.cli.wings import is_missing, refuse
 
@@ -182,8 +182,15 @@ def run(arguments: list[str] | None = None) -> int:
     return 0
 
 
+_NO_BROKER: Final = (
+    "is Kafka up? `groundswell up --detach --source ''` starts a stack here; "
+    "kafka.bootstrap_servers says where another broker is"
+)
+
+
 def _fail(error: GroundswellError, status: int) -> int:
-    for line in str(error).splitlines() or [type(error).__name__]:
+    further = [_NO_BROKER] if isinstance(error, BrokerUnavailable) else []
+    for line in [*(str(error).splitlines() or [type(error).__name__]), *further]:
         typer.echo(f"groundswell: {line}", err=True)
     return status
 

@@ -49,7 +49,9 @@ def our_errors(doing: str) -> Iterator[None]:
 
 def our_error(error: BaseException, doing: str) -> Exception:
     """Return an error of the client as one of ours; `doing` starts the message."""
-    found = f"{doing}: {type(error).__name__}: {str(error)[:300]}"
+    # Errors of the client say their own name first.
+    name = type(error).__name__
+    found = f"{doing}: {name}: {str(error).removeprefix(f'{name}: ')[:300]}"
     if isinstance(error, _TOO_LARGE):
         return DecodeError(reasons.TOO_LARGE, found)
     if isinstance(error, _REFUSED_FOR_GOOD):

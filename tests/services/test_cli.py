@@ -4,9 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from kafka.errors import KafkaTimeoutError
 
+from services.cli import alerts
 from services.cli.main import COMMANDS, load_command, run
 from services.cli.settings import config_file, load_settings
+from services.kafka_client.client import our_error
 from services.local import runfile
 
 
@@ -84,6 +87,20 @@ def test_store_that_is_away_makes_the_answer_no(
     assert captured.out == ""
     assert captured.err.startswith("groundswell: Redis does not answer")
     assert "groundswell up --detach --source ''" in captured.err
+
+
+def test_broker_that_is_away_is_named_once_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nothing_answers(*_: object) -> None:
+        raise our_error(KafkaTimeoutError("Unable to bootstrap from 127.0.0.1:1"), "reading alerts")
+
+    monkeypatch.setattr(alerts, "read_alerts", nothing_answers)
+    assert run(["alerts", "list"]) == 1
+    first, then = capsys.readouterr().err.splitlines()
+    assert first.endswith("reading alerts: KafkaTimeoutError: Unable to bootstrap from 127.0.0.1:1")
+    assert "groundswell up" in then
+    assert "kafka.bootstrap_servers" in then
 
 
 def _stack(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
