@@ -13,7 +13,9 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
 from models.socialalign.live import CrowdStart, LiveCrowd, SourceCrowds
-from services.responder.crowds_kept import Start, read_source, read_starts, read_upto
+from services.responder.crowd_starts import CrowdStarts
+from services.responder.crowds_kept import read_source, read_upto
+from services.responder.crowds_shown import show_crowds
 from services.responder.followed import FollowedEvent
 from services.responder.intake import AnswerRated
 
@@ -23,11 +25,6 @@ _MAX_SOURCES: Final = 64
 _OTHER: Final = "other"
 _OF_SOURCE: Final = "crowd:"
 _UPTO: Final = "crowds-upto"
-_STARTS: Final = "crowds-starts"
-_STARTS_KEPT: Final = 4
-"""So many times `responder.memory_s`: longer than events are read anew after a restart."""
-_MOST_STARTS: Final = 8
-"""The same, in times of `responder.max_events`; the oldest go first."""
 
 
 class FollowedCrowds:
@@ -42,6 +39,7 @@ class FollowedCrowds:
         metrics: The metrics of this process.
 
     Attributes:
+        starts: What was expected of each when it began.
         has_changed: There is something to be kept.
         evicted: Answers that were forgotten for want of room.
     """
@@ -52,9 +50,10 @@ class FollowedCrowds:
         self._sources: dict[str, SourceCrowds] = {}
         self._answers: dict[str, AnswerRated] = {}
         self._of_root: dict[str, dict[str, None]] = {}
-        self._starts: dict[str, Start] = {}
+        self.starts = CrowdStarts(settings)
         self._changed: set[str] = set()
         self._upto: tuple[float, str] = (0.0, "")
+        self._has_learnt = False
         self.has_changed = False
         self._restored_upto_s = 0.0
         self.evicted = 0
@@ -168,39 +167,25 @@ class FollowedCrowds:
         self._forget_before(clock_s)
 
     def _forget_before(self, clock_s: float) -> None:
-        memory_s = self._settings.memory_s
-        while self._starts:
-            name, (began_s, _start) = next(iter(self._starts.items()))
-            is_many = len(self._starts) > _MOST_STARTS * self._settings.max_events
-            if began_s >= clock_s - _STARTS_KEPT * memory_s and not is_many:
-                break
-            del self._starts[name]
+        self.starts.forget_before(clock_s)
         while self._answers:
             oldest = next(iter(self._answers.values()))
-            if oldest.ingested_s >= clock_s - memory_s:
+            if oldest.ingested_s >= clock_s - self._settings.memory_s:
                 break
             self._forget(oldest.name)
 
     def _begin(self, event: FollowedEvent) -> None:
-        if self._kept(event) is None:
-            self._starts.pop(event.name, None)
-            self._starts[event.name] = (event.began_s, self._start_of(event))
+        kept = self.starts.of(event)
+        start = self._start_of(event) if kept is None else kept[1]
+        if kept is None:
+            self.starts.add(event, start)
             self.has_changed = True
-        start = self._starts[event.name][1]
         if start is not None:
             event.crowd, event.has_changed = LiveCrowd(start), True
             self.look_again(event)
 
-    def _kept(self, event: FollowedEvent) -> Start | None:
-        """Return how an event began; None if it has not, also if one of the same post is over."""
-        kept = self._starts.get(event.name)
-        is_same = kept is not None and event.began_s < kept[0] + 2 * self._settings.memory_s
-        return kept if is_same else None
-
     def _over_s(self, event: FollowedEvent) -> float:
-        """Return when an event is over; read anew from the middle on it seems to begin later."""
-        kept = self._kept(event)
-        return (event.began_s if kept is None else kept[0]) + 2 * self._settings.memory_s
+        return self.starts.began_s(event) + 2 * self._settings.memory_s
 
     def _start_of(self, event: FollowedEvent) -> CrowdStart | None:
         """Return what is expected; None if what was taken up knows of what came after it began."""
@@ -212,7 +197,7 @@ class FollowedCrowds:
     def _learn(self, due_s: float, event: FollowedEvent) -> None:
         if event.crowd is None or (due_s, event.name) <= self._upto:
             return
-        self._upto, self.has_changed = (due_s, event.name), True
+        self._upto, self._has_learnt, self.has_changed = (due_s, event.name), True, True
         source, name = self._of(event.source), self._name(event.source)
         source.learn(event.crowd)
         self._changed.add(name)
@@ -230,12 +215,15 @@ class FollowedCrowds:
     # -- restarts -----------------------------------------------------------------------------
 
     def stored(self) -> dict[str, bytes]:
-        """Return what is to be kept for `restore`, of sources what is new."""
+        """Return what is to be kept for `restore`: what has changed since it was kept last."""
         found: dict[str, Any] = {
             f"{_OF_SOURCE}{name}": self._sources[name].sums() for name in self._changed
         }
-        found |= {_STARTS: self._starts, _UPTO: self._upto}
-        return {name: msgspec.json.encode(what) for name, what in found.items()}
+        if self._has_learnt:
+            found[_UPTO] = self._upto
+        return self.starts.stored() | {
+            name: msgspec.json.encode(what) for name, what in found.items()
+        }
 
     def restore(self, stored: Mapping[str, bytes], now_s: float) -> None:
         """Take up what was kept; what cannot be read is said, and learnt anew.
@@ -244,6 +232,7 @@ class FollowedCrowds:
             stored: What `stored` gave.
             now_s: The present time, seconds since 1970.
         """
+        self.starts.restore(stored)
         for name, value in stored.items():
             try:
                 self._take_up(name, value, now_s)
@@ -251,45 +240,21 @@ class FollowedCrowds:
                 _log.error("what is stored of crowds cannot be read and is learnt anew", name=name,
                            reason=str(error))  # fmt: skip
         if self._sources and self._upto[0] <= 0:  # they may know of all that was until now
-            self._upto = (now_s, "")
+            self._upto, self._has_learnt = (now_s, ""), True
         self._restored_upto_s = self._upto[0]
 
     def _take_up(self, name: str, value: bytes, now_s: float) -> None:
         if name == _UPTO:
             self._upto = read_upto(value, now_s)
-        elif name == _STARTS:
-            self._starts = read_starts(value)
         elif name.startswith(_OF_SOURCE):
             self._sources[self._name(name.removeprefix(_OF_SOURCE))] = read_source(value)
 
     def is_kept(self) -> None:
         """Note that what `stored` gave last is kept."""
         self._changed.clear()
-        self.has_changed = False
+        self.starts.is_kept()
+        self._has_learnt = self.has_changed = False
 
     def show(self, events: Iterable[FollowedEvent]) -> None:
-        """Set what is shown of the events that are followed.
-
-        Means of the shares that are expected and seen, and the most that was told of a turn.
-        """
-        shown: dict[tuple[str, str, str], list[float]] = {}
-        turns: dict[str, float] = {}
-        for event in events:
-            if event.crowd is None or not (answers := sum(event.crowd.counts)):
-                continue
-            if event.told is not None and event.told.crowd is not None:
-                evidence, name = event.told.crowd.turn_evidence, self._name(event.source)
-                if evidence is not None:
-                    turns[name] = max(evidence, turns.get(name, evidence))
-            seen = [count / answers for count in event.crowd.counts]
-            for what, shares in (("expected", event.crowd.start.forecast), ("observed", seen)):
-                for label, share in zip(SENTIMENT, shares, strict=True):
-                    key = (self._name(event.source), what, label)
-                    shown.setdefault(key, []).append(share)
-        self._metrics.crowd_turn_evidence.clear()
-        for name, evidence in turns.items():
-            self._metrics.crowd_turn_evidence.labels(source=name).set(evidence)
-        self._metrics.crowd_share.clear()
-        for (source, what, label), shares in shown.items():
-            gauge = self._metrics.crowd_share.labels(source=source, what=what, label=label)
-            gauge.set(sum(shares) / len(shares))
+        """Set what is shown of the events that are followed."""
+        show_crowds(events, self._name, self._metrics)
