@@ -144,8 +144,12 @@ class LiveCrowd:
 
     def labels(self) -> list[int]:
         """Return the labels of the answers that are kept, the earliest first."""
-        in_order = sorted((at_s, answer) for answer, (at_s, _label) in self._answers.items())
-        return [self._answers[answer][1] for _at_s, answer in in_order]
+        return self.in_order()[1]
+
+    def in_order(self) -> tuple[list[float], list[int]]:
+        """Return times (seconds since 1970) and labels of what is kept, the earliest first."""
+        known = sorted((at_s, answer) for answer, (at_s, _label) in self._answers.items())
+        return [at_s for at_s, _answer in known], [self._answers[one][1] for _at_s, one in known]
 
     def posterior(self) -> CrowdPosterior:
         """Return what is expected of the answers to come."""

@@ -17,8 +17,11 @@ from math import lgamma
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.socialalign.posterior import Floats
+
+Counts = NDArray[np.int64]
 
 STARTS: Final = 64
 """Answers from which a crowd may have turned; older ones are let go, which only hides evidence."""
@@ -84,6 +87,34 @@ def turn_of(labels: Sequence[int], said: Floats, classes: int) -> tuple[float, i
     # Of starts that say as much, the earliest, as there.
     earliest = len(logs) - int(logs[::-1].argmax())
     return most + float(np.log(np.exp(logs - most).sum())), earliest
+
+
+def turn_path(labels: Sequence[int], said: Floats, classes: int) -> tuple[Floats, Counts]:
+    """Return `evidence` and `since` of a `CrowdTurn` after each of the answers.
+
+    Args:
+        labels: (N,) labels, the earliest first.
+        said: (N,) log scores (natural): what was expected of each before it came.
+        classes: The number of labels.
+
+    Returns:
+        (N,) evidence, and (N,) how many of the last answers were least as expected by then.
+    """
+    number, lags = len(labels), np.arange(STARTS, 0, -1)
+    if not number:
+        return np.zeros(0), np.zeros(0, np.int64)
+    given = np.eye(classes, dtype=np.int64)[np.array(labels, np.int64)]
+    counts = np.vstack([np.zeros((1, classes), np.int64), np.cumsum(given, axis=0)])  # (N + 1, C)
+    sums = np.concatenate([[0.0], np.cumsum(said)])
+    ends = np.arange(1, number + 1)
+    starts = np.maximum(ends[:, None] - lags, 0)  # (N, S), the earliest first
+    since = counts[ends][:, None] - counts[starts]  # (N, S, C)
+    whole = np.array([_whole(int(lag), classes) for lag in lags])
+    logs = _KT[since].sum(axis=2) - whole - (sums[ends][:, None] - sums[starts])
+    logs = np.where(lags <= ends[:, None], logs, -np.inf)
+    most = logs.max(axis=1)
+    evidence = most + np.log(np.exp(logs - most[:, None]).sum(axis=1))
+    return evidence, lags[logs.argmax(axis=1)]
 
 
 def _whole(answers: int, classes: int) -> float:

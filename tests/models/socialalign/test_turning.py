@@ -9,7 +9,7 @@ import pytest
 
 from evaluation.crowds.turning import measure_turning
 from models.socialalign.posterior import CrowdPosterior, CrowdStrength
-from models.socialalign.turning import STARTS, CrowdTurn, turn_of
+from models.socialalign.turning import STARTS, CrowdTurn, turn_of, turn_path
 
 
 def watched(labels: list[int]) -> CrowdTurn:
@@ -63,3 +63,15 @@ def test_at_once_is_as_one_after_the_other(number: int) -> None:
     evidence, since = turn_of(labels, said, 3)
     assert evidence == pytest.approx(turn.evidence, abs=1e-9)
     assert since == turn.since
+
+
+@pytest.mark.parametrize("number", [0, 1, STARTS, STARTS + 1, 150])
+def test_the_path_is_what_was_found_after_each_answer(number: int) -> None:
+    labels = np.random.default_rng(number).choice(3, number, p=[0.6, 0.3, 0.1]).tolist()
+    said = CrowdPosterior((0.3, 0.4, 0.3), CrowdStrength()).add_all(labels)["posterior"]
+    evidence, since = turn_path(labels, said, 3)
+    assert evidence.shape == since.shape == (number,)
+    for place in range(number):
+        by_then = watched(labels[: place + 1])
+        assert evidence[place] == pytest.approx(by_then.evidence, abs=1e-9)
+        assert since[place] == by_then.since
