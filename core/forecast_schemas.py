@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from core.crowd_schemas import CrowdTurned
 from core.post_schemas import Count, PostId, SourceName, Time
 
 Expected = Annotated[tuple[Annotated[float, Meta(ge=0)], ...], Meta(max_length=5)]
@@ -65,24 +66,28 @@ class Forecast(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
 class ForecastEvent(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
     """Something that goes beyond its forecast; topic `events`, key `query` (or `all`).
 
-    The same `event_id` goes out when it begins and once when it is over.
+    The same `event_id` goes out when it begins and once when it is over. Whoever was killed at the
+    wrong moment says a record again: one of the same `event_id` and `state` is to be dropped.
 
     Attributes:
         event_id: stable from the beginning to the end.
-        kind: `taking_off`; a later version may have further ones.
+        kind: `taking_off` (by the forecaster) or `crowd_turned` (by the responder: the answers to
+            the post are not those that were expected); a later version may have further ones.
         state: `firing`, then `resolved`.
         query: the query whose budget it is of.
-        post_id, source, author: of the post.
+        post_id, source, author: of the post; no author where a crowd has turned.
         posted_at: when the post was published.
         decided_at: the event time of the decision.
-        target: what goes beyond: `likes`, `replies` or `reposts`.
-        seen: how many there are of it by now.
+        target: what goes beyond: `likes`, `replies` or `reposts`; of a crowd `replies`.
+        seen: how many there are of it by now; of a crowd the answers that are counted.
         expected: the counts expected at the horizon when it began, with what was seen taken in.
         normal: the median of the author's last posts; None where unknown.
-        surprise: how likely it is that a post as it was forecast has so many by this age.
-        ended_as: why it is resolved: `over` (no longer ahead of its forecast), `settled` (its
-            horizon is over) or `deleted`.
+        surprise: how likely it is that a post as it was forecast has so many by this age; of a
+            crowd at most how likely so much evidence is by so many answers if it has not turned.
+        ended_as: why it is resolved: `over` (no longer ahead of its forecast; a crowd: as expected
+            again), `settled` (its horizon is over; a crowd: followed no more) or `deleted`.
         approximate: the count was added up from single events.
+        crowd: of a crowd that has turned, unless its post is deleted; None of other kinds.
         sentence: all of it, for people.
     """
 
@@ -102,4 +107,5 @@ class ForecastEvent(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_f
     normal: float | None = None
     ended_as: Literal["", "over", "settled", "deleted"] = ""
     approximate: bool = False
+    crowd: CrowdTurned | None = None
     sentence: str = ""

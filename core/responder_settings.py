@@ -54,5 +54,9 @@ class ResponderSettings(Struct, frozen=True, kw_only=True):
     """Events in a minute for which replies are generated; 0 means none."""
     generate_timeout_s: Seconds = 10.0
     """Replies that take longer to generate are given up."""
+    turn_evidence: Annotated[float, Meta(ge=3)] = 9.5
+    """A crowd is said to have turned from so much evidence on, a natural logarithm."""
+    turns_per_hour: NotNegative = 6
+    """Turns of crowds told of a query in an hour; further ones are counted. 0 tells none."""
     shed_after_s: Seconds = 30.0
     """So far behind nothing is generated, and beyond twice that nothing is quoted."""

@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from core.crowd_schemas import CrowdTurned, Share
 from core.post_schemas import Count, PostId, SourceName, Time
-
-Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class ShownReply(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -57,6 +56,7 @@ class ResponseCrowd(Struct, frozen=True, omit_defaults=True, kw_only=True):
             statistic of Shiryaev and Roberts: a crowd that does not turn passes log(A) less than
             once in A answers. None without answers.
         turn_since: how many of the last answers are least as expected.
+        turned: the turn that was told in `events` and is not over, its answers by now; None else.
     """
 
     topic: str
@@ -68,6 +68,7 @@ class ResponseCrowd(Struct, frozen=True, omit_defaults=True, kw_only=True):
     strength: float
     turn_evidence: float | None = None
     turn_since: Count = 0
+    turned: CrowdTurned | None = None
 
 
 class Response(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.errors import BrokerUnavailable, StoreUnavailable
+from core.forecast_schemas import ForecastEvent
 from core.response_schemas import Response
 from stream.store.response_texts import StoredResponse
 
@@ -14,11 +15,15 @@ class MemoryTopic:
 
     Attributes:
         told: What was acknowledged.
+        events: The same, of turns of crowds.
         is_away: Nothing is.
+        is_deaf: What is sent is written, and no acknowledgement comes.
     """
 
     def __init__(self) -> None:
+        self.is_deaf = False
         self.told: list[Response] = []
+        self.events: list[ForecastEvent] = []
         self.is_away = False
 
     async def send(self, response: Response) -> None:
@@ -26,6 +31,14 @@ class MemoryTopic:
         if self.is_away:
             raise BrokerUnavailable("the topic in memory was told to be away")
         self.told.append(response)
+
+    async def send_event(self, event: ForecastEvent) -> None:
+        """See `ResponseTopic.send_event`."""
+        if self.is_away:
+            raise BrokerUnavailable("the topic in memory was told to be away")
+        self.events.append(event)
+        if self.is_deaf:
+            raise BrokerUnavailable("the topic in memory was told not to acknowledge")
 
 
 class MemoryTexts:

@@ -65,3 +65,9 @@ class ResponderMetrics:
         "How much speaks for a crowd having turned, the most of followed events (natural log)",
         "source",
     )
+    crowd_turns = counter("Turns of crowds acknowledged, by state: firing, resolved", "state")
+    crowd_turns_firing = gauge("Turns of crowds that were told and are not over", "query")
+    crowd_turn_budget_used = gauge("Turns of crowds told in the last hour", "query")
+    crowd_turns_held_back = counter(
+        "Turns of crowds not told when they came, as the hour's budget was spent", "query"
+    )

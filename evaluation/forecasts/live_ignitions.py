@@ -108,7 +108,7 @@ def judge(
     """
     said: dict[str, float] = {}
     for event in events:
-        if event.state == "firing":
+        if event.kind == "taking_off" and event.state == "firing":
             age_s = (event.decided_at - event.posted_at).total_seconds()
             said[event.post_id] = min(age_s, said.get(event.post_id, age_s))
     known_from = START + timedelta(seconds=warm_s)

@@ -33,6 +33,7 @@ from dashboards.reach_panels import (
     ranked,
     taking_off,
 )
+from dashboards.reply_panels import conversation_crowds, turned, turns_told
 from dashboards.shapes import (
     COUNT,
     SECONDS,
@@ -226,6 +227,7 @@ ROWS: Final = {
         first_posts,
         furthest_queries,
     ),
+    "How crowds answer": (turned, turns_told, conversation_crowds),
     "Copies": (copies, most_copied),
     "Further": (other_heads, counters),
 }

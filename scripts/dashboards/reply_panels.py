@@ -1,13 +1,14 @@
-"""The panels of *forecasts* about the responder: what it shows, what it leaves out, its lag."""
+"""The panels about the responder: what it shows, what it leaves out, its lag, and crowds."""
 
 # ruff: noqa: D103 - what a panel is, its description says, where the reader of the page sees it
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import timeseries
+from grafana_foundation_sdk.builders import stat, timeseries
 
+from dashboards.head_panels import CHOSEN
 from dashboards.names import METRICS, rate, series
-from dashboards.shapes import COUNT, PER_SECOND, SECONDS, SHARE, lines
+from dashboards.shapes import COUNT, PER_SECOND, SECONDS, SHARE, lines, number
 
 
 def _or_none(promql: str) -> str:
@@ -75,6 +76,43 @@ def crowd_turns() -> timeseries.Panel:
         "Natural logarithm, the most of the events that are followed; see docs/crowds.md.",
         COUNT,
         (f"max by (source) ({series(METRICS.crowd_turn_evidence)})", "{{source}}"),
+        nothing="nothing that takes off has rated answers",
+    )
+
+
+def turned() -> stat.Panel:
+    return number(
+        "Crowds that have turned",
+        "Posts of the chosen query whose answers are not those that were expected of them. Each is "
+        "an event of the topic `events`, with what was expected and what is seen.",
+        COUNT,
+        (f"sum({series(METRICS.crowd_turns_firing, CHOSEN)})", ""),
+        span=6,
+        nothing="no crowd of this query has turned",
+    )
+
+
+def turns_told() -> stat.Panel:
+    left = f"sum(increase({series(METRICS.crowd_turns_held_back, CHOSEN)}[1h]))"
+    return number(
+        "Turns told and held back in an hour",
+        "Turns of crowds of the chosen query in the last hour, which responder.turns_per_hour "
+        "bounds, and those held back by that.",
+        COUNT,
+        (f"sum({series(METRICS.crowd_turn_budget_used, CHOSEN)})", "told"),
+        (left, "held back"),
+        span=6,
+        nothing="no crowd of this query has turned",
+    )
+
+
+def conversation_crowds() -> timeseries.Panel:
+    return lines(
+        "Expected and observed answers",
+        "Shares of sentiment among the answers to what takes off, means over all such posts.",
+        SHARE,
+        (f"avg by (what, label) ({series(METRICS.crowd_share)})", "{{label}} {{what}}"),
+        span=12,
         nothing="nothing that takes off has rated answers",
     )
 

@@ -11,6 +11,7 @@ import msgspec
 from core.clock import Clock, epoch_ms
 from core.codec import response_decoder
 from core.errors import DecodeError
+from core.forecast_schemas import ForecastEvent
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
@@ -18,7 +19,7 @@ from services.responder.beside import BesideReal
 from services.responder.followed import FollowedEvent
 from services.responder.following import FollowedEvents
 from services.responder.generating import Generation
-from services.responder.intake import ReplyIntake, Said, TextGone
+from services.responder.intake import ReplyIntake, Said, TakeOffSaid, TextGone
 from services.responder.learning import LikeCurves
 from services.responder.publishing import ResponsePublisher
 from services.responder.reading import ReadSoFar
@@ -76,6 +77,7 @@ class ResponderAtWork:
         self._curves.restore(known)
         self.events = FollowedEvents(parts.settings, self._curves, parts.metrics)
         self.events.crowds.restore(known, epoch_ms(parts.clock.now()) / 1000)
+        self.events.turns.restore(known)
         self.intake = ReplyIntake(parts.clock, parts.metrics)
         self._beside = BesideReal(parts.settings, parts.texts, parts.generation, parts.metrics)
         self._told = {one.event: one for one in past}
@@ -101,10 +103,11 @@ class ResponderAtWork:
         }
         for topic, records in read.records.items():
             for record in records:
-                if topic == EVENTS and record.timestamp_ms < self._since_ms:
+                said: Said | None = readers[topic](record)
+                is_late = record.timestamp_ms < self._since_ms
+                if isinstance(said, TakeOffSaid) and is_late:  # turns are read from the first on
                     self._parts.metrics.response_left_out.labels(what="event", reason="late").inc()
                     continue
-                said: Said | None = readers[topic](record)
                 if isinstance(said, TextGone):
                     self._to_remove.append(said.name)
                 if said is not None:
@@ -136,6 +139,10 @@ class ResponderAtWork:
             self._beside.take_answers(self.events)
             for event in list(self.events.events.values()):
                 await self._tell(event)
+            events = self.events
+            await self._tell_turns(
+                events.turns.left(events.events, events.is_gone, self.intake.clock_s)
+            )
         await self._keep()
         self._show()
 
@@ -151,7 +158,10 @@ class ResponderAtWork:
             if event is not None and not event.withdrawn:
                 event.go_on_from(told, stored.texts)
             elif event is None and told.state == "current":
-                over = msgspec.structs.replace(told, state="over")
+                crowd = told.crowd
+                if crowd is not None:
+                    crowd = msgspec.structs.replace(crowd, turned=None)
+                over = msgspec.structs.replace(told, state="over", crowd=crowd)
                 await self._parts.publisher.publish(over, dict(stored.texts))
         self._told = {}
 
@@ -160,33 +170,44 @@ class ResponderAtWork:
         is_due = event.is_urgent or now_s - event.told_at_s >= parts.settings.every_s
         if not event.has_changed or not is_due:
             return
+        turns, clock_s = self.events.turns, self.intake.clock_s
+        began_s = self.events.crowds.starts.began_s(event)
+        await self._tell_turns(turns.look(event, began_s, clock_s))
         await self._beside.look(event, self.events, self.behind_s)
-        response, texts = event.response(parts.settings.shown, self.intake.clock_s)
+        response, texts = event.response(parts.settings.shown, clock_s)
         if event.is_news(response):
             await parts.publisher.publish(response, texts)
             event.told = response
         event.told_at_s, event.has_changed, event.is_urgent = now_s, False, False
 
+    async def _tell_turns(self, turns: list[ForecastEvent]) -> None:
+        """Tell turns of crowds, each known as told once it is acknowledged."""
+        for one in turns:
+            await self._parts.publisher.publish_turn(one)
+            self.events.turns.read(one)
+
     async def _keep(self) -> None:
         """Keep what the next responder must know; see whether Redis still has all of it."""
-        now_s, crowds = self._parts.clock.monotonic(), self.events.crowds
-        has_changed = self._curves.has_changed or crowds.has_changed
+        now_s = self._parts.clock.monotonic()
+        kept = (self._curves, self.events.crowds, self.events.turns)
+        has_changed = any(one.has_changed for one in kept)
         if now_s - self._kept_at_s < _KEEP_EVERY_S and not has_changed:
             return
         fields: dict[str, bytes | int] = {f"{UPTO}{p}": at for p, at in self._upto.items()}
-        if self._curves.has_changed:
-            fields |= self._curves.stored()
-        if crowds.has_changed:
-            fields |= crowds.stored()
+        for one in kept:
+            if one.has_changed:
+                fields |= one.stored()
         await self._parts.texts.keep(fields)
         self._curves.has_changed, self._kept_at_s = False, now_s
-        crowds.is_kept()
+        self.events.crowds.is_kept()
+        self.events.turns.is_kept()
 
     def _show(self) -> None:
         metrics, memory = self._parts.metrics, self.events.memory
         metrics.responder_catching_up.set(not self._is_caught_up)
         metrics.responder_followed_events.set(sum(1 for _ in self.events.followed()))
         self.events.crowds.show(self.events.followed())
+        self.events.turns.show(self.intake.clock_s)
         metrics.responder_remembered_posts.set(len(memory))
         metrics.responder_remembered_bytes.set(memory.bytes)
         for limit, before in self._evicted.items():

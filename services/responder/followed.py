@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core.clock import from_epoch_ms
+from core.crowd_schemas import CrowdTurned
 from core.response_schemas import Response, ShownReply
 from models.popalm.expected_likes import ExpectedLikes
 from models.popalm.ranking import CAPACITY, EventReplies
@@ -45,6 +46,7 @@ class FollowedEvent:
         began_s: When it began to take off, in seconds since 1970.
         expected: What is learnt of its source.
         topic: The query for which it took off.
+        posted_s: When it was published; None: when it began.
 
     Attributes:
         text: The text of the post; "" where it is not remembered.
@@ -52,6 +54,7 @@ class FollowedEvent:
         ended_s: When it was over; None while it is not.
         withdrawn: The post was deleted.
         crowd: How its replies divide, beside what was expected; None before it is known.
+        turned: The turn of its crowd that was told and is not over.
         replies: Its replies, ranked.
         sample: Those that are learnt from.
         quoted, generated: What is shown beside them.
@@ -65,10 +68,11 @@ class FollowedEvent:
 
     def __init__(
         self, name: str, source: str, post_id: str, began_s: float, expected: ExpectedLikes,
-        topic: str = "",
+        topic: str = "", posted_s: float | None = None,
     ) -> None:  # fmt: skip
         self.name, self.source, self.post_id, self.began_s = name, source, post_id, began_s
-        self.topic = topic
+        self.topic, self.posted_s = topic, began_s if posted_s is None else posted_s
+        self.turned: CrowdTurned | None = None
         self.crowd: LiveCrowd | None = None
         self.text = ""
         self.firing: set[str] = set()
@@ -135,7 +139,7 @@ class FollowedEvent:
         """Show nothing any more: the post was deleted."""
         self.withdrawn = self.has_changed = self.is_urgent = True
         self.text, self.quoted, self.generated = "", Beside(), Beside()
-        self.crowd = None
+        self.crowd = self.turned = None
         self.replies = EventReplies(ExpectedLikes(), signature_of, 1)
         self.sample = LikesSample()
         self.likes = {}
@@ -184,7 +188,8 @@ class FollowedEvent:
             post_id=self.post_id, source=self.source, made_at=made_at,
             state="current" if self.ended_s is None else "over", seen=self.replies.arrived,
             replies=(real + beside)[:shown], no_forecast=why,
-            model_version=self.model_version, seed=self.seed, crowd=crowd_of(self.crowd),
+            model_version=self.model_version, seed=self.seed,
+            crowd=crowd_of(self.crowd, self.turned),
         )  # fmt: skip
         named = {self.named(one.reply_id) for one in response.replies} | {self.name}
         return response, {name: text for name, text in texts.items() if name in named}

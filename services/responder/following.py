@@ -8,6 +8,7 @@ from typing import Final
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
+from services.responder.crowd_turns import CrowdTurns
 from services.responder.crowds import FollowedCrowds
 from services.responder.followed import FollowedEvent
 from services.responder.intake import (
@@ -18,6 +19,7 @@ from services.responder.intake import (
     TextEdited,
     TextGone,
     TextSeen,
+    TurnTold,
 )  # fmt: skip
 from services.responder.learning import LikeCurves, ReplyLikes
 from services.responder.memory import RecentPosts
@@ -43,6 +45,7 @@ class FollowedEvents:
         memory: The last posts.
         past: The texts of events.
         crowds: How crowds answer.
+        turns: What was told of crowds that have turned.
         events: Post -> its event, followed or over.
     """
 
@@ -53,6 +56,7 @@ class FollowedEvents:
         self.memory = RecentPosts(settings.memory_posts, settings.memory_bytes)
         self.past = PastEvents()
         self.crowds = FollowedCrowds(settings, metrics)
+        self.turns = CrowdTurns(settings, metrics)
         self.events: dict[str, FollowedEvent] = {}
         self._event_of: dict[str, FollowedEvent] = {}
         self._gone: dict[str, None] = {}
@@ -70,6 +74,8 @@ class FollowedEvents:
                 self._delete(said.name)
             case TakeOffSaid():
                 self._take_off(said)
+            case TurnTold():
+                self.turns.read(said.event)
             case AnswerRated():
                 if said.name not in self._gone:
                     self.crowds.take(said, self.events)
@@ -222,7 +228,7 @@ class FollowedEvents:
             return None
         event = FollowedEvent(
             said.name, said.source, said.post_id, said.at_s, self._curves.of(said.source),
-            said.topic,
+            said.topic, said.posted_s,
         )  # fmt: skip
         self.events[said.name] = event
         if said.name in self._gone:

@@ -21,6 +21,7 @@ from core.reasons import OUT_OF_RANGE
 from core.schemas import ForecastEvent, Post, PostEvent, ScoredPost
 from core.text import clean_text
 from services.kafka_client.messages import Record
+from services.responder.crowd_told import TURNED
 from stream import heartbeat
 from stream.store.response_texts import post_name
 from stream.topics import EVENTS, POST_EVENTS, POSTS, SCORED_POSTS
@@ -82,7 +83,10 @@ class TextGone:
 
 @dataclass(frozen=True, slots=True)
 class TakeOffSaid:
-    """A post takes off, or does so no more; `at_s` is when that was decided."""
+    """A post takes off, or does so no more; `at_s` is when that was decided.
+
+    `posted_s` is when it was published. Times are in seconds since 1970.
+    """
 
     name: str
     source: str
@@ -92,6 +96,14 @@ class TakeOffSaid:
     is_firing: bool
     is_deleted: bool = False
     topic: str = ""
+    posted_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTold:
+    """A turn of a crowd was told, or its end, by this responder or an earlier one."""
+
+    event: ForecastEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +127,7 @@ class AnswerRated:
     is_copy: bool = False
 
 
-Said = TextSeen | LikesSeen | TextEdited | TextGone | TakeOffSaid | AnswerRated
+Said = TextSeen | LikesSeen | TextEdited | TextGone | TakeOffSaid | TurnTold | AnswerRated
 
 
 class ReplyIntake:
@@ -164,15 +176,17 @@ class ReplyIntake:
             return LikesSeen(name, at_s, event.likes if event.kind == "counts" else None)
         return None
 
-    def take_off(self, record: Record) -> TakeOffSaid | None:
-        """Return what a record of `events` says; nothing of other kinds than taking off."""
+    def take_off(self, record: Record) -> TakeOffSaid | TurnTold | None:
+        """Return what a record of `events` says; nothing of kinds that are not known."""
         said = self._decoded(EVENTS, forecast_event_decoder, record)
+        if said is not None and said.kind == TURNED:
+            return TurnTold(said)
         if said is None or said.kind != "taking_off":
             return None
         return TakeOffSaid(
             post_name(said.source, said.post_id), said.source, said.post_id, said.event_id,
             epoch_ms(said.decided_at) / 1000, said.state == "firing", said.ended_as == "deleted",
-            said.query,
+            said.query, epoch_ms(said.posted_at) / 1000,
         )  # fmt: skip
 
     def answer(self, record: Record) -> AnswerRated | None:

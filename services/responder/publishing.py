@@ -10,17 +10,18 @@ from typing import Protocol
 
 from core.clock import Clock, epoch_ms
 from core.codec import encode
+from core.forecast_schemas import ForecastEvent
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
 from core.response_schemas import Response
 from core.settings import KafkaSettings
 from services.acknowledged import AcknowledgedProducer, Outgoing
 from stream.store.response_texts import ResponseTexts, StoredResponse, post_name
-from stream.topics import RESPONSES
+from stream.topics import EVENTS, RESPONSES
 
 
 class ResponseTopic(Protocol):
-    """Takes responses."""
+    """Takes responses, and turns of crowds."""
 
     async def send(self, response: Response) -> None:
         """Return once it is acknowledged.
@@ -30,9 +31,17 @@ class ResponseTopic(Protocol):
         """
         ...
 
+    async def send_event(self, event: ForecastEvent) -> None:
+        """Return once a turn of a crowd is acknowledged.
+
+        Raises:
+            BrokerUnavailable: It is not, and may have been written.
+        """
+        ...
+
 
 class KafkaResponses:
-    """The topic `responses`, a call at a time."""
+    """The topics `responses` and `events`, a call at a time."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._producer = AcknowledgedProducer(settings)
@@ -41,6 +50,10 @@ class KafkaResponses:
         """See `ResponseTopic.send`."""
         key = response.post_id.encode()
         await self._producer.send([Outgoing(RESPONSES, key, encode(response))])
+
+    async def send_event(self, event: ForecastEvent) -> None:
+        """See `ResponseTopic.send_event`."""
+        await self._producer.send([Outgoing(EVENTS, event.query.encode(), encode(event))])
 
     async def close(self) -> None:
         """Release the connection."""
@@ -85,6 +98,15 @@ class ResponsePublisher:
             keep_ms=self._settings.kept_s * 1000, most=self._settings.kept_events,
         )  # fmt: skip
         metrics.response_texts_removed.labels(why="events").inc(dropped)
+
+    async def publish_turn(self, event: ForecastEvent) -> None:
+        """Return once a turn of a crowd is told.
+
+        Raises:
+            BrokerUnavailable: It may or may not have been told.
+        """
+        await self._topic.send_event(event)
+        self._metrics.crowd_turns.labels(state=event.state).inc()
 
     async def remove(self, posts: list[str]) -> None:
         """Remove the texts of deleted posts from everything that shows them.

@@ -75,6 +75,7 @@ def test_events_are_judged_by_the_ledger() -> None:
     events = [
         _event("late", 600), _event("slow", 601), _event("other", 5), _event("early", 30),
         _event("late", 900, state="resolved"),
+        msgspec.structs.replace(_event("turned", 5), kind="crowd_turned"),
     ]  # fmt: skip
     assert judge(ignited, events, 3_600) == {
         "ignited": 2, "in_time": 1, "noticed": 2, "early": 1, "early_in_time": 1, "false": 1,

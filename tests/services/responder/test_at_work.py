@@ -35,9 +35,12 @@ TOPICS = {
 class World:
     """A responder at work, with a topic and a store in memory."""
 
-    def __init__(self, known: Any = None, past: Any = (), since_ms: int = 0) -> None:
+    def __init__(
+        self, known: Any = None, past: Any = (), since_ms: int = 0,
+        settings: ResponderSettings | None = None,
+    ) -> None:  # fmt: skip
         self.topic, self.texts, self.metrics = MemoryTopic(), MemoryTexts(), Metrics()
-        self.clock, settings = ManualClock(NOON), ResponderSettings(kind="fake")
+        self.clock, settings = ManualClock(NOON), settings or ResponderSettings(kind="fake")
         store: Any = self.texts
         self.model = FakeResponder()
         self.generation = Generation(self.model, settings, self.clock, self.metrics)
