@@ -163,7 +163,7 @@ def through_the_stack(steps: Sequence[Step], metrics: Metrics) -> list[Response]
             settings = build({
                 "kafka": {"bootstrap_servers": kafka.bootstrap}, "redis": {"url": redis.url},
                 "responder": {"memory_s": MEMORY_S, "every_s": 1e-6, "max_events": 10_000,
-                              "quoted": 0, "generated": 0},
+                              "quoted": 0, "generated": 0, "turns_per_hour": 0},
             })  # fmt: skip
             with TopicAdmin(settings.kafka) as admin:
                 admin.create(topic_plans(settings.kafka))
