@@ -17,11 +17,13 @@ import msgspec
 import pytest
 
 import core.metrics
+from core.crowd_schemas import CrowdTurned
 from core.heads import TABLE
 from core.metrics.declared import Declared
+from core.response_schemas import ResponseCrowd
 from core.schemas import SCHEMAS
 from models.socialalign.persona_history import PERSONAL_HEADS, RememberedPost, check_post
-from stream.topics import SCORED_POSTS, TOPICS
+from stream.topics import EVENTS, FORECASTS, POST_EVENTS, POSTS, SCORED_POSTS, TOPICS
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("core", "stream", "models", "services")
@@ -98,6 +100,25 @@ def test_no_topic_but_the_internal_one_of_scores_says_what_a_person_takes_part_i
         assert [one for one in fields if INFERRED.search(one.lower())] == [], name
         # Scores by post stand on one topic, from which windows are counted; it has no text.
         assert ("scores" in fields) == (name == SCORED_POSTS), name
+
+
+def test_no_record_but_the_internal_one_has_an_author_beside_what_a_model_says_of_posts() -> None:
+    named: set[str] = set()
+    for name, spec in TOPICS.items():
+        fields = fields_of(SCHEMAS[spec.schema])
+        if any(PERSON.search(one) for one in fields):
+            named.add(name)
+            said = {one for one in fields if SAID.search(one) or one == "crowd"} - {"text"}
+            # A turn of a crowd names no author: see the tests of `crowd_turned`.
+            assert said == {SCORED_POSTS: {"scores"}, EVENTS: {"crowd"}}.get(name, set()), name
+    assert named == {POSTS, POST_EVENTS, SCORED_POSTS, FORECASTS, EVENTS}
+
+
+def test_what_is_said_of_a_crowd_has_no_place_for_a_person() -> None:
+    for kind in (CrowdTurned, ResponseCrowd):
+        fields = fields_of(kind)
+        assert {"expected", "observed"} <= fields
+        assert [one for one in fields if PERSON.search(one) or one.endswith("_id")] == []
 
 
 def test_no_metric_is_labelled_by_a_person_or_names_what_a_person_is() -> None:
