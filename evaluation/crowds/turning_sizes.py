@@ -3,18 +3,19 @@
     python -m evaluation.crowds.turning_sizes --strength 16 --seed 1
 
 Crowds are drawn as in `evaluation.crowds.turning`, by the total variation between the shares before
-and after. `watch` is what the stream tells; `best` is the same statistic with the true likelihood
-ratio, by one that knows the shares before and after (not when): nobody can do much better. Both
-have the threshold that crowds that do not turn pass at the budget, set on crowds of their own (of
-all kinds for the watch); the false ones are counted on others. `promised` is the watch at
-log(50,000), for which no such crowds are needed.
+and after. `told` is what the stream tells as it is shipped (`responder.turn_evidence`). `hour` and
+`day` have the threshold at which 1,000 events that are followed at once have one false turn an
+hour: an event that is followed for an hour (`responder.memory_s`) has one in a thousand, one that
+is followed for a day, with as many answers in it, 24. `best_hour` and `best_day` are the same
+statistic with the true likelihood ratio, by one that knows the shares before and after (not when):
+nobody can do much better. Thresholds are set on crowds of their own that do not turn (of all kinds
+for the stream); the false ones are counted on others.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from math import log
 from typing import Annotated, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ import typer
 from scipy.stats import binomtest
 
 from core.report import write_report
+from core.responder_settings import ResponderSettings
 from evaluation.crowds.turning import (
     ANSWERS,
     CLASSES,
@@ -32,13 +34,14 @@ from evaluation.crowds.turning import (
 )
 from evaluation.options import JsonFile
 from models.socialalign.posterior import CrowdPosterior, CrowdStrength, Floats
-from models.socialalign.turning import CrowdTurn
+from models.socialalign.turning import turn_path
 
 SIZES: Final = ((0.3, 0.5), (0.5, 0.7), (0.7, 0.85), (0.85, 1.0))
 """Total variation between the shares before and after: from, below."""
-BUDGET: Final = 1.0
+BUDGETS: Final = {"hour": 1, "day": 24}
 """False ones among `EVENTS_AN_HOUR` crowds of `ANSWERS` answers that do not turn."""
-PROMISED: Final = log(50_000)
+TOLD: Final = ResponderSettings().turn_evidence
+DETECTORS: Final = ("told", "hour", "day", "best_hour", "best_day")
 _ANY: Final = (0.0, 1.01)
 _EARLIEST, _LATEST = 5, 40
 _LEAST: Final = 1e-9
@@ -79,13 +82,8 @@ def draw(strength: float, size: tuple[float, float], rng: np.random.Generator, *
 
 def watched(crowd: Drawn, known: CrowdStrength) -> Floats:
     """Return (N,) the evidence after each answer, as the stream tells it."""
-    posterior, turn = CrowdPosterior(crowd.forecast, known), CrowdTurn(CLASSES)
-    found: list[float] = []
-    for label in crowd.labels:
-        turn.add(label, posterior.shares())
-        posterior.add(label)
-        found.append(turn.evidence)
-    return np.array(found)
+    said = CrowdPosterior(crowd.forecast, known).add_all(crowd.labels)["posterior"]
+    return turn_path(crowd.labels, said, CLASSES)[0]
 
 
 def best(crowd: Drawn) -> Floats:
@@ -107,10 +105,10 @@ def is_noticed(path: Floats, turned: int, least: float) -> bool:
     return bool(len(passed)) and bool(passed[0] >= turned)
 
 
-def threshold(paths: list[Floats]) -> float:
-    """Return the evidence that crowds that do not turn pass as often as the budget allows."""
+def threshold(paths: list[Floats], budget: float) -> float:
+    """Return the evidence that `budget` of `EVENTS_AN_HOUR` crowds that do not turn pass."""
     most = np.sort([path.max() for path in paths])[::-1]
-    allowed = int(len(most) * BUDGET / EVENTS_AN_HOUR)
+    allowed = int(len(most) * budget / EVENTS_AN_HOUR)
     return float(np.nextafter(most[allowed], np.inf))
 
 
@@ -145,7 +143,7 @@ def watch_calm(strength: float, number: int, seed: int) -> Calm:
         [watched(draw(strength, _ANY, rng, turns=False), known) for _ in range(number)]
         for _ in range(2)
     )
-    least = {"promised": PROMISED, "watch": threshold(tuned)}
+    least = {"told": TOLD} | {name: threshold(tuned, of) for name, of in BUDGETS.items()}
     return Calm(known, least, {name: _passing(others, of) for name, of in least.items()}, number)
 
 
@@ -171,10 +169,12 @@ def measure(
     tuned, others = (
         [best(draw(strength, size, rng, turns=False)) for _ in range(calm.number)] for _ in range(2)
     )
-    least = calm.least | {"best": threshold(tuned)}
-    false = calm.false | {"best": _passing(others, least["best"])}
+    ideals = {f"best_{name}": threshold(tuned, of) for name, of in BUDGETS.items()}
+    least = calm.least | ideals
+    false = calm.false | {name: _passing(others, of) for name, of in ideals.items()}
     found = {"nats": float(np.median([one.nats for one in crowds]))}
-    for name, paths in (("promised", watch), ("watch", watch), ("best", ideal)):
+    for name in DETECTORS:
+        paths = ideal if name in ideals else watch
         hits = sum(
             is_noticed(path, one.turned, least[name])
             for path, one in zip(paths, crowds, strict=True)
@@ -201,7 +201,7 @@ def main(
     for size in SIZES:
         found = measure(strength, size, events, quiet, seed)
         sys.stdout.write(f"{size[0]:g} to {size[1]:g}, {found['nats']:.2f} nats an answer\n")
-        for name in ("promised", "watch", "best"):
+        for name in DETECTORS:
             of = {key: found[f"{name}_{key}"] for key in
                   ("recall", "low", "high", "false", "false_high", "threshold")}  # fmt: skip
             sys.stdout.write(
