@@ -42,19 +42,18 @@ def wanted_layers(decoder: ReplyDecoder, first_layer: int) -> Callable[[str, nn.
     return wants
 
 
-def save_adapter(decoder: ReplyDecoder, folder: Path, base: str) -> None:
+def save_adapter(decoder: ReplyDecoder, folder: Path) -> None:
     """Write the adapter of a decoder in half precision.
 
     Args:
         decoder: The decoder with its adapter.
         folder: Where the two files go.
-        base: The name of the decoder on the hub.
     """
     layers = dict(adapted_layers(decoder.network))
     first = next(iter(layers.values()))
     rank = first.lora_A.out_features
     config = {
-        "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base,
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": decoder.identity,
         "r": rank, "lora_alpha": first.scaling * rank, "lora_dropout": 0.0, "bias": "none",
         "fan_in_fan_out": False, "inference_mode": True,
         "target_modules": sorted({name.rpartition(".")[2] for name in layers}),

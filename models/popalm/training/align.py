@@ -84,7 +84,7 @@ def train_ppo(
         chosen = _chunk(threads, loop.step, settings.batch)
         figures = ppo_step(decoder, head, start, chosen, score, held_out, loop, settings)
         loop.finish_step(figures)
-    save_adapter(decoder, out / ADAPTER, SMOLLM2_ID)
+    save_adapter(decoder, out / ADAPTER)
     return loop
 
 
@@ -102,7 +102,7 @@ def train_dpo(
         if pairs:
             figures |= dpo_step(decoder, pairs, reference, loop, settings)
         loop.finish_step(figures)
-    save_adapter(decoder, out / ADAPTER, SMOLLM2_ID)
+    save_adapter(decoder, out / ADAPTER)
     return loop
 
 
@@ -130,6 +130,7 @@ def main(
     start: Annotated[Path, typer.Option(help="The adapter to begin from.")],
     out: Annotated[Path, typer.Option(help="State, records and the adapter.")],
     decoder: options.Decoder = None,
+    base: options.Base = SMOLLM2_ID,
     reward: Annotated[Path, typer.Option(help="Folder of the reward.")] = REWARD_WEIGHTS / "en",
     held_out: Annotated[Path, typer.Option(help="Folder of the reward that watches.")] = (
         REWARD_WEIGHTS / "en-heldout"
@@ -146,7 +147,7 @@ def main(
 ) -> None:
     """Align an adapter with a reward; run again to go on after a stop."""
     torch.set_num_threads(cpu_threads)
-    loaded = load_decoder(decoder, is_bf16=bf16)
+    loaded = load_decoder(decoder, base, is_bf16=bf16)
     load_adapter(loaded, start)
     loaded.network.to(device)
     chosen = prompts_of(loaded, threads, steps * batch, post_tokens, seed)

@@ -19,6 +19,7 @@ import torch
 import typer
 
 from core.errors import ConfigError
+from models.popalm.base import SMOLLM2_ID
 from models.popalm.training import options
 from models.popalm.training.adapters import load_adapter
 from models.popalm.training.decoder import ReplyDecoder, load_decoder
@@ -78,6 +79,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of answers.")],
     system: Annotated[list[str], typer.Option(help="NAME, or NAME=FOLDER of an adapter.")],
     decoder: options.Decoder = None,
+    base: options.Base = SMOLLM2_ID,
     batch: Annotated[int, typer.Option(min=1, help="Posts that are answered together.")] = 16,
     seed: options.Seed = _SEED,
     device: options.Device = "cpu",
@@ -91,7 +93,7 @@ def main(
         file = out / f"{name}.jsonl"
         if file.is_file():
             continue
-        loaded = load_decoder(decoder)
+        loaded = load_decoder(decoder, base)
         if adapter is not None:
             load_adapter(loaded, adapter)
         loaded.network.to(device)

@@ -83,11 +83,15 @@ class ReplyDecoder:
         network: The model of transformers.
         tokenizer: Its tokenizer.
         is_bf16: Whether to compute in bfloat16 where that is safe.
+        identity: Its name, which its adapters bear.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, is_bf16: bool = False) -> None:
+    def __init__(
+        self, network: Any, tokenizer: Any, is_bf16: bool = False, identity: str = SMOLLM2_ID
+    ) -> None:
         self.network = network
         self.is_bf16 = is_bf16
+        self.identity = identity
         self._tokenizer = tokenizer
         stop = self.tokens_of(STOP)
         # A model that does not know the mark ends with its own token.
@@ -263,6 +267,11 @@ def load_decoder(
 ) -> ReplyDecoder:
     """Load a decoder: a folder of transformers, a GGUF file, else the package or the hub.
 
+    Args:
+        path: A folder or a GGUF file; None looks where `models.popalm.base` says.
+        identity: Its name; a file of the usual name has to be the one that is pinned.
+        is_bf16: Whether to compute in bfloat16 where that is safe.
+
     Raises:
         ConfigError: There is no such decoder, or it is not the one that is expected.
     """
@@ -281,4 +290,4 @@ def load_decoder(
         network = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, **options)
     except (OSError, ValueError) as error:
         raise ConfigError(f"decoder {where} cannot be loaded: {error}") from error
-    return ReplyDecoder(network.eval().requires_grad_(False), tokenizer, is_bf16)
+    return ReplyDecoder(network.eval().requires_grad_(False), tokenizer, is_bf16, identity)

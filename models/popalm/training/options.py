@@ -7,6 +7,7 @@ import typer
 
 Threads = Annotated[Path, typer.Option(help="File of posts and replies to learn from.")]
 Decoder = Annotated[Path | None, typer.Option(help="Folder or GGUF file of a decoder.")]
+Base = Annotated[str, typer.Option(help="Name of the decoder; its adapters bear it.")]
 Steps = Annotated[int, typer.Option(min=1)]
 Batch = Annotated[int, typer.Option(min=1, help="Posts a step.")]
 FirstLayer = Annotated[int, typer.Option(min=0, help="Layers below get no adapter.")]

@@ -81,7 +81,7 @@ def train_sft(
     if not loop.extra:
         loop.extra = {"best": mean_loss(decoder, judged, settings.batch)}
         loop.extra["untrained"] = loop.extra["best"]
-        save_adapter(decoder, out / ADAPTER, SMOLLM2_ID)
+        save_adapter(decoder, out / ADAPTER)
     while loop.goes_on:
         chosen = _batch(examples, loop.step, settings.batch)
         loss, tokens = reply_loss(decoder, chosen)
@@ -92,7 +92,7 @@ def train_sft(
             figures["validation"] = mean_loss(decoder, judged, settings.batch)
             if figures["validation"] < loop.extra["best"]:
                 loop.extra["best"] = figures["validation"]
-                save_adapter(decoder, out / ADAPTER, SMOLLM2_ID)
+                save_adapter(decoder, out / ADAPTER)
         loop.finish_step(figures)
     return _record(loop, len(examples), len(judged))
 
@@ -116,6 +116,7 @@ def main(
     threads: options.Threads,
     out: Annotated[Path, typer.Option(help="State, records and the adapter.")],
     decoder: options.Decoder = None,
+    base: options.Base = SMOLLM2_ID,
     steps: options.Steps = 300,
     batch: options.Batch = 16,
     first_layer: options.FirstLayer = 0,
@@ -130,7 +131,7 @@ def main(
 ) -> None:
     """Train an adapter on real replies; run again to go on after a stop."""
     torch.set_num_threads(cpu_threads)
-    loaded = load_decoder(decoder, is_bf16=bf16)
+    loaded = load_decoder(decoder, base, is_bf16=bf16)
     loaded.network.to(device)
     settings = SftSettings(
         steps=steps,

@@ -29,19 +29,19 @@ def test_every_post_has_its_draws_in_the_order_of_the_file(tmp_path: Path) -> No
 
 def test_answers_of_several_systems_are_written_once(tmp_path: Path) -> None:
     base = tmp_path / "base"
-    save_adapter(shaken(tiny_decoder(base)), tmp_path / "adapter", "tiny")
+    save_adapter(shaken(tiny_decoder(base)), tmp_path / "adapter")
     posts = tmp_path / "posts.jsonl"
     posts.write_text("".join(json.dumps({"post": post}) + "\n" for post in POSTS))
     asked = ["base", f"sft={tmp_path / 'adapter'}"]
     out, threads = tmp_path / "out", torch.get_num_threads()
-    main(posts, out, asked, base, 4, 1, "cpu", threads)
+    main(posts, out, asked, base, "tests/tiny", 4, 1, "cpu", threads)
     texts = {file.stem: file.read_text() for file in out.iterdir()}
     assert set(texts) == {"base", "sft"}
     assert texts["base"] != texts["sft"]
     rows = [json.loads(line) for line in texts["sft"].splitlines()]
     assert [row["post"] for row in rows] == POSTS
     (out / "base.jsonl").write_text("kept")
-    main(posts, out, asked, base, 4, 1, "cpu", threads)
+    main(posts, out, asked, base, "tests/tiny", 4, 1, "cpu", threads)
     assert (out / "base.jsonl").read_text() == "kept"
 
 

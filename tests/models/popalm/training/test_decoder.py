@@ -1,5 +1,6 @@
 """What a decoder says of replies does not depend on how they are read, and adapters travel."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,7 @@ def test_posts_and_replies_are_cut_and_a_whole_reply_has_its_end(decoder: ReplyD
 def test_an_adapter_comes_back_from_disk(
     decoder: ReplyDecoder, folder: Path, tmp_path: Path
 ) -> None:
-    save_adapter(decoder, tmp_path, "tiny")
+    save_adapter(decoder, tmp_path)
     other = load_decoder(folder)
     load_adapter(other, tmp_path)
     prompts = [decoder.prompt_tokens(post) for post in POSTS]
@@ -134,10 +135,18 @@ def test_an_adapter_comes_back_from_disk(
     torch.testing.assert_close(ours * batch.mask, theirs * batch.mask, atol=0.02, rtol=0)
 
 
+def test_an_adapter_bears_the_name_of_its_decoder(folder: Path, tmp_path: Path) -> None:
+    named = load_decoder(folder, "tests/tiny")
+    adapt(named, 2, 4.0)
+    save_adapter(named, tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "tests/tiny"
+
+
 def test_peft_reads_the_adapter(decoder: ReplyDecoder, folder: Path, tmp_path: Path) -> None:
     from peft import PeftModel
 
-    save_adapter(decoder, tmp_path, "tiny")
+    save_adapter(decoder, tmp_path)
     theirs = PeftModel.from_pretrained(load_decoder(folder).network, str(tmp_path))
     prompt, reply = decoder.prompt_tokens(POSTS[0]), decoder.reply_tokens(REPLIES[1])
     whole = torch.tensor([[*prompt, *reply]])
