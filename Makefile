@@ -99,7 +99,7 @@ QUICK := not integration and not slow and not server and not train
 test-quick: $(VENV)/.dev ## the tests that need no server: two minutes on two cores
 	$(BIN)/python -m pytest -m "$(QUICK)" -n $(JOBS) --dist worksteal $(ARGS)
 
-test-servers: setup $(VENV)/.dev
+test-servers: setup $(VENV)/.dev $(TRAIN)/.done
 	$(BIN)/python -m pytest -m "(integration or slow) and not server and not train" $(ARGS)
 
 test-server: setup $(SERVER)/.drawing
@@ -108,7 +108,7 @@ test-server: setup $(SERVER)/.drawing
 test-train: $(TRAIN)/.done
 	$(TRAIN)/bin/python -m pytest -m train tests/models tests/evaluation $(ARGS)
 
-integration: setup $(VENV)/.dev ## only the tests that start real servers
+integration: setup $(VENV)/.dev $(TRAIN)/.done ## only the tests that start real servers
 	$(BIN)/python -m pytest -m "integration" $(ARGS)
 
 .PHONY: compose-test
