@@ -151,9 +151,8 @@ def main(
     load_adapter(loaded, start)
     loaded.network.to(device)
     chosen = prompts_of(loaded, threads, steps * batch, post_tokens, seed)
-    common: dict[str, Any] = {
-        "steps": steps, "batch": batch, "learning_rate": learning_rate, "seed": seed,
-    }  # fmt: skip
+    common: dict[str, Any] = {"steps": steps, "batch": batch, "learning_rate": learning_rate,
+                              "seed": seed}  # fmt: skip
     score = without_copies(load_score(reward))
     if how is How.DPO:
         loop = train_dpo(loaded, chosen, score, out, DpoSettings(**common), minutes * 60)
@@ -161,8 +160,8 @@ def main(
         settings = PpoSettings(**common, is_curriculum=how is How.CURRICULUM)
         watching = load_score(held_out)
         loop = train_ppo(loaded, chosen, score, watching, out, settings, minutes * 60)
-    record = {"how": how, "steps": loop.step, "spent_s": round(loop.spent_s, 1)}
-    record |= {"settings": msgspec.to_builtins(loop.settings)}
+    record = {"how": how, "steps": loop.step, "spent_s": round(loop.spent_s, 1),
+              "settings": msgspec.to_builtins(loop.settings)}  # fmt: skip
     (out / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     typer.echo(json.dumps(record))
 
