@@ -59,14 +59,12 @@ class ResponseBooks:
         told: The records of `responses` in order of offset within each partition.
         kept: `source|id` of an event -> fields of the hash in which its texts are.
         where: `source|id` of a post -> number of events that are said to show it.
-        is_store_whole: No fault has made the store lose what it had acknowledged.
     """
 
     events: list[RawRecord] = field(default_factory=list[RawRecord])
     told: list[RawRecord] = field(default_factory=list[RawRecord])
     kept: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
     where: dict[str, int] = field(default_factory=dict[str, int])
-    is_store_whole: bool = True
 
 
 @dataclass(slots=True)

@@ -24,7 +24,6 @@ LATENCY_S: Final = {"redis": 0.15, "kafka": 0.15, "scorer": 0.5}
 DUST_S: Final = 0.3
 """After a kill, until what was on its way has arrived."""
 LASTS_S: Final = {"slow": 4.0, "cut": 2.0, "full": 4.0, "answers": 3.0, "rubbish": 3.0}
-_LOSES: Final = ("kill", "empty", "full", "rubbish")
 BEYOND_TIMEOUT_S: Final = 1.0
 DRIP_S: Final = 0.05
 """Per byte: of an answer of kilobytes only its beginning has come at any time-out."""
@@ -73,8 +72,6 @@ class Injector:
         if not free:
             return None
         part = random.Random(seed).choice(free)
-        # With its log Redis may lose the last second.
-        self._stack.has_store_lost |= fault.part == "redis" and fault.how in _LOSES
         if fault.how == "answers":
             undo = self._answers(part, kind.removeprefix("scorer-"))
         elif fault.how == "rubbish":

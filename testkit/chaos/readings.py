@@ -79,7 +79,6 @@ def _read_forecasts(stack: ChaosStack, forecasts: ForecastBooks) -> None:
 
 def _read_responses(stack: ChaosStack) -> ResponseBooks:
     responses = ResponseBooks(_raw(stack, "events"), _raw(stack, "responses"))
-    responses.is_store_whole = not stack.has_store_lost
     line, texts, where = RedisLine(stack.redis.port, timeout_s=30.0), _key("texts"), _key("where")
     try:
         for key in cast("list[bytes]", line.ask("KEYS", f"{texts}*")):

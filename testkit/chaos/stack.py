@@ -74,7 +74,6 @@ class ChaosStack:
         kafka, redis: The servers themselves, past their proxies.
         proxies: `kafka`, `redis`, `scorer` -> the proxy before it.
         disk: The disk of Redis; not mounted where that is not permitted.
-        has_store_lost: A fault may have made Redis lose what it had acknowledged.
     """
 
     def __init__(self, options: StackOptions, say: Callable[[str], None]) -> None:
@@ -87,7 +86,6 @@ class ChaosStack:
         self.wrong_answers = options.root / "scorer" / WRONG_FILE
         self.disk = SmallDisk(options.root / "redis" / "stored")
         self._held_pid: int | None = None
-        self.has_store_lost = False
 
     # -- life ---------------------------------------------------------------------------------
 

@@ -76,7 +76,6 @@ def test_books_of_a_responder_that_balance_have_no_fault() -> None:
         "responses_told": 5,
         "responses_events": 3,
         "responses_withdrawn": 1,
-        "responses_not_kept": 0,
         "responses_shown.real": 3,
         "responses_shown.quoted": 1,
         "responses_shown.generated": 1,
@@ -185,13 +184,3 @@ PLANTED: dict[str, tuple[Change, str]] = {
 def test_what_was_planted_in_a_responders_books_is_found(what: str) -> None:
     change, found = PLANTED[what]
     assert any(found in fault for fault in _audit(change).faults), _audit(change).faults
-
-
-def test_a_store_that_lost_what_it_had_is_counted_and_no_fault_of_the_responder() -> None:
-    def lost(_: Books, kept: ResponseBooks) -> None:
-        kept.is_store_whole = False
-        kept.kept.pop("synthetic|b")
-
-    audit = _audit(lost)
-    assert audit.faults == []
-    assert audit.figures["responses_not_kept"] == 2
