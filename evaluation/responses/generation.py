@@ -30,6 +30,7 @@ from evaluation.options import DataFolder, JsonFile, Resamples
 from evaluation.responses.floors import Answer, Answers, floor_answers
 from evaluation.responses.judging import columns_of, known_mean
 from evaluation.responses.lift import Similarities, distinct
+from evaluation.responses.shown import faults_of, refused_shares, shown_columns
 from evaluation.responses.threads import Thread, ThreadSet, load_threads
 from evaluation.responses.words import vocabulary_of
 from models.popalm.encoders import TextVectors, encoder_for
@@ -44,7 +45,7 @@ FLOORS: Final = ("retrieval", "consensus", "constant", "human")
 MEASURES: Final = ("embedding_lift", "content_lift", "copy", "reward")
 COMPARED: Final = (
     ("sft", "base"), ("ppo", "base"), ("ppo", "sft"), ("curriculum", "sft"), ("curriculum", "ppo"),
-    ("dpo", "sft"),
+    ("dpo", "sft"), ("ppo_shown", "sft_shown"), ("curriculum_shown", "sft_shown"),
 )  # fmt: skip
 """Systems whose difference has an interval of its own."""
 
@@ -103,6 +104,9 @@ def judged(
 ) -> dict[str, Measured]:
     """Return `SYSTEM.MEASURE` and `SYSTEM_over_OTHER.MEASURE` with intervals over posts.
 
+    `SYSTEM_shown` is what is left of a system by the filter that the responder has: the same draws,
+    without those that it refuses (`SYSTEM.refused`, of which copies `SYSTEM.refused_copy`).
+
     Args:
         threads: The judged posts with their replies.
         systems: The answers of every system, once or for several draws.
@@ -118,15 +122,18 @@ def judged(
     ordered = sorted(texts)
     vectors = dict(zip(ordered, embed(ordered), strict=True))
     alike = Similarities(vocabulary, vectors)
-    tables = {
-        name: np.mean([_columns(threads.test, drawn, alike, score) for drawn in draws], axis=0)
-        for name, draws in answers.items()
-    }
-    found = bootstrap(lambda rows: _means(tables, rows), len(threads.test), resamples)
+    tables: dict[str, Floats] = {}
+    shares: dict[str, float] = {}
     for name, draws in answers.items():
-        share = float(np.mean([distinct(drawn)["distinct"] for drawn in draws]))
-        found[f"{name}.distinct"] = Measured(share, share, share)
-    return found
+        columns = np.array([_columns(threads.test, drawn, alike, score) for drawn in draws])
+        tables[name] = columns.mean(axis=0)
+        shares[f"{name}.distinct"] = float(np.mean([distinct(one)["distinct"] for one in draws]))
+        if name in systems:
+            faults = faults_of([one.post for one in threads.test], draws)
+            tables[f"{name}_shown"] = shown_columns(columns, faults)
+            shares |= {f"{name}.{what}": share for what, share in refused_shares(faults).items()}
+    found = bootstrap(lambda rows: _means(tables, rows), len(threads.test), resamples)
+    return found | {name: Measured(share, share, share) for name, share in shares.items()}
 
 
 def _columns(

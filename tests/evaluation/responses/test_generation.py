@@ -71,6 +71,19 @@ def test_a_difference_is_narrower_than_its_parts(tmp_path: Path) -> None:
     assert np.isnan(found["sft.reward"].value)
 
 
+def test_what_the_filter_refuses_is_in_no_figure_of_what_is_shown() -> None:
+    own = [Answer(f"never heard about that {one.post.split()[7]}") for one in TEST]
+    copies, nothing = [Answer(one.post) for one in TEST], [Answer("see www.example.org")] * 24
+    found = judged(SET, {"sft": [copies, own], "base": [own, own], "dpo": [nothing]}, letters,
+                   shortness, resamples=20)  # fmt: skip
+    assert found["sft.copy"].value == found["sft.refused_copy"].value == 0.5
+    assert (found["sft_shown.copy"].value, found["sft.unanswered"].value) == (0, 0)
+    for measure in MEASURES:
+        assert found[f"sft_shown.{measure}"] == found[f"base_shown.{measure}"]
+    assert np.isnan(found["dpo_shown.reward"].value)
+    assert found["dpo.unanswered"].value == 1
+
+
 def test_only_posts_that_all_systems_answer_are_judged(tmp_path: Path) -> None:
     write_answers(tmp_path, "sft", ON_TOPIC)
     write_answers(tmp_path, "base", SAME, posts=10)
