@@ -18,12 +18,17 @@ from numpy.typing import NDArray
 from evaluation.encoder.bootstrap import Measured, bootstrap
 from evaluation.responses.judging import known_mean
 from evaluation.responses.ranking import SHOWN, ndcg
+from evaluation.responses.real_replies import (
+    Scores,
+    event_heads,
+    known_replies,
+    pairs_ahead,
+)
 from evaluation.responses.text_floor import floor_ahead, floors_by_fold
 from models.popalm.encoders import TextVectors, letter_vectors
 from models.popalm.expected_likes import ExpectedLikes
-from models.popalm.pairs import Pair, PairBuilder, normalised
+from models.popalm.pairs import PairBuilder, normalised
 from models.popalm.reward import Reward, fold_of
-from models.popalm.text_shape import letters_score
 from models.popalm.training.reward_data import (
     LikedEvent,
     WeiboPairs,
@@ -33,16 +38,22 @@ from models.popalm.training.reward_data import (
     weibo_posts,
 )
 
-_AGED: Final = {"reward": "text", "longer": "longer", "arrival": "arrival", "tfidf": "tfidf"}
+_AGED: Final = {
+    "reward": "whole", "liking": "text", "among": "among", "total": "total", "longer": "longer",
+    "arrival": "arrival", "tfidf": "tfidf", "placed": "reward",
+}  # fmt: skip
 """What pairs of near age are judged by, and the scores that it goes by."""
-Floats = NDArray[np.float64]
-Scores = Mapping[str, Floats]
+_OVER: Final = {"placed_over_arrival": ("placed", "arrival")}
+"""Differences that have an interval of their own."""
 TEXT_SHARE: Final = 0.25
 """The weight of the text prior beside the logarithm of the place: set beforehand."""
 
 
 def pair_measures(
-    posts: Sequence[str], ahead: Scores, resamples: int
+    posts: Sequence[str],
+    ahead: Scores,
+    resamples: int,
+    over: Mapping[str, tuple[str, str]] | None = None,
 ) -> tuple[dict[str, Measured], int]:
     """Return the share of pairs in their order by system, drawn again by post, and the posts.
 
@@ -51,6 +62,7 @@ def pair_measures(
         ahead: System -> (N,) score of the preferred reply less that of the other one; a tie counts
             half.
         resamples: Of the bootstrap.
+        over: Name -> two systems whose difference is measured too.
     """
     number = {post: row for row, post in enumerate(dict.fromkeys(posts))}
     rows = np.array([number[post] for post in posts])
@@ -62,29 +74,12 @@ def pair_measures(
 
     def measure(drawn: NDArray[np.integer[Any]]) -> dict[str, float]:
         whole = size[drawn].sum()
-        return {name: float(values[drawn].sum() / whole) for name, values in right.items()}
+        found = {name: float(values[drawn].sum() / whole) for name, values in right.items()}
+        return found | {
+            name: found[one] - found[other] for name, (one, other) in (over or {}).items()
+        }
 
     return bootstrap(measure, len(number), resamples), len(number)
-
-
-def liking_ahead(reward: Reward, encode: TextVectors, pairs: Sequence[Pair]) -> Scores:
-    """Return how far the preferred reply of each pair is ahead, by the reward and by floors."""
-    texts = list(dict.fromkeys(t for pair in pairs for t in (pair.preferred, pair.rejected)))
-    posts = list(dict.fromkeys(pair.post for pair in pairs))
-    vectors = dict(zip(texts, encode(texts), strict=True))
-    of_posts = dict(zip(posts, encode(posts), strict=True))
-    found: dict[str, list[float]] = {"reward": [], "letters": [], "longer": []}
-    for pair in pairs:
-        both = [pair.preferred, pair.rejected]
-        fold = reward.fold_for(pair.post)
-        given = np.stack([vectors[text] for text in both])
-        liked = reward.popularity(given, both, of_posts[pair.post], fold)
-        letters = reward.tensors["letters"][0 if fold is None else fold + 1]
-        read = letters_score(both, letters.astype(np.float32))
-        found["reward"].append(float(liked[0] - liked[1]))
-        found["letters"].append(float(read[0] - read[1]))
-        found["longer"].append(float(len(both[0]) - len(both[1])))
-    return {name: np.array(values) for name, values in found.items()}
 
 
 def topic_ahead(
@@ -134,12 +129,13 @@ def weibo_figures(
     pairs = weibo_pairs(data)
     figures: dict[str, float | None] = {}
     floors = floors_by_fold(pairs.rebuilt, "zh")
-    found, posts = pair_measures(
-        [pair.post for pair in pairs.recorded],
-        {**liking_ahead(reward, encode, pairs.recorded),
-         "tfidf": floor_ahead(floors, pairs.recorded)},
-        resamples,
-    )  # fmt: skip
+    known = known_replies(weibo_posts(data), [*pairs.recorded, *pairs.rebuilt])
+    # The best known replies are known because they were liked; of those in pairs half were not.
+    few = known_replies((), [*pairs.recorded, *pairs.rebuilt])
+    ahead = {**pairs_ahead(reward, encode, pairs.recorded, known),
+             "few_others": pairs_ahead(reward, encode, pairs.recorded, few)["reward"],
+             "tfidf": floor_ahead(floors, pairs.recorded)}  # fmt: skip
+    found, posts = pair_measures([pair.post for pair in pairs.recorded], ahead, resamples)
     for name, measured in found.items():
         figures |= measured.figures(_named("reward_zh", name))
     figures["reward_zh.low"] = found["reward"].low
@@ -166,14 +162,14 @@ def reddit_figures(
 ) -> dict[str, float | None]:
     """Return `reddit_scores.*`: leading replies found before any like, and pairs of near age."""
     events = [event for event in reddit_events(data) if len(event.replies) > SHOWN]
-    liked = {event.post: liking_of(reward, encode, event) for event in events}
+    heads = {event.post: event_heads(reward, encode, event) for event in events}
     floors, posts = floors_by_fold(pairs_of(events), "en"), list[str]()
     table: dict[str, list[float]] = {}
     ahead: dict[str, list[float]] = {name: [] for name in _AGED}
     for row, event in enumerate(events):
         others = [one for one in events if fold_of(one.post) != fold_of(event.post)]
         words = floors[fold_of(event.post)].scores([reply.text for reply in event.replies])
-        scores = {**event_scores(event, liked[event.post], learnt_places(others)), "tfidf": words}
+        scores = {**event_scores(event, heads[event.post], learnt_places(others)), "tfidf": words}
         likes = np.array([reply.likes for reply in event.replies], np.float64)
         ties = np.random.default_rng(row).permutation(len(likes))
         for name, values in scores.items():
@@ -196,19 +192,17 @@ def reddit_figures(
     for name, measured in bootstrap(measure, len(events), resamples).items():
         named = {"reward": "ndcg5", "over": "ndcg5_over_arrival"}.get(name, f"{name}_ndcg5")
         figures |= measured.figures(f"reddit_scores.{named}")
-    found, _posts = pair_measures(posts, {k: np.array(v) for k, v in ahead.items()}, resamples)
+    judged = {name: np.array(values) for name, values in ahead.items()}
+    found, _posts = pair_measures(posts, judged, resamples, _OVER)
     for name, measured in found.items():
-        named = "aged_pair_accuracy" if name == "reward" else f"aged_{name}_pair_accuracy"
-        figures |= measured.figures(f"reddit_scores.{named}")
+        figures |= measured.figures(f"reddit_scores.{_aged(name)}")
     return figures | {"reddit_scores.aged_pairs": len(posts)}
 
 
-def liking_of(reward: Reward, encode: TextVectors, event: LikedEvent) -> Floats:
-    """Return (R,) the text prior of an event's replies, by weights that do not know its post."""
-    texts = [reply.text for reply in event.replies]
-    vectors = encode([event.post, *texts])
-    fold = reward.fold_for(event.post)
-    return reward.popularity(vectors[1:], texts, vectors[0], fold).astype(np.float64)
+def _aged(system: str) -> str:
+    if system in _OVER:
+        return f"aged_{system}"
+    return "aged_pair_accuracy" if system == "reward" else f"aged_{system}_pair_accuracy"
 
 
 def learnt_places(events: Sequence[LikedEvent]) -> ExpectedLikes:
@@ -222,15 +216,18 @@ def learnt_places(events: Sequence[LikedEvent]) -> ExpectedLikes:
     return expected
 
 
-def event_scores(event: LikedEvent, liked: Floats, expected: ExpectedLikes) -> Scores:
+def event_scores(event: LikedEvent, heads: Scores, expected: ExpectedLikes) -> Scores:
     """Return (R,) scores of an event's replies in order of arrival, before any like is seen."""
     places = np.arange(len(event.replies), dtype=np.float64)
     arrival = -np.log1p(places)
     return {
-        "reward": arrival + TEXT_SHARE * liked,
+        "reward": arrival + TEXT_SHARE * heads["liking"],
         "arrival": arrival,
         "expected": np.array([expected.mean(int(place)) for place in places]),
-        "text": liked,
+        "text": heads["liking"],
+        "whole": heads["reward"],
+        "among": heads["among"],
+        "total": heads["total"],
         "longer": np.array([len(reply.text) for reply in event.replies], np.float64),
     }
 

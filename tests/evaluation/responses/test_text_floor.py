@@ -87,6 +87,12 @@ class NoReward:
     def popularity(self, _vectors: Any, texts: list[str], *_: Any) -> Any:
         return np.zeros(len(texts), np.float32)
 
+    def relevance(self, _post_vector: Any, vectors: Any, *_: Any) -> Any:
+        return np.zeros(len(vectors), np.float32)
+
+    def total(self, _post_vector: Any, texts: list[str], *_: Any) -> Any:
+        return np.zeros(len(texts), np.float32)
+
 
 def no_vectors(texts: list[str]) -> Any:
     return np.zeros((len(texts), 4), np.float32)
