@@ -25,7 +25,7 @@ from evaluation.responses.rewarding import Part, reddit_figures, weibo_figures
 from models.popalm.encoders import encoder_for
 from models.popalm.reward import REWARD_WEIGHTS, Reward
 
-_WIDTH: Final = 80
+_WIDTH: Final = 100
 ANSWERS: Final = Path(".groundswell/answers")
 PACKAGES: Final = ("numpy", "scipy", "openvino", "tokenizers")
 
