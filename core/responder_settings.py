@@ -27,7 +27,7 @@ class ResponderSettings(Struct, frozen=True, kw_only=True):
     decoder: str = ""
     """GGUF file of the decoder, or a folder with one; empty: the package that carries it."""
     threads: NotNegative = 0
-    """Inference threads of `in_process`; 0 means all cores."""
+    """Inference threads of `in_process`; 0 means the cores that it may use."""
     memory_s: Positive = 3_600
     """Replies are known from so long before an event, and an event is followed for so long."""
     memory_posts: Positive = 200_000

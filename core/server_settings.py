@@ -115,7 +115,7 @@ class ScorerSettings(Struct, frozen=True, kw_only=True):
     timeout_s: Seconds = 30.0
     """A batch unanswered for so long counts as scorer down."""
     threads: NotNegative = 0
-    """Inference threads of `openvino`; 0 means all cores."""
+    """Inference threads of `openvino`; 0 means the cores that it may use."""
     version: str = ""
     """Version of the model; empty is the server's choice, and `1` of `openvino`."""
     shadow_model: str = ""

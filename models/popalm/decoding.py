@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.cores import usable_cores
 from core.errors import ConfigError, ScorerTimedOut
 from models.popalm.prompt import (
     HEAD,
@@ -98,7 +99,7 @@ class Decoder:
 
     Args:
         folder: Where its network and its vocabulary are.
-        threads: The CPU threads; 0 means all cores.
+        threads: The CPU threads; 0 means the cores that this process may use.
         clock: What time is told by.
 
     Raises:
@@ -215,9 +216,8 @@ def _compiled(network: Path, threads: int) -> Any:
         "KV_CACHE_PRECISION": "f32",
         # The cores are shared with the broker, the store and the workers.
         "ENABLE_CPU_PINNING": False,
+        "INFERENCE_NUM_THREADS": threads or usable_cores(),
     }
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
     try:
         return openvino.Core().compile_model(network, "CPU", settings)
     except RuntimeError as error:

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from core.cores import usable_cores
 from core.errors import ConfigError
 
 LENGTH_STEP: Final = 8
@@ -108,7 +109,7 @@ class OpenVinoEngine:
 
         Args:
             model: OpenVINO's `.xml` (its `.bin` beside it) or an ONNX file.
-            threads: CPU threads; 0 means all cores.
+            threads: CPU threads; 0 means the cores that this process may use.
             precision: Of what is not quantised; `bf16` is an experiment's choice only.
             only: Outputs to keep, by name; what makes the others is cut off. Empty keeps all.
 
@@ -127,9 +128,9 @@ class OpenVinoEngine:
             "INFERENCE_PRECISION_HINT": precision,
             # The cores are shared with the broker, the store and the workers.
             "ENABLE_CPU_PINNING": False,
+            # By itself it makes a thread for each core of the machine, whatever we may use.
+            "INFERENCE_NUM_THREADS": threads or usable_cores(),
         }
-        if threads:
-            settings["INFERENCE_NUM_THREADS"] = threads
         core = openvino.Core()
         network: Any = model
         if only:
@@ -176,7 +177,7 @@ class OnnxRuntimeEngine:
                 "for CPU with `groundswell models build --device cpu`"
             ) from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads or usable_cores()
         wanted = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
         present = onnxruntime.get_available_providers()
         self._session = onnxruntime.InferenceSession(

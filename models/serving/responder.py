@@ -103,7 +103,7 @@ def open_responder(folder: Path, threads: int = 0) -> ResponderService:
 
     Args:
         folder: A version folder of a model repository.
-        threads: The CPU threads; 0 means all cores.
+        threads: The CPU threads; 0 means the cores that it may use.
 
     Raises:
         ConfigError: The folder holds no responder, or other files than were built.
