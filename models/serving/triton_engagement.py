@@ -12,6 +12,7 @@ import numpy as np
 import triton_python_backend_utils as pb
 
 from models.engagement.features import Floats
+from models.serving.end_with_server import end_with_server
 from models.serving.engagement import open_engagement
 
 
@@ -20,6 +21,7 @@ class TritonEngagementModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version folder that Triton names."""
+        end_with_server()
         self._service = open_engagement(Path(args["model_repository"]) / args["model_version"])
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:

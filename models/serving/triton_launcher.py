@@ -7,6 +7,7 @@ refuses every request from then on. Ending the server instead gives whoever supe
 something to restart. Standard library only. Linux.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -50,6 +51,12 @@ def model_processes(server: int, proc: Path = Path("/proc")) -> dict[int, bool]:
     return found
 
 
+def _end_models(server: int) -> None:
+    """Kill what a server that has ended left behind: its model processes are in its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server, signal.SIGKILL)
+
+
 def main() -> int:
     """Run the command given as arguments; its exit status, or `MODEL_DIED`."""
     server: subprocess.Popen[bytes] | None = None
@@ -83,9 +90,11 @@ def main() -> int:
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+            _end_models(server.pid)
             return MODEL_DIED
         alive = set(models)
         time.sleep(POLL_S)
+    _end_models(server.pid)
     return status if status >= 0 else 128 - status
 
 

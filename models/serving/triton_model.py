@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb
 
+from models.serving.end_with_server import end_with_server
 from models.serving.post_encoder import PostEncoderService, ScoredTexts, open_service
 
 TEXT, LANG = "TEXT", "LANG"
@@ -31,6 +32,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version folder that Triton names."""
+        end_with_server()
         parameters = json.loads(args["model_config"]).get("parameters", {})
         threads = int(parameters.get("threads", {}).get("string_value", "0"))
         folder = Path(args["model_repository"]) / args["model_version"]

@@ -15,6 +15,7 @@ import triton_python_backend_utils as pb
 from core.errors import ScorerTimedOut
 from core.giving_way import give_way
 from models.popalm.columns import reply_columns
+from models.serving.end_with_server import end_with_server
 from models.serving.responder import open_responder
 
 
@@ -26,6 +27,7 @@ class TritonResponderModel:
 
         Replies may be late, scores may not: both are made on the same cores.
         """
+        end_with_server()
         give_way()  # before the engine makes its threads, which are as nice as who makes them
         parameters = json.loads(args["model_config"]).get("parameters", {})
         threads = int(parameters.get("threads", {}).get("string_value", "0"))

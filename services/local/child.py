@@ -92,6 +92,19 @@ def run_to_end(command: Command, timeout_s: float) -> tuple[int, str]:
     return outcome.returncode, outcome.stdout
 
 
+def session_members(session: int, proc: Path = Path("/proc")) -> list[int]:
+    """Return the process ids of a session that have not ended; none where there is no `/proc`."""
+    found: list[int] = []
+    for stat in proc.glob("[0-9]*/stat"):
+        try:
+            state, _, _, sid = stat.read_text(errors="replace").rpartition(") ")[2].split()[:4]
+        except (OSError, ValueError):  # it ended while we looked
+            continue
+        if int(sid) == session and state not in "ZX":
+            found.append(int(stat.parent.name))
+    return found
+
+
 class Child:
     """A started command: its own session and process group, output appended to a log file."""
 
@@ -137,10 +150,15 @@ class Child:
         """End the child and all it started with SIGKILL; return when it is gone."""
         if self._group_ended:  # the id may be somebody else's by now
             return
-        # The group can outlive its leader (Triton's model processes do for a moment), so it is
-        # signalled even when the leader is gone; an id is not reused while its group exists.
+        # Its group and its session can outlive it (Triton has a group of its own in it), so they
+        # are signalled even when it is gone; an id is not reused while either exists.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        while members := session_members(self.pid):
+            for member in members:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(member, signal.SIGKILL)
+            time.sleep(_POLL_S)
         self._popen.wait()
         self._group_ended = True
 

@@ -111,3 +111,10 @@ def test_killed_launcher_takes_the_server_along(stub: Path) -> None:
         launcher.kill()
         launcher.wait(60)
         wait_until(lambda: not is_alive(server), "the server ends", patience_s=60.0)
+
+
+def test_a_server_that_dies_leaves_no_model_process_behind(stub: Path) -> None:
+    with launched(stub) as (launcher, server, model):
+        os.kill(server, signal.SIGKILL)
+        assert launcher.wait(60) == 128 + signal.SIGKILL
+        wait_until(lambda: not is_alive(model), "the model process ends", patience_s=60.0)
