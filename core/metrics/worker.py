@@ -34,7 +34,13 @@ class WorkerMetrics:
     scorer_server_up = gauge("1 while a server of several is in use", "server")
     scorer_server_in_flight_posts = gauge("Posts that a server of several has to answer", "server")
     scorer_server_left_out = counter(
-        "Times that a server of several was left out: sick or of another version", "server", "cause"
+        "Times that a server of several was left out: sick, slow, or of another version",
+        "server", "cause",
+    )  # fmt: skip
+    scorer_server_asked_again = counter(
+        "Batches sent to another server too, as a server of several took long; the first answer "
+        "is used and the other one discarded",
+        "server",
     )
     step_seconds = counter("Seconds in a step of the chain, waiting included", "topic", "step")
     step_absent = counter(

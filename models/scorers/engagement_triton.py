@@ -14,8 +14,7 @@ from core.settings import ScorerSettings
 from models.engagement.layout import LEVELS, TARGETS
 from models.scorers.edge import MAX_VERSION_CHARS, Asked
 from models.scorers.engagement_edge import checked_answer, joined_answers
-from models.scorers.pool import one_or_pooled
-from models.scorers.pooled import PooledEngagement
+from models.scorers.pooled import PooledEngagement, one_or_pooled
 from models.scorers.triton_client import ServedModel, TritonClient, columns_of
 
 INPUTS: Final = ("FEATURES", "SEQUENCE")

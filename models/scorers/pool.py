@@ -6,6 +6,10 @@ Each server has its own client, with its own connection and words. The pool deci
 - **Sick** is a server that is unavailable, too slow or answers with nonsense. It is left out, and
   taken back once it says that it is ready, asked with growing pauses. A batch that a server
   refuses says nothing against the server.
+- **Slow** is a call that takes a few times as long as the longest of late: another server in use is
+  asked as well, the first answer is taken and the other call given up. A server that is overtaken
+  is left out, so one that hangs costs its batches a few usual calls and not the whole time-out. One
+  call of a server at a time is asked twice: where all are slow, they are not loaded twice over.
 - **Fail-over** spends what is left of the one time-out: nobody waits longer than with one server.
 - **Version**: the first that is answered is the pool's. A server that answers another is left out
   as long as any server in use answers the pool's, or has yet to show what it answers. Only then
@@ -15,75 +19,24 @@ Each server has its own client, with its own connection and words. The pool deci
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, Generic
 
 from core.clock import Clock, SystemClock
 from core.errors import ScorerTimedOut, ScorerUnavailable
 from core.logs import get_logger
 from core.retry import Backoff
 from models.scorers.edge import shown
+from models.scorers.patience import LEAST_PATIENCE_S, Patience
+from models.scorers.pool_server import A, C, Server
 
 _log = get_logger(__name__)
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 10.0
 
 
-def _ignore(url: str, cause: str) -> None:
-    del url, cause
-
-
-class Client(Protocol):
-    """What the pool needs of a server's client."""
-
-    async def is_ready(self) -> bool:
-        """Whether the server answers and has loaded the model."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connection."""
-        ...
-
-
-class Answer(Protocol):
-    """What the pool needs of an answer."""
-
-    @property
-    def model_version(self) -> str:
-        """The model that made it."""
-        ...
-
-
-C = TypeVar("C", bound=Client)
-A = TypeVar("A", bound=Answer)
-
-
-@dataclass(slots=True, eq=False)
-class Server(Generic[C]):
-    """A server and what the pool knows of it.
-
-    Attributes:
-        url: Its address.
-        client: Asks it.
-        pauses: How long it is left out, next time.
-        in_flight: Posts that it was sent and has not answered.
-        taken: The number of the last call that it was taken for.
-        why_out: Why it is left out; "" while it is in use.
-        out_until: It is not asked before, by the monotonic clock.
-        is_held: It is left out for its model version alone.
-        version: What it last answered; "" while that is not known.
-    """
-
-    url: str
-    client: C
-    pauses: Backoff
-    in_flight: int = 0
-    taken: int = 0
-    why_out: str = ""
-    out_until: float = 0.0
-    is_held: bool = False
-    version: str = ""
+def _ignore(*_: str) -> None:
+    return
 
 
 class ServerPool(Generic[C]):
@@ -93,14 +46,21 @@ class ServerPool(Generic[C]):
         clients: A client for each address, in the order of the settings.
         timeout_s: What is unanswered for so long has failed, however many servers were asked.
         clock: Measures the time-out and the pauses.
+        least_patience_s: A call is asked of another server as well after so long at the earliest.
 
     Attributes:
         servers: What is known of each server.
-        on_left_out: Called with the address of a server that is left out, and `sick` or `version`.
+        on_left_out: Called with the address of a server that is left out, and `sick`, `slow` or
+            `version`.
+        on_asked_again: Called with the address of a server whose call is asked of another too.
     """
 
     def __init__(
-        self, clients: Sequence[tuple[str, C]], timeout_s: float, clock: Clock | None = None
+        self,
+        clients: Sequence[tuple[str, C]],
+        timeout_s: float,
+        clock: Clock | None = None,
+        least_patience_s: float = LEAST_PATIENCE_S,
     ) -> None:
         self.servers = tuple(
             Server(url, client, Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S))
@@ -110,11 +70,13 @@ class ServerPool(Generic[C]):
         self._clock = clock or SystemClock()
         self._calls = 0
         self._version = ""
+        self._patience = Patience(timeout_s, least_patience_s)
         self.on_left_out: Callable[[str, str], None] = _ignore
+        self.on_asked_again: Callable[[str], None] = _ignore
         self._probes: dict[Server[C], asyncio.Task[bool]] = {}
 
     async def ask(self, posts: int, call: Callable[[C], Awaitable[A]]) -> A:
-        """Ask a server, and the others in turn if it is sick.
+        """Ask a server, and others if it is sick or slow.
 
         Args:
             posts: How many posts it is about: the load.
@@ -128,16 +90,10 @@ class ServerPool(Generic[C]):
         deadline = self._clock.monotonic() + self._timeout_s
         tried: list[Server[C]] = []
         while (server := await self._choose(tried, deadline)) is not None:
-            tried.append(server)
-            try:
-                answer = await self._ask_one(server, posts, call, deadline)
-            except ScorerTimedOut as error:
-                self._leave_out(server, str(error))
-                raise
-            except ScorerUnavailable as error:
-                self._leave_out(server, str(error))
-                continue
-            if self._takes(server, answer.model_version):
+            answer = await self._ask_at_most_two(
+                server, tried, lambda one: self._begin(one, posts, call, deadline)
+            )
+            if answer is not None:
                 return answer
         said = "; ".join(f"{one.url}: {one.why_out or 'was away'}" for one in self.servers)
         raise ScorerUnavailable(f"none of {len(self.servers)} servers answers: {said}")
@@ -154,22 +110,100 @@ class ServerPool(Generic[C]):
         await asyncio.gather(*probes, return_exceptions=True)
         await asyncio.gather(*(one.client.close() for one in self.servers))
 
-    async def _ask_one(
+    async def _ask_at_most_two(
+        self,
+        first: Server[C],
+        tried: list[Server[C]],
+        begin: Callable[[Server[C]], asyncio.Task[A]],
+    ) -> A | None:
+        """Ask a server, and another as well if it takes long; None if nobody's answer is used."""
+        tried.append(first)
+        asked = {begin(first): first}
+        look_s, is_doubting = self._patience.seconds(), False
+        try:
+            while asked:
+                done, _ = await asyncio.wait(
+                    asked, timeout=look_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                look_s = self._patience.least_s
+                for task in done:
+                    server = asked.pop(task)
+                    answer = self._answer_of(server, task)
+                    if answer is not None:
+                        self._overtake(asked.values(), server)
+                        return answer
+                other = self._second(first, tried) if not done and len(asked) == 1 else None
+                if other is not None:
+                    is_doubting = first.is_doubted = True
+                    self.on_asked_again(first.url)
+                    tried.append(other)
+                    asked[begin(other)] = other
+        finally:
+            first.is_doubted = first.is_doubted and not is_doubting
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        return None
+
+    def _begin(
         self, server: Server[C], posts: int, call: Callable[[C], Awaitable[A]], deadline: float
-    ) -> A:
+    ) -> asyncio.Task[A]:
+        """Begin to ask a server; whoever chooses next sees its load at once."""
         self._calls += 1
         server.taken = self._calls
         load = max(1, posts)
         server.in_flight += load
+
+        def unload(_: object) -> None:
+            server.in_flight -= load
+
+        task = asyncio.create_task(self._ask_one(server, posts, call, deadline))
+        task.add_done_callback(unload)
+        return task
+
+    async def _ask_one(
+        self, server: Server[C], posts: int, call: Callable[[C], Awaitable[A]], deadline: float
+    ) -> A:
+        began = self._clock.monotonic()
         try:
-            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
-                return await call(server.client)
+            async with asyncio.timeout(max(0.0, deadline - began)):
+                answer = await call(server.client)
         except TimeoutError as error:
             raise ScorerTimedOut(
                 f"Triton at {server.url}, {posts} posts: nothing within {self._timeout_s:g} s"
             ) from error
-        finally:
-            server.in_flight -= load
+        self._patience.note(self._clock.monotonic() - began)
+        return answer
+
+    def _answer_of(self, server: Server[C], task: asyncio.Task[A]) -> A | None:
+        """Return the answer of a call that has ended; None if it is not to be used."""
+        try:
+            answer = task.result()
+        except ScorerTimedOut as error:
+            self._leave_out(server, str(error), "sick")
+            raise
+        except ScorerUnavailable as error:
+            self._leave_out(server, str(error), "sick")
+            return None
+        return answer if self._takes(server, answer.model_version) else None
+
+    def _second(self, first: Server[C], tried: list[Server[C]]) -> Server[C] | None:
+        """Return whom to ask beside a server that takes long; None if there is nobody.
+
+        A server that is still in use has one of its calls doubted at a time.
+        """
+        if first.is_doubted and not first.why_out:
+            return None
+        fit = [one for one in self.servers if one not in tried and not one.why_out]
+        return min(fit, key=lambda one: (one.in_flight, one.taken), default=None)
+
+    def _overtake(self, slower: Iterable[Server[C]], by: Server[C]) -> None:
+        """Leave out who was asked before and has not answered: its answer is not waited for."""
+        for server in slower:
+            if server.taken < by.taken:
+                self._leave_out(
+                    server, f"takes long, {by.url} was faster though asked later", "slow"
+                )
 
     async def _choose(self, tried: list[Server[C]], deadline: float) -> Server[C] | None:
         """Return whom to ask next; None if nobody is left, or no time."""
@@ -220,11 +254,11 @@ class ServerPool(Generic[C]):
         server.why_out, server.is_held = "", False
         return True
 
-    def _leave_out(self, server: Server[C], why: str, is_held: bool = False) -> None:
+    def _leave_out(self, server: Server[C], why: str, cause: str) -> None:
         """Use the others for a while."""
-        was_in, server.why_out, server.is_held = not server.why_out, why, is_held
+        was_in, server.why_out, server.is_held = not server.why_out, why, cause == "version"
         if was_in:  # of many batches in flight the first that fails tells
-            self.on_left_out(server.url, "version" if is_held else "sick")
+            self.on_left_out(server.url, cause)
             server.out_until = self._clock.monotonic() + server.pauses.next_s()
             _log.warning("scorer server is left out", server=server.url, error=why)
 
@@ -242,7 +276,7 @@ class ServerPool(Generic[C]):
                     server,
                     f"answers version {shown(version)}, expected {shown(self._version)} as "
                     f"{', '.join(old)}",
-                    is_held=True,
+                    "version",
                 )
                 return False
             _log.warning("scorer servers: model replaced", old=self._version, new=version)
@@ -253,12 +287,3 @@ class ServerPool(Generic[C]):
                 one.why_out, one.is_held = "", False
         server.pauses.reset()
         return True
-
-
-def one_or_pooled(
-    urls: Sequence[str], make: Callable[[str], C], pooled: Callable[[ServerPool[C]], C],
-    timeout_s: float,
-) -> C:  # fmt: skip
-    """Return the client of the one server that is named, or a pool of several behind its port."""
-    clients = [(url, make(url)) for url in urls]
-    return clients[0][1] if len(clients) == 1 else pooled(ServerPool(clients, timeout_s))

@@ -1,6 +1,6 @@
 """The models of several servers behind the ports of one; see `models.scorers.pool`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic
 
 import numpy as np
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from core.metrics import Metrics
 from core.ports import EngagementAnswer, EngagementModel, Generated, Responder, ScoreBatch, Scorer
-from models.scorers.pool import C, ServerPool
+from models.scorers.pool import ServerPool
+from models.scorers.pool_server import C
 
 
 class _Pooled(Generic[C]):
@@ -42,11 +43,13 @@ class PooledScorer(_Pooled[Scorer]):
             metrics.scorer_server_in_flight_posts.labels(server.url).set_function(
                 lambda one=server: float(one.in_flight)
             )
-            for cause in ("sick", "version"):
+            for cause in ("sick", "slow", "version"):
                 metrics.scorer_server_left_out.labels(server.url, cause)
+            metrics.scorer_server_asked_again.labels(server.url)
         self._pool.on_left_out = lambda url, cause: metrics.scorer_server_left_out.labels(
             url, cause
         ).inc()
+        self._pool.on_asked_again = lambda url: metrics.scorer_server_asked_again.labels(url).inc()
 
 
 class PooledEngagement(_Pooled[EngagementModel]):
@@ -67,3 +70,12 @@ class PooledResponder(_Pooled[Responder]):
     async def reply(self, text: str, number: int, seed: int) -> Generated:
         """See `Responder.reply`."""
         return await self._pool.ask(1, lambda client: client.reply(text, number, seed))
+
+
+def one_or_pooled(
+    urls: Sequence[str], make: Callable[[str], C], pooled: Callable[[ServerPool[C]], C],
+    timeout_s: float,
+) -> C:  # fmt: skip
+    """Return the client of the one server that is named, or a pool of several behind its port."""
+    clients = [(url, make(url)) for url in urls]
+    return clients[0][1] if len(clients) == 1 else pooled(ServerPool(clients, timeout_s))

@@ -12,8 +12,7 @@ from core.settings import ScorerSettings
 from models.popalm.config import MAX_REPLIES, as_sent, check_question
 from models.popalm.safety import MAX_CHARACTERS
 from models.scorers.edge import Asked
-from models.scorers.pool import one_or_pooled
-from models.scorers.pooled import PooledResponder
+from models.scorers.pooled import PooledResponder, one_or_pooled
 from models.scorers.responder_edge import checked_replies
 from models.scorers.triton_client import TritonClient, columns_of
 

@@ -12,8 +12,7 @@ from core.heads import HEADS
 from core.ports import ScoreBatch, Scorer
 from core.settings import ScorerSettings
 from models.scorers.edge import MAX_VERSION_CHARS, Asked, checked, joined
-from models.scorers.pool import one_or_pooled
-from models.scorers.pooled import PooledScorer
+from models.scorers.pooled import PooledScorer, one_or_pooled
 from models.scorers.triton_client import ServedModel, TritonClient, columns_of
 
 TEXT, LANG, RATED, VERSION = "TEXT", "LANG", "RATED", "MODEL_VERSION"

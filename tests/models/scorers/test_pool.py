@@ -77,12 +77,18 @@ async def test_the_server_with_fewer_posts_in_flight_is_asked():
     bench = Bench()
     gate = bench.told[0].gate = asyncio.Event()
     waiting = asyncio.create_task(bench.ask(posts=100))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # chosen by now
     assert [(await bench.ask(posts=10)).by for _ in range(5)] == ["b"] * 5
     assert [one.in_flight for one in bench.pool.servers] == [100, 0]
     gate.set()
     assert (await waiting).by == "a"
     assert [one.in_flight for one in bench.pool.servers] == [0, 0]
+
+
+async def test_calls_that_begin_together_are_shared_out():
+    bench = Bench()
+    found = await asyncio.gather(*(bench.ask(posts=10) for _ in range(6)))
+    assert sorted(one.by for one in found) == ["a", "a", "a", "b", "b", "b"]
 
 
 async def test_idle_servers_take_turns():
@@ -142,14 +148,16 @@ async def test_a_fail_over_spends_what_is_left_of_the_time():
 
 
 async def test_a_server_that_does_not_answer_in_time_is_left_out_and_named():
-    bench = Bench()
+    bench = Bench(1)
     bench.told[0].gate = asyncio.Event()
     bench.pool._timeout_s = 0.01
     with pytest.raises(ScorerTimedOut, match=r"Triton at a, 3 posts: nothing within 0\.01 s"):
         await bench.ask(posts=3)
     assert bench.left_out == [("a", "sick")]
     assert bench.pool.servers[0].in_flight == 0
-    assert (await bench.ask()).by == "b"
+    bench.told[0].gate = None
+    assert (await bench.ask()).by == "a"
+    assert not bench.pool.servers[0].why_out
 
 
 async def test_a_server_of_another_version_is_held_out_and_named_while_the_old_one_answers():
@@ -203,7 +211,115 @@ async def test_a_late_answer_does_not_take_a_sick_server_back():
     gate = bench.told[0].gate = asyncio.Event()
     late = asyncio.create_task(bench.ask())
     await asyncio.sleep(0)
-    bench.pool._leave_out(bench.pool.servers[0], "away")
+    bench.pool._leave_out(bench.pool.servers[0], "away", "sick")
     gate.set()
     assert (await late).by == "a"
     assert bench.pool.servers[0].why_out == "away"
+
+
+class Slow(Bench):
+    """Two servers, of which a call is doubted as soon as another one could be asked."""
+
+    def __init__(self, number: int = 2) -> None:
+        super().__init__(number)
+        clients = [(one.name, one) for one in self.told]
+        self.pool = ServerPool(clients, 30.0, self.clock, least_patience_s=0.0)
+        self.pool.on_left_out = lambda url, cause: self.left_out.append((url, cause))
+        self.doubted: list[str] = []
+        self.pool.on_asked_again = self.doubted.append
+        self.pool._patience.note(1e-9)  # one that was answered at once
+
+
+async def test_a_batch_that_waits_long_is_answered_by_another_and_the_slow_one_left_out():
+    bench = Slow()
+    bench.told[0].gate = asyncio.Event()
+    assert (await bench.ask(posts=5)).by == "b"
+    assert bench.left_out == [("a", "slow")]
+    assert bench.doubted == ["a"]
+    assert bench.pool.servers[0].why_out == "takes long, b was faster though asked later"
+    assert [one.in_flight for one in bench.pool.servers] == [0, 0]
+    assert not bench.pool.servers[0].is_doubted
+    assert [(await bench.ask()).by for _ in range(3)] == ["b"] * 3
+    bench.told[0].gate = None
+    bench.later()
+    await bench.ask()
+    await bench.probed()
+    assert {(await bench.ask()).by for _ in range(2)} == {"a", "b"}
+
+
+async def test_the_slow_one_that_answers_first_stays_and_the_other_call_is_given_up():
+    bench = Slow()
+    slow, other = asyncio.Event(), asyncio.Event()
+    bench.told[0].gate, bench.told[1].gate = slow, other
+    bench.told[1].during = slow.set
+    assert (await bench.ask(posts=5)).by == "a"
+    assert bench.left_out == []
+    assert bench.told[1].asked == 1
+    assert [one.in_flight for one in bench.pool.servers] == [0, 0]
+
+
+async def test_where_all_are_slow_one_call_of_a_server_is_asked_twice_and_no_more():
+    bench = Slow()
+    gate = asyncio.Event()
+    for one in bench.told:
+        one.gate = gate
+    calls = [asyncio.create_task(bench.ask()) for _ in range(6)]
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert sum(one.asked for one in bench.told) == 6 + 2
+    assert sorted(bench.doubted) == ["a", "b"]
+    gate.set()
+    await asyncio.gather(*calls)
+
+
+async def test_all_batches_of_a_server_that_hangs_move_once_one_of_them_has():
+    bench = Slow()
+    bench.told[0].gate = asyncio.Event()
+    assert [(one.by) for one in await asyncio.gather(*(bench.ask() for _ in range(6)))] == ["b"] * 6
+    assert bench.left_out == [("a", "slow")]
+
+
+async def test_a_slow_server_without_another_is_waited_for():
+    bench = Slow()
+    bench.told[1].is_up = False
+    bench.pool._leave_out(bench.pool.servers[1], "away", "sick")
+    gate = bench.told[0].gate = asyncio.Event()
+    asked = asyncio.create_task(bench.ask())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not asked.done()
+    gate.set()
+    assert (await asked).by == "a"
+    assert bench.doubted == []
+
+
+async def test_the_second_answers_another_model_and_the_slow_one_is_waited_for():
+    bench = Slow()
+    assert (await bench.ask()).by == "a"
+    bench.told[1].version = "v2"
+    gate = bench.told[0].gate = asyncio.Event()
+    bench.pool.servers[1].in_flight = 10
+    asked = asyncio.create_task(bench.ask())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    gate.set()
+    assert await asked == Said("v1", "a")
+    assert bench.left_out == [("b", "version")]
+
+
+async def test_patience_follows_the_longest_call_of_late_within_bounds():
+    bench = Bench()
+    assert bench.pool._patience.seconds() == 7.5  # nothing is known: a quarter of the time-out
+    bench.told[0].during = bench.told[1].during = lambda: bench.clock.advance(0.1)
+    await bench.ask()
+    assert bench.pool._patience.seconds() == 1.0
+    bench.told[1].during = lambda: bench.clock.advance(2.0)
+    await bench.ask()
+    assert bench.pool._patience.seconds() == pytest.approx(6.0)
+    for _ in range(60):
+        bench.told[0].during = bench.told[1].during = lambda: bench.clock.advance(0.1)
+        await bench.ask()
+    assert bench.pool._patience.seconds() == 1.0
+    bench.told[0].during = bench.told[1].during = lambda: bench.clock.advance(20.0)
+    await bench.ask()
+    assert bench.pool._patience.seconds() == 15.0
