@@ -222,6 +222,7 @@ ROWS: Final = {
     "Scoring": (
         servers.batch_size, servers.scorer_latency, servers.in_flight,
         servers.triton_times, servers.triton_rates, servers.triton_pending,
+        servers.servers_in_use, servers.servers_load,
     ),
     "Shadow": (servers.shadow_distance, servers.shadow_labels, servers.shadow_latency),
     "Dead letters and integrity": (dead_by_reason, account, integrity_by_partition, recoveries),

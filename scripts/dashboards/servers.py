@@ -81,6 +81,32 @@ def triton_pending() -> timeseries.Panel:
     )
 
 
+def servers_in_use() -> timeseries.Panel:
+    return lines(
+        "Model servers in use",
+        "Of several servers: 1 while every worker uses it, 0 while one has left it out.",
+        COUNT,
+        (f"min by (server) ({series(METRICS.scorer_server_up)})", "{{server}}"),
+        span=12,
+    )
+
+
+def servers_load() -> timeseries.Panel:
+    return lines(
+        "Model servers: load and trouble",
+        "Posts that each has to answer; times a second that it was left out, and that a batch "
+        "which it held for long was sent to another too.",
+        COUNT,
+        (
+            f"sum by (server) ({series(METRICS.scorer_server_in_flight_posts)})",
+            "in flight: {{server}}",
+        ),
+        (rate(METRICS.scorer_server_left_out, "server, cause"), "{{cause}}/s: {{server}}"),
+        (rate(METRICS.scorer_server_asked_again, "server"), "asked again/s: {{server}}"),
+        span=12,
+    )
+
+
 def shadow_distance() -> timeseries.Panel:
     return lines(
         "Shadow: distance",

@@ -26,9 +26,11 @@ from core.clock import SystemClock
 from core.errors import ScorerUnavailable
 from core.heads import COUNTED_HEADS
 from core.metrics import Metrics
+from core.ports import Scorer
 from core.schemas import Post
 from core.settings import IngestSettings, ScorerSettings
 from models.scorers import SCORERS
+from models.scorers.pooled import PooledScorer
 from services.ingest.cursor_store import CursorStore
 from services.ingest.edge import Edge
 from services.ingest.outgoing import IngestTopics, RecordWriter
@@ -40,6 +42,7 @@ from services.local.child import Command
 from services.local.kafka_jars import fetch_jars
 from services.local.options import StackOptions
 from services.local.paths import DEFAULT_PATHS, RuntimePaths
+from services.local.ports import reserved_port
 from services.local.prometheus_server import PrometheusServer, ScrapeTarget, prometheus_program
 from services.local.session import Session
 from services.local.stack import plan_stack
@@ -154,10 +157,21 @@ class Restless(LiveSource[RestlessOptions]):
 
 
 @contextmanager
+def metrics_page(metrics: Metrics) -> Iterator[int]:
+    """Serve a page; give its port."""
+    server, serving = start_http_server(0, "127.0.0.1", metrics.registry)
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        serving.join(60)
+
+
+@contextmanager
 def network_source(directory: Path) -> Iterator[int]:
     """Bring the restless source to a Kafka in memory; give the port of its metrics."""
     stop, metrics = threading.Event(), Metrics(role="ingest")
-    server, serving = start_http_server(0, "127.0.0.1", metrics.registry)
     settings, clock = IngestSettings(), SystemClock()
     source = Restless(RestlessOptions(), SourceContext(directory, metrics=metrics), LiveLimits())
     runner = IngestRunner(
@@ -168,19 +182,28 @@ def network_source(directory: Path) -> Iterator[int]:
     thread = threading.Thread(target=runner.run, name="network-source")
     thread.start()
     try:
-        yield server.server_port
+        with metrics_page(metrics) as port:
+            yield port
     finally:
         stop.set()
         thread.join(60)
-        server.shutdown()
-        server.server_close()
-        serving.join(60)
 
 
 @contextmanager
-def traffic(triton: TritonServer) -> Iterator[None]:
-    """Send small batches to a Triton, a few a second, until the end."""
-    scorer = SCORERS.get("triton")(ScorerSettings(url=triton.grpc_address))
+def traffic(triton: TritonServer, metrics: Metrics) -> Iterator[None]:
+    """Send small batches to a Triton, and to one that is away, a few a second, until the end."""
+    with reserved_port() as away:
+        settings = ScorerSettings(url=(triton.grpc_address, f"127.0.0.1:{away}"))
+        scorer = SCORERS.get("triton")(settings)
+        assert isinstance(scorer, PooledScorer)
+        scorer.watch(metrics)
+        with _asked(scorer):
+            yield
+
+
+@contextmanager
+def _asked(scorer: Scorer) -> Iterator[None]:
+    """Ask for scores until the end."""
     stop = threading.Event()
 
     async def send() -> None:
@@ -232,12 +255,17 @@ def prometheus(tmp_path: Path, triton: TritonServer) -> Iterator[PrometheusServe
             role_page("forecaster") as forecaster,
             # An event is learnt from hours after it began.
             role_page("responder", "groundswell_crowd_") as responder,
+            metrics_page(scoring := Metrics()) as pool,
         ):
+            targets.append(ScrapeTarget("worker-pool", pool))
             targets.append(ScrapeTarget("ingest-network", port))
             targets.append(ScrapeTarget("forecaster-page", forecaster))
             targets.append(ScrapeTarget("responder-page", responder))
             # Traffic last: a process that forks while gRPC's threads run may not get far.
-            with FastPrometheus(tmp_path / "prometheus", targets) as server, traffic(triton):
+            with (
+                FastPrometheus(tmp_path / "prometheus", targets) as server,
+                traffic(triton, scoring),
+            ):
                 yield server
 
 
