@@ -1,10 +1,10 @@
-"""Two model servers against one with the same cores in all: posts a second, and two killed in turn.
+"""Two model servers against one with the same cores in all; two of them killed and hung in turn.
 
 Real Triton with the shipped model. One server has two cores, each of the two has one of them. Posts
 are English, no two alike, in batches of 64, eight in flight. The arms take turns, each with servers
 of its own that were started for it, so that no text was scored before. In the last part the two
-are killed and started again in turn under the same load: every batch must be answered, and none
-may wait for longer than the time-out.
+are killed and started again in turn under the same load, and then stopped in turn as if they hung:
+every batch must be answered, and none may wait for longer than the time-out.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -29,13 +30,14 @@ from core.ports import Scorer
 from core.settings import ScorerSettings
 from evaluation.drawing import bars
 from models.scorers import SCORERS
-from services.local.child import Command
+from services.local.child import Command, session_members
 from services.local.triton_server import TritonServer, build_model_repository
 
-POSTS: Final = 2_048
+POSTS: Final = 4_096
 BATCH: Final = 64
 IN_FLIGHT: Final = 8
 TIMEOUT_S: Final = 30.0
+HANG_S: Final = 10.0
 _SLACK_S: Final = 1.0
 """What this process itself may add to the time-out on a busy machine."""
 
@@ -100,8 +102,28 @@ async def _rate(servers: Sequence[TritonServer], posted: list[str]) -> float:
         await scorer.close()
 
 
-async def _kill_in_turn(servers: Sequence[TritonServer], posted: list[str]) -> list[float]:
-    """Return the seconds that each call took while both servers were killed once."""
+async def _kill(server: TritonServer) -> None:
+    server.kill()
+    server.start()
+    await asyncio.to_thread(server.wait_ready)
+
+
+async def _hang(server: TritonServer) -> None:
+    """Stop a server with all its processes for a while."""
+    stopped = session_members(server.pid)
+    for number, then_s in ((signal.SIGSTOP, HANG_S), (signal.SIGCONT, 0.0)):
+        for member in stopped:
+            os.kill(member, number)
+        await asyncio.sleep(then_s)
+    await asyncio.to_thread(server.wait_ready)
+
+
+async def _in_turn(
+    servers: Sequence[TritonServer],
+    posted: list[str],
+    hurt: Callable[[TritonServer], Awaitable[None]],
+) -> list[float]:
+    """Return the seconds that each call took while the servers were hurt one after the other."""
     scorer, waits_s = _scorer(servers), list[float]()
     turns_over = asyncio.Event()
 
@@ -115,9 +137,7 @@ async def _kill_in_turn(servers: Sequence[TritonServer], posted: list[str]) -> l
     lanes = [asyncio.create_task(_score(scorer, batches, waits_s)) for _ in range(IN_FLIGHT)]
     try:
         for server in servers:
-            await asyncio.to_thread(server.kill)
-            await asyncio.to_thread(server.start)
-            await asyncio.to_thread(server.wait_ready)
+            await hurt(server)
         turns_over.set()
         await asyncio.gather(*lanes)
     finally:
@@ -130,7 +150,7 @@ async def _kill_in_turn(servers: Sequence[TritonServer], posted: list[str]) -> l
 
 
 def measure(options: Options) -> Measured:
-    """Measure both arms in turn, then kill the two servers in turn."""
+    """Measure both arms in turn, then kill and hang the two servers in turn."""
     build_model_repository()
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
@@ -146,15 +166,18 @@ def measure(options: Options) -> Measured:
                     rates[name].append(asyncio.run(_rate(servers, posted)))
                 say(f"round {number + 1}, {name}: {rates[name][-1]:,.0f} posts/s")
         with _serving(Path(scratch) / "killed", arms["two"]) as servers:
-            waits_s = asyncio.run(_kill_in_turn(servers, posted))
+            killed_s = asyncio.run(_in_turn(servers, posted, _kill))
+            hung_s = asyncio.run(_in_turn(servers, posted, _hang))
     ratios = [two / one for one, two in zip(rates["one"], rates["two"], strict=True)]
     figures = {
         **{f"{name}_posts_per_s": statistics.median(found) for name, found in rates.items()},
         "two_to_one": statistics.median(ratios),
         "two_to_one_least": min(ratios),
         "two_to_one_most": max(ratios),
-        "killed_calls": float(len(waits_s)),
-        "killed_longest_wait_s": max(waits_s),
+        "killed_calls": float(len(killed_s)),
+        "killed_longest_wait_s": max(killed_s),
+        "hung_calls": float(len(hung_s)),
+        "hung_longest_wait_s": max(hung_s),
     }
     rows = [(name, statistics.median(v), min(v), max(v)) for name, v in rates.items()]
     settings = {"posts": size, "batch": BATCH, "in_flight": IN_FLIGHT, "timeout_s": TIMEOUT_S}

@@ -34,6 +34,10 @@ Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
 ScorerName = Annotated[
     str, typer.Option(metavar="fake|triton", help="fake is a stand-in process that can fail.")
 ]
+Scorers = Annotated[
+    int,
+    typer.Option(min=1, help="How many scorers; several are hit in turn, and one is always left."),
+]
 ScorerDelay = Annotated[
     float, typer.Option(min=0, help="How long the stand-in thinks about a batch.")
 ]
@@ -57,6 +61,7 @@ def chaos(
     events: Events = 0,
     workers: Workers = 2,
     scorer: ScorerName = "fake",
+    scorers: Scorers = 1,
     scorer_delay_ms: ScorerDelay = 20.0,
     lasting_s: Lasting = 0.0,
     resume_limit_s: ResumeLimit = RESUME_LIMIT_S,
@@ -75,11 +80,13 @@ def chaos(
     Example: groundswell chaos --posts 50000 --faults worker-killed:5,redis-emptied --events 20
 
     Example: groundswell chaos --posts 20000 --faults scorer-nan,scorer-row-more --lasting-s 60
+
+    Example: groundswell chaos --scorers 2 --faults scorer-killed:4,scorer-stopped:2
     """
     kind = _scorer_kind(scorer)
     options = ChaosOptions(
         posts=posts, seed=seed, wanted=parse_faults(faults, kind), events=events, workers=workers,
-        scorer=kind, scorer_delay_ms=scorer_delay_ms, lasting_s=lasting_s,
+        scorer=kind, scorers=scorers, scorer_delay_ms=scorer_delay_ms, lasting_s=lasting_s,
         resume_limit_s=resume_limit_s, root=directory or DEFAULT_PATHS.root / "chaos",
     )  # fmt: skip
     _end_with(options, json_file)

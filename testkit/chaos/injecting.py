@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
@@ -51,6 +52,7 @@ class Injector:
     def __init__(self, stack: ChaosStack, clock: Callable[[], float] = time.monotonic) -> None:
         self._stack = stack
         self._clock = clock
+        self._hits: Counter[str] = Counter()
 
     @property
     def full_by(self) -> str:
@@ -69,9 +71,10 @@ class Injector:
             and part.server.is_running
             and part.server.name not in busy
         ]
-        if not free:
+        part = self._choose(fault, free, seed)
+        if part is None:
             return None
-        part = random.Random(seed).choice(free)
+        self._hits[part.server.name] += 1
         if fault.how == "answers":
             undo = self._answers(part, kind.removeprefix("scorer-"))
         elif fault.how == "rubbish":
@@ -81,6 +84,18 @@ class Injector:
         return Injected(
             kind, part.server.name, self._clock() + self._lasts_s(fault), undo or _nothing
         )
+
+    def _choose(self, fault: Fault, free: list[StackPart], seed: int) -> StackPart | None:
+        """Return the part that is hit; None if there is none now.
+
+        Several scorers are hit in turn, one at a time: one that answers is always left.
+        """
+        if fault.part == "scorer" and len(self._stack.scorers) > 1:
+            if len(free) < len(self._stack.scorers):
+                return None
+            least = min(self._hits[part.server.name] for part in free)
+            free = [part for part in free if self._hits[part.server.name] == least]
+        return random.Random(seed).choice(free) if free else None
 
     def _lasts_s(self, fault: Fault) -> float:
         settings, lasting_s = self._stack.settings, self._stack.options.lasting_s
@@ -118,7 +133,7 @@ class Injector:
 
     def _slow(self, part: StackPart) -> Callable[[], None]:
         proxy = self._stack.proxies[part.server.name]
-        proxy.latency_s = LATENCY_S[part.server.name]
+        proxy.latency_s = LATENCY_S[part.server.name.partition("-")[0]]
 
         def quick() -> None:
             proxy.latency_s = 0.0

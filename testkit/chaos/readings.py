@@ -21,7 +21,7 @@ def read_books(stack: ChaosStack) -> Books:
     books = Books(
         pane_s=stack.settings.windows.pane_s,
         ledger=_lines(stack.ledger),
-        wrong_answers=_lines(stack.wrong_answers),
+        wrong_answers=[line for path in stack.wrong_answers for line in _lines(path)],
     )
     for topic in ("posts", "post-events"):
         books.records[topic] = _raw(stack, topic)

@@ -16,6 +16,9 @@ _COUNTED: Final = {
     "store_retries": "groundswell_store_retries_total",
     "scorer_retries": "groundswell_scorer_retries_total",
     "scorer_invalid_answers": "groundswell_scorer_invalid_answers_total",
+    "scorer_timeouts": "groundswell_scorer_timeouts_total",
+    "scorer_servers_left_out": "groundswell_scorer_server_left_out_total",
+    "scorer_asked_again": "groundswell_scorer_server_asked_again_total",
     "records_fetched": "groundswell_records_fetched_total",
     "offset_gap_posts": "groundswell_offset_gap_posts_total",
 }

@@ -47,6 +47,9 @@ _REPLAYS: Final = (
     ("store_retries", "store calls repeated"),
     ("scorer_retries", "batches sent to the scorer again"),
     ("scorer_invalid_answers", "of them for an answer that was none"),
+    ("scorer_timeouts", "of them for no answer in time"),
+    ("scorer_servers_left_out", "times a scorer of several was left out"),
+    ("scorer_asked_again", "slow batches sent to another scorer too"),
 )
 
 
@@ -102,6 +105,7 @@ def write(outcome: Outcome, path: Path) -> None:
             "events": len(outcome.schedule),
             "workers": options.workers,
             "scorer": options.scorer,
+            "scorers": options.scorers,
             "scorer_delay_ms": options.scorer_delay_ms if options.scorer == "fake" else None,
             "lasting_s": options.lasting_s,
             "resume_limit_s": options.resume_limit_s,

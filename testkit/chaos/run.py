@@ -40,6 +40,7 @@ class ChaosOptions:
         events: The number of faults in all; 0 means those of `wanted`.
         workers: The number of worker processes.
         scorer: `fake` or `triton`.
+        scorers: How many of them there are; of several one is always left alone.
         scorer_delay_ms: How long the stand-in thinks about a batch.
         lasting_s: How long faults last that have no length of their own; 0 is a few seconds.
         resume_limit_s: The longest time until counting again that passes.
@@ -56,6 +57,7 @@ class ChaosOptions:
     events: int = 0
     workers: int = 2
     scorer: str = "fake"
+    scorers: int = 1
     scorer_delay_ms: float = 20.0
     lasting_s: float = 0.0
     resume_limit_s: float = RESUME_LIMIT_S
@@ -142,6 +144,7 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> Outcome:
         seed=random.Random(options.seed).randrange(_SEEDS),
         workers=options.workers,
         scorer=options.scorer,
+        scorers=options.scorers,
         scorer_delay_ms=options.scorer_delay_ms,
         lasting_s=options.lasting_s,
         code=options.code,
@@ -180,4 +183,7 @@ def judge(outcome: Outcome) -> list[str]:
                 f"counting resumed only {fired.resumed_s:.1f} s after {fired.planned.kind} "
                 f"({fired.target}); expected at most {options.resume_limit_s:g} s"
             )
+    late = run.replays.figures()["scorer_timeouts"]
+    if options.scorers > 1 and late:
+        found.append(f"{late:.0f} batches waited beyond the scorer's time-out while one was left")
     return found + (outcome.audit.faults if outcome.audit is not None else [])

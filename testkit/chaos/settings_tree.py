@@ -27,9 +27,10 @@ def settings_tree(options: StackOptions, ports: Mapping[str, int]) -> dict[str, 
 
     Args:
         options: What is run.
-        ports: `kafka`, `redis`, `scorer` -> the port of the proxy before it.
+        ports: `kafka`, `redis` and the names of the scorers -> the port of the proxy before it.
     """
     stand_in = options.scorer == "fake"
+    scorers = [port for name, port in ports.items() if name.startswith("scorer")]
     forecasts = {"kind": "fake", "batch_posts": 32, "ages_s": "10,60", "shed_after_s": NEVER_S}
     tree: dict[str, dict[str, Any]] = {
         "kafka": {
@@ -40,7 +41,7 @@ def settings_tree(options: StackOptions, ports: Mapping[str, int]) -> dict[str, 
         "redis": {"url": f"redis://{LOOPBACK}:{ports['redis']}/0", "timeout_s": 3},
         "scorer": {
             "kind": "triton",
-            "url": f"{LOOPBACK}:{ports['scorer']}",
+            "url": ",".join(f"{LOOPBACK}:{port}" for port in scorers),
             "timeout_s": 4 if stand_in else 8,
         },
         "worker": {"max_batch_posts": 64},

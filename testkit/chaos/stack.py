@@ -7,13 +7,14 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from core.config import build
 from core.settings import Settings
-from services.local.child import Command
+from services.local.child import Command, session_members
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from services.local.ports import any_free_port, is_free
 from services.local.redis_server import RedisServer
@@ -47,6 +48,7 @@ class StackOptions:
         seed: The seed of the source.
         workers: How many workers there are.
         scorer: `fake` (a stand-in process) or `triton`.
+        scorers: How many of them there are.
         scorer_delay_ms: How long the stand-in thinks about a batch.
         lasting_s: How long faults last that have no length of their own; 0 is a few seconds.
         code: The source tree that the workers run from.
@@ -59,6 +61,7 @@ class StackOptions:
     seed: int
     workers: int = 2
     scorer: str = "fake"
+    scorers: int = 1
     scorer_delay_ms: float = 20.0
     lasting_s: float = 0.0
     code: Path = PROJECT_ROOT
@@ -72,7 +75,9 @@ class ChaosStack:
         settings: What every process is given.
         supervisor: Starts again what dies; its `check` must be called often.
         kafka, redis: The servers themselves, past their proxies.
-        proxies: `kafka`, `redis`, `scorer` -> the proxy before it.
+        proxies: `kafka`, `redis`, and the names of the scorers -> the proxy before it.
+        scorers: The names of the scorers: `scorer`, or `scorer-1` and so on.
+        wrong_answers: Where each stand-in writes down what it answers wrongly.
         disk: The disk of Redis; not mounted where that is not permitted.
     """
 
@@ -83,7 +88,9 @@ class ChaosStack:
         self._ports: set[int] = set()
         self.proxies: dict[str, TcpProxy] = {}
         self.ledger = options.root / "ledger.jsonl"
-        self.wrong_answers = options.root / "scorer" / WRONG_FILE
+        numbers = range(1, options.scorers + 1)
+        self.scorers = [f"scorer-{n}" for n in numbers] if options.scorers > 1 else ["scorer"]
+        self.wrong_answers = [options.root / name / WRONG_FILE for name in self.scorers]
         self.disk = SmallDisk(options.root / "redis" / "stored")
         self._held_pid: int | None = None
 
@@ -94,7 +101,8 @@ class ChaosStack:
         shutil.rmtree(self.options.root, ignore_errors=True)
         self._threads.__enter__()
         try:
-            self.proxies = {name: self._threads.add() for name in ("kafka", "redis", "scorer")}
+            names = ("kafka", "redis", *self.scorers)
+            self.proxies = {name: self._threads.add() for name in names}
             self._lay_out()
             self.disk.mount()
             self.supervisor.bring_up()
@@ -120,7 +128,7 @@ class ChaosStack:
         )
         self.kafka.advertised_port = self.proxies["kafka"].port
         self.redis = RedisServer(root / "redis", self._port())
-        self._scorer = self._make_scorer()
+        scorers = [self._make_scorer(name) for name in self.scorers]
         self.proxies["kafka"].target_port = self.kafka.port
         self.proxies["redis"].target_port = self.redis.port
         tree = settings_tree(self.options, {name: p.port for name, p in self.proxies.items()})
@@ -130,7 +138,7 @@ class ChaosStack:
             for section, fields in tree.items()
             for name, value in fields.items()
         }
-        servers = StartStage(tuple(StackPart(s) for s in (self.kafka, self.redis, self._scorer)))
+        servers = StartStage(tuple(StackPart(s) for s in (self.kafka, self.redis, *scorers)))
         workers = (self._worker(number + 1) for number in range(self.options.workers))
         beside = [self._closer(), self._forecaster(), self._responder(), self._herald()]
         own = [*beside, *workers]
@@ -144,26 +152,25 @@ class ChaosStack:
             say=self.say,
         )
 
-    def _make_scorer(self) -> LocalServer:
-        root = self.options.root
+    def _make_scorer(self, name: str) -> LocalServer:
+        folder = self.options.root / name
         if self.options.scorer == "triton":
             triton = TritonServer(
-                root / "triton", self._port(), self._port(), self._port(),
+                folder, self._port(), self._port(), self._port(),
                 repository=DEFAULT_PATHS.model_repository,
             )  # fmt: skip
-            triton.name = "scorer"
-            self.proxies["scorer"].target_port = triton.grpc_port
+            triton.name = name
+            self.proxies[name].target_port = triton.grpc_port
             return triton
-        port = self._port()
-        self.proxies["scorer"].target_port = port
-        folder, delay = root / "scorer", str(self.options.scorer_delay_ms)
+        port, delay = self._port(), str(self.options.scorer_delay_ms)
+        self.proxies[name].target_port = port
         command = Command(
             (sys.executable, "-m", "testkit.chaos.stand_in", str(folder), str(port), delay),
             {"PYTHONPATH": str(PROJECT_ROOT)},
             PROJECT_ROOT,
         )
         return Program(
-            "scorer", command, folder, ports={"scores": port},
+            name, command, folder, ports={"scores": port},
             ready=lambda: not is_free(port),
         )  # fmt: skip
 
@@ -241,9 +248,11 @@ class ChaosStack:
         ]
 
     def signal(self, part: StackPart, number: signal.Signals) -> None:
-        """Send a signal to the part's whole process group."""
+        """Send a signal to the part and all it started, a Triton in a group of its own too."""
         if part.server.is_running:
-            os.killpg(part.server.pid, number)
+            for member in session_members(part.server.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(member, number)
 
     def cut(self, name: str) -> None:
         """Reset all connections that go through a proxy."""

@@ -11,6 +11,7 @@ import pytest
 
 from core.settings import KafkaSettings
 from services.kafka_client import RecordProducer, TopicAdmin, TopicPlan, read_topic
+from services.local.child import session_members
 from services.local.kafka_server import KafkaServer
 from services.local.probes import fetch, http_answers, kafka_cluster, redis_process
 from services.local.prometheus_server import (
@@ -138,6 +139,7 @@ def test_triton_serves_the_model_dies_and_comes_back(triton: TritonServer) -> No
     assert http_answers(triton.http_port, "/v2/models/post_encoder/ready")
     first, http_port = triton.pid, triton.http_port
     triton.kill()
+    assert not session_members(first)  # neither the server nor a model process
     assert not triton.is_ready()
     triton.start()
     triton.wait_ready()

@@ -93,6 +93,25 @@ def test_killed_servers_and_a_killed_source_lose_and_double_nothing(tmp_path: Pa
     assert min(figures[f"responses_shown.{kind}"] for kind in ("real", "quoted")) > 0
 
 
+def test_two_scorers_killed_and_stopped_in_turn_hold_no_post_up(tmp_path: Path):
+    wanted = {"scorer-killed": 2, "scorer-stopped": 2}
+    outcome = _run(
+        _options(
+            tmp_path, wanted, scorers=2, scorer_delay_ms=50.0, posts_per_s=50.0,
+            settings={"scorer.timeout_s": 5},
+        )
+    )  # fmt: skip
+    assert outcome.faults == []
+    hit = [fault.target for fault in outcome.run.fired]
+    assert sorted(hit) == ["scorer-1", "scorer-1", "scorer-2", "scorer-2"]
+    assert all(a != b for a, b in zip(hit[::2], hit[1::2], strict=True))
+    figures = outcome.figures()
+    assert figures["scorer_servers_left_out"] >= 4
+    # No batch came back to its worker: the other scorer answered, also for the one that hung.
+    assert figures["scorer_retries"] == 0
+    assert figures["scorer_asked_again"] > 0
+
+
 NONSENSE = [kind for kind, fault in FAULTS.items() if fault.how in ("answers", "drip")]
 
 

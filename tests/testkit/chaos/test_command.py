@@ -1,6 +1,7 @@
 """The command line of chaos, and its report."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,17 @@ def test_a_fault_that_never_fired_does_not_pass(tmp_path: Path):
 def test_counting_that_resumed_late_or_never_does_not_pass(tmp_path: Path):
     assert "only 31.0 s after redis-killed" in _outcome(tmp_path, resumed_s=31.0).faults[0]
     assert "did not resume after redis-killed" in _outcome(tmp_path, resumed_s=None).faults[0]
+
+
+def test_a_batch_that_waits_beyond_the_time_out_while_a_scorer_is_left_does_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    outcome = _outcome(tmp_path)
+    late = outcome.run.replays.figures() | {"scorer_timeouts": 3.0}
+    monkeypatch.setattr(outcome.run.replays, "figures", lambda: late)
+    assert judge(outcome) == []  # with one scorer whoever waits for it waits
+    outcome.options = replace(outcome.options, scorers=2)
+    assert judge(outcome) == ["3 batches waited beyond the scorer's time-out while one was left"]
 
 
 def test_books_that_do_not_balance_do_not_pass(tmp_path: Path):
