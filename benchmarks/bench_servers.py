@@ -38,6 +38,7 @@ BATCH: Final = 64
 IN_FLIGHT: Final = 8
 TIMEOUT_S: Final = 30.0
 HANG_S: Final = 10.0
+_LEAST_HANG_S: Final = 2.0
 _SLACK_S: Final = 1.0
 """What this process itself may add to the time-out on a busy machine."""
 
@@ -108,10 +109,10 @@ async def _kill(server: TritonServer) -> None:
     await asyncio.to_thread(server.wait_ready)
 
 
-async def _hang(server: TritonServer) -> None:
+async def _hang(server: TritonServer, lasting_s: float) -> None:
     """Stop a server with all its processes for a while."""
     stopped = session_members(server.pid)
-    for number, then_s in ((signal.SIGSTOP, HANG_S), (signal.SIGCONT, 0.0)):
+    for number, then_s in ((signal.SIGSTOP, lasting_s), (signal.SIGCONT, 0.0)):
         for member in stopped:
             os.kill(member, number)
         await asyncio.sleep(then_s)
@@ -159,6 +160,7 @@ def measure(options: Options) -> Measured:
     rates: dict[str, list[float]] = {name: [] for name in arms}
     size = options.size(POSTS, BATCH * IN_FLIGHT)
     posted = list(texts(size, options.seed))
+    lasting_s = max(_LEAST_HANG_S, HANG_S * options.scale)
     with TemporaryDirectory() as scratch:
         for number in range(options.rounds):
             for name in (*arms,) if number % 2 == 0 else (*reversed(arms),):
@@ -167,7 +169,7 @@ def measure(options: Options) -> Measured:
                 say(f"round {number + 1}, {name}: {rates[name][-1]:,.0f} posts/s")
         with _serving(Path(scratch) / "killed", arms["two"]) as servers:
             killed_s = asyncio.run(_in_turn(servers, posted, _kill))
-            hung_s = asyncio.run(_in_turn(servers, posted, _hang))
+            hung_s = asyncio.run(_in_turn(servers, posted, lambda one: _hang(one, lasting_s)))
     ratios = [two / one for one, two in zip(rates["one"], rates["two"], strict=True)]
     figures = {
         **{f"{name}_posts_per_s": statistics.median(found) for name, found in rates.items()},
@@ -180,7 +182,8 @@ def measure(options: Options) -> Measured:
         "hung_longest_wait_s": max(hung_s),
     }
     rows = [(name, statistics.median(v), min(v), max(v)) for name, v in rates.items()]
-    settings = {"posts": size, "batch": BATCH, "in_flight": IN_FLIGHT, "timeout_s": TIMEOUT_S}
+    settings = {"posts": size, "batch": BATCH, "in_flight": IN_FLIGHT, "timeout_s": TIMEOUT_S,
+                "hang_s": lasting_s}  # fmt: skip
     return Measured(figures, settings, bars("Servers on two cores", "posts/s", rows))
 
 

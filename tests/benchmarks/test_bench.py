@@ -33,6 +33,7 @@ MODEL_SCORED = {
     "forecasts": ("with_over_other_ratio", "forecaster_cpu_us_per_post"),
     "saturated": ("with_over_other_ratio", "triton_with_cpu_us_per_post"),
     "model": ("batch_64_posts_per_s", "tokens_to_32_ms", "all_over_one_ratio", "cached_share"),
+    "servers": ("two_to_one", "killed_longest_wait_s", "hung_longest_wait_s"),
 }
 SLOW = {
     "scaling": ("partitions_4_workers_2_posts_per_s",),
