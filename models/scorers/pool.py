@@ -27,7 +27,7 @@ from core.errors import ScorerTimedOut, ScorerUnavailable
 from core.logs import get_logger
 from core.retry import Backoff
 from models.scorers.edge import shown
-from models.scorers.patience import LEAST_PATIENCE_S, Patience
+from models.scorers.hedge_delay import LEAST_DELAY_S, HedgeDelay
 from models.scorers.pool_server import A, C, Server
 
 _log = get_logger(__name__)
@@ -46,7 +46,7 @@ class ServerPool(Generic[C]):
         clients: A client for each address, in the order of the settings.
         timeout_s: What is unanswered for so long has failed, however many servers were asked.
         clock: Measures the time-out and the pauses.
-        least_patience_s: A call is asked of another server as well after so long at the earliest.
+        least_delay_s: A call is asked of another server as well after so long at the earliest.
 
     Attributes:
         servers: What is known of each server.
@@ -60,7 +60,7 @@ class ServerPool(Generic[C]):
         clients: Sequence[tuple[str, C]],
         timeout_s: float,
         clock: Clock | None = None,
-        least_patience_s: float = LEAST_PATIENCE_S,
+        least_delay_s: float = LEAST_DELAY_S,
     ) -> None:
         self.servers = tuple(
             Server(url, client, Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S))
@@ -70,7 +70,7 @@ class ServerPool(Generic[C]):
         self._clock = clock or SystemClock()
         self._calls = 0
         self._version = ""
-        self._patience = Patience(timeout_s, least_patience_s)
+        self._hedge_delay = HedgeDelay(timeout_s, least_delay_s)
         self.on_left_out: Callable[[str, str], None] = _ignore
         self.on_asked_again: Callable[[str], None] = _ignore
         self._probes: dict[Server[C], asyncio.Task[bool]] = {}
@@ -119,13 +119,13 @@ class ServerPool(Generic[C]):
         """Ask a server, and another as well if it takes long; None if nobody's answer is used."""
         tried.append(first)
         asked = {begin(first): first}
-        look_s, is_doubting = self._patience.seconds(), False
+        look_s, is_doubting = self._hedge_delay.seconds(), False
         try:
             while asked:
                 done, _ = await asyncio.wait(
                     asked, timeout=look_s, return_when=asyncio.FIRST_COMPLETED
                 )
-                look_s = self._patience.least_s
+                look_s = self._hedge_delay.least_s
                 for task in done:
                     server = asked.pop(task)
                     answer = self._answer_of(server, task)
@@ -172,7 +172,7 @@ class ServerPool(Generic[C]):
             raise ScorerTimedOut(
                 f"Triton at {server.url}, {posts} posts: nothing within {self._timeout_s:g} s"
             ) from error
-        self._patience.note(self._clock.monotonic() - began)
+        self._hedge_delay.note(self._clock.monotonic() - began)
         return answer
 
     def _answer_of(self, server: Server[C], task: asyncio.Task[A]) -> A | None:

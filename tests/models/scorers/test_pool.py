@@ -223,11 +223,11 @@ class Slow(Bench):
     def __init__(self, number: int = 2) -> None:
         super().__init__(number)
         clients = [(one.name, one) for one in self.told]
-        self.pool = ServerPool(clients, 30.0, self.clock, least_patience_s=0.0)
+        self.pool = ServerPool(clients, 30.0, self.clock, least_delay_s=0.0)
         self.pool.on_left_out = lambda url, cause: self.left_out.append((url, cause))
         self.doubted: list[str] = []
         self.pool.on_asked_again = self.doubted.append
-        self.pool._patience.note(1e-9)  # one that was answered at once
+        self.pool._hedge_delay.note(1e-9)  # one that was answered at once
 
 
 async def test_a_batch_that_waits_long_is_answered_by_another_and_the_slow_one_left_out():
@@ -307,19 +307,19 @@ async def test_the_second_answers_another_model_and_the_slow_one_is_waited_for()
     assert bench.left_out == [("b", "version")]
 
 
-async def test_patience_follows_the_longest_call_of_late_within_bounds():
+async def test_the_delay_follows_the_longest_call_of_late_within_bounds():
     bench = Bench()
-    assert bench.pool._patience.seconds() == 7.5  # nothing is known: a quarter of the time-out
+    assert bench.pool._hedge_delay.seconds() == 7.5  # nothing is known: a quarter of the time-out
     bench.told[0].during = bench.told[1].during = lambda: bench.clock.advance(0.1)
     await bench.ask()
-    assert bench.pool._patience.seconds() == 1.0
+    assert bench.pool._hedge_delay.seconds() == 1.0
     bench.told[1].during = lambda: bench.clock.advance(2.0)
     await bench.ask()
-    assert bench.pool._patience.seconds() == pytest.approx(6.0)
+    assert bench.pool._hedge_delay.seconds() == pytest.approx(6.0)
     for _ in range(60):
         bench.told[0].during = bench.told[1].during = lambda: bench.clock.advance(0.1)
         await bench.ask()
-    assert bench.pool._patience.seconds() == 1.0
+    assert bench.pool._hedge_delay.seconds() == 1.0
     bench.told[0].during = bench.told[1].during = lambda: bench.clock.advance(20.0)
     await bench.ask()
-    assert bench.pool._patience.seconds() == 15.0
+    assert bench.pool._hedge_delay.seconds() == 15.0

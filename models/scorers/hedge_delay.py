@@ -2,13 +2,13 @@
 
 from typing import Final
 
-LEAST_PATIENCE_S: Final = 1.0
+LEAST_DELAY_S: Final = 1.0
 _TIMES_THE_LONGEST: Final = 3.0
 _KEPT: Final = 0.9
 """Of the longest call, at each that is shorter: a spell of long ones is soon forgotten."""
 
 
-class Patience:
+class HedgeDelay:
     """A few times the longest call of late, within bounds.
 
     Args:
@@ -17,7 +17,7 @@ class Patience:
         least_s: So long at the least: a busy machine makes any call wait.
     """
 
-    def __init__(self, timeout_s: float, least_s: float = LEAST_PATIENCE_S) -> None:
+    def __init__(self, timeout_s: float, least_s: float = LEAST_DELAY_S) -> None:
         self.least_s = least_s
         self._timeout_s = timeout_s
         self._longest_s = 0.0
