@@ -190,11 +190,16 @@ class ServerPool(Generic[C]):
     def _second(self, first: Server[C], tried: list[Server[C]]) -> Server[C] | None:
         """Return whom to ask beside a server that takes long; None if there is nobody.
 
-        A server that is still in use has one of its calls doubted at a time.
+        A server that is still in use has one of its calls doubted at a time. Those left out are
+        asked whether they are ready, whatever is left of their pauses: the next look finds them.
         """
         if first.is_doubted and not first.why_out:
             return None
-        fit = [one for one in self.servers if one not in tried and not one.why_out]
+        left = [one for one in self.servers if one not in tried]
+        fit = [one for one in left if not one.why_out]
+        if not fit:
+            for server in left:
+                self._probe(server)
         return min(fit, key=lambda one: (one.in_flight, one.taken), default=None)
 
     def _overtake(self, slower: Iterable[Server[C]], by: Server[C]) -> None:

@@ -293,6 +293,15 @@ async def test_a_slow_server_without_another_is_waited_for():
     assert bench.doubted == []
 
 
+async def test_while_one_hangs_the_other_that_was_away_is_taken_back_before_its_pause_ends():
+    bench = Slow()
+    bench.pool._leave_out(bench.pool.servers[1], "away", "sick")
+    bench.told[0].gate = asyncio.Event()
+    assert (await bench.ask()).by == "b"  # the clock stands still: no pause has ended
+    assert bench.told[1].probed == 1
+    assert bench.left_out == [("b", "sick"), ("a", "slow")]
+
+
 async def test_the_second_answers_another_model_and_the_slow_one_is_waited_for():
     bench = Slow()
     assert (await bench.ask()).by == "a"
