@@ -52,7 +52,7 @@ class Injector:
     def __init__(self, stack: ChaosStack, clock: Callable[[], float] = time.monotonic) -> None:
         self._stack = stack
         self._clock = clock
-        self._hits: Counter[str] = Counter()
+        self._hits: Counter[tuple[str, str]] = Counter()
 
     @property
     def full_by(self) -> str:
@@ -71,10 +71,10 @@ class Injector:
             and part.server.is_running
             and part.server.name not in busy
         ]
-        part = self._choose(fault, free, seed)
+        part = self._choose(kind, free, seed)
         if part is None:
             return None
-        self._hits[part.server.name] += 1
+        self._hits[kind, part.server.name] += 1
         if fault.how == "answers":
             undo = self._answers(part, kind.removeprefix("scorer-"))
         elif fault.how == "rubbish":
@@ -85,16 +85,16 @@ class Injector:
             kind, part.server.name, self._clock() + self._lasts_s(fault), undo or _nothing
         )
 
-    def _choose(self, fault: Fault, free: list[StackPart], seed: int) -> StackPart | None:
+    def _choose(self, kind: str, free: list[StackPart], seed: int) -> StackPart | None:
         """Return the part that is hit; None if there is none now.
 
-        Several scorers are hit in turn, one at a time: one that answers is always left.
+        Several scorers are hit in turn by each kind, one at a time: one is always left.
         """
-        if fault.part == "scorer" and len(self._stack.scorers) > 1:
+        if FAULTS[kind].part == "scorer" and len(self._stack.scorers) > 1:
             if len(free) < len(self._stack.scorers):
                 return None
-            least = min(self._hits[part.server.name] for part in free)
-            free = [part for part in free if self._hits[part.server.name] == least]
+            least = min(self._hits[kind, part.server.name] for part in free)
+            free = [part for part in free if self._hits[kind, part.server.name] == least]
         return random.Random(seed).choice(free) if free else None
 
     def _lasts_s(self, fault: Fault) -> float:
