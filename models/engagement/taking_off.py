@@ -11,8 +11,8 @@ nothing in the end, so both are of the last hour, as in FDR with a memory that d
 others 2017): every tracked post is a hypothesis, tested by the least surprise of its life, which
 `Exposure.learn_least` keeps honest over repeated looks; γ is one over the posts of an
 hour: of this one or the last, or of a busier one before, as its posts are still looked at. So at
-most q of the events of an hour are false, and with none true one hour in 1/q has a false one,
-however many posts are tracked.
+most q (`forecasts.false_share`) of the events of an hour are false, and with none true one hour in
+1/q has a false one, however many posts are tracked.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ from models.engagement.layout import TARGETS, from_log16, to_log16
 from models.engagement.watched_post import WatchedPost, as_counts, sentence
 
 LAYOUT: Final = 1
-FALSE_SHARE: Final = 0.1
-"""The share of events that may be false: q."""
 HOUR_S: Final = 3_600
 _FADING: Final = 0.8
 _MAX_HOURS: Final = 100
@@ -67,7 +65,7 @@ class TakingOff:
 
     Args:
         query: The query, or `all`.
-        settings: Level, least engagements, budget and horizon.
+        settings: Level, share of false events, least engagements, budget and horizon.
 
     Attributes:
         held_back: Looks at which a post was rare enough and the budget of the hour was spent.
@@ -144,7 +142,8 @@ class TakingOff:
         posts = float(self._posts)
         if not self._usual:  # the first hour: as many as there would be at the rate so far
             posts *= HOUR_S / min(HOUR_S, max(_LEAST_KNOWN_S, at_s - self._since))
-        allowed = FALSE_SHARE * (len(self._fired) + 1) / max(1, posts, self._usual)
+        share = self._settings.false_share
+        allowed = share * (len(self._fired) + 1) / max(1, posts, self._usual)
         return min(self._settings.surprise, allowed)
 
     def look(self, post: WatchedPost, at_s: float) -> ForecastEvent | None:

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -143,6 +144,19 @@ def test_a_post_takes_off_once_and_is_over_after_two_looks() -> None:
     assert ended is not None
     assert (ended.event_id, ended.state, ended.ended_as) == (began.event_id, "resolved", "over")
     assert rule.end(post(500, 1.0), 1e9 + 540, "settled") is None
+
+
+def test_a_larger_share_of_false_events_allows_as_many_times_more_up_to_the_level() -> None:
+    strict, lax, open_ = (
+        TakingOff("all", ForecastSettings(false_share=share)) for share in (0.1, 0.4, 1.0)
+    )
+    for rule in (strict, lax, open_):
+        rule.track(1e9, 600)
+    assert strict.level(1e9 + 3_600) == pytest.approx(0.1 / 600)
+    assert lax.level(1e9 + 3_600) == pytest.approx(4 * strict.level(1e9 + 3_600))
+    assert open_.level(1e9 + 3_600) == ForecastSettings().surprise
+    with pytest.raises(msgspec.ValidationError, match="<= 1"):
+        msgspec.convert({"false_share": 1.5}, ForecastSettings)
 
 
 def test_the_hours_budget_is_kept_and_the_level_falls_with_the_posts_tracked() -> None:
