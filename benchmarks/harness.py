@@ -16,8 +16,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from core import logs
 from core.errors import GroundswellError
 from core.report import write_report
+from core.settings import LogSettings
 from evaluation.drawing import Picture, check_can_draw
 from services.local.paths import PROJECT_ROOT
 
@@ -124,6 +126,8 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
         seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 7,
         beside: Annotated[Path | None, typer.Option(help="Another checkout.")] = None,
     ) -> None:
+        # What is measured may log; standard output is for the figures alone.
+        logs.set_up(LogSettings(level="warning"), "bench")
         options = Options(scale, rounds, seed, beside)
         started, load = time.monotonic(), os.getloadavg()[0]
         try:
