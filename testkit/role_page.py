@@ -72,6 +72,18 @@ def _move(metric: Counter | Gauge | Histogram) -> None:
 
 
 @contextmanager
+def metrics_page(metrics: Metrics) -> Iterator[int]:
+    """Serve a page; give its port."""
+    server, serving = start_http_server(0, "127.0.0.1", metrics.registry)
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        serving.join(60)
+
+
+@contextmanager
 def role_page(role: Role, beginning: str = "") -> Iterator[int]:
     """Serve a page with metrics that only processes of a role have; give its port.
 
@@ -84,10 +96,5 @@ def role_page(role: Role, beginning: str = "") -> Iterator[int]:
     own = {family.name for family in metrics.registry.collect()} - others
     moving = frozenset(name for name in own if name.startswith(beginning))
     metrics.add(_Moving(metrics, moving))
-    server, serving = start_http_server(0, "127.0.0.1", metrics.registry)
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        serving.join(60)
+    with metrics_page(metrics) as port:
+        yield port

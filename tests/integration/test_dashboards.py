@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
-from prometheus_client import start_http_server
 
 from core.clock import SystemClock
 from core.errors import ScorerUnavailable
@@ -49,7 +48,7 @@ from services.local.stack import plan_stack
 from services.local.triton_server import TritonServer
 from stream.windows.summary import summarise
 from testkit.kafka import FakeProducer, MemoryBroker
-from testkit.role_page import role_page
+from testkit.role_page import metrics_page, role_page
 from testkit.waiting import wait_until
 
 pytestmark = [
@@ -154,18 +153,6 @@ class Restless(LiveSource[RestlessOptions]):
         raise SessionEnded("closed", at_once=True)
 
     _number = 0
-
-
-@contextmanager
-def metrics_page(metrics: Metrics) -> Iterator[int]:
-    """Serve a page; give its port."""
-    server, serving = start_http_server(0, "127.0.0.1", metrics.registry)
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        serving.join(60)
 
 
 @contextmanager
