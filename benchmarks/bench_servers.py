@@ -30,7 +30,7 @@ from core.ports import Scorer
 from core.settings import ScorerSettings
 from evaluation.drawing import bars
 from models.scorers import SCORERS
-from services.local.child import Command, session_members
+from services.local.child import Command, signal_session
 from services.local.triton_server import TritonServer, build_model_repository
 
 POSTS: Final = 4_096
@@ -111,11 +111,9 @@ async def _kill(server: TritonServer) -> None:
 
 async def _hang(server: TritonServer, lasting_s: float) -> None:
     """Stop a server with all its processes for a while."""
-    stopped = session_members(server.pid)
-    for number, then_s in ((signal.SIGSTOP, lasting_s), (signal.SIGCONT, 0.0)):
-        for member in stopped:
-            os.kill(member, number)
-        await asyncio.sleep(then_s)
+    signal_session(server.pid, signal.SIGSTOP)
+    await asyncio.sleep(lasting_s)
+    signal_session(server.pid, signal.SIGCONT)
     await asyncio.to_thread(server.wait_ready)
 
 

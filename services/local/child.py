@@ -105,6 +105,15 @@ def session_members(session: int, proc: Path = Path("/proc")) -> list[int]:
     return found
 
 
+def signal_session(session: int, number: signal.Signals) -> bool:
+    """Send a signal to all of a session that have not ended; tell whether there were any."""
+    members = session_members(session)
+    for member in members:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(member, number)
+    return bool(members)
+
+
 class Child:
     """A started command: its own session and process group, output appended to a log file."""
 
@@ -154,10 +163,7 @@ class Child:
         # are signalled even when it is gone; an id is not reused while either exists.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        while members := session_members(self.pid):
-            for member in members:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(member, signal.SIGKILL)
+        while signal_session(self.pid, signal.SIGKILL):
             time.sleep(_POLL_S)
         self._popen.wait()
         self._group_ended = True

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from core.config import build
 from core.settings import Settings
-from services.local.child import Command, session_members
+from services.local.child import Command, signal_session
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from services.local.ports import any_free_port, is_free
 from services.local.redis_server import RedisServer
@@ -250,9 +248,7 @@ class ChaosStack:
     def signal(self, part: StackPart, number: signal.Signals) -> None:
         """Send a signal to the part and all it started, a Triton in a group of its own too."""
         if part.server.is_running:
-            for member in session_members(part.server.pid):
-                with suppress(ProcessLookupError):
-                    os.kill(member, number)
+            signal_session(part.server.pid, number)
 
     def cut(self, name: str) -> None:
         """Reset all connections that go through a proxy."""
