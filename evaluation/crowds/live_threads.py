@@ -13,10 +13,10 @@ the source that were over when a thread began, in the order in which they were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import exp
+from math import exp, inf
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -165,15 +165,33 @@ def _scored(thread: LiveThread, answer: LiveAnswer) -> ScoredPost:
     )  # fmt: skip
 
 
+def in_order(
+    threads: Iterable[LiveThread], last_s: float = inf
+) -> Iterator[tuple[bool, LiveThread]]:
+    """Yield each thread when it begins (True) and when it is over, in the order of the times.
+
+    Args:
+        threads: The threads.
+        last_s: What is over later is not over, seconds since 1970.
+    """
+    moments = [
+        moment
+        for one in threads
+        for moment in ((one.began_s, 1, one.name, one), (one.over_s, 0, one.name, one))
+    ]
+    for at_s, is_begin, _name, thread in sorted(moments, key=lambda one: one[:3]):
+        if is_begin or at_s <= last_s:
+            yield bool(is_begin), thread
+
+
 def expected_of(threads: Sequence[LiveThread]) -> Expected:
     """Return what is to be told of threads, worked out one answer after the other."""
     usual, strength, found = UsualShares(len(SENTIMENT)), CrowdStrength(), Expected()
     started: dict[str, tuple[Floats, Floats, CrowdStrength]] = {}
     sums: dict[str, float] = dict.fromkeys(("answers", *SYSTEMS), 0.0)
     last_s = max((step.at_s for step in steps_of(threads)), default=0.0)
-    moments = [(one.began_s, 1, one.name, one) for one in threads]
-    moments += [(one.over_s, 0, one.name, one) for one in threads if one.over_s <= last_s]
-    for _at_s, is_begin, name, thread in sorted(moments, key=lambda one: one[:3]):
+    for is_begin, thread in in_order(threads, last_s):
+        name = thread.name
         labels = [one.label for one in thread.taken() if one.label is not None]
         if is_begin:
             start = (usual.forecast(thread.topic), usual.forecast(""),

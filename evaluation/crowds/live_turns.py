@@ -16,7 +16,7 @@ from typing import Annotated, Final
 import typer
 
 from core.responder_settings import ResponderSettings
-from evaluation.crowds.live_threads import LiveThread, read_threads
+from evaluation.crowds.live_threads import LiveThread, in_order, read_threads
 from evaluation.encoder.__main__ import refusing
 from models.socialalign.live import LiveCrowd, SourceCrowds
 from models.socialalign.turns import CrowdPath
@@ -33,19 +33,17 @@ def most_evidence(threads: Sequence[LiveThread]) -> dict[str, float]:
         threads: The threads; one without rated answers is left out.
     """
     source, crowds, found = SourceCrowds(_CLASSES), dict[str, LiveCrowd](), dict[str, float]()
-    moments = [(one.began_s, 1, one.name, one) for one in threads]
-    moments += [(one.over_s, 0, one.name, one) for one in threads]
-    for _at_s, is_begin, name, thread in sorted(moments, key=lambda one: one[:3]):
+    for is_begin, thread in in_order(threads):
         if not is_begin:
-            source.learn(crowds[name])
+            source.learn(crowds[thread.name])
             continue
-        crowd = crowds[name] = LiveCrowd(source.start(thread.topic))
+        crowd = crowds[thread.name] = LiveCrowd(source.start(thread.topic))
         for answer in thread.taken():
             if answer.label is not None:
                 crowd.add(answer.name, answer.at_s, answer.label)
         path = CrowdPath(crowd)
         if len(path.evidence):
-            found[name] = float(path.evidence.max())
+            found[thread.name] = float(path.evidence.max())
     return found
 
 

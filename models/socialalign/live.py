@@ -156,6 +156,10 @@ class LiveCrowd:
         strength = CrowdStrength(self.start.learnt)
         return CrowdPosterior.of_counts(self.start.forecast, strength, self.counts)
 
+    def prior(self) -> CrowdPosterior:
+        """Return what was expected before the first answer, to be shown answers one by one."""
+        return CrowdPosterior(self.start.forecast, CrowdStrength(self.start.learnt))
+
     def turn(self) -> tuple[float, int]:
         """Return how much speaks for the crowd having turned, and how many answers ago.
 
@@ -166,9 +170,8 @@ class LiveCrowd:
             The logarithm of the statistic of `CrowdTurn`, minus infinity without answers, and the
             number of last answers that are least as expected.
         """
-        labels, start = self.labels(), self.start
-        crowd = CrowdPosterior(start.forecast, CrowdStrength(start.learnt))
-        return turn_of(labels, crowd.add_all(labels)["posterior"], len(self.counts))
+        labels = self.labels()
+        return turn_of(labels, self.prior().add_all(labels)["posterior"], len(self.counts))
 
 
 class SourceCrowds:

@@ -56,10 +56,7 @@ class CrowdTurn:
     @property
     def evidence(self) -> float:
         """The logarithm of the statistic; minus infinity before the first answer."""
-        if not len(self._logs):
-            return float("-inf")
-        most = self._logs.max()
-        return float(most + np.log(np.exp(self._logs - most).sum()))
+        return float(_log_sum(self._logs)) if len(self._logs) else float("-inf")
 
     @property
     def since(self) -> int:
@@ -83,10 +80,9 @@ def turn_of(labels: Sequence[int], said: Floats, classes: int) -> tuple[float, i
     since = np.cumsum(np.eye(classes)[given][::-1], axis=0).astype(np.int64)  # (S, C)
     expected = np.cumsum(said[-STARTS:][::-1])
     logs = _KT[since].sum(axis=1) - [_whole(int(n), classes) for n in since.sum(axis=1)] - expected
-    most = float(logs.max())
     # Of starts that say as much, the earliest, as there.
     earliest = len(logs) - int(logs[::-1].argmax())
-    return most + float(np.log(np.exp(logs - most).sum())), earliest
+    return float(_log_sum(logs)), earliest
 
 
 def turn_path(labels: Sequence[int], said: Floats, classes: int) -> tuple[Floats, Counts]:
@@ -112,9 +108,13 @@ def turn_path(labels: Sequence[int], said: Floats, classes: int) -> tuple[Floats
     whole = np.array([_whole(int(lag), classes) for lag in lags])
     logs = _KT[since].sum(axis=2) - whole - (sums[ends][:, None] - sums[starts])
     logs = np.where(lags <= ends[:, None], logs, -np.inf)
-    most = logs.max(axis=1)
-    evidence = most + np.log(np.exp(logs - most[:, None]).sum(axis=1))
-    return evidence, lags[logs.argmax(axis=1)]
+    return _log_sum(logs), lags[logs.argmax(axis=1)]
+
+
+def _log_sum(logs: Floats) -> Floats:
+    """Return the logarithm of the sum of what has these logarithms, over the last axis."""
+    most = logs.max(axis=-1, keepdims=True)
+    return most[..., 0] + np.log(np.exp(logs - most).sum(axis=-1))
 
 
 def _whole(answers: int, classes: int) -> float:

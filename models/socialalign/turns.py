@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.socialalign.live import LiveCrowd
-from models.socialalign.posterior import CrowdPosterior, CrowdStrength, Floats
+from models.socialalign.posterior import Floats
 from models.socialalign.turning import Counts, turn_path
 
 
@@ -43,15 +43,12 @@ class CrowdPath:
     """
 
     def __init__(self, crowd: LiveCrowd) -> None:
-        self._start = crowd.start
+        self._prior = crowd.prior
         self._times, self._labels = crowd.in_order()
-        said = self._expecting().add_all(self._labels)["posterior"]
+        said = self._prior().add_all(self._labels)["posterior"]
         self.evidence: Floats
         self._since: Counts
         self.evidence, self._since = turn_path(self._labels, said, len(crowd.counts))
-
-    def _expecting(self) -> CrowdPosterior:
-        return CrowdPosterior(self._start.forecast, CrowdStrength(self._start.learnt))
 
     @property
     def now(self) -> float:
@@ -84,7 +81,7 @@ class CrowdPath:
         return self._between(first, len(self._times)) if first < len(self._times) else None
 
     def _between(self, first: int, end: int) -> AnswersSince:
-        before = self._expecting()
+        before = self._prior()
         before.add_all(self._labels[:first])
         observed = np.bincount(self._labels[first:end], minlength=len(before.forecast))
         return AnswersSince(

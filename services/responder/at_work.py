@@ -198,9 +198,9 @@ class ResponderAtWork:
             if one.has_changed:
                 fields |= one.stored()
         await self._parts.texts.keep(fields)
-        self._curves.has_changed, self._kept_at_s = False, now_s
-        self.events.crowds.is_kept()
-        self.events.turns.is_kept()
+        self._kept_at_s = now_s
+        for one in kept:
+            one.is_kept()
 
     def _show(self) -> None:
         metrics, memory = self._parts.metrics, self.events.memory

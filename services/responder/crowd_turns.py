@@ -54,6 +54,10 @@ class _Post:
     held_s: float = _NEVER
     is_held: bool = False
 
+    def ends(self, ended: Ended, clock_s: float) -> list[ForecastEvent]:
+        """Return the ends of its turns, of whose answers nothing is known any more."""
+        return [turn_ends(one, None, ended, clock_s) for one in self.firing.values()]
+
 
 class CrowdTurns:
     """The turns of all crowds that are followed. Not thread-safe.
@@ -102,9 +106,9 @@ class CrowdTurns:
         event.turned = None
         post = self._posts.setdefault(event.name, _Post())
         if event.withdrawn:
-            return [turn_ends(one, None, "deleted", clock_s) for one in post.firing.values()]
+            return post.ends("deleted", clock_s)
         if event.crowd is None or (event.ended_s is not None and not post.firing):
-            return [turn_ends(one, None, "settled", clock_s) for one in post.firing.values()]
+            return post.ends("settled", clock_s)
         path, told = CrowdPath(event.crowd), list[ForecastEvent]()
         firing = list(post.firing.values())
         if not firing:
@@ -167,7 +171,7 @@ class CrowdTurns:
             if name in events:
                 continue
             ended: Ended = "deleted" if is_gone(name) else "settled"
-            ends += [turn_ends(one, None, ended, clock_s) for one in post.firing.values()]
+            ends += post.ends(ended, clock_s)
             if not post.firing:
                 self.has_changed |= post.held_s > _NEVER
                 del self._posts[name]

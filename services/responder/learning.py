@@ -121,6 +121,10 @@ class LikeCurves:
             name: msgspec.json.encode(what) for name, what in {**found, _UPTO: self._upto}.items()
         }
 
+    def is_kept(self) -> None:
+        """Note that what `stored` gave last is kept."""
+        self.has_changed = False
+
     def restore(self, stored: Mapping[str, bytes]) -> None:
         """Take up what was kept; what cannot be read is said, and learnt anew."""
         for name, value in stored.items():
