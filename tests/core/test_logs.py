@@ -1,29 +1,21 @@
 import json
 import logging
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-import structlog
 
 from core.errors import ConfigError
 from core.logs import get_logger, set_up
 from core.settings import LogSettings, Secret
+from testkit.logs import logs_as_before
 
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    hooks = sys.excepthook, threading.excepthook
-    yield
-    sys.excepthook, threading.excepthook = hooks
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+    with logs_as_before():
+        yield
 
 
 def test_lines_are_json_on_standard_error_with_service_and_module(

@@ -21,6 +21,7 @@ from testkit.chaos import command as chaos_command
 from testkit.chaos.books import Audit
 from testkit.chaos.driving import Run
 from testkit.chaos.run import Outcome
+from testkit.logs import logs_as_before
 
 ROOT = Path(__file__).resolve().parents[2]
 Write = Callable[[Path, pytest.MonkeyPatch], None]
@@ -132,7 +133,7 @@ def bench(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return measured
 
     monkeypatch.setattr(measure, "__module__", "__main__", raising=False)
-    with pytest.raises(SystemExit) as ended:
+    with logs_as_before(), pytest.raises(SystemExit) as ended:
         harness.run_benchmark(measure)
     assert ended.value.code == 0
     report = msgspec.json.decode(file.read_bytes(), type=Report)
