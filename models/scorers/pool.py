@@ -6,10 +6,11 @@ Each server has its own client, with its own connection and words. The pool deci
 - **Sick** is a server that is unavailable, too slow or answers with nonsense. It is left out, and
   taken back once it says that it is ready, asked with growing pauses. A batch that a server
   refuses says nothing against the server.
-- **Slow** is a call that takes a few times as long as the longest of late: another server in use is
-  asked as well, the first answer is taken and the other call given up. A server that is overtaken
-  is left out, so one that hangs costs its batches a few usual calls and not the whole time-out. One
-  call of a server at a time is asked twice: where all are slow, they are not loaded twice over.
+- **Slow** is a server that answers nothing for a few times as long as the longest call of late:
+  another in use is asked as well, the first answer is taken and the other call given up. One that
+  answers others is at work, however long its queue. Who is overtaken is left out: one that hangs
+  costs its batches a few usual calls and not the whole time-out. One call of a server at a time is
+  asked twice: where all are slow, they are not loaded twice over.
 - **Fail-over** spends what is left of the one time-out: nobody waits longer than with one server.
 - **Version**: the first that is answered is the pool's. A server that answers another is left out
   as long as any server in use answers the pool's, or has yet to show what it answers. Only then
@@ -120,11 +121,16 @@ class ServerPool(Generic[C]):
         tried.append(first)
         asked = {begin(first): first}
         look_s, is_doubting = self._hedge_delay.seconds(), False
+        answers, waited_s = first.answers, 0.0
         try:
             while asked:
                 done, _ = await asyncio.wait(
                     asked, timeout=look_s, return_when=asyncio.FIRST_COMPLETED
                 )
+                waited_s += look_s
+                is_at_work, answers = first.answers > answers, first.answers
+                if not done and is_at_work and waited_s < self._timeout_s / 2:
+                    continue  # one call alone may still be lost
                 look_s = self._hedge_delay.least_s
                 for task in done:
                     server = asked.pop(task)
@@ -150,8 +156,7 @@ class ServerPool(Generic[C]):
     ) -> asyncio.Task[A]:
         """Begin to ask a server; whoever chooses next sees its load at once."""
         self._calls += 1
-        server.taken = self._calls
-        load = max(1, posts)
+        server.taken, load = self._calls, max(1, posts)
         server.in_flight += load
 
         def unload(_: object) -> None:
@@ -172,6 +177,7 @@ class ServerPool(Generic[C]):
             raise ScorerTimedOut(
                 f"Triton at {server.url}, {posts} posts: nothing within {self._timeout_s:g} s"
             ) from error
+        server.answers += 1
         self._hedge_delay.note(self._clock.monotonic() - began)
         return answer
 

@@ -44,6 +44,7 @@ class Server(Generic[C]):
         why_out: Why it is left out; "" while it is in use.
         out_until: It is not asked before, by the monotonic clock.
         is_held: It is left out for its model version alone.
+        answers: How many calls it has answered.
         version: What it last answered; "" while that is not known.
         is_doubted: A call of it takes so long that another server is asked as well.
     """
@@ -56,5 +57,6 @@ class Server(Generic[C]):
     why_out: str = ""
     out_until: float = 0.0
     is_held: bool = False
+    answers: int = 0
     version: str = ""
     is_doubted: bool = False

@@ -279,6 +279,35 @@ async def test_all_batches_of_a_server_that_hangs_move_once_one_of_them_has():
     assert bench.left_out == [("a", "slow")]
 
 
+async def test_a_server_that_answers_other_calls_is_at_work_however_long_its_queue():
+    bench = Slow()
+    gate = bench.told[0].gate = asyncio.Event()
+    bench.pool.servers[1].in_flight = 1_000
+    queued = asyncio.create_task(bench.ask())
+    bench.pool._timeout_s = float("inf")
+    for _ in range(20):
+        bench.pool.servers[0].answers += 1
+        await asyncio.sleep(0)
+    assert bench.doubted == []
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert bench.doubted == ["a"]
+    gate.set()
+    await queued
+
+
+async def test_a_call_that_is_lost_is_doubted_after_half_the_time_out_though_others_are_answered():
+    bench = Slow()
+    bench.told[0].gate = asyncio.Event()
+    lost = asyncio.create_task(bench.ask())
+    await asyncio.sleep(0)
+    bench.pool._timeout_s = 0.0
+    for _ in range(20):
+        bench.pool.servers[0].answers += 1
+        await asyncio.sleep(0)
+    assert (await lost).by == "b"
+
+
 async def test_a_slow_server_without_another_is_waited_for():
     bench = Slow()
     bench.told[1].is_up = False
