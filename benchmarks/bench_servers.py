@@ -33,7 +33,7 @@ from models.scorers import SCORERS
 from services.local.child import Command, signal_session
 from services.local.triton_server import TritonServer, build_model_repository
 
-POSTS: Final = 4_096
+POSTS: Final = 16_384
 BATCH: Final = 64
 IN_FLIGHT: Final = 8
 TIMEOUT_S: Final = 30.0
