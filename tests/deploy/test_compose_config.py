@@ -70,12 +70,15 @@ def test_variables_reach_where_they_belong(compose_program, root):
         GROUNDSWELL_PARTITIONS="8",
         GROUNDSWELL_SOURCE="replay",
         GROUNDSWELL_ALERTMANAGER="receivers.yml",
+        GROUNDSWELL_GRAFANA_PORT="13000",
     )  # fmt: skip
     assert services["secrets"]["author_key"]["file"] == "/etc/groundswell/secrets/author_key"
     topics = services["services"]["topics"]["environment"]
     assert topics["GROUNDSWELL__KAFKA__PARTITIONS"] == "8"
     ingest = services["services"]["ingest"]["environment"]
     assert ingest["GROUNDSWELL__INGEST__SOURCE"] == "replay"
+    link = services["services"]["closer"]["environment"]["GROUNDSWELL__ALERTS__LINK"]
+    assert link.startswith("http://127.0.0.1:13000/d/groundswell-conversation?var-query={query}&")
     flags = services["services"]["alertmanager"]["command"]
     assert "--config.file=/etc/alertmanager/receivers.yml" in flags
 

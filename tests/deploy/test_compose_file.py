@@ -273,6 +273,15 @@ def test_nothing_but_pages_for_people_is_published_and_only_on_this_machine(comp
     assert outside == {"ingest", *published}
 
 
+def test_an_alert_leads_to_the_published_page_of_grafana(compose):
+    # By default where the setting leads by itself; with another port, to that one.
+    assert settings_of(compose.services["closer"]).alerts.link == Settings().alerts.link
+    written = compose.text.partition("GROUNDSWELL__ALERTS__LINK:")[2].partition("/d/")[0]
+    page = compose.text.partition("ports: [\"")[2]
+    assert "${GROUNDSWELL_PUBLISH:-127.0.0.1}:${GROUNDSWELL_GRAFANA_PORT:-3000}" in written
+    assert "${GROUNDSWELL_PUBLISH:-127.0.0.1}:${GROUNDSWELL_GRAFANA_PORT:-3000}:3000" in page
+
+
 def test_one_of_the_two_model_servers_runs_by_default(compose, root):
     assert "COMPOSE_PROFILES=cpu" in (root / ".env").read_text().splitlines()
     profiles = {n: s.body["profiles"] for n, s in compose.services.items() if "profiles" in s.body}
