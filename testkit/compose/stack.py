@@ -20,7 +20,7 @@ class Stack:
     def __init__(self, engine: Engine, root: Path, folder: Path) -> None:
         """Make secrets, and the overlay for an engine of the distribution."""
         self._engine, self._root = engine, root
-        run(("deploy/docker/make_secrets.sh", str(folder / "secrets")), cwd=root)
+        run((str(root / "deploy/docker/make_secrets.sh"), str(folder / "secrets")), cwd=folder)
         self.secrets = folder / "secrets"
         self.environment = {
             **engine.environment, "COMPOSE_PROFILES": "cpu",

@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?:-(?P<default>[^}]*)|\?(?P<refusal>[^}]+)))?\}")
+_FILLED = {"GROUNDSWELL_SECRETS": "./.groundswell/secrets"}
+"""What deploy/docker/make_secrets.sh says of a variable that must be given."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,13 @@ class Compose:
         text: as written.
         tree: parsed, every variable at its default.
         variables: name -> default of every variable; None if it has none.
+        refusals: name -> what is said where a variable that must be given is not.
     """
 
     text: str
     tree: dict[str, Any]
     variables: dict[str, str | None] = field(default_factory=dict)
+    refusals: dict[str, str] = field(default_factory=dict)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -91,9 +95,14 @@ def read_compose(path: Path) -> Compose:
     """Parse a compose file without Docker."""
     text = path.read_text()
     # `$$` is compose's way to write a dollar sign
-    filled = _VARIABLE.sub(lambda found: found["default"] or "", text).replace("$$", "$")
+    filled = _VARIABLE.sub(_fill, text).replace("$$", "$")
     variables = {found["name"]: found["default"] for found in _VARIABLE.finditer(text)}
-    return Compose(text, yaml.safe_load(filled), variables)
+    refusals = {f["name"]: f["refusal"] for f in _VARIABLE.finditer(text) if f["refusal"]}
+    return Compose(text, yaml.safe_load(filled), variables, refusals)
+
+
+def _fill(found: re.Match[str]) -> str:
+    return _FILLED[found["name"]] if found["refusal"] else found["default"] or ""
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ import subprocess
 
 import pytest
 
-from services.local.child import Command, run_to_end
-
 FILE = "docker-compose.yml"
 
 
@@ -23,13 +21,22 @@ def compose_program(tool):
     return plugin
 
 
-def config(program, root, *arguments, **variables):
-    """Return what `docker compose ARGUMENTS config` makes of the file."""
-    argv = (*program, "--project-directory", str(root), *arguments, "config", "--format", "json")
-    asked = subprocess.run(
+SAID = {"COMPOSE_PROFILES": "cpu", "GROUNDSWELL_SECRETS": "./.groundswell/secrets"}
+"""What deploy/docker/make_secrets.sh writes into `.env`."""
+
+
+def ask(program, root, *arguments, **variables):
+    """Run `docker compose ARGUMENTS` with these variables and no others."""
+    argv = (*program, "--project-directory", str(root), "--env-file", "/dev/null", *arguments)
+    return subprocess.run(
         argv, cwd=root, capture_output=True, text=True, check=False,
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **variables},
     )  # fmt: skip
+
+
+def config(program, root, *arguments, **variables):
+    """Return what `docker compose ARGUMENTS config` makes of the file."""
+    asked = ask(program, root, *arguments, "config", "--format", "json", **(SAID | variables))
     assert asked.returncode == 0, asked.stderr
     return json.loads(asked.stdout)
 
@@ -91,6 +98,12 @@ def test_the_overlay_for_receivers_fits(compose_program, root):
 
 
 def test_compose_warns_of_nothing(compose_program, root):
-    argv = (*compose_program, "--project-directory", str(root), "config", "--quiet")
-    status, output = run_to_end(Command(argv, cwd=root), 60)
-    assert (status, output) == (0, "")
+    asked = ask(compose_program, root, "config", "--quiet", **SAID)
+    assert (asked.returncode, asked.stdout + asked.stderr) == (0, "")
+
+
+def test_without_secrets_it_names_the_command_that_makes_them(compose_program, root):
+    asked = ask(compose_program, root, "up")
+    assert asked.returncode != 0
+    assert "to make them, run deploy/docker/make_secrets.sh" in asked.stderr
+    assert (root / "deploy/docker/make_secrets.sh").is_file()

@@ -44,7 +44,7 @@ class Machine:
         for port in (9092, 9094, 6379, 9101, 9102, 9103, 9110, 9090, 9093):
             self.ports[str(port)] = str(self.held.enter_context(reserved_port()))
         script = str(root / "deploy/docker/make_secrets.sh")
-        made, output = run_to_end(Command(("sh", script, str(self.secrets))), 60)
+        made, output = run_to_end(Command(("sh", script, str(self.secrets)), cwd=directory), 60)
         assert made == 0, output
 
     def here(self, service, text):

@@ -17,20 +17,44 @@ def run(*words):
     return run_to_end(Command(tuple(str(word) for word in words)), 60)
 
 
+def make_secrets(place, *folder):
+    """Run the script in a folder and return what it says."""
+    command = Command(("sh", str(FOLDER / "make_secrets.sh"), *map(str, folder)), cwd=place)
+    status, output = run_to_end(command, 60)
+    assert status == 0, output
+    return output
+
+
 def test_secrets_are_made_once_and_kept(tmp_path, compose):
     folder = tmp_path / "secrets"
-    assert run("sh", FOLDER / "make_secrets.sh", folder)[0] == 0
+    make_secrets(tmp_path, folder)
     made = {file.name: file.read_text() for file in folder.iterdir()}
     assert set(made) == set(compose.tree["secrets"])
     assert len(set(made.values())) == len(made)
     assert all(len(text) == 64 for text in made.values())
-    assert run("sh", FOLDER / "make_secrets.sh", folder)[0] == 0
+    assert make_secrets(tmp_path, folder) == ""
     assert {file.name: file.read_text() for file in folder.iterdir()} == made
+
+
+def test_compose_is_told_where_the_secrets_are_and_which_model_server_runs(tmp_path, compose):
+    make_secrets(tmp_path)
+    told = (tmp_path / ".env").read_text().splitlines()
+    assert told == ["GROUNDSWELL_SECRETS=./.groundswell/secrets", "COMPOSE_PROFILES=cpu"]
+    for secret in compose.tree["secrets"].values():
+        text = (tmp_path / secret["file"]).read_text()
+        assert text not in (tmp_path / ".env").read_text()
+
+
+def test_what_somebody_wrote_into_the_file_stays(tmp_path):
+    written = "COMPOSE_PROFILES=gpu\nGROUNDSWELL_SECRETS=/elsewhere\n"
+    (tmp_path / ".env").write_text(written)
+    assert "another folder of secrets, which holds: /elsewhere" in make_secrets(tmp_path)
+    assert (tmp_path / ".env").read_text() == written
 
 
 def test_secrets_are_out_of_reach_of_others_on_the_machine(tmp_path):
     folder = tmp_path / "secrets"
-    run("sh", FOLDER / "make_secrets.sh", folder)
+    make_secrets(tmp_path, folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     # A container's user is another one: it must be able to read what is mounted for it.
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o444}
