@@ -1,7 +1,7 @@
 """What a wheel holds besides the packages; everything else about the package is in pyproject.toml.
 
-The two wings stay out of it. What the product reads of `deploy/`, `configs/` and `requirements/`
-goes into `core/shipped/`, where `core.folders.shipped` looks for it.
+The two wings stay out of it. What the product reads of `deploy/`, `configs/`, `docs/` and
+`requirements/` goes into `core/shipped/`, where `core.folders.shipped` looks for it.
 """
 
 from pathlib import Path
@@ -18,6 +18,7 @@ SHIPPED = (
     "deploy/prometheus/rules/*.yml",
     "deploy/redis/*",
     "deploy/triton/**/*.p*",
+    "docs/runbooks/*.md",
     "requirements/server.txt",
 )
 

@@ -37,6 +37,11 @@ def shipped(*parts: str) -> Path:
     return (packed if packed.is_dir() else _PACKAGES.parent).joinpath(*parts)
 
 
+def runbooks() -> str:
+    """Return the address of this machine's copy of what stands before `docs/runbooks/…`."""
+    return f"{shipped().as_uri()}/"
+
+
 def catalog_file(path: str = CATALOG) -> Path:
     """Return the catalog of queries; the shipped one where the usual one is not there."""
     found = Path(path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from core.schemas import Interval, Window
 from services.alerting.context import start_of
+from stream.shifts.rules import AlertRules
 from stream.shifts.signals import JudgeContext, ShiftSignal
 
 
@@ -47,6 +48,9 @@ class StepJudge:
         """See `stream.shifts.judge`."""
         found = [self._pane(query, start_s, 0, context) for query in sorted(self._states)]
         return [signal for signal in found if signal is not None]
+
+    def follow(self, rules: Mapping[str, AlertRules]) -> None:
+        """See `stream.shifts.judge`; there is one threshold, the limit."""
 
     def queries(self) -> Iterable[str]:
         """Return the queries that have a state."""

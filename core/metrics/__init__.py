@@ -40,6 +40,7 @@ class SharedMetrics:
     dead_posts = counter("Messages that went to dead-posts", "reason", "stage")
     records_refused = counter("Records of our own topics that could not be used", "topic", "reason")
     posts_repaired = counter("Posts accepted with a documented repair", "repair")
+    query_reload_failures = counter("Query files refused on reload")
 
 
 _OF_ROLES: Final[tuple[tuple[Role | None, type], ...]] = (

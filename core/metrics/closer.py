@@ -29,6 +29,7 @@ class AlertMetrics:
     alerts = counter("Alerts decided: begun, grown, ended", "kind", "state")
     shift_firing = gauge("Severity (1-10) of a shift that fires", "query", "kind", "direction")
     shifts_suppressed = gauge("1 while shifts are neither learnt nor told, by cause", "cause")
+    alerts_muted = gauge("Shifts that fire and that rules of their queries let nobody be told of")
     alerts_unpublished = gauge("Alerts decided and not yet acknowledged by Kafka")
     alerts_undelivered_seconds = gauge("Age of the oldest alert that no Alertmanager has; or 0")
     alertmanager_calls = counter("Calls of Alertmanagers, by outcome", "outcome")

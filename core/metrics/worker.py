@@ -60,7 +60,6 @@ class WorkerMetrics:
     watermark_seconds = gauge("Watermark of a partition, seconds since 1970", "partition")
     model_info = gauge("1 for the model version that scores", "model_version")
     queries_loaded = gauge("Queries in use, `all` included")
-    query_reload_failures = counter("Query files refused on reload")
 
 
 class ShadowMetrics:

@@ -17,6 +17,7 @@ from core.errors import TransientError
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.retry import pause_s
+from core.schemas import Alert
 from core.settings import AlertSettings
 from services.alerting.alertmanager import ends_at, postable
 from services.alerting.open_alerts import OpenAlert, read_open_alerts
@@ -91,6 +92,7 @@ class Delivery:
         receiver: who is told.
         clock: present time and pauses.
         metrics: of the closer.
+        tells: whether people are told of a shift; of all if None.
     """
 
     def __init__(
@@ -100,7 +102,9 @@ class Delivery:
         receiver: Receiver,
         clock: Clock,
         metrics: Metrics,
+        tells: Callable[[Alert], bool] | None = None,
     ) -> None:
+        self._tells = tells
         self._settings = settings
         self._store = store
         self._receiver = receiver
@@ -137,6 +141,7 @@ class Delivery:
         opened, unreadable = read_open_alerts(found)
         if unreadable:
             await self._store.put_aside(OPEN, unreadable)
+        opened = await self._without_untold(opened)
         delivered = await self._store.told() if opened else {}
         self._keep_only(opened)
         self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, delivered))
@@ -144,6 +149,21 @@ class Delivery:
             await self._deliver(opened, delivered)
             self._metrics.alerts_undelivered_seconds.set(self._undelivered_s(opened, delivered))
         await self._drop(opened, delivered)
+
+    async def _without_untold(self, opened: dict[str, OpenAlert]) -> dict[str, OpenAlert]:
+        """Leave out what nobody is told of: it is not waited for, and forgotten once it is over.
+
+        One that was told before lapses after `alerts.hold_s`, as nobody repeats it.
+        """
+        if self._tells is None:
+            return opened
+        untold = [i for i, one in opened.items() if not self._tells(one.alert)]
+        before_ms = epoch_ms(self._clock.now()) - int(RESOLVED_KEPT_S * 1000)
+        over = [i for i in untold if opened[i].is_over and opened[i].changed_ms < before_ms]
+        if over:
+            await self._store.drop(over)
+        self._metrics.alerts_muted.set(sum(not opened[i].is_over for i in untold))
+        return {i: one for i, one in opened.items() if i not in set(untold)}
 
     async def _deliver(self, opened: Mapping[str, OpenAlert], delivered: dict[str, str]) -> None:
         await self._give_notice(opened, delivered)

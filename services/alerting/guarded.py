@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from core.logs import get_logger
@@ -11,6 +11,7 @@ from core.metrics import Metrics
 from core.schemas import Window
 from services.alerting.panes import Pane
 from services.alerting.state import Judge
+from stream.shifts.rules import AlertRules
 from stream.shifts.signals import JudgeContext, ShiftSignal
 
 _log = get_logger(__name__)
@@ -33,6 +34,10 @@ class GuardedJudge:
         self._pane_s = pane_s
         self._metrics = metrics
         self._seen_s: dict[str, int] = {}
+
+    def follow(self, rules: Mapping[str, AlertRules]) -> None:
+        """Judge by the rules of queries from the next pane on."""
+        self._judge.follow(rules)
 
     def queries(self) -> Iterable[str]:
         """Return the queries that have a state."""

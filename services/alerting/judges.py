@@ -12,6 +12,7 @@ from core.settings import Settings
 from services.alerting.context import PaneConditions
 from services.alerting.evidence import TextEvidence
 from services.alerting.judging import Judging
+from services.alerting.rules import LiveRules
 from services.alerting.state import Judge
 from services.alerting.topic import AlertPublisher, KafkaTopic, Topic
 from services.heartbeat_watch import HeartbeatWatch
@@ -31,6 +32,7 @@ class AlertJudges:
         topic: where alerts are published; Kafka if None.
         make_judge: makes a judge without any state; the real one if None.
         describe: makes alerts of signals; with what the texts in Kafka say if None.
+        rules: what is asked of the alerts of single queries; nothing if None.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class AlertJudges:
         topic: Topic | None = None,
         make_judge: Callable[[], Judge] | None = None,
         describe: Callable[[ShiftSignal], Awaitable[Alert]] | None = None,
+        rules: LiveRules | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -58,11 +61,13 @@ class AlertJudges:
             clock,
             metrics,
         )
+        self._rules = rules
         topic = topic or KafkaTopic(settings.kafka)
         self._publisher = AlertPublisher(store.alerts, topic, metrics)
 
     async def take_over(self, epoch: int) -> range:
         """See `Judging.take_over`."""
+        self._check_rules()
         self._publisher.take_over()
         return await self._judging.take_over(epoch)
 
@@ -71,13 +76,18 @@ class AlertJudges:
         self._conditions.note(partition, cursor, model_version, self._clock.monotonic())
 
     async def look(self, partitions: Sequence[int]) -> None:
-        """Look for heartbeats.
+        """Look for heartbeats, and whether the rules of queries changed.
 
         Raises:
             StoreUnavailable: try again.
         """
+        self._check_rules()
         await self._beats.look(self._store, partitions)
         self._conditions.note_heartbeats(self._beats.ages_s(), self._clock.monotonic())
+
+    def _check_rules(self) -> None:
+        if self._rules is not None and self._rules.check():
+            self._judging.follow(self._rules.by_query)
 
     async def consider(
         self, windows: Sequence[Window], upto_s: int, withheld: Collection[int] = ()

@@ -8,7 +8,7 @@ nothing of what its saved state has judged, and the same of the rest, under the 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from zlib import crc32
@@ -23,6 +23,7 @@ from services.alerting.guarded import GuardedJudge
 from services.alerting.open_alerts import OpenAlert, read_open_alerts
 from services.alerting.panes import panes_of
 from services.alerting.state import Judge, JudgingState, PaneContext
+from stream.shifts.rules import AlertRules
 from stream.shifts.signals import JudgeContext, ShiftSignal
 from stream.store.alert_state import AlertState, DecidedAlert, JudgeSave
 from stream.store.keys import JUDGE, OPEN, STATES
@@ -70,6 +71,7 @@ class Judging:
         self._pane_s = pane_s
         self._clock = clock
         self._metrics = metrics
+        self._rules: Mapping[str, AlertRules] = {}
         self._judge = self._new_judge()
         self._epoch = -1
         self._token = ""
@@ -79,7 +81,14 @@ class Judging:
         self.has_decided = False
 
     def _new_judge(self) -> GuardedJudge:
-        return GuardedJudge(self._make_judge(), self._pane_s, self._metrics)
+        judge = GuardedJudge(self._make_judge(), self._pane_s, self._metrics)
+        judge.follow(self._rules)
+        return judge
+
+    def follow(self, rules: Mapping[str, AlertRules]) -> None:
+        """Judge by the rules of queries from the next pane on."""
+        self._rules = rules
+        self._judge.follow(rules)
 
     async def take_over(self, epoch: int) -> range:
         """Begin from what the store holds.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 from core.schemas import Window
 from services.alerting.context import Remembered
+from stream.shifts.rules import AlertRules
 from stream.shifts.signals import JudgeContext, ShiftSignal
 
 MAX_TIME_S: Final = 253_402_300_800
@@ -17,6 +18,10 @@ MAX_TIME_S: Final = 253_402_300_800
 
 class Judge(Protocol):
     """What is needed of `stream.shifts.judge.ShiftJudge`; its module has the contract."""
+
+    def follow(self, rules: Mapping[str, AlertRules]) -> None:
+        """Judge by the rules of queries from the next pane on."""
+        ...
 
     def judge_groups(
         self, groups: Sequence[tuple[Sequence[Window], JudgeContext]]

@@ -14,6 +14,7 @@ from typing import Final
 from core.clock import Clock, SystemClock, epoch_ms
 from core.codec import encode, progress_decoder
 from core.errors import BrokerUnavailable, DecodeError, TransientError
+from core.folders import catalog_file
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
 from core.retry import pause_s
@@ -23,6 +24,7 @@ from services.acknowledged import AcknowledgedProducer, Outgoing
 from services.alerting.alertmanager import Alertmanagers
 from services.alerting.delivery import Delivery
 from services.alerting.judges import AlertJudges
+from services.alerting.rules import LiveRules
 from services.bootstrap import make_store
 from services.closer.closing import Closer
 from services.closer.publishing import Superseded
@@ -202,8 +204,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     store, publisher = make_store(settings), KafkaPublisher(settings.kafka)
     store.alerts.on_refused = lambda kind: metrics.alert_state_refused.labels(kind=kind).inc()
     member, receiver = _Member(settings), Alertmanagers(settings.alerts, metrics)
-    judges = AlertJudges(settings, store, clock, metrics)
-    delivery = Delivery(settings.alerts, store.alerts, receiver, clock, metrics)
+    rules = LiveRules(catalog_file(settings.queries.path), metrics)
+    judges = AlertJudges(settings, store, clock, metrics, rules=rules)
+    delivery = Delivery(settings.alerts, store.alerts, receiver, clock, metrics, rules.tells)
     try:
         closer = Closer(
             settings.windows, store, publisher, clock, metrics, judges, settings.kafka.partitions

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.folders import shipped
+from core.folders import runbooks, shipped
 from services.local.child import Command
 from services.local.ports import LOOPBACK, any_free_port
 from services.local.probes import http_answers
@@ -132,8 +132,10 @@ class PrometheusServer(_Watcher):
                 f"--storage.tsdb.path={self.directory / 'series'}",
                 f"--storage.tsdb.retention.time={_RETENTION}",
                 f"--web.listen-address={LOOPBACK}:{self.port}",
+                "--enable-feature=expand-external-labels",  # always on in Prometheus 3
                 "--log.level=warn",
             ),
+            env={"GROUNDSWELL_RUNBOOKS": runbooks()},
             cwd=self.directory,
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core import config
 from core.errors import ConfigError
+from core.folders import runbooks
 from services.local.child import Command
 from services.local.kafka_server import KafkaServer
 from services.local.options import StackOptions
@@ -172,6 +173,7 @@ class _Planner:
 
     def _plan_watchers(self) -> None:
         """Choose the ports of Prometheus and Alertmanager: the closer is told both."""
+        self.environment["GROUNDSWELL__ALERTS__RUNBOOKS"] = runbooks()
         if prometheus_program():
             port = self._book.take("prometheus")
             self._watcher_ports["prometheus"] = port

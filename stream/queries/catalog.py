@@ -7,6 +7,7 @@
     expression = 'flood* AND (relief OR #help)'
     labels = { team = "civil-protection" }       # optional, copied to alerts
     parts = ["text", "tags"]                     # optional, default: all of a post
+    alerts = { direction = "down" }              # optional, see `stream.queries.alert_rules`
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ import msgspec
 
 from core.errors import ConfigError
 from core.suggest import did_you_mean
+from stream.queries.alert_rules import read_alert_rules
 from stream.queries.expression import Node, look_in
 from stream.queries.grammar import QuerySyntaxError, parse
 from stream.queries.parts import ALL_PARTS, PART_NAMES, Part, names_of, parts_named
+from stream.shifts.rules import NO_RULES, AlertRules
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LABEL = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -33,7 +36,7 @@ _RESERVED = {
     "all": "the query that every post matches",
     "heartbeat": "the query of the stream's own heartbeats",
 }
-_KEYS = ("expression", "title", "labels", "parts")
+_KEYS = ("expression", "title", "labels", "parts", "alerts")
 _MAX_TITLE_CHARACTERS = 120
 _MAX_LABEL_CHARACTERS = 200
 
@@ -65,6 +68,7 @@ class Query:
         labels: copied to its alerts, for routing.
         parts: the parts of a post that it looks in.
         written: the expression as it stands in the file.
+        alerts: what is asked of its alerts.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Query:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     parts: Part = ALL_PARTS
     written: str = field(default="", compare=False)
+    alerts: AlertRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +141,14 @@ def _version_of(queries: tuple[Query, ...]) -> str:
         (q.name, str(q.expression), q.title, sorted(q.labels.items()))
         # As it was before there were parts, where all are meant.
         + (() if q.parts == ALL_PARTS else names_of(q.parts))
+        + (() if q.alerts == NO_RULES else _rules_meaning(q.alerts))
         for q in queries
     ]
     return hashlib.sha256(msgspec.json.encode(meaning)).hexdigest()[:16]
+
+
+def _rules_meaning(rules: AlertRules) -> tuple[object, ...]:
+    return (sorted(rules.thresholds.items()), rules.direction, sorted(rules.muted))
 
 
 class _CatalogReader:
@@ -190,10 +200,13 @@ class _CatalogReader:
         labels = self._labels(f"{key}.labels", table.get("labels", {}))
         expression = self._expression(f"{key}.expression", table.get("expression"))
         parts = self._parts(f"{key}.parts", table["parts"]) if "parts" in table else ALL_PARTS
+        alerts = NO_RULES
+        if "alerts" in table:
+            alerts = read_alert_rules(f"{key}.alerts", table["alerts"], self._complain)
         if expression is None:
             return None
         written = cast("str", table["expression"])
-        return Query(name, look_in(expression, parts), title, labels, parts, written)
+        return Query(name, look_in(expression, parts), title, labels, parts, written, alerts)
 
     def _parts(self, key: str, value: object) -> Part:
         names = cast("list[object]", value if isinstance(value, list) else [])

@@ -28,6 +28,7 @@ def advance(
     settings: ShiftSettings,
     pane_s: int,
     refused: Counter[str] | None = None,
+    asked: Floats | None = None,
 ) -> JudgedPane:
     """Judge a pane of each query and learn it.
 
@@ -37,6 +38,7 @@ def advance(
         settings: The thresholds and gates.
         pane_s: The length of a pane.
         refused: Counts what each gate refused, if given.
+        asked: (Q, kinds) The thresholds of the queries' own rules; see `JudgedPane`.
 
     Returns:
         The pane beside what was expected of it.
@@ -48,6 +50,7 @@ def advance(
     reset = _change_model(core, pane, heard, settings, pane_s)
     known = heard & (counts.start - head.known_since >= settings.warmup_s)
     at = _compare(core, pane, settings, pane_s, heard, known)
+    at.asked = asked
     for kind in KINDS:
         kind.chart(at)
     accepted = _resolve(at)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -124,3 +126,17 @@ def fold_slot(core: np.void, slot: int) -> None:
         values[..., OTHER] += values[..., slot]
         values[..., slot] = 0
     memory.tilt[slot] = 0
+
+
+def by_pane(
+    groups: Sequence[tuple[Sequence[Window], JudgeContext]],
+) -> Iterator[tuple[int, list[Window], JudgeContext]]:
+    """Yield (start, last revision of each query, context) in the order of panes."""
+    ordered = sorted(
+        ((window, context) for windows, context in groups for window in windows),
+        key=lambda one: (one[0].start, one[0].query, one[0].revision),
+    )
+    for start, group in groupby(ordered, key=lambda one: one[0].start):
+        found = list(group)
+        latest = {window.query: window for window, _ in found}
+        yield int(start.timestamp()), list(latest.values()), found[0][1]

@@ -15,8 +15,7 @@ The contract that the closer calls:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +24,7 @@ from core.schemas import Window
 from core.settings import ShiftSettings
 from stream.shifts import cusum, evidence, intake, memory
 from stream.shifts.advance import advance
-from stream.shifts.columns import Ints, Rows
+from stream.shifts.columns import Floats, Ints, Rows
 from stream.shifts.kinds import KINDS, check_thresholds
 from stream.shifts.kinds.base import ShiftKind
 from stream.shifts.layout import (
@@ -38,6 +37,7 @@ from stream.shifts.layout import (
     PublishedAlerts,
 )
 from stream.shifts.memory import MAX_STATE_BYTES, Memory
+from stream.shifts.rules import AlertRules
 from stream.shifts.signals import JudgeContext, ShiftSignal
 
 __all__ = ["MAX_STATE_BYTES", "ShiftJudge"]
@@ -64,8 +64,13 @@ class ShiftJudge:
         check_thresholds(self._settings)
         self._pane_s = pane_s
         self._memory = Memory(self._settings.correction_panes)
+        self._own: dict[str, Floats] = {}
         self.refused: Counter[str] = Counter()
         self.too_old = 0
+
+    def follow(self, rules: Mapping[str, AlertRules]) -> None:
+        """Judge by the rules of queries from the next pane on; alerts that fire go on."""
+        self._own = {query: one.threshold_row() for query, one in rules.items() if one.thresholds}
 
     def judge(self, window: Window, context: JudgeContext) -> list[ShiftSignal]:
         """Judge one window; see `judge_many`."""
@@ -90,7 +95,7 @@ class ShiftJudge:
         """
         late: list[Ints] = []
         forward: list[tuple[int, list[Window], JudgeContext]] = []
-        for start_s, windows, context in _by_pane(groups):
+        for start_s, windows, context in intake.by_pane(groups):
             known = [self._is_late(window.query, start_s) for window in windows]
             old = [window for window, is_late in zip(windows, known, strict=True) if is_late]
             if old:
@@ -205,19 +210,26 @@ class ShiftJudge:
         """Judge one more pane of each row; the one that leaves the ring moves the base on."""
         if not len(rows):
             return
-        held = self._memory
+        held, asked = self._memory, self._thresholds_of(rows)
         starts = PaneCounts(panes).start
         place = starts // self._pane_s % self._settings.correction_panes
         leaving = held.ring[rows, place]
         if not (PaneCounts(leaving).flags & ABSENT).all():
             base = held.base[rows]
-            advance(base, leaving, self._settings, self._pane_s)
+            advance(base, leaving, self._settings, self._pane_s, asked=asked)
             held.base[rows] = base
         held.ring[rows, place] = panes
         now = held.now[rows]
-        advance(now, panes, self._settings, self._pane_s, self.refused)
+        advance(now, panes, self._settings, self._pane_s, self.refused, asked)
         held.now[rows] = now
         held.at[rows] = starts
+
+    def _thresholds_of(self, rows: Ints) -> Floats | None:
+        """Return (Q, kinds) the thresholds of the rows' own rules; None if nobody has any."""
+        if not self._own:
+            return None
+        none = np.full(len(KINDS), np.nan)
+        return np.stack([self._own.get(self._memory.name(row), none) for row in rows.tolist()])
 
     def _correct(self, windows: Sequence[Window], start_s: int, context: JudgeContext) -> Ints:
         """Put corrected panes in their place; return the rows that must be judged again."""
@@ -242,11 +254,11 @@ class ShiftJudge:
         if not len(rows):
             return []
         held, size = self._memory, self._settings.correction_panes
-        now = held.base[rows]
+        now, asked = held.base[rows], self._thresholds_of(rows)
         for back in range(size - 1, -1, -1):
             at = held.at[rows] - back * self._pane_s
             pane = held.ring[rows, at // self._pane_s % size]
-            advance(now, pane, self._settings, self._pane_s)
+            advance(now, pane, self._settings, self._pane_s, asked=asked)
         held.now[rows] = now
         signals: list[ShiftSignal] = []
         for at in sorted(set(held.at[rows].tolist())):
@@ -280,17 +292,3 @@ class ShiftJudge:
         why = 0 if fires else _CORRECTED if corrected else int(now.ended_as[0, slot])
         number, names = int(before.number[0, slot]), held.strata[row]
         return evidence.signal(held.name(row), names, core, kind, number, why, decided_s)
-
-
-def _by_pane(
-    groups: Sequence[tuple[Sequence[Window], JudgeContext]],
-) -> Iterator[tuple[int, list[Window], JudgeContext]]:
-    """Yield (start, last revision of each query, context) in the order of panes."""
-    ordered = sorted(
-        ((window, context) for windows, context in groups for window in windows),
-        key=lambda one: (one[0].start, one[0].query, one[0].revision),
-    )
-    for start, group in groupby(ordered, key=lambda one: one[0].start):
-        found = list(group)
-        latest = {window.query: window for window, _ in found}
-        yield int(start.timestamp()), list(latest.values()), found[0][1]

@@ -129,12 +129,12 @@ def test_the_causes_of_a_suppression_that_are_told_are_explained():
     assert f'cause!="{MODEL_CHANGED}"' in ALERTS["GroundswellShiftsSuppressed"]["expr"]
 
 
-def test_both_routings_inhibit_alike():
+def test_all_routings_inhibit_alike():
     read = [
         yaml.safe_load((ROOT / "deploy/alertmanager" / name).read_text())["inhibit_rules"]
-        for name in ("alertmanager.yml", "receivers.example.yml")
+        for name in ("alertmanager.yml", "receivers.example.yml", "receivers.pager.example.yml")
     ]
-    assert read[0] == read[1]
+    assert read[0] == read[1] == read[2]
     known = LAYERS | {"shift"}
     for layers in re.findall(r'layer=~?"([^"]+)"', str(read[0])):
         assert set(layers.split("|")) <= known

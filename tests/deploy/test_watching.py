@@ -1,6 +1,7 @@
 """What Prometheus, Alertmanager and Grafana of docker-compose.yml are told."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -63,8 +64,7 @@ def test_scaled_workers_and_forecasters_are_found_by_name(prometheus):
 
 def test_series_carry_the_labels_and_intervals_of_the_local_stack(prometheus, root):
     local = yaml.safe_load((root / "deploy/prometheus/prometheus.yml").read_text())
-    # Where pages of alerts are read is said by a variable of the compose file alone.
-    assert prometheus["global"].pop("external_labels") == {"runbooks": "${GROUNDSWELL_RUNBOOKS}"}
+    assert prometheus["global"]["external_labels"] == {"runbooks": "${GROUNDSWELL_RUNBOOKS}"}
     assert prometheus["global"] == local["global"]
     assert prometheus["rule_files"] == local["rule_files"]
     (job,), (local_job,) = prometheus["scrape_configs"], local["scrape_configs"]
@@ -100,6 +100,45 @@ def test_amtool_accepts_the_configuration(root, tool, file):
     assert status == 0, output
 
 
+@pytest.fixture
+def pager(root, tool, tmp_path):
+    """The example with a pager, without Teams where the `amtool` here is older than Teams."""
+    path = root / "deploy/alertmanager/receivers.pager.example.yml"
+    config = yaml.safe_load(path.read_text())
+    (version,) = re.findall(r"version (\d+)\.(\d+)", run_to_end(
+        Command((tool("amtool"), "--version")), 60)[1])  # fmt: skip
+    if tuple(map(int, version)) < (0, 28):
+        (teams,) = [one for one in config["receivers"] if "msteamsv2_configs" in one]
+        del teams["msteamsv2_configs"]
+    found = tmp_path / "pager.yml"
+    found.write_text(yaml.safe_dump(config))
+    return found
+
+
+def test_amtool_accepts_the_pager_and_sends_it_what_is_critical(tool, pager):
+    status, output = run_to_end(Command((tool("amtool"), "check-config", str(pager))), 60)
+    assert status == 0, output
+    for severity, receivers in (
+        ("critical", "webhook,pagerduty,teams"), ("warning", "webhook,teams"), ("info", "webhook"),
+    ):  # fmt: skip
+        argv = (tool("amtool"), "config", "routes", "test", f"--config.file={pager}",
+                f"--verify.receivers={receivers}", f"severity={severity}")  # fmt: skip
+        status, output = run_to_end(Command(argv), 60)
+        assert status == 0, output
+
+
+def test_teams_is_configured_as_alertmanager_0_28_has_it(root):
+    text = (root / "deploy/alertmanager/receivers.pager.example.yml").read_text()
+    (teams,) = [one for one in yaml.safe_load(text)["receivers"] if one["name"] == "teams"]
+    ((kind, (config,)),) = [(k, v) for k, v in teams.items() if k != "name"]
+    assert kind == "msteamsv2_configs"
+    assert set(config) <= {"send_resolved", "webhook_url", "webhook_url_file", "title", "text",
+                           "http_config"}  # fmt: skip
+    image = yaml.safe_load((root / "docker-compose.yml").read_text())["services"]["alertmanager"]
+    version = re.fullmatch(r"prom/alertmanager:v(\d+)\.(\d+)\..*", image["image"]).groups()
+    assert tuple(map(int, version)) >= (0, 28)
+
+
 @pytest.mark.parametrize(
     ("severity", "receivers"),
     [("critical", "webhook,email,slack"), ("warning", "webhook,slack"), ("info", "webhook")],
@@ -112,15 +151,16 @@ def test_alerts_go_to_the_receivers_of_their_severity(root, tool, severity, rece
     assert status == 0, output
 
 
-def test_receivers_read_their_secrets_from_the_files_that_are_mounted(root):
-    text = (root / "deploy/alertmanager/receivers.example.yml").read_text()
-    overlay = yaml.safe_load((root / "deploy/docker/receivers.yml").read_text())
+@pytest.mark.parametrize("example", ["receivers", "receivers.pager"])
+def test_receivers_read_their_secrets_from_the_files_that_are_mounted(root, example):
+    text = (root / f"deploy/alertmanager/{example}.example.yml").read_text()
+    overlay = yaml.safe_load((root / f"deploy/docker/{example}.yml").read_text())
     mounted = overlay["services"]["alertmanager"]["secrets"]
     assert set(mounted) == set(overlay["secrets"])
-    keys = [line.split(": ") for line in text.splitlines() if "/run/secrets/" in line]
+    keys = [line.split(": ") for line in text.splitlines() if ": /run/secrets/" in line]
     files = {value.removeprefix("/run/secrets/") for _, value in keys}
     assert files == set(mounted)
-    assert all(key.strip().endswith("_file") for key, _ in keys)
+    assert all(key.strip().removeprefix("- ").endswith("_file") for key, _ in keys)
 
 
 def test_grafana_reads_its_source_and_dashboards_from_where_they_are_mounted(compose, root):

@@ -66,6 +66,8 @@ class JudgedPane:
         sums: (Q, len(SUMS)) What the pane adds to the sums of charts.
         strata: (Q, 3, S) What it adds to them by stratum.
         expected: What was expected, by the name of the kind whose baseline it is.
+        asked: (Q, kinds) The thresholds of the queries' own rules in nats, not a number where
+            the settings' holds; None if no query has rules.
     """
 
     core: Rows
@@ -79,6 +81,7 @@ class JudgedPane:
     sums: Floats
     strata: NDArray[np.float32] | None = None
     expected: dict[str, Any] = field(default_factory=dict[str, Any])
+    asked: Floats | None = None
 
     @property
     def head(self) -> CoreHead:
@@ -226,7 +229,11 @@ class ShiftKind(ABC, Generic[E]):
 
     def needed(self, at: JudgedPane) -> Floats:
         """Return (Q,) the evidence that it needs, in nats."""
-        return self.threshold(at.settings) + at.counts.extra
+        threshold = self.threshold(at.settings)
+        if at.asked is None:
+            return threshold + at.counts.extra
+        own = at.asked[:, self.slot]
+        return np.where(np.isnan(own), threshold, own) + at.counts.extra
 
     def may_fire(self, at: JudgedPane) -> Flags:
         """Return the rows in which it may fire."""

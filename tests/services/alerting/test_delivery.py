@@ -280,3 +280,38 @@ async def test_open_alert_that_cannot_be_read_is_set_aside_and_the_others_are_to
     office.store.open["rubbish"] = b"\x91\xcb"
     assert await office.after(0) == ["firing"]
     assert office.store.aside == {"rubbish": b"\x91\xcb"}
+
+
+async def test_nobody_is_told_of_what_is_muted_and_everybody_once_it_is_not() -> None:
+    office = Office()
+    muted = {"volume"}
+    office.delivery = Delivery(
+        SETTINGS, office.store, office.receiver, office.clock, office.metrics,  # type: ignore[arg-type]
+        lambda one: one.kind not in muted,
+    )  # fmt: skip
+    office.say(alert(alert_id="a1", kind="volume"))
+    office.say(alert(alert_id="a2"))
+    await office.delivery.round()
+    assert office.receiver.holds == {"a2"}
+    value = office.metrics.registry.get_sample_value
+    assert value("groundswell_alerts_muted") == 1
+    assert value("groundswell_alerts_undelivered_seconds") == 0
+    muted.clear()
+    await office.delivery.round()
+    assert office.receiver.holds == {"a1", "a2"}
+    assert value("groundswell_alerts_muted") == 0
+
+
+async def test_what_was_muted_is_forgotten_once_it_is_over() -> None:
+    office = Office()
+    office.delivery = Delivery(
+        SETTINGS, office.store, office.receiver, office.clock, office.metrics,  # type: ignore[arg-type]
+        lambda _: False,
+    )  # fmt: skip
+    office.say(alert(state="resolved", ended=NOON, ended_as="over"))
+    await office.delivery.round()
+    assert set(office.store.open) == {"a1"}
+    office.clock.advance(RESOLVED_KEPT_S + 1)
+    await office.delivery.round()
+    assert not office.store.open
+    assert not office.receiver.posts

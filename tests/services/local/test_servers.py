@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import socket
 import threading
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -175,6 +177,12 @@ def test_prometheus_scrapes_its_targets_and_knows_its_alertmanager(tmp_path: Pat
         while scraped_parts(prometheus) != {"alertmanager": "up"}:
             assert time.monotonic() < give_up_at, (scraped_parts(prometheus), prometheus.log_tail())
             time.sleep(0.1)
+        # A rule's `runbook_url` begins with this: it leads to a page that is there.
+        configured = json.loads(fetch(prometheus.port, "/api/v1/status/config") or b"{}")
+        found = re.search(r"runbooks: (file:\S+/)\n", configured["data"]["yaml"])
+        assert found is not None, configured
+        page = found[1].removeprefix("file://") + "docs/runbooks/GroundswellShift.md"
+        assert Path(unquote(page)).is_file()
 
 
 def scraped_parts(prometheus: PrometheusServer) -> dict[str, str]:

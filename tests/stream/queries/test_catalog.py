@@ -235,3 +235,33 @@ def test_removed_file_is_reported_and_its_return_is_seen(edited: EditedFile) -> 
     edited.edit("[queries.rain]\nexpression = 'rain'\n")
     assert watcher.reload_if_changed().is_changed
     assert watcher.last_error is None
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("direction = 'sideways'", "alerts.direction: expected up, down or both"),
+        ("mute = ['opinions']", "alerts.mute: expected true, false or a list"),
+        ("mute = 1", "alerts.mute: expected true, false or a list"),
+        ("thresholds = { opinion = 0 }", "alerts.thresholds.opinion: expected evidence in nats"),
+        ("thresholds = { opinion = nan }", "alerts.thresholds.opinion: expected evidence in nats"),
+        ("thresholds = { mood = 3 }", "alerts.thresholds.mood: expected a kind of opinion, mix"),
+        ("thresholds = 3", "alerts.thresholds: expected a table of kind = nats"),
+        ("muted = true", "alerts.muted: expected one of thresholds, direction, mute"),
+    ],
+)
+def test_wrong_rules_of_alerts_are_named(written: str, problem: str) -> None:
+    (found,) = problems_of(f"[queries.a]\nexpression = 'a'\n[queries.a.alerts]\n{written}")
+    assert f"queries.a.{problem}" in found
+
+
+def test_rules_of_alerts_are_part_of_the_version_and_none_change_nothing() -> None:
+    def catalog(rules: str):
+        content = f"[queries.a]\nexpression = 'a'\n{rules}"
+        return parse_catalog(content.encode(), Path("queries.toml"))
+
+    plain, empty = catalog(""), catalog("[queries.a.alerts]")
+    muted = catalog("[queries.a.alerts]\nmute = true")
+    assert plain.version == empty.version != muted.version
+    (query,) = muted.queries
+    assert query.alerts.muted == {"opinion", "mix", "volume", "brigading"}

@@ -7,6 +7,7 @@ import pytest
 from core.schemas import Window
 from core.settings import ShiftSettings
 from stream.shifts.judge import MAX_STATE_BYTES, ShiftJudge
+from stream.shifts.rules import AlertRules
 from stream.shifts.signals import JudgeContext, ShiftSignal
 from testkit.shifts import make_window
 
@@ -254,3 +255,29 @@ def test_forgetting_a_query_frees_its_place() -> None:
     assert judge.state_bytes("trains") == b""
     judge.judge(make_window(0, USUAL, query="buses"), CONTEXT)
     assert list(judge.queries()) == ["buses"]
+
+
+def test_a_query_with_a_threshold_of_its_own_is_judged_by_it_and_the_others_as_before() -> None:
+    windows = [
+        make_window(minute, WORSE if minute >= BEFORE else USUAL, query=query)
+        for minute in range(BEFORE + 30)
+        for query in ("buses", "trains")
+    ]
+    plain, strict = ShiftJudge(SETTINGS), ShiftJudge(SETTINGS)
+    strict.follow({"trains": AlertRules(thresholds={"opinion": 9_000.0})})
+    usual, told = judge_all(plain, windows), judge_all(strict, windows)
+    assert {one.query for one in usual} == {"buses", "trains"}
+    assert told == [one for one in usual if one.query == "buses"]
+    eager = ShiftJudge(SETTINGS)
+    eager.follow({"trains": AlertRules(thresholds={"opinion": 2.0})})
+    first = next(one for one in judge_all(eager, windows) if one.query == "trains")
+    assert first.threshold == 2.0
+    assert first.fired_s <= next(one.fired_s for one in usual if one.query == "trains")
+
+
+def test_a_correction_is_judged_by_the_rules_of_its_query() -> None:
+    strict = ShiftJudge(SETTINGS)
+    strict.follow({"trains": AlertRules(thresholds={"opinion": 9_000.0})})
+    windows = [*stream(WORSE, 6), make_window(BEFORE + 2, WORSE, revision=1, seed=1)]
+    assert judge_all(strict, windows) == []
+    assert {one.kind for one in judge_all(ShiftJudge(SETTINGS), windows)} == {"opinion"}
