@@ -149,3 +149,62 @@ class Responder(Protocol):
     async def close(self) -> None:
         """Release connections; further calls are a mistake of the caller."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdQuestions:
+    """What is known of how posts will be answered, column by column; row i is the i-th question.
+
+    `B` questions; labels and heads are those of `models.socialalign.crowd_config`.
+
+    Attributes:
+        usual: (B, 3) float32 the usual shares of the topic's answers.
+        heads: (B, 7) float32 what the post encoder says of the post; NaN is unknown.
+        seen: (B, 7, 3) float32 labels that were seen, by kind as `PastReactions.seen` of
+            `models.socialalign.reaction` has them; zeros of a kind of which none was.
+        flags: (B, 2) float32 whether the post is an answer itself, and the person's own; 0 or 1.
+        texts: B texts of the posts; empty where they are not known.
+    """
+
+    usual: NDArray[np.float32]
+    heads: NDArray[np.float32]
+    seen: NDArray[np.float32]
+    flags: NDArray[np.float32]
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdAnswer:
+    """What a model expects of the answers to posts.
+
+    Attributes:
+        model_version: The model that made it.
+        forecast: (B, 3) shares of each sentiment in the answers of all, before the first one.
+        reaction: (B, 3) how probable each sentiment is in the answer of the person that is asked
+            about; of nobody known in that of whoever answers.
+    """
+
+    model_version: str
+    forecast: NDArray[np.float32]
+    reaction: NDArray[np.float32]
+
+
+class CrowdModel(Protocol):
+    """Says how posts are answered. One instance per process; safe for concurrent calls."""
+
+    async def expect(self, questions: CrowdQuestions) -> CrowdAnswer:
+        """Return what is expected; a row has the same bits whatever else is asked.
+
+        Raises:
+            ScorerUnavailable: It is down, too slow, or answers with what cannot be an answer.
+            ScorerRefused: It is up, but refuses these questions.
+        """
+        ...
+
+    async def is_ready(self) -> bool:
+        """Tell whether a question sent now would be answered."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections; further calls are a mistake of the caller."""
+        ...

@@ -26,6 +26,7 @@ from core.errors import ConfigError
 from core.folders import home, shipped
 from core.settings import Settings
 from models.backbone import Backbone, find_backbone
+from models.build_crowd import CROWD, build_crowd
 from models.build_engagement import ENGAGEMENT_MODELS, build_engagement
 from models.build_responder import build_chosen_responder
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
@@ -259,6 +260,7 @@ def main(
     try:
         built = build(output, device, weights or chosen_weights(load()), backbone, force=force)
         others = {model: build_engagement(output, model) for model in ENGAGEMENT_MODELS}
+        others[CROWD] = build_crowd(output)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error

@@ -61,7 +61,7 @@ def build_engagement(
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}.") as scratch:
         made, place = Path(scratch) / model, output / model
         version = _make(made, model, source, template)
-        if _files(place) == _files(made):
+        if files_in(place) == files_in(made):
             return version, True
         open_engagement(made / FIRST_VERSION)
         move_into_place(made, place)
@@ -90,7 +90,7 @@ def _make(made: Path, model: str, weights: Path, template: Path) -> str:
     return config.version
 
 
-def _files(folder: Path) -> dict[str, bytes]:
+def files_in(folder: Path) -> dict[str, bytes]:
     """Return what a model's folder holds; {} where there is none."""
     return {
         str(path.relative_to(folder)): path.read_bytes()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError
 from evaluation.crowds.events import SENTIMENTS, place_of
+from evaluation.crowds.served import served_shares
 from evaluation.encoder.bootstrap import Measured, Rows, bootstrap
 from evaluation.responses.threads import rows_of
 from models.socialalign.posterior import Floats
@@ -75,8 +76,14 @@ def _known(answers: Sequence[GivenAnswer]) -> PastReactions:
     return past
 
 
-def _labels(answers: Sequence[GivenAnswer]) -> Labels:
+def labels_of(answers: Sequence[GivenAnswer]) -> Labels:
+    """Return (n,) the labels of answers."""
     return np.array([one.label for one in answers], np.int64)
+
+
+def learnable(answers: Sequence[GivenAnswer]) -> Floats:
+    """Return (n, F) what was known of each answer and (n, C) its tone, from other folds."""
+    return np.hstack([_learnable(answers), _learnable_tone(answers)])
 
 
 def _learnable(answers: Sequence[GivenAnswer]) -> Floats:
@@ -92,7 +99,7 @@ def _learnable(answers: Sequence[GivenAnswer]) -> Floats:
 
 def _tone_of(answers: Sequence[GivenAnswer], asked: Sequence[AnsweredPost]) -> Floats:
     """Return (n, C) the tone of what is answered, learnt from the texts and labels of answers."""
-    tone = fit_tone([one.text for one in answers], _labels(answers), len(SENTIMENTS))
+    tone = fit_tone([one.text for one in answers], labels_of(answers), len(SENTIMENTS))
     return tone.moved([one.post for one in asked])
 
 
@@ -133,13 +140,13 @@ def _swapped(asked: Sequence[AnsweredPost], known: Sequence[GivenAnswer]) -> Map
 def judge_reactions(folder: Path, resamples: int) -> dict[str, Measured]:
     """Return the figures of the official test, by name, with intervals over its comments."""
     known, test = read_fanchuan(folder)
-    past, labels = _known(known), _labels(test)
-    learnable = np.hstack([_learnable(known), _learnable_tone(known)])
-    model = fit_reactions(learnable, _labels(known), len(SENTIMENTS))
+    past, labels = _known(known), labels_of(test)
+    model = fit_reactions(learnable(known), labels_of(known), len(SENTIMENTS))
     asked = [one.answered for one in test]
     tone = _tone_of(known, asked)
     systems = {
-        "": model.shares(np.hstack([past.features(asked), tone])), **_floors(known, asked)
+        "": model.shares(np.hstack([past.features(asked), tone])), **_floors(known, asked),
+        "served_": served_shares(past, asked),
     }  # fmt: skip
     each = np.arange(len(labels))
     losses = {name: -np.log(shares[each, labels]) for name, shares in systems.items()}

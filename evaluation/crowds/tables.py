@@ -14,7 +14,12 @@ from evaluation.crowds.judging import AFTER, SYSTEMS, JudgedCrowds
 from evaluation.encoder.bootstrap import Measured
 
 _WIDTH: Final = 80
-_OF_REACTIONS: Final = {"": "model", "parent_": "same post", "topic_": "topic"}
+_OF_REACTIONS: Final = {
+    "": "model",
+    "served_": "as served",
+    "parent_": "same post",
+    "topic_": "topic",
+}
 _OF_STANCES: Final = {
     "": "model", "thread_": "thread so far", "parent_": "same post so far", "topic_": "topic",
     "majority_": "all",

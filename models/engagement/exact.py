@@ -26,6 +26,9 @@ _WEIGHT: Final = 2.0**16
 _LN2: Final = 0.6931471805599453
 _TURN: Final = 6.283185307179586
 _EXP: Final = (1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
+_ROOT_HALF: Final = 0.7071067811865476
+_LOGARITHM: Final = tuple(2 / odd for odd in range(21, 0, -2))
+"""Of the inverse hyperbolic tangent, which converges fast near zero."""
 _SINE: Final = (
     -1 / 1_307_674_368_000, 1 / 6_227_020_800, -1 / 39_916_800, 1 / 362_880, -1 / 5_040, 1 / 120,
     -1 / 6, 1.0,
@@ -67,6 +70,15 @@ def exponential(values: Doubles) -> Doubles:
     turns = np.rint(np.maximum(values, -600.0) / _LN2)
     rest = np.maximum(values, -600.0) - turns * _LN2
     return np.ldexp(_polynomial(_EXP, rest), turns.astype(np.int32))
+
+
+def logarithm(values: Doubles) -> Doubles:
+    """Return the natural logarithm of positive numbers, to one in ten million millions."""
+    part, power = np.frexp(values)  # between 1/2 and 1
+    is_low = part < _ROOT_HALF
+    part, power = np.where(is_low, part * 2, part), power - is_low
+    ratio = (part - 1) / (part + 1)
+    return power * _LN2 + ratio * _polynomial(_LOGARITHM, ratio * ratio)
 
 
 def sine(values: Doubles) -> Doubles:

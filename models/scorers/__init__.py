@@ -1,4 +1,4 @@
-"""Scorers, engagement models and responders by name, each the place of a function of settings."""
+"""Scorers, engagement and crowd models, and responders by name: places of functions of settings."""
 
 import os
 
@@ -26,3 +26,8 @@ RESPONDERS = Registry("responder")
 RESPONDERS.add("triton", "models.scorers.responder_triton:from_settings")
 RESPONDERS.add("in_process", "models.scorers.responder_in_process:from_settings")
 RESPONDERS.add("fake", "testkit.scorers.responder:from_settings")
+
+CROWDS = Registry("crowd model")
+"""Each takes the `scorer` settings and returns a `core.ports.CrowdModel`."""
+CROWDS.add("triton", "models.scorers.crowd_triton:from_settings")
+CROWDS.add("in_process", "models.scorers.crowd_in_process:from_settings")

@@ -7,7 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.metrics import Metrics
-from core.ports import EngagementAnswer, EngagementModel, Generated, Responder, ScoreBatch, Scorer
+from core.ports import (
+    CrowdAnswer,
+    CrowdModel,
+    CrowdQuestions,
+    EngagementAnswer,
+    EngagementModel,
+    Generated,
+    Responder,
+    ScoreBatch,
+    Scorer,
+)
 from models.scorers.pool import ServerPool
 from models.scorers.pool_server import C
 
@@ -70,6 +80,14 @@ class PooledResponder(_Pooled[Responder]):
     async def reply(self, text: str, number: int, seed: int) -> Generated:
         """See `Responder.reply`."""
         return await self._pool.ask(1, lambda client: client.reply(text, number, seed))
+
+
+class PooledCrowd(_Pooled[CrowdModel]):
+    """Satisfies `core.ports.CrowdModel`."""
+
+    async def expect(self, questions: CrowdQuestions) -> CrowdAnswer:
+        """See `CrowdModel.expect`."""
+        return await self._pool.ask(len(questions.texts), lambda client: client.expect(questions))
 
 
 def one_or_pooled(

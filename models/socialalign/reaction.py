@@ -22,12 +22,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.engagement.exact import logarithm
 from models.socialalign.posterior import Floats, checked_shares
 
 MOST_KEPT: Final = 100_000
 """Keys of a kind that are remembered; the one that was longest without a label goes first."""
 _LEAN: Final = (3.0, 2.0, 1.0, 3.0, 3.0, 3.0, 2.0)
 """The labels by which the usual shares count, by kind."""
+KINDS: Final = len(_LEAN)
+"""The kinds of what is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +103,10 @@ class PastReactions:
         """Return the (C,) usual shares of the topic, for the event itself or for answers to it."""
         return checked_shares(self._of("usual", (answered.topic, bool(answered.post))) + 1)
 
-    def features(self, answered: Sequence[AnsweredPost]) -> Floats:
-        """Return (n, F) what is known of each: for a kind that is not, zeros."""
-        rows = [self._row(one) for one in answered]
-        return np.array(rows).reshape(len(rows), feature_count(self.labels))
-
-    def _row(self, one: AnsweredPost) -> Floats:
-        topic, nobody = one.topic, np.zeros(self.labels)
-        usual = self.usual(one)
-        kinds = (
+    def seen(self, answered: AnsweredPost) -> Floats:
+        """Return (7, C) how often each label was given, by kind; zeros of a kind without any."""
+        one, topic, nobody = answered, answered.topic, np.zeros(self.labels)
+        return np.stack([
             self._of("said", (topic, one.person)),
             self._of("post", (topic, one.post)) if one.post else nobody,
             self._of("answer", (topic, one.post)) if one.post else nobody,
@@ -116,19 +114,43 @@ class PastReactions:
             self._of("got", (topic, one.author)) if one.author else nobody,
             self._of("got", (topic, one.person)),
             self._of("said_so", (topic, one.person, bool(one.post))),
+        ])  # fmt: skip
+
+    def features(self, answered: Sequence[AnsweredPost]) -> Floats:
+        """Return (n, F) what is known of each: for a kind that is not, zeros."""
+        if not answered:
+            return np.zeros((0, feature_count(self.labels)))
+        return known_features(
+            np.stack([self.usual(one) for one in answered]),
+            np.stack([self.seen(one) for one in answered]),
+            np.array([flags_of(one) for one in answered]),
         )
-        moved = [
-            np.log((seen + lean * usual) / (seen.sum() + lean)) - np.log(usual)
-            for seen, lean in zip(kinds, _LEAN, strict=True)
-        ]
-        own = float(bool(one.author) and one.author == one.person)
-        sizes = np.log1p([seen.sum() for seen in kinds])
-        return np.concatenate([np.log(usual), *moved, sizes, [float(bool(one.post)), own]])
+
+
+def flags_of(answered: AnsweredPost) -> tuple[float, float]:
+    """Return whether an answer is answered and whether it is one's own, as 0 or 1."""
+    own = bool(answered.author) and answered.author == answered.person
+    return float(bool(answered.post)), float(own)
+
+
+def known_features(usual: Floats, seen: Floats, flags: Floats) -> Floats:
+    """Return (n, F) features; those of a row have the same bits whatever else is asked.
+
+    Args:
+        usual: (n, C) usual shares of the topic, none of them zero.
+        seen: (n, 7, C) how often each label was given, by kind as `PastReactions.seen` has them.
+        flags: (n, 2) as `flags_of` has them.
+    """
+    log_usual, sizes = logarithm(usual), seen.sum(axis=2)
+    lean = np.array(_LEAN)[:, None]
+    leaning = (seen + lean * usual[:, None]) / (sizes[:, :, None] + lean)
+    moved = (logarithm(leaning) - log_usual[:, None]).reshape(len(usual), KINDS * usual.shape[1])
+    return np.concatenate([log_usual, moved, logarithm(1 + sizes), flags], axis=1)
 
 
 def feature_count(labels: int) -> int:
     """Return the number of features, F."""
-    return labels * (len(_LEAN) + 1) + len(_LEAN) + 2
+    return labels * (KINDS + 1) + KINDS + 2
 
 
 @dataclass(frozen=True, slots=True)

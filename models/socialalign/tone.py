@@ -21,7 +21,8 @@ from models.socialalign.posterior import Floats
 
 BUCKETS: Final = 1 << 16
 _LONGEST: Final = 3
-_MOST_LETTERS: Final = 1_000
+MOST_LETTERS: Final = 1_000
+"""Of a text so many are read."""
 _LOOSENESS: Final = 2.0
 """The inverse of the penalty, as scikit-learn counts it."""
 _STEPS: Final = 300
@@ -41,7 +42,7 @@ class _Runs:
 def _runs(texts: Sequence[str], rarity: Floats | None) -> tuple[_Runs, Floats]:
     rows: list[NDArray[np.int64]] = []
     for text in texts:
-        padded = f" {' '.join(text[:_MOST_LETTERS].casefold().split())} " if text.strip() else ""
+        padded = f" {' '.join(text[:MOST_LETTERS].casefold().split())} " if text.strip() else ""
         found = {
             zlib.crc32(padded[at : at + size].encode("utf-8", "replace")) % BUCKETS
             for size in range(1, _LONGEST + 1)

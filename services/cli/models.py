@@ -20,6 +20,7 @@ from models.encoder.config import load_config
 from models.engagement.config import load_engagement_config
 from models.popalm.config import load_responder_config
 from models.serving.place import built_model
+from models.socialalign.crowd_config import load_crowd_config
 from services.cli.model_environments import (
     COMPARED,
     DATA,
@@ -245,6 +246,9 @@ def _described(folder: Path) -> tuple[str, str, str, str]:
     if folder.name.startswith("engagement"):
         engagement = load_engagement_config(folder)
         return engagement.version, "", ", ".join(engagement.targets), "any"
+    if folder.name == "crowd":
+        crowd = load_crowd_config(folder)
+        return crowd.version, "", f"forecast, reaction ({len(crowd.labels)})", "any"
     if folder.name == "responder":
         responder = load_responder_config(folder)
         return responder.version, responder.base, "", ""

@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from models.serving.place import built_model
 from services.local.triton_server import DEFAULT_SERVER_PYTHON
 
 ROOT = Path(__file__).parents[2]
@@ -114,11 +115,13 @@ _IMPORTS = """
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from models.serving.crowd import open_crowd
 from models.serving.engagement import open_engagement
 from models.serving.post_encoder import open_service
 from models.popalm.encoders import english_encoder
 open_service(Path(sys.argv[1]), 1).warm_up()
 open_engagement(Path(sys.argv[2]))
+open_crowd(Path(sys.argv[3]))
 english_encoder(None)  # of the responder's judge
 known = packages_distributions()
 print(*{name for top in {m.partition(".")[0] for m in sys.modules} for name in known.get(top, ())})
@@ -128,11 +131,13 @@ print(*{name for top in {m.partition(".")[0] for m in sys.modules} for name in k
 @pytest.mark.skipif(not DEFAULT_SERVER_PYTHON.exists(), reason="no model server environment")
 def test_the_model_server_has_what_serving_imports():
     repository = ROOT / ".groundswell" / "model_repository"
-    model, engagement = repository / "post_encoder" / "1", repository / "engagement" / "1"
+    model, *others = (
+        built_model(repository, name) for name in ("post_encoder", "engagement", "crowd")
+    )
     if not (model / "build.json").exists():
         pytest.skip("the model has not been built here: groundswell models build")
     asked = subprocess.run(
-        [str(DEFAULT_SERVER_PYTHON), "-c", _IMPORTS, str(model), str(engagement)],
+        [str(DEFAULT_SERVER_PYTHON), "-c", _IMPORTS, str(model), *map(str, others)],
         cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert asked.returncode == 0, asked.stderr

@@ -53,6 +53,9 @@ def test_functions_are_those_of_the_library() -> None:
     angles = np.linspace(-20, 20, 4_001)
     np.testing.assert_allclose(exact.sine(angles), np.sin(angles), atol=1e-4)
     assert exact.exponential(np.array([-np.inf, 0.0]))[1] == 1
+    positive = np.concatenate([np.geomspace(1e-300, 1e300, 6_001), np.linspace(0.4, 2.1, 1_701)])
+    np.testing.assert_allclose(exact.logarithm(positive), np.log(positive), rtol=1e-13, atol=1e-16)
+    assert exact.logarithm(np.array([1.0]))[0] == 0
     steps = exact.positive(np.array([-60.0, 0, 60]))
     assert (steps > 0).all()
     assert steps[1] == 0.5
