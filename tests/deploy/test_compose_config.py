@@ -43,13 +43,18 @@ def config(program, root, *arguments, **variables):
 
 @pytest.mark.parametrize(
     ("arguments", "server", "other"),
-    [((), "triton", "triton-gpu"), (("--profile", "gpu"), "triton-gpu", "triton")],
-    ids=["default", "gpu"],
+    [
+        ((), "triton", "triton-gpu"),
+        (("--profile", "gpu"), "triton-gpu", "triton"),
+        (("--profile", "demo"), "triton", "triton-gpu"),
+    ],
+    ids=["default", "gpu", "demo"],
 )
 def test_compose_accepts_the_file(compose_program, compose, root, arguments, server, other):
     read = config(compose_program, root, *arguments)
     assert server in read["services"]
     assert other not in read["services"]
+    assert ("demo" in read["services"]) == ("demo" in arguments)
     shared = {name for name, s in compose.services.items() if "profiles" not in s.body}
     assert shared <= set(read["services"])
     if server == "triton-gpu":

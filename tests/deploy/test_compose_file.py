@@ -30,7 +30,7 @@ def settings_of(service):
 
 def test_it_has_every_part_of_the_full_stack(compose):
     parts = {*OURS, "kafka", "redis", "triton", "triton-gpu", "model-build", "model-build-gpu"}
-    assert set(compose.services) == parts | {"prometheus", "alertmanager", "grafana"}
+    assert set(compose.services) == parts | {"prometheus", "alertmanager", "grafana", "demo"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -277,15 +277,27 @@ def test_an_alert_leads_to_the_published_page_of_grafana(compose):
     # By default where the setting leads by itself; with another port, to that one.
     assert settings_of(compose.services["closer"]).alerts.link == Settings().alerts.link
     written = compose.text.partition("GROUNDSWELL__ALERTS__LINK:")[2].partition("/d/")[0]
-    page = compose.text.partition("ports: [\"")[2]
+    page = compose.text.partition('ports: ["')[2]
     assert "${GROUNDSWELL_PUBLISH:-127.0.0.1}:${GROUNDSWELL_GRAFANA_PORT:-3000}" in written
     assert "${GROUNDSWELL_PUBLISH:-127.0.0.1}:${GROUNDSWELL_GRAFANA_PORT:-3000}:3000" in page
 
 
-def test_each_model_server_is_of_one_profile(compose):
+def test_a_demo_shows_what_commands_of_the_program_show(compose, root, capsys):
+    script = (root / "deploy/docker/demo.sh").read_text()
+    shown = re.findall(r"(?m)^    show ([^|\n]+)", script)
+    assert len(shown) == 4
+    for line in shown:
+        assert run([*line.split(), "--help"]) == 0
+        assert "Usage: groundswell" in capsys.readouterr().out
+    catalog = tomllib.loads((root / "configs/queries.toml").read_text())["queries"]
+    assert {line.split()[2] for line in shown} <= {"all", "--last", *catalog}
+    settings_of(compose.services["demo"])
+
+
+def test_each_model_server_is_of_one_profile_and_of_the_demo(compose):
     profiles = {n: s.body["profiles"] for n, s in compose.services.items() if "profiles" in s.body}
     assert profiles == {
-        "model-build": ["cpu"], "triton": ["cpu"],
+        "model-build": ["cpu", "demo"], "triton": ["cpu", "demo"], "demo": ["demo"],
         "model-build-gpu": ["gpu"], "triton-gpu": ["gpu"],
     }  # fmt: skip
 
@@ -316,7 +328,7 @@ def test_every_variable_of_the_file_is_in_the_guide_and_has_a_default_or_a_refus
 
 
 def test_an_image_is_built_by_one_service_and_the_others_wait_for_it(compose):
-    for profile in ("cpu", "gpu"):
+    for profile in ("cpu", "gpu", "demo"):
         makers = [service.body["image"] for service in compose.services.values()
                   if "build" in service.body
                   and profile in service.body.get("profiles", [profile])]  # fmt: skip
