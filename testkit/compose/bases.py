@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
-import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from services.local.kafka_jars import fetch_jars
 from services.local.paths import DEFAULT_PATHS
-from testkit.compose.engine import ComposeTestFailed, Engine, run
+from testkit.compose.distribution import DEBIAN, import_debian
+from testkit.compose.engine import Engine
+from testkit.compose.failures import ComposeTestFailed
+from testkit.compose.stages import Stages
 
 _FOLDER: Final = Path(__file__).parent / "stand_ins"
-_DEBIAN: Final = "groundswell-stand-in/debian:bookworm"
-_SUITE: Final = "bookworm"
-_PACKAGES: Final = "python3,python3-venv,python3-pip,ca-certificates"
-# What lets pip reach its index is the machine's own business: copied, never written here.
-_OF_THE_MACHINE: Final = ("etc/ssl/certs/ca-certificates.crt", "etc/pip.conf")
-_ENVIRONMENT: Final = (
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "LANG=C.UTF-8",
-    "DEBIAN_FRONTEND=noninteractive",
-)
+_SERVERS: Final = "groundswell-stand-in/servers:bookworm"
+_AT_ONCE: Final = 4
+"""Recipes followed at the same time: most of each is waiting for packages."""
 STAND_INS: Final = {
     "python": "python", "apache/kafka": "kafka", "redis": "redis", "prom/prometheus": "prometheus",
     "prom/alertmanager": "alertmanager", "grafana/grafana": "grafana",
@@ -66,9 +62,16 @@ def locked_package(lock: str, name: str) -> str:
     return found[0]
 
 
-def make_bases(engine: Engine, root: Path) -> list[str]:
-    """Make every public image that is not there as its recipe says, and return their tags."""
-    _make_debian(engine)
+def make_bases(engine: Engine, root: Path, stages: Stages) -> None:
+    """Make every public image that is not there as its recipe says.
+
+    Raises:
+        ComposeTestFailed: One could not be made.
+        NoEngine: The engine that runs starts no containers.
+    """
+    with stages("a base system"):
+        import_debian(engine.environment)
+    engine.require_containers(DEBIAN)
     tags = public_images(root)
     with tempfile.TemporaryDirectory(dir=engine.cache) as folder:
         context = Path(folder, "context")
@@ -78,33 +81,23 @@ def make_bases(engine: Engine, root: Path) -> list[str]:
             shutil.copy(jar, context / "jars")
         lock = (root / "requirements/server.txt").read_text()
         (context / "triton.txt").write_text(locked_package(lock, "nvidia-pytriton"))
-        for tag in tags:
-            engine.docker(
-                "build", "--network", "host", "--quiet", "--tag", tag,
-                "--file", str(context / recipe_of(tag).name), str(context),
-            )  # fmt: skip
-    return tags
+        with stages("stand-ins"), ThreadPoolExecutor(_AT_ONCE) as pool:
+            follow = partial(_follow, engine, context)
+            # Two of them wait for packages; what is made of these takes no time.
+            first = {_SERVERS: _FOLDER / "servers.Dockerfile"} | {
+                tag: recipe_of(tag) for tag in tags if not _is_of_servers(recipe_of(tag))
+            }
+            rest = {tag: recipe_of(tag) for tag in tags if tag not in first}
+            for recipes in (first, rest):
+                list(pool.map(follow, recipes, recipes.values()))
 
 
-def _make_debian(engine: Engine) -> None:
-    """Import a minimal Debian unless it is there with the machine's certificates of today."""
-    files = [Path("/", name) for name in _OF_THE_MACHINE if Path("/", name).is_file()]
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
-    label = f"groundswell.machine={key}"
-    if engine.docker("images", "--quiet", "--filter", f"label={label}", _DEBIAN).strip():
-        return
-    with tempfile.TemporaryDirectory(dir=engine.cache) as folder:
-        tree = Path(folder, "debian")
-        run(("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(tree)),
-            timeout_s=1_200.0)  # fmt: skip
-        for path in files:
-            shutil.copy(path, tree / path.relative_to("/"))
-        changes = [word for line in _ENVIRONMENT for word in ("--change", f"ENV {line}")]
-        archive = ("tar", "-C", str(tree), "-c", ".")
-        pack = subprocess.Popen(archive, stdout=subprocess.PIPE)  # noqa: S603 -- fixed words
-        done = subprocess.run(  # noqa: S603 -- fixed words
-            ("/usr/bin/docker", "import", *changes, "--change", f"LABEL {label}", "-", _DEBIAN),
-            stdin=pack.stdout, env=engine.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if pack.wait() or done.returncode:
-            raise ComposeTestFailed(f"docker import: {done.stderr[-500:]}")
+def _is_of_servers(recipe: Path) -> bool:
+    return f"FROM {_SERVERS}" in recipe.read_text()
+
+
+def _follow(engine: Engine, context: Path, tag: str, recipe: Path) -> None:
+    engine.docker(
+        "build", "--network", "host", "--quiet", "--tag", tag,
+        "--file", str(context / recipe.name), str(context),
+    )  # fmt: skip

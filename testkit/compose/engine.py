@@ -1,4 +1,4 @@
-"""A container engine of this test's own: started as root, ended by its process, its data kept."""
+"""A container engine of this test's own: started as root, ended by its process."""
 
 from __future__ import annotations
 
@@ -7,86 +7,43 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from core.errors import GroundswellError
+from testkit.compose.distribution import fetch_compose
+from testkit.compose.failures import ComposeTestFailed, NoEngine, run
 from testkit.compose.traces import Traces
 
-_READY_TIMEOUT_S: Final = 60.0
-_STOP_TIMEOUT_S: Final = 90.0
+_READY_TIMEOUT_S: Final = 180.0
+_STOP_TIMEOUT_S: Final = 180.0
 _POOL: Final = "base=10.213.0.0/16,size=24"
-COMPOSE_VERSION: Final = "v2.39.4"
+_PROBE: Final = "groundswell-compose-probe"
 _CLIENT: Final = "/usr/bin/docker"
-_COMPOSE: Final = "github.com/docker/compose/v2/cmd"
-
-
-class ComposeTestFailed(GroundswellError):
-    """Something of the stack in containers is not as it must be; the message says what."""
-
-
-class NoEngine(GroundswellError):
-    """No engine can be started here; the message says what is missing."""
-
-
-def run(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None,
-        timeout_s: float = 600.0) -> str:  # fmt: skip
-    """Run a command to its end and return its standard output.
-
-    Raises:
-        ComposeTestFailed: It failed or did not end in time; with the end of what it said.
-    """
-    try:
-        done = subprocess.run(  # noqa: S603 -- a test's own words
-            list(argv), env=None if env is None else dict(env), cwd=cwd, capture_output=True,
-            text=True, timeout=timeout_s, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise ComposeTestFailed(f"{' '.join(argv[:6])}: not done in {timeout_s:.0f} s") from error
-    if done.returncode:
-        said = (done.stdout + done.stderr)[-2_000:]
-        raise ComposeTestFailed(f"{' '.join(argv[:8])}: status {done.returncode}\n{said}")
-    return done.stdout
-
-
-def wait_while(lacking: Callable[[], str], patience_s: float, every_s: float = 0.2) -> None:
-    """Return once nothing is lacking.
-
-    Args:
-        lacking: Looks, and returns in words what is not yet as it must be; empty when all is.
-        patience_s: The seconds after which it will not be.
-        every_s: The seconds between two looks.
-
-    Raises:
-        ComposeTestFailed: With what is lacking.
-    """
-    deadline_s = time.monotonic() + patience_s
-    while why := lacking():
-        if time.monotonic() > deadline_s:
-            raise ComposeTestFailed(f"{why}, after {patience_s:.0f} s")
-        time.sleep(every_s)
+_SETPRIV: Final = "/usr/bin/setpriv"
+_PROGRAMS: Final = ("dockerd", "containerd", _CLIENT, "mmdebstrap", "apt-get", "dpkg-deb",
+                    "iptables-save", "ip", _SETPRIV)  # fmt: skip
 
 
 class Engine:
     """`dockerd` with a data root that is kept, and a socket that is not.
 
     Attributes:
-        cache: Keeps the images between runs, and the program of Compose.
+        cache: Holds the images, and the program of Compose.
     """
 
     def __init__(self, cache: Path) -> None:
         """Choose folders; start nothing yet.
 
+        Args:
+            cache: The folder for what was fetched and made, kept for the next run.
+
         Raises:
             NoEngine: Not root, or a program is missing.
         """
-        missing = [name for name in ("dockerd", "containerd", _CLIENT, "debootstrap", "go",
-                                     "iptables-save", "ip")
-                   if shutil.which(name) is None]  # fmt: skip
+        missing = [name for name in _PROGRAMS if shutil.which(name) is None]
         if os.geteuid() != 0 or missing:
             need = ", ".join(missing) or "root"
-            raise NoEngine(f"needed: {need} (Debian: docker.io, debootstrap)")
+            raise NoEngine(f"needed: {need} (Debian: docker.io, mmdebstrap)")
         self.cache = cache
         self._scratch = Path(tempfile.mkdtemp(prefix="groundswell-compose-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,29 +61,49 @@ class Engine:
         self._before = Traces.now()
         with (self.cache / "dockerd.log").open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 -- fixed words
-                [shutil.which("dockerd") or "dockerd", "--data-root", str(self.cache / "engine"),
-                 "--exec-root", str(self._scratch / "exec"),
-                 "--pidfile", str(self._scratch / "docker.pid"),
-                 "--config-file", str(self._scratch / "daemon.json"),
-                 "--host", f"unix://{self._scratch}/docker.sock",
-                 "--default-address-pool", _POOL],
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+                self._words(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
         deadline_s = time.monotonic() + _READY_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline_s:
+                said = (self.cache / "dockerd.log").read_text(errors="replace")[-500:]
                 self.__exit__()
-                raise NoEngine(f"dockerd does not run: {self.cache / 'dockerd.log'}")
+                raise NoEngine(f"dockerd does not run: {said}")
             time.sleep(0.2)
         return self
+
+    def _words(self) -> list[str]:
+        folders = {
+            "--data-root": self.cache / "engine",
+            "--exec-root": self._scratch / "exec",
+            "--pidfile": self._scratch / "docker.pid",
+            "--config-file": self._scratch / "daemon.json",
+        }
+        return [
+            # However this process ends, its engine is told to end, and ends its containers.
+            _SETPRIV, "--pdeathsig", "TERM", shutil.which("dockerd") or "dockerd",
+            *(str(word) for pair in folders.items() for word in pair),
+            "--host", f"unix://{self._scratch}/docker.sock",
+            "--storage-driver", "overlay2",  # by itself it may choose to copy every layer whole
+            "--bridge", "none",  # another engine of this machine may have that of all
+            "--default-address-pool", _POOL,
+        ]  # fmt: skip
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(_STOP_TIMEOUT_S)
-        if self._before is not None:
-            self._before.put_back()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+            try:
+                self._process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        try:
+            if self._before is not None:
+                self._before.put_back()
+        finally:
+            _unmount(self.cache)
+            _unmount(self._scratch)
+            shutil.rmtree(self._scratch)
 
     def _answers(self) -> bool:
         asked = subprocess.run(  # noqa: S603 -- fixed words
@@ -135,16 +112,51 @@ class Engine:
         return asked.returncode == 0
 
     def docker(self, *arguments: str, timeout_s: float = 1_800.0) -> str:
-        """Run a command of `docker` (Debian's client, which has the engine's own BuildKit)."""
+        """Run a command of `docker` (Debian's client, which has the engine's own BuildKit).
+
+        Raises:
+            ComposeTestFailed: It failed.
+        """
         return run((_CLIENT, *arguments), env=self.environment, timeout_s=timeout_s)
 
+    def require_containers(self, image: str) -> None:
+        """Start a container and a network as the stack has them, of an image that is not its own.
+
+        Raises:
+            NoEngine: There are none to be had here.
+        """
+        try:
+            self.docker("network", "create", "--internal", _PROBE)
+            self.docker("run", "--rm", "--network", _PROBE, "--read-only", "--memory", "64m",
+                        "--cpus", "0.5", "--pids-limit", "16", image, "true")  # fmt: skip
+        except ComposeTestFailed as error:
+            raise NoEngine(f"dockerd runs, but starts no container: {error}") from error
+        finally:
+            self.docker("network", "prune", "--force")
+
     def compose_program(self) -> Path:
-        """Return Docker Compose, built from its Go module if the cache has it not."""
-        program = self.cache / f"docker-compose-{COMPOSE_VERSION}"
-        if not program.exists():
-            source = Path(tempfile.mkdtemp(dir=self.cache))
-            for words in (("mod", "init", "compose"), ("get", f"{_COMPOSE}@{COMPOSE_VERSION}"),
-                          ("build", "-trimpath", "-o", str(program), _COMPOSE)):  # fmt: skip
-                run(("nice", "-n", "10", "go", *words), cwd=source, timeout_s=1_800.0)
-            shutil.rmtree(source)
-        return program
+        """Return Docker Compose.
+
+        Raises:
+            ComposeTestFailed: It cannot be had.
+        """
+        return fetch_compose(self.cache)
+
+
+def remove_cache(cache: Path) -> None:
+    """Remove the folder of an `Engine` that has ended, if it is there.
+
+    Raises:
+        ComposeTestFailed: Something in it is in use.
+    """
+    _unmount(cache)
+    if cache.exists():
+        shutil.rmtree(cache)
+
+
+def _unmount(folder: Path) -> None:
+    """Take away what an engine that was killed has left mounted below a folder."""
+    places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for place in reversed(places):
+        if Path(place).is_relative_to(folder):
+            run(("umount", place))

@@ -66,8 +66,9 @@ def find_faults(
         yield f"{service}: {state['Status']}, {state.get('Health', {}).get('Status')}, not healthy"
     if state.get("OOMKilled"):
         yield f"{service}: was killed for its memory"
-    if container.get("RestartCount", 0) != restarts:
-        yield f"{service}: was restarted {container.get('RestartCount', 0)} times, not {restarts}"
+    count = container.get("RestartCount", 0)
+    if count > restarts or (count < restarts and not may_end):  # one that had ended counts anew
+        yield f"{service}: was restarted {count} times, not {restarts}"
     if host["ReadonlyRootfs"] == (service in _WRITABLE):
         yield f"{service}: its root is read-only: {host['ReadonlyRootfs']}"
     if config["User"].partition(":")[0] in {"", "0", "root"}:

@@ -1,4 +1,4 @@
-"""Every service killed once, as by a crash, and what a worker says without its model server."""
+"""Every service restarted and killed once, and what a worker says without its model server."""
 
 from __future__ import annotations
 
@@ -7,28 +7,49 @@ import signal
 import time
 from typing import Final
 
-from testkit.compose.engine import wait_while
+from testkit.compose.failures import ComposeTestFailed, wait_while
 from testkit.compose.stack import Stack
 
-_PATIENCE_S: Final = 180.0
-_FIRST: Final = "ingest"
+_PATIENCE_S: Final = 300.0
 
 
-def kill_each(stack: Stack) -> dict[str, float]:
-    """Kill the first process of each lasting service; return seconds until it was healthy again.
+def kill_each(stack: Stack, *, but: str) -> dict[str, float]:
+    """Kill the first process of each lasting service but one.
 
     By its process, not by `docker kill`, after which the engine takes it for stopped on purpose.
-    The source comes first, while it has something to send.
+
+    Returns:
+        For each service the seconds until it was healthy again.
 
     Raises:
         ComposeTestFailed: One is not started again, or does not become healthy.
     """
-    lasting = [name for name, body in stack.services.items() if body.get("restart") != "no"]
-    return {name: _kill(stack, name) for name in sorted(lasting, key=lambda one: one != _FIRST)}
+    return {name: kill(stack, name) for name in _lasting(stack) if name != but}
 
 
-def _kill(stack: Stack, name: str) -> float:
+def restart_each(stack: Stack) -> None:
+    """Restart all lasting services at once, as a person does, and wait until they are healthy.
+
+    Raises:
+        ComposeTestFailed: One does not become healthy.
+    """
+    stack("restart", *_lasting(stack))
+    stack.wait_until_healthy()
+
+
+def _lasting(stack: Stack) -> list[str]:
+    return sorted(name for name, body in stack.services.items() if body.get("restart") != "no")
+
+
+def kill(stack: Stack, name: str) -> float:
+    """Kill the first process of a service; return the seconds until it was healthy again.
+
+    Raises:
+        ComposeTestFailed: It does not run, is not started again, or does not become healthy.
+    """
     before = stack.container(name)
+    if not before["State"]["Pid"]:  # zero would be a group of this process itself
+        raise ComposeTestFailed(f"{name}: is to be killed, and does not run")
     began_s = time.monotonic()
     os.kill(before["State"]["Pid"], signal.SIGKILL)
 

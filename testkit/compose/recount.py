@@ -27,7 +27,7 @@ from testkit.chaos.recount import read_json, read_post
 from testkit.chaos.sums_audit import SumsAudit
 
 _TOPICS: Final = ("posts", "post-events")
-_PATIENCE_S: Final = 300.0
+_PATIENCE_S: Final = 600.0
 
 
 def line_to(settings: Settings) -> RedisLine:

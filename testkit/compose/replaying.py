@@ -1,17 +1,22 @@
-"""A stream of the test's own through the stack: replayed, and its windows counted again plainly."""
+"""Streams of the test's own through the stack: a day with a shift, and a file in real time."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from testkit.compose.engine import ComposeTestFailed, wait_while
+from testkit.compose.failures import ComposeTestFailed, wait_while
+from testkit.compose.pages import GRAFANA, wait_for_alert
 from testkit.compose.stack import Stack
 
-POSTS: Final = 8_000
 _RATE_POSTS_PER_S: Final = 50.0
+_LIVE_POSTS: Final = 8_000
+_QUIET_MINUTES, _LOUD_MINUTES = 1_500, 10
+_USUAL_POSTS, _MANY_POSTS = 2, 40
+POSTS: Final = _QUIET_MINUTES * _USUAL_POSTS + _LOUD_MINUTES * _MANY_POSTS + _LIVE_POSTS
 _PATIENCE_S: Final = 600.0
 _INSIDE: Final = "/replay"
 _LATE_S: Final = 60.0
@@ -24,24 +29,54 @@ _TEXTS: Final = (
 """They match queries of `configs/queries.toml`, one each."""
 
 
+def prepare_day(stack: Stack, folder: Path) -> None:
+    """Put a day of little talk with ten loud minutes at its end in place of the source.
+
+    It is longer than a query must be known before it is judged (`shifts.warmup_s`), and no setting
+    is another one for it.
+    """
+    minutes = [_USUAL_POSTS] * _QUIET_MINUTES + [_MANY_POSTS] * _LOUD_MINUTES
+    first = datetime.now(UTC) - timedelta(minutes=len(minutes) + 2)
+    times = (first + timedelta(minutes=minute, seconds=60 * number / posts)
+             for minute, posts in enumerate(minutes) for number in range(posts))  # fmt: skip
+    _lay(stack, folder, "day", times, "")
+
+
+def check_shift() -> None:
+    """Wait until the loud minutes are an alert at Alertmanager, whose link leads to Grafana.
+
+    Raises:
+        ComposeTestFailed: There is none, or it leads elsewhere.
+    """
+    alert = wait_for_alert("GroundswellShift", query="all", kind="volume", direction="up")
+    link = alert["annotations"].get("link", "")
+    if not link.startswith(f"{GRAFANA}/d/groundswell-conversation?"):
+        raise ComposeTestFailed(f"the link of an alert leads to {link!r}")
+
+
 def begin_replay(stack: Stack, folder: Path) -> None:
     """Put a file in place of the source that runs, at a pace that lasts while others are tried.
 
     Its posts begin a minute ago: the first come late into windows that closed, the rest in time.
     """
-    place = folder / "replay"
-    place.mkdir(mode=0o755)
     first = datetime.now(UTC) - timedelta(seconds=_LATE_S)
+    times = (first + timedelta(seconds=number / _RATE_POSTS_PER_S)
+             for number in range(_LIVE_POSTS))  # fmt: skip
+    _lay(stack, folder, "live", times, f"rate_posts_per_s = {_RATE_POSTS_PER_S}\n")
+    stack("up", "--detach", "--no-deps", "ingest")
+
+
+def _lay(stack: Stack, folder: Path, name: str, times: Iterable[datetime], pace: str) -> None:
+    """Write posts of these times to a file, and have ingest replay it when it is brought up."""
+    place = folder / name
+    place.mkdir(mode=0o755)
     with (place / "posts.jsonl").open("w", encoding="utf-8") as file:
-        for number in range(POSTS):
-            at = first + timedelta(seconds=number / _RATE_POSTS_PER_S)
-            row = {"id": f"r{number}", "author": f"writer{number % 397}", "lang": "en",
+        for number, at in enumerate(times):
+            row = {"id": f"{name}{number}", "author": f"writer{number % 397}", "lang": "en",
                    "created_at": at.isoformat(),
                    "text": _TEXTS[number % len(_TEXTS)].format(number)}  # fmt: skip
             file.write(f"{json.dumps(row)}\n")
-    (place / "options.toml").write_text(
-        f'path = "{_INSIDE}/posts.jsonl"\nrate_posts_per_s = {_RATE_POSTS_PER_S}\n'
-    )
+    (place / "options.toml").write_text(f'path = "{_INSIDE}/posts.jsonl"\n{pace}')
     for path in place.iterdir():
         path.chmod(0o444)
     stack.environment |= {
@@ -49,9 +84,15 @@ def begin_replay(stack: Stack, folder: Path) -> None:
         "GROUNDSWELL_SOURCE_OPTIONS": f"{_INSIDE}/options.toml",
         "GROUNDSWELL_INGEST_RESTART": "on-failure",
     }
-    stack.lay_over(folder / "replay.yml",
-                   f"services:\n  ingest:\n    volumes: ['{place}:{_INSIDE}:ro']\n")  # fmt: skip
-    stack("up", "--detach", "--no-deps", "ingest")
+    # A cursor is of one file: another one is refused over it.
+    stack.lay_over(
+        folder / f"{name}.yml",
+        f"""services:
+  ingest:
+    environment: {{ GROUNDSWELL__INGEST__CURSOR_DIR: "/var/lib/groundswell/ingest/{name}" }}
+    volumes: ['{place}:{_INSIDE}:ro']
+""",
+    )
 
 
 def end_replay(stack: Stack) -> None:
@@ -70,7 +111,7 @@ def end_replay(stack: Stack) -> None:
         raise ComposeTestFailed(f"the replay ended with status {code}")
 
 
-def recount(stack: Stack, root: Path) -> dict[str, float]:
+def recount(stack: Stack, root: Path) -> dict[str, Any]:
     """Return the figures of the plain program, run in the stack's network.
 
     Raises:

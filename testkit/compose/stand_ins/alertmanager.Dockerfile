@@ -1,9 +1,6 @@
 # In place of prom/alertmanager: Debian's, under the paths and the user of the official one.
-FROM groundswell-stand-in/debian:bookworm
-RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends prometheus-alertmanager wget >/dev/null \
-    && rm -rf /var/lib/apt/lists/* \
-    && install -d -o 65534 -g 65534 /alertmanager /etc/alertmanager
+FROM groundswell-stand-in/servers:bookworm
+RUN install -d -o 65534 -g 65534 /alertmanager /etc/alertmanager
 WORKDIR /alertmanager
 USER 65534:65534
 VOLUME ["/alertmanager"]

@@ -1,9 +1,6 @@
 # In place of apache/kafka: the jars of the local stack on Debian's Java, laid out and started as in
 # the official image. It fills server.properties by the same class, which is in the jars.
-FROM groundswell-stand-in/debian:bookworm
-RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless >/dev/null \
-    && rm -rf /var/lib/apt/lists/*
+FROM groundswell-stand-in/servers:bookworm
 RUN useradd --uid 1000 --create-home --shell /bin/bash appuser \
     && install -d -o appuser -g appuser /opt/kafka/config /mnt/shared/config /usr/logs \
     && install -d -o appuser -g root -m 0775 /var/lib/kafka /var/lib/kafka/data /etc/kafka \

@@ -1,9 +1,6 @@
 # In place of prom/prometheus: Debian's Prometheus under the paths and the user of the official one.
-FROM groundswell-stand-in/debian:bookworm
-RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends prometheus wget >/dev/null \
-    && rm -rf /var/lib/apt/lists/* \
-    && install -d -o 65534 -g 65534 /prometheus /etc/prometheus
+FROM groundswell-stand-in/servers:bookworm
+RUN install -d -o 65534 -g 65534 /prometheus /etc/prometheus
 WORKDIR /prometheus
 USER 65534:65534
 VOLUME ["/prometheus"]

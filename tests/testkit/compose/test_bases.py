@@ -3,7 +3,7 @@
 import pytest
 
 from testkit.compose.bases import locked_package, public_images, recipe_of
-from testkit.compose.engine import ComposeTestFailed
+from testkit.compose.failures import ComposeTestFailed
 
 
 def test_every_public_image_has_a_recipe(pytestconfig):

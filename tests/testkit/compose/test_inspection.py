@@ -67,6 +67,12 @@ def test_a_source_that_ends_may_end_well_only():
     assert faults(State__Status="exited", State__Health={"Status": "unhealthy"})
 
 
+def test_a_source_that_was_started_again_after_its_end_counts_anew():
+    ends = {"HostConfig__RestartPolicy": {"Name": "on-failure"}}
+    assert faults(**ends, restarts=1) == []
+    assert faults(**ends, restarts=1, RestartCount=2)
+
+
 def test_a_task_must_have_ended_well():
     assert faults(is_task=True, State__Status="exited") == []
     (fault,) = faults(is_task=True, State__Status="exited", State__ExitCode=3)
