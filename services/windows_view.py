@@ -116,7 +116,10 @@ async def snapshot(
 
 
 async def all_panes(
-    store: RedisStore, pane_s: int, missing: list[Missing] | None = None
+    store: RedisStore,
+    pane_s: int,
+    missing: list[Missing] | None = None,
+    between_s: tuple[int, int] | None = None,
 ) -> AsyncGenerator[PaneView]:
     """Yield every pane that the store still holds in whole, by start, then query.
 
@@ -124,6 +127,7 @@ async def all_panes(
         store: Where the state is.
         pane_s: Length of a pane (`windows.pane_s`).
         missing: Takes the windows that are left out, since something of them cannot be read.
+        between_s: Only panes that start in this range, half-open, seconds since 1970.
 
     Raises:
         StoreUnavailable: Redis does not answer.
@@ -131,9 +135,40 @@ async def all_panes(
     partitions = await store.partitions()
     states, _ = await store.readable_states(partitions)
     starts = await _whole_starts(store, partitions, states)
+    if between_s is not None:
+        starts = [start for start in starts if between_s[0] <= start < between_s[1]]
     left_out = missing if missing is not None else []
     async for pane in _panes(store, partitions, states, starts, pane_s, left_out):
         yield pane
+
+
+@dataclass(frozen=True, slots=True)
+class PaneBounds:
+    """Which panes there are.
+
+    Attributes:
+        first_s, last_s: Starts of the first and the last pane that is held in whole; -1 if none is.
+        closed_s: Panes that start before this are closed; -1 if none is.
+        forgotten_s: Panes that start then or before have begun to be forgotten; -1 if none has.
+    """
+
+    first_s: int = -1
+    last_s: int = -1
+    closed_s: int = -1
+    forgotten_s: int = -1
+
+
+async def pane_bounds(store: RedisStore) -> PaneBounds:
+    """Return which panes there are now.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    partitions = await store.partitions()
+    states, _ = await store.readable_states(partitions)
+    starts = await _whole_starts(store, partitions, states) or [-1]
+    forgotten_s = max((state.forgotten_s for state in states.values()), default=-1)
+    return PaneBounds(starts[0], starts[-1], _closed_s(states), forgotten_s)
 
 
 async def _whole_starts(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import nullcontext
@@ -23,6 +22,7 @@ from services.bootstrap import make_store
 from services.cli.settings import load_settings
 from services.cli.windows_table import print_corrected, print_windows, row_of
 from services.corrected_shares import ShareCorrector
+from services.durations import seconds_of
 from services.local import runfile
 from services.repair.run import Wanted, repair_now
 from services.windows_view import PaneView, all_panes
@@ -33,8 +33,6 @@ from stream.windows.summary import sliding
 app = typer.Typer(name="windows", help="Show, dump and repair windows.", no_args_is_help=True)
 
 SHARES: Final = (*COUNTED_HEADS, "mobilisation")
-
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "": 1}
 
 
 def _known_head(name: str) -> str:
@@ -54,10 +52,10 @@ def duration_s(text: str) -> int:
         >>> duration_s("5m"), duration_s("90")
         (300, 90)
     """
-    found = re.fullmatch(r"(\d{1,9})([smhd]?)", text.strip())
-    if not found or int(found[1]) == 0:
-        raise typer.BadParameter(f"{text!r}: expected a length such as 90s, 5m, 2h or 1d")
-    return int(found[1]) * _UNITS[found[2]]
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 @app.command()
