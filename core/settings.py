@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from core.console_settings import ConsoleSettings
 from core.forecast_settings import ForecastSettings
 from core.responder_settings import ResponderSettings
 from core.server_settings import (
@@ -161,7 +162,7 @@ class AlertSettings(Struct, frozen=True, kw_only=True):
         "http://127.0.0.1:3000/d/groundswell-conversation"
         "?var-query={query}&from={from_ms}&to={to_ms}"
     )
-    """Where an alert leads; `{query}`, `{from_ms}` and `{to_ms}` are filled in; empty: nowhere."""
+    """Where an alert leads, or empty; of `{query}`, `{alert_id}`, `{from_ms}`, `{to_ms}` made."""
     runbooks: str = ""
     """Put before `docs/runbooks/…` where an alert names its page; an address that ends with `/`."""
     heartbeat_limit_s: Seconds = 60.0
@@ -250,13 +251,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     alerts: AlertSettings = AlertSettings()
     forecasts: ForecastSettings = ForecastSettings()
     responder: ResponderSettings = ResponderSettings()
+    console: ConsoleSettings = ConsoleSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     def contradictions(self) -> list[str]:
         """Return what does not go together, a sentence each; empty when all is well."""
         windows, worker = self.windows, self.worker
-        faults: list[str] = self.scorer.faults()
+        faults: list[str] = [*self.scorer.faults(), *self.console.faults()]
         if 86_400 % windows.pane_s:
             faults.append(f"windows.pane_s = {windows.pane_s}: expected a divisor of 86400")
         if windows.correction_horizon_s > windows.retention_s:

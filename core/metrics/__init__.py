@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from core.errors import ConfigError
 from core.metrics.closer import AlertMetrics, CloserMetrics
+from core.metrics.console import ConsoleMetrics
 from core.metrics.declared import Declared, counter
 from core.metrics.exporter import ServerMetrics, WindowMetrics
 from core.metrics.forecaster import (
@@ -31,7 +32,9 @@ from core.metrics.ingest import IngestMetrics, NetworkSourceMetrics
 from core.metrics.responder import ResponderMetrics
 from core.metrics.worker import ShadowMetrics, WorkerMetrics
 
-Role: TypeAlias = Literal["ingest", "worker", "closer", "forecaster", "responder", "exporter"]
+Role: TypeAlias = Literal[
+    "ingest", "worker", "closer", "forecaster", "responder", "exporter", "console"
+]
 
 
 class SharedMetrics:
@@ -57,6 +60,7 @@ _OF_ROLES: Final[tuple[tuple[Role | None, type], ...]] = (
     ("responder", ResponderMetrics),
     ("exporter", WindowMetrics),
     ("exporter", ServerMetrics),
+    ("console", ConsoleMetrics),
 )
 """Whose metrics they are (None: everybody's) and where they are declared."""
 
@@ -64,7 +68,7 @@ _OF_ROLES: Final[tuple[tuple[Role | None, type], ...]] = (
 class Metrics(
     SharedMetrics, IngestMetrics, NetworkSourceMetrics, WorkerMetrics, ShadowMetrics,
     CloserMetrics, AlertMetrics, ForecasterMetrics, ForecastQualityMetrics,
-    EngagementModelMetrics, ResponderMetrics, WindowMetrics, ServerMetrics,
+    EngagementModelMetrics, ResponderMetrics, WindowMetrics, ServerMetrics, ConsoleMetrics,
 ):  # fmt: skip
     """The metrics of one process.
 

@@ -109,6 +109,7 @@ def link_to(alert: Alert, template: str) -> str:
     """Return where people see the shift: from hours before it to an hour after its decision."""
     values = {
         "query": quote(alert.query, safe=""),
+        "alert_id": quote(alert.alert_id, safe=""),
         "from_ms": str(epoch_ms(alert.started - _BEFORE)),
         "to_ms": str(epoch_ms(alert.decided_at + _AFTER)),
     }

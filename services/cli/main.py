@@ -57,6 +57,7 @@ COMMANDS: Final[dict[str, Route]] = {
     "exporter": Route(
         "services.cli.processes:exporter", "Export windows to Prometheus.", _PROCESSES
     ),
+    "console": Route("services.cli.console:app", "Serve the page and the API.", _PROCESSES),
     "heartbeat": Route(
         "services.cli.processes:heartbeat", "Show that the stream is alive.", _PROCESSES
     ),

@@ -13,6 +13,7 @@ UNLABELLED = {
     "forecaster": "groundswell_engagement_model_up",
     "responder": "groundswell_responder_active",
     "exporter": "groundswell_store_up",
+    "console": "groundswell_console_sessions",
 }
 
 

@@ -90,9 +90,12 @@ def command_of(words: list[str]) -> tuple[Any, str]:
     """
     assert words[0] in COMMANDS, f"groundswell {words[0]}"
     command, name = load_command(words[0]), words[0]
-    if hasattr(command, "commands") and len(words) > 1 and not words[1].startswith("-"):
-        assert words[1] in command.commands, f"groundswell {words[0]} {words[1]}"
-        return command.commands[words[1]], " ".join(words[:2])
+    for word in words[1:]:
+        if not hasattr(command, "commands") or word.startswith("-"):
+            break
+        name = f"{name} {word}"
+        assert word in command.commands, f"groundswell {name}"
+        command = command.commands[word]
     return command, name
 
 

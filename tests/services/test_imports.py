@@ -28,6 +28,8 @@ NEVER = {
     | {"aiohttp", "aiokafka", "faust", "sklearn", "services.alerting"},
     "services.exporter.process": OTHER_ROLES
     | {"aiohttp", "aiokafka", "faust", "models", "numpy", "services.alerting", "stream.queries"},
+    "services.console.process": OTHER_ROLES
+    | {"aiohttp", "aiokafka", "duckdb", "faust", "models", "sklearn"},
     "services.heartbeat": LIVE_SOURCES | {"aiohttp", "aiokafka", "faust", "redis"},
     "services.ingest.launch": LIVE_SOURCES | {"aiohttp", "aiokafka", "faust", "redis"},
     "services.cli.processes": {"asyncio", "rich.table", "services.ingest", "services.local"},

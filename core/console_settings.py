@@ -1,0 +1,65 @@
+"""The settings of the console; see `core.settings`."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from core.server_settings import Positive, Seconds
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether only this machine reaches what listens on an address.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+        (True, True, False)
+    """
+    if address == "localhost":
+        return True
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+class ConsoleSettings(Struct, frozen=True, kw_only=True):
+    """The API and the page for people."""
+
+    address: str = "127.0.0.1"
+    """Where to listen."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    """0 takes a free one."""
+    public_url: str = ""
+    """Where people reach it, if TLS is put before it; with `https` cookies are secure."""
+    data_dir: str = ".groundswell/console"
+    """Folder of the hashed keys, of the key of cursors, and of the local stack's link."""
+    local_link: bool = False
+    """A link that is good once lets a browser in as operator; on loopback only."""
+    session_s: Positive = 43_200
+    """A browser is signed in for so long; not beyond a restart."""
+    deadline_s: Seconds = 10.0
+    """A request without its answer for so long is answered with status 503."""
+    refresh_s: Seconds = 2.0
+    """Alerts and posts that were read are shown for so long; a deletion is seen that much later."""
+    viewers_see_posts: bool = False
+    """Also show viewers the posts behind an alert, and its terms; else analysts and operators."""
+    requests_per_minute: Positive = 600
+    """Of one client, all of them at once too; more are answered with status 429."""
+
+    def faults(self) -> list[str]:
+        """Return what does not go together, a sentence each."""
+        faults: list[str] = []
+        if self.local_link and not is_loopback(self.address):
+            faults.append(
+                f"console.local_link is on with console.address = {self.address!r}: expected an "
+                "address of loopback, or keys (groundswell console keys add) and no link"
+            )
+        if self.public_url and not self.public_url.startswith(("http://", "https://")):
+            faults.append(
+                f"console.public_url = {self.public_url!r}: expected an address that begins with "
+                "http:// or https://"
+            )
+        return faults

@@ -1,0 +1,207 @@
+"""What the console reads, and from where: Redis, Kafka, and the catalog of queries.
+
+Every look has a deadline of its own, so that what is away is named. What is read from Kafka is
+kept for `console.refresh_s`: a list of alerts costs a topic, the texts of one a part of `posts`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from core.clock import Clock
+from core.errors import BrokerUnavailable, StoreUnavailable, TransientError
+from core.folders import catalog_file
+from core.settings import Settings
+from services.alerting.showing import ExampleText, PastAlert, PastAlerts, read_alerts, read_examples
+from services.bootstrap import make_store
+from services.console.recent import RecentAnswers
+from services.kafka_client import TopicProbe
+from services.windows_view import PaneBounds, PaneView, all_panes, pane_bounds
+from stream.queries import QueryCatalog, load_catalog
+from stream.store.quarantine import EVERY, Missing
+from stream.topics import ALERTS
+
+if TYPE_CHECKING:
+    from services.forecaster.showing import QualityRow
+
+_T = TypeVar("_T")
+_THREADS: Final = 4
+_CATALOG, _ALERTS, _QUALITY = "catalog", "alerts", "quality"
+
+
+@dataclass(slots=True)
+class PanesFound:
+    """Panes of one query.
+
+    Attributes:
+        panes: Start (s) -> the pane.
+        missing: Starts (s) of panes that cannot be read; None among them means every pane.
+    """
+
+    panes: dict[int, PaneView] = field(default_factory=dict[int, PaneView])
+    missing: set[int | None] = field(default_factory=set[int | None])
+
+
+@dataclass(frozen=True, slots=True)
+class QualityFound:
+    """What forecasts were worth.
+
+    Attributes:
+        rows: By source and query, those of most outcomes first.
+        notes: What could not be read, a sentence each.
+    """
+
+    rows: tuple[QualityRow, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class ConsoleData(Protocol):
+    """Where answers come from; each method raises a `TransientError` where that is away."""
+
+    async def catalog(self) -> QueryCatalog:
+        """Return the queries that are watched; `ConfigError` if their file is wrong."""
+        ...
+
+    async def bounds(self) -> PaneBounds:
+        """Return which panes there are."""
+        ...
+
+    async def panes(self, query: str, start_s: int, end_s: int) -> PanesFound:
+        """Return the panes of a query that start in `[start_s, end_s)`."""
+        ...
+
+    async def alerts(self) -> PastAlerts:
+        """Return the alerts that are kept, the newest first."""
+        ...
+
+    async def examples(self, past: PastAlert) -> list[ExampleText]:
+        """Return what the posts that show an alert say now."""
+        ...
+
+    async def quality(self) -> QualityFound:
+        """Return what forecasts were worth."""
+        ...
+
+    async def away(self) -> list[str]:
+        """Return which of `store` and `broker` do not answer."""
+        ...
+
+
+class StreamData:
+    """The data of a running stream.
+
+    Args:
+        settings: Where everything is.
+        clock: Tells the time.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._store = make_store(settings)
+        self._recent = RecentAnswers(settings.console.refresh_s, clock)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="console")
+
+    async def catalog(self) -> QueryCatalog:
+        """Return the queries that are watched."""
+        path = catalog_file(self._settings.queries.path)
+        return await self._recent.get(_CATALOG, lambda: self._apart(lambda: load_catalog(path)))
+
+    async def bounds(self) -> PaneBounds:
+        """Return which panes there are."""
+        return await self._in_time(pane_bounds(self._store), StoreUnavailable, "Redis")
+
+    async def panes(self, query: str, start_s: int, end_s: int) -> PanesFound:
+        """Return the panes of a query that start in `[start_s, end_s)`."""
+
+        async def look() -> PanesFound:
+            found, missing = PanesFound(), list[Missing]()
+            looked = all_panes(
+                self._store, self._settings.windows.pane_s, missing, (start_s, end_s)
+            )
+            async with aclosing(looked):
+                async for pane in looked:
+                    if pane.query == query:
+                        found.panes[pane.start_s] = pane
+            found.missing = {one.start_s for one in missing if one.query in (query, EVERY)}
+            return found
+
+        return await self._in_time(look(), StoreUnavailable, "Redis")
+
+    async def alerts(self) -> PastAlerts:
+        """Return the alerts that are kept, the newest first."""
+        kafka = self._settings.kafka
+        return await self._recent.get(_ALERTS, lambda: self._ask_kafka(lambda: read_alerts(kafka)))
+
+    async def examples(self, past: PastAlert) -> list[ExampleText]:
+        """Return what the posts that show an alert say now."""
+        kafka = self._settings.kafka
+        # As it was when it was last told: another set of posts is another look.
+        key = (past.alert.alert_id, past.chosen_ms, len(past.alert.examples))
+        return await self._recent.get(
+            key, lambda: self._ask_kafka(lambda: read_examples(kafka, past))
+        )
+
+    async def quality(self) -> QualityFound:
+        """Return what forecasts were worth."""
+
+        async def look() -> QualityFound:
+            # With numpy, and forecasts may be off.
+            from services.forecaster.showing import read_view
+
+            view = await read_view(self._settings)
+            return QualityFound(tuple(view.quality()), tuple(view.notes))
+
+        return await self._recent.get(
+            _QUALITY, lambda: self._in_time(look(), StoreUnavailable, "Redis")
+        )
+
+    async def away(self) -> list[str]:
+        """Return which of `store` and `broker` do not answer."""
+
+        async def fails(look: Callable[[], Awaitable[object]]) -> bool:
+            try:
+                await look()
+            except TransientError:
+                return True
+            return False
+
+        store, broker = await asyncio.gather(
+            fails(self.bounds), fails(lambda: self._recent.get("broker", self._ask_broker))
+        )
+        return [name for name, is_away in (("store", store), ("broker", broker)) if is_away]
+
+    async def _ask_broker(self) -> int:
+        def ask() -> int:
+            probe = TopicProbe(self._settings.kafka, ALERTS)
+            try:
+                return len(probe.ends())
+            finally:
+                probe.close()
+
+        return await self._ask_kafka(ask)
+
+    async def _ask_kafka(self, look: Callable[[], _T]) -> _T:
+        return await self._in_time(self._apart(look), BrokerUnavailable, "Kafka")
+
+    async def _apart(self, look: Callable[[], _T]) -> _T:
+        """Call what waits on a thread of its own; no more than a few at once."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, look)
+
+    async def _in_time(self, look: Awaitable[_T], away: type[TransientError], name: str) -> _T:
+        # Before the request as a whole is late: so it is known who has not answered.
+        limit_s = 0.8 * self._settings.console.deadline_s
+        try:
+            async with asyncio.timeout(limit_s):
+                return await look
+        except TimeoutError:
+            raise away(f"{name} has not answered within {limit_s:g} s") from None
+
+    async def close(self) -> None:
+        """Release connections; a thread that waits for Kafka ends when that gives up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._store.close()

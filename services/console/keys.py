@@ -1,0 +1,189 @@
+"""Who may ask: keys, hashed where they are kept, each with a role.
+
+A key is `gw_<id>_<secret>`; the id finds its line in the file, the secret is 32 random bytes of
+which the file has an scrypt hash (RFC 7914) with a salt of its own. Whoever has the file has no
+key. The file is read again when it changes, so that a key that was taken away is good no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections import OrderedDict
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from core.errors import ConfigError
+from core.logs import get_logger
+from services.console.files import write_private
+
+_log = get_logger(__name__)
+_KEY: Final = re.compile(r"gw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
+_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**14, 8, 1
+"""16 MiB and some 50 ms a guess (OWASP's cheat sheet on storing passwords)."""
+_MOST_REMEMBERED: Final = 256
+
+
+class Role(StrEnum):
+    """What a reader may see; each may see what those before it may."""
+
+    VIEWER = "viewer"
+    ANALYST = "analyst"
+    OPERATOR = "operator"
+
+    def covers(self, needed: Role) -> bool:
+        """Tell whether this role may do what the other may."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key as the file has it; without the secret."""
+
+    key_id: str
+    name: str
+    role: Role
+    salt: bytes
+    digest: bytes
+    created: datetime
+
+
+class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    keys: list[StoredKey] = []
+
+
+_decoder: Final = msgspec.json.Decoder(_KeyFile)
+
+
+class KeyRing:
+    """The keys of a file; without the file there are none.
+
+    Args:
+        path: The file.
+        cost: What a guess costs (scrypt's N); the same for all keys of the file.
+    """
+
+    def __init__(self, path: Path, cost: int = _SCRYPT_N) -> None:
+        self._path = path
+        self._cost = cost
+        self._seen: tuple[int, int, int] | None = None
+        self._keys: dict[str, StoredKey] = {}
+        self._good: OrderedDict[bytes, str] = OrderedDict()
+        """SHA-256 of a whole key that was found good -> its id: the hash is slow on purpose."""
+
+    def load(self) -> None:
+        """Read the file if it has changed.
+
+        Raises:
+            ConfigError: It cannot be read; no key is good until it can.
+        """
+        try:
+            at = self._path.stat()
+        except FileNotFoundError:
+            self._keys, self._seen = {}, None
+            self._good.clear()
+            return
+        except OSError as error:
+            raise ConfigError(f"{self._path}: cannot be read: {error.strerror}") from error
+        seen = (at.st_mtime_ns, at.st_size, at.st_ino)
+        if seen == self._seen:
+            return
+        self._keys, self._seen = {}, None
+        self._good.clear()
+        try:
+            found = _decoder.decode(self._path.read_bytes()).keys
+        except OSError as error:
+            raise ConfigError(f"{self._path}: cannot be read: {error.strerror}") from error
+        except msgspec.MsgspecError as error:
+            raise ConfigError(f"{self._path}: expected the keys of the console: {error}") from error
+        self._keys, self._seen = {one.key_id: one for one in found}, seen
+
+    def all(self) -> list[StoredKey]:
+        """Return the keys by name."""
+        return sorted(self._keys.values(), key=lambda one: (one.name, one.key_id))
+
+    def get(self, key_id: str) -> StoredKey | None:
+        """Return the key of this id as the file has it now; None if it is there no more."""
+        self._load_or_none()
+        return self._keys.get(key_id)
+
+    def find(self, key: str) -> StoredKey | None:
+        """Return whose key this is, None if it is nobody's. Takes some 50 ms the first time."""
+        self._load_or_none()
+        found = _KEY.fullmatch(key)
+        stored = self._keys.get(found[1]) if found else None
+        if found is None or stored is None:
+            return None
+        short = hashlib.sha256(key.encode()).digest()
+        if self._good.get(short) == stored.key_id:
+            return stored
+        if not hmac.compare_digest(self._hash(found[2], stored.salt), stored.digest):
+            return None
+        self._good[short] = stored.key_id
+        while len(self._good) > _MOST_REMEMBERED:
+            self._good.popitem(last=False)
+        return stored
+
+    def _load_or_none(self) -> None:
+        try:
+            self.load()
+        except ConfigError as error:
+            _log.error("no key is good: their file cannot be used", reason=str(error))
+
+    def add(self, name: str, role: Role, now: datetime) -> str:
+        """Make a key, keep its hash, and return it: it is shown this once.
+
+        Raises:
+            ConfigError: There is a key of this name, the name is none, or the file is at fault.
+        """
+        self.load()
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"{name!r}: expected a name of 1 to 64 letters, digits and any of . _ @ -"
+            )
+        if any(one.name == name for one in self._keys.values()):
+            raise ConfigError(f"{name!r} has a key: take it away first, or give another name")
+        key_id, secret, salt = (
+            secrets.token_hex(6),
+            secrets.token_urlsafe(32),
+            secrets.token_bytes(16),
+        )
+        stored = StoredKey(
+            key_id=key_id,
+            name=name,
+            role=role,
+            salt=salt,
+            digest=self._hash(secret, salt),
+            created=now,
+        )
+        self._write([*self._keys.values(), stored])
+        return f"gw_{key_id}_{secret}"
+
+    def remove(self, name: str) -> bool:
+        """Take a key away; return False if there is none of this name.
+
+        Raises:
+            ConfigError: The file cannot be used.
+        """
+        self.load()
+        kept = [one for one in self._keys.values() if one.name != name]
+        if len(kept) == len(self._keys):
+            return False
+        self._write(kept)
+        return True
+
+    def _write(self, keys: list[StoredKey]) -> None:
+        write_private(self._path, msgspec.json.format(msgspec.json.encode(_KeyFile(keys))))
+        self.load()
+
+    def _hash(self, secret: str, salt: bytes) -> bytes:
+        return hashlib.scrypt(
+            secret.encode(), salt=salt, n=self._cost, r=_SCRYPT_R, p=_SCRYPT_P, dklen=32
+        )

@@ -1,0 +1,136 @@
+"""The console over a real broker and store: its numbers are those of the dump, and texts go."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from core.clock import epoch_ms
+from core.codec import encode
+from core.schemas import ExamplePost
+from services.console.keys import KeyRing, Role
+from services.console.sessions import KEYS_FILE, LINK_FILE
+from services.kafka_client import read_topic
+from stream.topics import ALERTS, POST_EVENTS, POSTS, WINDOWS
+from testkit.builders import make_event, make_post
+from testkit.console import past_alert
+from testkit.waiting import wait_until
+from tests.integration.test_nothing_of_persons_leaves import printed
+
+pytestmark = pytest.mark.integration
+
+POSTS_SENT = 40
+TEXT = "the train of nineteen past is late"
+GONE_WITHIN_S = 5.0
+
+
+def start_console(stream: Any, folder: Path) -> tuple[httpx.Client, str]:
+    """Start a console with a link; return who asks it as an operator, and a key of a viewer."""
+    ring = KeyRing(folder / KEYS_FILE)
+    operator = ring.add("operator", Role.OPERATOR, datetime.now(UTC))
+    viewer = ring.add("viewer", Role.VIEWER, datetime.now(UTC))
+    catalog = folder / "queries.toml"
+    catalog.write_text('[queries.trains]\nexpression = "train AND late"\n')
+    stream.tree["queries"] = {"path": str(catalog)}
+    stream.start_process(
+        "console", "console", console__port=0, console__data_dir=str(folder),
+        console__local_link="true", metrics__port=0,
+    )  # fmt: skip
+    link = folder / LINK_FILE
+    stream.wait_until(link.exists, "the link of the console")
+    base = link.read_text().partition("/enter")[0]
+    headers = {"Authorization": f"Bearer {operator}"}
+    return httpx.Client(base_url=base, headers=headers, timeout=30), viewer
+
+
+def say(stream: Any, at: datetime) -> None:
+    """Produce posts of two minutes, and one that shows a shift."""
+    posts = [
+        make_post(n, text=f"{TEXT}, train {n}", author=f"a{n}", claimed_at=when, ingested_at=when)
+        for n in range(POSTS_SENT)
+        for when in (at + timedelta(seconds=n * 3),)
+    ]
+    stream.produce(POSTS, [(one.author.encode(), encode(one)) for one in posts])
+    late = at + timedelta(seconds=600)
+    last = [
+        make_post(100 + n, author=f"z{n}", claimed_at=late, ingested_at=late) for n in range(20)
+    ]
+    stream.produce(POSTS, [(one.author.encode(), encode(one)) for one in last])
+
+
+def test_numbers_are_those_of_the_dump_and_a_deleted_text_is_gone(
+    make_stream: Callable[..., Any], tmp_path: Path
+) -> None:
+    stream = make_stream(windows={"allowed_lateness_s": 0, "idle_after_s": 1})
+    folder = tmp_path / "console"
+    folder.mkdir()
+    client, viewer = start_console(stream, folder)
+    stream.start_process("worker", "worker")
+    stream.start_process("closer", "closer")
+    at = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=20)
+    say(stream, at)
+    stream.wait_until(lambda: stream.accounted() == POSTS_SENT + 20, "every post counted")
+    stream.wait_until(lambda: bool(list(read_topic(stream.settings.kafka, WINDOWS))), "windows")
+    with client:
+        numbers_equal(stream, client)
+        texts_go(stream, client, viewer, at)
+        page_says_the_same(client, folder)
+
+
+def numbers_equal(stream: Any, client: httpx.Client) -> None:
+    """Compare every window of every query with `groundswell windows dump`, to the last integer."""
+    dumped = [json.loads(line) for line in printed(stream, "windows", "dump").splitlines()]
+    assert {row["query"] for row in dumped} >= {"all", "trains"}
+    for query in ("all", "trains"):
+        rows = client.get(f"/api/v1/queries/{query}/windows").raise_for_status().json()["windows"]
+        found = {one["start"]: one["counters"] for one in rows}
+        expected = {one["start"]: one for one in dumped if one["query"] == query}
+        assert {_time(start) for start in found} == {_time(start) for start in expected}
+        for start, row in expected.items():
+            counters = found[next(s for s in found if _time(s) == _time(start))]
+            assert counters, start
+            assert {name: row[name] for name in counters} == counters
+
+
+def _time(text: str | int) -> datetime:
+    if isinstance(text, int):
+        return datetime.fromtimestamp(text, UTC)
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def texts_go(stream: Any, client: httpx.Client, viewer: str, at: datetime) -> None:
+    """A post behind an alert is shown to who may see it, and no more once it is deleted."""
+    shown = [ExamplePost(post_id="p3", source="synthetic", why="typical")]
+    now = datetime.now(UTC)
+    told = past_alert(1, examples=shown, started=at, fired=now, decided_at=now)
+    stream.produce(ALERTS, [(b"trains", encode(told.alert))])
+    wait_until(lambda: client.get("/api/v1/alerts/a1").status_code == 200, "the alert")
+    assert f"{TEXT}, train 3" in client.get("/api/v1/alerts/a1").text
+    as_viewer = {"Authorization": f"Bearer {viewer}"}
+    assert TEXT not in client.get("/api/v1/alerts/a1", headers=as_viewer).text
+    deleted = make_event("delete", 3, author="a3", claimed_at=at, ingested_at=at)
+    began = datetime.now(UTC)
+    stream.produce(POST_EVENTS, [(b"a3", encode(deleted))])
+    wait_until(lambda: TEXT not in client.get("/api/v1/alerts/a1").text, "the text to be gone")
+    assert (epoch_ms(datetime.now(UTC)) - epoch_ms(began)) / 1000 < GONE_WITHIN_S
+
+
+def page_says_the_same(client: httpx.Client, folder: Path) -> None:
+    """From the link of an alert to its page: the windows there are those of the API."""
+    del client.headers["Authorization"]
+    assert client.get((folder / LINK_FILE).read_text().strip()).status_code == 303
+    text = client.get("/alerts/a1").raise_for_status().text
+    rows = client.get("/api/v1/queries/trains/windows").raise_for_status().json()["windows"]
+    shown = re.findall(
+        r'<th scope="row"><time[^>]*>([0-9: -]+)</time>.*?<td>(\d+)</td>', text, re.S
+    )
+    posts = {_time(one["start"]).strftime("%Y-%m-%d %H:%M:%S"): str(one["posts"]) for one in rows}
+    assert shown
+    assert dict(shown).items() <= posts.items()

@@ -1,0 +1,71 @@
+"""`groundswell console`: keys are made, listed and taken away, and the link is printed."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from services.cli.console import app
+from services.console.keys import KeyRing, Role
+from services.console.sessions import KEYS_FILE, LocalLink
+
+RUN = CliRunner()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GROUNDSWELL__CONSOLE__DATA_DIR", str(tmp_path / "console"))
+    return tmp_path / "console"
+
+
+def test_a_key_is_shown_once_and_kept_as_a_hash(folder: Path) -> None:
+    added = RUN.invoke(app, ["keys", "add", "desk", "--role", "analyst"])
+    assert added.exit_code == 0, added.output
+    key = added.output.strip()
+    found = KeyRing(folder / KEYS_FILE).find(key)
+    assert found is not None
+    assert (found.name, found.role) == ("desk", Role.ANALYST)
+    assert key.rsplit("_", 1)[1] not in (folder / KEYS_FILE).read_text()
+    listed = RUN.invoke(app, ["keys", "list"]).output
+    assert listed.split()[:2] == ["desk", "analyst"]
+
+
+def test_a_name_has_one_key_and_is_refused_if_it_is_none(folder: Path) -> None:
+    assert RUN.invoke(app, ["keys", "add", "desk"]).exit_code == 0
+    for name in ("desk", "a b", "", "../x"):
+        again = RUN.invoke(app, ["keys", "add", name])
+        assert again.exit_code != 0
+    assert [one.name for one in reloaded(folder).all()] == ["desk"]
+
+
+def reloaded(folder: Path) -> KeyRing:
+    ring = KeyRing(folder / KEYS_FILE)
+    ring.load()
+    return ring
+
+
+def test_a_key_is_taken_away_once(folder: Path) -> None:
+    RUN.invoke(app, ["keys", "add", "desk"])
+    assert RUN.invoke(app, ["keys", "remove", "desk"]).exit_code == 0
+    assert RUN.invoke(app, ["keys", "remove", "desk"]).exit_code == 1
+    assert reloaded(folder).all() == []
+
+
+def test_the_link_is_printed_while_there_is_one(folder: Path) -> None:
+    assert RUN.invoke(app, ["link"]).exit_code == 1
+    link = LocalLink(folder, "http://127.0.0.1:1")
+    link.renew()
+    printed = RUN.invoke(app, ["link"])
+    assert printed.exit_code == 0
+    assert link.redeem(printed.output.strip().partition("token=")[2])
+    link.remove()
+    assert RUN.invoke(app, ["link"]).exit_code == 1
+
+
+def test_a_file_of_keys_that_is_none_is_no_open_door(folder: Path) -> None:
+    key = RUN.invoke(app, ["keys", "add", "desk"]).output.strip()
+    ring = KeyRing(folder / KEYS_FILE)
+    assert ring.find(key) is not None
+    (folder / KEYS_FILE).write_text("{}x")
+    assert ring.find(key) is None
