@@ -38,7 +38,7 @@ from services.cli.source_choice import (
     Workers,
 )  # fmt: skip
 from services.local.options import MOST_UNCOUNTED, StackOptions
-from services.local.paths import DEFAULT_PATHS
+from services.local.paths import DEFAULT_PATHS, read_link
 from services.local.supervisor import StopRequested
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ def _list_parts(run: Run) -> None:
         log = Path(part.log)
         shown = log.relative_to(Path.cwd()) if log.is_relative_to(Path.cwd()) else log
         typer.echo(f"{part.name:12} {part.url:30} {shown}".rstrip())
+    if link := read_link(DEFAULT_PATHS):
+        typer.echo(f"open, good once: {link}")
 
 
 def _end_with(summary: RunSummary, *, is_up: bool) -> None:

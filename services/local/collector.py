@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from core.errors import TransientError
@@ -132,6 +133,7 @@ class Collector:
         windows: Callable[[], WindowsView],
         parts: Callable[[], Sequence[PartLine]],
         message: Callable[[], str],
+        link: Callable[[], str] = lambda: "",
         every_s: float = _EVERY_S,
     ) -> None:
         """Start looking at once.
@@ -142,6 +144,7 @@ class Collector:
             windows: Reads recent windows from the store; may raise `TransientError`.
             parts: The state of the parts now.
             message: The supervisor's last word.
+            link: What lets a browser into the console now; "" if nothing does.
             every_s: How long to wait between two looks.
         """
         self._every_s = every_s
@@ -151,8 +154,9 @@ class Collector:
         self._seen = WindowsView()
         self._parts = parts
         self._message = message
+        self._link = link
         self._closing = threading.Event()
-        self.latest = maker.make(time.monotonic(), {}, self._seen, parts(), message())
+        self.latest = self._made({})
         self._thread = threading.Thread(target=self._look, name="collector", daemon=True)
         self._thread.start()
 
@@ -167,9 +171,12 @@ class Collector:
             # A store that is away leaves the windows last seen on the screen.
             with contextlib.suppress(TransientError):
                 self._seen = self._windows()
-            self.latest = self._maker.make(
-                time.monotonic(), pages, self._seen, self._parts(), self._message()
-            )
+            self.latest = self._made(pages)
+
+    def _made(self, pages: Mapping[int, Page]) -> Snapshot:
+        now_s = time.monotonic()
+        made = self._maker.make(now_s, pages, self._seen, self._parts(), self._message())
+        return replace(made, link=self._link())
 
 
 RETRIES: Final = "groundswell_scorer_retries_total"

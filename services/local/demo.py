@@ -16,6 +16,7 @@ from services.local.forecast_tally import ForecastTally, tally_forecasts
 from services.local.live_view import Screen, save_picture
 from services.local.machine import CpuMeter
 from services.local.options import MOST_UNCOUNTED, StackOptions
+from services.local.paths import read_link
 from services.local.session import Session
 from services.local.snapshot import PartLine, Snapshot
 from services.local.stack import HEARTBEAT, INGEST, Stack, plan_stack
@@ -101,6 +102,8 @@ class Demo:
         """
         with Session(self._options, say=self._words.say, plan=self._plan) as session:
             session.bring_up()
+            if link := self._link():
+                self._words.say(f"the console, open it once: {link}")
             self._meter.begin(self._pids(session))
             began_s = time.monotonic()
             maker = SnapshotMaker(self._describe(), began_s)
@@ -126,6 +129,9 @@ class Demo:
     def _settings(self, session: Session) -> Settings:
         """Return where things are now: a part that lost its port is elsewhere since."""
         return self._settings_of(session.stack.environment)
+
+    def _link(self) -> str:
+        return read_link(self._options.paths)
 
     def _describe(self) -> str:
         workers = f"{self._options.workers} worker{'s' if self._options.workers > 1 else ''}"
@@ -154,7 +160,7 @@ class Demo:
         def parts() -> list[PartLine]:
             return [PartLine(p.server.name, p.state, p.restarts) for p in supervisor.parts]
 
-        collector = Collector(maker, ports, windows, parts, lambda: self._words.last)
+        collector = Collector(maker, ports, windows, parts, lambda: self._words.last, self._link)
 
         def turn() -> Snapshot:
             if session.signals_seen > 1:

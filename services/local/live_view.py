@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +33,7 @@ def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
         width: The columns of the terminal.
         height: Its lines; queries and windows are cut to fit.
     """
-    room = max(height - _FIXED_LINES, 4)
+    room = max(height - _FIXED_LINES - bool(snapshot.link), 4)
     if width >= NARROW_COLUMNS:
         queries = _queries(snapshot.queries[:room], history=24)
         windows = _windows(snapshot.windows[:room])
@@ -172,7 +173,11 @@ def _footer(snapshot: Snapshot) -> RenderableType:
         parts.append(f"{part.name}{again}  ", style="default" if part.state == "ready" else "dim")
     first_line = snapshot.stillness or snapshot.message.partition("\n")[0]
     style = "yellow" if snapshot.stillness else "dim"
-    return Group(parts, Text(first_line, style=style, no_wrap=True, overflow="ellipsis"))
+    lines = [parts, Text(first_line, style=style, no_wrap=True, overflow="ellipsis")]
+    if snapshot.link:
+        # No ellipsis: half a link leads nowhere.
+        lines.append(Text(f"console {snapshot.link}", no_wrap=True, overflow="crop"))
+    return Group(*lines)
 
 
 def _mood(sentiment: float | None) -> str:
@@ -213,7 +218,7 @@ _PICTURE = (130, 30)
 def save_picture(snapshot: Snapshot, path: Path) -> None:
     """Save what a terminal of usual size would show of a snapshot, as SVG."""
     console = Console(file=io.StringIO(), record=True, width=_PICTURE[0], height=_PICTURE[1])
-    console.print(render(snapshot, *_PICTURE))
+    console.print(render(replace(snapshot, link=""), *_PICTURE))  # it is over when that is seen
     console.save_svg(str(path), title="groundswell demo")
 
 

@@ -52,6 +52,16 @@ class RuntimePaths:
         return self.root / "run.json"
 
     @property
+    def console(self) -> Path:
+        """The hashed keys of the console and its link; keys outlive `--fresh`."""
+        return self.root / "console"
+
+    @property
+    def console_link(self) -> Path:
+        """The link that lets a browser into the console, once; made anew when it was used."""
+        return self.console / "link"
+
+    @property
     def author_key(self) -> Path:
         """The key of the author hashes; it outlives `--fresh`: authors stay the same ones."""
         return self.root / "author.key"
@@ -75,6 +85,14 @@ def server_environment() -> Path:
 DEFAULT_SERVER_PYTHON: Final = Path(
     os.environ.get(SERVER_PYTHON_VARIABLE) or server_environment() / "bin" / "python"
 )
+
+
+def read_link(paths: RuntimePaths) -> str:
+    """Return the link that lets a browser into the console; "" if no console is up."""
+    try:
+        return paths.console_link.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def groundswell_argv(module: str = "services.cli.main") -> tuple[str, ...]:

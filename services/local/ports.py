@@ -116,6 +116,8 @@ USUAL_PORTS = {
     "heartbeat": 9104,
     "forecaster": 9105,
     "responder": 9106,
+    "console": 9107,
+    "console page": 8080,
     "worker": 9110,
 }
 

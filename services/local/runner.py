@@ -15,11 +15,11 @@ from services.local.accounting import Accounting, take_stock, unread_records
 from services.local.child import Command
 from services.local.log_follower import LogFollower
 from services.local.options import MOST_UNCOUNTED, StackOptions
-from services.local.paths import RuntimePaths
+from services.local.paths import RuntimePaths, read_link
 from services.local.runfile import Run, end_leftovers, load_run, read_run
 from services.local.server import OWN, WRONG_USE
 from services.local.session import SUPERVISOR_LOG, Session, StackAlreadyRuns
-from services.local.stack import INGEST, groundswell_command
+from services.local.stack import CONSOLE, INGEST, groundswell_command
 from services.local.summary import RunSummary, await_published, steady_stock, stop_counting
 from services.local.supervisor import PartState
 
@@ -198,8 +198,9 @@ def _bring_up(session: Session, follower: LogFollower) -> None:
     for server in session.stack.servers:
         follower.follow(server.name, server.log_path, server.unshown)
     session.bring_up()
+    paths = session.stack.options.paths
     for name, url in session.stack.urls.items():
-        follower.say(f"{name}: {url}")
+        follower.say(f"{name}: {(name == CONSOLE and read_link(paths)) or url}")
 
 
 def _close_books(

@@ -92,6 +92,7 @@ class Snapshot:
         parts: In starting order.
         message: The supervisor's last word.
         stillness: Why nothing is scored; "" if something is.
+        link: Lets a browser into the console, once; "" if there is none.
     """
 
     elapsed_s: float
@@ -109,3 +110,4 @@ class Snapshot:
     parts: tuple[PartLine, ...] = ()
     message: str = ""
     stillness: str = ""
+    link: str = ""

@@ -1,6 +1,6 @@
 """Which parts the local stack has, in which order, on which ports, with which settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ INGEST = "ingest"
 HEARTBEAT = "heartbeat"
 FORECASTER = "forecaster"
 RESPONDER = "responder"
+CONSOLE = "console"
 _ENGAGEMENT = {"triton": "triton", "openvino": "in_process", "fake": "fake"}
 """Scorer -> the kind of engagement model that is where it is."""
 _WORKER_GRACE_S = 25.0  # above worker.drain_timeout_s: batches in flight may finish
@@ -166,21 +167,28 @@ class _Planner:
             self.urls["triton"] = triton.http_url
             self.environment["GROUNDSWELL__SCORER__URL"] = triton.grpc_address
             servers.append(triton)
+        self._plan_console()
         if self._options.metrics_stack:
             self._plan_watchers()
         self.environment |= self._options.settings
         return servers
 
+    def _plan_console(self) -> None:
+        """Choose the port of the console: alerts lead there."""
+        port = self._book.take("console page")
+        self.environment |= {
+            "GROUNDSWELL__CONSOLE__ADDRESS": LOOPBACK,
+            "GROUNDSWELL__CONSOLE__PORT": str(port),
+            "GROUNDSWELL__CONSOLE__LOCAL_LINK": "true",
+            "GROUNDSWELL__CONSOLE__DATA_DIR": str(self._paths.console),
+            "GROUNDSWELL__ALERTS__LINK": f"http://{LOOPBACK}:{port}/alerts/{{alert_id}}",
+        }
+
     def _plan_watchers(self) -> None:
-        """Choose the ports of Prometheus and Alertmanager: the closer is told both."""
+        """Choose the ports of Prometheus and Alertmanager: the closer is told of the latter."""
         self.environment["GROUNDSWELL__ALERTS__RUNBOOKS"] = runbooks()
         if prometheus_program():
-            port = self._book.take("prometheus")
-            self._watcher_ports["prometheus"] = port
-            self.environment["GROUNDSWELL__ALERTS__LINK"] = (
-                f"http://{LOOPBACK}:{port}/graph?g0.range_input=6h&g0.tab=0"
-                "&g0.expr=groundswell_window_sentiment%7Bquery%3D%22{query}%22%7D"
-            )
+            self._watcher_ports["prometheus"] = self._book.take("prometheus")
         if alertmanager_program():
             port = self._book.take("alertmanager")
             self._watcher_ports["alertmanager"] = port
@@ -202,6 +210,9 @@ class _Planner:
             if self._options.responses:
                 found.append(self._process(RESPONDER, (RESPONDER, "run")))
         found.append(self._process("exporter", ("exporter",)))
+        page = self._book.take("console page")
+        found.append(self._process(CONSOLE, (CONSOLE,), listens={"page": page}))
+        self.urls[CONSOLE] = f"http://{LOOPBACK}:{page}"
         if self._options.heartbeat:
             found.append(self._process(HEARTBEAT, (HEARTBEAT,)))
         if self._options.source:
@@ -238,6 +249,7 @@ class _Planner:
         port_offset: int = 0,
         extra: dict[str, str] | None = None,
         stop_grace_s: float = 10.0,
+        listens: Mapping[str, int] | None = None,
     ) -> LocalServer:
         name = name or use
         port = self._book.take(use, port_offset)
@@ -247,7 +259,7 @@ class _Planner:
             name,
             groundswell_command(arguments, variables, self._options.config),
             self._paths.state / name,
-            ports={"metrics": port},
+            ports={"metrics": port} | dict(listens or {}),
             log_path=self._log(name),
             stop_grace_s=stop_grace_s,
         )

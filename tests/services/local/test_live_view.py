@@ -1,4 +1,5 @@
 import io
+import secrets
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,3 +99,16 @@ def test_a_picture_shows_the_same_figures(tmp_path: Path) -> None:
     assert picture.startswith("<svg")
     assert "1,234" in picture
     assert "flood" in picture
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (140, 40)])
+def test_the_link_of_the_console_is_shown_in_whole_and_kept_in_no_picture(
+    tmp_path: Path, width: int, height: int
+) -> None:
+    link = f"http://127.0.0.1:43210/enter?token={secrets.token_urlsafe(16)}"
+    shown = replace(SNAPSHOT, link=link)
+    lines = drawn(shown, width, height)
+    assert any(line.rstrip().endswith(link) for line in lines)
+    assert len(lines) <= height
+    save_picture(shown, tmp_path / "demo.svg")
+    assert "token" not in (tmp_path / "demo.svg").read_text()

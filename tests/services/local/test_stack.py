@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from core import config
 from services.local.options import StackOptions
 from services.local.paths import RuntimePaths
 from services.local.ports import USUAL_PORTS
@@ -24,9 +25,10 @@ def test_the_parts_come_up_in_the_order_in_which_they_need_each_other(tmp_path: 
     assert order == [
         ["kafka", "redis", "triton"],
         "topics",
-        ["closer", "worker-1", "worker-2", "forecaster", "responder", "exporter", "heartbeat"],
+        ["closer", "worker-1", "worker-2", "forecaster", "responder", "exporter", "console",
+         "heartbeat"],
         ["ingest"],
-    ]
+    ]  # fmt: skip
 
 
 def test_only_the_source_may_end(tmp_path: Path) -> None:
@@ -38,7 +40,8 @@ def test_only_the_source_may_end(tmp_path: Path) -> None:
 def test_no_model_server_is_started_for_a_scorer_that_needs_none(tmp_path: Path) -> None:
     stack = plan_stack(options(tmp_path, scorer="fake", source="", metrics_stack=False))
     assert [server.name for server in stack.servers] == [
-        "kafka", "redis", "closer", "worker-1", "forecaster", "responder", "exporter", "heartbeat",
+        "kafka", "redis", "closer", "worker-1", "forecaster", "responder", "exporter", "console",
+        "heartbeat",
     ]  # fmt: skip
     assert stack.environment["GROUNDSWELL__SCORER__KIND"] == "fake"
 
@@ -81,8 +84,8 @@ def test_every_process_gets_the_addresses_and_a_metrics_port_of_its_own(tmp_path
         server for server in stack.servers if "metrics" in server.ports and server.name != "triton"
     ]
     assert [server.name for server in own] == [
-        "closer", "worker-1", "worker-2", "forecaster", "responder", "exporter", "heartbeat",
-        "ingest",
+        "closer", "worker-1", "worker-2", "forecaster", "responder", "exporter", "console",
+        "heartbeat", "ingest",
     ]  # fmt: skip
     for server in own:
         variables = server.command().env
@@ -136,3 +139,19 @@ def test_a_measured_rate_is_found_after_all_but_the_source_and_handed_to_it(tmp_
     place, most = measuring.command.argv[-2:]
     assert most == "200.0"
     assert last.parts[0].server.command().argv[-1] == f"--options={place}"
+
+
+def test_alerts_lead_to_the_console_and_its_commands_find_it(tmp_path: Path) -> None:
+    stack = plan_stack(options(tmp_path), usual_ports=False)
+    (console,) = (server for server in stack.servers if server.name == "console")
+    page, variables = console.ports["page"], stack.environment
+    assert stack.urls["console"] == f"http://127.0.0.1:{page}"
+    assert variables["GROUNDSWELL__CONSOLE__PORT"] == str(page)
+    assert variables["GROUNDSWELL__CONSOLE__DATA_DIR"] == str(RuntimePaths(tmp_path).console)
+    link = f"http://127.0.0.1:{page}/alerts/{{alert_id}}"
+    assert variables["GROUNDSWELL__ALERTS__LINK"] == link
+    settings = config.load(
+        environ={n: v for n, v in dict(console.command().env).items() if "CONSOLE" in n}
+    )
+    assert settings.console.local_link
+    assert settings.console.address == "127.0.0.1"
