@@ -32,8 +32,8 @@ class Forecast(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
             are known; None where none is.
         known: how many posts of the author had known counts.
         seen_likes, seen_replies, seen_reposts: counts seen by `made_at`; None where none was.
-        surprise: how likely it is that a post as expected has so many likes or more by its age, in
-            [0, 1]; None where no count was seen.
+        surprise: how likely it is that a post as expected gets so many by its age, or more, of one
+            kind or of all together, in [0, 1]; None where no count was seen.
         approximate: some counts were added up from single events, of which a restart may bring
             some twice.
         greyed: forecasts of this source are not better than the author's median at present.
@@ -78,12 +78,13 @@ class ForecastEvent(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_f
         post_id, source, author: of the post; no author where a crowd has turned.
         posted_at: when the post was published.
         decided_at: the event time of the decision.
-        target: what goes beyond: `likes`, `replies` or `reposts`; of a crowd `replies`.
+        target: what goes furthest beyond: `likes`, `replies` or `reposts`; of a crowd `replies`.
         seen: how many there are of it by now; of a crowd the answers that are counted.
         expected: the counts expected at the horizon when it began, with what was seen taken in.
         normal: the median of the author's last posts; None where unknown.
-        surprise: how likely it is that a post as it was forecast has so many by this age; of a
-            crowd at most how likely so much evidence is by so many answers if it has not turned.
+        surprise: how likely it is that a post as it was forecast gets so many by this age, of the
+            target or of all counts together; of a crowd at most how likely so much evidence is by
+            so many answers if it has not turned.
         ended_as: why it is resolved: `over` (no longer ahead of its forecast; a crowd: as expected
             again), `settled` (its horizon is over; a crowd: followed no more) or `deleted`.
         approximate: the count was added up from single events.

@@ -28,7 +28,7 @@ class ForecastSettings(Struct, frozen=True, kw_only=True):
     """A batch unanswered for so long counts as model down."""
     horizon_s: Positive = 86_400
     """The age of a post at which its counts are its outcome."""
-    ages_s: tuple[Positive, ...] = (300, 3_600)
+    ages_s: Annotated[tuple[Positive, ...], Meta(max_length=15)] = (300, 3_600)
     """Further ages at which a forecast is made anew from what was seen; below the horizon."""
     track_one_in: Positive = 1
     """One author in so many is tracked, chosen by hash, and all that a query watches."""

@@ -63,8 +63,8 @@ class Forecaster:
         self.epoch = epoch
         for source in self._numbers.sources.values():
             source.served[epoch % EPOCHS] = [widths.factors() for widths in source.widths]
-            for shrunk in source.shrunk:
-                shrunk.use()
+            for learnt in (*source.shrunk, *source.ordinary):
+                learnt.use()
             source.is_changed = True
             if source.to_settle or any(source.to_learn):
                 source.is_exposure_changed = True

@@ -50,7 +50,7 @@ HISTORY: Final = np.dtype(
 PENDING: Final = np.dtype(
     [
         ("layout", "u1"),
-        ("stage", "u1"),  # how many of the ages it has passed
+        ("stage", "u1"),  # how many of the ages it has passed; REACHES
         ("flags", "u1"),  # see TOTALS, APPROXIMATE, SURPRISING
         ("kind", "u1"),
         ("source", "u1"),  # number of the source in the state of the partition
@@ -70,6 +70,10 @@ counts for skill). The number of the judged target is in the two bits from `JUDG
 RARITIES: Final = 16
 """How rare a post was at its rarest look, see `models.engagement.rarity`: the low two bits are the
 last of the flags, the high ones the last of the epoch."""
+STAGES, REACHES = 16, 16
+"""How many of the ages a post has passed is below the first, and how far all its counts together
+went beyond their forecast below the second, see `models.engagement.together`: the high four bits
+of the stage, which were 0 before anybody asked for it."""
 
 
 def author_key(source: str, author: str) -> bytes:

@@ -43,3 +43,8 @@ class Noted:
     seen: tuple[int | None, ...] = (None, None, None)
     known: int = 0
     approximate: bool = False
+
+    @property
+    def age_s(self) -> float:
+        """The age of the post by then, in seconds."""
+        return max(0.0, self.now_s - self.post.at)

@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from models.engagement.conformal import EPOCHS
-from models.engagement.layout import JUDGED, LAYOUT, NOT_SEEN, PENDING, TARGETS, UNKNOWN
+from models.engagement.layout import (
+    JUDGED,
+    LAYOUT,
+    NOT_SEEN,
+    PENDING,
+    STAGES,
+    TARGETS,
+    UNKNOWN,
+)
 
 KEY_BYTES: Final = 12
 _HEAD: Final = struct.Struct("<6BI")
@@ -63,11 +71,20 @@ class PendingPost:
     @property
     def stage(self) -> int:
         """How many of the ages it has passed."""
-        return self.record[_STAGE]
+        return self.record[_STAGE] % STAGES
 
     @stage.setter
     def stage(self, stage: int) -> None:
-        self.record[_STAGE] = stage
+        self.record[_STAGE] = stage + self.reach * STAGES
+
+    @property
+    def reach(self) -> int:
+        """How far all its counts together went beyond their forecast, below `REACHES`."""
+        return self.record[_STAGE] // STAGES
+
+    @reach.setter
+    def reach(self, reach: int) -> None:
+        self.record[_STAGE] = self.stage + reach * STAGES
 
     @property
     def epoch(self) -> int:
@@ -219,8 +236,8 @@ def _fault(key: bytes, blob: bytes, ages: int) -> str:
         return f"{len(blob)} bytes, expected {PENDING.itemsize} and two for each query"
     if blob[0] != LAYOUT:
         return f"layout {blob[0]}, expected {LAYOUT}"
-    if blob[_STAGE] >= ages:
-        return f"stage {blob[_STAGE]}, expected one below {ages}"
+    if blob[_STAGE] % STAGES >= ages:
+        return f"stage {blob[_STAGE] % STAGES}, expected one below {ages}"
     if blob[_FLAGS] // JUDGED & 3 >= len(TARGETS):
         return "a fourth target"
     return ""

@@ -12,8 +12,8 @@ from models.engagement.names import NamedPost
 from models.engagement.noted import Noted, What
 from models.engagement.served import Served, as_expected
 from models.engagement.sources import SourceState
+from models.engagement.together import OrdinaryPosts
 from models.engagement.top import TopPost
-from models.engagement.watched_post import WatchedPost
 
 Logs = Sequence[Sequence[float]]
 """(3, 5) log1p of counts: a row for each target, a column for each quantile."""
@@ -48,15 +48,24 @@ class Shown:
         """Whether a count of the post is known."""
         return any(count is not None for count in self.note.seen)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether an outcome of its author was known when the post came."""
+        return self.note.post.has(KNOWN)
+
+    @property
+    def ordinary(self) -> OrdinaryPosts:
+        """How far ordinary posts go of which as much was known."""
+        return self.source.ordinary[self.is_known]
+
     def prior(self) -> list[list[float]]:
         """Return (3, 5) what counts of the post are read against, as logs."""
-        return self.served.shrunk(self.source.shrunk[self.note.post.has(KNOWN)])
+        return self.served.shrunk(self.source.shrunk[self.is_known])
 
     @property
     def is_judged(self) -> bool:
         """Whether enough was known of such forecasts when the post came, to be surprised by it."""
-        post = self.note.post
-        return post.at >= self.source.judged_since_s[post.has(KNOWN)]
+        return self.note.post.at >= self.source.judged_since_s[self.is_known]
 
     def expected(self, logs: Logs) -> list[Expected]:
         """Return the expected counts of each target, none of one that the source never has."""
@@ -130,24 +139,6 @@ def top_post_of(
         normal=what.served.normal(note.post),
         seen=_three(note.seen),
         surprise=None if surprise is None else float(f"{surprise:.3g}"),
-    )
-
-
-def watched_of(what: Shown, named: NamedPost, logs: Logs, surprise: Sequence[float]) -> WatchedPost:
-    """Return a post as it is looked at, to see whether it takes off."""
-    note = what.note
-    return WatchedPost(
-        key=note.key,
-        post_id=named.post_id,
-        source=what.source.name,
-        author=named.author,
-        posted_at_s=float(note.post.at),
-        seen=note.seen,
-        surprise=surprise,
-        forecast=what.served.five(),
-        expected=logs,
-        normal=what.served.normal(note.post),
-        approximate=note.approximate,
     )
 
 

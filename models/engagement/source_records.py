@@ -15,6 +15,7 @@ from models.engagement.layout import RARITIES, TARGETS, UNKNOWN
 from models.engagement.levels import REMEMBERED
 from models.engagement.quality import QualityParts
 from models.engagement.shrinkage import Learnt, Shrunk, are_shrunk
+from models.engagement.together import are_posts
 
 LAYOUT: Final = 2
 """Of a source. In layout 1 forecasts of known and of unknown authors shared their calibrators."""
@@ -64,6 +65,8 @@ class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
     judged_since_s: _Pair = (0.0, 0.0)
     shrunk: list[tuple[list[Learnt], list[Shrunk]]] = []
     """None in records of before widths were shrunk: then they are as modelled."""
+    ordinary: list[tuple[list[float], list[float]]] = []
+    """None in records of before all counts were read together: nothing is known of it then."""
 
 
 class QueryRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -128,6 +131,8 @@ def _fault(record: SourceRecord, clock_s: float) -> str:
         and are_factors(np.frombuffer(served, "<u2")),
         "shrunk widths": len(record.shrunk) in (0, KINDS)
         and all(are_shrunk(*parts) for parts in record.shrunk),
+        "ordinary posts": len(record.ordinary) in (0, KINDS)
+        and all(are_posts(*parts) for parts in record.ordinary),
         "posts to be learnt from": len(record.to_learn) == RARITIES,
         "usual outcomes": all(len(values) <= REMEMBERED for values in record.usual),
         "forecasts of settled posts": all(

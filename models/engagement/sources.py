@@ -30,6 +30,7 @@ from models.engagement.source_records import (
     SourceRecord,
     read_source,
 )
+from models.engagement.together import OrdinaryPosts
 
 
 class SourceState:
@@ -48,6 +49,7 @@ class SourceState:
         widths: The calibrators of posts of authors without a known outcome, and of those with one:
             the former are wrong by far more, and what they teach would blunt the others.
         shrunk: How far to believe the model that posts differ in their widths; as `widths`.
+        ordinary: How far ordinary posts go beyond their forecasts; as `widths`.
         served: (EPOCHS, 2, 6) the factors served in each epoch, in thousandths; as `widths`.
         quality: What its forecasts were worth.
         exposure: How counts come in over the age of a post.
@@ -72,6 +74,7 @@ class SourceState:
         self.hedges = [Hedge(), Hedge()]
         self.widths = [SourceWidths(), SourceWidths()]
         self.shrunk = [ShrunkWidths(), ShrunkWidths()]
+        self.ordinary = [OrdinaryPosts(), OrdinaryPosts()]
         self.served = np.full((EPOCHS, KINDS, SIDES), FACTOR_STEPS, "<u2")
         self.quality = QualityLog(settings.quality_outcomes)
         self.exposure = Exposure(settings.horizon_s)
@@ -134,6 +137,7 @@ class SourceState:
             self.known_since_s,
             (self.judged_since_s[0], self.judged_since_s[1]),
             [widths.to_parts() for widths in self.shrunk],
+            [posts.to_parts() for posts in self.ordinary],
         )
         return msgspec.msgpack.encode(record)
 
@@ -169,6 +173,7 @@ class SourceState:
         found.known_since_s = record.known_since_s
         found.judged_since_s = list(record.judged_since_s)
         found.shrunk = [ShrunkWidths(*parts) for parts in record.shrunk] or found.shrunk
+        found.ordinary = [OrdinaryPosts(*parts) for parts in record.ordinary] or found.ordinary
         found.is_changed = found.is_exposure_changed = False
         return found
 

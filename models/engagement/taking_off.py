@@ -1,18 +1,19 @@
 """Which posts are said to be taking off: rare enough under their forecast, and few enough.
 
-A post is looked at each time its counts change. It takes off when its surprise is below the level
-of the settings and below what false-discovery control leaves, when it has enough engagements, and
-when the hour's budget of its query is not spent. It ends when its surprise was above ten times the
-level at two looks in a row, when its horizon is over, or when it is deleted.
+A post is looked at each time its counts change. It takes off when its surprise, by one count or by
+all together, is below the level of the settings and below what false-discovery control leaves, when
+it has enough engagements, and when the hour's budget of its query is not spent. It ends when its
+surprise was above ten times the level at two looks in a row, when its horizon is over, or when it
+is deleted.
 
 The control is LOND (Javanmard and Montanari 2015): a hypothesis is tested at q γ (D + 1), where D
 counts discoveries and the γ sum to one over the hypotheses. Over an endless stream that leaves
 nothing in the end, so both are of the last hour, as in FDR with a memory that decays (Ramdas and
 others 2017): every tracked post is a hypothesis, tested by the least surprise of its life, which
-`Exposure.learn_least` keeps honest over repeated looks; γ is one over the posts of an
-hour: of this one or the last, or of a busier one before, as its posts are still looked at. So at
-most q (`forecasts.false_share`) of the events of an hour are false, and with none true one hour in
-1/q has a false one, however many posts are tracked.
+`Exposure.learn_least` and `OrdinaryPosts` keep honest over repeated looks; γ is one over the posts
+of an hour: of this one or the last, or of a busier one before, as its posts are still looked at. So
+at most q (`forecasts.false_share`) of the events of an hour are false, and with none true one hour
+in 1/q has a false one, however many posts are tracked.
 """
 
 from __future__ import annotations
@@ -156,12 +157,13 @@ class TakingOff:
         row = self._firing.get(post.key)
         if row is not None:
             return self._look_again(row, post, at_s)
-        target = self._rarest(post)
-        if target is None or not post.surprise[target] < self.level(at_s):
+        enough = self._enough(post)
+        if not enough or not post.least(enough) < self.level(at_s):
             return None
         if len(self._fired) >= self._settings.events_per_hour:
             self.held_back += 1
             return None
+        target = min(enough, key=lambda target: post.surprise[target])
         row = np.zeros(1, _FIRING)[0]
         row["key"] = np.frombuffer(post.key, np.uint8)
         row["target"], row["began"] = target, max(0, int(at_s))
@@ -182,23 +184,21 @@ class TakingOff:
         return None if row is None else self._event(row, post, at_s, ended_as)
 
     def _look_again(self, row: Any, post: WatchedPost, at_s: float) -> ForecastEvent | None:
-        surprise = post.surprise[int(row["target"])]
-        if not surprise > min(1.0, _OVER_TIMES * self._settings.surprise):
+        if not post.least() > min(1.0, _OVER_TIMES * self._settings.surprise):
             row["above"] = 0
             return None
         row["above"] += 1
         return self.end(post, at_s, "over") if row["above"] >= _OVER_AFTER else None
 
-    def _rarest(self, post: WatchedPost) -> int | None:
-        """Return the target that is the least likely of those with enough engagements."""
-        enough = [
+    def _enough(self, post: WatchedPost) -> list[int]:
+        """Return the targets with enough engagements to take off by."""
+        return [
             target
             for target, seen in enumerate(post.seen)
             if seen is not None
             and seen >= self._settings.least_engagements
             and not math.isnan(post.surprise[target])
         ]
-        return min(enough, key=lambda target: post.surprise[target], default=None)
 
     def _move(self, at_s: float) -> None:
         """Forget what is over an hour old; time that goes back moves nothing."""
@@ -217,7 +217,7 @@ class TakingOff:
         name = TARGETS[target]
         began = int(row["began"]).to_bytes(4, "little")
         identity = b"\0".join((b"taking_off", self._query.encode(), post.key + began))
-        surprise = post.surprise[target]
+        surprise = post.least()
         return ForecastEvent(
             event_id=hashlib.blake2b(identity, digest_size=12).hexdigest(),
             kind="taking_off",

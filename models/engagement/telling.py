@@ -11,18 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from core.forecast_schemas import Expected, Forecast
 from core.forecast_settings import ForecastSettings
-from models.engagement.exposure import Exposed
 from models.engagement.items import CountsSeen, PostSeen, Told
 from models.engagement.layout import SURPRISING, TARGETS
+from models.engagement.looks import CountsLook, looks_at, watched_of
 from models.engagement.names import NamedPost, NamedPosts
 from models.engagement.noted import Noted, What
-from models.engagement.rarity import SAID, rarity_of
-from models.engagement.sharpening import sharpen
-from models.engagement.shown import Logs, Shown, reach_of, record_of, top_post_of, watched_of
+from models.engagement.rarity import SAID
+from models.engagement.shown import Shown, reach_of, record_of, top_post_of
 from models.engagement.taking_off import Ended, TakingOff
 from models.engagement.top import TopPost, TopPosts
 
@@ -59,43 +56,20 @@ class Teller:
 
     def tell(self, shown: Sequence[Shown], told: Told) -> None:
         """Tell of all that was done in an epoch, or in a part of one."""
-        sharpened = self._sharpened(shown)
+        new = {what.note.key for what in shown if what.note.what is What.POSTED}
+        places = [place for place, what in enumerate(shown) if self._is_look(what, new)]
+        looks = looks_at(shown, places)
         for place, what in enumerate(shown):
             match what.note.what:
                 case What.POSTED:
                     self._posted(what, told)
                 case What.COUNTED | What.AGED:
-                    if place in sharpened:
-                        self._looked(what, *sharpened[place], told)
+                    if place in looks:
+                        self._looked(what, looks[place], told)
                 case What.SETTLED:
                     self._ended(what, "settled", told)
                 case What.GONE:
                     self._ended(what, "deleted", told)
-
-    def _sharpened(
-        self, shown: Sequence[Shown]
-    ) -> dict[int, tuple[Logs, Sequence[float], Sequence[float]]]:
-        """Return place -> (3, 5) expected logs and (3,) surprises, honest and raw, of looks."""
-        new = {what.note.key for what in shown if what.note.what is What.POSTED}
-        places = [place for place, what in enumerate(shown) if self._is_look(what, new)]
-        by_source: dict[int, list[int]] = {}
-        for place in places:
-            by_source.setdefault(shown[place].source.number, []).append(place)
-        if not by_source:
-            return {}
-        ordered = [place for of_source in by_source.values() for place in of_source]
-        exposed = [
-            shown[of_source[0]].source.exposure.at(
-                [_age_s(shown[place].note) for place in of_source]
-            )
-            for of_source in by_source.values()
-        ]
-        prior = np.array([shown[place].prior() for place in ordered])
-        seen = np.array([shown[place].note.seen for place in ordered], np.float64)
-        found = sharpen(prior, seen, Exposed.joined(exposed))
-        parts = (found.quantiles, found.surprise, found.raw)
-        rows = zip(*(part.tolist() for part in parts), strict=True)
-        return dict(zip(ordered, rows, strict=True))
 
     def _is_look(self, what: Shown, new: set[bytes]) -> bool:
         """Tell whether a post may be looked at: if it is named by then, or has many counts."""
@@ -104,9 +78,12 @@ class Teller:
             return True
         if note.what is not What.AGED or not what.is_counted:
             return False
-        most = max(count for count in note.seen if count is not None)
-        named = note.key in self.names or note.key in new
-        return named or most >= self._settings.least_engagements
+        return note.key in self.names or note.key in new or self._is_enough(note)
+
+    def _is_enough(self, note: Noted) -> bool:
+        """Tell whether a post has enough engagements of one kind to take off."""
+        least = self._settings.least_engagements
+        return any(count is not None and count >= least for count in note.seen)
 
     def _posted(self, what: Shown, told: Told) -> None:
         note, item = what.note, what.note.item
@@ -121,16 +98,11 @@ class Teller:
         self._rank(what, named, expected, None)
         told.forecasts.append(self._record(what, named, expected))
 
-    def _looked(
-        self, what: Shown, logs: Logs, surprise: Sequence[float], raw: Sequence[float], told: Told
-    ) -> None:
+    def _looked(self, what: Shown, look: CountsLook, told: Told) -> None:
         note, post = what.note, what.note.post
-        least = min((value for value in surprise if not math.isnan(value)), default=None)
         is_open = what.is_judged and self._may_take_off(note)
-        rarity = max((rarity_of(value) for value in raw if value == value), default=0)
-        if is_open and rarity > post.rarity:
-            post.rarity = rarity
-            self.marked.add(note.key)
+        if is_open:
+            self._keep_rarest(note, look)
         named = self.names.find(note.key)
         item = note.item
         if named is None and isinstance(item, CountsSeen):
@@ -138,28 +110,39 @@ class Teller:
         if named is None:
             return
         if is_open or post.has(SURPRISING):
-            watched = watched_of(what, named, logs, surprise)
+            watched = watched_of(what, named, look)
             events = [self._watched(query).look(watched, note.now_s) for query in _queries(what)]
             told.events.extend(event for event in events if event is not None)
             self._mark_firing(what, named)
-        expected = what.expected(logs)
-        self._rank(what, named, expected, least)
+        expected = what.expected(look.logs)
+        self._rank(what, named, expected, look.least)
         if note.what is What.AGED and note.key in self.names:
-            told.forecasts.append(self._record(what, named, expected, least))
+            told.forecasts.append(self._record(what, named, expected, look.least))
+
+    def _keep_rarest(self, note: Noted, look: CountsLook) -> None:
+        """Keep on a post how rare it was at its rarest look: of a target, and of all together."""
+        post = note.post
+        reach = look.reach if self._is_enough(note) else 0
+        if look.rarity > post.rarity or reach > post.reach:
+            post.rarity = max(post.rarity, look.rarity)
+            post.reach = max(post.reach, reach)
+            self.marked.add(note.key)
 
     def _ended(self, what: Shown, ended_as: Ended, told: Told) -> None:
         note, post = what.note, what.note.post
         is_ordinary = what.is_counted and what.is_judged and post.rarity != SAID
         if ended_as == "settled" and is_ordinary:
             what.source.to_learn[post.rarity] += 1
+            what.ordinary.learn(post.reach)
             what.source.is_changed = True
         named = self.names.find(note.key)
         logs = what.served.five()
+        look = CountsLook(logs, _NOT_KNOWN, _NOT_KNOWN, math.nan, math.nan, 0.0)
         for query in _queries(what):
             self._top(query).remove(note.key)
             if not post.has(SURPRISING):
                 continue
-            watched = watched_of(what, named or _NAMELESS, logs, _NOT_KNOWN)
+            watched = watched_of(what, named or _NAMELESS, look)
             event = self._watched(query).end(watched, note.now_s, ended_as)
             if event is not None and named is not None:
                 told.events.append(event)
@@ -169,7 +152,7 @@ class Teller:
 
     def _may_take_off(self, note: Noted) -> bool:
         """Tell whether there is something left to take off to: its last counts are its outcome."""
-        return _age_s(note) <= self._settings.horizon_s * _LATEST
+        return note.age_s <= self._settings.horizon_s * _LATEST
 
     def _mark_firing(self, what: Shown, named: NamedPost) -> None:
         """Remember on a post whether it is taking off, and its name as long as it is."""
@@ -236,7 +219,3 @@ class Teller:
 def _queries(what: Shown) -> list[str]:
     """Return the queries of a post, `all` first."""
     return [ALL, *what.queries]
-
-
-def _age_s(note: Noted) -> float:
-    return max(0.0, note.now_s - note.post.at)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from core.forecast_schemas import Expected
 from models.engagement.layout import TARGETS
+from models.engagement.together import combined
 
 _HOUR_S: Final = 3_600
 _DAY_S: Final = 86_400
@@ -28,6 +29,9 @@ class WatchedPost:
         expected: (3, 5) the same with what was seen taken in.
         normal: The median of the author's last posts, in likes; None where unknown.
         approximate: Whether its counts were added up from single events.
+        together: The surprise of all counts together, see `models.engagement.together`; NaN is
+            unknown.
+        trust: The weight of it against the rarest target, below 1.
     """
 
     key: bytes
@@ -41,6 +45,12 @@ class WatchedPost:
     expected: Sequence[Sequence[float]]
     normal: float | None = None
     approximate: bool = False
+    together: float = math.nan
+    trust: float = 0.0
+
+    def least(self, targets: Iterable[int] = range(len(TARGETS))) -> float:
+        """Return how surprising it is by all together and by some targets; NaN if not known."""
+        return combined([self.surprise[target] for target in targets], self.together, self.trust)
 
 
 def as_counts(logs: Sequence[float]) -> Expected:

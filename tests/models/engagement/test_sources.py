@@ -51,6 +51,11 @@ def kept(**changed: object) -> bytes:
         ("shrunk", [([FIRST] * 3, [(math.nan, 0.0, 1.0)] * 3)] * 2, "shrunk widths"),
         ("shrunk", [([FIRST] * 3, [(0.0, 0.0, 1.1)] * 3)] * 2, "shrunk widths"),
         ("shrunk", [([(*FIRST[:5], math.inf, 0)] * 3, [AS_MODELLED] * 3)] * 2, "shrunk widths"),
+        ("ordinary", [([0.0] * 16, [0.0] * 16)], "ordinary posts"),
+        ("ordinary", [([0.0] * 15, [0.0] * 16)] * 2, "ordinary posts"),
+        ("ordinary", [([0.0] * 16, [math.nan] * 16)] * 2, "ordinary posts"),
+        ("ordinary", [([-1.0] * 16, [0.0] * 16)] * 2, "ordinary posts"),
+        ("ordinary", [([math.inf] * 16, [0.0] * 16)] * 2, "ordinary posts"),
         ("layout", 3, "Expected `int` <= 2"),
         ("layout", 0, "Expected `int` >= 1"),
     ],
@@ -75,12 +80,13 @@ def test_a_source_of_the_layout_before_goes_on_with_what_it_had_learnt() -> None
     fields = msgspec.msgpack.decode(kept(
         layout=1, trackers=trackers, served=served.tobytes(), to_learn=(5, 1, 1), known_since_s=7.0
     ))  # fmt: skip
-    found = SourceState.from_blob("s", msgspec.msgpack.encode(fields[:-2]), ForecastSettings())
+    found = SourceState.from_blob("s", msgspec.msgpack.encode(fields[:-3]), ForecastSettings())
     assert found.served[:, 0].tolist() == found.served[:, 1].tolist() == served.tolist()
     for widths in found.widths:
         assert [tracker.factors[0] for tracker in widths.all()] == [1, 2, 3, 4, 5, 6]
     assert found.judged_since_s == [7.0, 7.0]
     assert [widths.shrunk(0, 0.4, 0.7) for widths in found.shrunk] == [(0.4, 0.7)] * 2
+    assert [posts.trust for posts in found.ordinary] == [0, 0]
     assert sum(found.to_learn) == 7
     assert SourceState.from_blob("s", found.to_blob(), ForecastSettings()).to_blob() == (
         found.to_blob()
