@@ -54,6 +54,10 @@ class ResponderSettings(Struct, frozen=True, kw_only=True):
     """Events in a minute for which replies are generated; 0 means none."""
     generate_timeout_s: Seconds = 10.0
     """Replies that take longer to generate are given up."""
+    crowd_kind: str = "triton"
+    """What is asked how crowds will answer: `triton`, `in_process`; empty: nothing is."""
+    crowd_timeout_s: Seconds = 2.0
+    """Unanswered for so long, the usual shares stand in for that model."""
     turn_evidence: Annotated[float, Meta(ge=3)] = 9.5
     """A crowd is said to have turned from so much evidence on, a natural logarithm."""
     turns_per_hour: NotNegative = 6

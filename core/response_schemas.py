@@ -47,6 +47,8 @@ class ResponseCrowd(Struct, frozen=True, omit_defaults=True, kw_only=True):
     Attributes:
         topic: the query for which the post took off first, whose usual shares are expected.
         expected: shares expected before the first answer, from earlier events alone.
+        expected_by: `topic`: the usual shares of the topic; `model`: the crowd model, moved by the
+            post's own sentiment and emotion, which is known to beat these in the source.
         greyed: what was expected is not known to beat the average of all topics of the source.
         observed: how often each label was seen.
         left_out: answers that are not counted: not rated, or near-copies of what was said before.
@@ -61,6 +63,7 @@ class ResponseCrowd(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     topic: str
     expected: tuple[Share, Share, Share]
+    expected_by: Literal["topic", "model"] = "topic"
     greyed: bool = False
     observed: tuple[Count, Count, Count]
     left_out: Count = 0

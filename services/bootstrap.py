@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from core.clock import SystemClock
 from core.errors import ConfigError
 from core.metrics import Metrics
-from core.ports import EngagementModel, Responder, Scorer
+from core.ports import CrowdModel, EngagementModel, Responder, Scorer
 from core.settings import Settings
 from stream.store.increments import Horizons
 from stream.store.redis_store import RedisStore
@@ -77,6 +77,19 @@ def make_responder(settings: Settings) -> Responder | None:
     from models.scorers import RESPONDERS
 
     return RESPONDERS.get(settings.responder.kind)(settings.responder, settings.scorer)
+
+
+def make_crowd(settings: Settings) -> CrowdModel | None:
+    """Return the model that is asked how crowds will answer, None if there is to be none.
+
+    Raises:
+        ConfigError: no such model; the message has the nearest one.
+    """
+    if not settings.responder.crowd_kind:
+        return None
+    from models.scorers import CROWDS
+
+    return CROWDS.get(settings.responder.crowd_kind)(settings.scorer)
 
 
 def make_shadow(settings: Settings, metrics: Metrics) -> ShadowComparison | None:

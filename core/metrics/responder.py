@@ -25,8 +25,8 @@ class ResponderMetrics:
     responses = counter("Responses acknowledged, by state", "state")
     response_replies = counter("Replies in responses acknowledged, by kind", "kind")
     response_left_out = counter(
-        "What a response could not have: event, reply, edit, quoted, generated or crowd, by reason "
-        "(late: past what is remembered)",
+        "What a response could not have: event, reply, edit, quoted, generated, crowd or "
+        "crowd_model (usual shares stand in), by reason (late: past what is remembered)",
         "what",
         "reason",
     )
@@ -53,7 +53,8 @@ class ResponderMetrics:
         "outcome",
     )
     crowd_log_score = gauge(
-        "Mean log score (natural) of the next answer: average, forecast, counts, posterior",
+        "Mean log score (natural) of the next answer: average, forecast, counts, posterior; of "
+        "events of which the crowd model said something: model, topic",
         "source", "system",
     )  # fmt: skip
     crowd_strength = gauge("How many answers a forecast of the crowd counts for", "source")

@@ -30,6 +30,7 @@ from core.metrics import Metrics
 from core.report import write_report
 from core.response_schemas import Response, ResponseCrowd
 from core.settings import Settings
+from evaluation.crowds.live_model import shipped_says
 from evaluation.crowds.live_threads import (
     MEMORY_S,
     SOURCE,
@@ -42,6 +43,9 @@ from evaluation.crowds.live_threads import (
 )
 from evaluation.encoder.__main__ import refusing
 from evaluation.options import JsonFile
+from models.build_crowd import CROWD_WEIGHTS
+from models.scorers.crowd_in_process import InProcessCrowd
+from models.serving.crowd import open_crowd
 from models.socialalign.live import SYSTEMS
 from models.socialalign.posterior import Floats
 from services.bootstrap import make_store
@@ -93,7 +97,8 @@ async def replay(settings: Settings, steps: Sequence[Step], metrics: Metrics) ->
     producer = RecordProducer(settings.kafka, linger_ms=0)
     try:
         topic = KafkaResponses(settings.kafka)
-        parts = make_parts(settings, store, topic, None, SystemClock(), metrics)
+        crowd = InProcessCrowd(open_crowd(CROWD_WEIGHTS, is_built=False))
+        parts = make_parts(settings, store, topic, None, SystemClock(), metrics, crowd)
         loop = ResponderLoop(parts, store, reader)
         await _turn_until(loop, lambda: loop.is_caught_up)
         for number, step in enumerate(steps, start=1):
@@ -180,7 +185,8 @@ def figures_of(threads: Sequence[LiveThread], expected: Expected) -> dict[str, f
     answers = sum(len(shares) - 1 for shares in expected.shares.values())
     late = sum(len(one.answers) - len(one.taken()) for one in threads)
     scores = {f"prequential_{system}": score for system, score in expected.scores.items()}
-    return {"threads": len(threads), "answers": answers, "late": late, **means, **scores}
+    counted = {"threads": len(threads), "by_model": expected.by_model}
+    return {**counted, "answers": answers, "late": late, **means, **scores}
 
 
 def main(
@@ -196,7 +202,7 @@ def main(
         steps, began_s = steps_of(chosen), time.monotonic()
         told = through_the_stack(steps, metrics)
         sys.stderr.write(f"{len(steps)} records in {time.monotonic() - began_s:.0f} s\n")
-    expected = expected_of(chosen)
+    expected = expected_of(chosen, shipped_says())
     found = disagreements(told, expected, metrics)
     figures = figures_of(chosen, expected) | {"told": len(told), "disagreements": len(found)}
     sys.stdout.writelines(f"{name}: {value:.6g}\n" for name, value in figures.items())

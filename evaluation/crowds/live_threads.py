@@ -8,7 +8,8 @@ which rates answers, lives in the model server's environment, the broker's clien
 Each thread's first post takes off when it is published, and every post of the thread is sent as an
 answer to it, at its own time. What is to be told after each is worked out here answer by answer,
 from what the evaluation judges by (`UsualShares`, `CrowdStrength`, `CrowdPosterior`): the events of
-the source that were over when a thread began, in the order in which they were.
+the source that were over when a thread began, in the order in which they were. Whether the crowd
+model makes a forecast is worked out here too (`live_model`).
 """
 
 from __future__ import annotations
@@ -27,16 +28,20 @@ import typer
 from core.codec import encode
 from core.errors import ConfigError
 from core.forecast_schemas import ForecastEvent
-from core.heads import SENTIMENT
+from core.heads import HEADS, SENTIMENT
 from core.schemas import MICRO, Post, ScoredPost
 from evaluation.crowds.__main__ import sentiment_labels
+from evaluation.crowds.before_answers import HeadsOf, encoder_heads
 from evaluation.crowds.events import CROWDS, LEAST_ANSWERS, LabelsOf
 from evaluation.crowds.judging import next_scores
+from evaluation.crowds.live_model import JudgedModel, Says, first_heads
 from evaluation.encoder.__main__ import refusing
 from evaluation.options import BUILT, DataFolder, Repository
 from evaluation.responses.threads import rows_of
 from models.socialalign.crowd import UsualShares
-from models.socialalign.live import MEMORY, SYSTEMS
+from models.socialalign.crowd_config import CROWD_HEADS
+from models.socialalign.known_better import MEMORY
+from models.socialalign.live import SYSTEMS
 from models.socialalign.posterior import CrowdPosterior, CrowdStrength, Floats
 from stream.topics import EVENTS, POSTS, SCORED_POSTS
 
@@ -56,12 +61,16 @@ class LiveAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LiveThread:
-    """A first post, what it is about, when it was written, and its answers in order of time."""
+    """A first post, what it is about, when it was written, and its answers in order of time.
+
+    `heads` are what the post encoder says of the first post, in millionths; empty: nothing.
+    """
 
     name: str
     topic: str
     began_s: float
     answers: tuple[LiveAnswer, ...]
+    heads: tuple[int, ...] = ()
 
     @property
     def over_s(self) -> float:
@@ -89,6 +98,7 @@ class Expected:
 
     Attributes:
         shares: Thread -> (C,) the forecast, and what is expected after each rated answer.
+        by_model: How many of these forecasts the crowd model made.
         scores: System -> mean log score (natural) of the next answer, of events that are over.
         judged: Thread -> measures as `judging.next_scores` has them.
     """
@@ -96,10 +106,18 @@ class Expected:
     shares: dict[str, list[Floats]] = field(default_factory=dict[str, list[Floats]])
     scores: dict[str, float] = field(default_factory=dict[str, float])
     judged: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    by_model: int = 0
 
 
-def threads_of(rows: Sequence[Mapping[str, str]], labels_of: LabelsOf) -> list[LiveThread]:
+def threads_of(
+    rows: Sequence[Mapping[str, str]], labels_of: LabelsOf, heads_of: HeadsOf | None = None
+) -> list[LiveThread]:
     """Return the threads of RumourEval with `LEAST_ANSWERS` rated answers, the earliest first.
+
+    Args:
+        rows: The rows of the set.
+        labels_of: Rates answers.
+        heads_of: What is said of the first posts; None: nothing is.
 
     Raises:
         KeyError: A column is missing.
@@ -120,7 +138,8 @@ def threads_of(rows: Sequence[Mapping[str, str]], labels_of: LabelsOf) -> list[L
             continue
         said = tuple(LiveAnswer(name, at_s, label if label >= 0 else None)
                      for at_s, name, label in answers)  # fmt: skip
-        threads.append(LiveThread(f"t{number}", topic, _seconds(firsts[0]["created_at"]), said))
+        began_s, heads = _seconds(firsts[0]["created_at"]), first_heads(firsts[0]["text"], heads_of)
+        threads.append(LiveThread(f"t{number}", topic, began_s, said, heads))
     return sorted(threads, key=lambda one: (one.began_s, one.name))
 
 
@@ -142,17 +161,31 @@ def steps_of(threads: Sequence[LiveThread]) -> list[Step]:
             target="replies", seen=0, surprise=0.0,
         )  # fmt: skip
         began = thread.began_s
-        for order, (topic, said) in enumerate([(POSTS, post), (EVENTS, begins)]):
+        first: list[tuple[str, Post | ScoredPost | ForecastEvent]] = [(POSTS, post)]
+        if thread.heads:
+            first.append((SCORED_POSTS, _first_scored(thread, at)))
+        for order, (topic, said) in enumerate([*first, (EVENTS, begins)]):
             step = Step(began, topic, thread.name.encode(), encode(said))
             found.append((began, order, thread.name, step))
         for answer in thread.answers:
             step = Step(answer.at_s, SCORED_POSTS, b"a", encode(_scored(thread, answer)))
-            found.append((answer.at_s, 2, answer.name, step))
+            found.append((answer.at_s, 3, answer.name, step))
     return [step for *_order, step in sorted(found, key=lambda one: one[:3])]
 
 
 def _time(at_s: float) -> datetime:
     return datetime.fromtimestamp(at_s, UTC)
+
+
+def _first_scored(thread: LiveThread, at: datetime) -> ScoredPost:
+    scores, place = dict[str, list[int]](), 0
+    for name in CROWD_HEADS:
+        scores[name] = list(thread.heads[place : place + len(HEADS[name])])
+        place += len(HEADS[name])
+    return ScoredPost(
+        id=thread.name, source=SOURCE, author="first", event_at=at, ingested_at=at, scores=scores,
+        model_version="m", rated=True, queries=["all"], stratum=SOURCE,
+    )  # fmt: skip
 
 
 def _scored(thread: LiveThread, answer: LiveAnswer) -> ScoredPost:
@@ -184,18 +217,27 @@ def in_order(
             yield bool(is_begin), thread
 
 
-def expected_of(threads: Sequence[LiveThread]) -> Expected:
-    """Return what is to be told of threads, worked out one answer after the other."""
+def expected_of(threads: Sequence[LiveThread], says: Says | None = None) -> Expected:
+    """Return what is to be told of threads, worked out one answer after the other.
+
+    Args:
+        threads: The threads.
+        says: The crowd model; None: there is none.
+    """
     usual, strength, found = UsualShares(len(SENTIMENT)), CrowdStrength(), Expected()
     started: dict[str, tuple[Floats, Floats, CrowdStrength]] = {}
+    model, said = JudgedModel(says), dict[str, tuple[Floats, Floats | None]]()
     sums: dict[str, float] = dict.fromkeys(("answers", *SYSTEMS), 0.0)
     last_s = max((step.at_s for step in steps_of(threads)), default=0.0)
     for is_begin, thread in in_order(threads, last_s):
         name = thread.name
         labels = [one.label for one in thread.taken() if one.label is not None]
         if is_begin:
-            start = (usual.forecast(thread.topic), usual.forecast(""),
-                     CrowdStrength(strength.learnt))  # fmt: skip
+            of_topic = usual.forecast(thread.topic)
+            forecast, of_model = model.forecast(of_topic, thread.heads)
+            said[name] = of_topic, of_model
+            found.by_model += forecast is of_model
+            start = (forecast, usual.forecast(""), CrowdStrength(strength.learnt))
             started[name], crowd = start, CrowdPosterior(start[0], start[2])
             told = [crowd.shares()]
             for label in labels:
@@ -205,6 +247,7 @@ def expected_of(threads: Sequence[LiveThread]) -> Expected:
             found.judged[name] = next_scores(CrowdPosterior(start[0], start[2]), labels)
         elif labels:
             crowd = _score(started[name], labels, sums)
+            model.learn(said[name][1], said[name][0], labels)
             strength.learn(crowd)
             usual.learn(thread.topic, np.bincount(labels, minlength=len(SENTIMENT)).astype(float))
     if sums["answers"]:
@@ -248,7 +291,8 @@ def main(
     """Rate the answers of RumourEval and write its threads, without texts."""
     with refusing():
         rows = list(rows_of(data / CROWDS["rumoureval"].file))
-        out.write_bytes(msgspec.json.encode(threads_of(rows, sentiment_labels(repository))))
+        threads = threads_of(rows, sentiment_labels(repository), encoder_heads(repository))
+        out.write_bytes(msgspec.json.encode(threads))
 
 
 if __name__ == "__main__":

@@ -31,3 +31,4 @@ CROWDS = Registry("crowd model")
 """Each takes the `scorer` settings and returns a `core.ports.CrowdModel`."""
 CROWDS.add("triton", "models.scorers.crowd_triton:from_settings")
 CROWDS.add("in_process", "models.scorers.crowd_in_process:from_settings")
+CROWDS.add("fake", "testkit.scorers.crowd:from_settings")

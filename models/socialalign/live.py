@@ -4,7 +4,9 @@ An event begins with the usual shares of its topic by then, and with the strengt
 its source had by then. Its answers move a posterior, the same in whatever order they come. When it
 is over it is judged, the answers in the order of their times: what the forecast, the counts and the
 posterior said of each next one (prequential), and what all topics together would have said. Only
-then is it learnt from. A forecast that is not known to beat the average of all topics is greyed.
+then is it learnt from. What a model says of an event is used in place of the usual shares once it
+is known to beat them in the source. A forecast that is not known to beat the average of all topics
+is greyed.
 
 Shapes: `C` classes of the label, `K` strengths of the grid.
 """
@@ -12,46 +14,22 @@ Shapes: `C` classes of the label, `K` strengths of the grid.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
-from math import exp, sqrt
+from math import exp
 from typing import Any, Final
 from zlib import crc32
 
 import numpy as np
 
 from models.socialalign.crowd import MOST_SUMMED, UsualShares
-from models.socialalign.posterior import CrowdPosterior, CrowdStrength
+from models.socialalign.crowd_start import CrowdStart, ModelForecast
+from models.socialalign.known_better import MEMORY, GainOverEvents, ModelForecasts
+from models.socialalign.posterior import CrowdPosterior, CrowdStrength, Floats, checked_shares
 from models.socialalign.turning import turn_of
 
 MOST_ANSWERS: Final = 1_024
 """Answers that are kept of an event: those of the least hashes, in whatever order they come."""
-MEMORY: Final = 500.0
-"""Events over which scores decay by a factor of e."""
-LEAST_EVENTS: Final = 20
-"""Before so many events were judged, nothing is known of a forecast."""
-SURE: Final = 1.645
-"""Standard errors by which a forecast is better than the average: 95 in 100, one-sided."""
 SYSTEMS: Final = ("average", "forecast", "counts", "posterior")
-
-
-@dataclass(frozen=True, slots=True)
-class CrowdStart:
-    """What is known of a crowd before its first answer.
-
-    Attributes:
-        topic: The topic of its event.
-        forecast: (C,) usual shares of the topic.
-        average: (C,) usual shares of all topics of the source.
-        learnt: (K,) what is learnt of the strength of the source's forecasts.
-        is_greyed: The forecast is not known to beat the average.
-    """
-
-    topic: str
-    forecast: Sequence[float]
-    average: Sequence[float]
-    learnt: Sequence[float]
-    is_greyed: bool
 
 
 class LiveCrowd:
@@ -185,29 +163,52 @@ class SourceCrowds:
         self._usual = UsualShares(classes)
         self._strength = CrowdStrength()
         self._scores: dict[str, float] = dict.fromkeys(("answers", *SYSTEMS), 0.0)
-        self._events = self._judged = self._better = self._squares = 0.0
+        self._better = GainOverEvents()
+        self._model = ModelForecasts()
 
-    def start(self, topic: str) -> CrowdStart:
-        """Return what is known by now of an event of a topic, which need not be known."""
-        return CrowdStart(
-            topic, self._usual.forecast(topic).tolist(), self._usual.forecast("").tolist(),
-            self._strength.learnt.tolist(), not self.is_better,
-        )  # fmt: skip
+    def start(self, topic: str, said: ModelForecast | None = None) -> CrowdStart:
+        """Return what is known by now of an event of a topic, which need not be known.
+
+        Args:
+            topic: The topic.
+            said: What a model says of it; used if models are known to beat the usual shares here.
+
+        Raises:
+            ValueError: What it says are no shares of these labels.
+        """
+        usual = self.usual(topic)
+        average, learnt = self._usual.forecast("").tolist(), self._strength.learnt.tolist()
+        if said is None:
+            return CrowdStart(topic, usual, average, learnt, not self.is_better)
+        if len(said.shares) != len(usual):
+            raise ValueError(f"{len(said.shares)} shares of a model, expected {len(usual)}")
+        is_used = self._model.beats_topic and said.version == self._model.version
+        shares = checked_shares(said.shares).tolist()
+        model = ModelForecast(shares, said.version, is_used, usual)
+        is_greyed = not (self._model.beats_average if is_used else self.is_better)
+        forecast = shares if is_used else usual
+        return CrowdStart(topic, forecast, average, learnt, is_greyed, model)
+
+    def usual(self, topic: str) -> Sequence[float]:
+        """Return (C,) the usual shares of a topic by now, as a model is to be asked with them."""
+        return self._usual.forecast(topic).tolist()
 
     @property
     def is_better(self) -> bool:
-        """Whether the forecast of a topic is known to beat the average of all topics."""
-        if self._judged < LEAST_EVENTS:
-            return False
-        mean = self._better / self._events
-        spread = sqrt(max(self._squares / self._events - mean * mean, 0.0) / self._events)
-        return mean > SURE * spread
+        """Whether the usual shares of a topic are known to beat the average of all topics."""
+        return self._better.is_known
 
     @property
     def log_scores(self) -> Mapping[str, float]:
-        """System -> mean log score (natural) of the next answer; empty before the first one."""
+        """System -> mean log score (natural) of the next answer; empty before the first one.
+
+        Those of `model` and `topic` are of the events alone of which the model said something.
+        """
         answers = self._scores["answers"]
-        return {name: self._scores[name] / answers for name in SYSTEMS} if answers else {}
+        if not answers:
+            return {}
+        own = {name: self._scores[name] / answers for name in SYSTEMS}
+        return {**own, **self._model.log_scores}
 
     @property
     def strength(self) -> float:
@@ -232,48 +233,58 @@ class SourceCrowds:
         posterior = CrowdPosterior(start.forecast, CrowdStrength(start.learnt))
         average = CrowdPosterior(start.average, CrowdStrength()).forecast
         logs = {"average": np.log(average[labels]), **posterior.add_all(labels)}
-        # In the order of the answers: the same after a restart, to the last bit.
-        sums: dict[str, float] = {name: float(np.cumsum(logs[name])[-1]) for name in SYSTEMS}
-        self._judge(sums, len(labels))
+        sums: dict[str, float] = {name: _sum(logs[name]) for name in SYSTEMS}
+        self._judge(sums, labels, start)
         self._strength.learn(posterior)
         self._usual.learn(start.topic, np.array(crowd.counts, np.float64))
         return sums
 
-    def _judge(self, sums: Mapping[str, float], answers: int) -> None:
+    def _judge(self, sums: Mapping[str, float], labels: Sequence[int], start: CrowdStart) -> None:
+        answers = len(labels)
         kept = exp(-1 / MEMORY)
         for name, value in {"answers": float(answers), **sums}.items():
             self._scores[name] = self._scores[name] * kept + value
-        better = (sums["forecast"] - sums["average"]) / answers
-        self._events = self._events * kept + 1
-        self._judged += 1
-        self._better = self._better * kept + better
-        self._squares = self._squares * kept + better * better
+        topic = sums["forecast"]
+        if start.model is not None:
+            model, topic = (
+                _sum(np.log(checked_shares(shares)[labels]))
+                for shares in (start.model.shares, start.model.usual)
+            )
+            if start.model.version != self._model.version:  # nothing is known of another model
+                self._model = ModelForecasts(start.model.version)
+            self._model.learn(model, topic, sums["average"], answers)
+        self._better.learn((topic - sums["average"]) / answers)
 
     def sums(self) -> dict[str, Any]:
         """Return what was learnt, as `restore` takes it: lists and numbers by name."""
-        events = [self._events, self._judged, self._better, self._squares]
         return {
             "usual": self._usual.sums(), "strength": self._strength.learnt.tolist(),
-            "scores": self._scores, "events": events,
+            "scores": self._scores, "events": self._better.sums(), "model": self._model.sums(),
         }  # fmt: skip
 
     def restore(
         self, usual: Mapping[str, Sequence[float]], strength: Sequence[float],
         scores: Mapping[str, float], events: Sequence[float],
+        model: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        """Take up what `sums` gave.
+        """Take up what `sums` gave; what an earlier version gave has nothing of a model.
 
         Raises:
-            ValueError: It is not of this shape.
+            ValueError: It is not of this shape; nothing is changed.
         """
-        numbers = np.array([*scores.values(), *events], np.float64)
-        is_whole = set(scores) == set(self._scores) and len(events) == 4
-        if not is_whole or not (np.abs(numbers) <= MOST_SUMMED).all():
+        numbers = np.array(list(scores.values()), np.float64)
+        is_whole = set(scores) == set(self._scores) and (np.abs(numbers) <= MOST_SUMMED).all()
+        if not is_whole or scores["answers"] < 0:
             raise ValueError("scores of crowds cannot be read")
-        is_none = events[0] == events[1] == 0
-        if scores["answers"] < 0 or not (is_none or 0 < events[0] <= events[1]):
-            raise ValueError("scores of crowds cannot be read")
-        known = CrowdStrength(strength)
+        known, better, models = CrowdStrength(strength), GainOverEvents(), ModelForecasts()
+        better.restore(events)
+        if model is not None:
+            models.restore(model)
         self._usual.restore(usual)
         self._strength, self._scores = known, dict(scores)
-        self._events, self._judged, self._better, self._squares = events
+        self._better, self._model = better, models
+
+
+def _sum(logs: Floats) -> float:
+    """Return the sum in the order of the answers: the same after a restart, to the last bit."""
+    return float(np.cumsum(logs)[-1])

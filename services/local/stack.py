@@ -29,8 +29,8 @@ HEARTBEAT = "heartbeat"
 FORECASTER = "forecaster"
 RESPONDER = "responder"
 CONSOLE = "console"
-_ENGAGEMENT = {"triton": "triton", "openvino": "in_process", "fake": "fake"}
-"""Scorer -> the kind of engagement model that is where it is."""
+_BESIDE = {"triton": "triton", "openvino": "in_process", "fake": "fake"}
+"""Scorer -> the kind of engagement and of crowd model that is where it is."""
 _WORKER_GRACE_S = 25.0  # above worker.drain_timeout_s: batches in flight may finish
 
 
@@ -126,7 +126,8 @@ class _Planner:
         self.environment: dict[str, str] = {
             "GROUNDSWELL__KAFKA__PARTITIONS": str(options.partitions),
             "GROUNDSWELL__SCORER__KIND": options.scorer,
-            "GROUNDSWELL__FORECASTS__KIND": _ENGAGEMENT.get(options.scorer, "triton"),
+            "GROUNDSWELL__FORECASTS__KIND": _BESIDE.get(options.scorer, "triton"),
+            "GROUNDSWELL__RESPONDER__CROWD_KIND": _BESIDE.get(options.scorer, "triton"),
             "GROUNDSWELL__SCORER__REPOSITORY": str(self._paths.model_repository),
             "GROUNDSWELL__INGEST__CURSOR_DIR": str(self._paths.state / "ingest"),
         }

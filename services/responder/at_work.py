@@ -16,6 +16,7 @@ from core.logs import get_logger
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
 from services.responder.beside import BesideReal
+from services.responder.crowd_asking import CrowdAsking
 from services.responder.followed import FollowedEvent
 from services.responder.following import FollowedEvents
 from services.responder.generating import Generation
@@ -40,7 +41,8 @@ class ResponderParts:
         settings: The responder's settings.
         texts: The store of texts.
         publisher: Tells and keeps responses.
-        generation: Asks the model.
+        generation: Asks the model that writes replies.
+        crowd: Asks the model of crowds.
         clock: The present time.
         metrics: The metrics of this process.
     """
@@ -49,6 +51,7 @@ class ResponderParts:
     texts: ResponseTexts
     publisher: ResponsePublisher
     generation: Generation
+    crowd: CrowdAsking
     clock: Clock
     metrics: Metrics
 
@@ -98,7 +101,7 @@ class ResponderAtWork:
         readers = {
             EVENTS: self.intake.take_off,
             POSTS: self.intake.post,
-            SCORED_POSTS: self.intake.answer,
+            SCORED_POSTS: self.intake.rated,
             POST_EVENTS: self.intake.event,
         }
         for topic, records in read.records.items():
@@ -135,6 +138,7 @@ class ResponderAtWork:
             self._is_caught_up = True
             await self._go_on()
         if self._is_caught_up:
+            await self._parts.crowd.look(self.events)
             self.events.let_pass(self.intake.clock_s)
             self._beside.take_answers(self.events)
             for event in list(self.events.events.values()):

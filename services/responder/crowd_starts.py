@@ -10,7 +10,7 @@ import msgspec
 
 from core.logs import get_logger
 from core.responder_settings import ResponderSettings
-from models.socialalign.live import CrowdStart
+from models.socialalign.crowd_start import CrowdStart
 from services.responder.crowds_kept import Start, read_starts
 from services.responder.followed import FollowedEvent
 

@@ -35,9 +35,10 @@ def crowd_of(crowd: LiveCrowd | None, turned: CrowdTurned | None = None) -> Resp
     """
     if crowd is None:
         return None
-    now, (evidence, since) = crowd.posterior(), crowd.turn()
+    now, (evidence, since), said = crowd.posterior(), crowd.turn(), crowd.start.model
     return ResponseCrowd(
         topic=crowd.start.topic, expected=_rounded(now.forecast), greyed=crowd.start.is_greyed,
+        expected_by="model" if said is not None and said.is_used else "topic",
         observed=(crowd.counts[0], crowd.counts[1], crowd.counts[2]),
         left_out=len(crowd.left_out), posterior=_rounded(now.shares()),
         strength=round(now.strength, _DIGITS), turned=turned,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -12,12 +13,14 @@ from core.heads import SENTIMENT
 from core.logs import get_logger
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
-from models.socialalign.live import CrowdStart, LiveCrowd, SourceCrowds
+from models.socialalign.crowd_start import CrowdStart
+from models.socialalign.live import LiveCrowd, SourceCrowds
 from services.responder.crowd_starts import CrowdStarts
 from services.responder.crowds_kept import read_source, read_upto
 from services.responder.crowds_shown import show_crowds
 from services.responder.followed import FollowedEvent
 from services.responder.intake import AnswerRated
+from services.responder.post_heads import RememberedHeads
 
 _log = get_logger(__name__)
 
@@ -40,6 +43,7 @@ class FollowedCrowds:
 
     Attributes:
         starts: What was expected of each when it began.
+        heads: What the post encoder says of the last posts.
         has_changed: There is something to be kept.
         evicted: Answers that were forgotten for want of room.
     """
@@ -51,6 +55,7 @@ class FollowedCrowds:
         self._answers: dict[str, AnswerRated] = {}
         self._of_root: dict[str, dict[str, None]] = {}
         self.starts = CrowdStarts(settings)
+        self.heads = RememberedHeads(settings.memory_posts)
         self._changed: set[str] = set()
         self._upto: tuple[float, str] = (0.0, "")
         self._has_learnt = False
@@ -62,6 +67,8 @@ class FollowedCrowds:
 
     def take(self, answer: AnswerRated, events: Mapping[str, FollowedEvent]) -> None:
         """Take in the sentiment of a reply, before or after its event begins."""
+        if answer.heads:
+            self.heads.add(answer.name, answer.ingested_s, answer.heads)
         known = self._answers.get(answer.name)
         if not answer.root:
             if known is None:
@@ -91,6 +98,7 @@ class FollowedCrowds:
             event: The event to which it belongs, if that is known.
             events: All events.
         """
+        self.heads.remove(name)
         known = self._forget(name)
         if event is None and known is not None:
             event = events.get(known.root)
@@ -148,18 +156,38 @@ class FollowedCrowds:
 
     # -- time ---------------------------------------------------------------------------------
 
-    def let_pass(self, events: Mapping[str, FollowedEvent], clock_s: float) -> None:
+    def unasked(self, events: Mapping[str, FollowedEvent]) -> list[FollowedEvent]:
+        """Return the events of which nothing is expected yet, in the order of their times."""
+        found = [
+            event for event in events.values()
+            if event.crowd is None and event.said is None and not event.withdrawn
+            and self.starts.of(event) is None and event.began_s > self._restored_upto_s
+        ]  # fmt: skip
+        return sorted(found, key=lambda one: (one.began_s, one.name))
+
+    def usual(self, event: FollowedEvent) -> Sequence[float]:
+        """Return (C,) the usual shares of an event's topic, by what is learnt by now."""
+        return self._of(event.source).usual(event.topic)
+
+    def let_pass(
+        self, events: Mapping[str, FollowedEvent], clock_s: float,
+        before: FollowedEvent | None = None,
+    ) -> None:  # fmt: skip
         """Begin what begins and learn from what is over, in the order of their times.
 
         Args:
             events: What is followed or over.
             clock_s: The stream's time, in seconds since 1970.
+            before: The event before whose beginning it ends; None: nothing is left.
         """
         known = [event for event in events.values() if not event.withdrawn]
         due = [(event.began_s, True, event) for event in known if event.crowd is None]
         over = [(self._over_s(event), False, event) for event in known]
         due += [one for one in over if one[0] <= clock_s]
+        last = (inf, True, "") if before is None else (before.began_s, True, before.name)
         for at_s, is_begin, event in sorted(due, key=lambda one: (one[0], one[1], one[2].name)):
+            if (at_s, is_begin, event.name) >= last:
+                break
             if is_begin:
                 self._begin(event)
             else:
@@ -168,6 +196,7 @@ class FollowedCrowds:
 
     def _forget_before(self, clock_s: float) -> None:
         self.starts.forget_before(clock_s)
+        self.heads.forget_before(clock_s - self._settings.memory_s)
         while self._answers:
             oldest = next(iter(self._answers.values()))
             if oldest.ingested_s >= clock_s - self._settings.memory_s:
@@ -192,7 +221,7 @@ class FollowedCrowds:
         if event.began_s <= self._restored_upto_s:
             self._metrics.response_left_out.labels(what="crowd", reason="began_before").inc()
             return None
-        return self._of(event.source).start(event.topic)
+        return self._of(event.source).start(event.topic, event.said)
 
     def _learn(self, due_s: float, event: FollowedEvent) -> None:
         if event.crowd is None or (due_s, event.name) <= self._upto:

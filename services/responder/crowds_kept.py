@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from core.heads import SENTIMENT
-from models.socialalign.live import CrowdStart, LiveCrowd, SourceCrowds
+from models.socialalign.crowd_start import CrowdStart
+from models.socialalign.live import LiveCrowd, SourceCrowds
 from models.socialalign.posterior import checked_shares
 
 _MAX_AHEAD_S: Final = 60.0
@@ -23,6 +24,7 @@ class _Sums(msgspec.Struct):
     strength: list[float]
     scores: dict[str, float]
     events: tuple[float, float, float, float]
+    model: dict[str, Any] | None = None
 
 
 def read_upto(value: bytes, now_s: float) -> tuple[float, str]:
@@ -51,7 +53,22 @@ def read_starts(value: bytes) -> dict[str, Start]:
             raise ValueError("a crowd's beginning is of other labels")
         LiveCrowd(start).posterior()
         checked_shares(start.average)
+        _check_model(start)
     return starts
+
+
+def _check_model(start: CrowdStart) -> None:
+    """Refuse what a model cannot have said.
+
+    Raises:
+        ValueError: It is of other labels, or no shares; or nothing stands beside it.
+    """
+    if start.model is None:
+        return
+    for shares in (start.model.shares, start.model.usual):
+        if len(shares) != len(SENTIMENT):
+            raise ValueError("what a model says of a crowd is of other labels")
+        checked_shares(shares)
 
 
 def read_source(value: bytes) -> SourceCrowds:
@@ -63,5 +80,5 @@ def read_source(value: bytes) -> SourceCrowds:
     """
     sums = msgspec.json.decode(value, type=_Sums)
     source = SourceCrowds(len(SENTIMENT))
-    source.restore(sums.usual, sums.strength, sums.scores, sums.events)
+    source.restore(sums.usual, sums.strength, sums.scores, sums.events, sums.model)
     return source

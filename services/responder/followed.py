@@ -11,6 +11,7 @@ from core.crowd_schemas import CrowdTurned
 from core.response_schemas import Response, ShownReply
 from models.popalm.expected_likes import ExpectedLikes
 from models.popalm.ranking import CAPACITY, EventReplies
+from models.socialalign.crowd_start import ModelForecast
 from models.socialalign.live import LiveCrowd
 from services.minhash import signature_of
 from services.responder.crowd_told import crowd_of
@@ -74,6 +75,7 @@ class FollowedEvent:
         self.topic, self.posted_s = topic, began_s if posted_s is None else posted_s
         self.turned: CrowdTurned | None = None
         self.crowd: LiveCrowd | None = None
+        self.said: ModelForecast | None = None
         self.text = ""
         self.firing: set[str] = set()
         self.ended_s: float | None = None

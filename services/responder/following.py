@@ -14,6 +14,7 @@ from services.responder.followed import FollowedEvent
 from services.responder.intake import (
     AnswerRated,
     LikesSeen,
+    PostRated,
     Said,
     TakeOffSaid,
     TextEdited,
@@ -76,6 +77,9 @@ class FollowedEvents:
                 self._take_off(said)
             case TurnTold():
                 self.turns.read(said.event)
+            case PostRated():
+                if said.name not in self._gone:
+                    self.crowds.heads.add(said.name, said.ingested_s, said.heads)
             case AnswerRated():
                 if said.name not in self._gone:
                     self.crowds.take(said, self.events)

@@ -22,6 +22,7 @@ from core.schemas import ForecastEvent, Post, PostEvent, ScoredPost
 from core.text import clean_text
 from services.kafka_client.messages import Record
 from services.responder.crowd_told import TURNED
+from services.responder.post_heads import packed_heads
 from stream import heartbeat
 from stream.store.response_texts import post_name
 from stream.topics import EVENTS, POST_EVENTS, POSTS, SCORED_POSTS
@@ -117,6 +118,7 @@ class AnswerRated:
         root: The post that it answers; "" of an edit, which stays where it was.
         label: Its sentiment, as its place in `core.heads.SENTIMENT`; None if it is not rated.
         is_copy: It says what was said shortly before.
+        heads: Its heads, should it take off itself, as `packed_heads` gives them.
     """
 
     name: str
@@ -125,9 +127,21 @@ class AnswerRated:
     root: str
     label: int | None
     is_copy: bool = False
+    heads: bytes = b""
 
 
-Said = TextSeen | LikesSeen | TextEdited | TextGone | TakeOffSaid | TurnTold | AnswerRated
+@dataclass(frozen=True, slots=True)
+class PostRated:
+    """The heads of a post that answers nothing, as `packed_heads` gives them."""
+
+    name: str
+    ingested_s: float
+    heads: bytes
+
+
+Said = (
+    TextSeen | LikesSeen | TextEdited | TextGone | TakeOffSaid | TurnTold | AnswerRated | PostRated
+)
 
 
 class ReplyIntake:
@@ -189,22 +203,23 @@ class ReplyIntake:
             said.query, epoch_ms(said.posted_at) / 1000,
         )  # fmt: skip
 
-    def answer(self, record: Record) -> AnswerRated | None:
-        """Return what a record of `scored-posts` says; nothing of what answers nothing."""
+    def rated(self, record: Record) -> AnswerRated | PostRated | None:
+        """Return what a record of `scored-posts` says; nothing of what cannot be used."""
         post = self._decoded(SCORED_POSTS, scored_post_decoder, record)
         if post is None or post.source == heartbeat.SOURCE:
             return None
+        heads = packed_heads(post.scores) if post.rated else b""
+        name, ingested_s = post_name(post.source, post.id), epoch_ms(post.ingested_at)
         if not post.reply_to and not post.edit:
-            return None
+            return PostRated(name, self._ingested_s(ingested_s), heads) if heads else None
         shares = post.scores.get("sentiment") if post.rated else None
         if shares is not None and not _is_rating(shares):
             self._metrics.records_refused.labels(topic=SCORED_POSTS, reason=OUT_OF_RANGE).inc()
             return None
         return AnswerRated(
-            post_name(post.source, post.id), epoch_ms(post.event_at) / 1000,
-            self._ingested_s(epoch_ms(post.ingested_at)),
+            name, epoch_ms(post.event_at) / 1000, self._ingested_s(ingested_s),
             post_name(post.source, post.reply_to) if post.reply_to else "",
-            None if shares is None else shares.index(max(shares)), post.near_duplicate,
+            None if shares is None else shares.index(max(shares)), post.near_duplicate, heads,
         )  # fmt: skip
 
     def _ingested_s(self, ingested_ms: int) -> float:

@@ -15,11 +15,12 @@ from core.errors import StoreWentBack, TransientError
 from core.giving_way import give_way
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
-from core.ports import Responder
+from core.ports import CrowdModel, Responder
 from core.retry import pause_s
 from core.settings import Settings
-from services.bootstrap import make_responder, make_store
+from services.bootstrap import make_crowd, make_responder, make_store
 from services.responder.at_work import ResponderAtWork, ResponderParts, deletions_upto
+from services.responder.crowd_asking import CrowdAsking
 from services.responder.generating import Generation
 from services.responder.publishing import KafkaResponses, ResponsePublisher, ResponseTopic
 from services.responder.reading import ReadSoFar, ResponderReader
@@ -151,13 +152,24 @@ class ResponderLoop:
 
 def make_parts(
     settings: Settings, store: RedisStore, topic: ResponseTopic, model: Responder | None,
-    clock: Clock, metrics: Metrics,
+    clock: Clock, metrics: Metrics, crowd: CrowdModel | None = None,
 ) -> ResponderParts:  # fmt: skip
-    """Return what a responder is made of."""
+    """Return what a responder is made of.
+
+    Args:
+        settings: All settings.
+        store: The store.
+        topic: Where responses go.
+        model: What writes replies; None if nothing does.
+        clock: The present time.
+        metrics: The metrics of this process.
+        crowd: What is asked about crowds; None: the usual shares are all there is.
+    """
     asked, texts = settings.responder, store.responses
     return ResponderParts(
         asked, texts, ResponsePublisher(topic, texts, asked, clock, metrics),
-        Generation(model, asked, clock, metrics), clock, metrics,
+        Generation(model, asked, clock, metrics), CrowdAsking(crowd, asked, clock, metrics),
+        clock, metrics,
     )  # fmt: skip
 
 
@@ -165,17 +177,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the responder until `stop` is set."""
     metrics, clock = Metrics(role="responder"), SystemClock()
     metrics.serve(settings.metrics.address, settings.metrics.port)
-    store, model = make_store(settings), make_responder(settings)
+    store, model, crowd = make_store(settings), make_responder(settings), make_crowd(settings)
     topic, reader = KafkaResponses(settings.kafka), ResponderReader(settings)
-    parts = make_parts(settings, store, topic, model, clock, metrics)
+    parts = make_parts(settings, store, topic, model, clock, metrics, crowd)
     try:
         await ResponderLoop(parts, store, reader).run(stop)
     finally:
         await reader.close()
         await parts.generation.close()
         await topic.close()
-        if model is not None:
-            await model.close()
+        for one in (model, crowd):
+            if one is not None:
+                await one.close()
         await store.close()
 
 

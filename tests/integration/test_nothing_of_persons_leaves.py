@@ -137,7 +137,8 @@ def test_nothing_outside_says_what_a_person_takes_part_in_or_thinks(
     make_stream: Callable[..., Any],
 ) -> None:
     stream = make_stream(
-        forecasts={"kind": "fake"}, responder={"every_s": 0.1, "kind": "fake"},
+        responder={"every_s": 0.1, "kind": "fake", "crowd_kind": "fake"},
+        forecasts={"kind": "fake"},
         windows={"allowed_lateness_s": 0, "idle_after_s": 1}, log={"level": "debug"},
     )  # fmt: skip
     with ExitStack() as stack:

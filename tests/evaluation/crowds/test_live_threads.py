@@ -5,16 +5,20 @@ The stack itself runs by `python -m evaluation.crowds.live_run`.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import random
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.responder_settings import ResponderSettings
 from core.response_schemas import Response
+from core.schemas import MICRO
+from evaluation.crowds.live_model import question_of, shipped_says
 from evaluation.crowds.live_run import disagreements
 from evaluation.crowds.live_threads import (
     MEMORY_S,
@@ -24,11 +28,17 @@ from evaluation.crowds.live_threads import (
     steps_of,
     threads_of,
 )
+from models.build_crowd import CROWD_WEIGHTS
+from models.scorers.crowd_in_process import InProcessCrowd
+from models.serving.crowd import open_crowd
+from models.socialalign.posterior import Floats
 from services.kafka_client.messages import Record
+from services.responder.crowd_asking import CrowdAsking
 from services.responder.following import FollowedEvents
 from services.responder.intake import ReplyIntake
 from services.responder.learning import LikeCurves
 from stream.topics import EVENTS, POSTS, SCORED_POSTS
+from testkit.scorers.crowd import FakeCrowd
 
 START_S = 1_400_000_000.0
 SETTINGS = ResponderSettings(memory_s=MEMORY_S, max_events=10_000)
@@ -53,17 +63,26 @@ def told_of(threads: Sequence[LiveThread], until_s: float = float("inf")) -> lis
 
 
 def _followed(
-    threads: Sequence[LiveThread], metrics: Metrics, until_s: float = float("inf")
+    threads: Sequence[LiveThread], metrics: Metrics, until_s: float = float("inf"),
+    model: FakeCrowd | None = None,
+) -> list[Response]:  # fmt: skip
+    return asyncio.run(_follow(threads, metrics, until_s, model))
+
+
+async def _follow(
+    threads: Sequence[LiveThread], metrics: Metrics, until_s: float, model: FakeCrowd | None
 ) -> list[Response]:
     events = FollowedEvents(SETTINGS, LikeCurves(metrics), metrics)
     intake, told = ReplyIntake(SystemClock(), metrics), []
-    readers = {POSTS: intake.post, EVENTS: intake.take_off, SCORED_POSTS: intake.answer}
+    asking = CrowdAsking(model, SETTINGS, SystemClock(), metrics)
+    readers = {POSTS: intake.post, EVENTS: intake.take_off, SCORED_POSTS: intake.rated}
     for offset, step in enumerate(steps_of(threads)):
         if step.at_s > until_s:
             break
         said = readers[step.topic](Record(0, offset, step.key, step.value))
         assert said is not None
         events.take(said)
+        await asking.look(events)
         events.let_pass(intake.clock_s)
         for event in events.events.values():
             if event.has_changed:
@@ -78,6 +97,44 @@ def test_what_is_told_is_what_the_evaluation_says() -> None:
     assert disagreements(told, expected, metrics) == []
     assert len(expected.shares) == 12
     assert expected.scores.keys() == {"average", "forecast", "counts", "posterior"}
+
+
+def headed(number: int, is_telling: bool) -> list[LiveThread]:
+    """Threads whose first posts tell how they will be answered, or the contrary."""
+    draws, found = random.Random(5), []
+    for one in made_up(number=number):
+        mood = draws.choice([0, 2])
+        heads = [100_000, 100_000, 100_000, *[MICRO // 4] * 4]
+        heads[mood if is_telling else 2 - mood] = 800_000
+        answers = tuple(
+            dataclasses.replace(answer, label=mood if draws.random() < 0.8 else 1)
+            for answer in one.answers
+        )
+        found.append(dataclasses.replace(one, answers=answers, heads=tuple(heads)))
+    return found
+
+
+def fake_says(usual: Floats, heads: Sequence[int]) -> Sequence[float]:
+    said = asyncio.run(FakeCrowd().expect(question_of(usual, heads)))
+    return said.forecast[0].tolist()
+
+
+@pytest.mark.parametrize("is_telling", [True, False])
+def test_the_crowd_model_is_used_where_the_evaluation_says_so(is_telling: bool) -> None:
+    threads, metrics = headed(40, is_telling), Metrics()
+    told = _followed(threads, metrics, model=FakeCrowd())
+    expected = expected_of(threads, fake_says)
+    assert disagreements(told, expected, metrics) == []
+    by_model = {one.post_id for one in told if one.crowd and one.crowd.expected_by == "model"}
+    assert len(by_model) == expected.by_model
+    assert (expected.by_model > 10) == is_telling
+
+
+def test_the_shipped_model_says_the_same_as_the_served_one() -> None:
+    usual, heads = np.array([0.5, 0.3, 0.2]), [900_000, 50_000, 50_000, *[MICRO // 4] * 4]
+    model = InProcessCrowd(open_crowd(CROWD_WEIGHTS, is_built=False))
+    served = asyncio.run(model.expect(question_of(usual, heads)))
+    assert shipped_says()(usual, heads) == served.forecast[0].tolist()
 
 
 def test_what_differs_is_said() -> None:

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from evaluation.crowds.judging import next_scores
 from models.socialalign import live
 from models.socialalign.crowd import UsualShares
-from models.socialalign.live import LEAST_EVENTS, SYSTEMS, LiveCrowd, SourceCrowds
+from models.socialalign.crowd_start import ModelForecast
+from models.socialalign.known_better import LEAST_EVENTS
+from models.socialalign.live import SYSTEMS, LiveCrowd, SourceCrowds
 from models.socialalign.posterior import CrowdPosterior, CrowdStrength
 
 Event = tuple[str, list[int]]
@@ -101,7 +103,7 @@ def learn_by_the_plain_loop(source: SourceCrowds, crowd: LiveCrowd) -> dict[str,
         for name, shares in {"average": average, **posterior.said_by()}.items():
             sums[name] += float(np.log(shares[label]))
         posterior.add(label)
-    source._judge(sums, len(crowd.labels()))
+    source._judge(sums, crowd.labels(), start)
     source._strength.learn(posterior)
     source._usual.learn(start.topic, np.array(crowd.counts, np.float64))
     return sums
@@ -293,3 +295,91 @@ def test_a_turn_is_as_watched_in_order_of_time_whatever_came_late_or_was_changed
     assert 11 <= since <= 14
     other.add("late", -1.0, 0)
     assert other.turn() == crowd_of(source, "t", [0, *labels]).turn()
+
+
+# -- what a model says ----------------------------------------------------------------------------
+
+WRONG = [0.1, 0.8, 0.1]
+
+
+def history(gain: bool, events: int, version: str = "m1") -> SourceCrowds:
+    """What is learnt where a model knows how each crowd will answer, or is wrong."""
+    rng, source = np.random.default_rng(9), SourceCrowds(3)
+    for number in range(events):
+        shares = rng.dirichlet([1.0, 1.0, 1.0])
+        said = ModelForecast(shares.tolist() if gain else WRONG, version)
+        crowd = LiveCrowd(source.start("t", said))
+        for place, label in enumerate(rng.choice(3, 30, p=shares).tolist()):
+            crowd.add(f"a{number}-{place}", float(place), label)
+        source.learn(crowd)
+    return source
+
+
+def test_a_model_is_used_once_it_is_known_to_beat_the_topic_and_not_before() -> None:
+    said = ModelForecast([0.8, 0.1, 0.1], "m1")
+    early, late = history(True, LEAST_EVENTS - 1), history(True, LEAST_EVENTS)
+    before, after = early.start("t", said), late.start("t", said)
+    assert before.model is not None
+    assert not before.model.is_used
+    assert before.forecast == early.start("t").forecast == before.model.usual
+    assert after.model is not None
+    assert after.model.is_used
+    assert after.forecast == after.model.shares
+    assert after.forecast[0] > 0.75
+    assert not after.is_greyed, "it beats the average of all topics, too"
+    assert late.log_scores["model"] > late.log_scores["topic"]
+    assert late.start("t").is_greyed, "of this one topic is no more known than of all"
+    assert late.start("t").model is None, "where it did not answer the usual shares are left"
+
+
+def test_a_model_that_is_wrong_is_judged_and_never_used() -> None:
+    source = history(False, 200)
+    start = source.start("t", ModelForecast(WRONG, "m1"))
+    assert start.model is not None
+    assert not start.model.is_used
+    assert set(source.log_scores) == {*SYSTEMS, "model", "topic"}
+
+
+def test_what_is_known_of_one_model_says_nothing_of_another() -> None:
+    source = history(True, 60)
+    start = source.start("t", ModelForecast(WRONG, "m2"))
+    assert start.model is not None
+    assert not start.model.is_used
+    crowd = LiveCrowd(start)
+    crowd.add("a", 0.0, 1)
+    source.learn(crowd)
+    again = source.start("t", ModelForecast(WRONG, "m1"))
+    assert again.model is not None
+    assert not again.model.is_used, "it is begun anew"
+
+
+def test_what_is_kept_of_a_model_is_taken_up_and_what_an_earlier_version_kept_has_none() -> None:
+    source, other = history(True, 40), SourceCrowds(3)
+    other.restore(**source.sums())
+    assert other.sums() == source.sums()
+    said = ModelForecast([0.8, 0.1, 0.1], "m1")
+    assert other.start("t", said) == source.start("t", said)
+    old = {name: what for name, what in source.sums().items() if name != "model"}
+    earlier = SourceCrowds(3)
+    earlier.restore(**old)
+    start = earlier.start("t", said)
+    assert start.model is not None
+    assert not start.model.is_used
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"version": 3}, {"scores": {"answers": 1.0}}, {"over_topic": [1.0]},
+     {"over_average": [2.0, 1.0, 0.0, 0.0]},
+     {"scores": {"answers": -1.0, "model": 0.0, "topic": 0.0}},
+     {"scores": {"answers": 1.0, "model": float("nan"), "topic": 0.0}}],
+)  # fmt: skip
+def test_scores_of_a_model_that_cannot_be_are_refused(broken: dict[str, Any]) -> None:
+    sums = history(True, 5).sums()
+    with pytest.raises(ValueError, match=r"cannot be read|[Ee]xpected"):
+        SourceCrowds(3).restore(**(sums | {"model": sums["model"] | broken}))
+
+
+def test_a_model_of_other_labels_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 shares of a model, expected 3"):
+        SourceCrowds(3).start("t", ModelForecast([0.5, 0.5], "m"))

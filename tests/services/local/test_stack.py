@@ -49,11 +49,12 @@ def test_no_model_server_is_started_for_a_scorer_that_needs_none(tmp_path: Path)
 @pytest.mark.parametrize(
     ("scorer", "kind"), [("triton", "triton"), ("openvino", "in_process"), ("fake", "fake")]
 )
-def test_the_engagement_model_is_where_the_scorer_is(
+def test_the_models_of_engagement_and_of_crowds_are_where_the_scorer_is(
     tmp_path: Path, scorer: str, kind: str
 ) -> None:
     stack = plan_stack(options(tmp_path, scorer=scorer, metrics_stack=False))
     assert stack.environment["GROUNDSWELL__FORECASTS__KIND"] == kind
+    assert stack.environment["GROUNDSWELL__RESPONDER__CROWD_KIND"] == kind
     without = plan_stack(options(tmp_path, forecasts=False, metrics_stack=False))
     assert "forecaster" not in [server.name for server in without.servers]
 

@@ -13,6 +13,7 @@ from core.response_schemas import Response, ShownReply
 from models.socialalign.live import LiveCrowd, SourceCrowds
 from services.kafka_client.messages import Record
 from services.responder.at_work import ResponderAtWork, ResponderParts, deletions_upto
+from services.responder.crowd_asking import CrowdAsking
 from services.responder.crowd_told import crowd_of
 from services.responder.generating import Generation
 from services.responder.publishing import ResponsePublisher
@@ -21,6 +22,7 @@ from stream.store.response_texts import StoredResponse
 from stream.topics import EVENTS, POST_EVENTS, POSTS, SCORED_POSTS
 from testkit.builders import NOON
 from testkit.responses import MemoryTexts, MemoryTopic
+from testkit.scorers.crowd import FakeCrowd
 from testkit.scorers.responder import FakeResponder
 from tests.services.responder.said import NOON_S, event_of, post_of, scored, take_off
 
@@ -42,12 +44,13 @@ class World:
         self.topic, self.texts, self.metrics = MemoryTopic(), MemoryTexts(), Metrics()
         self.clock, settings = ManualClock(NOON), settings or ResponderSettings(kind="fake")
         store: Any = self.texts
-        self.model = FakeResponder()
+        self.model, self.crowd = FakeResponder(), FakeCrowd()
         self.generation = Generation(self.model, settings, self.clock, self.metrics)
         parts = ResponderParts(
             settings, store,
             ResponsePublisher(self.topic, store, settings, self.clock, self.metrics),
-            self.generation, self.clock, self.metrics,
+            self.generation, CrowdAsking(self.crowd, settings, self.clock, self.metrics),
+            self.clock, self.metrics,
         )  # fmt: skip
         self.work = ResponderAtWork(parts, known or {}, list(past), since_ms)
 

@@ -414,18 +414,18 @@ def test_sentiment_is_read_of_replies_and_edits_alone_and_a_wrong_one_is_refused
     metrics = Metrics()
     reader = ReplyIntake(ManualClock(NOON), metrics)
     reply = AnswerRated("synthetic|a", NOON_S, NOON_S, "synthetic|p", 2)
-    assert reader.answer(record(scored("a", 0, RATED))) == reply
-    assert reader.answer(record(scored("a", 0, RATED, reply_to=None))) is None
-    assert reader.answer(record(scored("a", 0, RATED, source="heartbeat"))) is None
-    unrated = reader.answer(record(scored("a", 0, RATED, rated=False, near_duplicate=True)))
+    assert reader.rated(record(scored("a", 0, RATED))) == reply
+    assert reader.rated(record(scored("a", 0, RATED, reply_to=None))) is None
+    assert reader.rated(record(scored("a", 0, RATED, source="heartbeat"))) is None
+    unrated = reader.rated(record(scored("a", 0, RATED, rated=False, near_duplicate=True)))
     assert unrated == AnswerRated("synthetic|a", NOON_S, NOON_S, "synthetic|p", None, True)
-    assert reader.answer(record(scored("a", 0, RATED, scores={}))) is not None
-    edit = reader.answer(record(scored("a", 0, RATED, reply_to=None, edit=True)))
+    assert reader.rated(record(scored("a", 0, RATED, scores={}))) is not None
+    edit = reader.rated(record(scored("a", 0, RATED, reply_to=None, edit=True)))
     assert edit == AnswerRated("synthetic|a", NOON_S, NOON_S, "", 2)
-    assert reader.answer(record(scored("a", 0, RATED, scores={"sentiment": [1, 2]}))) is None
+    assert reader.rated(record(scored("a", 0, RATED, scores={"sentiment": [1, 2]}))) is None
     for shares in ([0, 0, 0], [-3, -1, -2]):
-        assert reader.answer(record(scored("a", 0, shares))) is None
-    assert reader.answer(record(b"\xff")) is None
+        assert reader.rated(record(scored("a", 0, shares))) is None
+    assert reader.rated(record(b"\xff")) is None
     refused = [
         metrics.registry.get_sample_value(
             "groundswell_records_refused_total", {"topic": "scored-posts", "reason": reason}
