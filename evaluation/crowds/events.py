@@ -9,10 +9,10 @@ RumourEval and Reddit answers, which nobody labelled, is that of the built post 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from core.errors import ConfigError
 from evaluation.responses.threads import FOLDER, rows_of
@@ -96,17 +96,33 @@ def _reddit_scores(file: Path, labels_of: LabelsOf | None) -> list[LabelledEvent
     return _by_thread(rows, ("source", "post"), _scored(rows, labels_of))
 
 
+class DebateAnswer(NamedTuple):
+    """What was said of a candidate: (subject, candidate), the text, and people's label of it."""
+
+    event: tuple[str, str]
+    text: str
+    label: int
+
+
+def debate_answers(file: Path) -> Iterator[DebateAnswer]:
+    """Yield what was said in the debate, in the order of its times.
+
+    More than half are copies: each text counts once, whoever passes it on.
+    """
+    texts: set[str] = set()
+    for row in sorted(rows_of(file), key=lambda row: row["created_at"]):
+        text = _PASSED_ON.sub("", row["text"]).strip()
+        if text not in texts and row["subject"] and row["topic"]:
+            label = place_of(row, "label", SENTIMENTS)
+            yield DebateAnswer((row["subject"], row["topic"]), text, label)
+        texts.add(text)
+
+
 def _gop_debate(file: Path, _labels_of: LabelsOf | None) -> list[LabelledEvent]:
     """Return what was said of each candidate by subject; the subject is the topic."""
     found: dict[tuple[str, str], list[int]] = {}
-    texts: set[str] = set()
-    for row in sorted(rows_of(file), key=lambda row: row["created_at"]):
-        # More than half are copies: each text counts once, whoever passes it on.
-        text = _PASSED_ON.sub("", row["text"]).strip()
-        if text not in texts and row["subject"] and row["topic"]:
-            of_event = found.setdefault((row["subject"], row["topic"]), [])
-            of_event.append(place_of(row, "label", SENTIMENTS))
-        texts.add(text)
+    for answer in debate_answers(file):
+        found.setdefault(answer.event, []).append(answer.label)
     return [LabelledEvent(subject, tuple(labels)) for (subject, _who), labels in found.items()]
 
 
