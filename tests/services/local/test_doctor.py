@@ -25,6 +25,19 @@ def test_what_can_be_made_by_itself_is_not_called_missing(tmp_path: Path) -> Non
     assert all(check.remedy for check in checks.values() if check.state is not State.GOOD)
 
 
+def test_a_repository_of_an_earlier_program_lacks_models_and_says_which(tmp_path: Path) -> None:
+    repository = RuntimePaths(tmp_path).model_repository
+    for name in ("post_encoder", "engagement", "engagement_transformer"):
+        (repository / name).mkdir(parents=True)
+        (repository / name / "config.pbtxt").touch()
+    check = checks_of(tmp_path)["built model"]
+    assert (check.state, check.remedy) == (State.OPTIONAL, "groundswell models build")
+    assert check.found.endswith("; not built yet: crowd")
+    (repository / "crowd").mkdir()
+    (repository / "crowd" / "config.pbtxt").touch()
+    assert checks_of(tmp_path)["built model"].state is State.GOOD
+
+
 def test_without_a_model_server_environment_the_stack_cannot_run(tmp_path: Path) -> None:
     checks = checks_of(tmp_path)
     assert checks["model server environment"].state is State.MISSING
