@@ -196,7 +196,7 @@ def _build_section(
     name: str, kind: type[msgspec.Struct], fields: Mapping[str, Any]
 ) -> tuple[Any, list[str]]:
     """Convert a section field by field, so that every fault is found and named at once."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints, plain = get_type_hints(kind, include_extras=True), get_type_hints(kind)
     values: dict[str, Any] = {}
     faults: list[str] = []
     for field, raw in fields.items():
@@ -205,7 +205,7 @@ def _build_section(
             values[field] = Secret(str(raw))
             continue
         is_text = isinstance(raw, str)
-        parts = raw.split(",") if is_text and get_origin(expected) is tuple else None
+        parts = raw.split(",") if is_text and get_origin(plain[field]) is tuple else None
         given = raw if parts is None else [part.strip() for part in parts if part.strip()]
         try:
             # strict=False: the environment has only strings ("60", "true", "300, 3600")

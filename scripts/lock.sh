@@ -16,8 +16,9 @@ lock main pyproject.toml --universal --group build
 lock dev pyproject.toml --universal --group build --extra reddit --extra evaluation --group test --group dev
 lock server pyproject.toml --extra server --group build --group test \
     --override requirements/server-overrides.txt --override requirements/no-local-stack.txt \
-    --override requirements/decoder-overrides.txt
+    --override requirements/no-console.txt --override requirements/decoder-overrides.txt
 lock train pyproject.toml --extra train --group build --group test \
-    --override requirements/no-local-stack.txt --override requirements/decoder-overrides.txt
+    --override requirements/no-local-stack.txt --override requirements/no-console.txt \
+    --override requirements/decoder-overrides.txt
 # What setup-dev adds to the model server's environment: it changes none of the packages there.
 lock drawing --group drawing --group replies --constraints requirements/server.txt

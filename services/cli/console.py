@@ -13,7 +13,11 @@ from services.console.keys import KeyRing, Role
 from services.console.sessions import KEYS_FILE, LINK_FILE
 
 app = typer.Typer(name="console", help="Serve the API and the page for people.")
-keys = typer.Typer(name="keys", help="Make, list and take away keys.", no_args_is_help=True)
+keys = typer.Typer(
+    name="keys",
+    help="Make, list and take away keys.\n\nExample: groundswell console keys add ana --role analyst",
+    no_args_is_help=True,
+)
 app.add_typer(keys)
 
 

@@ -38,6 +38,8 @@ BREAKS = [
     ("redis is", "stream/windows/__init__.py", "import redis.asyncio as aioredis", INSIDE),
     ("tritonclient is", "services/__init__.py", "import tritonclient", "{}\n"),
     ("tritonclient is", "models/__init__.py", "import tritonclient.grpc as triton", INSIDE),
+    ("fastapi, uvicorn", "services/cli/__init__.py", "import fastapi", INSIDE),
+    ("fastapi, uvicorn", "services/__init__.py", "from pydantic import BaseModel", FOR_TYPES),
     ("torch is", "services/__init__.py", "import torch", "{}\n"),
     ("torch is", "models/__init__.py", "from torch import Tensor", FOR_TYPES),
     ("models know no broker", "models/__init__.py", "import redis", INSIDE),
