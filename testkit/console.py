@@ -118,6 +118,15 @@ class MemoryData:
         inside = [one for one in self.kept if start_s <= one.start_s < end_s]
         return PanesFound({one.start_s: one for one in inside if one.query == query})
 
+    async def panes_of_all(self, last: int) -> tuple[PaneBounds, dict[str, PanesFound]]:
+        """Return the last panes by query."""
+        bounds = await self.bounds()
+        found: dict[str, PanesFound] = {}
+        for one in self.kept:
+            if one.start_s > bounds.last_s - last * PANE_S:
+                found.setdefault(one.query, PanesFound()).panes[one.start_s] = one
+        return bounds, found
+
     async def alerts(self) -> PastAlerts:
         """Return the alerts."""
         self._ask("broker")
@@ -240,9 +249,7 @@ def served_console(
         state = make_state(settings, held, Metrics(role="console"), SystemClock(), base, ring)
         runner = stack.enter_context(asyncio.Runner())
         loop, stop = runner.get_loop(), asyncio.Event()
-        thread = threading.Thread(
-            target=runner.run, args=(serve(make_console(state), listener, stop),)
-        )
+        thread = threading.Thread(target=runner.run, args=(serve(state, listener, stop),))
         thread.start()
         stack.callback(thread.join)
         stack.callback(loop.call_soon_threadsafe, stop.set)

@@ -98,20 +98,24 @@ def _query(one: CatalogQuery) -> QueryShape:
     return QueryShape(
         name=one.name, title=one.title, expression=one.written or str(one.expression),
         labels=dict(one.labels), parts=list(names_of(one.parts)),
+        thresholds=dict(one.alerts.thresholds), direction=one.alerts.direction,
+        muted=sorted(one.alerts.muted),
     )  # fmt: skip
 
 
 @router.post("/queries/check", summary="Look at an expression", response_model=CheckResult)
 def check(request: Request, _principal: Analyst, asked: CheckRequest) -> Response:
     """Say whether an expression can be watched, where it is wrong, and if a post matches it."""
+    return answer(request, check_expression(asked))
+
+
+def check_expression(asked: CheckRequest) -> CheckResult:
+    """Return what is to say of an expression, and of the post it is tried on."""
     try:
         tree = parse(asked.expression)
     except QuerySyntaxError as error:
         fault = CheckFault(line=error.line, column=error.column, problem=error.problem)
-        return answer(
-            request,
-            CheckResult(valid=False, error=fault, understood=None, hints=[], matches=None),
-        )
+        return CheckResult(valid=False, error=fault, understood=None, hints=[], matches=None)
     # Here, for it knows every source and what they need.
     from services.ingest.sources import SOURCES
 
@@ -119,11 +123,8 @@ def check(request: Request, _principal: Analyst, asked: CheckRequest) -> Respons
         CheckHint(column=one.column, text=one.text)
         for one in hints(asked.expression, tree, SOURCES.names())
     ]
-    return answer(
-        request,
-        CheckResult(
-            valid=True, error=None, understood=str(tree), hints=found, matches=_matches(tree, asked)
-        ),
+    return CheckResult(
+        valid=True, error=None, understood=str(tree), hints=found, matches=_matches(tree, asked)
     )
 
 

@@ -57,7 +57,7 @@ async def windows(
     upper bound. `format=csv` and `format=jsonl` have all of them, however many there are.
     """
     state = state_of(request)
-    await _known(state, name)
+    await known_query(state, name)
     step_s = _step_s(step, state.settings.windows.pane_s)
     low_s = _FOREVER_S[0] if since is None else -(-epoch_ms(since) // 1000)
     high_s = _FOREVER_S[1] if to is None else -(-epoch_ms(to) // 1000)
@@ -84,7 +84,7 @@ async def windows(
     )
 
 
-async def _known(state: ConsoleState, name: str) -> None:
+async def known_query(state: ConsoleState, name: str) -> None:
     """Refuse a query that is not watched: a name that is misspelt is no query without posts."""
     if name != ALL:
         catalog = await state.data.catalog()

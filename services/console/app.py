@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from core.console_settings import is_loopback
-from services.console import api, api_alerts, api_windows, pages
+from services.console import api, api_alerts, api_live, api_windows, pages
 from services.console.guard import PREFIX, Guard
 from services.console.problems import MEDIA_TYPE, Problem, add_handlers, problem_response
 from services.console.shapes import FieldFault, ProblemShape
@@ -37,7 +37,7 @@ def make_application(state: ConsoleState) -> FastAPI:
         description="What Groundswell has counted, judged and forecast; only read.",
     )  # fmt: skip
     app.state.console = state
-    for one in (api, api_windows, api_alerts):
+    for one in (api, api_windows, api_live, api_alerts):
         app.include_router(one.router, prefix=PREFIX)
     for router in pages.ROUTERS:
         app.include_router(router)

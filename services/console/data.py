@@ -75,6 +75,10 @@ class ConsoleData(Protocol):
         """Return the panes of a query that start in `[start_s, end_s)`."""
         ...
 
+    async def panes_of_all(self, last: int) -> tuple[PaneBounds, dict[str, PanesFound]]:
+        """Return the last so many panes of every query, closed or open, by its name."""
+        ...
+
     async def alerts(self) -> PastAlerts:
         """Return the alerts that are kept, the newest first."""
         ...
@@ -131,6 +135,24 @@ class StreamData:
             return found
 
         return await self._in_time(look(), StoreUnavailable, "Redis")
+
+    async def panes_of_all(self, last: int) -> tuple[PaneBounds, dict[str, PanesFound]]:
+        """Return the last panes of every query; for all who look at once they are read once."""
+
+        async def look() -> tuple[PaneBounds, dict[str, PanesFound]]:
+            bounds = await pane_bounds(self._store)
+            pane_s = self._settings.windows.pane_s
+            between = bounds.last_s - (last - 1) * pane_s, bounds.last_s + 1
+            found, missing = dict[str, PanesFound](), list[Missing]()
+            async with aclosing(all_panes(self._store, pane_s, missing, between)) as looked:
+                async for pane in looked:
+                    found.setdefault(pane.query, PanesFound()).panes[pane.start_s] = pane
+            for query, panes in found.items():
+                panes.missing = {one.start_s for one in missing if one.query in (query, EVERY)}
+            return bounds, found
+
+        key = ("panes of all", last)
+        return await self._recent.get(key, lambda: self._in_time(look(), StoreUnavailable, "Redis"))
 
     async def alerts(self) -> PastAlerts:
         """Return the alerts that are kept, the newest first."""

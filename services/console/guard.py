@@ -21,8 +21,8 @@ _log = get_logger(__name__)
 PREFIX: Final = "/api/v1"
 MAX_BODY_BYTES: Final = 65_536
 CONTENT_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = (
     (b"content-security-policy", CONTENT_POLICY.encode()),

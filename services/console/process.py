@@ -24,9 +24,9 @@ from services.console.app import make_console
 from services.console.cursors import Cursors
 from services.console.data import ConsoleData, StreamData
 from services.console.files import secret_of
-from services.console.guard import Guard
 from services.console.keys import KeyRing
 from services.console.limits import RateLimit
+from services.console.live import LiveWindows
 from services.console.sessions import KEYS_FILE, LocalLink, Sessions
 from services.console.state import ConsoleState
 from services.stopping import until_signalled
@@ -82,7 +82,8 @@ def make_state(
         settings, data, keys, Sessions(asked.session_s, clock, keys), link,
         Cursors(secret_of(folder / _CURSOR_KEY)),
         RateLimit(asked.requests_per_minute, clock), RateLimit(FAILURES_PER_MINUTE, clock),
-        metrics, clock, base,
+        metrics, clock,
+        LiveWindows(data, settings.windows.pane_s, asked.refresh_s, clock), asyncio.Event(), base,
     )  # fmt: skip
 
 
@@ -101,7 +102,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             # Last: whoever finds this page may open the other one, and read the link.
             metrics.serve(settings.metrics.address, settings.metrics.port)
             _log.info("the console is at", address=base)
-            await serve(make_console(state), listener, stop)
+            await serve(state, listener, stop)
         finally:
             if state.link is not None:
                 state.link.remove()
@@ -117,19 +118,20 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(console: Guard, listener: socket.socket, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set."""
+async def serve(state: ConsoleState, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; whoever listens then is let go."""
     server = _Server(
         uvicorn.Config(
-            console, log_config=None, access_log=False, server_header=False, date_header=True,
-            lifespan="off", timeout_graceful_shutdown=_GRACE_S, timeout_keep_alive=30,
-            h11_max_incomplete_event_size=16_384,
+            make_console(state), log_config=None, access_log=False, server_header=False,
+            date_header=True, lifespan="off", timeout_graceful_shutdown=_GRACE_S,
+            timeout_keep_alive=30, h11_max_incomplete_event_size=16_384,
         )
     )  # fmt: skip
     serving = asyncio.create_task(server.serve([listener]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
+    state.stopping.set()
     server.should_exit = True
     await serving
 

@@ -73,14 +73,15 @@ async def series(
         found = await data.panes(query, start_s, until_s)
         # After the panes were read: one that was forgotten meanwhile is known to be.
         forgotten_s = (await data.bounds()).forgotten_s if found.panes else bounds.forgotten_s
-        windows = _windows(found, bounds, forgotten_s, step_s, pane_s)
+        windows = windows_of(found, bounds, forgotten_s, step_s, pane_s)
         if windows:
             yield windows
 
 
-def _windows(
+def windows_of(
     found: PanesFound, bounds: PaneBounds, forgotten_s: int, step_s: int, pane_s: int
 ) -> list[SeriesWindow]:
+    """Return the windows that panes make, the oldest first."""
     contents = {start_s: pane.content for start_s, pane in found.panes.items()}
     made: list[SeriesWindow] = []
     for start_s, content in sliding(contents, pane_s, step_s):

@@ -74,12 +74,13 @@ class Sessions:
         principal, until = self._open.get(short, (None, 0.0))
         if principal is None:
             return None
-        if self._clock.monotonic() < until and self._is_still_good(principal):
+        if self._clock.monotonic() < until and self.is_still_good(principal):
             return principal
         del self._open[short]
         return None
 
-    def _is_still_good(self, principal: Principal) -> bool:
+    def is_still_good(self, principal: Principal) -> bool:
+        """Tell whether the key by which somebody came has not been taken away since."""
         if not principal.key_id:
             return True
         stored = self._keys.get(principal.key_id)

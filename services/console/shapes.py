@@ -43,7 +43,7 @@ class Health(Shape):
 
 
 class Thresholds(Shape):
-    """The evidence (nats) that a shift needs, by kind; the same for every query."""
+    """The evidence (nats) that a shift needs, by kind, where a query has none of its own."""
 
     opinion: float
     mix: float
@@ -52,13 +52,16 @@ class Thresholds(Shape):
 
 
 class QueryShape(Shape):
-    """A query that is watched."""
+    """A query that is watched, and what is asked of its alerts."""
 
     name: str
     title: str
     expression: str
     labels: dict[str, str]
     parts: list[str]
+    thresholds: dict[str, float]
+    direction: Literal["both", "up", "down"]
+    muted: list[str]
 
 
 class QueryList(Shape):

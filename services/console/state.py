@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,6 +15,7 @@ from services.console.cursors import Cursors
 from services.console.data import ConsoleData
 from services.console.keys import KeyRing
 from services.console.limits import RateLimit
+from services.console.live import LiveWindows
 from services.console.sessions import LocalLink, Sessions
 
 
@@ -32,6 +34,8 @@ class ConsoleState:
         failures: How often one address may come with a key that is none.
         metrics: Of this process.
         clock: Tells the time.
+        live: Windows as they close.
+        stopping: Set when the process is to end.
         base: The address that people open, without a slash at its end.
     """
 
@@ -45,6 +49,8 @@ class ConsoleState:
     failures: RateLimit
     metrics: Metrics
     clock: Clock
+    live: LiveWindows
+    stopping: asyncio.Event
     base: str
 
 

@@ -44,7 +44,7 @@ async def alerts(
     rows = chosen_of(found.alerts, query, kind, firing=firing)
     shown = rows[after : after + _ROWS]
     return page(
-        "alerts.html", who=who, rows=[_row(one.alert, one.severity) for one in shown],
+        "alerts.html", who=who, rows=[row_of(one.alert, one.severity) for one in shown],
         notes=found.notes, query=query, kind=kind, firing=firing, after=after, total=len(rows),
         queries=sorted({one.alert.query for one in found.alerts}),
         kinds=sorted({one.alert.kind for one in found.alerts}),
@@ -68,12 +68,18 @@ async def shift(request: Request, cookie: Cookie, alert_id: str) -> Response:
     except GroundswellError as error:
         return sorry(who, away_problem(error))
     return page(
-        "shift.html", who=who, alert=detail, row=_row(past.alert, past.severity), windows=windows,
+        "shift.html", who=who, alert=detail, row=row_of(past.alert, past.severity), windows=windows,
         name=quote(past.alert.query, safe=""),
     )  # fmt: skip
 
 
-def _row(alert: Alert, severity: int) -> dict[str, Any]:
+def range_of(alert: Alert) -> tuple[int, int]:
+    """Return when a shift was: half-open, seconds since 1970; one that goes on has no end yet."""
+    until = alert.ended or alert.decided_at
+    return epoch_ms(alert.started) // 1000, epoch_ms(until) // 1000
+
+
+def row_of(alert: Alert, severity: int) -> dict[str, Any]:
     """Return an alert as it is listed."""
     sentence = printable(alert.sentence) or evidence(alert)
     return {"alert": alert, "severity": severity, "sentence": sentence}

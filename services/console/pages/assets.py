@@ -31,8 +31,8 @@ _ASSETS: Final = _read()
 
 @router.get("/")
 def home() -> Response:
-    """Lead to the alerts."""
-    return RedirectResponse("/alerts", 303)
+    """Lead to what is now."""
+    return RedirectResponse("/now", 303)
 
 
 @router.get("/assets/{name}")

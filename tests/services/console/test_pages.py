@@ -65,7 +65,7 @@ async def test_no_page_holds_script_or_style_of_its_own_or_asks_another_site(
     rig: ConsoleRig,
 ) -> None:
     await rig.sign_in(Role.OPERATOR)
-    for path in ("/alerts", "/alerts/a1", "/enter"):
+    for path in ("/now", "/queries", "/queries/trains", "/alerts", "/alerts/a1", "/enter"):
         answer = await rig.client.get(path)
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy

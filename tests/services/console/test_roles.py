@@ -25,6 +25,7 @@ API = {
     ("GET", "/queries"): ("/queries", READERS, {}),
     ("POST", "/queries/check"): ("/queries/check", ANALYSTS, {"json": CHECK}),
     ("GET", "/queries/{name}/windows"): ("/queries/trains/windows", READERS, {}),
+    ("GET", "/queries/{name}/live"): ("/queries/trains/live", READERS, {}),
     ("GET", "/alerts"): ("/alerts", READERS, {}),
     ("GET", "/alerts/{alert_id}"): ("/alerts/a1", READERS, {}),
     ("GET", "/quality"): ("/quality", READERS, {}),
@@ -39,6 +40,10 @@ PAGES = {
     "/enter": None,
     "/sign-in": None,
     "/sign-out": None,
+    "/now": "/now",
+    "/queries": "/queries",
+    "/queries/{name}": "/queries/trains",
+    "/quality": "/quality",
     "/alerts": "/alerts",
     "/alerts/{alert_id}": "/alerts/a1",
 }
@@ -65,6 +70,7 @@ async def test_a_role_gets_what_it_may_and_is_told_when_it_may_not(
     rig: ConsoleRig, method: str, route: str, role: Role | None
 ) -> None:
     path, allowed, how = API[method, route]
+    rig.state.stopping.set()  # what would go on for ever ends at once
     answer = await rig.ask(path, role, method, **how)
     if role in allowed:
         assert answer.status_code == 200, answer.text

@@ -1,0 +1,114 @@
+"""Windows as they close: each once, in order, read once for all who listen."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from core.clock import ManualClock
+from services.console.keys import Role
+from services.console.live import LiveWindows
+from testkit.builders import NOON
+from testkit.console import PANE_S, START_S, ConsoleRig, MemoryData, console_rig, pane
+
+
+def made(count: int, closed: int) -> MemoryData:
+    """Return a stream of so many panes, of which the first have closed."""
+    return MemoryData(kept=[pane(START_S + n * PANE_S, closed=n < closed) for n in range(count)])
+
+
+class Steps:
+    """Says that it may go on, and does something before each further look."""
+
+    def __init__(self, *acts: object) -> None:
+        self._acts = list(acts)
+
+    def __call__(self) -> bool:
+        if not self._acts:
+            return False
+        act = self._acts.pop(0)
+        if callable(act):
+            act()
+        return True
+
+
+class StillClock(ManualClock):
+    """Stands while others wait: all of them look at the same time."""
+
+    async def sleep(self, delay_s: float) -> None:
+        """Let others run."""
+        await asyncio.sleep(0)
+
+
+async def heard(live: LiveWindows, after_s: int | None, steps: Steps) -> list[int]:
+    return [one.start_s async for some in live.follow("trains", after_s, steps) for one in some]
+
+
+def panes(*numbers: int) -> list[int]:
+    return [START_S + n * PANE_S for n in numbers]
+
+
+async def test_the_last_that_has_closed_comes_first_and_then_each_as_it_closes() -> None:
+    data = made(6, closed=2)
+    live = LiveWindows(data, PANE_S, 2.0, ManualClock(NOON))
+
+    def close() -> None:
+        data.kept = made(6, closed=4).kept
+
+    assert await heard(live, None, Steps(None, close, None)) == panes(1, 2, 3)
+    assert live.listeners == 0
+
+
+async def test_whoever_comes_back_goes_on_after_the_last_one_heard() -> None:
+    live = LiveWindows(made(6, closed=5), PANE_S, 2.0, ManualClock(NOON))
+    assert await heard(live, START_S + PANE_S, Steps(None)) == panes(2, 3, 4)
+    assert await heard(live, START_S + 4 * PANE_S, Steps(None, None)) == []
+
+
+async def test_while_the_store_is_away_nothing_is_lost() -> None:
+    data = made(4, closed=1)
+    live = LiveWindows(data, PANE_S, 2.0, ManualClock(NOON))
+
+    def goes() -> None:
+        data.away_now = ("store",)
+
+    def is_back() -> None:
+        data.away_now = ()
+        data.kept = made(4, closed=3).kept
+
+    assert await heard(live, None, Steps(None, goes, is_back)) == panes(0, 1, 2)
+
+
+async def test_many_who_listen_cost_one_look() -> None:
+    data = made(6, closed=5)
+    live = LiveWindows(data, PANE_S, 2.0, StillClock(NOON))
+    heard_by = await asyncio.gather(*(heard(live, START_S, Steps(None)) for _ in range(50)))
+    assert heard_by == [panes(1, 2, 3, 4)] * 50
+    assert data.looks == 1
+
+
+async def test_an_event_is_the_window_of_the_api(tmp_path: Path) -> None:
+    async with console_rig(tmp_path, made(3, closed=2)) as rig:
+        steps = Steps(None)
+        rig.state.sessions.is_still_good = lambda _who: steps()  # type: ignore[method-assign]
+        answer = await rig.ask("/queries/trains/live")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        (event,) = [one for one in answer.text.split("\n\n") if one.startswith("event")]
+        name, number, data = event.split("\n")
+        assert (name, number) == ("event: window", f"id: {START_S + PANE_S}")
+        windows = (await rig.ask("/queries/trains/windows")).json()["windows"]
+        assert json.loads(data.removeprefix("data: ")) == windows[1]
+
+
+async def test_a_stream_ends_when_its_key_is_taken_away(rig: ConsoleRig) -> None:
+    listening = asyncio.create_task(rig.ask("/queries/trains/live", Role.VIEWER))
+    await asyncio.sleep(0)
+    rig.ring.remove("viewer")
+    answer = await listening
+    assert answer.status_code in (200, 401)  # removed before or after it was let in
+
+
+async def test_a_wrong_place_is_named(rig: ConsoleRig) -> None:
+    wrong = {"Last-Event-ID": "x"}
+    answer = await rig.ask("/queries/trains/live", headers=wrong)
+    assert answer.status_code == 422
+    assert [one["field"] for one in answer.json()["errors"]] == ["Last-Event-ID"]
