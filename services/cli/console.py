@@ -15,7 +15,7 @@ from services.console.sessions import KEYS_FILE, LINK_FILE
 app = typer.Typer(name="console", help="Serve the API and the page for people.")
 keys = typer.Typer(
     name="keys",
-    help="Make, list and take away keys.\n\nExample: groundswell console keys add ana --role analyst",
+    help="Make, list, take away keys.\n\nExample: groundswell console keys add ann",
     no_args_is_help=True,
 )
 app.add_typer(keys)
