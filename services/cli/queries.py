@@ -12,6 +12,7 @@ from rich.table import Table
 from core.folders import catalog_file
 from core.report import write_report
 from core.text import clean_text, readable_text
+from services.cli.query_past import backfill, preview
 from services.ingest.sources import SOURCES
 from services.ingest.sources.records import attached_of
 from stream.queries import CatalogError, Matcher, QueryCatalog, load_catalog
@@ -31,6 +32,9 @@ CatalogFile = Annotated[
     Path, typer.Argument(help="Query catalog in TOML.", exists=True, dir_okay=False)
 ]
 
+
+app.command()(backfill)
+app.command()(preview)
 
 Text = Annotated[
     str | None, typer.Option(help="Print the queries that a post with this text matches.")

@@ -102,13 +102,21 @@ class History:
         Returns:
             The scoring that counts, or None if the post was deleted.
         """
-        stands = post
+        found = self.last_said(hashed, post, events_upto)
+        return None if found is None else found[0]
+
+    def last_said(
+        self, hashed: bytes, post: ScoredPost, events_upto: int
+    ) -> tuple[ScoredPost, PostEvent | None] | None:
+        """Return the scoring that counts as `standing` does, and the edit that it is of, if any."""
+        stands: tuple[ScoredPost, PostEvent | None] = post, None
         for offset, event in self.events.get(hashed, ()):
             if offset > events_upto or not self._reaches(event, post):
                 continue
             if event.kind == "delete":
                 return None
-            stands = self.edits.get(offset, stands)
+            if (edit := self.edits.get(offset)) is not None:
+                stands = edit, event
         return stands
 
     def _reaches(self, event: PostEvent, post: ScoredPost) -> bool:

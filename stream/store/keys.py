@@ -16,6 +16,7 @@ key                        type     holds
 ``{p}:kept-hours``         zset     hours (of the watermark) that have a `kept`
 ``{p}:ahead``              hash     id hash -> "" (deleted) or contribution (edited) before its post
 ``{p}:ahead-due``          zset     id hash -> hour it was said in, or of the watermark if later
+``{p}:backfill``           hash     query -> how far its past was added (`stream.store.backfill`)
 ``{p}:quarantine``         hash     what could not be read (`stream.store.quarantine`) -> when, why
 ``{p}:aside:<key>``        any      a key of another type than it should have, under its old name
 ``{p}:forecast``           hash     the forecaster's last offset per topic, highest source offset
@@ -119,6 +120,11 @@ def cursor(partition: int) -> str:
 def quarantine(partition: int) -> str:
     """Return the key of what of the partition could not be read."""
     return f"{{{partition}}}:quarantine"
+
+
+def backfill(partition: int) -> str:
+    """Return the key of how far queries were given their past."""
+    return f"{{{partition}}}:backfill"
 
 
 def pane(partition: int, start_s: int) -> str:

@@ -12,6 +12,7 @@ from core.errors import CursorConflict, IncrementRefused, StateUnreadable
 from core.settings import RedisSettings
 from stream.store import keys
 from stream.store.alert_state import AlertState
+from stream.store.backfill import PastState
 from stream.store.client import (
     answers,
     connect,
@@ -67,6 +68,7 @@ class RedisStore(CloserState):
         self.responses = ResponseTexts(client)
         self.identity = StoreIdentity(client)
         self.repairs = StateRepairs(client)
+        self.past = PastState(client, replication)
 
     async def close(self) -> None:
         """Close the connections."""

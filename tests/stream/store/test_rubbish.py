@@ -57,6 +57,7 @@ PLACES: dict[str, tuple[str, bytes | None]] = {
     "{p}:kept-hours": ("{0}:kept-hours", None),
     "{p}:ahead": ("{0}:ahead", id_hash("s", "13")),
     "{p}:ahead-due": ("{0}:ahead-due", None),
+    "{p}:backfill": ("{0}:backfill", None),
     "{p}:quarantine": ("{0}:quarantine", b"pane|x"),
     "{p}:aside:<key>": ("{0}:aside:cursor", None),
     "{p}:forecast": ("{0}:forecast", None),
