@@ -17,6 +17,7 @@ from testkit.chaos.injecting import Injected, Injector
 from testkit.chaos.progress import Progress, ProgressProbe
 from testkit.chaos.replays import Replays
 from testkit.chaos.schedule import Planned
+from testkit.chaos.settling import settle
 from testkit.chaos.stack import ChaosStack
 from testkit.chaos.worker import SAY_WHERE
 
@@ -68,12 +69,14 @@ class Run:
         replays: What the workers did again.
         duration_s: The seconds from the first record to the last applied.
         stuck: Why the run was given up, "" if it came to its end.
+        unsettled: What those beside the workers had not done when the books were read.
     """
 
     fired: list[Fired] = field(default_factory=list[Fired])
     replays: Replays = field(default_factory=Replays)
     duration_s: float = 0.0
     stuck: str = ""
+    unsettled: str = ""
 
 
 @dataclass(slots=True)
@@ -291,10 +294,5 @@ class Driver:
 
     def _settle(self) -> None:
         """Wait until the closer, forecaster and responder have read all and told what follows."""
-        limit_s, clean = max(SETTLE_TIMEOUT_S, self._give_up_s), 0
-        give_up_at = time.monotonic() + limit_s
-        while clean < SETTLED_LOOKS and time.monotonic() < give_up_at:
-            self._stack.supervisor.check()
-            clean = clean + 1 if self._probe.is_settled() else 0
-            give_up_at = time.monotonic() + limit_s if self._probe.has_moved else give_up_at
-            time.sleep(LOOK_EVERY_S * 3)
+        limit_s = max(SETTLE_TIMEOUT_S, self._give_up_s)
+        self._run.unsettled = settle(self._probe, limit_s, self._stack.supervisor.check)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.local.scrape import fetch_pages
+from stream.topics import TOPICS
 from testkit.chaos.probes import NoAnswer, RedisLine, end_offsets
 from testkit.chaos.stack import ChaosStack
 
@@ -12,6 +13,7 @@ POSTS = "posts"
 EVENTS = "post-events"
 SCORED = "scored-posts"
 RESPONSES = "responses"
+_TOLD_IN = TOPICS[RESPONSES].partitions or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class ProgressProbe:
     """Asks broker and store; `look` returns None while either is away.
 
     Attributes:
-        has_moved: Something was read or told between the last two calls of `is_settled`.
+        has_moved: What is still to be done went on between the last two calls of `waits_for`.
     """
 
     def __init__(self, stack: ChaosStack) -> None:
@@ -47,7 +49,7 @@ class ProgressProbe:
         self._partitions = stack.settings.kafka.partitions
         self._responder = stack.part("responder").server
         self._told: list[int] = []
-        self._read: list[object] = []
+        self._read: dict[str, object] = {}
         self.has_moved = False
 
     def look(self) -> Progress | None:
@@ -70,8 +72,8 @@ class ProgressProbe:
             tuple(ends), tuple(next_offsets[:count]), sum(event_ends) - sum(next_offsets[count:])
         )
 
-    def is_settled(self) -> bool:
-        """Tell whether no closed pane waits for the closer, and no record for those beside it.
+    def waits_for(self) -> list[str]:
+        """Return what is still to be done by those beside the workers; nothing once all is settled.
 
         The responder tells when it has something to say: it is settled when its page says that it
         has read all, it has read every deletion, and has told nothing since the last look.
@@ -84,14 +86,21 @@ class ProgressProbe:
             taken = self._redis.ask_all([("HGET", f"{{{n}}}:forecast", t) for t, n in read])
             known = [("HGET", "{responder}:known", f"deletions:{n}") for n in range(count)]
             gone = [int(g) if isinstance(g, bytes) else 0 for g in self._redis.ask_all(known)]
-            before, self._told = self._told, end_offsets(self._kafka_port, RESPONSES, count)
-        except NoAnswer:
-            return False
-        reading = [dirty, taken, gone, self._told]
-        self.has_moved, self._read = reading != self._read, reading
+            before, self._told = self._told, end_offsets(self._kafka_port, RESPONSES, _TOLD_IN)
+        except NoAnswer as error:
+            return [f"an answer ({error})"]
         next_offsets = [int(t) + 1 if isinstance(t, bytes) else 0 for t in taken]
-        is_told = gone == ends[1] and self._told == before and self._has_read_all()
-        return not any(dirty) and is_told and [*ends[0], *ends[1]] == next_offsets
+        found: dict[str, tuple[bool, object]] = {
+            "the closer: closed panes": (not any(dirty), dirty),
+            "the forecaster: records": ([*ends[0], *ends[1]] == next_offsets, taken),
+            "the responder: deletions": (gone == ends[1], gone),
+            "the responder: what it tells": (self._told == before, self._told),
+            "the responder: what its page says": (self._has_read_all(), self._told),
+        }
+        waits_for = [what for what, (is_done, _) in found.items() if not is_done]
+        self.has_moved = any(found[what][1] != self._read.get(what) for what in waits_for)
+        self._read = {what: reading for what, (_, reading) in found.items()}
+        return waits_for
 
     def _has_read_all(self) -> bool:
         """Tell whether the responder's page says so; one that has just begun says nothing yet."""

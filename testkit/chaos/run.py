@@ -169,7 +169,7 @@ def run_chaos(options: ChaosOptions, say: Callable[[str], None]) -> Outcome:
 def judge(outcome: Outcome) -> list[str]:
     """Return why a run does not pass, a sentence each; empty when it does."""
     run, options = outcome.run, outcome.options
-    found = [run.stuck] if run.stuck else []
+    found = [why for why in (run.stuck, run.unsettled) if why]
     missing = never_fired(options.wanted, (fired.planned.kind for fired in run.fired))
     if missing:
         found.append(f"faults that were asked for never fired: {', '.join(missing)}")
