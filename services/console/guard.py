@@ -27,7 +27,8 @@ CONTENT_POLICY: Final = (
 _HEADERS: Final = (
     (b"content-security-policy", CONTENT_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    # Not no-referrer: browsers say then of a form of our own that it is nobody's (`Origin: null`).
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _NOWHERE: Final = "none"
