@@ -12,7 +12,11 @@ from services.console.pages.rendering import CONSOLE
 from services.console.problems import Problem
 
 router = APIRouter(include_in_schema=False)
-_TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 
 
 def _read() -> dict[str, tuple[bytes, str, str]]:
