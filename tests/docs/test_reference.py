@@ -1,6 +1,7 @@
 """The reference pages say what the code has, no more and no less."""
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -74,6 +75,20 @@ def test_exported_schemas_are_those_of_the_code() -> None:
     folder = ROOT / "docs" / "schemas"
     found = {path.name: path.read_bytes() for path in folder.glob("*.json")}
     assert found == _script("export_schemas").schema_files(), "run scripts/export_schemas.py"
+
+
+def test_the_asyncapi_document_is_that_of_the_code_and_every_reference_leads_somewhere() -> None:
+    found = (ROOT / "docs" / "asyncapi.json").read_bytes()
+    assert found == _script("export_asyncapi").content(), "run scripts/export_asyncapi.py"
+    document = json.loads(found)
+    assert set(document["channels"]) == set(TOPICS)
+    references = re.findall(r'"\$ref": "#/([^"]+)"', found.decode())
+    assert len(references) > 2 * len(TOPICS)
+    for reference in references:
+        part = document
+        for name in reference.split("/"):
+            part = part[name]
+        assert part, reference
 
 
 def test_every_metric_that_prose_names_exists() -> None:
