@@ -19,11 +19,12 @@ from core import config
 from core.clock import Clock, SystemClock
 from core.errors import ScorerRefused, ScorerUnavailable
 from core.ports import Scorer
+from core.processor import read_flags
 from core.schemas import Post
 from services.bootstrap import make_scorer
 from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.conversation import Conversation
-from services.local.machine import describe_extensions, read_flags
+from services.local.machine import describe_extensions
 
 MEASURE_S: Final = 2.0
 GIVE_UP_S: Final = 15.0

@@ -11,12 +11,16 @@ from pathlib import Path
 
 import psutil
 
+from core.config import load
 from core.folders import checkout, importable
+from core.processor import processor_name, read_flags
 from core.report import package_versions
+from models.serving.engine_choice import read_choice
+from models.serving.place import built_model
 from services.local.child import Command, run_to_end
 from services.local.kafka_jars import are_cached, jars_folder
 from services.local.kafka_server import java_program
-from services.local.machine import describe_extensions, meaning, read_flags
+from services.local.machine import describe_extensions, meaning
 from services.local.paths import DEFAULT_SERVER_PYTHON, SERVER_PYTHON_VARIABLE, RuntimePaths
 from services.local.ports import USUAL_PORTS, is_free
 from services.local.prometheus_server import alertmanager_program, prometheus_program
@@ -92,6 +96,7 @@ def examine(
         _redis(),
         *_server_environment(server_python),
         _model(paths),
+        _engine(paths),
         _optional_program("prometheus", prometheus_program(), "apt-get install prometheus"),
         _optional_program(
             "alertmanager", alertmanager_program(), "apt-get install prometheus-alertmanager"
@@ -189,6 +194,17 @@ def _shipped_models() -> set[str]:
     """Return the models that every build makes; the responder's is built where it is chosen."""
     folders = (file.parent.name for file in _WEIGHTS.glob("*/config.json"))
     return {name.replace("-", "_") for name in folders} - {"responder"}
+
+
+def _engine(paths: RuntimePaths) -> Check:
+    """Tell which engine runs the network, and whether it was chosen on this processor."""
+    choice = read_choice(built_model(paths.model_repository), load().scorer.engine)
+    if choice is None:
+        return Check("engine", State.OPTIONAL, "not chosen yet", "chosen when the model is built")
+    if choice.circumstances.processor != processor_name():
+        found = f"{choice.engine}, chosen on another processor"
+        return Check("engine", State.OPTIONAL, found, "chosen anew at the next start")
+    return Check("engine", State.GOOD, choice.said())
 
 
 def _optional_program(name: str, program: Path | None, remedy: str) -> Check:

@@ -1,34 +1,12 @@
-"""What this machine's processor has for the model's integer products, from `/proc/cpuinfo`."""
+"""What the processor's features mean for the model, and how much of it the parts of a run use."""
 
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
 
 import psutil
 
-_CPUINFO: Final = Path("/proc/cpuinfo")
-_EXTENSIONS: Final = (
-    # Name for people, and the kernel's flags of which one is enough.
-    ("AVX2", ("avx2",)),
-    ("AVX-512", ("avx512f",)),
-    ("VNNI", ("avx512_vnni", "avx_vnni")),
-    ("AMX", ("amx_int8",)),
-)
-
-
-def read_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
-    """Return the flags of the first processor; empty where the kernel does not tell."""
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    for line in lines:
-        name, _, value = line.partition(":")
-        if name.strip() in ("flags", "Features"):
-            return frozenset(value.split())
-    return frozenset()
+from core.processor import EXTENSIONS
 
 
 def describe_extensions(flags: frozenset[str]) -> str:
@@ -44,8 +22,8 @@ def describe_extensions(flags: frozenset[str]) -> str:
         return "ARM dot product" if "asimddp" in flags else "ARM, no dot product"
     if not flags:
         return "features unknown"
-    has = [name for name, any_of in _EXTENSIONS if flags.intersection(any_of)]
-    lacks = "/".join(name for name, _ in _EXTENSIONS if name not in has)
+    has = [name for name, any_of in EXTENSIONS if flags.intersection(any_of)]
+    lacks = "/".join(name for name, _ in EXTENSIONS if name not in has)
     return ", ".join([*has, f"no {lacks}"] if lacks else has)
 
 

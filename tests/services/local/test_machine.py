@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from services.local.machine import describe_extensions, meaning, read_flags
+from core.processor import read_flags
+from services.local.machine import describe_extensions, meaning
 
 SERVER = "avx2 avx512f avx512_vnni amx_int8"
 
