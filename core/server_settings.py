@@ -99,6 +99,11 @@ class RedisSettings(Struct, frozen=True, kw_only=True):
     """How long they may take; then the apply is refused and tried again."""
 
 
+Engine = Literal[
+    "auto", "openvino-int8", "onnxruntime-int8", "openvino-int8-weights", "openvino-fp32"
+]
+
+
 class ScorerSettings(Struct, frozen=True, kw_only=True):
     """What scores the posts."""
 
@@ -114,8 +119,10 @@ class ScorerSettings(Struct, frozen=True, kw_only=True):
     """Folder of the weights that are built, such as a student's of fewer layers; empty: shipped."""
     timeout_s: Seconds = 30.0
     """A batch unanswered for so long counts as scorer down."""
+    engine: Engine = "auto"
+    """What runs the network on CPU: one by name, or `auto`: the cheapest here that is right."""
     threads: NotNegative = 0
-    """Inference threads of `openvino`; 0 means the cores that it may use."""
+    """Inference threads in process; 0 means the cores that it may use."""
     version: str = ""
     """Version of the model; empty is the server's choice, and `1` of `openvino`."""
     shadow_model: str = ""

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -31,11 +31,12 @@ from models.build_engagement import ENGAGEMENT_MODELS, build_engagement
 from models.build_responder import build_chosen_responder
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
 from models.encoder.config import CONFIG_FILE, EncoderConfig, HeadConfig, load_config, save_config
-from models.serving.engines import ONNX_FILE, OPENVINO_FILE
+from models.serving.engine_choice import AUTO, EngineChoice
 from models.serving.normalise import normalise
 from models.serving.place import bits_of, move_into_place
 from models.serving.post_encoder import TOKENIZER_FILE
 from models.serving.tokenise import TextTokenizer
+from models.serving.trials import choose_engine
 
 MODEL_NAME: Final = "post_encoder"
 WEIGHTS: Final = Path(__file__).resolve().parent / "weights" / "post-encoder"
@@ -50,9 +51,8 @@ CHECK_SENTENCES: Final = 64
 CHECK_SEED: Final = 8
 _INPUTS: Final = (ADAPTER_FILE, HEADS_FILE, SKELETON_FILE, SENTENCES_FILE, CONFIG_FILE)
 # What turns those inputs into a model: a change of any of it must give another digest.
-_CODE: Final = ("build.py", "assemble.py", "quantise.py")
+_CODE: Final = ("build.py", "assemble.py", "engine_files.py", "quantise.py", "row_scales.py")
 _TOOLS: Final = {"cpu": ("openvino", "nncf", "onnx", "numpy"), "gpu": ("onnx", "numpy")}
-_PRECISION: Final = {"cpu": "int8", "gpu": "fp16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Built:
     folder: Path
     was_current: bool
     seconds: float
-    agreement: dict[str, float] | None
+    choice: EngineChoice
 
 
 def _installed(package: str) -> str:
@@ -98,12 +98,10 @@ def _tokens(path: Path, config: EncoderConfig, sentences: list[str]) -> list[lis
 
 def _write_model(
     backbone: Backbone, weights: Path, config: EncoderConfig, device: str, into: Path
-) -> dict[str, float] | None:
-    """Write the network into the folder `into`; the int8 model's agreement with fp32, or None."""
-    import onnx
-
-    from models.assemble import fill_skeleton, model_weights, to_half
-    from models.quantise import agreement, outputs_of, quantise
+) -> None:
+    """Write the network into the folder `into`, for every engine of the device."""
+    from models.assemble import fill_skeleton, model_weights
+    from models.engine_files import write_engines
 
     tensors = model_weights(
         backbone.weights,
@@ -112,26 +110,12 @@ def _write_model(
         config.lora_alpha / config.lora_rank,
     )
     full = fill_skeleton(weights / SKELETON_FILE, tensors)
-    if device == "gpu":
-        onnx.save_model(to_half(full), into / ONNX_FILE)
-        return None
     sentences = (weights / SENTENCES_FILE).read_text(encoding="utf-8").splitlines()
     calibration = _tokens(backbone.tokenizer, config, sentences)
     held_out = _tokens(
         backbone.tokenizer, config, write_sentences(CHECK_SENTENCES, seed=CHECK_SEED)
     )
-    with tempfile.TemporaryDirectory() as scratch:
-        fp32 = Path(scratch)
-        onnx.save_model(full, fp32 / ONNX_FILE)
-        quantise(fp32 / ONNX_FILE, calibration, into)
-        # The fp32 reference runs on the same engine, from the ONNX file itself.
-        found = agreement(
-            outputs_of(into / OPENVINO_FILE, held_out),
-            outputs_of(fp32 / ONNX_FILE, held_out),
-            config,
-        )
-    found.check()
-    return asdict(found)
+    write_engines(full, device, calibration, held_out, into)
 
 
 def _output_of(head: HeadConfig) -> str:
@@ -139,13 +123,25 @@ def _output_of(head: HeadConfig) -> str:
     return f'output {{ name: "{head.name}" data_type: TYPE_FP32 dims: [ {len(head.labels)} ] }}\n'
 
 
-def _write_config(template: Path, target: Path, config: EncoderConfig, device: str) -> None:
+def _write_config(
+    template: Path, place: Path, device: str, wanted: str, choice: EngineChoice
+) -> None:
+    """Write Triton's configuration of a built model, with the engine that was chosen for it."""
+    config = load_config(place / "1")
     text = (template / "config.pbtxt").read_text(encoding="utf-8")
-    text = text.replace('string_value: "unbuilt"', f'string_value: "{config.version}"')
+    for key, old, new in (
+        ("model_version", "unbuilt", config.version),
+        ("engine", AUTO, wanted),
+        ("engine_at_build", "unbuilt", choice.engine),
+    ):
+        said = '"{}" value: {{ string_value: "{}" }}'
+        text = text.replace(said.format(key, old), said.format(key, new))
     text = text.replace("# heads\n", "".join(_output_of(head) for head in config.heads))
     if device == "gpu":
         text = text.replace("KIND_CPU", "KIND_GPU")
-    (target / "config.pbtxt").write_text(text, encoding="utf-8")
+    target = place / "config.pbtxt"
+    if not target.is_file() or target.read_text(encoding="utf-8") != text:
+        target.write_text(text, encoding="utf-8")
 
 
 def current_record(place: Path) -> dict[str, Any]:
@@ -166,41 +162,50 @@ def build(
     backbone_folder: Path | None = None,
     template: Path = TEMPLATE,
     force: bool = False,
+    engine: str = AUTO,
 ) -> Built:
     """Make `output` hold the model; under a second when it already does.
 
+    The network is built for every engine of the device, and the one that fits this processor is
+    chosen, unless that was done before.
+
     Args:
         output: The Triton model repository; other models in it are not touched.
-        device: `cpu` (OpenVINO int8) or `gpu` (ONNX fp16).
+        device: `cpu` or `gpu` (ONNX Runtime, fp16).
         weights: Folder of the shipped weights.
         backbone_folder: Where the backbone is, if not in the installed package or the hub.
         template: Triton's configuration and `model.py`.
         force: Build even if the result is there.
+        engine: The one engine to take; `auto` leaves it to `models.serving.trials`.
 
     Raises:
-        ConfigError: an input is missing or wrong, or the int8 model lost too much.
+        ConfigError: an input is missing or wrong, or no engine can be taken.
     """
     started = time.monotonic()
-    if not (weights / CONFIG_FILE).is_file():
-        raise ConfigError(
-            f"{weights} holds no weights: train first with `groundswell models train`"
-        )
-    config = load_config(weights)
+    config = _weights_config(weights)
     backbone = find_backbone(config.backbone, config.backbone_sha256, backbone_folder)
     digest = build_digest(backbone, weights, template, device)
     place = output / MODEL_NAME
     record = current_record(place)
-    if record.get("digest") == digest and _is_whole(place, record) and not force:
-        elapsed = time.monotonic() - started
-        return Built(record["version"], place, True, elapsed, record["agreement"])
-
-    record = _make_whole(place, backbone, weights, template, device)
+    is_current = record.get("digest") == digest and _is_whole(place, record) and not force
+    if not is_current:
+        record = _make_whole(place, backbone, weights, template, device, engine)
+    choice = choose_engine(place / "1", load_config(place / "1"), engine)
+    _write_config(template, place, device, engine, choice)
     elapsed = time.monotonic() - started
-    return Built(record["version"], place, False, elapsed, record["agreement"])
+    return Built(record["version"], place, is_current, elapsed, choice)
+
+
+def _weights_config(weights: Path) -> EncoderConfig:
+    if not (weights / CONFIG_FILE).is_file():
+        raise ConfigError(
+            f"{weights} holds no weights: train first with `groundswell models train`"
+        )
+    return load_config(weights)
 
 
 def _make_whole(
-    place: Path, backbone: Backbone, weights: Path, template: Path, device: str
+    place: Path, backbone: Backbone, weights: Path, template: Path, device: str, engine: str
 ) -> dict[str, Any]:
     """Build and move into place; returns the record that lies beside the model."""
     repository = place.parent
@@ -212,6 +217,9 @@ def _make_whole(
         made = Path(scratch) / MODEL_NAME
         record = {"digest": build_digest(backbone, weights, template, device)}
         record |= _make(made, backbone, weights, template, device)
+        # Before it is in place: what no engine can run replaces no model.
+        choice = choose_engine(made / "1", load_config(made / "1"), engine)
+        _write_config(template, made, device, engine, choice)
         (made / "1" / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n")
         move_into_place(made, place)
     return record
@@ -223,18 +231,15 @@ def _make(
     """Make the model's folder; returns what its record says of it but the digest."""
     served, config = made / "1", load_config(weights)
     served.mkdir(parents=True)
-    figures = _write_model(backbone, weights, config, device, served)
+    _write_model(backbone, weights, config, device, served)
     shutil.copyfile(backbone.tokenizer, served / TOKENIZER_FILE)
     shutil.copyfile(template / "1" / "model.py", served / "model.py")
     # Scores of other bits are scores of another model, whoever built it from whatever.
-    built_version = f"{config.version}.{_PRECISION[device]}.{bits_of(served)}"
-    config = msgspec.structs.replace(config, version=built_version)
+    config = msgspec.structs.replace(config, version=f"{config.version}.{bits_of(served)}")
     save_config(config, served)
-    _write_config(template, made, config, device)
     return {
         "version": config.version,
         "device": device,
-        "agreement": figures,
         "tools": {package: _installed(package) for package in _TOOLS[device]},
     }
 
@@ -246,19 +251,25 @@ def chosen_weights(settings: Settings) -> Path:
 
 def main(
     output: Annotated[Path, typer.Option(help="Model repository to write.")] = DEFAULT_OUTPUT,
-    device: Annotated[str, typer.Option(help="cpu (OpenVINO int8) or gpu (ONNX fp16).")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, or gpu (ONNX Runtime, fp16).")] = "cpu",
     weights: Annotated[
         Path | None, typer.Option(help="Folder of weights; else the setting scorer.weights.")
     ] = None,
     backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
     force: Annotated[bool, typer.Option(help="Build even if the result is there.")] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="The engine to take; else the setting scorer.engine.")
+    ] = None,
 ) -> None:
     """Build the model repository; does nothing when it is up to date."""
     if device not in _TOOLS:
         raise typer.BadParameter(f"--device is cpu or gpu, not {device!r}")
     started = time.monotonic()
     try:
-        built = build(output, device, weights or chosen_weights(load()), backbone, force=force)
+        settings = load()
+        wanted = engine or (settings.scorer.engine if device == "cpu" else AUTO)
+        source = weights or chosen_weights(settings)
+        built = build(output, device, source, backbone, force=force, engine=wanted)
         others = {model: build_engagement(output, model) for model in ENGAGEMENT_MODELS}
         others[CROWD] = build_crowd(output)
     except ConfigError as error:
@@ -266,9 +277,10 @@ def main(
         raise typer.Exit(2) from error
     seconds = f"built in {time.monotonic() - started:.0f} s"
     made = {MODEL_NAME: (built.version, built.was_current), **others}
-    made |= build_chosen_responder(output, load().responder)
+    made |= build_chosen_responder(output, settings.responder)
     for model, (found, was_current) in made.items():
         typer.echo(f"{output / model}: {found} {'is up to date' if was_current else seconds}")
+    typer.echo(f"engine: {built.choice.said()}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""fp32 ONNX to a static int8 OpenVINO model (NNCF), and how far the two differ.
+"""fp32 ONNX to OpenVINO: static int8, or int8 weights alone (both NNCF).
 
 Static: every scale is fixed at build time from sentences of ours, so a post's numbers do not
 depend on its batch (dynamic quantisation would take the scale of an activation from the batch).
@@ -7,7 +7,6 @@ depend on its batch (dynamic quantisation would take the scale of an activation 
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,47 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
-from models.encoder.config import EncoderConfig
-from models.serving.calibration import probabilities
-from models.serving.engines import (
-    EMBEDDING,
-    LOGITS_PREFIX,
-    OPENVINO_FILE,
-    OpenVinoEngine,
-    padded_length,
-)
+from models.serving.engines import LOGITS_PREFIX, OPENVINO_FILE, OpenVinoEngine, padded_length
 
 ROWS_PER_BATCH: Final = 8
 SMOOTH_ALPHA: Final = 0.75
 """How much of the activations' range moves into the weights. Mean difference of a probability to
 fp32 on the validation split: 0.018 at 0.5, 0.008 at 0.75, 0.010 at NNCF's own 0.95."""
-MIN_COSINE: Final = 0.99
-"""Least mean cosine between the int8 and the fp32 embedding of a sentence."""
-MAX_MEAN_GAP: Final = 0.02
-"""Largest mean difference of a probability between int8 and fp32."""
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How near the int8 model is to the fp32 one on sentences neither was fitted to."""
-
-    cosine: float
-    mean_gap: float
-    largest_gap: float
-    same_class: float
-
-    def check(self) -> None:
-        """Refuse a model that lost too much.
-
-        Raises:
-            ConfigError: with the figures and the limits.
-        """
-        if self.cosine < MIN_COSINE or self.mean_gap > MAX_MEAN_GAP:
-            raise ConfigError(
-                f"the int8 model differs too much from fp32: mean cosine {self.cosine:.4f} (at "
-                f"least {MIN_COSINE}), mean difference of a probability {self.mean_gap:.4f} (at "
-                f"most {MAX_MEAN_GAP}); were the calibration sentences changed?"
-            )
 
 
 def _batches(token_ids: Sequence[Sequence[int]]) -> list[dict[str, NDArray[np.int64]]]:
@@ -95,8 +59,8 @@ def _name_by_place(model: Any) -> None:
         node.set_friendly_name(f"{node.get_type_name()}_{number}")
 
 
-def quantise(onnx_file: Path, token_ids: Sequence[Sequence[int]], folder: Path) -> None:
-    """Write the int8 model as OpenVINO files into `folder`.
+def _tools() -> tuple[Any, Any]:
+    """Import NNCF and OpenVINO.
 
     Raises:
         ConfigError: nncf or openvino is not installed.
@@ -114,6 +78,16 @@ def quantise(onnx_file: Path, token_ids: Sequence[Sequence[int]], folder: Path) 
         ) from error
     # Which nodes it leaves as they are is what we asked for, and nothing to act on.
     nncf.set_log_level(logging.WARNING)
+    return nncf, openvino
+
+
+def quantise(onnx_file: Path, token_ids: Sequence[Sequence[int]], folder: Path) -> None:
+    """Write the int8 model as OpenVINO files into `folder`.
+
+    Raises:
+        ConfigError: nncf or openvino is not installed.
+    """
+    nncf, openvino = _tools()
     batches = _batches(token_ids)
     model: Any = openvino.Core().read_model(onnx_file)
     smooth = nncf.AdvancedSmoothQuantParameters(matmul=SMOOTH_ALPHA)
@@ -130,32 +104,33 @@ def quantise(onnx_file: Path, token_ids: Sequence[Sequence[int]], folder: Path) 
     openvino.save_model(smaller, folder / OPENVINO_FILE, compress_to_fp16=False)
 
 
+def compress_weights(onnx_file: Path, folder: Path) -> None:
+    """Write the model with int8 weights, computed in fp32, as OpenVINO files into `folder`.
+
+    Raises:
+        ConfigError: nncf or openvino is not installed.
+    """
+    nncf, openvino = _tools()
+    model: Any = openvino.Core().read_model(onnx_file)
+    smaller = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
+    _name_by_place(smaller)
+    openvino.save_model(smaller, folder / OPENVINO_FILE, compress_to_fp16=False)
+
+
+def convert(onnx_file: Path, folder: Path) -> None:
+    """Write the model as it is, in fp32, as OpenVINO files into `folder`.
+
+    Raises:
+        ConfigError: nncf or openvino is not installed.
+    """
+    _, openvino = _tools()
+    model: Any = openvino.Core().read_model(onnx_file)
+    _name_by_place(model)
+    openvino.save_model(model, folder / OPENVINO_FILE, compress_to_fp16=False)
+
+
 def outputs_of(
     model: Path, token_ids: Sequence[Sequence[int]]
 ) -> Mapping[str, NDArray[np.float32]]:
     """What OpenVINO computes from a model file (its own or ONNX), row i for text i."""
     return OpenVinoEngine(model).infer(token_ids)
-
-
-def agreement(
-    int8: Mapping[str, NDArray[np.float32]],
-    fp32: Mapping[str, NDArray[np.float32]],
-    config: EncoderConfig,
-) -> Agreement:
-    """Compare the outputs of the two models for the same texts."""
-    a, b = int8[EMBEDDING].astype(np.float64), fp32[EMBEDDING].astype(np.float64)
-    cosine = np.sum(a * b, 1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
-    gaps, same = [], []
-    for head in config.heads:
-        name = LOGITS_PREFIX + head.name
-        small, full = probabilities(int8[name], head), probabilities(fp32[name], head)
-        gaps.append(np.abs(small - full))
-        if head.activation != "sigmoid":
-            same.append(small.argmax(1) == full.argmax(1))
-    return Agreement(
-        cosine=float(cosine.mean()),
-        # Of the worst head: nineteen topics that are nearly always nought would hide it.
-        mean_gap=max(float(gap.mean()) for gap in gaps),
-        largest_gap=max(float(gap.max()) for gap in gaps),
-        same_class=float(np.concatenate(same).mean()),
-    )

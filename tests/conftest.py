@@ -67,7 +67,7 @@ _NEEDS = {
         "evaluation/crowds/test_fitting.py",
         "models/socialalign/test_tone.py",
     ),
-    "onnxruntime": ("models/test_assemble.py",),
+    "onnxruntime": ("models/test_assemble.py", "models/test_row_scales.py"),
     "tritonclient": (
         "models/scorers/test_crowd_models.py",
         "models/scorers/test_engagement_models.py",

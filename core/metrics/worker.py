@@ -58,7 +58,9 @@ class WorkerMetrics:
     scored_posts_out = counter("Scored posts acknowledged")
     cursor = gauge("Last applied offset", "topic", "partition")
     watermark_seconds = gauge("Watermark of a partition, seconds since 1970", "partition")
-    model_info = gauge("1 for the model version that scores", "model_version")
+    model_info = gauge(
+        "1 for the model version that scores, with its engine", "model_version", "engine"
+    )
     queries_loaded = gauge("Queries in use, `all` included")
 
 

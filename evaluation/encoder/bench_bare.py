@@ -19,11 +19,11 @@ from core.errors import ConfigError
 from core.report import write_report
 from evaluation.options import BUILT, JsonFile, Repository, Texts, Threads
 from models.encoder.config import load_config
-from models.serving.engines import open_engine
 from models.serving.normalise import normalise
 from models.serving.place import built_model
 from models.serving.post_encoder import TOKENIZER_FILE
 from models.serving.tokenise import TextTokenizer
+from models.serving.trials import open_engine
 
 REPEATS: Final = 3
 
@@ -46,7 +46,7 @@ def bare_throughput(
         raise ConfigError("there is no text to measure with")
     config = load_config(model_folder)
     tokenizer = TextTokenizer(model_folder / TOKENIZER_FILE, config.max_tokens)
-    engine = open_engine(model_folder, threads)
+    engine, _ = open_engine(model_folder, config, threads=threads)
     rates, tokens = [], 0
     for _ in range(repeats + 1):
         started = time.perf_counter()

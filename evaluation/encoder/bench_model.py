@@ -23,10 +23,16 @@ from core.report import write_report
 from evaluation.options import BUILT, JsonFile, Repository, Texts, Threads
 from models.encoder.config import load_config
 from models.serving.cache import RecentCache, content_key
-from models.serving.engines import EMBEDDING, LOGITS_PREFIX, OPENVINO_FILE, OpenVinoEngine
+from models.serving.candidates import SHIPPED, candidate
+from models.serving.engines import EMBEDDING, LOGITS_PREFIX, OpenVinoEngine
 from models.serving.normalise import normalise
 from models.serving.place import built_model
-from models.serving.post_encoder import CACHED_TEXTS, TOKENIZER_FILE, PostEncoderService
+from models.serving.post_encoder import (
+    CACHED_TEXTS,
+    TOKENIZER_FILE,
+    PostEncoderService,
+    open_service,
+)
 from models.serving.tokenise import TextTokenizer
 
 BATCHES: Final = (1, 4, 16, 64, 256, 1_024)
@@ -43,20 +49,20 @@ def open_services(
 ) -> tuple[PostEncoderService, PostEncoderService, TextTokenizer]:
     """Return the built model with all heads, with its first head alone, and its tokenizer.
 
-    The one-head model is the same network with the other heads' outputs cut off.
+    Both on the engine that can leave heads out, whichever is chosen here. The one-head model is the
+    same network with the other heads' outputs cut off.
 
     Raises:
         ConfigError: There is no model built for CPU, or openvino is not installed.
     """
-    if not (folder / OPENVINO_FILE).is_file():
+    network = candidate(SHIPPED).place(folder)
+    if not network.is_file():
         raise ConfigError(f"{folder} holds no model built for CPU: run `groundswell models build`")
     config = load_config(folder)
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
     first = config.heads[0]
-    alone = OpenVinoEngine(
-        folder / OPENVINO_FILE, threads, only=(EMBEDDING, LOGITS_PREFIX + first.name)
-    )
-    whole = OpenVinoEngine(folder / OPENVINO_FILE, threads)
+    alone = OpenVinoEngine(network, threads, only=(EMBEDDING, LOGITS_PREFIX + first.name))
+    whole = OpenVinoEngine(network, threads)
     one_head = replace(config, heads=(first,), confidence_head=first.name)
     return (
         PostEncoderService(config, tokenizer, whole, cached=0),
@@ -221,13 +227,14 @@ def measure(
     if not texts:
         raise ConfigError("there is no text to measure with")
     whole, alone, tokenizer = open_services(folder, threads)
-    for service in (whole, alone):
+    served = open_service(folder, threads, cached=0)
+    for service in (whole, alone, served):
         service.warm_up()
     head_cost(whole, alone, texts, 1)
     return {
         "posts": len(texts),
-        **by_batch(whole, texts, rounds, posts),
-        **by_length(whole, tokenizer, texts, rounds, posts),
+        **by_batch(served, texts, rounds, posts),
+        **by_length(served, tokenizer, texts, rounds, posts),
         **head_cost(whole, alone, texts, rounds),
     }
 

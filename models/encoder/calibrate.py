@@ -38,6 +38,7 @@ from models.encoder.heads.base import CalibrationSample
 from models.encoder.samples import held_out, read_sample
 from models.metrics import calibration_gap, expected_calibration_error
 from models.serving.calibration import probabilities
+from models.serving.engines import LOGITS_PREFIX
 from models.serving.place import built_model
 
 METHODS: Final = tuple(FITTERS)
@@ -218,14 +219,14 @@ def calibrate_weights(
     from models.build import build
     from models.encoder.config import load_config, save_config
     from models.encoder.pack import with_version
-    from models.serving.engines import LOGITS_PREFIX, open_engine
+    from models.serving.candidates import load_shipped
     from models.serving.normalise import normalise
     from models.serving.post_encoder import TOKENIZER_FILE
     from models.serving.tokenise import TextTokenizer
 
     build(repository, weights=weights)
     folder, config = built_model(repository), load_config(weights)
-    engine = open_engine(folder)
+    engine = load_shipped(folder)
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
     for name in heads or [head.name for head in config.heads]:
         head, sample = config.head(name), samples(name)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from core.errors import InvalidAnswer
 from core.heads import HEADS, INDEPENDENT
+from core.model_version import is_of_build
 from core.ports import ScoreBatch
 
 RANGE_TOLERANCE: Final = 1e-6
@@ -47,7 +48,7 @@ class Asked:
         who: The scorer, as messages name it.
         posts: The number of posts that were sent.
         heads: The names of the heads that the model has.
-        version: The version that must have answered; "" takes any.
+        version: The build that must have answered, by whichever engine; "" takes any.
     """
 
     who: str
@@ -184,7 +185,7 @@ def version_of(asked: Asked, versions: object) -> str:
         raise asked.invalid(
             "MODEL_VERSION", version, f"1 to {MAX_VERSION_CHARS} printable characters"
         )
-    if asked.version and version != asked.version:
+    if asked.version and not is_of_build(version, asked.version):
         raise asked.invalid("MODEL_VERSION", version, asked.version)
     return version
 

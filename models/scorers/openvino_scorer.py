@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from core.errors import ScorerRefused, ScorerTimedOut, ScorerUnavailable
+from core.logs import get_logger
 from core.ports import ScoreBatch
 from core.settings import ScorerSettings
 from models.scorers.edge import Asked, checked
 from models.serving.place import FIRST_VERSION, built_model
 from models.serving.post_encoder import PostEncoderService, open_service
+
+_log = get_logger(__name__)
 
 
 class OpenVinoScorer:
@@ -60,8 +63,11 @@ def from_settings(settings: ScorerSettings) -> OpenVinoScorer:
     """The registry's entry: a model of `scorer.repository`.
 
     Raises:
-        ConfigError: it was not built, or openvino is not installed here.
+        ConfigError: it was not built, or no engine can run it here.
     """
     version = settings.version or FIRST_VERSION
     folder = built_model(settings.repository, settings.model, version)
-    return OpenVinoScorer(open_service(folder, settings.threads), settings.timeout_s)
+    service = open_service(folder, settings.threads, engine=settings.engine)
+    if service.choice is not None:
+        _log.info("the model runs in this process", engine=service.choice.said())
+    return OpenVinoScorer(service, settings.timeout_s)

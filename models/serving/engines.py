@@ -1,18 +1,20 @@
-"""Running the built network: OpenVINO on CPU, ONNX Runtime on GPU.
+"""Running the built network: OpenVINO and ONNX Runtime on CPU, the latter on GPU.
 
 **Batch invariance.** A text must give the same bits whatever else is in its batch. Two things
 make it so. The padded length depends on the text alone: it is the text's own length rounded up
 to a multiple of `LENGTH_STEP`, never the longest of a batch. And at a given padded length the
-rows of a batch do not influence one another: quantisation scales are static (NNCF, not dynamic
-per batch), integer products are exact, and OpenVINO's remaining fp32 kernels add up inside a row
-in an order that depends on the length only. The second is an observation, not a promise of
-OpenVINO, so `tests/models/serving/test_batch_invariance.py` checks it on random batches of the
-shipped model; tried with 1 to 64 rows at ten lengths, 23,000 comparisons, none differed.
+rows of a batch do not influence one another: quantisation scales are static (NNCF) or a row's own
+(`models.row_scales`), never a batch's; integer products are exact, and the remaining fp32 kernels
+add up inside a row in an order that depends on the length only. The second is an observation, no
+promise of a library, and does not hold everywhere (OpenVINO with int8 weights and fp32 activations
+breaks it without AVX-512). So an engine is tried before it is taken (`models.serving.trials`), and
+`tests/models/serving/test_batch_invariance.py` checks each that can be on random batches.
 
 Shapes: `B` rows, `T` padded tokens, `D` embedding width, `C` classes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -35,6 +37,9 @@ ONNX_FILE: Final = "model.onnx"
 EMBEDDING: Final = "post_embedding"
 """Not just "embedding": exporters give that name to the token look-up inside the graph."""
 LOGITS_PREFIX: Final = "logits_"
+
+_ERRORS: Final = 3
+"""What ONNX Runtime says by itself: not that a quantised graph needs some constants no more."""
 
 Outputs = dict[str, NDArray[np.float32]]
 
@@ -161,10 +166,19 @@ class OpenVinoEngine:
 
 
 class OnnxRuntimeEngine:
-    """An ONNX model on ONNX Runtime: the GPU engine, and a second opinion on CPU."""
+    """An ONNX model on ONNX Runtime. One call of `infer` at a time.
 
-    def __init__(self, model: Path, threads: int = 0) -> None:
-        """Load an ONNX file on the first provider that is there.
+    On CPU a run has one thread, and as many runs as threads are under way at once: the sums of a
+    run do not depend on the number of threads, and none of them waits for another.
+    """
+
+    def __init__(self, model: Path, threads: int = 0, *, on_gpu: bool = True) -> None:
+        """Load an ONNX file.
+
+        Args:
+            model: The file.
+            threads: CPU threads; 0 means the cores that this process may use.
+            on_gpu: Whether a GPU is used where there is one.
 
         Raises:
             ConfigError: onnxruntime is not installed.
@@ -173,40 +187,36 @@ class OnnxRuntimeEngine:
             import onnxruntime
         except ImportError as error:
             raise ConfigError(
-                "this model was built for GPU and needs onnxruntime-gpu: install it, or build "
-                "for CPU with `groundswell models build --device cpu`"
+                "this model needs onnxruntime (on GPU onnxruntime-gpu): install it, or take "
+                "another engine, such as scorer.engine = 'openvino-int8'"
             ) from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or usable_cores()
-        wanted = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+        threads = threads or usable_cores()
+        options.intra_op_num_threads = threads if on_gpu else 1
+        # Who waits for work must not burn a core that broker, store and workers share.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = _ERRORS
+        wanted = ("CPUExecutionProvider",)
+        if on_gpu:
+            wanted = ("TensorrtExecutionProvider", "CUDAExecutionProvider", *wanted)
         present = onnxruntime.get_available_providers()
         self._session = onnxruntime.InferenceSession(
             str(model), options, providers=[name for name in wanted if name in present]
         )
         self._names = [output.name for output in self._session.get_outputs()]
+        self._pool = ThreadPoolExecutor(1 if on_gpu else threads, thread_name_prefix="onnxruntime")
 
     def infer(self, token_ids: Sequence[Sequence[int]]) -> Outputs:
         """See `InferenceEngine.infer`."""
         gatherer = _Gatherer(len(token_ids))
-        for rows, length in plan_runs(token_ids):
+
+        def run(planned: tuple[list[int], int]) -> None:
+            rows, length = planned
             ids, mask = pad(token_ids, rows, length)
             values = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
             for name, value in zip(self._names, values, strict=True):
                 gatherer.add(name, rows, np.asarray(value, np.float32))
+
+        # A list: an error of a run is raised where its result is looked at.
+        list(self._pool.map(run, plan_runs(token_ids)))
         return gatherer.outputs
-
-
-def open_engine(folder: Path, threads: int = 0) -> InferenceEngine:
-    """The engine that fits what was built into `folder`.
-
-    Raises:
-        ConfigError: nothing was built there, or its runtime is missing.
-    """
-    makers: dict[str, Callable[[Path, int], InferenceEngine]] = {
-        OPENVINO_FILE: OpenVinoEngine,
-        ONNX_FILE: OnnxRuntimeEngine,
-    }
-    for file, make in makers.items():
-        if (folder / file).is_file():
-            return make(folder / file, threads)
-    raise ConfigError(f"{folder} holds no built model: run `groundswell models build`")

@@ -11,6 +11,8 @@ MODEL_NAME: Final = "post_encoder"
 FIRST_VERSION: Final = "1"
 """The folder that `groundswell models build` fills."""
 
+_COMPUTES: Final = ("model.*", "engines/*/model.*", "tokenizer.json")
+
 
 def built_model(
     repository: Path | str, model: str = MODEL_NAME, version: str = FIRST_VERSION
@@ -26,14 +28,17 @@ def built_model(
 def bits_of(folder: Path) -> str:
     """The first 12 hex digits of the SHA-256 over what computes in a version folder.
 
-    Network and tokenizer: two builds that would score a text differently never share them. Part of
-    the model version, because the same inputs do not make the same bits everywhere: the quantiser
-    runs the network, and its sums depend on the processor and on the libraries.
+    Network, in the form of each engine, and tokenizer: two builds that would score a text
+    differently never share them. Part of the model version, because the same inputs do not make the
+    same bits everywhere: the quantiser runs the network, and its sums depend on the processor and
+    on the libraries.
     """
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("model.*"), *folder.glob("tokenizer.json")]):
+    found = [path for shape in _COMPUTES for path in folder.glob(shape)]
+    for path in sorted(found):
         if path.suffix != ".py":  # what Triton imports: the program, not the model
-            digest.update(f"{path.name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+            name = path.relative_to(folder).as_posix()
+            digest.update(f"{name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:12]
 
 

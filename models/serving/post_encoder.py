@@ -11,23 +11,26 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
+from core.model_version import served_version
 from models.encoder.config import EncoderConfig, load_config
 from models.serving.cache import RecentCache, content_key
 from models.serving.calibration import probabilities
+from models.serving.engine_choice import AUTO, EngineChoice
 from models.serving.engines import (
     EMBEDDING,
     LENGTH_STEP,
     LOGITS_PREFIX,
     InferenceEngine,
-    open_engine,
 )
 from models.serving.language import LanguageGate, count_letters
 from models.serving.normalise import NORMALISER_VERSION, normalise
 from models.serving.place import check_bits
 from models.serving.tokenise import TextTokenizer
+from models.serving.trials import open_engine
 
 TOKENIZER_FILE: Final = "tokenizer.json"
 CACHED_TEXTS: Final = 65_536
@@ -48,7 +51,12 @@ class ScoredTexts:
 
 
 class PostEncoderService:
-    """A loaded model with its tokenizer, gate and cache. One call at a time."""
+    """A loaded model with its tokenizer, gate and cache. One call at a time.
+
+    Attributes:
+        config: The model's configuration; its version names the engine, where one was chosen.
+        choice: Which engine runs the network and why; None where it was handed in.
+    """
 
     def __init__(
         self,
@@ -64,6 +72,7 @@ class PostEncoderService:
                 "or use the program that the model came with"
             )
         self.config = config
+        self.choice: EngineChoice | None = None
         self._tokenizer = tokenizer
         self._engine = engine
         self._gate = LanguageGate(config.languages)
@@ -175,16 +184,28 @@ class PostEncoderService:
         self._probabilities([[1] * length for length in lengths for _ in range(2)])
 
 
-def open_service(folder: Path, threads: int = 0, cached: int = CACHED_TEXTS) -> PostEncoderService:
+def open_service(
+    folder: Path, threads: int = 0, cached: int = CACHED_TEXTS, engine: str = AUTO
+) -> PostEncoderService:
     """Load a built model: one version folder of a model repository.
 
+    Args:
+        folder: The version folder.
+        threads: CPU threads; 0 means the cores that this process may use.
+        cached: How many texts' scores are kept.
+        engine: The engine that runs the network; `auto` leaves it to `models.serving.trials`.
+
     Raises:
-        ConfigError: the folder holds no built model or another than it names, or a runtime that
-            it needs is missing.
+        ConfigError: the folder holds no built model or another than it names, no engine can run it,
+            or a runtime that it needs is missing.
     """
     if not (folder / TOKENIZER_FILE).is_file():
         raise ConfigError(f"{folder} holds no built model: run `groundswell models build`")
     config = load_config(folder)
     check_bits(folder, config.version)
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
-    return PostEncoderService(config, tokenizer, open_engine(folder, threads), cached)
+    opened, choice = open_engine(folder, config, engine, threads)
+    config = replace(config, version=served_version(config.version, choice.engine))
+    service = PostEncoderService(config, tokenizer, opened, cached)
+    service.choice = choice
+    return service

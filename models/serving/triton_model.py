@@ -15,6 +15,7 @@ import numpy as np
 import triton_python_backend_utils as pb
 
 from models.serving.end_with_server import end_with_server
+from models.serving.engine_choice import AUTO
 from models.serving.post_encoder import PostEncoderService, ScoredTexts, open_service
 
 TEXT, LANG = "TEXT", "LANG"
@@ -36,7 +37,10 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"]).get("parameters", {})
         threads = int(parameters.get("threads", {}).get("string_value", "0"))
         folder = Path(args["model_repository"]) / args["model_version"]
-        self._service: PostEncoderService = open_service(folder, threads)
+        engine = parameters.get("engine", {}).get("string_value", AUTO)
+        self._service: PostEncoderService = open_service(folder, threads, engine=engine)
+        if self._service.choice is not None:
+            pb.Logger.log_info(f"engine: {self._service.choice.said()}")
         self._service.warm_up()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:

@@ -16,9 +16,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.config import load
 from models.encoder.config import load_config
 from models.engagement.config import load_engagement_config
 from models.popalm.config import load_responder_config
+from models.serving.engine_choice import read_choice
 from models.serving.place import built_model
 from models.socialalign.crowd_config import load_crowd_config
 from services.cli.model_environments import (
@@ -204,19 +206,26 @@ def calibrate(
 @app.command()
 def build(
     output: Annotated[Path, typer.Option(help="Model repository to write.")] = REPOSITORY,
-    device: Annotated[str, typer.Option(help="cpu (OpenVINO int8) or gpu (ONNX fp16).")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, or gpu (ONNX Runtime, fp16).")] = "cpu",
     weights: Annotated[
         Path | None, typer.Option(help="Folder of weights; else the setting scorer.weights.")
     ] = None,
     backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
     force: Annotated[bool, typer.Option(help="Build even if it is up to date.")] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="The engine to take; else the setting scorer.engine.")
+    ] = None,
     python: ServerPython = SERVER_PYTHON,
 ) -> None:
     """Build the Triton model repository from the chosen weights; instant when up to date.
 
+    The network is built for every engine; the one that needs least of this processor is taken.
+
     Example: groundswell models build --device cpu
     """
-    arguments = options(output=output, device=device, weights=weights, backbone=backbone)
+    arguments = options(
+        output=output, device=device, weights=weights, backbone=backbone, engine=engine
+    )
     run_module(python, "setup", "models.build", [*arguments, *(["--force"] if force else [])])
 
 
@@ -236,9 +245,11 @@ class _Versioned(msgspec.Struct):
 def _built_version(repository: Path, name: str) -> str:
     built = built_model(repository, name.replace("-", "_"))
     try:
-        return msgspec.json.decode((built / "config.json").read_bytes(), type=_Versioned).version
+        found = msgspec.json.decode((built / "config.json").read_bytes(), type=_Versioned).version
     except (OSError, msgspec.DecodeError):
         return "not built"
+    choice = read_choice(built, load().scorer.engine)
+    return found if choice is None else f"{found}\nengine: {choice.said()}"
 
 
 def _described(folder: Path) -> tuple[str, str, str, str]:

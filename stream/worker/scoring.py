@@ -21,6 +21,7 @@ from core.clock import Clock
 from core.errors import InvalidAnswer, ScorerRefused, ScorerTimedOut, ScorerUnavailable
 from core.logs import get_logger
 from core.metrics import Metrics
+from core.model_version import engine_of
 from core.ports import ScoreBatch, Scorer
 from core.retry import pause_s
 from stream.worker.adaptive_limit import AdaptiveLimit
@@ -132,7 +133,9 @@ class PatientScorer:
     def _note_version(self, version: str) -> None:
         if version != self._model_version:
             self._metrics.model_info.clear()
-            self._metrics.model_info.labels(model_version=version).set(1)
+            engine = engine_of(version)
+            self._metrics.model_info.labels(model_version=version, engine=engine).set(1)
+            _log.info("posts are scored by", model_version=version, engine=engine or "not told")
             self._model_version = version
 
 

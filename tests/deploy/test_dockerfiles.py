@@ -152,7 +152,7 @@ def test_the_model_server_finds_its_packages_although_it_embeds_python_in_isolat
     status, output = run_to_end(Command((sys.executable, "-I", "-c", code)), 60)
     assert status == 0, output
     found = ast.literal_eval(output)
-    assert found == ["/opt/serving", "/opt/serving-gpu", "/app"]
+    assert found == ["/opt/serving-gpu", "/opt/serving", "/app"]
     targets = {
         rest.split()[-1]
         for stage in stages_of(root / "deploy/docker/model.Dockerfile")

@@ -20,7 +20,7 @@ from models.encoder.model import (
     load_backbone,
     save_weights,
 )
-from models.serving.engines import EMBEDDING, LOGITS_PREFIX, ONNX_FILE, open_engine
+from models.serving.engines import EMBEDDING, LOGITS_PREFIX, ONNX_FILE, OnnxRuntimeEngine
 
 pytestmark = pytest.mark.train
 
@@ -115,7 +115,7 @@ def test_onnx_runtime_engine_gives_every_text_its_own_row(
 ) -> None:
     onnx.save_model(assembled(folder), tmp_path / ONNX_FILE)
     texts = [[2, *range(5, 5 + n), 3] for n in (9, 1, 30, 4, 1)]
-    found = open_engine(tmp_path).infer(texts)
+    found = OnnxRuntimeEngine(tmp_path / ONNX_FILE).infer(texts)
     for row, ids in enumerate(texts):
         with torch.no_grad():
             embedding, logits = trained(torch.tensor([ids]), torch.ones(1, len(ids)).long())

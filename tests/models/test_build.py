@@ -8,7 +8,7 @@ from core.config import build as settings_of
 from core.errors import ConfigError
 from models.build import MODEL_NAME, WEIGHTS, build, chosen_weights
 from models.encoder.config import load_config
-from models.quantise import Agreement
+from models.serving.agreement import Agreement
 from models.serving.place import bits_of
 from models.serving.post_encoder import open_service
 
@@ -26,13 +26,12 @@ def copy(built_repository: Path, tmp_path: Path) -> Path:
 def test_repository_is_complete_and_carries_one_version(built_repository: Path) -> None:
     place = built_repository / MODEL_NAME
     assert {part.name for part in (place / "1").iterdir()} >= {
-        "model.py", "model.xml", "model.bin", "tokenizer.json", "config.json", "build.json",
+        "model.py", "engines", "tokenizer.json", "config.json", "build.json", "engine.json",
     }  # fmt: skip
     version = load_config(place / "1").version
     assert f'string_value: "{version}"' in (place / "config.pbtxt").read_text()
     record = json.loads((place / "1" / "build.json").read_text())
     assert record["version"] == version
-    assert record["agreement"]["cosine"] > 0.99
 
 
 def test_outputs_of_the_heads_are_declared_to_triton(built_repository: Path) -> None:
@@ -42,9 +41,10 @@ def test_outputs_of_the_heads_are_declared_to_triton(built_repository: Path) -> 
 
 
 def test_building_again_does_nothing(copy: Path) -> None:
-    before = (copy / MODEL_NAME / "1" / "model.bin").stat().st_mtime_ns
+    parts = [part for part in (copy / MODEL_NAME).rglob("*") if part.is_file()]
+    before = [part.stat().st_mtime_ns for part in parts]
     assert build(copy).was_current
-    assert (copy / MODEL_NAME / "1" / "model.bin").stat().st_mtime_ns == before
+    assert [part.stat().st_mtime_ns for part in parts] == before
 
 
 def test_a_build_that_fails_leaves_the_old_model(copy: Path, tmp_path: Path) -> None:
@@ -83,13 +83,17 @@ def test_gpu_build_leaves_half_precision_onnx(tmp_path: Path) -> None:
 
     built = build(tmp_path / "gpu", device="gpu")
     served = tmp_path / "gpu" / MODEL_NAME / "1"
-    assert built.version.endswith(f".fp16.{bits_of(served)}")
-    model = onnx.load_model(served / "model.onnx")
+    assert built.version.endswith(f".{bits_of(served)}")
+    assert (built.choice.engine, built.choice.why) == ("onnxruntime-fp16", "the only one built")
+    model = onnx.load_model(served / "engines" / "onnxruntime-fp16" / "model.onnx")
     assert onnx.TensorProto.FLOAT not in {t.data_type for t in model.graph.initializer}
     assert "KIND_GPU" in (tmp_path / "gpu" / MODEL_NAME / "config.pbtxt").read_text()
 
 
-@pytest.mark.parametrize("name", ["model.bin", "model.xml", "tokenizer.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["engines/openvino-int8/model.bin", "engines/onnxruntime-int8/model.onnx", "tokenizer.json"],
+)
 def test_a_model_whose_files_were_changed_after_the_build_is_not_opened(
     copy: Path, name: str
 ) -> None:

@@ -24,9 +24,11 @@ from models.build import (
 )
 from models.encoder.calibration_sentences import write_sentences
 from models.encoder.config import load_config
-from models.quantise import agreement, outputs_of
+from models.quantise import outputs_of
 from models.scorers import SCORERS
-from models.serving.engines import LOGITS_PREFIX, OPENVINO_FILE
+from models.serving.agreement import agreement
+from models.serving.candidates import SHIPPED, candidate
+from models.serving.engines import LOGITS_PREFIX
 from models.serving.normalise import normalise
 from models.serving.post_encoder import open_service
 from models.serving.tokenise import TextTokenizer
@@ -63,7 +65,7 @@ def test_the_shipped_weights_have_every_head_of_the_contract() -> None:
 def test_int8_stays_near_fp32_on_every_head(
     fp32: Path, built_repository: Path, token_ids: list[list[int]]
 ) -> None:
-    small = outputs_of(built_repository / MODEL_NAME / "1" / OPENVINO_FILE, token_ids)
+    small = outputs_of(candidate(SHIPPED).place(built_repository / MODEL_NAME / "1"), token_ids)
     full = outputs_of(fp32, token_ids)
     config = load_config(WEIGHTS)
     assert {LOGITS_PREFIX + head.name for head in config.heads} < set(small)

@@ -1,4 +1,4 @@
-"""The shipped model gives a text the same bits in any batch: windows depend on it."""
+"""The model gives a text the same bits in any batch, on every engine: windows depend on it."""
 
 import random
 from pathlib import Path
@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.errors import ConfigError
+from core.processor import read_flags
 from models.build import MODEL_NAME
 from models.encoder.calibration_sentences import write_sentences
+from models.encoder.config import load_config
+from models.serving.candidates import CANDIDATES, candidate
 from models.serving.post_encoder import PostEncoderService, ScoredTexts, open_service
+from models.serving.trials import load_reference, try_engine
 
 pytestmark = pytest.mark.server
 
@@ -21,10 +26,28 @@ def bits_of(scored: ScoredTexts, row: int) -> bytes:
     return b"".join(values[row].tobytes() for values in scored.heads.values())
 
 
+CPU_ENGINES = [each.name for each in CANDIDATES if each.device == "cpu"]
+
+
+@pytest.fixture(scope="module", params=CPU_ENGINES)
+def engine(request: pytest.FixtureRequest, built_repository: Path) -> str:
+    """Each engine that can be chosen on this processor; the others must not open."""
+    folder, name = built_repository / MODEL_NAME / "1", request.param
+    trial = try_engine(
+        candidate(name), folder, load_config(folder), load_reference(folder), read_flags(),
+        measure=lambda *_: (1.0, 1.0),
+    )  # fmt: skip
+    if trial.refused:
+        with pytest.raises(ConfigError, match=name):
+            open_service(folder, cached=0, engine=name)
+        pytest.skip(f"{name} cannot be chosen here: {trial.refused}")
+    return name
+
+
 @pytest.fixture(scope="module")
-def service(built_repository: Path) -> PostEncoderService:
+def service(built_repository: Path, engine: str) -> PostEncoderService:
     # Without the cache: it would hide differences by giving back the first answer.
-    return open_service(built_repository / MODEL_NAME / "1", cached=0)
+    return open_service(built_repository / MODEL_NAME / "1", cached=0, engine=engine)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +61,7 @@ def alone(service: PostEncoderService) -> list[tuple[bytes, bytes]]:
     return found
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(size=st.integers(1, 200), seed=st.integers(0, 2**32 - 1))
 def test_any_batch_gives_a_text_the_bits_it_has_alone(
     service: PostEncoderService, alone: list[tuple[bytes, bytes]], size: int, seed: int
@@ -53,8 +76,9 @@ def test_any_batch_gives_a_text_the_bits_it_has_alone(
 
 
 def test_threads_do_not_change_the_numbers(
-    built_repository: Path, alone: list[tuple[bytes, bytes]]
+    built_repository: Path, engine: str, alone: list[tuple[bytes, bytes]]
 ) -> None:
-    single = open_service(built_repository / MODEL_NAME / "1", threads=1, cached=0)
+    folder = built_repository / MODEL_NAME / "1"
+    single = open_service(folder, threads=1, cached=0, engine=engine)
     scored = single.score(TEXTS, ["en"] * len(TEXTS))
     assert [bits_of(scored, row) for row in range(len(TEXTS))] == [first for first, _ in alone]

@@ -1,14 +1,12 @@
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import ConfigError
 from models.serving import engines
-from models.serving.engines import TOKENS_PER_RUN, open_engine, pad, padded_length, plan_runs
+from models.serving.engines import TOKENS_PER_RUN, pad, padded_length, plan_runs
 
 lengths = st.lists(st.integers(1, 128), max_size=300)
 
@@ -52,8 +50,3 @@ def test_runs_that_end_at_once_lose_no_row(monkeypatch: pytest.MonkeyPatch) -> N
     for run in runs:
         run.join()
     np.testing.assert_array_equal(gatherer.outputs["x"], [[1.0] * 3, [2.0] * 3])
-
-
-def test_a_folder_without_a_model_says_how_to_build_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="models build"):
-        open_engine(tmp_path)

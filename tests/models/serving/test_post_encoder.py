@@ -118,11 +118,11 @@ def test_a_model_trained_with_another_normaliser_is_refused(
         PostEncoderService(config(normaliser_version=0), tokenizer, engine)
 
 
-def test_version_stands_for_weights_precision_and_bits(built_repository: Path) -> None:
+def test_version_stands_for_weights_and_bits(built_repository: Path) -> None:
     folder = built_repository / MODEL_NAME / "1"
     built = load_config(folder)
     assert built.version.startswith("post-encoder-1+")
-    assert built.version.endswith(f".int8.{bits_of(folder)}")
+    assert built.version.endswith(f".{bits_of(folder)}")
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])

@@ -104,8 +104,8 @@ async def test_of_two_models_only_the_one_that_scored_last_is_shown(clock: Manua
     for version in ("m-1", "m-1", "m-2"):
         scorer.version = version
         await patient.score(_texts(1), ["en"])
-    assert value("groundswell_model_info", {"model_version": "m-2"}) == 1
-    assert value("groundswell_model_info", {"model_version": "m-1"}) is None
+    assert value("groundswell_model_info", {"model_version": "m-2", "engine": ""}) == 1
+    assert value("groundswell_model_info", {"model_version": "m-1", "engine": ""}) is None
 
 
 async def test_halves_are_joined_row_by_row_with_the_languages_they_came_with(
