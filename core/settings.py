@@ -44,7 +44,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     max_batch_bytes: Positive = 1_048_576
     """Text bytes in one batch at most."""
     max_batch_age_ms: Positive = 50
-    """A batch that is not full leaves after so long."""
+    """A batch that is not full leaves after so long at most, sooner where the scorer is quick."""
     max_in_flight_posts: Positive = 2_048
     """Posts in scoring over all partitions; the sort window of the model. More waits in Kafka."""
     target_latency_ms: Positive = 2_000

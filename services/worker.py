@@ -88,7 +88,7 @@ def make_flows(
         store=held.store,
         clock=clock,
         metrics=metrics,
-        limits=BatchLimits.of(worker, limit.batch_posts),
+        limits=BatchLimits.of(worker, limit.batch_posts, limit.last_call_s),
         max_in_flight_batches=worker.max_in_flight_batches,
         allowed_lateness_s=settings.windows.allowed_lateness_s,
         rng=random.Random(),

@@ -126,7 +126,7 @@ def try_engine(
         found = agreement(engine.infer(reference.token_ids), reference.outputs, config)
     except Exception as error:  # whatever a runtime does on a processor that it does not know
         return Trial(engine=of.name, refused=f"it failed with {type(error).__name__}")
-    near = {"cosine": round(found.cosine, 5), "mean_gap": round(found.mean_gap, 5)}
+    near: dict[str, Any] = {"cosine": round(found.cosine, 5), "mean_gap": round(found.mean_gap, 5)}
     if fault := found.fault():
         return Trial(engine=of.name, refused=fault, **near)
     if differing := depends_on_batch(engine, reference.token_ids):

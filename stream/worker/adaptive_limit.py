@@ -43,6 +43,7 @@ class AdaptiveLimit:
         self._looked_at = 0.0
         self._posts = 0.0
         self._busy_s = 0.0
+        self._last_call_s = 0.0
         metrics.in_flight_limit_posts.set_function(self.in_flight_posts)
 
     def asked(self) -> None:
@@ -50,9 +51,15 @@ class AdaptiveLimit:
         self._pass_time()
         self._asked += 1
 
-    def ended(self, posts: int) -> None:
+    def last_call_s(self) -> float:
+        """Return how long the last call took that was answered; 0 before the first."""
+        return self._last_call_s
+
+    def ended(self, posts: int, took_s: float = 0.0) -> None:
         """Note that a batch came back with scores of so many posts, 0 if it failed."""
         self._pass_time()
+        if posts:
+            self._last_call_s = took_s
         self._asked -= 1
         self._posts += posts
 

@@ -119,7 +119,7 @@ class PatientScorer:
 
     async def _ask(self, texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
         """Ask once; the limit learns how long it took, whatever came of it."""
-        answered = 0
+        answered, sent = 0, self._clock.monotonic()
         if self._limit is not None:
             self._limit.asked()
         try:
@@ -128,7 +128,7 @@ class PatientScorer:
             return scores
         finally:
             if self._limit is not None:
-                self._limit.ended(answered)
+                self._limit.ended(answered, self._clock.monotonic() - sent)
 
     def _note_version(self, version: str) -> None:
         if version != self._model_version:

@@ -18,6 +18,24 @@ def test_an_incomplete_batch_waits_for_its_age_while_others_are_in_flight():
     assert LIMITS.wait_s(posts=1, size=10, age_s=0.06, in_flight=1) == 0
 
 
+@pytest.mark.parametrize(
+    ("last_call_s", "age_s", "waits_s"),
+    [
+        (0.0, 0.0, 0.0),
+        (0.02, 0.0, 0.02),
+        (0.02, 0.015, 0.005),
+        (0.02, 0.03, 0.0),
+        (9.0, 0.01, 0.04),
+    ],
+)
+def test_with_nothing_in_flight_a_record_waits_as_long_as_the_last_call_took_bounded_by_its_age(
+    last_call_s, age_s, waits_s
+):
+    limits = BatchLimits(4, 100, 0.05, last_call_s=lambda: last_call_s)
+    assert limits.wait_s(posts=1, size=5, age_s=age_s, in_flight=0) == pytest.approx(waits_s)
+    assert limits.wait_s(posts=4, size=5, age_s=age_s, in_flight=0) == 0
+
+
 def test_a_full_batch_leaves_at_once():
     assert LIMITS.wait_s(posts=4, size=10, age_s=0.0, in_flight=3) == 0
     assert LIMITS.wait_s(posts=1, size=100, age_s=0.0, in_flight=3) == 0
