@@ -2,6 +2,8 @@
 
 `evaluation.encoder.bench_model` in the model server's environment, with nothing else running:
 English posts of the benchmarks, no two alike, all heads and the first head alone taking turns.
+Then the engines that can be chosen here, in turns, and what each loses on held-out posts where the
+data sets are there (`GROUNDSWELL_DATA`): the frontier, as a table and the picture.
 `cached_share` is the share of posts of a synthetic stream, with its usual reposts and copies, whose
 text the model server has scored before and does not score again.
 """
@@ -9,17 +11,18 @@ text the model server has scored before and does not score again.
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.harness import Measured, Options, run_benchmark, say
 from benchmarks.lab import BenchFailed
 from benchmarks.posts import texts
 from core.schemas import Post
-from evaluation.drawing import Picture, lines
+from evaluation.drawing import Picture, lines, scatter
 from services.ingest.sources.synthetic.options import SyntheticOptions
 from services.ingest.synthetic.conversation import Conversation
 from services.local.child import Command, run_to_end
@@ -30,7 +33,8 @@ HEAD_POSTS: Final = 4_096
 STREAM_POSTS: Final = 20_000
 BATCHES: Final = (1, 4, 16, 64, 256, 1_024)
 LENGTHS: Final = (8, 16, 32, 64, 128)
-_TIMEOUT_S: Final = 1_200.0
+_TIMEOUT_S: Final = 1_800.0
+DATA: Final = Path("../shared/data")
 
 
 def _written(posted: list[str], file: Path) -> Path:
@@ -61,6 +65,9 @@ def measure(options: Options) -> Measured:
             _stream(options.size(STREAM_POSTS), options.seed), Path(scratch) / "stream.txt"
         )
         say(f"{size:,} posts, {options.rounds} rounds")
+        data = Path(os.environ.get("GROUNDSWELL_DATA", DATA))
+        if not data.is_dir():
+            say(f"no data sets at {data}: what engines lose on held-out posts is left out")
         command = Command(
             (
                 str(DEFAULT_SERVER_PYTHON), "-m", "evaluation.encoder.bench_model",
@@ -69,6 +76,7 @@ def measure(options: Options) -> Measured:
                 "--repository", str(DEFAULT_PATHS.model_repository),
                 "--rounds", str(options.rounds),
                 "--posts-a-round", str(options.size(1_024, 16)),
+                *(("--data", str(data)) if data.is_dir() else ()),
             ),
             env={"PYTHONPATH": str(PROJECT_ROOT)},
             cwd=PROJECT_ROOT,
@@ -77,11 +85,31 @@ def measure(options: Options) -> Measured:
         if status:
             raise BenchFailed(f"the model did not run:\n{output}")
         found = json.loads(report.read_text(encoding="utf-8"))
+    return taken_over(found, size)
+
+
+def taken_over(found: dict[str, Any], size: int) -> Measured:
+    """Return the report of the model server's environment as a benchmark's own."""
     figures: dict[str, float] = {name: round(v, 4) for name, v in found["figures"].items()}
-    return Measured(figures, {"posts": size}, _picture(figures), found["versions"])
+    rows, engine = found["tables"]["engines"], found["settings"]["engine"]
+    settings = {"posts": size, "engine": engine, "engines": rows}
+    picture = _frontier(rows) if "agreement" in rows[0] else _speeds(figures)
+    return Measured(figures, settings, picture, found["versions"], "\n".join(found["notes"]))
 
 
-def _picture(figures: dict[str, float]) -> Picture:
+def _frontier(rows: list[dict[str, Any]]) -> Picture:
+    def most_lost(row: dict[str, Any]) -> float:
+        return max(value for name, value in row.items() if name.endswith(".points_lost"))
+
+    return scatter(
+        "Engines: cost of a post, and the most points that a head loses on held-out posts",
+        "processor milliseconds a post",
+        "points lost, worst head",
+        {row["engine"]: (row["cpu_us"] / 1000, most_lost(row)) for row in rows},
+    )
+
+
+def _speeds(figures: dict[str, float]) -> Picture:
     return lines(
         "Posts a second of the model alone",
         "batch size, or most tokens a post (batches of 64)",

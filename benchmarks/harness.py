@@ -66,12 +66,14 @@ class Measured:
         settings: What was measured with.
         picture: The main figures, as a picture.
         versions: The versions of what is not in this environment.
+        table: What is to be read beside the figures, for people.
     """
 
     figures: dict[str, float]
     settings: dict[str, Any]
     picture: Picture
     versions: dict[str, str] = field(default_factory=dict[str, str])
+    table: str = ""
 
 
 def say(line: str) -> None:
@@ -140,6 +142,8 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
         say(f"took {time.monotonic() - started:.0f} s")
         for name, value in measured.figures.items():
             typer.echo(f"{name:<52} {value:>14,.3f}")
+        if measured.table:
+            typer.echo(measured.table)
         if json_file is not None:
             # More than the benchmark's own work on the machine shows here.
             measured.settings["load_average_before"] = round(load, 1)

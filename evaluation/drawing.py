@@ -144,6 +144,20 @@ def lines(
     return Picture(title, (8.2, 4.2), paint)
 
 
+def scatter(title: str, across: str, up: str, points: Mapping[str, tuple[float, float]]) -> Picture:
+    """Return named points over two axes, the first from zero on."""
+
+    def paint(axes: Axes) -> None:
+        for place, (name, (x, y)) in enumerate(points.items()):
+            axes.scatter([x], [y], color=_COLOURS[place % len(_COLOURS)], gid=f"point-{place}")
+            axes.annotate(name, (x, y), xytext=(6, 4), textcoords="offset points")
+        axes.set(xlabel=across, ylabel=up)
+        axes.set_xlim(left=0)
+        axes.margins(0.2)
+
+    return Picture(title, (8.2, 4.2), paint)
+
+
 def reliability_diagram(title: str, series: Mapping[str, Sequence[ReliabilityBin]]) -> Picture:
     """Return claimed probability across, observed share up, one line a classifier.
 

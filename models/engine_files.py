@@ -12,7 +12,7 @@ from models.quantise import compress_weights, convert, outputs_of, quantise
 from models.row_scales import with_row_scales
 from models.serving.candidates import CANDIDATES, REFERENCE, candidate
 from models.serving.engines import ONNX_FILE
-from models.serving.trials import Reference
+from models.serving.trials import TrialTexts
 
 TokenIds = Sequence[Sequence[int]]
 Writer = Callable[[onnx.ModelProto, Path, TokenIds, Path], None]
@@ -74,4 +74,4 @@ def write_engines(
                 WRITERS[each.name](network, file, calibration, into)
     if device == candidate(REFERENCE).device:
         outputs = outputs_of(candidate(REFERENCE).place(folder), held_out)
-        Reference(list(held_out), outputs).save(folder)
+        TrialTexts(list(held_out), outputs).save(folder)

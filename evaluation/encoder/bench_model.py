@@ -13,22 +13,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from msgspec.structs import replace
 
 from core.errors import ConfigError
 from core.report import write_report
+from evaluation.encoder.caching import cached_share
+from evaluation.encoder.engine_frontier import figures_of, frontier, table
 from evaluation.options import BUILT, JsonFile, Repository, Texts, Threads
 from models.encoder.config import load_config
-from models.serving.cache import RecentCache, content_key
 from models.serving.candidates import SHIPPED, candidate
 from models.serving.engines import EMBEDDING, LOGITS_PREFIX, OpenVinoEngine
 from models.serving.normalise import normalise
 from models.serving.place import built_model
 from models.serving.post_encoder import (
-    CACHED_TEXTS,
     TOKENIZER_FILE,
     PostEncoderService,
     open_service,
@@ -151,24 +151,6 @@ def head_cost(
     }
 
 
-def cached_share(texts: Sequence[str], capacity: int = CACHED_TEXTS) -> float:
-    """Return the share of posts, in this order, whose text the model server's cache knows.
-
-    Example:
-        >>> cached_share(["Late again", "late again!", "Late again", "late  again!"])
-        0.5
-    """
-    known: RecentCache[bool] = RecentCache(capacity)
-    found = 0
-    for text in texts:
-        key = content_key(normalise(text))
-        if known.get(key):
-            found += 1
-        else:
-            known.put(key, True)
-    return found / max(1, len(texts))
-
-
 def _calls(size: int, posts: int) -> int:
     return max(1, min(CALLS, posts // size))
 
@@ -251,6 +233,9 @@ def main(
     stream: Annotated[
         Path | None, typer.Option(help="Posts of a stream in order: how many the cache knows.")
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data sets, for what each engine loses on held-out posts.")
+    ] = None,
 ) -> None:
     """Measure the built model on the posts of a file."""
     try:
@@ -259,21 +244,34 @@ def main(
         figures = measure(posts, folder, threads, rounds, posts_a_round)
         if stream is not None:
             figures["cached_share"] = cached_share(stream.read_text("utf-8").splitlines())
+        engine = open_service(folder, threads).choice
+        name = engine.engine if engine is not None else ""
+        rows, refused = frontier(folder, posts, rounds, data, threads)
+        figures |= figures_of(rows, name)
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error
-    for name, value in figures.items():
-        typer.echo(f"{name:<40} {value:>12,.3f}")
+    for figure, value in figures.items():
+        typer.echo(f"{figure:<40} {value:>12,.3f}")
+    shown = table(rows, name, refused)
+    typer.echo(shown)
     if json_file is not None:
-        packages = ("openvino", "numpy", "tokenizers")
-        settings = {"threads": threads, "rounds": rounds, "texts": texts.name}
-        write_report(
-            json_file,
-            "evaluation.encoder.bench_model",
-            figures,
-            settings=settings,
-            packages=packages,
-        )
+        settings = {"threads": threads, "rounds": rounds, "texts": texts.name, "engine": name}
+        _write(json_file, figures, settings, rows, shown)
+
+
+def _write(
+    file: Path,
+    figures: dict[str, float],
+    settings: dict[str, Any],
+    rows: list[dict[str, Any]],
+    shown: str,
+) -> None:
+    write_report(
+        file, "evaluation.encoder.bench_model", figures, settings=settings,
+        packages=("openvino", "onnxruntime", "numpy", "tokenizers"),
+        tables={"engines": rows}, notes=shown.splitlines(),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

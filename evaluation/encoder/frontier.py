@@ -26,8 +26,8 @@ from core.errors import ConfigError
 from core.heads import HEADS, PARTICIPATION
 from core.ports import ScoreBatch
 from core.report import write_report
-from evaluation.encoder.bench_model import cached_share
 from evaluation.encoder.bootstrap import RESAMPLES, SEED, Measure, Measured, Rows, bootstrap
+from evaluation.encoder.caching import cached_share
 from evaluation.encoder.decisions import layered, participating, unread_as
 from evaluation.encoder.scoring import score_all
 from evaluation.options import DataFolder, JsonFile, Resamples

@@ -24,7 +24,7 @@ ENGINES_FOLDER: Final = "engines"
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class EngineForm:
     """An engine that may run the network.
 
     Attributes:
@@ -63,16 +63,16 @@ class Candidate:
 _SHORT_PRODUCTS: Final = frozenset({"avx2", "asimd"})
 CANDIDATES: Final = (
     # Of two that are as fast the first is taken.
-    Candidate("openvino-int8", "cpu", OPENVINO_FILE, "openvino", frozenset(), OpenVinoEngine),
-    Candidate(
+    EngineForm("openvino-int8", "cpu", OPENVINO_FILE, "openvino", frozenset(), OpenVinoEngine),
+    EngineForm(
         "onnxruntime-int8", "cpu", ONNX_FILE, "onnxruntime", _SHORT_PRODUCTS,
         partial(OnnxRuntimeEngine, on_gpu=False),
     ),
-    Candidate(
+    EngineForm(
         "openvino-int8-weights", "cpu", OPENVINO_FILE, "openvino", frozenset(), OpenVinoEngine
     ),
-    Candidate("openvino-fp32", "cpu", OPENVINO_FILE, "openvino", frozenset(), OpenVinoEngine),
-    Candidate(
+    EngineForm("openvino-fp32", "cpu", OPENVINO_FILE, "openvino", frozenset(), OpenVinoEngine),
+    EngineForm(
         "onnxruntime-fp16", "gpu", ONNX_FILE, "onnxruntime", frozenset(),
         partial(OnnxRuntimeEngine, on_gpu=True),
     ),
@@ -84,7 +84,7 @@ SHIPPED: Final = "openvino-int8"
 """The engine of all versions before engines could be chosen: what figures are compared with."""
 
 
-def candidate(name: str) -> Candidate:
+def candidate(name: str) -> EngineForm:
     """The candidate called `name`.
 
     Raises:
@@ -96,7 +96,7 @@ def candidate(name: str) -> Candidate:
     raise ConfigError(f"there is no engine {name!r}; expected {', '.join((AUTO, *NAMES))}")
 
 
-def built_candidates(folder: Path) -> tuple[Candidate, ...]:
+def built_candidates(folder: Path) -> tuple[EngineForm, ...]:
     """Those whose network is in a version folder.
 
     Raises:

@@ -20,7 +20,7 @@ from core.errors import ConfigError
 from core.processor import processor_name, read_flags
 from models.encoder.config import EncoderConfig
 from models.serving.agreement import agreement
-from models.serving.candidates import Candidate, built_candidates, candidate
+from models.serving.candidates import EngineForm, built_candidates, candidate
 from models.serving.engine_choice import (
     AUTO,
     Circumstances,
@@ -45,7 +45,7 @@ Measure = Callable[[InferenceEngine, Sequence[Sequence[int]]], tuple[float, floa
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class TrialTexts:
     """Texts of ours as token ids, and what fp32 says of them, row i for text i."""
 
     token_ids: list[list[int]]
@@ -59,7 +59,7 @@ class Reference:
         np.savez(folder / REFERENCE_FILE, lengths=lengths, ids=flat, **arrays)
 
 
-def load_reference(folder: Path) -> Reference:
+def load_reference(folder: Path) -> TrialTexts:
     """Read the reference of a version folder.
 
     Raises:
@@ -79,7 +79,7 @@ def load_reference(folder: Path) -> Reference:
             f"{folder / REFERENCE_FILE} cannot be read ({type(error).__name__}): "
             "`groundswell models build --force` makes it anew"
         ) from error
-    return Reference([part.tolist() for part in parts], outputs)
+    return TrialTexts([part.tolist() for part in parts], outputs)
 
 
 def measure(
@@ -110,10 +110,10 @@ def depends_on_batch(engine: InferenceEngine, token_ids: Sequence[Sequence[int]]
 
 
 def try_engine(
-    of: Candidate,
+    of: EngineForm,
     folder: Path,
     config: EncoderConfig,
-    reference: Reference,
+    reference: TrialTexts,
     flags: frozenset[str],
     threads: int = 0,
     measure: Measure = measure,
@@ -189,7 +189,7 @@ def choose_engine(
 
 def _chosen(
     folder: Path,
-    built: Sequence[Candidate],
+    built: Sequence[EngineForm],
     config: EncoderConfig,
     now: Circumstances,
     threads: int,

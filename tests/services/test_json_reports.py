@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks import harness
-from core.report import Report
+from benchmarks import bench_model, harness
+from core.report import Report, write_report
 from evaluation.alerts.command import write_backtest
 from evaluation.forecasts import early_command
 from evaluation.forecasts.lives import made_up
 from services.cli.main import COMMANDS, load_command, run
+from services.local.child import Command
 from testkit.chaos import command as chaos_command
 from testkit.chaos.books import Audit
 from testkit.chaos.driving import Run
@@ -138,6 +139,35 @@ def bench(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended.value.code == 0
     report = msgspec.json.decode(file.read_bytes(), type=Report)
     assert (report.command, report.versions["elsewhere"]) == ("bench nothing", "2.1")
+
+
+def test_bench_model_hands_on_engine_and_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Be the program in the model server's environment, whose report the benchmark takes over."""
+
+    def measured(command: Command, _: float) -> tuple[int, str]:
+        row = {"engine": "openvino-fp32", "cpu_us": 5.0}
+        figures = {"old_over_new_cpu": 2.0, "sentiment.points_lost": 0.1}
+        figures |= {"sentiment.points_lost_high": 0.4}
+        figures |= {f"batch_{n}_posts_per_s": 1.0 for n in bench_model.BATCHES}
+        figures |= {f"tokens_to_{n}_posts_per_s": 1.0 for n in bench_model.LENGTHS}
+        write_report(
+            Path(command.argv[command.argv.index("--json") + 1]), "inner", figures,
+            settings={"engine": "openvino-fp32"}, tables={"engines": [row]}, notes=["a table"],
+        )  # fmt: skip
+        return 0, ""
+
+    monkeypatch.setattr(bench_model, "build_model_repository", lambda: "")
+    monkeypatch.setattr(bench_model, "run_to_end", measured)
+    found = bench_model.measure(harness.Options(scale=0.02))
+    file = tmp_path / "report.json"
+    harness.write_measured(file, "benchmarks.bench_model", harness.Options(), found)
+    report = msgspec.json.decode(file.read_bytes(), type=Report)
+    assert (report.command, report.settings["engine"]) == ("bench model", "openvino-fp32")
+    assert report.figures["old_over_new_cpu"] == 2
+    assert report.figures["sentiment.points_lost_high"] == 0.4
+    assert found.table == "a table"
 
 
 def backtest(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,10 @@ from evaluation.encoder.bench_model import (
     BATCHES,
     LENGTHS,
     _of_length,
-    cached_share,
     measure,
     open_services,
 )
+from evaluation.encoder.caching import cached_share
 from models.build import MODEL_NAME
 
 pytestmark = pytest.mark.server

@@ -3,16 +3,19 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from core.config import build as settings_of
 from core.errors import ConfigError
+from core.server_settings import Engine
 from models.encoder.config import EncoderConfig, HeadCalibration, HeadConfig
 from models.serving import candidates, engine_choice, trials
-from models.serving.candidates import Candidate
+from models.serving.candidates import EngineForm
 from models.serving.engines import Outputs
-from models.serving.trials import Reference, choose_engine, load_reference
+from models.serving.trials import TrialTexts, choose_engine, load_reference
 
 TEXTS = [[1, 2, 3], [4, 5], [6], [7, 8, 9, 10]]
 COSTS = {"first": 300.0, "second": 200.0, "third": 100.0}
@@ -36,8 +39,8 @@ def candidate(
     bend: Callable[[np.ndarray], np.ndarray] = lambda sums: sums,
     package: str = "json",
     any_of: frozenset[str] = frozenset(),
-) -> Candidate:
-    return Candidate(name, "cpu", "net", package, any_of, lambda _, __: Sums(name, bend))
+) -> EngineForm:
+    return EngineForm(name, "cpu", "net", package, any_of, lambda _, __: Sums(name, bend))
 
 
 def config(version: str = "tiny-1.0123456789ab") -> EncoderConfig:
@@ -66,7 +69,7 @@ class Timer:
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Make a version folder in which these candidates are built, on one processor."""
 
-    def made(*built: Candidate) -> Path:
+    def made(*built: EngineForm) -> Path:
         monkeypatch.setattr(candidates, "CANDIDATES", built)
         monkeypatch.setattr(candidates, "NAMES", tuple(each.name for each in built))
         monkeypatch.setattr(trials, "processor_name", lambda: "a processor")
@@ -74,7 +77,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
         for each in built:
             each.place(tmp_path).parent.mkdir(parents=True)
             each.place(tmp_path).touch()
-        Reference(TEXTS, Sums("fp32", lambda sums: sums).infer(TEXTS)).save(tmp_path)
+        TrialTexts(TEXTS, Sums("fp32", lambda sums: sums).infer(TEXTS)).save(tmp_path)
         return tmp_path
 
     return made
@@ -106,13 +109,13 @@ def test_of_two_that_are_as_cheap_the_first_is_taken(build: Callable[..., Path])
         (candidate("third", package="no_such_package"), "no_such_package is not installed"),
         (candidate("third", any_of=frozenset({"amx_int8"})), "has none of amx_int8"),
         (
-            Candidate("third", "cpu", "net", "json", frozenset(), lambda *_: [][0]),
+            EngineForm("third", "cpu", "net", "json", frozenset(), lambda *_: [][0]),
             "it failed with IndexError",
         ),
     ],
 )
 def test_who_is_wrong_is_refused_by_name_however_cheap(
-    wrong: Candidate, why: str, build: Callable[..., Path]
+    wrong: EngineForm, why: str, build: Callable[..., Path]
 ) -> None:
     timer = Timer()
     choice = choose_engine(build(candidate("second"), wrong), config(), measure=timer)
@@ -225,3 +228,10 @@ def test_timing_asks_for_all_texts_and_for_a_few_at_a_time() -> None:
     cpu_us, posts_per_s = timed(Noting(), TEXTS * 8)
     assert asked == [32, 32, 4, 4]  # once for nothing, then timed
     assert (cpu_us >= 0, posts_per_s > 0) == (True, True)
+
+
+def test_what_can_be_set_is_what_can_be_built_for_cpu() -> None:
+    cpu = {each.name for each in candidates.CANDIDATES if each.device == "cpu"}
+    assert set(get_args(Engine)) == {engine_choice.AUTO, *cpu}
+    with pytest.raises(ConfigError, match="openvino-fp32"):
+        settings_of({"scorer": {"engine": "openvino"}})
