@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final, cast, get_origin, get_type_hints
+from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -213,5 +213,8 @@ def _build_section(
             if isinstance(values[field], float) and not isfinite(values[field]):
                 faults.append(f"{name}.{field} = {raw!r}: expected a finite number")
         except msgspec.ValidationError as error:
-            faults.append(f"{name}.{field} = {raw!r}: {str(error)[:1].lower()}{str(error)[1:]}")
+            said = f"{str(error)[:1].lower()}{str(error)[1:]}"
+            if get_origin(expected) is Literal:
+                said = f"expected {', '.join(map(str, get_args(expected)))}"
+            faults.append(f"{name}.{field} = {raw!r}: {said}")
     return (kind(**values) if not faults else None), faults

@@ -154,6 +154,11 @@ def test_the_version_asked_for_must_have_answered():
     asked = Asked("the model", POSTS, NAMES, "m-1")
     flags = np.ones(POSTS, bool)
     assert checked(asked, b"m-1", flags, _heads()).model_version == "m-1"
+    # Of one build, by whichever engine.
+    by_engine = checked(asked, b"m-1.openvino-int8", flags, _heads())
+    assert by_engine.model_version == "m-1.openvino-int8"
+    with pytest.raises(InvalidAnswer, match="m-11, expected m-1"):
+        checked(asked, b"m-11", flags, _heads())
     with pytest.raises(InvalidAnswer, match="m-2, expected m-1"):
         checked(asked, b"m-2", flags, _heads())
 
