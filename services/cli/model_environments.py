@@ -17,6 +17,7 @@ from services.local.paths import DEFAULT_PATHS, DEFAULT_SERVER_PYTHON, PROJECT_R
 WEIGHTS: Final = PROJECT_ROOT / "models" / "weights"
 REPOSITORY: Final = DEFAULT_PATHS.model_repository
 TRAINED: Final = DEFAULT_PATHS.root / "training" / "post-encoder"
+TRAINED_STUDENT: Final = DEFAULT_PATHS.root / "training" / "student"
 COMPARED: Final = DEFAULT_PATHS.root / "training" / "engagement-comparison"
 DATA: Final = Path("../shared/data")
 _WRONG_USE: Final = 2
