@@ -10,6 +10,8 @@ if TYPE_CHECKING:  # numpy is the caller's; core itself stays without it
     import numpy as np
     from numpy.typing import NDArray
 
+from core.routes import Routes
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreBatch:
@@ -24,12 +26,14 @@ class ScoreBatch:
             not have is absent, which is not the same as zero.
         wrong: Row -> what is wrong with the answer for that post, never a word of it. Such a row is
             zero and not rated, and must not be counted.
+        routes: How a model of two networks answered the posts; None of any other model.
     """
 
     model_version: str
     rated: NDArray[np.bool_]
     heads: Mapping[str, NDArray[np.float32]]
     wrong: Mapping[int, str] = field(default_factory=dict[int, str])
+    routes: Routes | None = None
 
 
 class Scorer(Protocol):

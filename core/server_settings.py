@@ -117,6 +117,8 @@ class ScorerSettings(Struct, frozen=True, kw_only=True):
     """Built model repository, for `openvino`."""
     weights: str = ""
     """Folder of the weights that are built, such as a student's of fewer layers; empty: shipped."""
+    answers: Literal["encoder", "cascade", "student"] = "encoder"
+    """Who answers in a model that is built: the encoder, a student where sure, or it alone."""
     timeout_s: Seconds = 30.0
     """A batch unanswered for so long counts as scorer down."""
     engine: Engine = "auto"

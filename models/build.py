@@ -29,6 +29,7 @@ from models.backbone import Backbone, find_backbone
 from models.build_crowd import CROWD, build_crowd
 from models.build_engagement import ENGAGEMENT_MODELS, build_engagement
 from models.build_responder import build_chosen_responder
+from models.build_student import answers_named, choose_answers
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
 from models.encoder.config import CONFIG_FILE, EncoderConfig, HeadConfig, load_config, save_config
 from models.serving.engine_choice import AUTO, EngineChoice
@@ -260,6 +261,9 @@ def main(
     engine: Annotated[
         str | None, typer.Option(help="The engine to take; else the setting scorer.engine.")
     ] = None,
+    answers: Annotated[
+        str | None, typer.Option(help="encoder, cascade or student; else scorer.answers.")
+    ] = None,
 ) -> None:
     """Build the model repository; does nothing when it is up to date."""
     if device not in _TOOLS:
@@ -270,13 +274,14 @@ def main(
         wanted = engine or (settings.scorer.engine if device == "cpu" else AUTO)
         source = weights or chosen_weights(settings)
         built = build(output, device, source, backbone, force=force, engine=wanted)
+        version = choose_answers(built.folder, answers_named(answers or settings.scorer.answers))
         others = {model: build_engagement(output, model) for model in ENGAGEMENT_MODELS}
         others[CROWD] = build_crowd(output)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error
     seconds = f"built in {time.monotonic() - started:.0f} s"
-    made = {MODEL_NAME: (built.version, built.was_current), **others}
+    made = {MODEL_NAME: (version, built.was_current), **others}
     made |= build_chosen_responder(output, settings.responder)
     for model, (found, was_current) in made.items():
         typer.echo(f"{output / model}: {found} {'is up to date' if was_current else seconds}")

@@ -31,6 +31,11 @@ class WorkerMetrics:
     scorer_retries = counter("Batches sent to the scorer again")
     scorer_timeouts = counter("Batches that the scorer did not answer in time")
     scorer_invalid_answers = counter("Answers of the scorer that were refused as a whole")
+    cascade_read_posts = counter("Posts that a model with a student read")
+    cascade_sent_posts = counter("Of those, answered by the encoder: the student was not sure")
+    cascade_audited_posts = counter("Posts that the encoder is asked about to check the student")
+    cascade_agreed_posts = counter("Of those, decided alike by student and encoder", "head")
+    cascade_seconds = counter("Seconds of the networks of a model with a student", "network")
     scorer_server_up = gauge("1 while a server of several is in use", "server")
     scorer_server_in_flight_posts = gauge("Posts that a server of several has to answer", "server")
     scorer_server_left_out = counter(

@@ -28,6 +28,7 @@ from core.errors import InvalidAnswer
 from core.heads import HEADS, INDEPENDENT
 from core.model_version import is_of_build
 from core.ports import ScoreBatch
+from core.routes import KNOWN, READ, Routes
 
 RANGE_TOLERANCE: Final = 1e-6
 """So far outside [0, 1] a rounding error may lead: eight units in the last place of float32 at 1.
@@ -71,7 +72,11 @@ def shown(value: object) -> str:
 
 
 def checked(
-    asked: Asked, versions: object, rated: object, heads: Mapping[str, object]
+    asked: Asked,
+    versions: object,
+    rated: object,
+    heads: Mapping[str, object],
+    routes: Routes | None = None,
 ) -> ScoreBatch:
     """Return an answer as a batch, with its wrong rows named.
 
@@ -80,6 +85,7 @@ def checked(
         versions: The model version, or one for each post, (B,) or (B, 1), as UTF-8.
         rated: Whether the model rates each post, (B,) or (B, 1) bool.
         heads: The probabilities of each head, (B, C) of any floating-point type.
+        routes: How the posts were answered, as `routes_of` lets through.
 
     Raises:
         InvalidAnswer: The answer as a whole cannot be used.
@@ -89,14 +95,7 @@ def checked(
     flags = _flags(asked, rated)
     arrays = {name: _probabilities(asked, name, heads[name]) for name in asked.heads}
     version = version_of(asked, versions)
-    # A byte that is neither 0 nor 1 would multiply what is counted.
-    wrong = {
-        int(row): "RATED: a byte that is neither 0 nor 1"
-        for row in np.flatnonzero(flags.view(np.uint8) > 1)
-    }
-    for name, values in arrays.items():
-        for row, found in _wrong_rows(name, values, flags).items():
-            wrong.setdefault(row, found)
+    wrong = _all_wrong(flags, arrays)
     rows = sorted(wrong)
     return ScoreBatch(
         version,
@@ -107,7 +106,32 @@ def checked(
             for name, values in arrays.items()
         },
         {row: wrong[row] for row in rows},
+        routes,
     )
+
+
+def routes_of(asked: Asked, bits: object, costs: object) -> Routes:
+    """Return how the posts of an answer were answered, (B, 1) bits and (B, 2) seconds a post.
+
+    Raises:
+        InvalidAnswer: They have another shape or type, or say what cannot be.
+    """
+    if not isinstance(bits, np.ndarray) or bits.dtype != np.uint16:
+        raise asked.invalid("ROUTE of type", kind_of(bits), "uint16")
+    if bits.shape != (asked.posts, 1):
+        raise asked.invalid("ROUTE of shape", bits.shape, (asked.posts, 1))
+    flat = bits[:, 0]
+    # Bits that nobody has, or something of a post that was not read.
+    if (flat & ~np.uint16(KNOWN)).any() or ((flat != 0) & (flat & READ == 0)).any():
+        raise asked.invalid("ROUTE", sorted(set(flat.tolist()))[:8], f"bits of {KNOWN}")
+    if not isinstance(costs, np.ndarray) or costs.dtype != np.float32:
+        raise asked.invalid("COST of type", kind_of(costs), "float32")
+    if costs.shape != (asked.posts, 2):
+        raise asked.invalid("COST of shape", costs.shape, (asked.posts, 2))
+    if not ((costs >= 0) & np.isfinite(costs)).all():
+        raise asked.invalid("COST", "of no seconds", "seconds")
+    student_s, encoder_s = costs.sum(axis=0, dtype=np.float64).tolist()
+    return Routes(flat.copy(), student_s, encoder_s)
 
 
 def joined(who: str, parts: list[ScoreBatch]) -> ScoreBatch:
@@ -131,6 +155,19 @@ def joined(who: str, parts: list[ScoreBatch]) -> ScoreBatch:
             for start, part in zip(starts, parts, strict=False)
             for row, found in part.wrong.items()
         },
+        _joined_routes([part.routes for part in parts]),
+    )
+
+
+def _joined_routes(parts: list[Routes | None]) -> Routes | None:
+    """Return the routes of the parts of a batch, in order; None when any part has none."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return Routes(
+        np.concatenate([part.bits for part in known]),
+        sum(part.student_s for part in known),
+        sum(part.encoder_s for part in known),
     )
 
 
@@ -188,6 +225,19 @@ def version_of(asked: Asked, versions: object) -> str:
     if asked.version and not is_of_build(version, asked.version):
         raise asked.invalid("MODEL_VERSION", version, asked.version)
     return version
+
+
+def _all_wrong(flags: NDArray[np.bool_], arrays: Mapping[str, NDArray[Any]]) -> dict[int, str]:
+    """Return row -> the first thing that is wrong with it."""
+    # A byte that is neither 0 nor 1 would multiply what is counted.
+    wrong = {
+        int(row): "RATED: a byte that is neither 0 nor 1"
+        for row in np.flatnonzero(flags.view(np.uint8) > 1)
+    }
+    for name, values in arrays.items():
+        for row, found in _wrong_rows(name, values, flags).items():
+            wrong.setdefault(row, found)
+    return wrong
 
 
 def _wrong_rows(name: str, values: NDArray[Any], rated: NDArray[np.bool_]) -> dict[int, str]:

@@ -47,7 +47,7 @@ class OpenVinoScorer:
                 f"the in-process model failed with {type(error).__name__} on {len(texts)} posts"
             ) from error
         asked = Asked("the in-process model", len(texts), self._service.heads)
-        return checked(asked, self._service.version, scored.rated, scored.heads)
+        return checked(asked, self._service.version, scored.rated, scored.heads, scored.routes)
 
     async def is_ready(self) -> bool:
         """Whether it was not closed; the model is loaded at construction."""

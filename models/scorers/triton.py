@@ -10,17 +10,20 @@ from tritonclient.grpc import InferInput, InferResult
 
 from core.heads import HEADS
 from core.ports import ScoreBatch, Scorer
+from core.routes import Routes
 from core.settings import ScorerSettings
-from models.scorers.edge import MAX_VERSION_CHARS, Asked, checked, joined
+from models.scorers.edge import MAX_VERSION_CHARS, Asked, checked, joined, routes_of
 from models.scorers.pooled import PooledScorer, one_or_pooled
 from models.scorers.triton_client import ServedModel, TritonClient, columns_of
 
 TEXT, LANG, RATED, VERSION = "TEXT", "LANG", "RATED", "MODEL_VERSION"
+ROUTE, COST = "ROUTE", "COST"
+"""Outputs of a model of two networks: how each post was answered, and its share of the seconds."""
 _MAX_POSTS_ASKED: Final = 4_096
 """In one request, whatever the server says that it takes; the worker's batches are no larger."""
 _MAX_ANSWER_BYTES: Final = 65_536 + _MAX_POSTS_ASKED * (
-    # The probabilities at their widest, RATED, and MODEL_VERSION with its length.
-    8 * sum(map(len, HEADS.values())) + 1 + 4 + 4 * MAX_VERSION_CHARS
+    # The probabilities at their widest, RATED, MODEL_VERSION with its length, ROUTE and COST.
+    8 * sum(map(len, HEADS.values())) + 1 + 4 + 4 * MAX_VERSION_CHARS + 2 + 8
 )
 
 
@@ -52,6 +55,7 @@ class TritonScorer(TritonClient):
                 padded.model_version,
                 padded.rated[:0],
                 {name: values[:0] for name, values in padded.heads.items()},
+                routes=None if padded.routes is None else Routes(padded.routes.bits[:0]),
             )
         step = served.max_batch
         if len(texts) <= step:
@@ -68,7 +72,8 @@ class TritonScorer(TritonClient):
         heads = tuple(name for name in HEADS if name in outputs)
         if not heads:
             raise ValueError(f"some of {', '.join(HEADS)}")
-        return heads
+        has_routes = {ROUTE, COST} <= set(outputs)
+        return (*heads, ROUTE, COST) if has_routes else heads
 
     async def _score(
         self, served: ServedModel, texts: Sequence[str], langs: Sequence[str]
@@ -87,11 +92,15 @@ class TritonScorer(TritonClient):
 
     def _read(self, served: ServedModel, answer: InferResult, posts: int) -> ScoreBatch:
         """Return the answer, checked."""
-        asked = Asked(self._who, posts, served.outputs, served.version)
+        names = tuple(name for name in served.outputs if name not in (ROUTE, COST))
+        asked = Asked(self._who, posts, names, served.version)
         expected = (RATED, VERSION, *served.outputs)
         columns = columns_of(asked, answer, expected, self._model, self._version)
-        heads = {name: columns[name] for name in served.outputs}
-        return checked(asked, columns[VERSION], columns[RATED], heads)
+        heads = {name: columns[name] for name in names}
+        routes = None
+        if ROUTE in columns:
+            routes = routes_of(asked, columns[ROUTE], columns[COST])
+        return checked(asked, columns[VERSION], columns[RATED], heads, routes)
 
 
 def from_settings(settings: ScorerSettings) -> Scorer:

@@ -11,7 +11,7 @@ MODEL_NAME: Final = "post_encoder"
 FIRST_VERSION: Final = "1"
 """The folder that `groundswell models build` fills."""
 
-_COMPUTES: Final = ("model.*", "engines/*/model.*", "tokenizer.json")
+_COMPUTES: Final = ("model.*", "engines/*/model.*", "tokenizer.json", "student.*")
 
 
 def built_model(
@@ -28,10 +28,10 @@ def built_model(
 def bits_of(folder: Path) -> str:
     """The first 12 hex digits of the SHA-256 over what computes in a version folder.
 
-    Network, in the form of each engine, and tokenizer: two builds that would score a text
-    differently never share them. Part of the model version, because the same inputs do not make the
-    same bits everywhere: the quantiser runs the network, and its sums depend on the processor and
-    on the libraries.
+    Network, in the form of each engine, tokenizer and, where it answers, the student: two builds
+    that would score a text differently never share them. Part of the model version, because the
+    same inputs do not make the same bits everywhere: the quantiser runs the network, and its sums
+    depend on the processor and on the libraries.
     """
     digest = hashlib.sha256()
     found = [path for shape in _COMPUTES for path in folder.glob(shape)]

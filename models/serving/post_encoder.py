@@ -16,21 +16,19 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError
 from core.model_version import served_version
+from core.routes import Routes
 from models.encoder.config import EncoderConfig, load_config
 from models.serving.cache import RecentCache, content_key
-from models.serving.calibration import probabilities
+from models.serving.cascade import Cascade, EncoderAlone, columns_of
 from models.serving.engine_choice import AUTO, EngineChoice
-from models.serving.engines import (
-    EMBEDDING,
-    LENGTH_STEP,
-    LOGITS_PREFIX,
-    InferenceEngine,
-)
+from models.serving.engines import LENGTH_STEP, InferenceEngine
 from models.serving.language import LanguageGate, count_letters
 from models.serving.normalise import NORMALISER_VERSION, normalise
 from models.serving.place import check_bits
+from models.serving.student import open_student
 from models.serving.tokenise import TextTokenizer
 from models.serving.trials import open_engine
+from models.student.config import STUDENT_CONFIG_FILE
 
 TOKENIZER_FILE: Final = "tokenizer.json"
 CACHED_TEXTS: Final = 65_536
@@ -42,12 +40,15 @@ class ScoredTexts:
     """Scores of a batch; row i belongs to the i-th text.
 
     A row whose text was not even read by the network (language, too few letters) is all zero and
-    not rated. A row of low confidence has its probabilities and is not rated.
+    not rated. A row of low confidence has its probabilities and is not rated. `routes` say how
+    each was answered, and how long both networks took for what the cache did not know; without a
+    student there are none.
     """
 
     rated: NDArray[np.bool_]
     heads: Mapping[str, NDArray[np.float32]]
     embedding: NDArray[np.float32] | None
+    routes: Routes | None = None
 
 
 class PostEncoderService:
@@ -64,7 +65,13 @@ class PostEncoderService:
         tokenizer: TextTokenizer,
         engine: InferenceEngine,
         cached: int = CACHED_TEXTS,
+        cascade: Cascade | None = None,
     ) -> None:
+        """Take a model; with a cascade, that decides which texts the encoder reads.
+
+        Raises:
+            ConfigError: It was trained with another text normaliser.
+        """
         if config.normaliser_version != NORMALISER_VERSION:
             raise ConfigError(
                 f"model {config.version} was trained with text normaliser "
@@ -74,16 +81,13 @@ class PostEncoderService:
         self.config = config
         self.choice: EngineChoice | None = None
         self._tokenizer = tokenizer
-        self._engine = engine
+        self._reader = cascade or EncoderAlone(config.heads, engine)
         self._gate = LanguageGate(config.languages)
         self._cache: RecentCache[NDArray[np.float32]] = RecentCache(cached)
-        widths = [len(head.labels) for head in config.heads]
-        ends = np.cumsum(widths).tolist()
-        self._columns = {
-            head.name: slice(end - width, end)
-            for head, width, end in zip(config.heads, widths, ends, strict=True)
-        }
-        self._width = sum(widths)
+        self._columns = columns_of(config.heads)
+        # What is kept of a text: its probabilities, and in the last column how it was answered.
+        self._width = sum(len(head.labels) for head in config.heads) + 1
+        self._has_routes = cascade is not None
 
     @property
     def version(self) -> str:
@@ -112,7 +116,7 @@ class PostEncoderService:
         if with_embedding:
             embedding = np.zeros((len(texts), self.config.embedding_size), np.float32)
         rows = [row for row, is_readable in enumerate(readable) if is_readable]
-        self._fill(normalised, rows, packed, embedding)
+        seconds = self._fill(normalised, rows, packed, embedding)
         heads = {
             name: np.ascontiguousarray(packed[:, columns])
             for name, columns in self._columns.items()
@@ -121,7 +125,8 @@ class PostEncoderService:
         if self.config.confidence_head in heads:
             confident = heads[self.config.confidence_head].max(axis=1, initial=0.0)
             rated &= confident >= np.float32(self.config.min_confidence)
-        return ScoredTexts(rated, heads, embedding)
+        routes = Routes(packed[:, -1].astype(np.uint16), *seconds) if self._has_routes else None
+        return ScoredTexts(rated, heads, embedding, routes)
 
     def _fill(
         self,
@@ -129,8 +134,12 @@ class PostEncoderService:
         rows: Sequence[int],
         packed: NDArray[np.float32],
         embedding: NDArray[np.float32] | None,
-    ) -> None:
-        """Write the numbers of `rows`, asking the network once for each distinct new text."""
+    ) -> tuple[float, float]:
+        """Write the numbers of `rows`, asking the networks once for each distinct new text.
+
+        Returns:
+            How many seconds the student and the encoder took.
+        """
         keys = {row: content_key(normalised[row]) for row in rows}
         first_of: dict[bytes, int] = {}
         for row in rows:
@@ -141,38 +150,34 @@ class PostEncoderService:
             else:
                 first_of.setdefault(keys[row], row)
         if not first_of:
-            return
-        new_rows = list(first_of.values())
-        encoded = self._tokenizer.encode([normalised[row] for row in new_rows])
-        fresh, vectors = self._probabilities(encoded)
+            return 0.0, 0.0
+        encoded = self._tokenizer.encode([normalised[row] for row in first_of.values()])
+        read = self._reader.read(encoded, list(first_of), embedding is not None)
+        fresh = np.zeros((len(first_of), self._width), np.float32)
+        fresh[:, :-1] = read.probabilities
+        if read.routes is not None:
+            fresh[:, -1] = read.routes.bits
         position = {key: index for index, key in enumerate(first_of)}
         for row in rows:
             index = position.get(keys[row])
             if index is None:
                 continue
             packed[row] = fresh[index]
-            if embedding is not None:
-                embedding[row] = vectors[index]
+            if embedding is not None and read.embedding is not None:
+                embedding[row] = read.embedding[index]
+        self._keep(list(first_of), fresh)
+        routes = read.routes
+        return (routes.student_s, routes.encoder_s) if routes is not None else (0.0, 0.0)
+
+    def _keep(self, keys: Sequence[bytes], fresh: NDArray[np.float32]) -> None:
+        """Remember the numbers of new texts, row i for key i."""
         # Nonsense is answered as it is, for whoever asks to refuse, and asked for anew next time.
-        sound: Any = ((fresh >= 0) & (fresh <= 1)).all(axis=1)  # of NaN neither holds
-        for key, index in position.items():
+        answers = fresh[:, :-1]
+        sound: Any = ((answers >= 0) & (answers <= 1)).all(axis=1)  # of NaN neither holds
+        for index, key in enumerate(keys):
             if sound[index]:
                 # A copy: a view would keep the scores of the whole batch alive.
                 self._cache.put(key, fresh[index].copy())
-
-    def _probabilities(
-        self, token_ids: Sequence[Sequence[int]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run the network; return the probabilities of all heads side by side, and embeddings."""
-        outputs = self._engine.infer(token_ids)
-        fresh = np.empty((len(token_ids), self._width), np.float32)
-        for head in self.config.heads:
-            logits = outputs[LOGITS_PREFIX + head.name]
-            expected = (len(token_ids), len(head.calibration.scale))
-            if logits.shape != expected:  # a single row or column would be written to all of them
-                raise ValueError(f"{head.name} has shape {logits.shape}, expected {expected}")
-            fresh[:, self._columns[head.name]] = probabilities(logits, head)
-        return fresh, outputs[EMBEDDING]
 
     def warm_up(self) -> None:
         """Read texts of every length once, so that no post waits for kernels to be made.
@@ -181,7 +186,8 @@ class PostEncoderService:
             ValueError: The network's outputs are not those of the configuration.
         """
         lengths = range(LENGTH_STEP, self.config.max_tokens + 1, LENGTH_STEP)
-        self._probabilities([[1] * length for length in lengths for _ in range(2)])
+        pieces = [[1] * length for length in lengths for _ in range(2)]
+        self._reader.warm_up(pieces)
 
 
 def open_service(
@@ -205,7 +211,11 @@ def open_service(
     check_bits(folder, config.version)
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
     opened, choice = open_engine(folder, config, engine, threads)
+    cascade = None
+    if (folder / STUDENT_CONFIG_FILE).is_file():
+        student = open_student(folder, config, threads)
+        cascade = Cascade(*student, config.heads, opened)
     config = replace(config, version=served_version(config.version, choice.engine))
-    service = PostEncoderService(config, tokenizer, opened, cached)
+    service = PostEncoderService(config, tokenizer, opened, cached, cascade)
     service.choice = choice
     return service

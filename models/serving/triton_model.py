@@ -1,7 +1,8 @@
 """The model as Triton's python backend runs it; the repository's `model.py` only imports this.
 
 Inputs, one row per post: `TEXT` (UTF-8) and `LANG` (BCP-47 or empty). Outputs: `RATED`, one
-array of calibrated probabilities per head, `MODEL_VERSION`, and `EMBEDDING` when asked for.
+array of calibrated probabilities per head, `MODEL_VERSION`, and `EMBEDDING` when asked for. Where a
+student answers too, `ROUTE` says how each post was answered and `COST` its share of the seconds.
 The version travels with the scores, row by row, so a score cannot be taken for one of another
 model when the server is replaced behind a long-lived connection.
 """
@@ -20,6 +21,7 @@ from models.serving.post_encoder import PostEncoderService, ScoredTexts, open_se
 
 TEXT, LANG = "TEXT", "LANG"
 RATED, VERSION, EMBEDDING = "RATED", "MODEL_VERSION", "EMBEDDING"
+ROUTE, COST = "ROUTE", "COST"
 
 
 def _strings(request: Any, name: str) -> list[str]:
@@ -80,6 +82,12 @@ class TritonPythonModel:
         tensors += [pb.Tensor(name, values[rows]) for name, values in scored.heads.items()]
         if wants_embedding and scored.embedding is not None:
             tensors.append(pb.Tensor(EMBEDDING, np.ascontiguousarray(scored.embedding[rows])))
+        if scored.routes is not None:
+            tensors.append(pb.Tensor(ROUTE, scored.routes.bits[rows].reshape(-1, 1)))
+            # Of a batch's seconds each post has the same part: the parts of a request can be added.
+            seconds = np.array([scored.routes.student_s, scored.routes.encoder_s], np.float32)
+            share = seconds / np.float32(max(1, len(scored.rated)))
+            tensors.append(pb.Tensor(COST, np.tile(share, (len(scored.rated[rows]), 1))))
         versions = np.full((len(scored.rated[rows]), 1), self._service.version, np.object_)
         tensors.append(pb.Tensor(VERSION, versions))
         return pb.InferenceResponse(output_tensors=tensors)

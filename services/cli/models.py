@@ -38,6 +38,7 @@ from services.cli.model_environments import (
     options,
     run_module,
 )
+from services.cli.train_models import train_engagement, train_student
 from services.cli.wings import is_missing, wing_command
 
 app = typer.Typer(
@@ -45,7 +46,7 @@ app = typer.Typer(
 )
 
 
-Trained = Annotated[str, typer.Argument(help="What to train: encoder or engagement.")]
+Trained = Annotated[str, typer.Argument(help="What to train: encoder, engagement or student.")]
 Tasks = Annotated[
     str, typer.Option(help="Comma-separated: sentiment, emotion, topics, participation.")
 ]
@@ -98,13 +99,14 @@ def train(
     """Train the post encoder (an hour on two cores); run again to continue a cut-off run.
 
     A student of fewer layers takes ten minutes, and wants an --out and a --weights of its own. Of
-    engagement, the encoder's scores of all posts are made first and kept: 20 minutes, once.
+    engagement and of the student, the encoder's answers are made first and kept: 20 minutes, once.
 
     Example: groundswell models train encoder --tasks sentiment,emotion --data ../shared/data --pack
     """
     if model == "engagement":
-        _train_engagement(data, sets, variant, threads, weights, (server_python, python))
-        return
+        return train_engagement(data, sets, variant, threads, weights, (server_python, python))
+    if model == "student":
+        return train_student(data, out, seed, threads, weights, (server_python, python))
     weights = weights or WEIGHTS / "post-encoder"
     _check_encoder(model, distil, layers, pack and weights == WEIGHTS / "post-encoder")
     arguments = options(
@@ -113,16 +115,14 @@ def train(
     )  # fmt: skip
     arguments += ["--bf16" if bf16 else "--no-bf16", *(["--distil"] if distil else [])]
     run_module(python, "setup-train", "models.encoder.train", arguments)
-    if pack:
-        packed = [out / "chosen", *options(weights=weights)]
-        run_module(python, "setup-train", "models.encoder.pack", packed)
+    return _pack(python, out, weights) if pack else None
 
 
 def _check_encoder(model: str, distil: bool, layers: str | None, is_shipped: bool) -> None:
     """Refuse what cannot be trained."""
     if model != "encoder":
         raise typer.BadParameter(
-            f"there is no training of {model!r}; expected encoder or engagement"
+            f"there is no training of {model!r}; expected encoder, engagement or student"
         )
     if distil and layers:
         raise typer.BadParameter("--distil is for all layers; a student is always taught")
@@ -130,25 +130,10 @@ def _check_encoder(model: str, distil: bool, layers: str | None, is_shipped: boo
         raise typer.BadParameter("a student would replace its teacher: name another --weights")
 
 
-_ENGAGEMENT_FOLDERS = {"transformer_shipped": "engagement-transformer"}
-
-
-def _train_engagement(
-    data: Path,
-    sets: str | None,
-    variant: str,
-    threads: int,
-    weights: Path | None,
-    pythons: tuple[Path, Path],
-) -> None:
-    """Make the encoder's scores where they are missing, then train."""
-    scored = options(data=existing(data), sets=sets)
-    run_module(pythons[0], "setup", "models.engagement.training.heads", scored)
-    folder = weights or WEIGHTS / _ENGAGEMENT_FOLDERS.get(variant, "engagement")
-    arguments = options(
-        data=data, sets=sets, variant=variant, threads=threads or None, weights=folder
-    )
-    run_module(pythons[1], "setup-train", "models.engagement.training.train", arguments)
+def _pack(python: Path, trained: Path, weights: Path) -> None:
+    """Put a training's result into a folder of weights."""
+    packed = [trained / "chosen", *options(weights=weights)]
+    run_module(python, "setup-train", "models.encoder.pack", packed)
 
 
 @app.command()
@@ -211,6 +196,10 @@ def build(
         Path | None, typer.Option(help="Folder of weights; else the setting scorer.weights.")
     ] = None,
     backbone: Annotated[Path | None, typer.Option(help="Folder of the backbone.")] = None,
+    answers: Annotated[
+        str | None,
+        typer.Option(help="encoder, cascade or student; else the setting scorer.answers."),
+    ] = None,
     force: Annotated[bool, typer.Option(help="Build even if it is up to date.")] = False,
     engine: Annotated[
         str | None, typer.Option(help="The engine to take; else the setting scorer.engine.")
@@ -224,7 +213,12 @@ def build(
     Example: groundswell models build --device cpu
     """
     arguments = options(
-        output=output, device=device, weights=weights, backbone=backbone, engine=engine
+        output=output,
+        device=device,
+        weights=weights,
+        backbone=backbone,
+        engine=engine,
+        answers=answers,
     )
     run_module(python, "setup", "models.build", [*arguments, *(["--force"] if force else [])])
 

@@ -24,6 +24,7 @@ from core.metrics import Metrics
 from core.model_version import engine_of
 from core.ports import ScoreBatch, Scorer
 from core.retry import pause_s
+from core.routes import AUDITED, READ, SENT, agreed_bit
 from stream.worker.adaptive_limit import AdaptiveLimit
 
 _log = get_logger(__name__)
@@ -115,6 +116,7 @@ class PatientScorer:
             self._metrics.scorer_latency_seconds.observe(self._clock.monotonic() - sent)
             self._metrics.batch_posts.observe(len(texts))
             self._note_version(scores.model_version)
+            self._count_routes(scores)
             return scores
 
     async def _ask(self, texts: Sequence[str], langs: Sequence[str]) -> ScoreBatch:
@@ -137,6 +139,19 @@ class PatientScorer:
             self._metrics.model_info.labels(model_version=version, engine=engine).set(1)
             _log.info("posts are scored by", model_version=version, engine=engine or "not told")
             self._model_version = version
+
+    def _count_routes(self, scores: ScoreBatch) -> None:
+        """Count how a model of two networks answered."""
+        routes, metrics = scores.routes, self._metrics
+        if routes is None:
+            return
+        metrics.cascade_read_posts.inc(routes.count(READ))
+        metrics.cascade_sent_posts.inc(routes.count(SENT))
+        metrics.cascade_audited_posts.inc(routes.count(AUDITED))
+        for head in scores.heads:
+            metrics.cascade_agreed_posts.labels(head).inc(routes.count(agreed_bit(head)))
+        metrics.cascade_seconds.labels("student").inc(routes.student_s)
+        metrics.cascade_seconds.labels("encoder").inc(routes.encoder_s)
 
 
 def _without_wrong(scores: ScoreBatch) -> Scored:

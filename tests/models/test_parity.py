@@ -5,12 +5,14 @@ against fp32 from the same ONNX file, and Triton against this process (server en
 """
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import onnx
 import pytest
 
 from core.heads import HEADS
+from core.routes import READ, SENT
 from core.settings import ScorerSettings
 from models.assemble import fill_skeleton, model_weights
 from models.backbone import find_backbone
@@ -22,6 +24,7 @@ from models.build import (
     SKELETON_FILE,
     WEIGHTS,
 )
+from models.build_student import choose_answers
 from models.encoder.calibration_sentences import write_sentences
 from models.encoder.config import load_config
 from models.quantise import outputs_of
@@ -32,6 +35,7 @@ from models.serving.engines import LOGITS_PREFIX
 from models.serving.normalise import normalise
 from models.serving.post_encoder import open_service
 from models.serving.tokenise import TextTokenizer
+from models.student.config import Answers
 from services.local.triton_server import TritonServer
 
 pytestmark = pytest.mark.server
@@ -87,3 +91,31 @@ async def test_triton_answers_with_the_bits_of_this_process(
     assert set(there.heads) == set(here.heads) == set(HEADS)
     for name, values in here.heads.items():
         assert there.heads[name].tobytes() == values.tobytes(), name
+
+
+async def test_triton_answers_with_the_bits_and_routes_of_this_process_with_a_student(
+    built_repository: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    shutil.copytree(built_repository / MODEL_NAME, repository / MODEL_NAME)
+    choose_answers(repository / MODEL_NAME, Answers.CASCADE)
+    service = open_service(repository / MODEL_NAME / "1")
+    texts = write_sentences(160, seed=CHECK_SEED)
+    here = await asyncio.to_thread(service.score, texts, [""] * len(texts))
+    with TritonServer(tmp_path / "triton", repository=repository) as triton:
+        scorer = SCORERS.get("triton")(ScorerSettings(url=triton.grpc_address))
+        try:
+            there = await scorer.score_batch(texts, [""] * len(texts))
+            nothing = await scorer.score_batch([], [])
+        finally:
+            await scorer.close()
+    for name, values in here.heads.items():
+        assert there.heads[name].tobytes() == values.tobytes(), name
+    assert here.routes is not None
+    assert there.routes is not None
+    assert there.routes.bits.tolist() == here.routes.bits.tolist()
+    assert 0 < there.routes.count(SENT) < there.routes.count(READ)
+    assert there.routes.student_s > 0
+    assert there.routes.encoder_s > 0
+    assert nothing.routes is not None
+    assert len(nothing.routes.bits) == 0

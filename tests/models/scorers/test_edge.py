@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as nps
 from core.errors import InvalidAnswer
 from core.heads import HEADS, INDEPENDENT
 from core.ports import ScoreBatch, Scorer
+from core.routes import AUDITED, READ, SENT, Routes, agreed_bit
 from models.scorers.edge import (
     MAX_VERSION_CHARS,
     RANGE_TOLERANCE,
@@ -18,6 +19,7 @@ from models.scorers.edge import (
     Asked,
     checked,
     joined,
+    routes_of,
 )
 from testkit.models import Answering, NonsenseCheck, nonsense_checks
 from testkit.scorers.fake import FakeScorer, Faults
@@ -285,3 +287,48 @@ def test_parts_of_a_batch_are_joined_with_their_wrong_rows():
     assert len(found.rated) == 2 * POSTS
     with pytest.raises(InvalidAnswer, match="changed within a batch"):
         joined("the model", [_check(_heads()), _check(_heads(), versions="m-2")])
+
+
+def _routes(bits: list[int]) -> np.ndarray:
+    return np.array(bits, np.uint16)[:, None]
+
+
+SECONDS = np.tile(np.array([0.25, 0.5], np.float32), (POSTS, 1))
+
+
+def test_routes_pass_and_their_seconds_are_added():
+    bits = [0, READ, READ | SENT, READ | SENT | AUDITED | agreed_bit("sentiment")]
+    found = routes_of(ASKED, _routes(bits), SECONDS)
+    assert found.bits.tolist() == bits
+    assert (found.student_s, found.encoder_s) == (1.0, 2.0)
+    assert (found.count(SENT), found.count(AUDITED)) == (2, 1)
+    assert found.count(agreed_bit("emotion")) == 0
+
+
+@pytest.mark.parametrize(
+    ("bits", "seconds", "said"),
+    [
+        (_routes([SENT, 0, 0, 0]), SECONDS, "ROUTE"),
+        (_routes([READ | 1 << 15, 0, 0, 0]), SECONDS, "ROUTE"),
+        (_routes([READ] * 3), SECONDS, "ROUTE of shape"),
+        (_routes([READ] * POSTS).astype(np.int64), SECONDS, "ROUTE of type"),
+        (None, SECONDS, "ROUTE of type"),
+        (_routes([READ] * POSTS), SECONDS.astype(np.float64), "COST of type"),
+        (_routes([READ] * POSTS), SECONDS[:2], "COST of shape"),
+        (_routes([READ] * POSTS), -SECONDS, "COST"),
+        (_routes([READ] * POSTS), SECONDS * np.float32(np.nan), "COST"),
+        (_routes([READ] * POSTS), SECONDS * np.float32(np.inf), "COST"),
+    ],
+)
+def test_routes_that_cannot_be_are_refused(bits: object, seconds: object, said: str):
+    with pytest.raises(InvalidAnswer, match=said):
+        routes_of(ASKED, bits, seconds)
+
+
+def test_routes_of_parts_are_joined_or_there_are_none():
+    first = checked(ASKED, "m", np.ones(POSTS, bool), _heads(), Routes(_routes([1, 3, 1, 1])[:, 0]))
+    whole = joined("the model", [first, first])
+    assert whole.routes is not None
+    assert whole.routes.bits.tolist() == [1, 3, 1, 1] * 2
+    without = checked(ASKED, "m", np.ones(POSTS, bool), _heads())
+    assert joined("the model", [first, without]).routes is None

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,6 +9,7 @@ from core.errors import InvalidAnswer, ScorerRefused, ScorerTimedOut, ScorerUnav
 from core.metrics import Metrics
 from core.ports import ScoreBatch
 from core.retry import LONGEST_PAUSE_S
+from core.routes import AUDITED, READ, SENT, Routes, agreed_bit
 from core.settings import WorkerSettings
 from stream.worker.adaptive_limit import LEAST_IN_FLIGHT, AdaptiveLimit
 from stream.worker.scoring import REFUSED, PatientScorer, Unscored
@@ -187,3 +189,33 @@ async def test_a_batch_whose_halves_were_scored_by_two_models_is_scored_again():
     assert scored.scores.model_version == "m-2"
     assert scored.scores.heads["sentiment"][:, 0].tolist() == [1, 2, 4]
     assert scored.unscored == {2: REFUSED}
+
+
+class OfTwoNetworks(Scripted):
+    """Answers with routes: a text of one letter is sent on and audited."""
+
+    async def score_batch(self, texts, langs):
+        scores = await super().score_batch(texts, langs)
+        audited = READ | SENT | AUDITED | agreed_bit("sentiment")
+        bits = np.array([audited if len(text) == 1 else READ for text in texts], np.uint16)
+        return replace(scores, routes=Routes(bits, 0.25, 0.5))
+
+
+async def test_how_a_model_of_two_networks_answered_is_counted():
+    patient, _, metrics = _patient(OfTwoNetworks())
+    await patient.score(["a", "bb", "wrong"], ["", "", ""])
+    await patient.score(["b"], [""])
+
+    def value(name, **labels):
+        return metrics.registry.get_sample_value(f"groundswell_cascade_{name}_total", labels)
+
+    assert value("read_posts") == 4
+    assert value("sent_posts") == value("audited_posts") == 2
+    assert value("agreed_posts", head="sentiment") == 2
+    assert (value("seconds", network="student"), value("seconds", network="encoder")) == (0.5, 1)
+
+
+async def test_of_a_model_of_one_network_no_routes_are_counted():
+    patient, _, metrics = _patient(Scripted())
+    await patient.score(["a"], [""])
+    assert metrics.registry.get_sample_value("groundswell_cascade_read_posts_total") == 0
