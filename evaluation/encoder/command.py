@@ -30,6 +30,7 @@ from services.cli.model_environments import (
 WITHOUT_TORCH: Final = ("tfidf", "centroid", "frozen")
 """Baselines that run in the model server's environment."""
 PROGRAMS: Final = {
+    "cascade": "evaluation.encoder.cascade",
     "responses": "evaluation.responses",
     "popalm": "evaluation.responses.popalm",
     "socialalign": "evaluation.crowds",
@@ -73,7 +74,7 @@ ChineseEncoder = Annotated[
 Measured = Annotated[
     str,
     typer.Argument(
-        help="A head with an official test, all, engagement or a set of replies: "
+        help="A head with an official test, all, cascade, engagement or a set of replies: "
         "responses, popalm, socialalign."
     ),
 ]
@@ -110,7 +111,7 @@ def evaluate(
         split=split, model=model, variant=variant, left_out=left_out, triple_from=triple_from
     )
     _check_options(head, of_sets[::2], of_forecasts[::2] + ["--fit"] * fit, of_replies[::2])
-    shared = options(data=existing(data), json=json, resamples=resamples)
+    shared = options(data=existing(data), json=json, resamples=resamples) + _built(head, repository)
     if head == "engagement":
         fitting = train_python if fit or left_out else None
         return evaluate_engagement([*shared, *of_sets, *of_forecasts], data, python, fitting)
@@ -119,6 +120,11 @@ def evaluate(
     arguments = options(out=out, scorer=scorer, url=url, repository=repository)
     arguments.append("--floors" if floors else "--no-floors")
     run_module(python, "setup", "evaluation.encoder", [head, *shared, *arguments])
+
+
+def _built(head: str, repository: Path) -> list[str]:
+    """Return the option that names the built model, to the program that reads one besides heads."""
+    return options(repository=repository) if head == "cascade" else []
 
 
 def _check_options(
