@@ -1,0 +1,60 @@
+"""A preview says what windows would have, and adds nothing."""
+
+from typing import Any
+
+from core.settings import Secret
+from services.backfill.matching import PastMatcher
+from services.backfill.preview import NEVER_A_NAME, Since, preview
+from services.backfill.topics import PartitionTopics, Ranges
+from stream.queries.catalog import Query
+from testkit.builders import make_event, make_post
+from tests.services.backfill.stream_with_a_new_query import (
+    LATE,
+    OLD,
+    WINDOWS,
+    MemoryRange,
+    World,
+)
+
+SAME = PastMatcher(Query(NEVER_A_NAME, LATE.expression), Secret(""))
+
+
+async def counted(redis_server: Any) -> World:
+    world = World(redis_server.url, 12, [LATE, OLD])
+    texts = ("late", "trains", "a flood")
+    posts = [make_post(one * 7, id=f"p{one}", text=texts[one % 3]) for one in range(60)]
+    edited = make_event("edit", 7, post_id="p1", text="late after all", lang="en")
+    gone = make_event("delete", 0, post_id="p0", author=posts[0].author)
+    await world.take(posts, [edited, gone])
+    return world
+
+
+async def test_it_says_what_the_windows_of_that_query_have(redis_server: Any) -> None:
+    world = await counted(redis_server)
+    found = preview({0: world.topics()}, SAME, -1)
+    stored = await world.panes("late")
+    await world.store.close()
+    assert found.looked_at == 60
+    assert {
+        start: (pane.counters, pane.strata, pane.authors)
+        for start, pane in found.panes.items()
+    } == stored  # fmt: skip
+
+
+async def test_it_reads_from_where_it_is_to_begin_and_leaves_out_panes_before(
+    redis_server: Any,
+) -> None:
+    world = await counted(redis_server)
+    stored = await world.panes("late")
+    await world.store.close()
+    second = sorted(stored)[1]
+    found = preview({0: world.topics()}, SAME, second)
+    assert sorted(found.panes) == sorted(stored)[1:]
+    scored = MemoryRange(world.scored)
+    ranges = Ranges(
+        Since(MemoryRange(world.posts), 30), MemoryRange(world.events), scored, scored
+    )  # fmt: skip
+    later = preview({0: PartitionTopics(ranges, WINDOWS.correction_horizon_s)}, SAME, -1)
+    assert later.looked_at == 30
+    assert max(later.panes) == max(found.panes)
+    assert later.panes[max(stored)].counters == stored[max(stored)][0]
