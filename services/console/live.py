@@ -9,7 +9,7 @@ from core.clock import Clock
 from core.errors import TransientError
 from services.console.data import ConsoleData
 from services.console.recent import RecentAnswers
-from services.console.series import SeriesWindow, series
+from services.console.series import PANES_AT_ONCE, SeriesWindow, series
 
 MOST_LISTENERS: Final = 1_000
 _KEPT_ALIVE_S: Final = 15.0
@@ -68,12 +68,15 @@ class LiveWindows:
             if bounds.closed_s < 0:
                 return [], known_s
             last_s = min(bounds.closed_s, bounds.last_s + self._pane_s) - self._pane_s
-            from_s = last_s if known_s is None else known_s + self._pane_s
+            # The last one may hold no post of this query: then it is the last that does.
+            back_s = last_s - (PANES_AT_ONCE - 1) * self._pane_s
+            from_s = back_s if known_s is None else known_s + self._pane_s
             if from_s > last_s:
                 return [], known_s
-            return await self._recent.get(
+            found = await self._recent.get(
                 (query, from_s, last_s), lambda: self._closed(query, from_s, last_s)
-            ), last_s
+            )
+            return found if known_s is not None else found[-1:], last_s
         except TransientError:
             return [], known_s
 

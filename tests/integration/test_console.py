@@ -134,3 +134,13 @@ def page_says_the_same(client: httpx.Client, folder: Path) -> None:
     posts = {_time(one["start"]).strftime("%Y-%m-%d %H:%M:%S"): str(one["posts"]) for one in rows}
     assert shown
     assert dict(shown).items() <= posts.items()
+    for path in ("/queries", "/queries/trains", "/quality", "/alerts"):
+        assert client.get(path).status_code == 200, path
+    now = client.get("/now").raise_for_status().text
+    closed = [one for one in rows if one["closed"]][-1]
+    assert re.search(rf'href="/queries/trains">[^<]*</a></th>\s*<td>{closed["posts"]}</td>', now)
+    rows = client.get("/api/v1/queries/all/windows").raise_for_status().json()["windows"]
+    with client.stream("GET", "/api/v1/queries/all/live") as events:
+        lines = events.iter_lines()
+        event = next(line for line in lines if line.startswith("data: "))
+    assert json.loads(event.removeprefix("data: ")) == [one for one in rows if one["closed"]][-1]

@@ -58,6 +58,12 @@ async def test_the_last_that_has_closed_comes_first_and_then_each_as_it_closes()
     assert live.listeners == 0
 
 
+async def test_a_query_without_posts_in_the_last_window_begins_with_the_last_that_has() -> None:
+    data = MemoryData(kept=[*made(3, closed=3).kept, pane(START_S + 9 * PANE_S, "all")])
+    live = LiveWindows(data, PANE_S, 2.0, ManualClock(NOON))
+    assert await heard(live, None, Steps(None)) == panes(2)
+
+
 async def test_whoever_comes_back_goes_on_after_the_last_one_heard() -> None:
     live = LiveWindows(made(6, closed=5), PANE_S, 2.0, ManualClock(NOON))
     assert await heard(live, START_S + PANE_S, Steps(None)) == panes(2, 3, 4)
