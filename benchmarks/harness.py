@@ -143,7 +143,7 @@ def run_benchmark(measure: Callable[[Options], Measured]) -> None:
         for name, value in measured.figures.items():
             typer.echo(f"{name:<52} {value:>14,.3f}")
         if measured.table:
-            typer.echo(measured.table)
+            typer.echo(f"\n{measured.table}")
         if json_file is not None:
             # More than the benchmark's own work on the machine shows here.
             measured.settings["load_average_before"] = round(load, 1)
