@@ -16,10 +16,13 @@ pytestmark = pytest.mark.server
 
 def test_the_built_model_scores_and_brings_its_cuts(built_repository: Path) -> None:
     from models.encoder.config import load_config
+    from models.serving.candidates import CANDIDATES
 
     batch = score_all(in_process(built_repository), ["What a lovely day!", "So sad and angry now."])
     config = load_config(built_repository / "post_encoder" / "1")
-    assert batch.model_version == config.version
+    version, _, engine = batch.model_version.rpartition(".")
+    assert version == config.version
+    assert engine in {one.name for one in CANDIDATES}
     assert batch.heads["sentiment"].argmax(1).tolist() == [2, 0]
     assert set(cuts(config)) == set(batch.heads)
     assert all(0 < cut < 1 for cut in cuts(config).values())
