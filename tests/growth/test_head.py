@@ -60,10 +60,11 @@ from core.schemas import ScoredPost
 from evaluation.encoder.__main__ import chosen_heads, evaluate_all
 from evaluation.encoder.context import Context
 from models.build import TEMPLATE, _write_config
-from models.encoder.config import EncoderConfig, uncalibrated
+from models.encoder.config import EncoderConfig, save_config, uncalibrated
 from models.encoder.heads import training_of
 from models.encoder.samples import held_out
 from models.encoder.tasks import TASKS, heads_of, passes_of
+from models.serving.engine_choice import AUTO, Circumstances, EngineChoice
 from services.cli.windows import SHARES
 from services.exporter.conversation import Exporter
 from services.repair.history import contributions
@@ -152,7 +153,11 @@ def test_the_model_server_declares_its_output(tmp_path) -> None:
     config = EncoderConfig(
         version="v", backbone="b", backbone_sha256="s", normaliser_version=1, heads=(head,)
     )
-    _write_config(TEMPLATE, tmp_path, config, "cpu")
+    (tmp_path / "1").mkdir()
+    save_config(config, tmp_path / "1")
+    now = Circumstances(processor="any", model="v", packages={}, wanted=AUTO)
+    choice = EngineChoice(engine="openvino-int8", why="it is", circumstances=now, trials=())
+    _write_config(TEMPLATE, tmp_path, "cpu", AUTO, choice)
     declared = (tmp_path / "config.pbtxt").read_text()
     assert 'name: "stance" data_type: TYPE_FP32 dims: [ 3 ]' in declared
 '''

@@ -38,6 +38,8 @@ PROGRAM = """
 import asyncio, sys
 from core.clock import ManualClock
 from core.codec import encode
+from core.logs import set_up
+from core.settings import LogSettings
 from stream.store.increments import Applied
 from stream.topics import POSTS
 from stream.worker.chain import make_chains
@@ -45,6 +47,7 @@ from stream.worker.steps.count_words import WORDS, CountWords
 from testkit.builders import NOON, make_post
 from testkit.stream import ListSink, batch_of, make_tools
 
+set_up(LogSettings(), "grown")
 if "late" in sys.argv:
     async def never(self, batch):
         await asyncio.Event().wait()

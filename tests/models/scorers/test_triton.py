@@ -74,8 +74,10 @@ async def test_triton_and_the_model_in_process_give_the_same_numbers(
     asked.write_text(json.dumps(texts))
     code = (
         "import asyncio, json, sys\n"
-        "from core.settings import ScorerSettings\n"
+        "from core.logs import set_up\n"
+        "from core.settings import LogSettings, ScorerSettings\n"
         "from models.scorers import SCORERS\n"
+        "set_up(LogSettings(), 'twin')\n"
         "texts = json.load(open(sys.argv[1]))\n"
         "scorer = SCORERS.get('openvino')(ScorerSettings(kind='openvino'))\n"
         "batch = asyncio.run(scorer.score_batch(texts, [''] * len(texts)))\n"
