@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from core.settings import Settings
 from services.backfill.matching import PastMatcher
@@ -70,6 +70,14 @@ def preview(
     return found
 
 
+class TimedRange(Range, Protocol):
+    """A partition that knows when its records were written."""
+
+    def since(self, at_ms: int) -> int:
+        """Return the offset of the first record of a time or later; the end if there is none."""
+        ...
+
+
 class Since:
     """A partition of a topic from an offset on; satisfies `services.backfill.topics.Range`."""
 
@@ -84,6 +92,22 @@ class Since:
     def read(self, start: int, stop: int) -> Iterator[Record]:
         """See `Range`."""
         return self._whole.read(max(start, self._start), stop)
+
+
+def _begin(posts: Sequence[TimedRange], begin_ms: int, most: int) -> tuple[int, bool]:
+    """Return from when on all partitions are looked at (ms since 1970), and whether that is all.
+
+    Args:
+        posts: The partitions of the topic.
+        begin_ms: Not before, ms since 1970.
+        most: So many posts of each are looked at, at most.
+    """
+    firsts = [max(one.since(begin_ms), one.bounds()[1] - most) for one in posts]
+    some = (next(one.read(at, at + 1), None) for one, at in zip(posts, firsts, strict=True))
+    written = [record.timestamp_ms for record in some if record is not None]
+    if any(at > 0 for at in firsts):
+        return max([begin_ms, *written]), False
+    return min(written, default=begin_ms), True  # nothing was written before: all panes are whole
 
 
 async def preview_now(
@@ -106,11 +130,7 @@ async def preview_now(
     begin_ms = now_ms - 1000 * (last_s + MARGIN_S)
     async with AsyncExitStack() as held:
         found = [open_ranges(settings, number, held) for number in range(partitions)]
-        for posts, *_ in found:
-            _, end = posts.bounds()
-            first = max(posts.since(begin_ms), end - most // partitions)
-            oldest = next(posts.read(first, first + 1), None)
-            begin_ms = begin_ms if oldest is None else max(begin_ms, oldest.timestamp_ms)
+        begin_ms, is_all = _begin([posts for posts, *_ in found], begin_ms, most // partitions)
         topics = {
             number: PartitionTopics(
                 Ranges(*(Since(one, one.since(begin_ms)) for one in ranges)),
@@ -119,5 +139,7 @@ async def preview_now(
             for number, ranges in enumerate(found)
         }
         begin_s = (begin_ms // 1000 + MARGIN_S) // pane_s * pane_s + pane_s
+        if is_all:
+            begin_s = (begin_ms // 1000 - MARGIN_S) // pane_s * pane_s
         matcher = PastMatcher(replace(query, name=NEVER_A_NAME), settings.ingest.author_key)
         return preview(topics, matcher, begin_s)

@@ -135,7 +135,7 @@ def preview(
 ) -> None:
     """Say what a query would have counted in the last hours, without watching it.
 
-    Exit status: 0 said, 2 the expression is wrong, or wrong use.
+    Exit status: 0 said, 2 the expression is wrong, or wrong use, 3 nothing can be said yet.
 
     Example: groundswell queries preview "flood* (relief OR #help)" --last 2h
     """
@@ -145,14 +145,10 @@ def preview(
     last_s, length_s, pane_s = duration_s(last), duration_s(window), settings.windows.pane_s
     if length_s % pane_s:
         raise typer.BadParameter(f"--window {window}: expected a multiple of the pane, {pane_s} s")
-    try:
-        query = Query("preview", parse(expression), written=expression)
-    except QuerySyntaxError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+    query = _parsed(expression)
+    now_ms = epoch_ms(SystemClock().now())
     with TopicAdmin(settings.kafka) as admin:
         (topic,) = admin.describe([POSTS])
-    now_ms = epoch_ms(SystemClock().now())
     found = asyncio.run(preview_now(settings, query, topic.partitions, now_ms, last_s, posts))
     windows: dict[int, PaneSum] = {}
     for start_s, pane in sorted(found.panes.items()):
@@ -161,10 +157,21 @@ def preview(
         whole.authors += pane.authors
     rows = [_row(start_s, pane) for start_s, pane in windows.items()]
     since = datetime.fromtimestamp(found.begin_s, UTC).strftime(_WHEN)
+    if found.begin_s * 1000 > now_ms:
+        typer.echo(f"nothing can be said yet: windows are whole from {since} UTC on", err=True)
+        raise typer.Exit(_NOT_DONE)
     matching = sum(row.summary.posts for row in rows)
     typer.echo(f"{matching} of {found.looked_at} posts since {since} UTC match")
     if rows:
         print_windows(expression, rows, length_s, "sentiment")
+
+
+def _parsed(expression: str) -> Query:
+    try:
+        return Query("preview", parse(expression), written=expression)
+    except QuerySyntaxError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
 
 
 def _row(start_s: int, pane: PaneSum) -> WindowRow:

@@ -4,8 +4,9 @@ from typing import Any
 
 from core.settings import Secret
 from services.backfill.matching import PastMatcher
-from services.backfill.preview import NEVER_A_NAME, Since, preview
+from services.backfill.preview import NEVER_A_NAME, Since, _begin, preview
 from services.backfill.topics import PartitionTopics, Ranges
+from services.kafka_client.messages import Record
 from stream.queries.catalog import Query
 from testkit.builders import make_event, make_post
 from tests.services.backfill.stream_with_a_new_query import (
@@ -58,3 +59,24 @@ async def test_it_reads_from_where_it_is_to_begin_and_leaves_out_panes_before(
     assert later.looked_at == 30
     assert max(later.panes) == max(found.panes)
     assert later.panes[max(stored)].counters == stored[max(stored)][0]
+
+
+class Timed(MemoryRange):
+    """A partition that knows when its records were written: one a second from a time on."""
+
+    def __init__(self, records: int, from_ms: int) -> None:
+        super().__init__(
+            [Record(0, at, None, None, (), from_ms + 1000 * at) for at in range(records)]
+        )
+        self._from_ms = from_ms
+
+    def since(self, at_ms: int) -> int:
+        return min(max(0, -(-(at_ms - self._from_ms) // 1000)), len(self.records))
+
+
+def test_where_nothing_was_written_before_all_is_looked_at_from_the_first_record_on() -> None:
+    young = [Timed(10, 50_000), Timed(10, 52_000)]
+    assert _begin(young, 1_000, 100) == (50_000, True)
+    assert _begin(young, 55_000, 100) == (55_000, False)
+    assert _begin(young, 1_000, 5) == (57_000, False)
+    assert _begin([Timed(0, 0)], 1_000, 5) == (1_000, True)
