@@ -26,6 +26,7 @@ from services.console.shapes import (
     TermShape,
 )
 from services.console.state import ConsoleState, state_of
+from stream.shifts.explanation.sentences import without_terms
 
 router = APIRouter()
 _ROWS_AT_ONCE: Final = 500
@@ -164,7 +165,8 @@ def _fields(past: PastAlert) -> dict[str, Any]:
         "started": alert.started, "fired": alert.fired, "ended": alert.ended,
         "ended_as": alert.ended_as, "evidence": alert.evidence, "threshold": alert.threshold,
         "before": _estimate(alert.before), "after": _estimate(alert.after),
-        "change": _estimate(alert.change), "posts": alert.posts, "sentence": alert.sentence,
+        "change": _estimate(alert.change), "posts": alert.posts,
+        "sentence": without_terms(alert.sentence),
     }  # fmt: skip
 
 

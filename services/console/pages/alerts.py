@@ -20,6 +20,7 @@ from services.console.pages.rendering import ask_to_sign_in, page, signed_in, so
 from services.console.problems import Problem, away_problem
 from services.console.series import SeriesWindow, series
 from services.console.state import ConsoleState, state_of
+from stream.shifts.explanation.sentences import without_terms
 
 router = APIRouter(include_in_schema=False)
 _ROWS: Final = 50
@@ -81,7 +82,7 @@ def range_of(alert: Alert) -> tuple[int, int]:
 
 def row_of(alert: Alert, severity: int) -> dict[str, Any]:
     """Return an alert as it is listed."""
-    sentence = printable(alert.sentence) or evidence(alert)
+    sentence = printable(without_terms(alert.sentence)) or evidence(alert)
     return {"alert": alert, "severity": severity, "sentence": sentence}
 
 

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from core.schemas import Term
 from stream.shifts.kinds import NAMED
 from stream.shifts.signals import ShiftSignal
+
+NEW_TERMS: Final = " New in what they say: "
+"""Before words of posts, which not everybody may see."""
+
+
+def without_terms(said: str) -> str:
+    """Return a sentence without words of posts.
+
+    Example:
+        >>> without_terms("Posts are up. New in what they say: strike, ana")
+        'Posts are up.'
+    """
+    return said.partition(NEW_TERMS)[0]
 
 
 def sentence(signal: ShiftSignal, terms: Sequence[Term] = ()) -> str:
@@ -28,7 +42,7 @@ def sentence(signal: ShiftSignal, terms: Sequence[Term] = ()) -> str:
         return f"The shift of {kind.noun} about {signal.query} is over: {_why(signal)}."
     text = kind.sentence(signal)
     came = [term.term for term in terms if term.weight > 0][:4]
-    return text + f" New in what they say: {', '.join(came)}." if came else text
+    return f"{text}{NEW_TERMS}{', '.join(came)}." if came else text
 
 
 def _why(signal: ShiftSignal) -> str:

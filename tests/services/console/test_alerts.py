@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+from core.schemas import Term
 from services.alerting.showing import DELETED, GONE, THERE, ExampleText
 from services.console.keys import Role
 from testkit.console import TEXT, ConsoleRig, MemoryData, console_rig, past_alert
@@ -103,3 +104,18 @@ async def test_an_alert_that_is_not_kept_is_said(rig: ConsoleRig) -> None:
     page = await rig.client.get("/alerts/nothing")
     assert page.status_code == 404
     assert "no alert that is kept has this id" in page.text
+
+
+async def test_no_word_of_a_post_is_in_the_sentence(tmp_path: Path) -> None:
+    said = "Opinion fell. New in what they say: secretname."
+    data = MemoryData(past=[past_alert(1, sentence=said, terms=[Term("secretname", 5.0, 1, 40)])])
+    async with console_rig(tmp_path, data) as rig:
+        answers = [await rig.ask("/alerts", Role.VIEWER, params={"format": form})
+                   for form in ("json", "csv", "jsonl")]  # fmt: skip
+        answers.append(await rig.ask(DETAIL, Role.VIEWER))
+        await rig.sign_in(Role.VIEWER)
+        answers += [await rig.client.get(path) for path in ("/alerts", DETAIL, "/queries/trains")]
+        for answer in answers:
+            assert answer.status_code == 200
+            assert "secretname" not in answer.text
+        assert all("Opinion fell." in answer.text for answer in answers[:6])
