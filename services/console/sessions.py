@@ -11,6 +11,7 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from core.clock import Clock
@@ -103,6 +104,7 @@ class LocalLink:
         self._path = directory / LINK_FILE
         self._base = base
         self._token = b""
+        self._redeeming = Lock()
 
     def renew(self) -> None:
         """Make a link; the one before is good no more.
@@ -116,9 +118,10 @@ class LocalLink:
 
     def redeem(self, token: str) -> bool:
         """Tell whether the link is the present one; it is used up then."""
-        if not self._token or not secrets.compare_digest(_short(token), self._token):
-            return False
-        self.renew()
+        with self._redeeming:  # requests come in threads: of two at once one is let in
+            if not self._token or not secrets.compare_digest(_short(token), self._token):
+                return False
+            self.renew()
         return True
 
     def remove(self) -> None:
