@@ -245,6 +245,7 @@ def test_removed_file_is_reported_and_its_return_is_seen(edited: EditedFile) -> 
         ("mute = 1", "alerts.mute: expected true, false or a list"),
         ("thresholds = { opinion = 0 }", "alerts.thresholds.opinion: expected evidence in nats"),
         ("thresholds = { opinion = nan }", "alerts.thresholds.opinion: expected evidence in nats"),
+        (f"thresholds = {{ opinion = 1{'0' * 400} }}", "alerts.thresholds.opinion: expected"),
         ("thresholds = { mood = 3 }", "alerts.thresholds.mood: expected a kind of opinion, mix"),
         ("thresholds = 3", "alerts.thresholds: expected a table of kind = nats"),
         ("muted = true", "alerts.muted: expected one of thresholds, direction, mute"),
