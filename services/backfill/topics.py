@@ -93,12 +93,15 @@ class PartitionTopics:
         self.history.read_events(self._ranges.events.read(self._events_read, end))
         self._events_read = end
         _, end = self._ranges.index.bounds()
+        _, written = self._ranges.posts.bounds()  # after it: what is scored was written before
         edits: list[Record] = []
         for record in self._ranges.index.read(self._indexed, end):
             topic, source = dict(record.headers).get(SOURCE_TOPIC_HEADER), source_offset(
                 record.headers
             )  # fmt: skip
-            if topic == POSTS.encode() and source >= self._base:
+            if topic == POSTS.encode() and source >= written:
+                self.unreadable.add(record.offset)  # of other posts: the topic was made anew
+            elif topic == POSTS.encode() and source >= self._base:
                 self._note(source - self._base, record.offset)
             elif topic == POST_EVENTS.encode():
                 edits.append(record)
@@ -134,7 +137,7 @@ class PartitionTopics:
                     record.offset, source, scored_post_decoder.decode(record.value or b"")
                 )
             except DecodeError:
-                self.history.unreadable += 1
+                self.unreadable.add(record.offset)
 
     def texts(self, scorings: Sequence[Scoring]) -> dict[int, Post]:
         """Return the posts of scorings by their offset, of those that `posts` still has."""

@@ -1,5 +1,6 @@
 """A preview says what windows would have, and adds nothing."""
 
+from dataclasses import replace
 from typing import Any
 
 from core.settings import Secret
@@ -8,6 +9,7 @@ from services.backfill.preview import NEVER_A_NAME, Since, _begin, preview
 from services.backfill.topics import PartitionTopics, Ranges
 from services.kafka_client.messages import Record
 from stream.queries.catalog import Query
+from stream.topics import SOURCE_OFFSET_HEADER, SOURCE_TOPIC_HEADER
 from testkit.builders import make_event, make_post
 from tests.services.backfill.stream_with_a_new_query import (
     LATE,
@@ -80,3 +82,17 @@ def test_where_nothing_was_written_before_all_is_looked_at_from_the_first_record
     assert _begin(young, 55_000, 100) == (55_000, False)
     assert _begin(young, 1_000, 5) == (57_000, False)
     assert _begin([Timed(0, 0)], 1_000, 5) == (1_000, True)
+
+
+async def test_what_cannot_be_read_or_is_of_no_post_is_counted_and_the_rest_stands(
+    redis_server: Any,
+) -> None:
+    world = await counted(redis_server)
+    await world.store.close()
+    broken, foreign = world.scored[5], world.scored[6]
+    world.scored[5] = replace(broken, value=b'{"broken')
+    far = ((SOURCE_TOPIC_HEADER, b"posts"), (SOURCE_OFFSET_HEADER, b"10000000000"))
+    world.scored[6] = replace(foreign, headers=far)
+    topics = world.topics()
+    assert preview({0: topics}, SAME, -1).looked_at == 58
+    assert topics.unreadable == {broken.offset, foreign.offset}
