@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.harness import Measured, Options, run_benchmark
 from evaluation.drawing import bars
-from stream.queries import Matcher, Query, parse
+from stream.queries import Query, parse
+from stream.queries.matcher import Matcher
 
 BATCH_POSTS = 256
 BATCHES = 16

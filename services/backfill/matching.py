@@ -13,7 +13,8 @@ from core.settings import Secret
 from core.text import clean_text
 from services.backfill.topics import Scoring
 from services.repair.history import History, contributions, start_s
-from stream.queries import ALL, Matcher, Query
+from stream.queries import Query
+from stream.queries.matcher import ALL, Matcher
 from stream.queries.parts import names_of
 from stream.store.backfill import PastPost
 from stream.store.ids import id_hash

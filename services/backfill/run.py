@@ -19,7 +19,8 @@ from services.bootstrap import make_store
 from services.kafka_client import TopicAdmin, TopicProbe, read_topic
 from services.kafka_client.ranges import PartitionRange
 from services.repair.history import MARGIN_S
-from stream.queries import ALL, Query, QueryCatalog
+from stream.queries import Query, QueryCatalog
+from stream.queries.matcher import ALL
 from stream.queries.names import digest_of_names
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS, PROGRESS, SCORED_POSTS

@@ -15,9 +15,10 @@ from core.text import clean_text, readable_text
 from services.cli.query_past import backfill, preview
 from services.ingest.sources import SOURCES
 from services.ingest.sources.records import attached_of
-from stream.queries import CatalogError, Matcher, QueryCatalog, load_catalog
+from stream.queries import CatalogError, QueryCatalog, load_catalog
 from stream.queries.expression import iterate_terms
 from stream.queries.hints import hints
+from stream.queries.matcher import Matcher
 from stream.queries.parts import names_of
 
 DEFAULT_CATALOG = catalog_file()

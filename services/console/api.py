@@ -27,11 +27,12 @@ from services.console.shapes import (
     Thresholds,
 )
 from services.console.state import state_of
-from stream.queries import Matcher, QuerySyntaxError
+from stream.queries import QuerySyntaxError
 from stream.queries.catalog import Query as CatalogQuery
 from stream.queries.expression import Node
 from stream.queries.grammar import parse
 from stream.queries.hints import hints
+from stream.queries.matcher import Matcher
 from stream.queries.parts import names_of
 
 router = APIRouter()

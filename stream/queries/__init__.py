@@ -1,10 +1,11 @@
 """What people watch: named boolean expressions, matched against whole batches of posts.
 
-This package owns the query language (`grammar`), the catalog file (`catalog`), the matcher
-that finds every query of a post in one pass over the text (`matcher`), and which of them is in
-use (`live`). It refuses to know
+This package owns the query language (`grammar`), the catalog file (`catalog`) and the watch over
+it (`watcher`), the matcher that finds every query of a post in one pass over the text
+(`matcher`), and which of them is in use (`live`). It refuses to know
 where posts come from, how they are scored and what is counted for a query; it opens no socket
-and starts no thread.
+and starts no thread. The matcher is imported from its own module, because only the processes
+that match posts pay for it.
 """
 
 from stream.queries.catalog import (
@@ -14,15 +15,11 @@ from stream.queries.catalog import (
     load_catalog,
 )
 from stream.queries.grammar import QuerySyntaxError, parse
-from stream.queries.live import CatalogWatcher, LiveMatcher, Reload
-from stream.queries.matcher import ALL, Matcher
+from stream.queries.watcher import CatalogWatcher, Reload
 
 __all__ = [
-    "ALL",
     "CatalogError",
     "CatalogWatcher",
-    "LiveMatcher",
-    "Matcher",
     "Query",
     "QueryCatalog",
     "QuerySyntaxError",

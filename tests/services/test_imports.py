@@ -21,7 +21,7 @@ NEVER = {
     "services.cli.main": {"asyncio", "kafka", "numpy", "prometheus_client", "redis", "structlog"},
     "services.worker": OTHER_ROLES | {"kafka", "services.alerting", "services.kafka_client"},
     "services.closer.process": OTHER_ROLES
-    | {"aiohttp", "aiokafka", "faust", "models", "stream.queries"},
+    | {"ahocorasick_rs", "aiohttp", "aiokafka", "faust", "models", "stream.queries.matcher"},
     "services.forecaster.process": OTHER_ROLES
     | {"aiohttp", "aiokafka", "faust", "sklearn", "services.alerting"},
     "services.responder.process": OTHER_ROLES

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError
-from stream.queries import CatalogError, CatalogWatcher, Matcher, load_catalog, parse
+from stream.queries import CatalogError, CatalogWatcher, load_catalog, parse
 from stream.queries.catalog import parse_catalog
+from stream.queries.matcher import Matcher
 
 PROJECT = Path(__file__).parents[3]
 

@@ -2,7 +2,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from stream.queries import ALL, Matcher, Query, parse
+from stream.queries import Query, parse
+from stream.queries.matcher import ALL, Matcher
 
 
 def make_matcher(*expressions: str) -> Matcher:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.queries import Matcher, Query, QuerySyntaxError, parse
+from stream.queries import Query, QuerySyntaxError, parse
 from stream.queries.expression import (
     And,
     AuthorTerm,
@@ -22,6 +22,7 @@ from stream.queries.expression import (
     TextTerm,
 )
 from stream.queries.folding import fold
+from stream.queries.matcher import Matcher
 
 Tokens = list[tuple[str, str]]  # sigil ("", "#" or "@") and word
 

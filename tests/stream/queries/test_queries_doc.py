@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stream.queries import Matcher, Query, parse
+from stream.queries import Query, parse
 from stream.queries.catalog import parse_catalog
+from stream.queries.matcher import Matcher
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "queries.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^\| `(.+)` \| (.+) \| (yes|no) \|$", DOCUMENT, re.MULTILINE)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from core.schemas import Attached
 from core.text import clean_text, plain_text
-from stream.queries import Matcher, Query, QuerySyntaxError, parse
+from stream.queries import Query, QuerySyntaxError, parse
 from stream.queries.expression import look_in
 from stream.queries.folding import split_words
 from stream.queries.hints import hints
+from stream.queries.matcher import Matcher
 from stream.queries.parts import ALL_PARTS, Part
 
 SOURCES = ("replay", "bluesky", "mastodon", "rss")
