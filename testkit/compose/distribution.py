@@ -1,4 +1,7 @@
-"""What is taken from Debian by the clients of its packages: a base system, and Compose."""
+"""What is taken from Debian by the clients of its packages: a base system, and Compose.
+
+The mirror is the one that this machine takes its own packages from.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from testkit.compose.failures import ComposeTestFailed, run
 
@@ -30,8 +33,63 @@ _UNPACKING: Final = ("force-unsafe-io", "path-exclude=/usr/share/man/man?/*",
                      "path-exclude=/usr/share/doc/*")  # fmt: skip
 _KEYS: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # Bookworm has the first Compose, which read other files; this one is of the next release.
-_COMPOSE_FROM: Final = f"deb [signed-by={_KEYS}] http://deb.debian.org/debian trixie main\n"
+_COMPOSE_SUITE: Final = "trixie"
+_TARGET: Final = "$(REPO_URI) $(CODENAME) $(COMPONENT)"
+_FIELDS: Final = 3
+_BESIDE: Final = (f"{_SUITE}-updates", f"{_SUITE}-security")
 _PATIENCE_S: Final = 1_800.0
+
+
+class Mirrors:
+    """From where this machine takes Debian: its own sources of packages, no address of ours."""
+
+    def __init__(self, targets: str) -> None:
+        """Read what `apt-get` says of its sources of Debian.
+
+        Args:
+            targets: Lines of an address, a suite and a component.
+
+        Raises:
+            ComposeTestFailed: None of them is a mirror.
+        """
+        rows = [line.split() for line in targets.splitlines()]
+        self._of_suite = {
+            suite: address
+            for address, suite, component in (row for row in rows if len(row) == _FIELDS)
+            if component == "main" and address.startswith(("http://", "https://"))
+        }
+        bases = [suite for suite in (_SUITE, _COMPOSE_SUITE) if suite in self._of_suite]
+        if not bases:
+            named = ", ".join(sorted(self._of_suite)) or "none"
+            raise ComposeTestFailed(
+                f"Debian's mirror: of its sources of packages this machine knows none of {_SUITE} "
+                f"or {_COMPOSE_SUITE}, but {named}; after apt-get update it knows them all"
+            )
+        self._base = self._of_suite[bases[0]]
+
+    @classmethod
+    def of_machine(cls) -> Self:
+        """Ask `apt-get`.
+
+        Raises:
+            ComposeTestFailed: This machine has no mirror.
+        """
+        return cls(run(("apt-get", "indextargets", "--format", _TARGET,
+                        "Created-By: Packages", "Origin: Debian")))  # fmt: skip
+
+    def compose(self) -> str:
+        """Return the source of Compose, as a line for `apt`."""
+        return _source(self._base, _COMPOSE_SUITE)
+
+    def base_system(self) -> list[str]:
+        """Return the sources of the base system, with updates where this machine has them."""
+        beside = [suite for suite in _BESIDE if suite in self._of_suite]
+        return [_source(self._base, _SUITE),
+                *(_source(self._of_suite[suite], suite) for suite in beside)]  # fmt: skip
+
+
+def _source(address: str, suite: str) -> str:
+    return f"deb [signed-by={_KEYS}] {address} {suite} main"
 
 
 def fetch_compose(cache: Path) -> Path:
@@ -46,7 +104,7 @@ def fetch_compose(cache: Path) -> Path:
     if not program.exists():
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             place = Path(folder)
-            (place / "sources.list").write_text(_COMPOSE_FROM)
+            (place / "sources.list").write_text(f"{Mirrors.of_machine().compose()}\n")
             for name in ("lists", "cache"):
                 (place / name).mkdir()
             apt = ("apt-get", "--quiet", "--quiet",
@@ -84,7 +142,7 @@ def import_debian(environment: Mapping[str, str]) -> None:
     copies = [f"--customize-hook=upload {path} {path}" for path in files]
     make = ("mmdebstrap", "--quiet", "--variant=minbase", f"--include={_PACKAGES}",
             *(f"--dpkgopt={option}" for option in _UNPACKING), *copies,
-            "--format=tar", _SUITE, "-")  # fmt: skip
+            "--format=tar", _SUITE, "-", *Mirrors.of_machine().base_system())  # fmt: skip
     changes = [word for line in _ENVIRONMENT for word in ("--change", f"ENV {line}")]
     with (
         tempfile.TemporaryFile() as said,
