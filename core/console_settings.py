@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-from core.server_settings import Positive, Seconds
+from core.server_settings import Positive, Seconds, Secret
 
 
 def is_loopback(address: str) -> bool:
@@ -33,7 +34,9 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     """0 takes a free one."""
     public_url: str = ""
-    """Where people reach it, if TLS is put before it; with `https` cookies are secure."""
+    """Where people reach it, if not where it listens; with `https` cookies are secure."""
+    operator_key: Secret = Secret()
+    """A key of an operator beside those that are kept, for a deployment that makes its own."""
     data_dir: str = ".groundswell/console"
     """Folder of the hashed keys, of the key of cursors, and of the local stack's link."""
     local_link: bool = False
@@ -48,6 +51,11 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     """Also show viewers the posts behind an alert, and its terms; else analysts and operators."""
     requests_per_minute: Positive = 600
     """Of one client, all of them at once too; more are answered with status 429."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether people reach it on loopback only: there it listens, or is published."""
+        return is_loopback(self.address) or is_loopback(urlsplit(self.public_url).hostname or "")
 
     def faults(self) -> list[str]:
         """Return what does not go together, a sentence each."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from core.clock import SystemClock
+from core.console_settings import ConsoleSettings
 from services.cli.settings import load_settings
 from services.console.keys import KeyRing, Role
 from services.console.sessions import KEYS_FILE, LINK_FILE
@@ -44,7 +45,7 @@ def link() -> None:
 
     Example: groundswell console link
     """
-    file = _folder() / LINK_FILE
+    file = Path(_settings().data_dir) / LINK_FILE
     try:
         typer.echo(file.read_text(encoding="utf-8").strip())
     except OSError:
@@ -91,9 +92,12 @@ def remove(name: Annotated[str, typer.Argument(help="Whose key is good no more."
         raise typer.Exit(1)
 
 
-def _folder() -> Path:
-    return Path(load_settings(find_stack=True).console.data_dir)
+def _settings() -> ConsoleSettings:
+    return load_settings(find_stack=True).console
 
 
 def _ring() -> KeyRing:
-    return KeyRing(_folder() / KEYS_FILE)
+    settings = _settings()
+    ring = KeyRing(Path(settings.data_dir) / KEYS_FILE)
+    ring.accept(settings.operator_key, SystemClock().now())
+    return ring

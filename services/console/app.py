@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from core.console_settings import is_loopback
 from services.console import api, api_alerts, api_live, api_windows, pages
 from services.console.guard import PREFIX, Guard
 from services.console.problems import MEDIA_TYPE, Problem, add_handlers, problem_response
@@ -59,7 +58,7 @@ def make_console(state: ConsoleState) -> Guard:
     """Return the console as it is served."""
     settings = state.settings.console
     hosts: tuple[str, ...] = ()
-    if is_loopback(settings.address):
+    if settings.is_local:
         hosts = _HOSTS_OF_LOOPBACK
         if settings.public_url:
             hosts += (urlsplit(settings.public_url).hostname or "",)

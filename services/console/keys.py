@@ -21,6 +21,7 @@ import msgspec
 
 from core.errors import ConfigError
 from core.logs import get_logger
+from core.server_settings import Secret
 from services.console.files import write_private
 
 _log = get_logger(__name__)
@@ -29,6 +30,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**14, 8, 1
 """16 MiB and some 50 ms a guess (OWASP's cheat sheet on storing passwords)."""
 _MOST_REMEMBERED: Final = 256
+GIVEN: Final = "deployment"
+"""The name of the key that the settings give."""
 
 
 class Role(StrEnum):
@@ -75,8 +78,29 @@ class KeyRing:
         self._cost = cost
         self._seen: tuple[int, int, int] | None = None
         self._keys: dict[str, StoredKey] = {}
+        self._given: dict[str, StoredKey] = {}
         self._good: OrderedDict[bytes, str] = OrderedDict()
         """SHA-256 of a whole key that was found good -> its id: the hash is slow on purpose."""
+
+    def accept(self, key: Secret, now: datetime) -> None:
+        """Let the key of `console.operator_key` in too, as an operator's; an empty one is none.
+
+        Raises:
+            ConfigError: It is not of the form of a key.
+        """
+        if not key:
+            return
+        found = _KEY.fullmatch(key.reveal())
+        if found is None:
+            raise ConfigError(
+                "console.operator_key: expected gw_, 12 digits of 0-9 a-f, _ and 43 of A-Z a-z "
+                "0-9 - _, as groundswell console keys add prints a key"
+            )
+        salt = secrets.token_bytes(16)
+        self._given[found[1]] = StoredKey(
+            key_id=found[1], name=GIVEN, role=Role.OPERATOR, salt=salt,
+            digest=self._hash(found[2], salt), created=now,
+        )  # fmt: skip
 
     def load(self) -> None:
         """Read the file if it has changed.
@@ -107,18 +131,18 @@ class KeyRing:
 
     def all(self) -> list[StoredKey]:
         """Return the keys by name."""
-        return sorted(self._keys.values(), key=lambda one: (one.name, one.key_id))
+        return sorted((self._keys | self._given).values(), key=lambda one: (one.name, one.key_id))
 
     def get(self, key_id: str) -> StoredKey | None:
         """Return the key of this id as the file has it now; None if it is there no more."""
         self._load_or_none()
-        return self._keys.get(key_id)
+        return self._given.get(key_id) or self._keys.get(key_id)
 
     def find(self, key: str) -> StoredKey | None:
         """Return whose key this is, None if it is nobody's. Takes some 50 ms the first time."""
         self._load_or_none()
         found = _KEY.fullmatch(key)
-        stored = self._keys.get(found[1]) if found else None
+        stored = self._given.get(found[1]) or self._keys.get(found[1]) if found else None
         if found is None or stored is None:
             return None
         short = hashlib.sha256(key.encode()).digest()
@@ -135,7 +159,7 @@ class KeyRing:
         try:
             self.load()
         except ConfigError as error:
-            _log.error("no key is good: their file cannot be used", reason=str(error))
+            _log.error("no key of the file is good: it cannot be used", reason=str(error))
 
     def add(self, name: str, role: Role, now: datetime) -> str:
         """Make a key, keep its hash, and return it: it is shown this once.
@@ -148,7 +172,7 @@ class KeyRing:
             raise ConfigError(
                 f"{name!r}: expected a name of 1 to 64 letters, digits and any of . _ @ -"
             )
-        if any(one.name == name for one in self._keys.values()):
+        if any(one.name == name for one in self.all()):
             raise ConfigError(f"{name!r} has a key: take it away first, or give another name")
         key_id, secret, salt = (
             secrets.token_hex(6),
@@ -170,11 +194,13 @@ class KeyRing:
         """Take a key away; return False if there is none of this name.
 
         Raises:
-            ConfigError: The file cannot be used.
+            ConfigError: The file cannot be used, or the key is the one that the settings give.
         """
         self.load()
         kept = [one for one in self._keys.values() if one.name != name]
         if len(kept) == len(self._keys):
+            if self._given and name == GIVEN:
+                raise ConfigError(f"{name!r} is console.operator_key: give another one there")
             return False
         self._write(kept)
         return True

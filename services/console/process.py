@@ -14,7 +14,6 @@ from pathlib import Path
 import uvicorn
 
 from core.clock import Clock, SystemClock
-from core.console_settings import is_loopback
 from core.errors import ConfigError
 from core.logs import get_logger, set_up
 from core.metrics import Metrics
@@ -74,9 +73,10 @@ def make_state(
     if link is None and not keys.all():
         raise ConfigError(
             f"{folder / KEYS_FILE} has no keys, and console.local_link is off: nobody could come "
-            "in; make one with: groundswell console keys add NAME --role analyst"
+            "in; make one with: groundswell console keys add NAME --role analyst, or give "
+            "console.operator_key"
         )
-    if not is_loopback(asked.address) and not asked.public_url.startswith("https://"):
+    if not asked.is_local and not asked.public_url.startswith("https://"):
         _log.warning("keys and posts go over the network as they are: put TLS before the console")
     return ConsoleState(
         settings, data, keys, Sessions(asked.session_s, clock, keys), link,
@@ -94,6 +94,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         base = base_of(settings.console, listener.getsockname()[1])
         data = StreamData(settings, clock)
         keys = KeyRing(Path(settings.console.data_dir) / KEYS_FILE)
+        keys.accept(settings.console.operator_key, clock.now())
         state = make_state(settings, data, metrics, clock, base, keys)
         metrics.console_sessions.set_function(lambda: len(state.sessions))
         try:

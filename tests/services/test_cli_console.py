@@ -52,6 +52,18 @@ def test_a_key_is_taken_away_once(folder: Path) -> None:
     assert reloaded(folder).all() == []
 
 
+def test_the_key_that_the_settings_give_is_listed_and_taken_away_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "console_key"
+    file.write_text(f"gw_0123456789ab_{'s' * 43}\n")
+    monkeypatch.setenv("GROUNDSWELL__CONSOLE__OPERATOR_KEY_FILE", str(file))
+    assert RUN.invoke(app, ["keys", "list"]).output.split()[:2] == ["deployment", "operator"]
+    for words in (["keys", "add", "deployment"], ["keys", "remove", "deployment"]):
+        assert RUN.invoke(app, words).exit_code != 0
+    assert not (folder / KEYS_FILE).exists()
+
+
 def test_the_link_is_printed_while_there_is_one(folder: Path) -> None:
     assert RUN.invoke(app, ["link"]).exit_code == 1
     link = LocalLink(folder, "http://127.0.0.1:1")

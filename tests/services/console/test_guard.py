@@ -17,6 +17,18 @@ async def test_a_name_that_only_leads_here_is_refused(rig: ConsoleRig, host: str
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize("host", ["evil.example", "192.0.2.1:8080", ""])
+async def test_published_on_loopback_it_answers_no_name_that_only_leads_there(
+    tmp_path: Path, host: str
+) -> None:
+    # As in a container: it listens on every address of its own.
+    told = {"address": "0.0.0.0", "local_link": False, "public_url": "http://127.0.0.1:8080"}  # noqa: S104
+    async with console_rig(tmp_path, **told) as rig:
+        for name, status in ((host, 400), ("127.0.0.1:8080", 200), ("localhost:8080", 200)):
+            answer = await rig.client.get("/healthz", headers={"Host": name})
+            assert answer.status_code == status
+
+
 async def test_more_than_its_rate_a_client_is_not_given(tmp_path: Path) -> None:
     async with console_rig(tmp_path, requests_per_minute=3) as rig:
         statuses = [(await rig.ask("/queries", Role.VIEWER)).status_code for _ in range(4)]

@@ -9,12 +9,12 @@ from core.clock import SystemClock
 from core.console_settings import ConsoleSettings
 from core.errors import ConfigError
 from core.metrics import Metrics
-from core.settings import Settings
+from core.settings import Secret, Settings
 from services.console.app import make_application
 from services.console.keys import KeyRing, Role
 from services.console.pages import ROUTERS
 from services.console.process import make_state
-from testkit.console import ConsoleRig, MemoryData, console_rig
+from testkit.console import NOON, ConsoleRig, MemoryData, console_rig
 
 READERS = tuple(Role)
 ANALYSTS, OPERATORS = (Role.ANALYST, Role.OPERATOR), (Role.OPERATOR,)
@@ -121,6 +121,41 @@ def test_without_a_key_and_a_link_nobody_could_come_in(tmp_path: Path) -> None:
             settings, MemoryData(), Metrics(role="console"), SystemClock(), "http://x",
             KeyRing(tmp_path / "keys.json"),
         )  # fmt: skip
+
+
+async def test_the_key_of_a_deployment_lets_an_operator_in_and_is_kept_nowhere(
+    rig: ConsoleRig,
+) -> None:
+    key = f"gw_0123456789ab_{'s' * 43}"
+    assert (await rig.client.post("/sign-in", data={"key": key})).status_code == 403
+    rig.ring.accept(Secret(key), NOON)
+    assert (await rig.client.post("/sign-in", data={"key": key})).status_code == 303
+    assert "deployment, operator" in (await rig.client.get("/alerts")).text
+    asked = await rig.ask("/keys", headers={"Authorization": f"Bearer {key}"})
+    assert [one["name"] for one in asked.json()["keys"]][:2] == ["analyst", "deployment"]
+    assert "0123456789ab" not in (rig.folder / "keys.json").read_text()
+    rig.ring.add("later", Role.VIEWER, NOON)  # the file is read anew, and it is still good
+    assert (await rig.ask("/keys", headers={"Authorization": f"Bearer {key}"})).status_code == 200
+    other = f"{key[:-1]}t"
+    assert (await rig.ask("/keys", headers={"Authorization": f"Bearer {other}"})).status_code == 401
+
+
+def test_with_the_key_of_a_deployment_no_other_is_needed(tmp_path: Path) -> None:
+    ring = KeyRing(tmp_path / "keys.json", cost=2)
+    ring.accept(Secret(f"gw_0123456789ab_{'s' * 43}"), NOON)
+    settings = Settings(console=ConsoleSettings(data_dir=str(tmp_path)))
+    metrics = Metrics(role="console")
+    state = make_state(settings, MemoryData(), metrics, SystemClock(), "http://x", ring)
+    assert state.link is None
+
+
+@pytest.mark.parametrize("key", ["hunter2", "gw_0123456789ab_short", f"gw_x_{'s' * 43}"])
+def test_a_key_of_a_deployment_that_is_none_is_refused_and_not_shown(
+    tmp_path: Path, key: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"console\.operator_key: expected gw_") as refused:
+        KeyRing(tmp_path / "keys.json").accept(Secret(key), NOON)
+    assert key not in str(refused.value)
 
 
 async def test_a_link_lets_one_browser_in_as_operator(tmp_path: Path) -> None:
