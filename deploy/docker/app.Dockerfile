@@ -37,8 +37,9 @@ COPY --chmod=0755 deploy/docker/http_answers.py /usr/local/bin/http-answers
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=packages /build/sbom.cdx.json /usr/share/groundswell/sbom.cdx.json
 COPY --from=source /app /app
-# A named volume takes the owner of the folder that it is laid over.
-RUN install -d -o 10001 -g 10001 /var/lib/groundswell/ingest
+# A named volume takes owner and mode of the folder that it is laid over.
+RUN install -d -o 10001 -g 10001 /var/lib/groundswell/ingest \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/groundswell/console
 WORKDIR /app
 USER 10001:10001
 ENTRYPOINT ["groundswell"]

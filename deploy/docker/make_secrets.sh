@@ -9,13 +9,23 @@ mkdir -p "$folder"
 # Only you get into the folder; inside a container, where each file is mounted by itself, its
 # service runs as a user of its own and must be able to read it.
 chmod 0700 "$folder"
-for name in redis_password author_key grafana_admin_password; do
-    if [ ! -s "$folder/$name" ]; then
-        head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$folder/$name"
-        chmod 0444 "$folder/$name"
-        echo "made $folder/$name"
+# random BYTES: print so many random bytes in hexadecimal digits.
+random() {
+    head -c "$1" /dev/urandom | od -An -tx1 | tr -d ' \n'
+}
+# make NAME WORD: a file of the word, unless there is one.
+make() {
+    if [ ! -s "$folder/$1" ]; then
+        printf %s "$2" >"$folder/$1"
+        chmod 0444 "$folder/$1"
+        echo "made $folder/$1"
     fi
-done
+}
+make redis_password "$(random 32)"
+make author_key "$(random 32)"
+make grafana_admin_password "$(random 32)"
+# A key of the console is gw_, its number, and 43 of letters, digits, `-` and `_`.
+make console_key "gw_$(random 6)_$(random 22 | cut -c 1-43)"
 # say VARIABLE VALUE: in .env, unless it says something of it already.
 say() {
     if ! grep -q "^$1=" .env 2>/dev/null; then

@@ -16,7 +16,8 @@ from services.local.server import Program
 from services.local.stack import plan_stack
 from services.local.triton_server import DEFAULT_SERVER_PYTHON
 
-OURS = ("topics", "ingest", "heartbeat", "worker", "closer", "forecaster", "responder", "exporter")
+OURS = ("topics", "ingest", "heartbeat", "worker", "closer", "forecaster", "responder", "exporter",
+        "console")  # fmt: skip
 
 
 def settings_of(service):
@@ -84,7 +85,7 @@ def test_the_builder_can_move_a_new_model_into_place(compose):
 
 
 @pytest.mark.parametrize(
-    "name", ["ingest", "worker", "closer", "forecaster", "responder", "exporter"]
+    "name", ["ingest", "worker", "closer", "forecaster", "responder", "exporter", "console"]
 )
 def test_ports_are_those_of_the_local_stack(compose, name):
     assert settings_of(compose.services[name]).metrics.port == USUAL_PORTS[name]
@@ -110,8 +111,7 @@ def test_processes_are_started_as_the_local_stack_starts_them(compose):
     local = {server.name: server for server in stack.servers if isinstance(server, Program)}
     for name, part in (
         ("worker", "worker-1"), ("closer", "closer"), ("forecaster", "forecaster"),
-        ("responder", "responder"),
-        ("exporter", "exporter"),
+        ("responder", "responder"), ("exporter", "exporter"), ("console", "console"),
     ):  # fmt: skip
         command = local[part].command()
         words = compose.services[name].command
@@ -267,19 +267,36 @@ def test_triton_is_on_internal_networks_only_and_reached_by_who_asks_it(compose)
 
 def test_nothing_but_pages_for_people_is_published_and_only_on_this_machine(compose):
     published = {s.name: s.body["ports"] for s in compose.services.values() if "ports" in s.body}
-    assert set(published) == {"prometheus", "alertmanager", "grafana"}
+    assert set(published) == {"console", "prometheus", "alertmanager", "grafana"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
     outside = {s.name for s in compose.services.values() if "outside" in s.networks}
     assert outside == {"ingest", *published}
 
 
-def test_an_alert_leads_to_the_published_page_of_grafana(compose):
-    # By default where the setting leads by itself; with another port, to that one.
-    assert settings_of(compose.services["closer"]).alerts.link == Settings().alerts.link
-    written = compose.text.partition("GROUNDSWELL__ALERTS__LINK:")[2].partition("/d/")[0]
-    page = compose.text.partition('ports: ["')[2]
-    assert "${GROUNDSWELL_PUBLISH:-127.0.0.1}:${GROUNDSWELL_GRAFANA_PORT:-3000}" in written
-    assert "${GROUNDSWELL_PUBLISH:-127.0.0.1}:${GROUNDSWELL_GRAFANA_PORT:-3000}:3000" in page
+def test_an_alert_leads_to_its_page_in_the_console_as_it_is_published(compose):
+    console = settings_of(compose.services["console"]).console
+    link = settings_of(compose.services["closer"]).alerts.link
+    assert link == f"{console.public_url}/alerts/{{alert_id}}"
+    page = "${GROUNDSWELL_PUBLISH:-127.0.0.1}:${GROUNDSWELL_CONSOLE_PORT:-8080}"
+    assert f'ports: ["{page}:{console.port}"]' in compose.text
+    # With another port both lead to that one.
+    assert re.sub(r"\\\n\s+", "", compose.text).count(f'"http://{page}') == 2
+
+
+def test_the_console_answers_loopbacks_names_only_and_has_a_key_from_the_start(compose):
+    service = compose.services["console"]
+    console = settings_of(service).console
+    assert console.is_local
+    assert console.operator_key
+    assert not console.local_link  # for who listens on loopback itself
+    inside = f"http://127.0.0.1:{console.port}/healthz"
+    assert service.health[2:] == [inside]
+    assert service.mounts()[console.data_dir] == "console"
+
+
+def test_whoever_reads_the_query_file_sees_it_as_it_is_edited(compose):
+    for name in ("worker", "closer", "console"):
+        assert compose.services[name].mounts()["/app/configs"] == "./configs"
 
 
 def test_a_demo_shows_what_commands_of_the_program_show(compose, root, capsys):

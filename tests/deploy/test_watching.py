@@ -48,7 +48,7 @@ def test_every_process_listens_where_prometheus_can_reach_it(compose, scraped):
         # Exactly one: a name that resolves on two networks would be scraped twice.
         shared = networks[name] & networks["prometheus"] - {"outside"}
         assert name == "prometheus" or len(shared) == 1, name
-        if name in ("ingest", "worker", "closer", "forecaster", "responder", "exporter"):
+        if name in ("ingest", "worker", "closer", "forecaster", "responder", "exporter", "console"):
             address = compose.services[name].settings["GROUNDSWELL__METRICS__ADDRESS"]
             assert address == "0.0.0.0"  # noqa: S104
 
