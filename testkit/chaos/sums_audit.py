@@ -24,9 +24,15 @@ Sums = dict[Any, list[int]]
 
 
 class SumsAudit:
-    """Adds up what was produced and compares it with store and windows."""
+    """Adds up what was produced and compares it with store and windows.
+
+    Attributes:
+        windows: (query, start in seconds) -> the least and the most that each counter of
+            `COUNTER_NAMES` may be in that window; once `check` has run.
+    """
 
     def __init__(self, books: Books, produced: Produced, audit: Audit) -> None:
+        self.windows: dict[tuple[str, int], tuple[list[int], list[int]]] = {}
         self._books = books
         self._produced = produced
         self._audit = audit
@@ -155,6 +161,7 @@ class SumsAudit:
             if known is None or order >= (number_of_ms(known["closed_at"]), known["revision"]):
                 last[key] = window
         least, most = _over_partitions(low), _over_partitions(high)
+        self.windows = {key: (least[key], most[key]) for key in least}
         closed_s = max((t.get("closed", -1) for t in self._books.totals.values()), default=-1)
         self._audit.expect(
             "every window that closed was published",

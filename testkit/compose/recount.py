@@ -3,8 +3,8 @@
     python -m testkit.compose.recount SOURCE POSTS
 
 Waits until what was produced has been applied and published, reads topics and store past every
-client of the system, and writes figures and faults as JSON. Heartbeats are left out: they are ours,
-and have a total of their own. The sources must have ended.
+client of the system, and writes figures, faults and windows as JSON. Heartbeats are left out: they
+are ours, and have a total of their own. The sources must have ended.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from testkit.chaos.books import Audit, Books, RawRecord
 from testkit.chaos.panes import read_panes, scored_at
 from testkit.chaos.probes import RedisLine
 from testkit.chaos.produced import sort_produced
-from testkit.chaos.recount import read_json, read_post
+from testkit.chaos.recount import COUNTER_NAMES, read_json, read_post
 from testkit.chaos.sums_audit import SumsAudit
 
 _TOPICS: Final = ("posts", "post-events")
@@ -92,18 +92,25 @@ def _is_heartbeat(record: RawRecord) -> bool:
 
 
 def main() -> None:
-    """Write `{"figures": ..., "faults": ...}`."""
+    """Write `{"figures": ..., "faults": ..., "counters": [name], "windows": [...]}`.
+
+    A window is its query, its start in seconds since 1970, and the least and the most of each
+    counter, which are the same where every text was scored once.
+    """
     source, posts = sys.argv[1], int(sys.argv[2])
     books, audit = read_books(load_settings()), Audit()
     produced = sort_produced(books, audit)
-    SumsAudit(books, produced, audit).check()
+    sums = SumsAudit(books, produced, audit)
+    sums.check()
     came = sum(name == source for name, _ in produced.accepted)
     audit.figures[f"posts_of_{source}"] = came
     if came != posts:
         audit.faults.append(f"{came} of {posts} posts of {source} were counted")
     if not audit.figures["windows_published"]:
         audit.faults.append("no window was published")
-    json.dump({"figures": audit.figures, "faults": audit.faults}, sys.stdout)
+    windows = [[*key, *row] for key, row in sorted(sums.windows.items())]
+    json.dump({"figures": audit.figures, "faults": audit.faults,
+               "counters": COUNTER_NAMES, "windows": windows}, sys.stdout)  # fmt: skip
 
 
 if __name__ == "__main__":

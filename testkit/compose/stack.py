@@ -13,7 +13,7 @@ from testkit.compose.failures import run, wait_while
 
 PROJECT: Final = "groundswell-compose-test"
 _OWN: Final = ("--filter", f"label=com.docker.compose.project={PROJECT}", "--quiet")
-PORTS: Final = {"GRAFANA": 13000, "PROMETHEUS": 19090, "ALERTMANAGER": 19093}
+PORTS: Final = {"GRAFANA": 13000, "PROMETHEUS": 19090, "ALERTMANAGER": 19093, "CONSOLE": 18080}
 """Page -> the port of this machine on which it is published."""
 _PATIENCE_S: Final = 600.0
 
@@ -27,6 +27,7 @@ class Stack:
         run((str(root / "deploy/docker/make_secrets.sh"), str(folder / "secrets")), cwd=folder)
         self.secrets = folder / "secrets"
         self.grafana_password = (self.secrets / "grafana_admin_password").read_text()
+        self.console_key = (self.secrets / "console_key").read_text()
         self.environment = {
             **engine.environment,
             "GROUNDSWELL_SECRETS": str(self.secrets),

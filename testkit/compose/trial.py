@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from testkit.compose.console import Console, check_console
 from testkit.compose.engine import Engine
 from testkit.compose.failures import ComposeTestFailed
 from testkit.compose.inspection import SBOM, find_faults, find_image_faults
@@ -84,8 +85,13 @@ def check_stack(engine: Engine, root: Path, stages: Stages) -> None:
             _bring_up(stack, Path(folder), stages)
             _try_stack(stack, Path(folder), stages)
             with stages("recount"):
-                figures = recount(stack, root)
-            stages.say(f"equal to the plain program: {json.dumps(figures)}")
+                plain = recount(stack, root)
+            stages.say(f"equal to the plain program: {json.dumps(plain['figures'])}")
+            with stages("windows of the console"):
+                number = Console(stack.console_key).check_windows(
+                    plain["counters"], plain["windows"]
+                )
+            stages.say(f"equal in the console: {number} windows")
         except ComposeTestFailed:
             stages.say(stack.said_by_ill())
             raise
@@ -103,7 +109,7 @@ def _bring_up(stack: Stack, folder: Path, stages: Stages) -> None:
         # A heartbeat is of today, and would close the day's windows before its posts are read.
         stack("up", "--detach", "--scale", "heartbeat=0")
     with stages("alert of a shift in the day"):
-        check_shift()
+        check_shift(Console(stack.console_key))
     stack("up", "--detach")
     with stages("all healthy"):
         stack.wait_until_healthy()
@@ -118,6 +124,7 @@ def _try_stack(stack: Stack, folder: Path, stages: Stages) -> None:
         begin_replay(stack, folder)
         with stages("pages and targets"):
             check_pages(stack)
+            check_console(stack)
             check_targets()
         with stages("source killed"):  # while it has something to send
             kill(stack, "ingest")
@@ -139,6 +146,7 @@ def _try_stack(stack: Stack, folder: Path, stages: Stages) -> None:
             check_containers(stack)
             check_upgraded(stack, kept)
             check_pages(stack)
+            check_console(stack)
         stack("stop", "heartbeat")
         with stages("without the model server, and back"):
             check_without_scorer(stack)

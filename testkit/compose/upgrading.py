@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from testkit.compose.console import Console, make_key
 from testkit.compose.failures import ComposeTestFailed
 from testkit.compose.pages import ALERTMANAGER, GRAFANA, PROMETHEUS, read_page
 from testkit.compose.stack import Stack
@@ -25,12 +26,14 @@ class Kept:
         at_s: When Prometheus was asked, in Unix seconds.
         series: How many of its targets were up then.
         password: Grafana's, which holds from its first start on.
+        console_key: A key that was made in the console's container.
         volumes: The names of the stack's volumes.
     """
 
     at_s: float
     series: str
     password: str
+    console_key: str
     volumes: frozenset[str]
 
 
@@ -69,6 +72,8 @@ def check_upgraded(stack: Stack, kept: Kept) -> None:
     if faults:
         raise ComposeTestFailed("\n".join(faults))
     read_page(f"{GRAFANA}/api/search", kept.password)
+    if (role := Console(kept.console_key).health()["role"]) != "viewer":
+        raise ComposeTestFailed(f"the console takes a viewer of before for {role!r}")
 
 
 def _leave_marks(stack: Stack) -> Kept:
@@ -84,7 +89,8 @@ def _leave_marks(stack: Stack) -> Kept:
     password.write_text("of-a-later-day")
     password.chmod(0o444)
     at_s = time.time()
-    return Kept(at_s, _targets_up(at_s), stack.grafana_password, stack.volumes())
+    key = make_key(stack, "kept-over-an-upgrade", "viewer")
+    return Kept(at_s, _targets_up(at_s), stack.grafana_password, key, stack.volumes())
 
 
 def _targets_up(at_s: float) -> str:
