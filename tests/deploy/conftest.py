@@ -14,6 +14,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?:-(?P<default>[^}]*)|\?(?P<refusal>[^}]+)))?\}")
+_LOCKED = {"docker-compose", "hadolint", "shellcheck", "yamllint"}
+"""Programs that come with the packages of `requirements/dev.txt`."""
 _FILLED = {"GROUNDSWELL_SECRETS": "./.groundswell/secrets"}
 """What deploy/docker/make_secrets.sh says of a variable that must be given."""
 
@@ -118,11 +120,16 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def tool() -> Callable[[str], str]:
-    """Find a program, also one that came with the environment the tests run in; else skip."""
+    """Find a program, also one that came with the environment the tests run in.
+
+    Without one of the distribution's the test is skipped; one of the lock must be there.
+    """
     beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
     def find(name: str) -> str:
         found = shutil.which(name, path=beside)
+        if found is None and name in _LOCKED:
+            pytest.fail(f"{name} is not installed: make setup-dev")
         if found is None:
             pytest.skip(f"{name} is not installed")
         return found

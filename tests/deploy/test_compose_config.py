@@ -10,15 +10,8 @@ FILE = "docker-compose.yml"
 
 @pytest.fixture(scope="module")
 def compose_program(tool):
-    """The command line of Docker Compose: its own program, or the plug-in of `docker`."""
-    try:
-        return (tool("docker-compose"),)
-    except pytest.skip.Exception:
-        plugin = (tool("docker"), "compose")
-    asked = subprocess.run([*plugin, "version"], capture_output=True, check=False)
-    if asked.returncode:
-        pytest.skip("docker has no compose plug-in")
-    return plugin
+    """The command line of Docker Compose, of the environment that tests run in."""
+    return (tool("docker-compose"),)
 
 
 SAID = {"COMPOSE_PROFILES": "cpu", "GROUNDSWELL_SECRETS": "./.groundswell/secrets"}
@@ -82,7 +75,7 @@ def test_variables_reach_where_they_belong(compose_program, root):
         GROUNDSWELL_PARTITIONS="8",
         GROUNDSWELL_SOURCE="replay",
         GROUNDSWELL_ALERTMANAGER="receivers.yml",
-        GROUNDSWELL_GRAFANA_PORT="13000",
+        GROUNDSWELL_CONSOLE_PORT="18080",
     )  # fmt: skip
     assert services["secrets"]["author_key"]["file"] == "/etc/groundswell/secrets/author_key"
     topics = services["services"]["topics"]["environment"]
@@ -90,7 +83,11 @@ def test_variables_reach_where_they_belong(compose_program, root):
     ingest = services["services"]["ingest"]["environment"]
     assert ingest["GROUNDSWELL__INGEST__SOURCE"] == "replay"
     link = services["services"]["closer"]["environment"]["GROUNDSWELL__ALERTS__LINK"]
-    assert link.startswith("http://127.0.0.1:13000/d/groundswell-conversation?var-query={query}&")
+    assert link == "http://127.0.0.1:18080/alerts/{alert_id}"
+    console = services["services"]["console"]
+    assert console["environment"]["GROUNDSWELL__CONSOLE__PUBLIC_URL"] == "http://127.0.0.1:18080"
+    (port,) = console["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "18080", 8080)
     flags = services["services"]["alertmanager"]["command"]
     assert "--config.file=/etc/alertmanager/receivers.yml" in flags
 
