@@ -120,6 +120,7 @@ async def all_panes(
     pane_s: int,
     missing: list[Missing] | None = None,
     between_s: tuple[int, int] | None = None,
+    queries: Sequence[str] | None = None,
 ) -> AsyncGenerator[PaneView]:
     """Yield every pane that the store still holds in whole, by start, then query.
 
@@ -128,6 +129,7 @@ async def all_panes(
         pane_s: Length of a pane (`windows.pane_s`).
         missing: Takes the windows that are left out, since something of them cannot be read.
         between_s: Only panes that start in this range, half-open, seconds since 1970.
+        queries: Only these are fetched and decoded, however many are watched; None means all.
 
     Raises:
         StoreUnavailable: Redis does not answer.
@@ -138,7 +140,7 @@ async def all_panes(
     if between_s is not None:
         starts = [start for start in starts if between_s[0] <= start < between_s[1]]
     left_out = missing if missing is not None else []
-    async for pane in _panes(store, partitions, states, starts, pane_s, left_out):
+    async for pane in _panes(store, partitions, states, starts, pane_s, left_out, queries):
         yield pane
 
 
@@ -150,12 +152,14 @@ class PaneBounds:
         first_s, last_s: Starts of the first and the last pane that is held in whole; -1 if none is.
         closed_s: Panes that start before this are closed; -1 if none is.
         forgotten_s: Panes that start then or before have begun to be forgotten; -1 if none has.
+        last_closed_s: Start of the last pane held in whole that is closed; -1 if none is.
     """
 
     first_s: int = -1
     last_s: int = -1
     closed_s: int = -1
     forgotten_s: int = -1
+    last_closed_s: int = -1
 
 
 async def pane_bounds(store: RedisStore) -> PaneBounds:
@@ -168,7 +172,9 @@ async def pane_bounds(store: RedisStore) -> PaneBounds:
     states, _ = await store.readable_states(partitions)
     starts = await _whole_starts(store, partitions, states) or [-1]
     forgotten_s = max((state.forgotten_s for state in states.values()), default=-1)
-    return PaneBounds(starts[0], starts[-1], _closed_s(states), forgotten_s)
+    closed_s = _closed_s(states)
+    last_closed_s = max((start for start in starts if start < closed_s), default=-1)
+    return PaneBounds(starts[0], starts[-1], closed_s, forgotten_s, last_closed_s)
 
 
 async def _whole_starts(
@@ -186,12 +192,13 @@ async def _panes(
     starts: Sequence[int],
     pane_s: int,
     missing: list[Missing],
+    queries: Sequence[str] | None = None,
 ) -> AsyncGenerator[PaneView]:
     closed_s, model = _closed_s(states), await store.scoring_model()
     for at in range(0, len(starts), _PANES_AT_ONCE):
         some = starts[at : at + _PANES_AT_ONCE]
-        read = await store.read_panes(partitions, some)
-        published, unknown = await store.read_revisions(some)
+        read = await store.read_panes(partitions, some, queries)
+        published, unknown = await store.read_revisions(some, queries)
         read.missing.extend(unknown)
         read.leave_out()
         missing.extend(one for one in read.missing if one not in missing)

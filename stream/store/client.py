@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
@@ -160,6 +160,22 @@ async def answers(pipe: Any) -> list[Any]:
             if isinstance(answer, Exception) and not is_wrong_value(answer):
                 raise answer
     return found
+
+
+def ask_fields(pipe: Any, key: str, names: Sequence[str] | None) -> None:
+    """Ask for fields of a hash, or for all of them; `by_field` reads the answer."""
+    if names is None:
+        pipe.hgetall(key)
+    else:
+        pipe.hmget(key, list(names))
+
+
+def by_field(answer: Any, names: Sequence[str] | None) -> Any:
+    """Return field -> value of an answer to `ask_fields`; what Redis refused stays as it is."""
+    if names is None or is_wrong_value(answer):
+        return answer
+    named = zip(names, answer, strict=True)
+    return {name.encode(): value for name, value in named if value is not None}
 
 
 def now_ms() -> int:

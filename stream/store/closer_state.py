@@ -8,7 +8,14 @@ from typing import Any, Final
 from core.errors import StateUnreadable
 from core.logs import get_logger
 from stream.store import keys
-from stream.store.client import answers, is_wrong_value, now_ms, redis_faults
+from stream.store.client import (
+    answers,
+    ask_fields,
+    by_field,
+    is_wrong_value,
+    now_ms,
+    redis_faults,
+)
 from stream.store.healing import heal_published
 from stream.store.quarantine import EVERY, Missing, integer, is_start
 from stream.store.scripts import ALONE, Replication, Script
@@ -100,15 +107,19 @@ class CloserState:
         return (await self.read_revisions(starts))[0]
 
     async def read_revisions(
-        self, starts: Sequence[int]
+        self, starts: Sequence[int], queries: Sequence[str] | None = None
     ) -> tuple[dict[int, dict[str, Published]], list[Missing]]:
-        """Return start (s) -> query -> what was last published, and of which it cannot be read."""
+        """Return start (s) -> query -> what was last published, and of which it cannot be read.
+
+        With `queries` only theirs are read.
+        """
         pipe = self._redis.pipeline(transaction=False)
         for start_s in starts:
-            pipe.hgetall(keys.revisions(start_s))
+            ask_fields(pipe, keys.revisions(start_s), queries)
         found: dict[int, dict[str, Published]] = {}
         missing: list[Missing] = []
-        for start_s, stored in zip(starts, await answers(pipe), strict=True):
+        for start_s, answer in zip(starts, await answers(pipe), strict=True):
+            stored = by_field(answer, queries)
             of_start = found.setdefault(start_s, {})
             if is_wrong_value(stored):
                 why = f"{keys.revisions(start_s)} is of another type (WRONGTYPE), expected a hash"

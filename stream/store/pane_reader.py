@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stream.store import keys
-from stream.store.client import answers, is_wrong_value
+from stream.store.client import answers, ask_fields, by_field, is_wrong_value
 from stream.store.quarantine import (
     EVERY,
     Missing,
@@ -20,6 +21,8 @@ from stream.store.quarantine import (
 from stream.windows.layout import add_into
 from stream.windows.records import HEARTBEAT_QUERY, PaneSum
 
+_AT_ONCE: Final = 1_000
+"""Shares of panes between two turns of others on the event loop."""
 _MOST_AUTHORS: Final = 2**32
 """Of one pane: the count is kept beside the registers, and may be anything."""
 _HEARTBEAT: Final = HEARTBEAT_QUERY.encode()
@@ -64,8 +67,13 @@ async def read_quarantine(client: Any, partitions: Sequence[int]) -> list[SetAsi
     return found
 
 
-async def read_panes(client: Any, partitions: Sequence[int], starts: Sequence[int]) -> PanesRead:
-    """Return panes, in four round trips.
+async def read_panes(
+    client: Any,
+    partitions: Sequence[int],
+    starts: Sequence[int],
+    queries: Sequence[str] | None = None,
+) -> PanesRead:
+    """Return panes, in four round trips; more where the authors of thousands are counted.
 
     Every reader of panes reads here, so heartbeats are left out here: nobody is shown them.
 
@@ -73,19 +81,36 @@ async def read_panes(client: Any, partitions: Sequence[int], starts: Sequence[in
         client: The connection to Redis.
         partitions: The partitions to sum.
         starts: The starts of the panes, seconds since 1970.
+        queries: Only these are fetched and decoded; None means every query.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
     before = await read_quarantine(client, partitions)
-    asked = [(start_s, partition) for start_s in starts for partition in partitions]
+    read = PanesRead({start_s: {} for start_s in starts})
+    owners = await _add_shares(client, read, partitions, queries)
+    await _add_authors(client, read, owners)
+    # Again: what was set aside meanwhile is missing, and what was repaired meanwhile was so before.
+    after = await read_quarantine(client, partitions)
+    asides = missing_of([*before, *(one for one in after if one not in before)])
+    wanted = read.panes.keys()
+    read.missing += [one for one in asides if one.start_s is None or one.start_s in wanted]
+    read.leave_out()
+    return read
+
+
+async def _add_shares(
+    client: Any, read: PanesRead, partitions: Sequence[int], queries: Sequence[str] | None
+) -> list[tuple[int, int, str]]:
+    """Add the shares of all partitions; return partition, start (s) and query of each."""
+    asked = [(start_s, partition) for start_s in read.panes for partition in partitions]
     pipe = client.pipeline(transaction=False)
     for start_s, partition in asked:
-        pipe.hgetall(keys.pane(partition, start_s))
-        pipe.hgetall(keys.strata(partition, start_s))
-    found = await answers(pipe)
-    read = PanesRead({start_s: {} for start_s in starts})
+        ask_fields(pipe, keys.pane(partition, start_s), queries)
+        ask_fields(pipe, keys.strata(partition, start_s), queries)
+    found = [by_field(one, queries) for one in await answers(pipe)]
     owners: list[tuple[int, int, str]] = []
+    decoded = 0
     for place, counters, strata in zip(asked, found[::2], found[1::2], strict=True):
         if is_wrong_value(counters) or is_wrong_value(strata):
             raw = (EVERY.encode(), b"", b"")
@@ -96,14 +121,10 @@ async def read_panes(client: Any, partitions: Sequence[int], starts: Sequence[in
             query = raw_query.decode(errors="backslashreplace")
             if _add_share(read, place, query, raw):
                 owners.append((place[1], place[0], query))
-    await _add_authors(client, read, owners)
-    # Again: what was set aside meanwhile is missing, and what was repaired meanwhile was so before.
-    after = await read_quarantine(client, partitions)
-    asides = missing_of([*before, *(one for one in after if one not in before)])
-    wanted = read.panes.keys()
-    read.missing += [one for one in asides if one.start_s is None or one.start_s in wanted]
-    read.leave_out()
-    return read
+            decoded += 1
+            if decoded % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # others' turn: of thousands of queries this takes a while
+    return owners
 
 
 def _add_share(
@@ -130,14 +151,16 @@ def _add_share(
 async def _add_authors(
     client: Any, read: PanesRead, listed: Sequence[tuple[int, int, str]]
 ) -> None:
-    pipe = client.pipeline(transaction=False)
-    for partition, start_s, query in listed:
-        # In words: a cluster's pipeline has no method for it, as it may be of many slots.
-        pipe.execute_command("PFCOUNT", keys.authors(partition, start_s, query))
-    for (partition, start_s, query), count in zip(listed, await answers(pipe), strict=True):
-        if is_wrong_value(count) or int(count) > _MOST_AUTHORS:
-            why = "no HyperLogLog of authors (WRONGTYPE or a count beyond 2^32)"
-            raw = (query.encode(), b"", b"")
-            read.missing.append(Missing(partition, start_s, query, why, raw))
-        else:
-            read.panes[start_s][query].authors += int(count)
+    for at in range(0, len(listed), _AT_ONCE):
+        some = listed[at : at + _AT_ONCE]
+        pipe = client.pipeline(transaction=False)
+        for partition, start_s, query in some:
+            # In words: a cluster's pipeline has no method for it, as it may be of many slots.
+            pipe.execute_command("PFCOUNT", keys.authors(partition, start_s, query))
+        for (partition, start_s, query), count in zip(some, await answers(pipe), strict=True):
+            if is_wrong_value(count) or int(count) > _MOST_AUTHORS:
+                why = "no HyperLogLog of authors (WRONGTYPE or a count beyond 2^32)"
+                raw = (query.encode(), b"", b"")
+                read.missing.append(Missing(partition, start_s, query, why, raw))
+            else:
+                read.panes[start_s][query].authors += int(count)

@@ -223,9 +223,14 @@ class RedisStore(CloserState):
         """Return start (s) -> query -> sum, of the windows that can be read."""
         return (await self.read_panes(partitions, starts)).panes
 
-    async def read_panes(self, partitions: Sequence[int], starts: Sequence[int]) -> PanesRead:
+    async def read_panes(
+        self,
+        partitions: Sequence[int],
+        starts: Sequence[int],
+        queries: Sequence[str] | None = None,
+    ) -> PanesRead:
         """Return panes summed over the partitions, and which windows are missing from them."""
-        return await read_panes(self._redis, partitions, starts)
+        return await read_panes(self._redis, partitions, starts, queries)
 
     # -- what could not be read ---------------------------------------------------------------
 
