@@ -109,7 +109,8 @@ class MemoryData:
         self._ask("store")
         starts = [one.start_s for one in self.kept] or [-1]
         closed = [one.end_s for one in self.kept if one.closed] or [-1]
-        return PaneBounds(min(starts), max(starts), max(closed))
+        last = [one.start_s for one in self.kept if one.closed] or [-1]
+        return PaneBounds(min(starts), max(starts), max(closed), last_closed_s=max(last))
 
     async def panes(self, query: str, start_s: int, end_s: int) -> PanesFound:
         """Return the panes in a range."""
@@ -118,14 +119,20 @@ class MemoryData:
         inside = [one for one in self.kept if start_s <= one.start_s < end_s]
         return PanesFound({one.start_s: one for one in inside if one.query == query})
 
-    async def panes_of_all(self, last: int) -> tuple[PaneBounds, dict[str, PanesFound]]:
-        """Return the last panes by query."""
-        bounds = await self.bounds()
-        found: dict[str, PanesFound] = {}
+    async def panes_of(self, queries: Sequence[str], last: int) -> dict[str, PanesFound]:
+        """Return the last panes of some queries."""
+        last_s = (await self.bounds()).last_s
+        found = {query: PanesFound() for query in queries}
         for one in self.kept:
-            if one.start_s > bounds.last_s - last * PANE_S:
-                found.setdefault(one.query, PanesFound()).panes[one.start_s] = one
-        return bounds, found
+            if one.query in found and one.start_s > last_s - last * PANE_S:
+                found[one.query].panes[one.start_s] = one
+        return found
+
+    async def busiest(self) -> tuple[PaneBounds, dict[str, int]]:
+        """Return the posts of each query in the last pane that is closed."""
+        bounds = await self.bounds()
+        last = [one for one in self.kept if one.start_s == bounds.last_closed_s]
+        return bounds, {one.query: one.content.counters[0] for one in last}
 
     async def alerts(self) -> PastAlerts:
         """Return the alerts."""

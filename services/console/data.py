@@ -7,7 +7,7 @@ kept for `console.refresh_s`: a list of alerts costs a topic, the texts of one a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -25,13 +25,15 @@ from services.windows_view import PaneBounds, PaneView, all_panes, pane_bounds
 from stream.queries import QueryCatalog, load_catalog
 from stream.store.quarantine import EVERY, Missing
 from stream.topics import ALERTS
+from stream.windows.layout import COUNTERS
 
 if TYPE_CHECKING:
     from services.forecaster.showing import QualityRow
 
 _T = TypeVar("_T")
 _THREADS: Final = 4
-_CATALOG, _ALERTS, _QUALITY = "catalog", "alerts", "quality"
+_POSTS: Final = COUNTERS.index("posts")
+_CATALOG, _ALERTS, _QUALITY, _BUSIEST = "catalog", "alerts", "quality", "busiest"
 
 
 @dataclass(slots=True)
@@ -75,8 +77,12 @@ class ConsoleData(Protocol):
         """Return the panes of a query that start in `[start_s, end_s)`."""
         ...
 
-    async def panes_of_all(self, last: int) -> tuple[PaneBounds, dict[str, PanesFound]]:
-        """Return the last so many panes of every query, closed or open, by its name."""
+    async def panes_of(self, queries: Sequence[str], last: int) -> dict[str, PanesFound]:
+        """Return the last so many panes of some queries, closed or open, by their names."""
+        ...
+
+    async def busiest(self) -> tuple[PaneBounds, dict[str, int]]:
+        """Return which panes there are, and query -> its posts in the last that has closed."""
         ...
 
     async def alerts(self) -> PastAlerts:
@@ -121,38 +127,52 @@ class StreamData:
 
     async def panes(self, query: str, start_s: int, end_s: int) -> PanesFound:
         """Return the panes of a query that start in `[start_s, end_s)`."""
+        found = await self._in_time(
+            self._panes([query], (start_s, end_s)), StoreUnavailable, "Redis"
+        )
+        return found[query]
 
-        async def look() -> PanesFound:
-            found, missing = PanesFound(), list[Missing]()
-            looked = all_panes(
-                self._store, self._settings.windows.pane_s, missing, (start_s, end_s)
-            )
-            async with aclosing(looked):
-                async for pane in looked:
-                    if pane.query == query:
-                        found.panes[pane.start_s] = pane
-            found.missing = {one.start_s for one in missing if one.query in (query, EVERY)}
-            return found
+    async def panes_of(self, queries: Sequence[str], last: int) -> dict[str, PanesFound]:
+        """Return the last panes of some queries; for all who look at once they are read once."""
 
-        return await self._in_time(look(), StoreUnavailable, "Redis")
+        async def look() -> dict[str, PanesFound]:
+            last_s = (await pane_bounds(self._store)).last_s
+            first_s = last_s - (last - 1) * self._settings.windows.pane_s
+            return await self._panes(queries, (first_s, last_s + 1))
 
-    async def panes_of_all(self, last: int) -> tuple[PaneBounds, dict[str, PanesFound]]:
-        """Return the last panes of every query; for all who look at once they are read once."""
-
-        async def look() -> tuple[PaneBounds, dict[str, PanesFound]]:
-            bounds = await pane_bounds(self._store)
-            pane_s = self._settings.windows.pane_s
-            between = bounds.last_s - (last - 1) * pane_s, bounds.last_s + 1
-            found, missing = dict[str, PanesFound](), list[Missing]()
-            async with aclosing(all_panes(self._store, pane_s, missing, between)) as looked:
-                async for pane in looked:
-                    found.setdefault(pane.query, PanesFound()).panes[pane.start_s] = pane
-            for query, panes in found.items():
-                panes.missing = {one.start_s for one in missing if one.query in (query, EVERY)}
-            return bounds, found
-
-        key = ("panes of all", last)
+        key = ("panes of", tuple(queries), last)
         return await self._recent.get(key, lambda: self._in_time(look(), StoreUnavailable, "Redis"))
+
+    async def busiest(self) -> tuple[PaneBounds, dict[str, int]]:
+        """Return which panes there are, and the posts of each query in the last closed one."""
+
+        async def look() -> tuple[PaneBounds, dict[str, int]]:
+            bounds = await pane_bounds(self._store)
+            at_s, pane_s = bounds.last_closed_s, self._settings.windows.pane_s
+            looked = all_panes(self._store, pane_s, between_s=(at_s, at_s + 1))
+            async with aclosing(looked):
+                posts = {one.query: one.content.counters[_POSTS] async for one in looked}
+            return bounds, posts
+
+        return await self._recent.get(
+            _BUSIEST, lambda: self._in_time(look(), StoreUnavailable, "Redis")
+        )
+
+    async def _panes(
+        self, queries: Sequence[str], between_s: tuple[int, int]
+    ) -> dict[str, PanesFound]:
+        """Return the panes of these queries alone: of thousands of others nothing is decoded."""
+        found, missing = {query: PanesFound() for query in queries}, list[Missing]()
+        if not queries:
+            return found
+        pane_s = self._settings.windows.pane_s
+        looked = all_panes(self._store, pane_s, missing, between_s, queries)
+        async with aclosing(looked):
+            async for pane in looked:
+                found[pane.query].panes[pane.start_s] = pane
+        for query, panes in found.items():
+            panes.missing = {one.start_s for one in missing if one.query in (query, EVERY)}
+        return found
 
     async def alerts(self) -> PastAlerts:
         """Return the alerts that are kept, the newest first."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -41,7 +42,8 @@ class NowRow:
     Attributes:
         name, title: Of the query.
         link: Where its page is.
-        window: The last that has closed; None if none has.
+        window: The last closed one that has posts; None if none of the last has.
+        start: When it begins.
         sentiment: Of that window; None without a rated post.
         chart: The last windows; None if there are none.
         alerts: What has shifted and goes on.
@@ -51,6 +53,7 @@ class NowRow:
     title: str
     link: str
     window: SeriesWindow | None
+    start: datetime | None
     sentiment: Sentiment | None
     chart: SeriesChart | None
     alerts: tuple[Alert, ...]
@@ -64,7 +67,7 @@ async def now(request: Request, cookie: Cookie, find: Find = "", after: After = 
         return ask_to_sign_in(request)
     state, note = state_of(request), ""
     try:
-        bounds, found = await state.data.panes_of_all(LAST)
+        bounds, posts = await state.data.busiest()
         catalog = await state.data.catalog()
     except GroundswellError as error:
         return sorry(who, away_problem(error))
@@ -73,11 +76,16 @@ async def now(request: Request, cookie: Cookie, find: Find = "", after: After = 
     except GroundswellError as error:
         # The numbers are there without Kafka; that shifts are not known is said.
         firing, note = [], f"Shifts are not shown: {away_problem(error).detail}."
-    rows = now_rows(state, catalog, (bounds, found), firing, find)
-    following = after + _ROWS if len(rows) > after + _ROWS else None
+    titles = in_order(catalog, posts, {one.query for one in firing}, find)
+    shown = titles[after : after + _ROWS]
+    try:
+        found = await state.data.panes_of([name for name, _ in shown], LAST)
+    except GroundswellError as error:
+        return sorry(who, away_problem(error))
     return page(
-        "now.html", who=who, rows=rows[after : after + _ROWS], total=len(rows), find=find,
-        following=following, note=note,
+        "now.html", who=who, total=len(titles), find=find, note=note,
+        rows=[_row(state, one, (bounds, found), firing) for one in shown],
+        following=after + _ROWS if len(titles) > after + _ROWS else None,
         closed=from_epoch_ms(bounds.closed_s * 1000) if bounds.closed_s >= 0 else None,
     )  # fmt: skip
 
@@ -87,28 +95,19 @@ def is_on(alert: Alert) -> bool:
     return alert.state == "firing"
 
 
-def now_rows(
-    state: ConsoleState, catalog: QueryCatalog, seen: tuple[PaneBounds, Mapping[str, PanesFound]],
-    firing: Sequence[Alert], find: str,
-) -> list[NowRow]:  # fmt: skip
-    """Return the queries whose name or title has a part, in the order of the page."""
+def in_order(
+    catalog: QueryCatalog, posts: Mapping[str, int], shifted: Collection[str], find: str
+) -> list[tuple[str, str]]:
+    """Return name and title of the queries that have a part in either, in the order of the page."""
     titles = {ALL: "Every post"} | {one.name: one.title for one in catalog.queries}
     wanted = find.strip().casefold()
-    rows = [
-        _row(state, (name, title), seen, [one for one in firing if one.query == name])
-        for name, title in titles.items()
-        if wanted in f"{name} {title}".casefold()
-    ]
-    return sorted(rows, key=lambda row: (not row.alerts, -_posts(row), row.name))
-
-
-def _posts(row: NowRow) -> int:
-    return row.window.summary.posts if row.window else 0
+    named = [one for one in titles.items() if wanted in " ".join(one).casefold()]
+    return sorted(named, key=lambda one: (one[0] not in shifted, -posts.get(one[0], 0), one[0]))
 
 
 def _row(
     state: ConsoleState, named: tuple[str, str],
-    seen: tuple[PaneBounds, Mapping[str, PanesFound]], alerts: Sequence[Alert],
+    seen: tuple[PaneBounds, Mapping[str, PanesFound]], firing: Sequence[Alert],
 ) -> NowRow:  # fmt: skip
     (name, title), (bounds, found) = named, seen
     pane_s = state.settings.windows.pane_s
@@ -117,8 +116,10 @@ def _row(
     )  # fmt: skip
     closed = [one for one in windows if one.closed]
     last = closed[-1] if closed else None
+    alerts = tuple(one for one in firing if one.query == name)
     shifts = [(epoch_ms(one.started) // 1000, bounds.last_s + pane_s) for one in alerts]
     return NowRow(
         name, title or name, f"/queries/{quote(name, safe='')}", last,
-        sentiment_of(last) if last else None, chart_of(closed, shifts, _SMALL), tuple(alerts),
+        from_epoch_ms(last.start_s * 1000) if last else None,
+        sentiment_of(last) if last else None, chart_of(closed, shifts, _SMALL), alerts,
     )  # fmt: skip

@@ -4,9 +4,13 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
 from core.clock import ManualClock
+from services.console.data import PanesFound
 from services.console.keys import Role
 from services.console.live import LiveWindows
+from services.console.series import PANES_AT_ONCE
 from testkit.builders import NOON
 from testkit.console import PANE_S, START_S, ConsoleRig, MemoryData, console_rig, pane
 
@@ -62,6 +66,38 @@ async def test_a_query_without_posts_in_the_last_window_begins_with_the_last_tha
     data = MemoryData(kept=[*made(3, closed=3).kept, pane(START_S + 9 * PANE_S, "all")])
     live = LiveWindows(data, PANE_S, 2.0, ManualClock(NOON))
     assert await heard(live, None, Steps(None)) == panes(2)
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+async def test_the_first_look_does_not_go_far_back(kept: int) -> None:
+    before = [pane(START_S - 10_000 * PANE_S)] * kept
+    data = MemoryData(kept=[*before, pane(START_S, "all")])
+    asked: list[int] = []
+    look = data.panes
+
+    async def noting(query: str, start_s: int, end_s: int) -> PanesFound:
+        asked.append((end_s - start_s) // PANE_S)
+        return await look(query, start_s, end_s)
+
+    data.panes = noting  # type: ignore[method-assign]
+    live = LiveWindows(data, PANE_S, 2.0, ManualClock(NOON))
+    assert await heard(live, None, Steps(None, None, None)) == []
+    assert sum(asked) <= 1 + 8 + 64
+
+
+async def test_whoever_was_away_for_days_is_told_everything_in_parts() -> None:
+    data = made(3_000, closed=2_999)
+    sizes: list[int] = []
+    look = data.panes
+
+    async def noting(query: str, start_s: int, end_s: int) -> PanesFound:
+        sizes.append((end_s - start_s) // PANE_S)
+        return await look(query, start_s, end_s)
+
+    data.panes = noting  # type: ignore[method-assign]
+    live = LiveWindows(data, PANE_S, 2.0, ManualClock(NOON))
+    assert await heard(live, 0, Steps(*[None] * 15)) == panes(*range(2_999))
+    assert max(sizes) == PANES_AT_ONCE
 
 
 async def test_whoever_comes_back_goes_on_after_the_last_one_heard() -> None:
