@@ -11,14 +11,13 @@ from rich.table import Table
 
 from core.folders import catalog_file
 from core.report import write_report
+from core.schemas import Attached
 from core.text import clean_text, readable_text
 from services.cli.query_past import backfill, preview
 from services.ingest.sources import SOURCES
-from services.ingest.sources.records import attached_of
 from stream.queries import CatalogError, QueryCatalog, load_catalog
 from stream.queries.expression import iterate_terms
 from stream.queries.hints import hints
-from stream.queries.matcher import Matcher
 from stream.queries.parts import names_of
 
 DEFAULT_CATALOG = catalog_file()
@@ -64,10 +63,7 @@ def check(
 
     Example: groundswell queries check --text "Floods again #floodrelief" --lang en
     """
-    attached = attached_of(
-        tags=tag or (), links=link or (), cards=card or (), alts=alt or (), polls=poll or ()
-    )
-    if text is None and (author or lang or source or attached):
+    if text is None and any((author, lang, source, tag, link, card, alt, poll)):
         raise typer.BadParameter(
             "--author, --lang, --source, --tag, --link, --card, --alt and --poll describe the post "
             "of --text"
@@ -78,11 +74,12 @@ def check(
     if text is None:
         _print_line(f"{file}: {len(catalog.queries)} queries, version {catalog.version}")
         return
-    matcher = Matcher(catalog.queries)
-    columns = ([clean_text(readable_text(text))[0]], [author], [lang], [source])
-    (found,) = matcher.match_batch(*columns, [attached])
-    for index in found:
-        _print_line(matcher.names[index])
+    from services.ingest.sources.records import attached_of
+
+    attached = attached_of(
+        tags=tag or (), links=link or (), cards=card or (), alts=alt or (), polls=poll or ()
+    )
+    _print_matching(catalog, text, author, lang, source, attached)
 
 
 @app.command(name="list")
@@ -127,6 +124,18 @@ def _hints(catalog: QueryCatalog) -> list[str]:
         for query in catalog.queries
         for hint in hints(query.written, query.expression, SOURCES.names())
     ]
+
+
+def _print_matching(
+    catalog: QueryCatalog, text: str, author: str, lang: str, source: str, attached: Attached | None
+) -> None:
+    from stream.queries.matcher import Matcher
+
+    matcher = Matcher(catalog.queries)
+    columns = ([clean_text(readable_text(text))[0]], [author], [lang], [source])
+    (found,) = matcher.match_batch(*columns, [attached])
+    for index in found:
+        _print_line(matcher.names[index])
 
 
 def _print_line(line: str) -> None:

@@ -19,6 +19,9 @@ OTHER_ROLES = LIVE_SOURCES | {
 
 NEVER = {
     "services.cli.main": {"asyncio", "kafka", "numpy", "prometheus_client", "redis", "structlog"},
+    "services.cli.queries": {"asyncio", "kafka", "prometheus_client", "redis", "structlog"}
+    | LIVE_SOURCES
+    | {"ahocorasick_rs", "services.backfill", "services.kafka_client", "services.local"},
     "services.worker": OTHER_ROLES | {"kafka", "services.alerting", "services.kafka_client"},
     "services.closer.process": OTHER_ROLES
     | {"ahocorasick_rs", "aiohttp", "aiokafka", "faust", "models", "stream.queries.matcher"},
