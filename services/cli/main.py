@@ -78,6 +78,7 @@ COMMANDS: Final[dict[str, Route]] = {
         "services.cli.responses:app", "Show how people answer what takes off.", _LOOKING
     ),
     "alerts": Route("services.cli.alerts:app", "Show what has shifted, and why.", _LOOKING),
+    "report": Route("services.cli.report:report", "Write a period as one file.", _LOOKING),
     "windows": Route("services.cli.windows:app", "Show and dump windows.", _LOOKING),
     "models": Route("services.cli.models:app", "Train, evaluate, build and list models.", _LOOKING),
 }

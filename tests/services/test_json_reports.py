@@ -3,7 +3,8 @@
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from testkit.chaos import command as chaos_command
 from testkit.chaos.books import Audit
 from testkit.chaos.driving import Run
 from testkit.chaos.run import Outcome
+from testkit.console import MemoryData, hour_of_panes
 from testkit.logs import logs_as_before
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +114,22 @@ def responses_show(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(["responses", "show", "--json", str(file)]) == 1
     report = msgspec.json.decode(file.read_bytes(), type=Report)
     assert report.notes == ["a response cannot be read"]
+
+
+def report(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from services.cli import report as command
+
+    @asynccontextmanager
+    async def memory(_: Any) -> AsyncIterator[MemoryData]:
+        yield MemoryData(kept=hour_of_panes())
+
+    monkeypatch.setattr(command, "stream_data", memory)
+    span = ("--from", "2026-03-01T12:30Z", "--to", "2026-03-01T13:00Z")
+    page = file.with_name("page.html")
+    assert run(["report", "trains", *span, "--out", str(page), "--json", str(file)]) == 0
+    found = msgspec.json.decode(file.read_bytes(), type=Report)
+    assert (found.figures["posts"], found.figures["posts_before"]) == (60, 60)
+    assert found.tables["counters"][0]["posts"] == 60
 
 
 def chaos(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,6 +226,7 @@ WRITERS: dict[str, Write] = {
     "alerts list": alerts("list"),
     "alerts show": alerts("show"),
     "responses show": responses_show,
+    "report": report,
     "chaos": chaos,
     "bench": bench,
     "backtest": backtest,

@@ -52,9 +52,14 @@ def _environment() -> Environment:
 _PAGES: Final = _environment()
 
 
+def render(template: str, **values: Any) -> str:
+    """Return the text that a template and values make; values are escaped."""
+    return _PAGES.get_template(template).render(**values)
+
+
 def page(template: str, status: int = 200, **values: Any) -> Response:
     """Return a page made of a template."""
-    return HTMLResponse(_PAGES.get_template(template).render(**values), status)
+    return HTMLResponse(render(template, **values), status)
 
 
 def signed_in(request: Request, cookie: str | None) -> Principal | None:
