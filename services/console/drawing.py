@@ -12,7 +12,7 @@ from services.console.shapes import Sentiment
 
 _LEAST_SPAN: Final = 0.2
 """Of the scale of sentiment: noise of a hundredth must not fill its height."""
-_BARS_SHARE: Final = 0.3
+BARS_SHARE: Final = 0.3
 """Of the height, below the line: how many posts."""
 
 
@@ -70,7 +70,7 @@ def chart_of(
     step_s = windows[0].end_s - start_s
     per_s = width / (end_s - start_s)
     low, high = _scale(windows)
-    floor = height * (1 - _BARS_SHARE)
+    floor = height * (1 - BARS_SHARE)
     most = max(1, *(one.summary.posts for one in windows))
 
     def y_of(value: float) -> float:
@@ -92,7 +92,7 @@ def chart_of(
 
 
 def _bar(one: SeriesWindow, start_s: int, per_s: float, height: int, most: int) -> Bar:
-    tall = height * _BARS_SHARE * max(0, one.summary.posts) / most
+    tall = height * BARS_SHARE * max(0, one.summary.posts) / most
     wide = (one.end_s - one.start_s) * per_s
     return Bar(
         round((one.start_s - start_s) * per_s, 1), round(height - tall, 1),

@@ -19,7 +19,9 @@ from services.cli import report as command
 from services.cli.main import run
 from services.cli.windows import line_of
 from services.console.report import printing
+from services.console.report.axes import time_ticks
 from services.console.report.document import html_of
+from services.console.report.figures import key_figures
 from services.console.report.reading import PeriodReport, period_of, read_report
 from services.console.report.wording import Times, headline
 from services.corrected_shares import ShareCorrector
@@ -111,7 +113,7 @@ async def test_numbers_are_the_sums_of_what_windows_dump_has() -> None:
         row[0] for name, row in strata if name.endswith("|sports")
     )
     posts = sum(line["posts"] for line in inside)
-    assert f": {posts:,} posts, net sentiment" in headline(found)
+    assert f": {posts:,} posts, mean sentiment" in headline(found)
 
 
 async def test_a_change_has_its_interval_and_only_of_whole_periods() -> None:
@@ -131,6 +133,42 @@ async def test_a_change_has_its_interval_and_only_of_whole_periods() -> None:
     still = await found_in(data)
     assert "are not all closed yet" in headline(still)
     assert still.provisional() == 1
+
+
+async def test_key_figures_are_those_of_both_periods() -> None:
+    found = await found_in(MemoryData(kept=talk()))
+    rows = {one.name: one for one in key_figures(found)}
+    assert found.before is not None
+    now, then = found.period.total.summary, found.before.total.summary
+    assert (rows["posts"].now.value, rows["posts"].before.value) == (f"{now.posts:,}",
+                                                                     f"{then.posts:,}")  # fmt: skip
+    assert rows["rated"].change.value == f"{(now.rated - then.rated) / then.rated:+.1%}"
+    assert rows["mean sentiment"].now.value == f"{now.sentiment:+.3f}"
+    change = found.sentiment_change()
+    assert change is not None
+    assert rows["mean sentiment"].change.interval == f"({change.low:+.3f} to {change.high:+.3f})"
+    first = await found_in(MemoryData(kept=talk()), 0, HOUR)
+    assert {one.change.value + one.before.value for one in key_figures(first)} == {""}
+    assert "period before</th>" not in html_of(first, NOON, Times())
+
+
+async def test_the_chart_says_its_scales_and_times() -> None:
+    found = await found_in(MemoryData(kept=talk()))
+    content = html_of(found, NOON, Times())
+    for label in ("+1.00", "-1.00", "13:00<b>2026-03-01</b>", "13:50", "7"):
+        assert re.search(rf'<span style="[a-z]+:[0-9.]+%">{re.escape(label)}</span>', content)
+    # Means from -0.15 to +0.15 with bands cut at -1 and +1: nought is in the middle of its part.
+    assert 'class="zero" style="top:35.0%"' in content
+
+
+@given(start_s=st.integers(0, 4_000_000_000), span_s=st.integers(1, 40_000_000))
+def test_labels_of_time_are_few_and_not_cut(start_s: int, span_s: int) -> None:
+    ticks = time_ticks(start_s, start_s + span_s, Times())
+    assert len(ticks) <= 8
+    assert all(0 <= one.at < 0.95 for one in ticks)
+    assert [one.at for one in ticks] == sorted({one.at for one in ticks})
+    if span_s >= 600:
+        assert ticks, "a range of ten minutes has a round minute in it"
 
 
 async def test_another_model_is_never_compared() -> None:
@@ -172,10 +210,10 @@ def test_the_file_stands_alone(told: MemoryData, capsys: pytest.CaptureFixture[s
     content, document = written(), Document(written())
     assert content.startswith("<!doctype html>")
     assert not set(document.elements) & {"script", "img", "iframe", "object", "form", "base"}
-    assert sorted(document.addresses) == ["data:,", "https://posts.example/1"]
+    assert sorted(document.addresses) == ["#windows", "data:,", "https://posts.example/1"]
     assert "url(" not in content
     assert "@import" not in content
-    assert document.elements.count("table") == 3
+    assert document.elements.count("table") == 4
     assert 'class="shifted"' in content
     assert "Opinion about trains fell." in content
     assert TEXT not in content

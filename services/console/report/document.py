@@ -15,6 +15,8 @@ from services.console.api_windows import sentiment_of
 from services.console.drawing import chart_of
 from services.console.pages.alerts import range_of, row_of
 from services.console.pages.rendering import CONSOLE, render
+from services.console.report.axes import axes_of
+from services.console.report.figures import key_figures
 from services.console.report.reading import PeriodReport, ShownAlert, share_interval
 from services.console.report.wording import Times, headline, left_out, said_label, said_length
 from services.console.series import SeriesWindow
@@ -55,6 +57,11 @@ class ShareTable:
     caption: str
     rows: tuple[ShareRow, ...]
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any of its shares has an interval."""
+        return any(row.interval for row in self.rows)
+
 
 def html_of(report: PeriodReport, made_at: datetime, times: Times, *, texts: bool = False) -> str:
     """Return the report as HTML.
@@ -67,13 +74,14 @@ def html_of(report: PeriodReport, made_at: datetime, times: Times, *, texts: boo
     """
     period = report.period
     shifts = [_range(report, one) for one in report.alerts]
+    chart = chart_of(period.windows, shifts)
     return render(
         "report.html", report=report, headline=headline(report), made_s=made_at.timestamp(),
         times=times, style=Markup(_style()),  # noqa: S704  (our own two files)
-        chart=chart_of(period.windows, shifts), windows=[_row(one, period.step_s, shifts)
-                                                         for one in period.windows],
+        chart=chart, axes=axes_of(chart, period.windows, times) if chart else None,
+        windows=[_row(one, period.step_s, shifts) for one in period.windows],
         step=said_length(period.step_s), pane=said_length(report.pane_s), tables=_tables(report),
-        alerts=[_alert(one, texts=texts) for one in report.alerts],
+        alerts=[_alert(one, texts=texts) for one in report.alerts], figures=key_figures(report),
         left_out=left_out(report, times), sentiment=period.sentiment,
     )  # fmt: skip
 

@@ -50,8 +50,8 @@ def said_mean(of: Sentiment | None) -> str:
     if of is None:
         return "no sentiment, for no post was rated"
     if of.low is None or of.high is None:
-        return f"net sentiment {of.mean:+.3f} (of one rated post: no interval)"
-    return f"net sentiment {of.mean:+.3f} (95 % interval {of.low:+.3f} to {of.high:+.3f})"
+        return f"mean sentiment {of.mean:+.3f} (of one rated post: no interval)"
+    return f"mean sentiment {of.mean:+.3f} (95 % interval {of.low:+.3f} to {of.high:+.3f})"
 
 
 def headline(report: PeriodReport) -> str:
