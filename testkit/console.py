@@ -224,7 +224,7 @@ async def console_rig(
     """Give a console; `changes` are settings of the section `console`."""
     asked = {"data_dir": str(folder), "local_link": True, "requests_per_minute": 100_000} | changes
     settings, clock = Settings(console=ConsoleSettings(**asked)), ManualClock(NOON)
-    held, ring = data or MemoryData(), KeyRing(folder / KEYS_FILE, cost=2)
+    held, ring = data or MemoryData(), KeyRing(folder / KEYS_FILE)
     keys = {role: ring.add(role.value, role, NOON) for role in Role}
     state = make_state(settings, held, Metrics(role="console"), clock, BASE, ring)
     if state.link is not None:
@@ -245,7 +245,7 @@ def served_console(
     folder: Path, data: MemoryData | None = None, **changes: Any
 ) -> Iterator[ServedConsole]:
     """Serve a console on a free port of loopback, from a thread, as its process does."""
-    held, ring = data or MemoryData(), KeyRing(folder / KEYS_FILE, cost=2)
+    held, ring = data or MemoryData(), KeyRing(folder / KEYS_FILE)
     keys = {role: ring.add(role.value, role, NOON) for role in Role}
     asked = {"data_dir": str(folder), "local_link": True, "port": 0,
              "requests_per_minute": 1_000_000} | changes  # fmt: skip

@@ -76,7 +76,8 @@ def list_keys() -> None:
     ring = _ring()
     ring.load()
     for one in ring.all():
-        typer.echo(f"{one.name:24} {one.role:10} {one.created:%Y-%m-%d %H:%M} UTC")
+        note = "  of an earlier version, good no more: take it away" if one.is_outdated else ""
+        typer.echo(f"{one.name:24} {one.role:10} {one.created:%Y-%m-%d %H:%M} UTC{note}")
 
 
 @keys.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
@@ -16,7 +15,7 @@ from services.console.state import ConsoleState, state_of
 
 COOKIE: Final = "groundswell_session"
 FAILURES_PER_MINUTE: Final = 20
-"""Keys that are none, of one address; the hash that is tried costs 50 ms of a core."""
+"""Keys and links that are none, of one address, before it is told to wait."""
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 _bearer = HTTPBearer(
@@ -35,22 +34,32 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-async def find_by_key(state: ConsoleState, address: str, key: str) -> Principal | None:
-    """Return whose key this is; None if it is nobody's, which an address may try a few times.
+def find_by_key(state: ConsoleState, address: str, key: str) -> Principal | None:
+    """Return whose key this is; None if it is nobody's.
+
+    It is looked at first, and counted then: a key that is right is never refused for the wrong ones
+    of others, who may share its address.
 
     Raises:
-        Problem: It has been tried too often (status 429).
+        Problem: It is nobody's, and its address has tried too often (status 429).
     """
-    waits_s = state.failures.is_empty(address)
-    if waits_s:
-        state.metrics.console_refused.labels(cause="rate").inc()
-        raise Problem(429, "too many keys that are none", retry_after_s=waits_s)
-    stored = await asyncio.to_thread(state.keys.find, key)
+    stored = state.keys.find(key)
     if stored is None:
-        state.failures.wait_s(address)
         state.metrics.console_refused.labels(cause="key").inc()
+        note_failure(state, address, "too many keys that are none")
         return None
     return Principal(stored.name, stored.role, stored.key_id)
+
+
+def note_failure(state: ConsoleState, address: str, said: str) -> None:
+    """Count a try that was none.
+
+    Raises:
+        Problem: There have been too many of this address (status 429).
+    """
+    if waits_s := state.failures.wait_s(address):
+        state.metrics.console_refused.labels(cause="rate").inc()
+        raise Problem(429, said, retry_after_s=waits_s)
 
 
 async def principal_of(request: Request, bearer: Bearer, cookie: Cookie) -> Principal:
@@ -61,7 +70,7 @@ async def principal_of(request: Request, bearer: Bearer, cookie: Cookie) -> Prin
     """
     state, found = state_of(request), None
     if bearer is not None:
-        found = await find_by_key(state, address_of(request), bearer.credentials)
+        found = find_by_key(state, address_of(request), bearer.credentials)
     elif cookie:
         found = state.sessions.find(cookie)
         if found is not None:

@@ -1,8 +1,9 @@
 """Who may ask: keys, hashed where they are kept, each with a role.
 
 A key is `gw_<id>_<secret>`; the id finds its line in the file, the secret is 32 random bytes of
-which the file has an scrypt hash (RFC 7914) with a salt of its own. Whoever has the file has no
-key. The file is read again when it changes, so that a key that was taken away is good no more.
+which the file has a salted SHA-256. Whoever has the file has no key: 2^256 secrets cannot be tried,
+so that a slow hash, which is for words that people think of, would only let strangers keep the
+console busy. The file is read again when it changes: a key that was taken away is good no more.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections import OrderedDict
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -27,9 +27,9 @@ from services.console.files import write_private
 _log = get_logger(__name__)
 _KEY: Final = re.compile(r"gw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
-_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**14, 8, 1
-"""16 MiB and some 50 ms a guess (OWASP's cheat sheet on storing passwords)."""
-_MOST_REMEMBERED: Final = 256
+_HASH: Final = "sha256"
+_BEFORE: Final = "scrypt"
+"""How keys were hashed before; such a key is listed, and good no more."""
 GIVEN: Final = "deployment"
 """The name of the key that the settings give."""
 
@@ -56,6 +56,12 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     salt: bytes
     digest: bytes
     created: datetime
+    hash: Literal["sha256", "scrypt"] = _BEFORE
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it was made by a version before this, and must be made again."""
+        return self.hash != _HASH
 
 
 class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,17 +76,13 @@ class KeyRing:
 
     Args:
         path: The file.
-        cost: What a guess costs (scrypt's N); the same for all keys of the file.
     """
 
-    def __init__(self, path: Path, cost: int = _SCRYPT_N) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._cost = cost
         self._seen: tuple[int, int, int] | None = None
         self._keys: dict[str, StoredKey] = {}
         self._given: dict[str, StoredKey] = {}
-        self._good: OrderedDict[bytes, str] = OrderedDict()
-        """SHA-256 of a whole key that was found good -> its id: the hash is slow on purpose."""
 
     def accept(self, key: Secret, now: datetime) -> None:
         """Let the key of `console.operator_key` in too, as an operator's; an empty one is none.
@@ -99,7 +101,7 @@ class KeyRing:
         salt = secrets.token_bytes(16)
         self._given[found[1]] = StoredKey(
             key_id=found[1], name=GIVEN, role=Role.OPERATOR, salt=salt,
-            digest=self._hash(found[2], salt), created=now,
+            digest=_hashed(found[2], salt), created=now, hash=_HASH,
         )  # fmt: skip
 
     def load(self) -> None:
@@ -112,7 +114,6 @@ class KeyRing:
             at = self._path.stat()
         except FileNotFoundError:
             self._keys, self._seen = {}, None
-            self._good.clear()
             return
         except OSError as error:
             raise ConfigError(f"{self._path}: cannot be read: {error.strerror}") from error
@@ -120,7 +121,6 @@ class KeyRing:
         if seen == self._seen:
             return
         self._keys, self._seen = {}, None
-        self._good.clear()
         try:
             found = _decoder.decode(self._path.read_bytes()).keys
         except OSError as error:
@@ -128,6 +128,9 @@ class KeyRing:
         except msgspec.MsgspecError as error:
             raise ConfigError(f"{self._path}: expected the keys of the console: {error}") from error
         self._keys, self._seen = {one.key_id: one for one in found}, seen
+        for one in found:
+            if one.is_outdated:
+                _log.warning("a key of an earlier version is good no more", name=one.name)
 
     def all(self) -> list[StoredKey]:
         """Return the keys by name."""
@@ -139,21 +142,14 @@ class KeyRing:
         return self._given.get(key_id) or self._keys.get(key_id)
 
     def find(self, key: str) -> StoredKey | None:
-        """Return whose key this is, None if it is nobody's. Takes some 50 ms the first time."""
+        """Return whose key this is, None if it is nobody's."""
         self._load_or_none()
         found = _KEY.fullmatch(key)
         stored = self._given.get(found[1]) or self._keys.get(found[1]) if found else None
-        if found is None or stored is None:
+        if found is None or stored is None or stored.is_outdated:
             return None
-        short = hashlib.sha256(key.encode()).digest()
-        if self._good.get(short) == stored.key_id:
-            return stored
-        if not hmac.compare_digest(self._hash(found[2], stored.salt), stored.digest):
-            return None
-        self._good[short] = stored.key_id
-        while len(self._good) > _MOST_REMEMBERED:
-            self._good.popitem(last=False)
-        return stored
+        is_it = hmac.compare_digest(_hashed(found[2], stored.salt), stored.digest)
+        return stored if is_it else None
 
     def _load_or_none(self) -> None:
         try:
@@ -184,8 +180,9 @@ class KeyRing:
             name=name,
             role=role,
             salt=salt,
-            digest=self._hash(secret, salt),
+            digest=_hashed(secret, salt),
             created=now,
+            hash=_HASH,
         )
         self._write([*self._keys.values(), stored])
         return f"gw_{key_id}_{secret}"
@@ -209,7 +206,6 @@ class KeyRing:
         write_private(self._path, msgspec.json.format(msgspec.json.encode(_KeyFile(keys))))
         self.load()
 
-    def _hash(self, secret: str, salt: bytes) -> bytes:
-        return hashlib.scrypt(
-            secret.encode(), salt=salt, n=self._cost, r=_SCRYPT_R, p=_SCRYPT_P, dklen=32
-        )
+
+def _hashed(secret: str, salt: bytes) -> bytes:
+    return hashlib.sha256(salt + secret.encode()).digest()

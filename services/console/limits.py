@@ -35,11 +35,6 @@ class RateLimit:
         self._keep(client, left - 1.0)
         return 0.0
 
-    def is_empty(self, client: str) -> float:
-        """Return how long a client has nothing left, 0 if it has; takes nothing."""
-        left = self._now(client)
-        return 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
-
     def _now(self, client: str) -> float:
         left, at = self._left.get(client, (self._most, self._clock.monotonic()))
         return min(self._most, left + (self._clock.monotonic() - at) * self._per_s)

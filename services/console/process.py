@@ -126,6 +126,7 @@ async def serve(state: ConsoleState, listener: socket.socket, stop: asyncio.Even
             make_console(state), log_config=None, access_log=False, server_header=False,
             date_header=True, lifespan="off", timeout_graceful_shutdown=_GRACE_S,
             timeout_keep_alive=30, h11_max_incomplete_event_size=16_384,
+            proxy_headers=False,  # anybody can write X-Forwarded-For
         )
     )  # fmt: skip
     serving = asyncio.create_task(server.serve([listener]))

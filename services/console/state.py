@@ -31,7 +31,7 @@ class ConsoleState:
         link: Lets the first one in; None where only keys do.
         cursors: Where lists go on.
         requests: How much one client may ask.
-        failures: How often one address may come with a key that is none.
+        failures: How often one address may come with what is no key before it is told to wait.
         metrics: Of this process.
         clock: Tells the time.
         live: Windows as they close.

@@ -1,5 +1,6 @@
 """`groundswell console`: keys are made, listed and taken away, and the link is printed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,14 @@ def test_a_file_of_keys_that_is_none_is_no_open_door(folder: Path) -> None:
     assert ring.find(key) is not None
     (folder / KEYS_FILE).write_text("{}x")
     assert ring.find(key) is None
+
+
+def test_a_key_of_an_earlier_version_is_listed_and_opens_nothing(folder: Path) -> None:
+    key = RUN.invoke(app, ["keys", "add", "desk"]).output.strip()
+    file = folder / KEYS_FILE
+    stored = json.loads(file.read_text())
+    del stored["keys"][0]["hash"]
+    file.write_text(json.dumps(stored))
+    assert reloaded(folder).find(key) is None
+    assert "good no more" in RUN.invoke(app, ["keys", "list"]).output
+    assert RUN.invoke(app, ["keys", "remove", "desk"]).exit_code == 0

@@ -8,10 +8,16 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.console.access import COOKIE, Cookie, address_of, find_by_key, refuse_other_sites
+from services.console.access import (
+    COOKIE,
+    Cookie,
+    address_of,
+    find_by_key,
+    note_failure,
+    refuse_other_sites,
+)
 from services.console.keys import Role
 from services.console.pages.rendering import ask_to_sign_in, own_path
-from services.console.problems import Problem
 from services.console.sessions import LOCAL, Principal
 from services.console.state import ConsoleState, state_of
 
@@ -33,12 +39,9 @@ def _enter(state: ConsoleState, principal: Principal, again: str = "/") -> Respo
 def enter(request: Request, token: Annotated[str, Query(max_length=128)] = "") -> Response:
     """Let a browser in that has the link of the local stack."""
     state = state_of(request)
-    address = f"link|{address_of(request)}"
-    if waits_s := state.failures.is_empty(address):
-        raise Problem(429, "too many links that are none", retry_after_s=waits_s)
     if state.link is not None and state.link.redeem(token):
         return _enter(state, Principal(LOCAL, Role.OPERATOR))
-    state.failures.wait_s(address)
+    note_failure(state, f"link|{address_of(request)}", "too many links that are none")
     return ask_to_sign_in(request, "This link was used already, or is of another start.", 403)
 
 
@@ -49,7 +52,7 @@ async def sign_in(request: Request) -> Response:
     state = state_of(request)
     fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=8)
     again = fields.get("again", ["/"])[0]
-    found = await find_by_key(state, address_of(request), fields.get("key", [""])[0].strip())
+    found = find_by_key(state, address_of(request), fields.get("key", [""])[0].strip())
     if found is None:
         return ask_to_sign_in(request, "This is not a key of this console.", 403, again)
     return _enter(state, found, again)

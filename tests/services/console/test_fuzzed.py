@@ -9,7 +9,9 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from services.console import process
 from services.console.cursors import Cursors
 from services.console.keys import Role
 from services.console.problems import Problem
@@ -113,8 +115,11 @@ OPERATIONS = (
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedConsole]:
     data = MemoryData(kept=hour_of_panes(30), past=[past_alert(n) for n in (1, 2, 3)])
-    with served_console(tmp_path_factory.mktemp("served"), data) as found:
-        yield found
+    with pytest.MonkeyPatch.context() as changed:
+        # Each call is tried with a wrong key too, and all come from one address.
+        changed.setattr(process, "FAILURES_PER_MINUTE", 1_000_000)
+        with served_console(tmp_path_factory.mktemp("served"), data) as found:
+            yield found
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +143,10 @@ def test_calls_are_answered_as_the_document_says(
     @given(case=operation.as_strategy())
     def answers_as_documented(case: schemathesis.Case) -> None:
         key = served.keys[Role.OPERATOR]
-        case.call_and_validate(base_url=served.base, headers={"Authorization": f"Bearer {key}"})
+        case.call_and_validate(
+            base_url=served.base, headers={"Authorization": f"Bearer {key}"},
+            # That a cursor is none of ours, a range ends before it begins: no schema says it.
+            excluded_checks=[positive_data_acceptance],
+        )  # fmt: skip
 
     answers_as_documented()

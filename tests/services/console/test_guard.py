@@ -4,11 +4,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from services.console.guard import MAX_BODY_BYTES
 from services.console.keys import Role
-from testkit.console import ConsoleRig, MemoryData, console_rig
+from testkit.console import ConsoleRig, MemoryData, console_rig, served_console
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "a b", "[::1"])
@@ -46,6 +47,41 @@ async def test_keys_cannot_be_tried_without_end(rig: ConsoleRig) -> None:
     assert statuses == [401] * 20 + [429] * 5
     rig.clock.advance(60)
     assert (await rig.ask("/queries", headers=wrong)).status_code == 401
+
+
+async def test_a_right_key_is_let_in_however_many_wrong_ones_its_address_tried(
+    rig: ConsoleRig,
+) -> None:
+    wrong_of_an_id = rig.keys[Role.VIEWER][:17] + "A" * 43  # the id of a key that there is
+    for key in ["gw_000000000000_" + "A" * 43, wrong_of_an_id] * 30:
+        await rig.ask("/queries", headers={"Authorization": f"Bearer {key}"})
+    tried = await rig.client.post("/sign-in", data={"key": wrong_of_an_id})
+    assert tried.status_code == 429
+    assert int(tried.headers["retry-after"]) >= 1
+    for role in Role:
+        assert (await rig.ask("/queries", role)).status_code == 200
+        assert (await rig.sign_in(role)).status_code == 303
+
+
+async def test_a_right_link_is_let_in_however_many_wrong_ones_its_address_tried(
+    rig: ConsoleRig,
+) -> None:
+    for number in range(30):
+        await rig.client.get(f"/enter?token={number}")
+    assert (await rig.client.get("/enter?token=31")).status_code == 429
+    assert (await rig.client.get(rig.link)).status_code == 303
+
+
+def test_what_a_stranger_says_of_its_address_is_not_believed(tmp_path: Path) -> None:
+    wrong = {"Authorization": "Bearer gw_000000000000_" + "A" * 43}
+    with served_console(tmp_path) as served:
+        statuses = [
+            httpx.get(
+                f"{served.base}/api/v1/queries", headers=wrong | {"X-Forwarded-For": f"192.0.2.{n}"}
+            ).status_code
+            for n in range(22)
+        ]
+    assert 429 in statuses
 
 
 async def test_links_cannot_be_tried_without_end(rig: ConsoleRig) -> None:
