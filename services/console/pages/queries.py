@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
@@ -18,7 +17,13 @@ from services.console.drawing import chart_of
 from services.console.keys import Role
 from services.console.pages.alerts import range_of, row_of
 from services.console.pages.now import After, Find
-from services.console.pages.rendering import ask_to_sign_in, page, signed_in, sorry
+from services.console.pages.rendering import (
+    ask_to_sign_in,
+    form_of,
+    page,
+    signed_in,
+    sorry,
+)
 from services.console.problems import Problem, away_problem
 from services.console.series import SeriesWindow, series
 from services.console.sessions import Principal
@@ -53,10 +58,8 @@ async def check(request: Request, cookie: Cookie) -> Response:
     if not who.role.covers(Role.ANALYST):
         state_of(request).metrics.console_refused.labels(cause="role").inc()
         return sorry(who, Problem(403, f"for analysts; this is a {who.role.value}"))
-    fields = parse_qs(
-        (await request.body()).decode(errors="replace"), keep_blank_values=True, max_num_fields=8
-    )
-    given = {name: fields.get(name, [""])[0] for name in ("expression", "text")}
+    fields = await form_of(request)
+    given = {name: fields.get(name, "") for name in ("expression", "text")}
     try:
         asked = CheckRequest(expression=given["expression"], text=given["text"] or None)
     except ValidationError:

@@ -7,7 +7,7 @@ from datetime import datetime
 from html import unescape
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
@@ -18,6 +18,8 @@ from services.console.problems import Problem
 from services.console.sessions import Principal
 from services.console.state import state_of
 
+_FORM: Final = "application/x-www-form-urlencoded"
+_MOST_FIELDS: Final = 8
 CONSOLE: Final = Path(__file__).resolve().parents[1]
 """The folder of templates and assets."""
 
@@ -55,6 +57,24 @@ _PAGES: Final = _environment()
 def render(template: str, **values: Any) -> str:
     """Return the text that a template and values make; values are escaped."""
     return _PAGES.get_template(template).render(**values)
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """Return the fields of a form, the first of each name.
+
+    Raises:
+        Problem: It has more fields than any form of ours (status 422), or is of another kind (415).
+    """
+    kind = request.headers.get("content-type", _FORM).partition(";")[0].strip().lower()
+    if kind != _FORM:
+        raise Problem(415, f"expected a form ({_FORM})")
+    body = (await request.body()).decode(errors="replace")
+    try:
+        found = parse_qs(body, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:  # what is no form at all is a form of one odd field to the parser
+        said = f"expected a form of at most {_MOST_FIELDS} fields"
+        raise Problem(422, said, errors=[("body", said)]) from None
+    return {name: values[0] for name, values in found.items()}
 
 
 def page(template: str, status: int = 200, **values: Any) -> Response:

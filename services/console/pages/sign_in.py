@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -17,7 +16,7 @@ from services.console.access import (
     refuse_other_sites,
 )
 from services.console.keys import Role
-from services.console.pages.rendering import ask_to_sign_in, own_path
+from services.console.pages.rendering import ask_to_sign_in, form_of, own_path
 from services.console.sessions import LOCAL, Principal
 from services.console.state import ConsoleState, state_of
 
@@ -50,9 +49,9 @@ async def sign_in(request: Request) -> Response:
     """Let a browser in that has a key."""
     refuse_other_sites(request)
     state = state_of(request)
-    fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=8)
-    again = fields.get("again", ["/"])[0]
-    found = find_by_key(state, address_of(request), fields.get("key", [""])[0].strip())
+    fields = await form_of(request)
+    again = fields.get("again", "/")
+    found = find_by_key(state, address_of(request), fields.get("key", "").strip())
     if found is None:
         return ask_to_sign_in(request, "This is not a key of this console.", 403, again)
     return _enter(state, found, again)

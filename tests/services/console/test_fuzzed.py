@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import schemathesis
@@ -150,3 +151,45 @@ def test_calls_are_answered_as_the_document_says(
         )  # fmt: skip
 
     answers_as_documented()
+
+
+FORMS = ("/sign-in", "/queries", "/sign-out")
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+FIELDS = st.lists(
+    st.tuples(st.sampled_from(("key", "again", "expression", "text", "&", "=", "%")), st.text()),
+    max_size=30,
+)
+
+
+@FUZZED
+@given(
+    body=st.one_of(
+        st.binary(max_size=400),
+        FIELDS.map(lambda rows: "&".join(f"{name}={said}" for name, said in rows).encode()),
+        FIELDS.map(lambda rows: urlencode(rows, errors="replace").encode()),
+    ),
+    path=st.sampled_from(FORMS),
+    signed_in=st.booleans(),
+)
+def test_a_form_of_ones_own_is_answered(
+    asker: Asker, body: bytes, path: str, signed_in: bool
+) -> None:
+    rig, run = asker.rig, asker.runner.run
+    asker.rig.clock.advance(60)
+    rig.client.cookies.clear()
+    if signed_in:
+        run(rig.sign_in(Role.ANALYST))
+    answer = run(rig.client.post(path, content=body, headers=FORM))
+    assert answer.status_code < 500, answer.text
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/queries"])
+def test_a_form_of_many_fields_or_another_kind_is_refused(asker: Asker, path: str) -> None:
+    rig, run = asker.rig, asker.runner.run
+    run(rig.sign_in(Role.ANALYST))
+    many = "&".join(f"a{n}=1" for n in range(9)).encode()
+    refused = run(rig.client.post(path, content=many, headers=FORM))
+    assert refused.status_code == 422
+    assert "at most 8 fields" in refused.text
+    other = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert run(rig.client.post(path, content=many, headers=other)).status_code == 415
