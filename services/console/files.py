@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
+from collections.abc import Generator
 from pathlib import Path
 
 from core.errors import ConfigError
@@ -29,6 +31,28 @@ def write_private(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             scratch.unlink(missing_ok=True)
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Generator[None]:
+    """Keep others who change a file waiting, of this process or another.
+
+    The lock is a file beside it: the file itself is replaced, and so another one after each change.
+
+    Raises:
+        ConfigError: It cannot be locked.
+    """
+    beside = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{beside}: cannot be made: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def secret_of(path: Path, size: int = 32) -> bytes:

@@ -22,7 +22,7 @@ import msgspec
 from core.errors import ConfigError
 from core.logs import get_logger
 from core.server_settings import Secret
-from services.console.files import write_private
+from services.console.files import locked, write_private
 
 _log = get_logger(__name__)
 _KEY: Final = re.compile(r"gw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
@@ -125,7 +125,8 @@ class KeyRing:
             found = _decoder.decode(self._path.read_bytes()).keys
         except OSError as error:
             raise ConfigError(f"{self._path}: cannot be read: {error.strerror}") from error
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            # The decoder says of what is no UTF-8, or lists in lists, in other words than its own.
             raise ConfigError(f"{self._path}: expected the keys of the console: {error}") from error
         self._keys, self._seen = {one.key_id: one for one in found}, seen
         for one in found:
@@ -163,6 +164,10 @@ class KeyRing:
         Raises:
             ConfigError: There is a key of this name, the name is none, or the file is at fault.
         """
+        with locked(self._path):
+            return self._add(name, role, now)
+
+    def _add(self, name: str, role: Role, now: datetime) -> str:
         self.load()
         if not _NAME.fullmatch(name):
             raise ConfigError(
@@ -193,14 +198,15 @@ class KeyRing:
         Raises:
             ConfigError: The file cannot be used, or the key is the one that the settings give.
         """
-        self.load()
-        kept = [one for one in self._keys.values() if one.name != name]
-        if len(kept) == len(self._keys):
-            if self._given and name == GIVEN:
-                raise ConfigError(f"{name!r} is console.operator_key: give another one there")
-            return False
-        self._write(kept)
-        return True
+        with locked(self._path):
+            self.load()
+            kept = [one for one in self._keys.values() if one.name != name]
+            if len(kept) == len(self._keys):
+                if self._given and name == GIVEN:
+                    raise ConfigError(f"{name!r} is console.operator_key: give another one there")
+                return False
+            self._write(kept)
+            return True
 
     def _write(self, keys: list[StoredKey]) -> None:
         write_private(self._path, msgspec.json.format(msgspec.json.encode(_KeyFile(keys))))

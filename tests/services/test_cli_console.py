@@ -1,14 +1,18 @@
 """`groundswell console`: keys are made, listed and taken away, and the link is printed."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from core.errors import ConfigError
 from services.cli.console import app
 from services.console.keys import KeyRing, Role
 from services.console.sessions import KEYS_FILE, LocalLink
+from testkit.builders import NOON
 
 RUN = CliRunner()
 
@@ -82,6 +86,46 @@ def test_a_file_of_keys_that_is_none_is_no_open_door(folder: Path) -> None:
     assert ring.find(key) is not None
     (folder / KEYS_FILE).write_text("{}x")
     assert ring.find(key) is None
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b'{"keys": [{"name": "\xff\xfe"}]}',
+        b'{"\xff": 1}',
+        b"[" * 100_000,
+        b'{"keys": ' + b"[" * 100_000,
+        b'{"keys": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"x": ' * 50_000,
+        b"",
+        b"null",
+        b"\x00" * 64,
+    ],
+    ids=range(9),
+)
+def test_a_file_of_keys_that_is_rubbish_is_refused_by_name(folder: Path, rubbish: bytes) -> None:
+    folder.mkdir()
+    (folder / KEYS_FILE).write_bytes(rubbish)
+    ring = KeyRing(folder / KEYS_FILE)
+    for use in (ring.load, lambda: ring.add("desk", Role.VIEWER, NOON), lambda: ring.remove("x")):
+        with pytest.raises(ConfigError, match=KEYS_FILE):
+            use()
+    assert ring.find("gw_000000000000_" + "A" * 43) is None
+    assert (folder / KEYS_FILE).read_bytes() == rubbish
+
+
+def test_of_two_who_add_a_key_at_once_both_have_one(folder: Path) -> None:
+    names, rings = [f"n{n}" for n in range(16)], [KeyRing(folder / KEYS_FILE) for _ in range(16)]
+    ready = threading.Barrier(len(names))
+
+    def add(ring: KeyRing, name: str) -> str:
+        ready.wait()
+        return ring.add(name, Role.VIEWER, NOON)
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        keys = list(pool.map(add, rings, names))
+    assert [one.name for one in reloaded(folder).all()] == sorted(names)
+    assert all(reloaded(folder).find(key) for key in keys)
 
 
 def test_a_key_of_an_earlier_version_is_listed_and_opens_nothing(folder: Path) -> None:

@@ -141,7 +141,7 @@ async def test_the_key_of_a_deployment_lets_an_operator_in_and_is_kept_nowhere(
 
 
 def test_with_the_key_of_a_deployment_no_other_is_needed(tmp_path: Path) -> None:
-    ring = KeyRing(tmp_path / "keys.json", cost=2)
+    ring = KeyRing(tmp_path / "keys.json")
     ring.accept(Secret(f"gw_0123456789ab_{'s' * 43}"), NOON)
     settings = Settings(console=ConsoleSettings(data_dir=str(tmp_path)))
     metrics = Metrics(role="console")
