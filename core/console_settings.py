@@ -26,6 +26,26 @@ def is_loopback(address: str) -> bool:
         return False
 
 
+def is_site(url: str) -> bool:
+    """Tell whether an address is that of a site: a scheme of the web, a name, a port or none.
+
+    Example:
+        >>> [is_site(one) for one in ("https://pulse.example/", "http://[::1]:8080")]
+        [True, True]
+        >>> [is_site(one) for one in ("http://[", "https://", "https://a:b", "https://a/b", "a")]
+        [False, False, False, False, False]
+    """
+    try:
+        parts = urlsplit(url)
+        is_named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    alone = parts.path in ("", "/") and not parts.query and not parts.fragment
+    has_user = "@" in parts.netloc
+    plain = url.isascii() and url.isprintable() and not any(one in url for one in " \\?#")
+    return parts.scheme in ("http", "https") and is_named and alone and plain and not has_user
+
+
 class ConsoleSettings(Struct, frozen=True, kw_only=True):
     """The API and the page for people."""
 
@@ -65,9 +85,9 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
                 f"console.local_link is on with console.address = {self.address!r}: expected an "
                 "address of loopback, or keys (groundswell console keys add) and no link"
             )
-        if self.public_url and not self.public_url.startswith(("http://", "https://")):
+        if self.public_url and not is_site(self.public_url):
             faults.append(
-                f"console.public_url = {self.public_url!r}: expected an address that begins with "
-                "http:// or https://"
+                f"console.public_url = {self.public_url!r}: expected http:// or https:// and a "
+                "name, with a port if it is another, and nothing after it (https://pulse.example)"
             )
         return faults
