@@ -7,7 +7,6 @@ are relative to where the command is given, as everywhere.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -246,20 +245,24 @@ def _built_version(repository: Path, name: str) -> str:
     return found if choice is None else f"{found}\nengine: {choice.said()}"
 
 
-def _described(folder: Path) -> tuple[str, str, str, str]:
-    """Return version, backbone, heads and languages of a folder of weights."""
+def _described(folder: Path) -> dict[str, str]:
+    """Return version, backbone, heads and languages of a folder of weights; "" for none."""
     if folder.name.startswith("engagement"):
         engagement = load_engagement_config(folder)
-        return engagement.version, "", ", ".join(engagement.targets), "any"
+        return _facts(engagement.version, "", ", ".join(engagement.targets), "any")
     if folder.name == "crowd":
         crowd = load_crowd_config(folder)
-        return crowd.version, "", f"forecast, reaction ({len(crowd.labels)})", "any"
+        return _facts(crowd.version, "", f"forecast, reaction ({len(crowd.labels)})", "any")
     if folder.name == "responder":
         responder = load_responder_config(folder)
-        return responder.version, responder.base, "", ""
+        return _facts(responder.version, responder.base, "", "")
     config = load_config(folder)
     heads = ", ".join(f"{head.name} ({len(head.labels)})" for head in config.heads)
-    return config.version, config.backbone, heads, ", ".join(config.languages)
+    return _facts(config.version, config.backbone, heads, ", ".join(config.languages))
+
+
+def _facts(version: str, backbone: str, heads: str, languages: str) -> dict[str, str]:
+    return {"version": version, "backbone": backbone, "heads": heads, "languages": languages}
 
 
 @app.command(name="list")
@@ -270,10 +273,13 @@ def list_models(
 
     Example: groundswell models list
     """
-    table = Table()
-    for title in ("model", "version", "backbone", "heads", "languages", "built"):
-        table.add_column(title)
+    # A row for each fact and not a column: in 80 columns a version is still read whole.
+    table = Table("model", "", "")
     for folder in sorted(WEIGHTS.iterdir()):
         if (folder / "config.json").is_file():
-            table.add_row(folder.name, *_described(folder), _built_version(repository, folder.name))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+            facts = _described(folder) | {"built": _built_version(repository, folder.name)}
+            known = [(name, value) for name, value in facts.items() if value]
+            for first, fact in zip([folder.name, *[""] * len(known)], known, strict=False):
+                table.add_row(first, *fact)
+            table.add_section()
+    Console().print(table)
