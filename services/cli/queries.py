@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from core.folders import catalog_file
 from core.report import write_report
@@ -15,7 +16,7 @@ from core.schemas import Attached
 from core.text import clean_text, readable_text
 from services.cli.query_past import backfill, preview
 from services.ingest.sources import SOURCES
-from stream.queries import CatalogError, QueryCatalog, load_catalog
+from stream.queries import CatalogError, Query, QueryCatalog, load_catalog
 from stream.queries.expression import iterate_terms
 from stream.queries.hints import hints
 from stream.queries.parts import names_of
@@ -36,7 +37,7 @@ CatalogFile = Annotated[
 app.command()(backfill)
 app.command()(preview)
 
-Text = Annotated[
+PostText = Annotated[
     str | None, typer.Option(help="Print the queries that a post with this text matches.")
 ]
 Repeated = list[str] | None
@@ -45,7 +46,7 @@ Repeated = list[str] | None
 @app.command()
 def check(
     file: CatalogFile = DEFAULT_CATALOG,
-    text: Text = None,
+    text: PostText = None,
     author: Annotated[str, typer.Option(help="Author of that post.")] = "",
     lang: Annotated[str, typer.Option(help="Language of that post, such as en.")] = "",
     source: Annotated[str, typer.Option(help="Source of that post, such as bluesky.")] = "",
@@ -96,18 +97,21 @@ def list_queries(
     Example: groundswell queries list --json queries.json
     """
     catalog = _load_or_exit(file)
-    table = Table("query", "title", "expression", "labels", title=f"version {catalog.version}")
+    # Not a column for each: in 80 columns an expression would be a word wide.
+    table = Table("query", "what it watches", show_lines=True, title=f"version {catalog.version}")
     for query in catalog.queries:
-        labels = ", ".join(f"{name}={value}" for name, value in sorted(query.labels.items()))
-        # Cells are text, not markup: a "[" in a title must not be taken for a style.
-        table.add_row(*map(_plain, (query.name, query.title, str(query.expression), labels)))
+        table.add_row(query.name, _watched(query))
     Console().print(table)
     if json_file is not None:
         _write_report(json_file, file, catalog)
 
 
-def _plain(cell: str) -> str:
-    return " ".join(cell.split()).replace("[", r"\[")
+def _watched(query: Query) -> Text:
+    """Return title, expression and labels, each in lines of its own."""
+    labels = ", ".join(f"{name}={value}" for name, value in sorted(query.labels.items()))
+    lines = [(query.title, "bold"), (str(query.expression), ""), (labels, "dim")]
+    # A text and not markup: a "[" in a title must not be taken for a style.
+    return Text("\n").join(Text(" ".join(line.split()), style) for line, style in lines if line)
 
 
 def _load_or_exit(file: Path) -> QueryCatalog:

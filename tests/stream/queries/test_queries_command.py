@@ -2,8 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from services.cli.queries import app
 
@@ -89,6 +88,22 @@ def test_list_shows_titles_as_they_are_and_writes_json(good: str, tmp_path: Path
     assert written["figures"] == {"queries": 2, "distinct_terms": 4}
     assert [query["name"] for query in written["tables"]["queries"]] == ["flood", "german"]
     assert {"machine", "versions", "seed", "settings"} <= set(written)
+
+
+def test_list_is_read_whole_in_80_columns(tmp_path: Path) -> None:
+    name = "a-name-of-32-characters-in-whole"
+    words = [f"word{number}" for number in range(30)]
+    path = tmp_path / "queries.toml"
+    path.write_text(
+        f"[queries.{name}]\nexpression = '{' OR '.join(words)}'\n"
+        "title = 'Many words'\nlabels = { desk = 'travel' }\n"
+    )
+    shown = RUNNER.invoke(app, ["list", str(path)], env={"COLUMNS": "80"}).stdout
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) < 20, "an expression has a few words a line and more"
+    for piece in (name, "Many words", "desk=travel", *words):
+        assert piece in shown
 
 
 def test_list_of_a_bad_catalog_exits_2(bad: str) -> None:
