@@ -8,7 +8,6 @@ place whole, so a build that is cut off leaves the old model.
 """
 
 import hashlib
-import json
 import shutil
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from core.settings import Settings
 from models.backbone import Backbone, find_backbone
 from models.build_crowd import CROWD, build_crowd
 from models.build_engagement import ENGAGEMENT_MODELS, build_engagement
+from models.build_record import whole_record, write_record
 from models.build_responder import build_chosen_responder
 from models.build_student import answers_named, choose_answers
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
@@ -47,7 +47,6 @@ DEFAULT_OUTPUT: Final = home() / "model_repository"
 ADAPTER_FILE: Final = "adapter_model.safetensors"
 HEADS_FILE: Final = "heads.safetensors"
 SKELETON_FILE: Final = "skeleton.onnx"
-RECORD_FILE: Final = "build.json"
 CHECK_SENTENCES: Final = 64
 CHECK_SEED: Final = 8
 _INPUTS: Final = (ADAPTER_FILE, HEADS_FILE, SKELETON_FILE, SENTENCES_FILE, CONFIG_FILE)
@@ -145,17 +144,6 @@ def _write_config(
         target.write_text(text, encoding="utf-8")
 
 
-def current_record(place: Path) -> dict[str, Any]:
-    """The record of the build in a model folder; {} when there is none."""
-    record = place / "1" / RECORD_FILE
-    return json.loads(record.read_text()) if record.is_file() else {}
-
-
-def _is_whole(place: Path, record: dict[str, Any]) -> bool:
-    """Whether the files of a build are still those that were built."""
-    return record["version"].endswith(f".{bits_of(place / '1')}")
-
-
 def build(
     output: Path = DEFAULT_OUTPUT,
     device: str = "cpu",
@@ -187,8 +175,8 @@ def build(
     backbone = find_backbone(config.backbone, config.backbone_sha256, backbone_folder)
     digest = build_digest(backbone, weights, template, device)
     place = output / MODEL_NAME
-    record = current_record(place)
-    is_current = record.get("digest") == digest and _is_whole(place, record) and not force
+    record = whole_record(place)
+    is_current = record.get("digest") == digest and not force
     if not is_current:
         record = _make_whole(place, backbone, weights, template, device, engine)
     choice = choose_engine(place / "1", load_config(place / "1"), engine)
@@ -221,7 +209,7 @@ def _make_whole(
         # Before it is in place: what no engine can run replaces no model.
         choice = choose_engine(made / "1", load_config(made / "1"), engine)
         _write_config(template, made, device, engine, choice)
-        (made / "1" / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n")
+        write_record(made, record)
         move_into_place(made, place)
     return record
 

@@ -4,7 +4,6 @@ The student is put into the built model, or taken out of it, without building th
 model's version changes with it, since its scores do.
 """
 
-import json
 import os
 import shutil
 import tempfile
@@ -14,8 +13,9 @@ from typing import Final
 import msgspec
 
 from core.errors import ConfigError
+from models.build_record import RECORD_FILE, read_record, write_record
 from models.encoder.config import load_config, save_config
-from models.serving.place import bits_of, move_into_place
+from models.serving.place import FIRST_VERSION, bits_of, move_into_place
 from models.student.config import (
     STUDENT_CONFIG_FILE,
     STUDENT_WEIGHTS_FILE,
@@ -25,9 +25,9 @@ from models.student.config import (
     load_student_config,
     save_student_config,
 )
+from models.student.weights import load_student_weights
 
 STUDENT_WEIGHTS: Final = Path(__file__).resolve().parent / "weights" / "post-student"
-RECORD_FILE: Final = "build.json"
 ROUTE_OUTPUTS: Final = (
     'output { name: "ROUTE" data_type: TYPE_UINT16 dims: [ 1 ] }\n'
     'output { name: "COST" data_type: TYPE_FP32 dims: [ 2 ] }\n'
@@ -56,14 +56,14 @@ def choose_answers(place: Path, answers: Answers, weights: Path = STUDENT_WEIGHT
         weights: The folder of the student's weights.
 
     Raises:
-        ConfigError: The student is wanted and is not there, or learned from another encoder.
+        ConfigError: The student is wanted and is not there, is damaged, or learned from another
+            encoder.
     """
-    served = place / "1"
+    served = place / FIRST_VERSION
     wanted = _wanted(weights, answers)
-    has_student = (served / STUDENT_CONFIG_FILE).is_file()
-    present = load_student_config(served) if has_student else None
+    present = load_student_config(served) if has_student(place) else None
     if present == wanted:
-        _declare(place, wanted is not None)
+        _declare(place)
         return load_config(served).version
     # Beside the repository, not in it: Triton takes every folder in it for a model.
     repository = place.parent
@@ -91,32 +91,43 @@ def _wanted(weights: Path, answers: Answers) -> StudentConfig | None:
 
 def _exchange(made: Path, wanted: StudentConfig | None, weights: Path) -> str:
     """Put the student into a copy of a built model, or take it out; return the new version."""
-    served = made / "1"
+    served = made / FIRST_VERSION
     config = load_config(served)
     for name in (STUDENT_CONFIG_FILE, STUDENT_WEIGHTS_FILE):
         (served / name).unlink(missing_ok=True)
     if wanted is not None:
         check_beside(wanted, config)
+        load_student_weights(weights / STUDENT_WEIGHTS_FILE, wanted.shape, wanted.heads)
         shutil.copyfile(weights / STUDENT_WEIGHTS_FILE, served / STUDENT_WEIGHTS_FILE)
         save_student_config(wanted, served)
     old = config.version
     new = f"{old.rpartition('.')[0]}.{bits_of(served)}"
-    record = json.loads((served / RECORD_FILE).read_text()) | {"version": new}
+    record = read_record(made) | {"version": new}
     text = (made / "config.pbtxt").read_text(encoding="utf-8")
     # They are links to the files of the model that is in use: never written through.
     for file in (served / "config.json", served / RECORD_FILE, made / "config.pbtxt"):
         file.unlink()
     save_config(msgspec.structs.replace(config, version=new), served)
-    (served / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n")
+    write_record(made, record)
     (made / "config.pbtxt").write_text(text.replace(f'"{old}"', f'"{new}"'), encoding="utf-8")
-    _declare(made, wanted is not None)
+    _declare(made)
     return new
 
 
-def _declare(place: Path, has_student: bool) -> None:
+def has_student(place: Path) -> bool:
+    """Tell whether a student stands before the encoder in a built model's folder."""
+    return (place / FIRST_VERSION / STUDENT_CONFIG_FILE).is_file()
+
+
+def with_routes(text: str, is_wanted: bool) -> str:
+    """Return Triton's configuration of a model with what a student declares, or without."""
+    return text.replace(ROUTE_OUTPUTS, "") + (ROUTE_OUTPUTS if is_wanted else "")
+
+
+def _declare(place: Path) -> None:
     """Declare the outputs of a model with a student to Triton, or take them back."""
     file = place / "config.pbtxt"
     text = file.read_text(encoding="utf-8")
-    declared = text.replace(ROUTE_OUTPUTS, "") + (ROUTE_OUTPUTS if has_student else "")
+    declared = with_routes(text, has_student(place))
     if declared != text:
         file.write_text(declared, encoding="utf-8")

@@ -12,7 +12,7 @@ from models.quantise import compress_weights, convert, outputs_of, quantise
 from models.row_scales import with_row_scales
 from models.serving.candidates import CANDIDATES, REFERENCE, candidate
 from models.serving.engines import ONNX_FILE
-from models.serving.trials import TrialTexts
+from models.serving.reference import TrialTexts
 
 TokenIds = Sequence[Sequence[int]]
 Writer = Callable[[onnx.ModelProto, Path, TokenIds, Path], None]

@@ -23,7 +23,8 @@ from models.encoder.heads import emotion, participation, sentiment, topics
 from models.metrics import macro_f1, macro_recall, multilabel_f1
 from models.serving.candidates import SHIPPED, built_candidates
 from models.serving.post_encoder import open_service
-from models.serving.trials import load_reference, try_engine
+from models.serving.reference import load_reference
+from models.serving.trials import try_engine
 
 WINDOW_POSTS: Final = 200
 HUNDRED: Final = 100.0
@@ -37,7 +38,8 @@ def open_points(folder: Path, threads: int = 0) -> tuple[list[Point], dict[str, 
     Raises:
         ConfigError: Nothing was built there, or the shipped engine cannot run.
     """
-    config, reference, flags = load_config(folder), load_reference(folder), read_flags()
+    config, flags = load_config(folder), read_flags()
+    reference = load_reference(folder, config)
     built = sorted(built_candidates(folder), key=lambda each: each.name != SHIPPED)
     refused: dict[str, str] = {}
     points: list[Point] = []

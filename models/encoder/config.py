@@ -1,14 +1,19 @@
 """What describes a trained post encoder: the file `config.json` beside its weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from core.errors import ConfigError
 from core.heads import HEADS, SPECS, HeadKind
+from models.descriptions import read_description, write_description
 
 CONFIG_FILE = "config.json"
+MOST_TOKENS: Final = 512
+"""The positions that the backbones know."""
 _ACTIVATIONS: Final = {
     HeadKind.EXCLUSIVE: "softmax",
     HeadKind.SEVERAL: "sigmoid",
@@ -67,10 +72,40 @@ class HeadConfig(msgspec.Struct, frozen=True, kw_only=True):
     cut: float = 0.5
     calibration: HeadCalibration
 
+    def __post_init__(self) -> None:
+        """Refuse a head that contradicts itself.
+
+        Raises:
+            ValueError: Its activation is unknown, it has no label or a number of scales or biases
+                that is not that of its logits, or its cut is no probability between 0 and 1.
+        """
+        if self.activation not in _ACTIVATIONS.values():
+            known = ", ".join(_ACTIVATIONS.values())
+            raise ValueError(f"{self.name}: activation {self.activation!r}, expected {known}")
+        sizes = (len(self.calibration.scale), len(self.calibration.bias))
+        if not self.labels or sizes != (self.logits, self.logits):
+            raise ValueError(
+                f"{self.name}: {sizes} scales and biases, expected {self.logits} each for "
+                f"{len(self.labels)} labels"
+            )
+        if not 0 < self.cut < 1:
+            raise ValueError(f"{self.name}: cut {self.cut}, expected one between 0 and 1")
+
     @property
     def logits(self) -> int:
         """How many logits the network gives for this head."""
         return logit_count(len(self.labels), self.activation)
+
+
+def check_heads(heads: Sequence[HeadConfig]) -> None:
+    """Refuse heads that a model cannot have.
+
+    Raises:
+        ValueError: There is none, or two have one name.
+    """
+    names = [head.name for head in heads]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"heads are {names}, expected some, each once")
 
 
 class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,16 +118,24 @@ class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     backbone: str
     backbone_sha256: str
     normaliser_version: int
-    max_tokens: int = 128
-    embedding_size: int = 384
+    max_tokens: Annotated[int, Meta(ge=1, le=MOST_TOKENS)] = 128
+    embedding_size: Annotated[int, Meta(ge=1)] = 384
     layers: tuple[int, ...] = ()
-    lora_rank: int = 16
+    lora_rank: Annotated[int, Meta(ge=1)] = 16
     lora_alpha: float = 16.0
     heads: tuple[HeadConfig, ...]
     languages: tuple[str, ...] = ("en",)
     min_letters: int = 3
     min_confidence: float = 0.0
     confidence_head: str = "sentiment"
+
+    def __post_init__(self) -> None:
+        """Refuse a description without heads, or with one of them twice.
+
+        Raises:
+            ValueError: With the heads there are.
+        """
+        check_heads(self.heads)
 
     def head(self, name: str) -> HeadConfig:
         """The head called `name`.
@@ -107,11 +150,14 @@ class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def load_config(folder: Path) -> EncoderConfig:
-    """Read `config.json` of a weights folder or of a built model."""
-    return msgspec.json.decode((folder / CONFIG_FILE).read_bytes(), type=EncoderConfig)
+    """Read `config.json` of a weights folder or of a built model.
+
+    Raises:
+        ConfigError: There is none, or it cannot be read.
+    """
+    return read_description(folder / CONFIG_FILE, EncoderConfig, "post encoder")
 
 
 def save_config(config: EncoderConfig, folder: Path) -> None:
     """Write `config.json`, readable and with a stable order."""
-    text = msgspec.json.format(msgspec.json.encode(config), indent=2)
-    (folder / CONFIG_FILE).write_bytes(text + b"\n")
+    write_description(config, folder / CONFIG_FILE)

@@ -1,12 +1,12 @@
 """What an engagement model is, beside its numbers: the file `config.json` in its folder."""
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from core.errors import ConfigError
+from models.descriptions import read_description, write_description
 from models.engagement.features import FEATURES, SEQUENCE
 from models.engagement.layout import LEVELS, TARGETS
 
@@ -31,8 +31,8 @@ class EngagementConfig(Struct, frozen=True, kw_only=True):
 
     version: str
     kind: Literal["mlp", "transformer"]
-    horizon_s: float
-    heads: int = 1
+    horizon_s: Annotated[float, Meta(gt=0)]
+    heads: Annotated[int, Meta(ge=1)] = 1
     features: tuple[str, ...] = FEATURES
     sequence: tuple[str, ...] = SEQUENCE
     targets: tuple[str, ...] = TARGETS
@@ -63,20 +63,11 @@ def load_engagement_config(folder: Path) -> EngagementConfig:
     Raises:
         ConfigError: There is none, it cannot be read, or it is of another program.
     """
-    path = folder / ENGAGEMENT_CONFIG
-    try:
-        config = msgspec.json.decode(path.read_bytes(), type=EngagementConfig)
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{folder} holds no engagement model: run `groundswell models build`"
-        ) from error
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    config = read_description(folder / ENGAGEMENT_CONFIG, EngagementConfig, "engagement model")
     config.check(folder)
     return config
 
 
 def save_engagement_config(config: EngagementConfig, folder: Path) -> None:
     """Write the configuration of a model into its folder."""
-    text = msgspec.json.format(msgspec.json.encode(config), indent=2)
-    (folder / ENGAGEMENT_CONFIG).write_bytes(text + b"\n")
+    write_description(config, folder / ENGAGEMENT_CONFIG)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from models.engagement import exact
 from models.engagement.exact import Doubles
-from models.engagement.features import FEATURES, SEQUENCE, Floats
-from models.engagement.layout import LEVELS, OUTCOMES, TARGETS
+from models.engagement.expected import OF_INPUTS, check_perceptron, check_transformer
+from models.engagement.features import SEQUENCE, Floats
+from models.engagement.layout import OUTCOMES, TARGETS
 
-OUTPUTS: Final = len(TARGETS) * len(LEVELS)
 INPUT_LIMIT: Final = 8.0
 """So many deviations from the centre an input may be."""
 Tensors = Mapping[str, NDArray[Any]]
@@ -28,8 +28,6 @@ class Inputs:
         self._centre = np.asarray(tensors["centre"], np.float32)
         self._scale = np.asarray(tensors["scale"], np.float32)
         self._missing = np.asarray(tensors["missing"], np.int64)
-        _expect("centre", self._centre, (len(FEATURES),))
-        _expect("scale", self._scale, (len(FEATURES),))
 
     @property
     def width(self) -> int:
@@ -53,16 +51,11 @@ class Perceptron:
         Raises:
             ValueError: One has a shape that does not fit.
         """
+        check_perceptron(tensors)
         self._inputs = Inputs(tensors)
         layers = sum(name.startswith("w") for name in tensors)
         self._weights = [exact.weights(tensors[f"w{layer}"]) for layer in range(layers)]
         self._biases = [exact.activations(tensors[f"b{layer}"]) for layer in range(layers)]
-        width, networks = self._inputs.width, len(self._weights[0])
-        for layer, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
-            _expect(f"w{layer}", weight, (networks, width, weight.shape[-1]))
-            _expect(f"b{layer}", bias, (networks, weight.shape[-1]))
-            width = weight.shape[-1]
-        _expect("outputs", self._biases[-1], (networks, OUTPUTS))
 
     def run(self, features: Floats, sequence: Floats) -> Doubles:
         """Return (B, 15) what `models.engagement.answer` makes quantiles of."""
@@ -88,20 +81,17 @@ class Transformer:
         Raises:
             ValueError: One has a shape that does not fit.
         """
+        self._layers = check_transformer(tensors)
         self._inputs = Inputs(tensors)
         self._heads = heads
-        self._layers = 1 + max(int(name[1]) for name in tensors if name[0] == "l")
         self._of = {
             name: exact.weights(values) if values.ndim > 1 else exact.activations(values)
             for name, values in tensors.items()
-            if name not in _OF_INPUTS
+            if name not in OF_INPUTS
         }
         width = self._of["post_b1"].shape[0]
         if width % (2 * heads):
-            raise ValueError(f"width {width} is no multiple of twice the {heads} heads")
-        _expect("post_w0", self._of["post_w0"], (self._inputs.width, *self._of["post_b0"].shape))
-        _expect("past_w0", self._of["past_w0"], (PAST_WIDTH, *self._of["past_b0"].shape))
-        _expect("out_w", self._of["out_w"], (width, OUTPUTS))
+            raise ValueError(f"has a width of {width}, expected a multiple of twice {heads} heads")
         self._slowness = 10.0 ** (4 * np.arange(width // 2) * 2 / width)
 
     def run(self, features: Floats, sequence: Floats) -> Doubles:
@@ -175,9 +165,7 @@ class Transformer:
         return split.swapaxes(1, 2)
 
 
-PAST_WIDTH: Final = len(SEQUENCE) + len(TARGETS)
 _HOURS: Final = SEQUENCE.index("hours_before")
-_OF_INPUTS: Final = ("centre", "scale", "missing")
 
 
 def past_inputs(sequence: Floats) -> Doubles:
@@ -185,8 +173,3 @@ def past_inputs(sequence: Floats) -> Doubles:
     is_missing = np.isnan(sequence[:, :, : len(TARGETS)])
     bounded = np.clip(sequence, -INPUT_LIMIT, INPUT_LIMIT)
     return exact.activations(np.concatenate([bounded, is_missing], axis=2))
-
-
-def _expect(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> None:
-    if values.shape != shape:
-        raise ValueError(f"{name} has shape {values.shape}, expected {shape}")

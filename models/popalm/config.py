@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from core.errors import ConfigError
+from models.descriptions import read_description, write_description
 from models.popalm.base import SMOLLM2_ID, SMOLLM2_SHA256
 from models.popalm.sampling import Sampling
 
@@ -78,10 +78,7 @@ def load_adapter_config(folder: Path, base: str) -> AdapterConfig | None:
     if not (folder / ADAPTER_FILE).is_file():
         return None
     path = folder / ADAPTER_CONFIG
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=AdapterConfig)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"{path} does not describe {ADAPTER_FILE}: {error}") from error
+    found = read_description(path, AdapterConfig, f"responder's {ADAPTER_FILE}")
     if found.base_model_name_or_path != base:
         raise ConfigError(
             f"{path}: base_model_name_or_path is {found.base_model_name_or_path!r}, "
@@ -98,19 +95,12 @@ def load_responder_config(folder: Path) -> ResponderConfig:
     Raises:
         ConfigError: There is none, or it cannot be read.
     """
-    path = folder / RESPONDER_CONFIG
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ResponderConfig)
-    except OSError as error:
-        raise ConfigError(f"{folder} holds no responder: run `groundswell models build`") from error
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return read_description(folder / RESPONDER_CONFIG, ResponderConfig, "responder")
 
 
 def save_responder_config(config: ResponderConfig, folder: Path) -> None:
     """Write the configuration of a responder into its folder."""
-    text = msgspec.json.format(msgspec.json.encode(config), indent=2)
-    (folder / RESPONDER_CONFIG).write_bytes(text + b"\n")
+    write_description(config, folder / RESPONDER_CONFIG)
 
 
 def check_question(number: int, seed: int) -> None:

@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
+from models.descriptions import read_description
 from models.popalm.pairs import normalised
 from models.popalm.text_shape import BUCKETS, COLUMNS, letters_score, shapes_of
 
@@ -95,23 +96,19 @@ class Reward:
         Raises:
             ConfigError: A file is not there, or not what this program reads.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from models.tensors import damaged, read_tensors, tensor_fault
 
-        try:
-            config = msgspec.json.decode((folder / CONFIG_FILE).read_bytes(), type=RewardConfig)
-            tensors = load_file(folder / WEIGHTS_FILE)
-        except (OSError, msgspec.DecodeError, SafetensorError) as error:
-            raise ConfigError(f"reward in {folder}: {type(error).__name__}: {error}") from error
+        config = read_description(folder / CONFIG_FILE, RewardConfig, "reward")
+        tensors = read_tensors(folder / WEIGHTS_FILE)
         if config.columns != COLUMNS:
             raise ConfigError(f"reward in {folder} was trained with other features of shape")
-        width = tensors["vectors"].shape[-1] if "vectors" in tensors else 0
-        for name, shape in expected_tensors(width, "likeness" in tensors).items():
-            found = tensors[name].shape if name in tensors else None
-            if found != shape or not np.isfinite(tensors[name].astype(np.float64)).all():
-                raise ConfigError(f"reward in {folder}: {name} is {found}; expected {shape} finite")
-        if "learnt_posts" not in tensors or tensors["learnt_posts"].dtype != np.uint64:
-            raise ConfigError(f"reward in {folder}: expected learnt_posts, numbers of 64 bits")
+        width, posts = (np.size(tensors.get(name, ())) for name in ("vectors", "learnt_posts"))
+        shapes = expected_tensors(width // (FOLDS + 1), "likeness" in tensors)
+        wrong = tensor_fault(tensors, shapes | {"learnt_posts": (posts,)}, whole=("learnt_posts",))
+        if not wrong and tensors["learnt_posts"].dtype != np.uint64:
+            wrong = f"has learnt_posts of type {tensors['learnt_posts'].dtype}, expected uint64"
+        if wrong:
+            raise damaged(folder / WEIGHTS_FILE, f"{wrong}: no reward of this program")
         return cls(config, tensors)
 
     @property

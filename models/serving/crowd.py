@@ -7,16 +7,15 @@ answer has the same bits in every process, whatever numpy it has and whatever el
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from core.errors import ConfigError
 from core.ports import CrowdAnswer, CrowdQuestions
 from models.engagement.exact import Doubles, activations, exponential, logarithm, weights
-from models.serving.place import check_bits
+from models.serving.opening import open_tensors
 from models.socialalign.crowd_config import (
     CROWD_TENSORS,
     HEAD_CLASSES,
@@ -27,6 +26,7 @@ from models.socialalign.crowd_config import (
 from models.socialalign.posterior import LEAST_SHARE
 from models.socialalign.reaction import KINDS, feature_count, known_features
 from models.socialalign.tone import BUCKETS, TextTone
+from models.tensors import Tensors, tensor_fault
 
 MOST_SEEN: Final = 2.0**24
 """No more labels of a kind can be told apart in float32."""
@@ -38,7 +38,6 @@ _SHAPES: Final = {
     "heads.weights": (HEAD_CLASSES + 1, LABELS),
     "tone.rarity": (BUCKETS,), "tone.weights": (BUCKETS, LABELS),
 }  # fmt: skip
-Tensors = dict[str, NDArray[Any]]
 
 
 class CrowdService:
@@ -52,7 +51,7 @@ class CrowdService:
         """
         self.config = config
         if wrong := _fault_of(tensors):
-            raise ConfigError(f"crowd model {config.version}: {wrong}")
+            raise ConfigError(f"crowd model {config.version} {wrong}")
         kept = {name: np.asarray(one, np.float64) for name, one in tensors.items()}
         self._reaction = _CrowdLayer(kept, "reaction")
         self._heads = _CrowdLayer(kept, "heads")
@@ -92,15 +91,11 @@ class _CrowdLayer:
 
 def _fault_of(tensors: Tensors) -> str:
     """Return what is wrong with tensors; "" for nothing."""
-    if set(tensors) != set(_SHAPES):
-        return f"tensors {', '.join(sorted(set(tensors) ^ set(_SHAPES)))} are missing or unknown"
-    for name, shape in _SHAPES.items():
-        if tensors[name].shape != shape:
-            return f"{name} has the shape {tensors[name].shape}, expected {shape}"
-        if not np.isfinite(tensors[name]).all():
-            return f"{name} has a number that is not finite"
-        if name.endswith(".scale") and (tensors[name] <= 0).any():
-            return f"{name} has a number that is not above zero"
+    if wrong := tensor_fault(tensors, _SHAPES):
+        return wrong
+    for name in ("reaction.scale", "heads.scale"):
+        if (tensors[name] <= 0).any():
+            return f"has a number in {name} that is not above zero"
     return ""
 
 
@@ -153,12 +148,4 @@ def open_crowd(folder: Path, is_built: bool = True) -> CrowdService:
         ConfigError: The folder holds no model, or another than it names.
     """
     config = load_crowd_config(folder)
-    if is_built:
-        check_bits(folder, config.version)
-    try:
-        tensors = load_file(folder / CROWD_TENSORS)
-    except Exception as error:  # a file that is missing, or whatever a reader makes of its bytes
-        raise ConfigError(
-            f"{folder / CROWD_TENSORS} cannot be read: {type(error).__name__}: {error}"
-        ) from error
-    return CrowdService(config, tensors)
+    return open_tensors(folder / CROWD_TENSORS, config, CrowdService, is_built)

@@ -6,7 +6,6 @@ from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 from threadpoolctl import ThreadpoolController
 
 from core.errors import ConfigError
@@ -20,7 +19,7 @@ from models.engagement.exact import Doubles
 from models.engagement.features import FEATURES, SEQUENCE, Floats
 from models.engagement.layout import OUTCOMES
 from models.engagement.network import Perceptron, Tensors, Transformer
-from models.serving.place import check_bits
+from models.serving.opening import open_tensors
 
 ROWS_AT_ONCE: Final = 64
 """More are answered in parts: what lies between layers stays in the cache of the processor."""
@@ -44,8 +43,8 @@ class EngagementService:
             self._network: _Network = (
                 Perceptron(tensors) if config.kind == "mlp" else Transformer(tensors, config.heads)
             )
-        except (KeyError, ValueError) as error:
-            raise ConfigError(f"engagement model {config.version}: {error}") from error
+        except ValueError as error:
+            raise ConfigError(f"engagement model {config.version} {error}") from error
 
     @property
     def version(self) -> str:
@@ -93,12 +92,4 @@ def open_engagement(folder: Path, is_built: bool = True) -> EngagementService:
         ConfigError: The folder holds no model, or another than it names.
     """
     config = load_engagement_config(folder)
-    if is_built:
-        check_bits(folder, config.version)
-    try:
-        tensors = load_file(folder / ENGAGEMENT_TENSORS)
-    except Exception as error:  # a file that is missing, or whatever a reader makes of its bytes
-        raise ConfigError(
-            f"{folder / ENGAGEMENT_TENSORS} cannot be read: {type(error).__name__}: {error}"
-        ) from error
-    return EngagementService(config, tensors)
+    return open_tensors(folder / ENGAGEMENT_TENSORS, config, EngagementService, is_built)

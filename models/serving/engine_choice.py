@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from models.descriptions import read_description, write_description
+
 AUTO: Final = "auto"
 
 
@@ -48,6 +50,16 @@ class EngineChoice(msgspec.Struct, frozen=True, kw_only=True):
     circumstances: Circumstances
     trials: tuple[Trial, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse an engine that was not found fit.
+
+        Raises:
+            ValueError: It was refused, or is not among those tried.
+        """
+        fit = [trial.engine for trial in self.trials if not trial.refused]
+        if self.engine not in fit:
+            raise ValueError(f"engine {self.engine!r}, expected one that was found fit: {fit}")
+
     def said(self) -> str:
         """Return the choice as a line for people."""
         others = [_said(trial) for trial in self.trials if trial.engine != self.engine]
@@ -75,20 +87,21 @@ def choice_file(wanted: str = AUTO) -> str:
 
 
 def read_choice(folder: Path, wanted: str = AUTO) -> EngineChoice | None:
-    """Return the record in a version folder; None where there is none that can be read."""
-    try:
-        return msgspec.json.decode((folder / choice_file(wanted)).read_bytes(), type=EngineChoice)
-    except (OSError, msgspec.DecodeError):
-        return None
+    """Return the record in a version folder; None where there is none.
+
+    Raises:
+        ConfigError: There is one, and it cannot be read or contradicts itself.
+    """
+    file = folder / choice_file(wanted)
+    return read_description(file, EngineChoice, "choice of an engine") if file.exists() else None
 
 
 def write_choice(folder: Path, choice: EngineChoice) -> bool:
     """Keep a choice for the next start; returns whether the folder could be written."""
     name = choice_file(choice.circumstances.wanted)
     made = folder / f"{name}.{os.getpid()}"
-    text = msgspec.json.format(msgspec.json.encode(choice), indent=2)
     try:
-        made.write_bytes(text + b"\n")
+        write_description(choice, made)
         made.replace(folder / name)
     except OSError:  # a repository that is served is often mounted read-only
         with suppress(OSError):

@@ -15,11 +15,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from threadpoolctl import ThreadpoolController
 
 from core.cores import usable_cores
-from core.errors import ConfigError
 from models.encoder.config import EncoderConfig
 from models.serving.engines import LOGITS_PREFIX, Outputs, pad, plan_runs
 from models.student.config import (
@@ -152,11 +150,5 @@ def open_student(
     """
     config = load_student_config(folder)
     check_beside(config, encoder)
-    try:
-        weights = load_student_weights(folder / STUDENT_WEIGHTS_FILE)
-        engine = StudentEngine(config.shape, weights, threads)
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise ConfigError(
-            f"{folder / STUDENT_WEIGHTS_FILE}: {error}: no student's weights"
-        ) from error
-    return config, engine
+    weights = load_student_weights(folder / STUDENT_WEIGHTS_FILE, config.shape, config.heads)
+    return config, StudentEngine(config.shape, weights, threads)

@@ -7,14 +7,12 @@ model was built.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
+import msgspec
 
 from core.errors import ConfigError
 from core.processor import processor_name, read_flags
@@ -26,12 +24,13 @@ from models.serving.engine_choice import (
     Circumstances,
     EngineChoice,
     Trial,
+    choice_file,
     read_choice,
     write_choice,
 )
 from models.serving.engines import InferenceEngine
+from models.serving.reference import TrialTexts, load_reference
 
-REFERENCE_FILE: Final = "reference.npz"
 TRIAL_S: Final = 1.0
 SMALL_BATCH: Final = 4
 """Posts of the small batches that are timed, too: in a paced stream most have no more."""
@@ -42,44 +41,6 @@ _PACKAGES: Final = ("openvino", "onnxruntime")
 
 Measure = Callable[[InferenceEngine, Sequence[Sequence[int]]], tuple[float, float]]
 """An engine and texts to processor microseconds a post, and posts a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrialTexts:
-    """Texts of ours as token ids, and what fp32 says of them, row i for text i."""
-
-    token_ids: list[list[int]]
-    outputs: Mapping[str, NDArray[np.float32]]
-
-    def save(self, folder: Path) -> None:
-        """Write it into a version folder."""
-        lengths = np.array([len(ids) for ids in self.token_ids], np.int64)
-        flat = np.concatenate([np.asarray(ids, np.int64) for ids in self.token_ids])
-        arrays: dict[str, Any] = {f"output.{name}": out for name, out in self.outputs.items()}
-        np.savez(folder / REFERENCE_FILE, lengths=lengths, ids=flat, **arrays)
-
-
-def load_reference(folder: Path) -> TrialTexts:
-    """Read the reference of a version folder.
-
-    Raises:
-        ConfigError: it is not there, or not what was written.
-    """
-    try:
-        with np.load(folder / REFERENCE_FILE, allow_pickle=False) as found:
-            ends = np.cumsum(found["lengths"])
-            parts = np.split(found["ids"], ends[:-1])
-            outputs = {
-                name.removeprefix("output."): found[name]
-                for name in found.files
-                if name.startswith("output.")
-            }
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f"{folder / REFERENCE_FILE} cannot be read ({type(error).__name__}): "
-            "`groundswell models build --force` makes it anew"
-        ) from error
-    return TrialTexts([part.tolist() for part in parts], outputs)
 
 
 def measure(
@@ -179,12 +140,32 @@ def choose_engine(
     now = Circumstances(
         processor=processor_name(), model=config.version, packages=_installed(), wanted=wanted
     )
-    before = read_choice(folder, wanted)
-    if before is not None and before.circumstances == now:
+    before, damage = _on_record(folder, built, now)
+    if before is not None:
         return before
     choice = _chosen(folder, built, config, now, threads, measure)
+    choice = msgspec.structs.replace(choice, why=choice.why + damage)
     write_choice(folder, choice)
     return choice
+
+
+def _on_record(
+    folder: Path, built: Sequence[EngineForm], now: Circumstances
+) -> tuple[EngineChoice | None, str]:
+    """Return the choice on record if it holds now; and of a damaged record what is wrong.
+
+    What a damaged one says can be found out again: it is no reason not to start.
+    """
+    try:
+        before = read_choice(folder, now.wanted)
+    except ConfigError as error:
+        return None, f"; tried anew: {error}"
+    if before is None or before.circumstances != now:
+        return None, ""
+    if before.engine not in {each.name for each in built}:
+        file = choice_file(now.wanted)
+        return None, f"; tried anew: {file} has {before.engine}, which was not built"
+    return before, ""
 
 
 def _chosen(
@@ -201,7 +182,7 @@ def _chosen(
             engine=only.engine, why="the only one built", circumstances=now, trials=(only,)
         )
     tried = [each for each in built if now.wanted in (AUTO, each.name)]
-    reference, flags = load_reference(folder), read_flags()
+    reference, flags = load_reference(folder, config), read_flags()
     trials = tuple(
         try_engine(each, folder, config, reference, flags, threads, measure) for each in tried
     )

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from core.errors import ConfigError
 from core.heads import HEADS, SENTIMENT
+from models.descriptions import read_description, write_description
 
 CROWD_CONFIG: Final = "config.json"
 CROWD_TENSORS: Final = "model.safetensors"
@@ -39,15 +39,7 @@ def load_crowd_config(folder: Path) -> CrowdConfig:
     Raises:
         ConfigError: There is none, it cannot be read, or it is of another program.
     """
-    path = folder / CROWD_CONFIG
-    try:
-        config = msgspec.json.decode(path.read_bytes(), type=CrowdConfig)
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{folder} holds no crowd model: run `groundswell models build`"
-        ) from error
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    config = read_description(folder / CROWD_CONFIG, CrowdConfig, "crowd model")
     ours = CrowdConfig(version=config.version)
     if config != ours:
         raise ConfigError(
@@ -59,5 +51,4 @@ def load_crowd_config(folder: Path) -> CrowdConfig:
 
 def save_crowd_config(config: CrowdConfig, folder: Path) -> None:
     """Write the configuration of a model into its folder."""
-    text = msgspec.json.format(msgspec.json.encode(config), indent=2)
-    (folder / CROWD_CONFIG).write_bytes(text + b"\n")
+    write_description(config, folder / CROWD_CONFIG)

@@ -2,12 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from core.errors import ConfigError
-from models.encoder.config import EncoderConfig, HeadConfig
+from models.descriptions import read_description, write_description
+from models.encoder.config import EncoderConfig, HeadConfig, check_heads
 
 STUDENT_CONFIG_FILE: Final = "student.json"
 STUDENT_WEIGHTS_FILE: Final = "student.safetensors"
@@ -24,16 +26,30 @@ class Answers(StrEnum):
     STUDENT = "student"
 
 
+_Size = Annotated[int, Meta(ge=1)]
+
+
 class StudentShape(msgspec.Struct, frozen=True, kw_only=True):
     """The sizes of the network: numbers of channels, and pieces that a filter spans."""
 
-    pieces: int = 30_522
-    table: int = 128
-    first: int = 96
-    first_span: int = 5
-    second_span: int = 3
-    groups: int = 4
-    hidden: int = 128
+    pieces: _Size = 30_522
+    table: _Size = 128
+    first: _Size = 96
+    first_span: _Size = 5
+    second_span: _Size = 3
+    groups: _Size = 4
+    hidden: _Size = 128
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no network.
+
+        Raises:
+            ValueError: A filter has no middle, or the groups do not divide the first filters.
+        """
+        if self.first_span % 2 == 0 or self.second_span % 2 == 0:
+            raise ValueError("first_span and second_span are expected to be odd")
+        if self.first % self.groups:
+            raise ValueError(f"first is {self.first}, expected a multiple of groups, {self.groups}")
 
 
 class StudentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,9 +74,22 @@ class StudentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     shape: StudentShape = StudentShape()
     heads: tuple[HeadConfig, ...]
     least_sure: dict[str, float]
-    audit_share: float = 0.01
+    audit_share: Annotated[float, Meta(ge=0, le=1)] = 0.01
     answers: Answers = Answers.CASCADE
     chosen_on: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a description that contradicts itself.
+
+        Raises:
+            ValueError: A head has no least sureness, or there is one of no head, or heads are none.
+        """
+        check_heads(self.heads)
+        names = {head.name for head in self.heads}
+        if names != set(self.least_sure):
+            raise ValueError(
+                f"least_sure is of {sorted(self.least_sure)}, expected {sorted(names)}"
+            )
 
 
 def load_student_config(folder: Path) -> StudentConfig:
@@ -69,17 +98,12 @@ def load_student_config(folder: Path) -> StudentConfig:
     Raises:
         ConfigError: There is none, or it is not one.
     """
-    file = folder / STUDENT_CONFIG_FILE
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=StudentConfig)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"{file}: {error}: it is no student's description") from error
+    return read_description(folder / STUDENT_CONFIG_FILE, StudentConfig, "student")
 
 
 def save_student_config(config: StudentConfig, folder: Path) -> None:
     """Write `student.json`, readable and with a stable order."""
-    text = msgspec.json.format(msgspec.json.encode(config), indent=2)
-    (folder / STUDENT_CONFIG_FILE).write_bytes(text + b"\n")
+    write_description(config, folder / STUDENT_CONFIG_FILE)
 
 
 def check_beside(student: StudentConfig, encoder: EncoderConfig) -> None:

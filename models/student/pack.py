@@ -137,7 +137,9 @@ def pack(
     weights.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(training / TRAINED / STUDENT_WEIGHTS_FILE, weights / STUDENT_WEIGHTS_FILE)
     shape = msgspec.convert(record["shape"], StudentShape)
-    student = StudentEngine(shape, load_student_weights(weights / STUDENT_WEIGHTS_FILE))
+    student = StudentEngine(
+        shape, load_student_weights(weights / STUDENT_WEIGHTS_FILE, shape, config.heads)
+    )
     tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
     engine, _ = open_engine(folder, config)
     own = _validation(data, config, tokenizer, engine)

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from core.config import load
+from core.errors import ConfigError
+from models.descriptions import read_description
 from models.encoder.config import load_config
 from models.engagement.config import load_engagement_config
 from models.popalm.config import load_responder_config
@@ -237,11 +239,14 @@ class _Versioned(msgspec.Struct):
 
 def _built_version(repository: Path, name: str) -> str:
     built = built_model(repository, name.replace("-", "_"))
-    try:
-        found = msgspec.json.decode((built / "config.json").read_bytes(), type=_Versioned).version
-    except (OSError, msgspec.DecodeError):
+    if not (built / "config.json").is_file():
         return "not built"
-    choice = read_choice(built, load().scorer.engine)
+    wanted = load().scorer.engine
+    try:
+        found = read_description(built / "config.json", _Versioned, f"{name} model").version
+        choice = read_choice(built, wanted)
+    except ConfigError as error:
+        return f"damaged: {error}"
     return found if choice is None else f"{found}\nengine: {choice.said()}"
 
 

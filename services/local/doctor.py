@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from core.config import load
+from core.errors import ConfigError
 from core.folders import checkout, importable
 from core.processor import processor_name, read_flags
 from core.report import package_versions
@@ -198,7 +199,11 @@ def _shipped_models() -> set[str]:
 
 def _engine(paths: RuntimePaths) -> Check:
     """Tell which engine runs the network, and whether it was chosen on this processor."""
-    choice = read_choice(built_model(paths.model_repository), load().scorer.engine)
+    wanted = load().scorer.engine
+    try:
+        choice = read_choice(built_model(paths.model_repository), wanted)
+    except ConfigError as error:
+        return Check("engine", State.OPTIONAL, str(error), "chosen anew at the next start")
     if choice is None:
         return Check("engine", State.OPTIONAL, "not chosen yet", "chosen when the model is built")
     if choice.circumstances.processor != processor_name():

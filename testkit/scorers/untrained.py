@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engagement.config import EngagementConfig
+from models.engagement.expected import OUTPUTS, PAST_WIDTH
 from models.engagement.features import FEATURES, SEQUENCE
 from models.engagement.layout import OUTCOMES
-from models.engagement.network import OUTPUTS, PAST_WIDTH
 from models.serving.engagement import EngagementService
 
 Floats = NDArray[np.float32]

@@ -113,6 +113,20 @@ def test_a_build_that_was_damaged_is_built_again_with_the_same_bits(copy: Path) 
     open_service(copy / MODEL_NAME / "1")
 
 
+@pytest.mark.parametrize("name", ["config.json", "build.json"])
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[" * 100_000, b"null", b"[1]", b"{}"])
+def test_a_damaged_description_of_a_build_makes_the_next_one_build(
+    copy: Path, name: str, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(*_: object) -> None:
+        raise ConfigError("it is made anew")
+
+    monkeypatch.setattr("models.build._make_whole", made)
+    (copy / MODEL_NAME / "1" / name).write_bytes(content)
+    with pytest.raises(ConfigError, match="made anew"):
+        build(copy)
+
+
 def test_a_model_from_before_its_version_named_its_bits_is_not_opened(copy: Path) -> None:
     config = copy / MODEL_NAME / "1" / "config.json"
     version = load_config(config.parent).version

@@ -59,12 +59,7 @@ def head_scores(
         ConfigError: The encoder was not built, or there is nothing to run it with here.
     """
     folder = encoder or encoder_folder()
-    try:
-        version = load_config(folder).version
-    except OSError as error:
-        raise ConfigError(
-            f"{folder} holds no built post encoder: run `groundswell models build`"
-        ) from error
+    version = load_config(folder).version
     path = cache_file(posts, version, cache or cache_folder())
     if not path.is_file():
         _make(set_file(data, posts.name), folder, path)

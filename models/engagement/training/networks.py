@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.engagement.expected import OUTPUTS, PAST_WIDTH
 from models.engagement.features import SEQUENCE, Floats
 from models.engagement.layout import LEVELS, OUTCOMES, TARGETS
-from models.engagement.network import INPUT_LIMIT, OUTPUTS, PAST_WIDTH
+from models.engagement.network import INPUT_LIMIT
 from models.engagement.training.variants import Variant
 
 _HOURS = SEQUENCE.index("hours_before")

@@ -21,7 +21,7 @@ def test_an_unknown_post_is_in_no_fold(name: str) -> None:
 
 
 def test_a_folder_without_a_reward_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="reward in"):
+    with pytest.raises(ConfigError, match="fax holds no reward"):
         Reward.load(REWARD_WEIGHTS / "fax")
 
 

@@ -17,7 +17,8 @@ from models.encoder.calibration_sentences import write_sentences
 from models.encoder.config import load_config
 from models.serving.candidates import CANDIDATES, candidate
 from models.serving.post_encoder import PostEncoderService, ScoredTexts, open_service
-from models.serving.trials import load_reference, try_engine
+from models.serving.reference import load_reference
+from models.serving.trials import try_engine
 from models.student.config import Answers
 
 pytestmark = pytest.mark.server
@@ -37,8 +38,9 @@ CPU_ENGINES = [each.name for each in CANDIDATES if each.device == "cpu"]
 def engine(request: pytest.FixtureRequest, built_repository: Path) -> str:
     """Each engine that can be chosen on this processor; the others must not open."""
     folder, name = built_repository / MODEL_NAME / "1", request.param
+    config = load_config(folder)
     trial = try_engine(
-        candidate(name), folder, load_config(folder), load_reference(folder), read_flags(),
+        candidate(name), folder, config, load_reference(folder, config), read_flags(),
         measure=lambda *_: (1.0, 1.0),
     )  # fmt: skip
     if trial.refused:

@@ -14,7 +14,7 @@ from models.encoder.config import EncoderConfig, HeadConfig, uncalibrated
 from models.serving.cache import content_key
 from models.serving.cascade import Cascade, decisions, is_audited, sureness
 from models.serving.engines import Outputs
-from models.student.config import Answers, StudentConfig
+from models.student.config import Answers
 from testkit.scorers.made_student import made_config
 
 HEADS = (uncalibrated("sentiment"), uncalibrated("problem"))
@@ -128,8 +128,7 @@ def test_any_batch_gives_a_text_the_answer_and_the_route_it_has_alone(size: int,
 
 
 def test_warming_up_finds_outputs_of_another_shape() -> None:
-    config: StudentConfig = made_config("t", HEADS[:1], 0.5)
-    wide = msgspec.structs.replace(config, heads=(uncalibrated("emotion"),))
+    wide = made_config("t", (uncalibrated("emotion"),), 0.5)
     with pytest.raises(KeyError):
         Cascade(wide, Echo(), HEADS, Echo()).warm_up([[1]])
 

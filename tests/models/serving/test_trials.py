@@ -15,7 +15,8 @@ from models.encoder.config import EncoderConfig, HeadCalibration, HeadConfig
 from models.serving import candidates, engine_choice, trials
 from models.serving.candidates import EngineForm
 from models.serving.engines import Outputs
-from models.serving.trials import TrialTexts, choose_engine, load_reference
+from models.serving.reference import REFERENCE_FILE, TrialTexts, load_reference
+from models.serving.trials import choose_engine
 
 TEXTS = [[1, 2, 3], [4, 5], [6], [7, 8, 9, 10]]
 COSTS = {"first": 300.0, "second": 200.0, "third": 100.0}
@@ -48,8 +49,9 @@ def config(version: str = "tiny-1.0123456789ab") -> EncoderConfig:
     labels = ("negative", "neutral", "positive")
     head = HeadConfig(name="sentiment", labels=labels, calibration=calibration)
     return EncoderConfig(
-        version=version, backbone="b", backbone_sha256="0", normaliser_version=1, heads=(head,)
-    )
+        version=version, backbone="b", backbone_sha256="0", normaliser_version=1,
+        embedding_size=2, heads=(head,),
+    )  # fmt: skip
 
 
 class Timer:
@@ -150,11 +152,23 @@ def test_another_processor_model_or_package_is_timed_anew(
     if change == "packages":
         monkeypatch.setattr(trials, "version", lambda _: "9")
     if change == "record":
-        (folder / engine_choice.choice_file()).write_text("{")
+        (folder / engine_choice.choice_file()).write_bytes(b"{\xff" + b"[" * 100_000)
     model = config("tiny-2.0123456789ab") if change == "model" else config()
     timer = Timer({"first": 1.0, "second": 100.0})
-    assert choose_engine(folder, model, measure=timer).engine == "first"
+    choice = choose_engine(folder, model, measure=timer)
+    assert choice.engine == "first"
+    assert ("engine.json cannot be read" in choice.said()) == (change == "record")
     assert timer.timed == ["first", "second"]
+
+
+def test_a_record_of_an_engine_that_was_not_built_is_no_choice(build: Callable[..., Path]) -> None:
+    folder = build(candidate("first"), candidate("second"))
+    file = folder / engine_choice.choice_file()
+    choose_engine(folder, config(), measure=Timer())
+    file.write_text(file.read_text().replace('"second"', '"secund"'))
+    choice = choose_engine(folder, config(), measure=Timer())
+    assert choice.engine == "second"
+    assert "secund, which was not built" in choice.why
 
 
 def test_the_one_that_is_set_is_taken_although_another_is_cheaper(
@@ -208,10 +222,10 @@ def test_a_folder_without_a_model_says_how_to_build_one(tmp_path: Path) -> None:
 
 def test_texts_and_what_fp32_says_of_them_come_back(build: Callable[..., Path]) -> None:
     folder = build(candidate("first"), candidate("second"))
-    found = load_reference(folder)
+    found = load_reference(folder, config())
     assert found.token_ids == TEXTS
     assert found.outputs["post_embedding"][0].tolist() == [6.0, 1.0]
-    (folder / trials.REFERENCE_FILE).write_bytes(b"PK spoilt")
+    (folder / REFERENCE_FILE).write_bytes(b"PK spoilt")
     with pytest.raises(ConfigError, match="build --force"):
         choose_engine(folder, config(), measure=Timer())
 
