@@ -61,7 +61,7 @@ $(TRAIN)/.done: $(UV) requirements/train.txt pyproject.toml
 	@touch $@
 
 # The model server's environment, the broker's jars and the built model, each once.
-.groundswell/.setup: $(VENV)/.main requirements/server.txt $(wildcard deploy/kafka/* models/weights/*/* models/build.py models/build_crowd.py models/build_engagement.py models/build_responder.py models/popalm/checkpoint.py models/popalm/network.py models/assemble.py models/quantise.py models/row_scales.py models/engine_files.py models/serving/place.py)
+.groundswell/.setup: $(VENV)/.main requirements/server.txt $(wildcard deploy/kafka/* deploy/triton/model_repository/*/config.pbtxt deploy/triton/model_repository/*/1/model.py models/weights/*/* models/weights/*/*/* models/build*.py models/popalm/checkpoint.py models/popalm/network.py models/assemble.py models/quantise.py models/row_scales.py models/engine_files.py models/serving/place.py)
 	@$(BIN)/groundswell setup
 	@mkdir -p $(@D) && touch $@
 

@@ -29,7 +29,7 @@ from models.build_crowd import CROWD, build_crowd
 from models.build_engagement import ENGAGEMENT_MODELS, build_engagement
 from models.build_record import whole_record, write_record
 from models.build_responder import build_chosen_responder
-from models.build_student import answers_named, choose_answers
+from models.build_student import answers_named, choose_answers, has_student, with_routes
 from models.encoder.calibration_sentences import SENTENCES_FILE, write_sentences
 from models.encoder.config import CONFIG_FILE, EncoderConfig, HeadConfig, load_config, save_config
 from models.serving.engine_choice import AUTO, EngineChoice
@@ -139,6 +139,7 @@ def _write_config(
     text = text.replace("# heads\n", "".join(_output_of(head) for head in config.heads))
     if device == "gpu":
         text = text.replace("KIND_CPU", "KIND_GPU")
+    text = with_routes(text, has_student(place))
     target = place / "config.pbtxt"
     if not target.is_file() or target.read_text(encoding="utf-8") != text:
         target.write_text(text, encoding="utf-8")

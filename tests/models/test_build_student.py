@@ -79,6 +79,15 @@ def test_choosing_again_changes_nothing(place: Path, student: Path) -> None:
     assert build(place.parent).was_current, "the encoder need not be built again"
 
 
+def test_a_build_alone_leaves_what_a_student_declares(place: Path, student: Path) -> None:
+    choose_answers(place, Answers.CASCADE, student)
+    file = place / "config.pbtxt"
+    text, stamp = file.read_text(), file.stat().st_mtime_ns
+    assert text.count(ROUTE_OUTPUTS) == 1
+    assert build(place.parent).was_current
+    assert (file.read_text(), file.stat().st_mtime_ns) == (text, stamp)
+
+
 def test_a_student_of_another_encoder_is_refused_and_the_model_stays(
     place: Path, student: Path
 ) -> None:
