@@ -14,6 +14,7 @@ import triton_python_backend_utils as pb
 
 from core.ports import CrowdQuestions
 from models.serving.crowd import open_crowd
+from models.serving.end_with_server import end_with_server
 
 _NUMBERS = ("USUAL", "HEADS", "SEEN", "FLAGS")
 
@@ -23,6 +24,7 @@ class TritonCrowdModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version folder that Triton names."""
+        end_with_server()
         self._service = open_crowd(Path(args["model_repository"]) / args["model_version"])
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:

@@ -1,5 +1,6 @@
 """A model process whose server is killed, whether anybody collects the server or not; Linux."""
 
+import ast
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from models.serving.end_with_server import SERVER_GONE, mapped_regions
 
+SERVING = Path(__file__).resolve().parents[3] / "models" / "serving"
 MODEL = """
 import mmap, sys, time
 from models.serving.end_with_server import end_with_server
@@ -35,6 +37,23 @@ def test_it_ends_though_nobody_collects_the_server_and_takes_shared_memory_along
         server.kill()
         server.wait()
         region.unlink(missing_ok=True)
+
+
+def _first_call(file: Path) -> str:
+    """Return what the `initialize` of a model of Triton's calls first; "" where there is none."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef) and node.name == "initialize":
+            calls = (one for one in ast.walk(node) if isinstance(one, ast.Call))
+            return ast.unparse(next(calls).func)
+    return ""
+
+
+def test_every_model_process_ends_with_its_server() -> None:
+    found = {file.stem: _first_call(file) for file in SERVING.glob("triton_*.py")}
+    models = {name: first for name, first in found.items() if first}
+    assert models == dict.fromkeys(
+        ("triton_crowd", "triton_engagement", "triton_model", "triton_responder"), "end_with_server"
+    )
 
 
 def test_shared_memory_is_found_once_among_what_is_mapped() -> None:
