@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from models.socialalign.crowd import MOST_OF_EVENT
+from models.socialalign.log_linear import descend, safe_step, softmax
 from models.socialalign.posterior import Floats
 
 _STEPS: Final = 300
@@ -38,13 +39,13 @@ class HeadsForecast:
     def shares(self, usual: Floats, heads: Floats) -> Floats:
         """Return (n, C) shares from (n, C) usual shares and (n, H) heads, NaN where unknown."""
         scaled = np.nan_to_num((heads - self.mean) / self.scale)
-        return _shares(np.log(usual) + scaled @ self.weights[:-1] + self.weights[-1])
+        return softmax(np.log(usual) + scaled @ self.weights[:-1] + self.weights[-1])
 
 
 def fit_heads_forecast(
     usual: Floats, heads: Floats, counts: Floats, penalty: float
 ) -> HeadsForecast:
-    """Fit by cross-entropy with a squared penalty (Nesterov 1983).
+    """Fit by cross-entropy with a squared penalty.
 
     Args:
         usual: (n, C) usual shares of the topic of each event, learnt from other events.
@@ -59,17 +60,11 @@ def fit_heads_forecast(
     answers = counts.sum(axis=1, keepdims=True)
     weight = np.minimum(answers, MOST_OF_EVENT)
     weight /= weight.sum()
-    step = 1 / (0.5 * float(np.linalg.eigvalsh(given.T @ (given * weight))[-1]) + penalty)
-    weights = ahead = np.zeros((given.shape[1], counts.shape[1]))
-    for number in range(_STEPS):
-        said = _shares(np.log(usual) + given @ ahead)
-        gradient = given.T @ ((said - counts / answers) * weight) + penalty * ahead
-        fresh = ahead - step * gradient
-        ahead = fresh + number / (number + 3) * (fresh - weights)
-        weights = fresh
-    return HeadsForecast(mean, scale, weights)
 
+    def gradient(weights: Floats) -> Floats:
+        said = softmax(np.log(usual) + given @ weights)
+        return given.T @ ((said - counts / answers) * weight) + penalty * weights
 
-def _shares(logits: Floats) -> Floats:
-    whole = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return whole / whole.sum(axis=1, keepdims=True)
+    step = safe_step(given.T @ (given * weight), penalty)
+    shape = (given.shape[1], counts.shape[1])
+    return HeadsForecast(mean, scale, descend(shape, gradient, step, _STEPS))

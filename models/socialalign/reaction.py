@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engagement.exact import logarithm
+from models.socialalign.log_linear import descend, safe_step, softmax
 from models.socialalign.posterior import Floats, checked_shares
 
 MOST_KEPT: Final = 100_000
@@ -170,9 +171,7 @@ class ReactionModel:
     def shares(self, features: Floats) -> Floats:
         """Return (n, C) how probable each label is, from (n, F) features."""
         scaled = (features - self.mean) / self.scale
-        logits = scaled @ self.weights[:-1] + self.weights[-1]
-        whole = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return whole / whole.sum(axis=1, keepdims=True)
+        return softmax(scaled @ self.weights[:-1] + self.weights[-1])
 
 
 _STRENGTH: Final = 1e-2
@@ -181,7 +180,7 @@ _LEAST_SCALE: Final = 1e-3
 
 
 def fit_reactions(features: Floats, labels: NDArray[np.int64], classes: int) -> ReactionModel:
-    """Fit the weights by cross-entropy with a squared penalty, in numpy (Nesterov 1983).
+    """Fit the weights by cross-entropy with a squared penalty, in numpy.
 
     Args:
         features: (n, F) what was known before each answer, none of it learnt from that answer.
@@ -193,15 +192,11 @@ def fit_reactions(features: Floats, labels: NDArray[np.int64], classes: int) -> 
     wanted = np.eye(classes)[labels]
     penalty = np.full((given.shape[1], 1), _STRENGTH)
     penalty[-1] = 0
-    # Of cross-entropy the curvature is half that of the features at most.
-    step = 1 / (0.5 * float(np.linalg.eigvalsh(given.T @ given / len(given))[-1]) + _STRENGTH)
-    weights = ahead = np.zeros((given.shape[1], classes))
-    for number in range(_STEPS):
-        logits = given @ ahead
-        said = np.exp(logits - logits.max(axis=1, keepdims=True))
-        said /= said.sum(axis=1, keepdims=True)
-        gradient = given.T @ (said - wanted) / len(given) + penalty * ahead
-        fresh = ahead - step * gradient
-        ahead = fresh + number / (number + 3) * (fresh - weights)
-        weights = fresh
+
+    def gradient(weights: Floats) -> Floats:
+        said = softmax(given @ weights)
+        return given.T @ (said - wanted) / len(given) + penalty * weights
+
+    step = safe_step(given.T @ given / len(given), _STRENGTH)
+    weights = descend((given.shape[1], classes), gradient, step, _STEPS)
     return ReactionModel(mean, scale, weights)
