@@ -28,6 +28,14 @@ def test_configuration_is_one_of_triton_and_named_as_its_folder(file: Path) -> N
     assert config.backend in {"python", "vllm"}
 
 
+@pytest.mark.parametrize("file", sorted(TRITON.rglob("config.pbtxt")), ids=lambda f: f.parent.name)
+def test_no_queue_of_triton_has_a_policy_which_would_hold_requests_up(file: Path) -> None:
+    # With a limit, a timeout or priorities Triton wakes its batcher only for an idle instance, and
+    # now and then a request waits for the batcher's own half second: docs/performance.md.
+    text = file.read_text(encoding="utf-8")
+    assert not [word for word in ("queue_policy", "priority_levels") if word in text]
+
+
 def test_responder_declares_what_its_client_wants() -> None:
     config = read(TRITON / "model_repository" / "responder" / "config.pbtxt")
     assert tuple(output.name for output in config.output) == RESPONDER_OUTPUTS
