@@ -71,6 +71,20 @@ def known_replies(
     return found
 
 
+def remembering(encode: TextVectors) -> TextVectors:
+    """Return an encoder that reads each text once, however often it is asked for it."""
+    kept: dict[str, NDArray[np.float32]] = {}
+
+    def vectors(texts: Sequence[str]) -> NDArray[np.float32]:
+        if not texts:
+            return encode(texts)
+        if fresh := [text for text in dict.fromkeys(texts) if text not in kept]:
+            kept.update(zip(fresh, encode(fresh), strict=True))
+        return np.stack([kept[text] for text in texts])
+
+    return vectors
+
+
 def pairs_ahead(
     reward: Reward,
     encode: TextVectors,

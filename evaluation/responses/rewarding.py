@@ -23,6 +23,7 @@ from evaluation.responses.real_replies import (
     event_heads,
     known_replies,
     pairs_ahead,
+    remembering,
 )
 from evaluation.responses.text_floor import floor_ahead, floors_by_fold
 from models.popalm.encoders import TextVectors, letter_vectors
@@ -130,6 +131,7 @@ def weibo_figures(
     figures: dict[str, float | None] = {}
     floors = floors_by_fold(pairs.rebuilt, "zh")
     known = known_replies(weibo_posts(data), [*pairs.recorded, *pairs.rebuilt])
+    encode = remembering(encode)  # the same posts and replies are read with two sets of others
     # The best known replies are known because they were liked; of those in pairs half were not.
     few = known_replies((), [*pairs.recorded, *pairs.rebuilt])
     ahead = {**pairs_ahead(reward, encode, pairs.recorded, known),

@@ -1,10 +1,18 @@
 """A reply is read among the others to its post, never among itself or what it is held against."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evaluation.responses.real_replies import HEADS, event_heads, known_replies, pairs_ahead
+from evaluation.responses.real_replies import (
+    HEADS,
+    event_heads,
+    known_replies,
+    pairs_ahead,
+    remembering,
+)
 from evaluation.responses.rewarding import pair_measures
 from models.popalm.encoders import word_vectors
 from models.popalm.pairs import LikedReply, Pair
@@ -26,6 +34,20 @@ def ahead(reward: Reward, *known: str, pair: Pair = PAIR) -> dict[str, float]:
     rows = [{"post": POST, "replies": known}]
     found = pairs_ahead(reward, word_vectors, [pair], known_replies(rows, [pair]))
     return {name: float(values[0]) for name, values in found.items()}
+
+
+def test_an_encoder_that_remembers_reads_each_text_once() -> None:
+    asked: list[str] = []
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        asked.extend(texts)
+        return np.array([[len(text)] for text in texts], np.float32).reshape(len(texts), 1)
+
+    remembers = remembering(encode)
+    assert remembers(["a", "bb", "a"]).tolist() == [[1], [2], [1]]
+    assert remembers(["ccc", "bb"]).tolist() == [[3], [2]]
+    assert remembers([]).shape == (0, 1)
+    assert asked == ["a", "bb", "ccc"]
 
 
 def test_what_others_say_as_well_is_ahead_among_them_and_liking_does_not_know(
