@@ -23,6 +23,7 @@ import typer
 from torch import Tensor, nn
 
 from models.encoder.lora import inject
+from models.popalm.base import SMOLLM2_ID
 from models.popalm.training import options
 from models.popalm.training.adapters import wanted_layers
 from models.popalm.training.decoder import ReplyDecoder, load_decoder
@@ -208,7 +209,11 @@ def write_likelihoods(
     """Write what an adapter says of replies, with what it is and what its training took."""
     own = msgspec.to_builtins(loop.settings)
     head = {name: own[name] for name in ("variant", "seed", "steps", "batch", "rank")}
-    head |= {"weights": adapted.weights, "spent_s": round(loop.spent_s, 1)}
+    head |= {
+        "decoder": adapted.decoder.identity,
+        "weights": adapted.weights,
+        "spent_s": round(loop.spent_s, 1),
+    }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(head | dict(found)) + "\n")
     return file
@@ -222,6 +227,7 @@ def main(
         Path, typer.Option(help="States, records and what is said of held-out replies.")
     ],
     decoder: options.Decoder = None,
+    base: options.Base = SMOLLM2_ID,
     steps: options.Steps = 100,
     batch: options.Batch = 16,
     rank: Annotated[int, typer.Option(min=1, help="Of one expert.")] = 8,
@@ -236,7 +242,7 @@ def main(
 ) -> None:
     """Train one adapter and judge it on held-out replies; run again to go on after a stop."""
     torch.set_num_threads(cpu_threads)
-    loaded = load_decoder(decoder, is_bf16=bf16)
+    loaded = load_decoder(decoder, base, is_bf16=bf16)
     loaded.network.to(device)
     settings = PacTrainingSettings(
         variant=variant.value, steps=steps, batch=batch, rank=rank, first_layer=first_layer,

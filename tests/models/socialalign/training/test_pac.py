@@ -124,10 +124,11 @@ def test_what_is_said_of_replies_is_left_for_those_without_torch(
     told = CliRunner().invoke(app, [
         "--variant", "sequence", "--replies", str(file), "--out", str(tmp_path / "out"),
         "--decoder", str(folder), "--steps", "2", "--batch", "4", "--rank", "2",
-        "--first-layer", "0", "--cpu-threads", "1",
+        "--first-layer", "0", "--cpu-threads", "1", "--base", "tests/tiny",
     ])  # fmt: skip
     assert told.exit_code == 0, told.output
     found = json.loads((tmp_path / "out/likelihoods/sequence-1.json").read_text())
+    assert found["decoder"] == "tests/tiny"
     assert [len(found[name]) for name in ("own", "swapped", "tokens")] == [4, 4, 4]
     assert sorted(found["experts"]) == ["topic 0", "topic 1", "topic 2"]
     for shares in found["experts"].values():
