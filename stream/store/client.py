@@ -101,9 +101,10 @@ async def check_kind(client: Any) -> None:
         if isinstance(client, ClusterClient):
             await client.initialize()
             return
-        found: dict[str, Any] = await client.info("server")
-    if found.get("redis_mode") == "cluster":
-        raise ConfigError(_CLUSTER.format(what=" (redis_mode:cluster)"))
+        # Not `redis_mode`: Valkey has another name for it.
+        found: dict[str, Any] = await client.info("cluster")
+    if found.get("cluster_enabled") == 1:
+        raise ConfigError(_CLUSTER.format(what=" (cluster_enabled:1)"))
 
 
 async def infos(client: Any) -> list[dict[str, Any]]:
