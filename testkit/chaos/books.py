@@ -15,12 +15,17 @@ Id = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """A record of `posts` or `post-events` as it lies in the topic."""
+    """A record of `posts` or `post-events` as it lies in the topic.
+
+    Attributes:
+        written_ms: When it was written, milliseconds since 1970; 0 where that is not known.
+    """
 
     partition: int
     offset: int
     key: bytes
     value: bytes
+    written_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class Books:
         wrong_answers: The lines of the stand-in, one for each row that it answered wrongly.
         records: Topic -> records in order of offset within each partition.
         scored: Position of the source record -> every scoring of it, in order.
+        scored_ms: Position of the source record -> when it was first scored, ms since 1970.
         dead: The dead records in order.
         windows: The records of `windows`.
         panes: (partition, query, start) -> counters in the store.
@@ -91,6 +97,7 @@ class Books:
     wrong_answers: list[bytes] = field(default_factory=list[bytes])
     records: dict[str, list[RawRecord]] = field(default_factory=dict[str, list[RawRecord]])
     scored: dict[Where, list[bytes]] = field(default_factory=dict[Where, list[bytes]])
+    scored_ms: dict[Where, int] = field(default_factory=dict[Where, int])
     dead: list[DeadRecord] = field(default_factory=list[DeadRecord])
     windows: list[bytes] = field(default_factory=list[bytes])
     panes: dict[tuple[int, str, int], list[int]] = field(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from services.local.supervisor import PartState
+from services.local.parts import UP, PartState
 from testkit.chaos.faults import FAULTS
+from testkit.chaos.fired import Fired, Run
 from testkit.chaos.injecting import Injected, Injector
+from testkit.chaos.patience import Patience
 from testkit.chaos.progress import Progress, ProgressProbe
-from testkit.chaos.replays import Replays
 from testkit.chaos.schedule import Planned
 from testkit.chaos.settling import settle
 from testkit.chaos.stack import ChaosStack
@@ -33,50 +34,6 @@ SETTLED_LOOKS: Final = 10
 SETTLE_TIMEOUT_S: Final = 60.0
 TAKEN_OVER_WITHIN_S: Final = 10.0
 """A stopped worker sleeps for so much longer at most, until the others count in its place."""
-
-
-@dataclass(slots=True)
-class Fired:
-    """A fault that was injected, and what came after.
-
-    Attributes:
-        planned: The fault as it stood in the schedule.
-        target: The part that was hit.
-        at_s: The seconds after the start of the run.
-        unread: The number of records that waited when it was injected.
-        lasted_s: How long it lasted; 0 for a kill.
-        resumed_s: The seconds from its end until every partition counted again; None if it never
-            did.
-        caught_up_s: The seconds, of an emptied store, until everything counted before was counted
-            again.
-    """
-
-    planned: Planned
-    target: str
-    at_s: float
-    unread: int
-    lasted_s: float = 0.0
-    resumed_s: float | None = None
-    caught_up_s: float | None = None
-
-
-@dataclass(slots=True)
-class Run:
-    """What happened.
-
-    Attributes:
-        fired: The faults in order.
-        replays: What the workers did again.
-        duration_s: The seconds from the first record to the last applied.
-        stuck: Why the run was given up, "" if it came to its end.
-        unsettled: What those beside the workers had not done when the books were read.
-    """
-
-    fired: list[Fired] = field(default_factory=list[Fired])
-    replays: Replays = field(default_factory=Replays)
-    duration_s: float = 0.0
-    stuck: str = ""
-    unsettled: str = ""
 
 
 @dataclass(slots=True)
@@ -104,12 +61,12 @@ class Driver:
         Args:
             stack: The stack, which is up.
             schedule: The faults in order of `at`.
-            give_up_s: Without progress for so long the run is stuck.
+            give_up_s: Without progress for so long, restarts not counted, the run is stuck.
             say: Takes a line for people.
         """
         self._stack = stack
         self._schedule = list(schedule)
-        self._give_up_s = give_up_s
+        self._patience = Patience(give_up_s)
         self._say = say
         self._injector = Injector(stack)
         self._probe = ProgressProbe(stack)
@@ -129,10 +86,12 @@ class Driver:
         while settled < SETTLED_LOOKS:
             now = time.monotonic()
             self._stack.supervisor.check()
+            self._patience.look(now, self._is_restarting)
             look = self._probe.look()
             if look is not None:
                 self._note(look, now)
             self._end_faults(now)
+            self._note_returns(now)
             self._judge(look, now)
             if look is not None and not self._run.stuck:
                 self._begin_faults(look, now, started)
@@ -142,7 +101,7 @@ class Driver:
                 self._run.replays.scrape(self._stack, lasting)
                 next_scrape = now + SCRAPE_EVERY_S
             settled = settled + 1 if self._is_done(look) else 0
-            if now - self._moved_at > self._give_up_s or self._overdue(now):
+            if self._patience.is_over(self._moved_at, now) or self._overdue(now):
                 self._run.stuck = self._describe_stuck()
                 break
             every_s = LOOK_EVERY_S if self._active else LOOK_EVERY_S / 5
@@ -220,8 +179,9 @@ class Driver:
             return
         for active in list(self._active):
             ended_at = active.ended_at or now
-            if active.fired.resumed_s is None and self._counts_again(active, look):
-                active.fired.resumed_s = now - ended_at
+            is_up = self._is_up(active)
+            if active.fired.resumed_s is None and is_up and self._moved(look, active.baseline):
+                active.fired.resumed_s = max(0.0, now - ended_at)
             if active.fired.resumed_s is None:
                 continue
             is_empty = FAULTS[active.injected.kind].how in COUNTED_AGAIN
@@ -234,11 +194,18 @@ class Driver:
             self._active.remove(active)
             self._say(f"    counting again after {active.fired.resumed_s:.1f} s")
 
-    def _counts_again(self, active: _Active, look: Progress) -> bool:
-        part = self._stack.part(active.injected.target)
-        if part.state not in (PartState.READY, PartState.ENDED):
-            return False
-        return self._moved(look, active.baseline)
+    def _note_returns(self, now: float) -> None:
+        for active in self._active:
+            fired, ended_at = active.fired, active.ended_at
+            if ended_at is not None and fired.returned_s is None and self._is_up(active):
+                fired.returned_s = max(0.0, now - ended_at)
+
+    def _is_up(self, active: _Active) -> bool:
+        return self._stack.part(active.injected.target).state in UP
+
+    @property
+    def _is_restarting(self) -> bool:
+        return any(part.state not in UP for part in self._stack.supervisor.parts)
 
     def _moved(self, look: Progress, since: tuple[int, ...]) -> bool:
         """Tell whether every partition has counted beyond `since`, or has nothing to count."""
@@ -273,7 +240,7 @@ class Driver:
     def _overdue(self, now: float) -> bool:
         """Tell whether some partition has not counted again for too long after a fault."""
         return any(
-            active.ended_at is not None and now - active.ended_at > self._give_up_s
+            active.ended_at is not None and self._patience.is_over(active.ended_at, now)
             for active in self._active
         )
 
@@ -281,7 +248,11 @@ class Driver:
         for part in self._stack.parts_of("worker"):
             self._stack.signal(part, SAY_WHERE)
         states = ", ".join(f"{p.server.name} {p.state}" for p in self._stack.supervisor.parts)
-        return f"counting did not go on for {self._give_up_s:g} s: {self._last} ({states})"
+        waited = f"{self._patience.limit_s:g} s"
+        restarting_s = self._patience.restarting_s(self._moved_at)
+        if restarting_s:
+            waited += f" beside {restarting_s:.0f} s of restarts"
+        return f"counting did not go on for {waited}: {self._last} ({states})"
 
     def _finish(self) -> None:
         """Undo what still lasts, so that the books are read from a healthy stack."""
@@ -294,5 +265,5 @@ class Driver:
 
     def _settle(self) -> None:
         """Wait until the closer, forecaster and responder have read all and told what follows."""
-        limit_s = max(SETTLE_TIMEOUT_S, self._give_up_s)
+        limit_s = max(SETTLE_TIMEOUT_S, self._patience.limit_s)
         self._run.unsettled = settle(self._probe, limit_s, self._stack.supervisor.check)

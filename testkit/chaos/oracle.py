@@ -15,6 +15,7 @@ from testkit.chaos.forecast_audit import ForecastAudit
 from testkit.chaos.produced import sort_produced
 from testkit.chaos.response_audit import ResponseAudit
 from testkit.chaos.sums_audit import SumsAudit
+from testkit.chaos.waits import wait_figures
 
 
 def recount(books: Books) -> Audit:
@@ -23,6 +24,7 @@ def recount(books: Books) -> Audit:
     produced = sort_produced(books, audit)
     DeadAudit(books, produced, audit).check()
     check_answers(books, produced, audit)
+    audit.figures |= wait_figures(books)
     SumsAudit(books, produced, audit).check()
     if books.forecasts is not None:
         ForecastAudit(books, books.forecasts, audit).check()

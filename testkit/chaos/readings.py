@@ -30,7 +30,9 @@ def read_books(stack: ChaosStack) -> Books:
     for event in books.records["post-events"]:
         forecasts.ends["post-events", event.partition] = event.offset + 1
     for record in read_topic(stack.settings.kafka, "scored-posts"):
-        books.scored.setdefault(scored_at(record), []).append(record.value or b"")
+        where = scored_at(record)
+        books.scored.setdefault(where, []).append(record.value or b"")
+        books.scored_ms.setdefault(where, record.timestamp_ms)
         forecasts.ends["scored-posts", record.partition] = record.offset + 1
     books.dead = [
         DeadRecord(r.key or b"", r.value or b"")
@@ -45,7 +47,7 @@ def read_books(stack: ChaosStack) -> Books:
 
 def _raw(stack: ChaosStack, topic: str) -> list[RawRecord]:
     return [
-        RawRecord(r.partition, r.offset, r.key or b"", r.value or b"")
+        RawRecord(r.partition, r.offset, r.key or b"", r.value or b"", r.timestamp_ms)
         for r in read_topic(stack.settings.kafka, topic)
     ]
 

@@ -21,6 +21,7 @@ _TOTALS: Final = (
     ("copies", "of them copies"),
     ("malformed", "of them no posts"),
     ("posts_unscored", "posts that were answered with wrong scores"),
+    ("longest_wait_s", "longest wait of a post for its scores (s)"),
     ("posts_deleted", "posts deleted"),
     ("posts_edited", "posts edited"),
     ("posts_in_panes", "posts in panes"),
@@ -70,13 +71,14 @@ def show(outcome: Outcome, console: Console) -> None:
 def _faults_table(outcome: Outcome) -> Table:
     table = Table(title="faults", title_justify="left")
     table.add_column("kind")
-    for name in ("fired", "counting again after, median (s)", "max (s)"):
+    for name in ("fired", "up again after, max (s)", "counting again, median (s)", "max (s)"):
         table.add_column(name, justify="right")
     for kind, times in sorted(Counter(f.planned.kind for f in outcome.run.fired).items()):
-        resumed = outcome.resumed(kind)
+        resumed, returned = outcome.resumed(kind), outcome.returned(kind)
         table.add_row(
             kind,
             str(times),
+            f"{max(returned):.1f}" if returned else "never",
             f"{median(resumed):.1f}" if resumed else "never",
             f"{max(resumed):.1f}" if resumed else "never",
         )
@@ -88,7 +90,8 @@ def _pairs(title: str, rows: tuple[tuple[str, str], ...], figures: dict[str, flo
     table.add_column()
     table.add_column(justify="right")
     for name, words in rows:
-        table.add_row(words, f"{figures[name]:,.0f}" if name in figures else "-")
+        digits = 1 if name.endswith("_s") else 0
+        table.add_row(words, f"{figures[name]:,.{digits}f}" if name in figures else "-")
     return table
 
 
@@ -130,6 +133,7 @@ def _fault(fired: Any) -> dict[str, Any]:
         "at_s": rounded(fired.at_s),
         "unread": fired.unread,
         "lasted_s": rounded(fired.lasted_s),
+        "returned_s": rounded(fired.returned_s),
         "resumed_s": rounded(fired.resumed_s),
         "rebuilt_s": rounded(fired.caught_up_s),
     }

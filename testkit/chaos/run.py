@@ -13,8 +13,9 @@ from typing import Any, Final
 from core.errors import TransientError
 from services.local.paths import DEFAULT_PATHS, PROJECT_ROOT
 from testkit.chaos.books import Audit
-from testkit.chaos.driving import Driver, Run
+from testkit.chaos.driving import Driver
 from testkit.chaos.faults import never_fired
+from testkit.chaos.fired import Run
 from testkit.chaos.injecting import Injector
 from testkit.chaos.oracle import recount
 from testkit.chaos.probes import NoAnswer
@@ -25,7 +26,7 @@ from testkit.chaos.stack import ChaosStack, StackOptions
 SECONDS_PER_FAULT: Final = 8.0
 SECONDS_BESIDE: Final = 12.0
 RESUME_LIMIT_S: Final = 30.0
-"""The promise: counting again within so long after each fault."""
+"""The promise: counting again within so long after each fault, of a kill after the restart."""
 _SEEDS: Final = 2**31
 
 
@@ -43,8 +44,9 @@ class ChaosOptions:
         scorers: How many of them there are; of several one is always left alone.
         scorer_delay_ms: How long the stand-in thinks about a batch.
         lasting_s: How long faults last that have no length of their own; 0 is a few seconds.
-        resume_limit_s: The longest time until counting again that passes.
-        give_up_s: A run in which nothing moves for so long is stuck.
+        resume_limit_s: The longest time until counting again that passes; of what was killed from
+            when it is up again.
+        give_up_s: A run in which nothing moves for so long is stuck; restarts are not counted.
         root: Where the files of the run go.
         code: The source tree of the workers.
         posts_per_s: The pace of the source; 0 gives each fault `SECONDS_PER_FAULT`.
@@ -101,6 +103,14 @@ class Outcome:
             if fired.resumed_s is not None and kind in ("", fired.planned.kind)
         ]
 
+    def returned(self, kind: str = "") -> list[float]:
+        """Return the seconds until what was hit was up again, of one kind or of all."""
+        return [
+            fired.returned_s
+            for fired in self.run.fired
+            if fired.returned_s is not None and kind in ("", fired.planned.kind)
+        ]
+
     def figures(self) -> dict[str, float]:
         """Return name -> number, flat."""
         found: dict[str, float] = {
@@ -112,9 +122,11 @@ class Outcome:
             "passed": float(self.passed),
         }
         found |= _spread("resumed_s", self.resumed())
+        found |= _spread("returned_s", self.returned())
         for kind, times in Counter(f.planned.kind for f in self.run.fired).items():
             found[f"fired.{kind}"] = times
             found |= _spread(f"resumed_s.{kind}", self.resumed(kind))
+            found |= _spread(f"returned_s.{kind}", self.returned(kind))
         rebuilt = [f.caught_up_s for f in self.run.fired if f.caught_up_s is not None]
         found |= _spread("rebuilt_s", rebuilt)
         found |= self.run.replays.figures()
@@ -178,10 +190,10 @@ def judge(outcome: Outcome) -> list[str]:
     for fired in run.fired:
         if fired.resumed_s is None:
             found.append(f"counting did not resume after {fired.planned.kind} ({fired.target})")
-        elif fired.resumed_s > options.resume_limit_s:
+        elif (late_s := fired.resumed_s - (fired.returned_s or 0.0)) > options.resume_limit_s:
             found.append(
-                f"counting resumed only {fired.resumed_s:.1f} s after {fired.planned.kind} "
-                f"({fired.target}); expected at most {options.resume_limit_s:g} s"
+                f"counting resumed only {late_s:.1f} s after {fired.planned.kind} "
+                f"({fired.target}) was over; expected at most {options.resume_limit_s:g} s"
             )
     late = run.replays.figures()["scorer_timeouts"]
     if options.scorers > 1 and late:

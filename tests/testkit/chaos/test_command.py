@@ -1,6 +1,7 @@
 """The command line of chaos, and its report."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,18 +10,23 @@ from rich.console import Console
 
 from services.cli.main import run
 from testkit.chaos.books import Audit
-from testkit.chaos.driving import Fired, Run
 from testkit.chaos.faults import FAULTS
+from testkit.chaos.fired import Fired, Run
 from testkit.chaos.report import show, write
 from testkit.chaos.run import ChaosOptions, Outcome, judge
 from testkit.chaos.schedule import Planned
 
 
-def _outcome(tmp_path: Path, resumed_s: float | None = 2.0, audit: Audit | None = None) -> Outcome:
+def _outcome(
+    tmp_path: Path,
+    resumed_s: float | None = 2.0,
+    audit: Audit | None = None,
+    returned_s: float = 0.0,
+) -> Outcome:
     wanted = {"redis-killed": 1, "worker-killed": 1}
     schedule = (Planned(0.2, "redis-killed", False, 1), Planned(0.5, "worker-killed", True, 2))
     fired = [
-        Fired(planned, target, at_s=1.0, unread=5, resumed_s=resumed_s)
+        Fired(planned, target, 1.0, unread=5, returned_s=returned_s, resumed_s=resumed_s)
         for planned, target in zip(schedule, ("redis", "worker-1"), strict=True)
     ]
     options = ChaosOptions(posts=100, seed=1, wanted=wanted, root=tmp_path)
@@ -43,6 +49,14 @@ def test_a_fault_that_never_fired_does_not_pass(tmp_path: Path):
 def test_counting_that_resumed_late_or_never_does_not_pass(tmp_path: Path):
     assert "only 31.0 s after redis-killed" in _outcome(tmp_path, resumed_s=31.0).faults[0]
     assert "did not resume after redis-killed" in _outcome(tmp_path, resumed_s=None).faults[0]
+
+
+def test_how_long_a_server_takes_to_start_is_no_fault_of_the_stream(tmp_path: Path):
+    outcome = _outcome(tmp_path, resumed_s=120.0, returned_s=90.0)
+    assert outcome.passed
+    assert outcome.figures()["returned_s.redis-killed.max"] == 90.0
+    late = _outcome(tmp_path, resumed_s=120.0, returned_s=89.0)
+    assert "only 31.0 s after redis-killed (redis) was over" in late.faults[0]
 
 
 def test_a_batch_that_waits_beyond_the_time_out_while_a_scorer_is_left_does_not_pass(
@@ -69,7 +83,7 @@ def test_a_stuck_run_does_not_pass(tmp_path: Path):
 
 
 def test_report_says_what_fired_and_why_it_does_not_pass(tmp_path: Path):
-    outcome = _outcome(tmp_path, resumed_s=31.0)
+    outcome = _outcome(tmp_path, resumed_s=31.0, audit=Audit(figures={"longest_wait_s": 1.52}))
     write(outcome, tmp_path / "deep" / "report.json")
     report = json.loads((tmp_path / "deep" / "report.json").read_text())
     assert {"figures", "machine", "versions", "seed", "settings"} <= report.keys()
@@ -81,7 +95,9 @@ def test_report_says_what_fired_and_why_it_does_not_pass(tmp_path: Path):
     console = Console(record=True, width=100, file=(tmp_path / "out").open("w"))
     show(outcome, console)
     console.file.close()
-    assert "this run does not pass" in console.export_text()
+    shown = console.export_text()
+    assert "this run does not pass" in shown
+    assert re.search(r"longest wait of a post for its scores \(s\) +│ +1\.5 ", shown)
 
 
 def test_wrong_use_is_refused_before_anything_starts(capsys: pytest.CaptureFixture[str]):

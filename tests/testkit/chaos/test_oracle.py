@@ -425,3 +425,16 @@ def test_event_times_are_clamped_to_a_day_before_and_a_minute_after_ingest():
     ):
         post = Post("synthetic", "p", BASE, claimed)
         assert pane_of(post, 10) == int(event.timestamp()) // 10 * 10
+
+
+def test_the_longest_wait_is_from_the_record_to_its_first_scoring():
+    books = _books()
+    books.records["posts"] = [
+        RawRecord(one.partition, one.offset, one.key, one.value, 1_000 * (1 + one.offset))
+        for one in books.records["posts"]
+    ]
+    books.scored_ms = {("posts", 0, at): 1_500 + 3_000 * at for at in range(3)}
+    figures = recount(books).figures
+    assert figures["longest_wait_s"] == 4.5
+    assert figures["median_wait_s"] == 2.5
+    assert "longest_wait_s" not in _audit().figures
