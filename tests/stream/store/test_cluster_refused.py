@@ -63,7 +63,8 @@ async def test_a_node_of_a_cluster_is_refused_at_start_and_nothing_is_written(
     node: ClusterNode, cluster_id: str
 ) -> None:
     store = RedisStore(RedisSettings(url=node.url), HORIZONS)
-    with pytest.raises(ConfigError, match=r"redis\.url.*Redis Cluster.*cluster_enabled.*expected one"):
+    said = r"redis\.url.*Redis Cluster.*cluster_enabled.*expected one"
+    with pytest.raises(ConfigError, match=said):
         await store.identity.claim(cluster_id)
     await store.close()
     with redis.Redis.from_url(node.url) as client:
