@@ -6,11 +6,12 @@ and puts the rest in order by one judge.
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from core.errors import ConfigError
+from core.errors import ConfigError, ScorerTimedOut
 from core.ports import Generated
 from models.backbone import sha256_of
 from models.popalm.config import (
@@ -50,8 +51,13 @@ class ResponderService:
         return self.config.version
 
     def warm_up(self) -> None:
-        """Answer once, so that the first post does not wait for memory and kernels."""
-        self.reply(_WARM_UP, 2, 0)
+        """Answer once, so that the first post does not wait for memory and kernels.
+
+        On a machine that is too busy for an answer in time that is given up, as any answer is: a
+        model that could not be loaded would keep its server, and all its models, from being ready.
+        """
+        with suppress(ScorerTimedOut):
+            self.reply(_WARM_UP, 2, 0)
 
     def reply(self, text: str, number: int, seed: int) -> Generated:
         """Write replies to a post; see `core.ports.Responder.reply`.

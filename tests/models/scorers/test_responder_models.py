@@ -9,9 +9,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from core.config import build as settings_of
-from core.errors import ConfigError, ScorerUnavailable
+from core.errors import ConfigError, ScorerTimedOut, ScorerUnavailable
 from core.giving_way import NICE
 from core.ports import Responder
 from models.build_responder import build_responder
@@ -174,3 +175,13 @@ async def test_reward_puts_replies_in_order_and_another_one_is_refused(
     tensors.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(ConfigError, match="changed after the build"):
         open_responder(folder)
+
+
+def test_on_a_machine_too_busy_for_an_answer_a_responder_is_loaded_all_the_same(
+    repository: Path,
+) -> None:
+    service = open_responder(repository / "responder" / "1", 1)
+    service.config = replace(service.config, limit_s=1e-9)
+    service.warm_up()
+    with pytest.raises(ScorerTimedOut, match="the machine is too busy"):
+        service.reply("a post", 2, 7)
