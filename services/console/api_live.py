@@ -31,8 +31,8 @@ async def live(request: Request, principal: Viewer, name: Name, last: LastEvent 
     """Send each window of a query when it closes, the last closed one at once.
 
     Events are named `window`; their id is the start in seconds since 1970, and a browser that comes
-    back goes on after it. A later correction is no event. The stream ends when the key is no longer
-    good.
+    back goes on after it. A later correction is no event. The stream ends when the key or the
+    session is no longer good.
     """
     state = state_of(request)
     await known_query(state, name)

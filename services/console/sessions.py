@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -35,11 +35,13 @@ class Principal:
         name: Of the key; `local` for whoever came by the link.
         role: What they may see.
         key_id: The key they came by; "" for the link.
+        session: Which session they ask in; empty for a key of its own.
     """
 
     name: str
     role: Role
     key_id: str = ""
+    session: bytes = b""
 
 
 class Sessions:
@@ -64,7 +66,9 @@ class Sessions:
     def open(self, principal: Principal) -> str:
         """Return the cookie of a new session; beyond a thousand the oldest one ends."""
         cookie = secrets.token_urlsafe(_COOKIE_BYTES)
-        self._open[_short(cookie)] = (principal, self._clock.monotonic() + self._lifetime_s)
+        short = _short(cookie)
+        until = self._clock.monotonic() + self._lifetime_s
+        self._open[short] = (replace(principal, session=short), until)
         while len(self._open) > _MOST_SESSIONS:
             self._open.popitem(last=False)
         return cookie
@@ -72,16 +76,21 @@ class Sessions:
     def find(self, cookie: str) -> Principal | None:
         """Return whose session a cookie is of, None if it is over or never was."""
         short = _short(cookie)
-        principal, until = self._open.get(short, (None, 0.0))
-        if principal is None:
-            return None
-        if self._clock.monotonic() < until and self.is_still_good(principal):
+        principal, _ = self._open.get(short, (None, 0.0))
+        if principal is None or self.is_still_good(principal):
             return principal
         del self._open[short]
         return None
 
     def is_still_good(self, principal: Principal) -> bool:
-        """Tell whether the key by which somebody came has not been taken away since."""
+        """Tell whether neither the session is over nor the key taken away by which somebody came.
+
+        Whoever reads on for hours is asked this again and again.
+        """
+        if principal.session:
+            _, until = self._open.get(principal.session, (None, 0.0))
+            if self._clock.monotonic() >= until:
+                return False
         if not principal.key_id:
             return True
         stored = self._keys.get(principal.key_id)

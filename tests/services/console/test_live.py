@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from services.console.data import PanesFound
 from services.console.keys import Role
 from services.console.live import LiveWindows
 from services.console.series import PANES_AT_ONCE
+from services.console.sessions import Principal
 from testkit.builders import NOON
 from testkit.console import PANE_S, START_S, ConsoleRig, MemoryData, console_rig, pane
 
@@ -141,12 +143,60 @@ async def test_an_event_is_the_window_of_the_api(tmp_path: Path) -> None:
         assert json.loads(data.removeprefix("data: ")) == windows[1]
 
 
-async def test_a_stream_ends_when_its_key_is_taken_away(rig: ConsoleRig) -> None:
-    listening = asyncio.create_task(rig.ask("/queries/trains/live", Role.VIEWER))
-    await asyncio.sleep(0)
-    rig.ring.remove("viewer")
-    answer = await listening
-    assert answer.status_code in (200, 401)  # removed before or after it was let in
+Act = Callable[[ConsoleRig], object]
+
+
+async def sign_out(rig: ConsoleRig) -> None:
+    """End the session as another window of the browser does."""
+    assert (await rig.client.post("/sign-out")).status_code == 303
+
+
+ENDS: dict[str, Act] = {
+    "key taken away": lambda rig: rig.ring.remove("viewer"),
+    "session over": lambda rig: rig.clock.advance(rig.state.settings.console.session_s),
+    "signed out": sign_out,
+    "pushed out": lambda rig: [rig.state.sessions.open(Principal("x", Role.VIEWER))
+                               for _ in range(1_000)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_a_stream_ends_with_what_it_was_opened_with(rig: ConsoleRig, how: str) -> None:
+    await rig.sign_in(Role.VIEWER)
+    looks = 0
+    ask = rig.state.sessions.is_still_good
+
+    def counting(who: Principal) -> bool:
+        nonlocal looks
+        looks += 1
+        return ask(who)
+
+    async def then(delay_s: float) -> None:
+        """End it during the second wait; whoever still listens then is let in no more."""
+        rig.clock.advance(delay_s)
+        await asyncio.sleep(0)
+        if looks >= LOOKS and (made := ENDS[how](rig)) is not None and asyncio.iscoroutine(made):
+            await made
+        assert looks < LOOKS + 5, "it goes on"
+
+    LOOKS = 4
+    rig.state.sessions.is_still_good = counting  # type: ignore[method-assign]
+    rig.clock.sleep = then  # type: ignore[method-assign]
+    answer = await rig.client.get("/api/v1/queries/trains/live")
+    assert answer.status_code == 200
+    assert "event: window" in answer.text
+    assert rig.state.live.listeners == 0
+
+
+async def test_a_stream_by_a_key_ends_when_it_is_taken_away(rig: ConsoleRig) -> None:
+    async def then(delay_s: float) -> None:
+        rig.clock.advance(delay_s)
+        rig.ring.remove("viewer")
+
+    rig.clock.sleep = then  # type: ignore[method-assign]
+    answer = await rig.ask("/queries/trains/live", Role.VIEWER)
+    assert answer.status_code == 200
+    assert answer.text.count("event: window") == 1
 
 
 async def test_a_wrong_place_is_named(rig: ConsoleRig) -> None:
