@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse
 
 from services.console import api, api_alerts, api_live, api_windows, pages
-from services.console.guard import PREFIX, Guard
-from services.console.problems import MEDIA_TYPE, Problem, add_handlers, problem_response
+from services.console.guard import Guard
+from services.console.pages.rendering import answer_to, problem_answer
+from services.console.problems import MEDIA_TYPE, PREFIX, add_handlers
 from services.console.shapes import FieldFault, ProblemShape
 from services.console.state import ConsoleState
 
@@ -45,11 +46,7 @@ def make_application(state: ConsoleState) -> FastAPI:
     async def is_alive() -> Response:
         return PlainTextResponse("alive\n")
 
-    async def on_failure(_: Request, _error: Exception) -> Response:
-        return problem_response(Problem(500, "a defect of the console; its log has more"))
-
-    add_handlers(app)
-    app.add_exception_handler(Exception, on_failure)
+    add_handlers(app, answer_to)
     app.openapi = lambda: _document(app)
     return app
 
@@ -62,7 +59,10 @@ def make_console(state: ConsoleState) -> Guard:
         hosts = _HOSTS_OF_LOOPBACK
         if settings.public_url:
             hosts += (urlsplit(settings.public_url).hostname or "",)
-    return Guard(make_application(state), hosts, settings.deadline_s, state.metrics, state.clock)
+    return Guard(
+        make_application(state), hosts, settings.deadline_s, state.metrics, state.clock,
+        problem_answer,
+    )  # fmt: skip
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from fastapi import Response
+
 from core.clock import Clock
 from core.logs import get_logger
 from core.metrics import Metrics
-from services.console.problems import RETRY_AFTER_S, Problem, problem_response
+from services.console.problems import PREFIX, RETRY_AFTER_S, Problem
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -18,7 +20,6 @@ _Send = Callable[[_Message], Awaitable[None]]
 _App = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
 _log = get_logger(__name__)
-PREFIX: Final = "/api/v1"
 MAX_BODY_BYTES: Final = 65_536
 CONTENT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
@@ -45,16 +46,19 @@ class Guard:
         deadline_s: A request whose answer has not begun by then is answered for it.
         metrics: Of this process.
         clock: Tells the time.
+        respond: Makes the answer to a path, as the one who asks can read it.
     """
 
     def __init__(
-        self, app: Any, hosts: Collection[str], deadline_s: float, metrics: Metrics, clock: Clock
-    ) -> None:
+        self, app: Any, hosts: Collection[str], deadline_s: float, metrics: Metrics, clock: Clock,
+        respond: Callable[[str, Problem], Response],
+    ) -> None:  # fmt: skip
         self._app: _App = app
         self._hosts = frozenset(hosts)
         self._deadline_s = deadline_s
         self._metrics = metrics
         self._clock = clock
+        self._respond = respond
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Answer one request."""
@@ -82,7 +86,7 @@ class Guard:
                 if refused is None:
                     await self._app(scope, _bounded(receive, self._metrics), sending)
                 else:
-                    await problem_response(refused)(scope, receive, sending)
+                    await self._respond(scope["path"], refused)(scope, receive, sending)
         except TimeoutError:
             if status:
                 raise
@@ -90,7 +94,7 @@ class Guard:
                 503, f"no answer within {self._deadline_s:g} s", retry_after_s=RETRY_AFTER_S
             )
             _log.warning("a request took too long", route=_route(scope))
-            await problem_response(late)(scope, receive, sending)
+            await self._respond(scope["path"], late)(scope, receive, sending)
         finally:
             self._metrics.console_requests.labels(route=_route(scope), status=str(status)).inc()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from stream.queries import CatalogError
 
 _log = get_logger(__name__)
 MEDIA_TYPE: Final = "application/problem+json"
+PREFIX: Final = "/api/v1"
 RETRY_AFTER_S: Final = 5
 _AWAY: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     (StoreUnavailable, "store", "Redis does not answer"),
@@ -105,28 +106,37 @@ def away_problem(error: Exception) -> Problem:
     return Problem(503, "something does not answer for now", retry_after_s=RETRY_AFTER_S)
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Let everything that goes wrong be answered with a problem."""
+def add_handlers(app: FastAPI, respond: Callable[[Request, Problem], Response]) -> None:
+    """Let everything that goes wrong be answered with a problem.
 
-    async def on_http(_: Request, error: Exception) -> Response:
+    Args:
+        app: The application.
+        respond: Makes the answer, as the one who asks can read it.
+    """
+
+    async def on_http(request: Request, error: Exception) -> Response:
         if isinstance(error, Problem):
-            return problem_response(error)
+            return respond(request, error)
         assert isinstance(error, AnyHTTPException)  # noqa: S101  (registered for no other)
-        return problem_response(Problem(error.status_code, error.detail, headers=error.headers))
+        return respond(request, Problem(error.status_code, error.detail, headers=error.headers))
 
-    async def on_invalid(_: Request, error: Exception) -> Response:
+    async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
         found = [(field_of(one["loc"]), str(one["msg"])) for one in error.errors()]
         named = ", ".join(dict.fromkeys(name for name, _ in found))
-        return problem_response(Problem(422, f"wrong: {named}", errors=found))
+        return respond(request, Problem(422, f"wrong: {named}", errors=found))
 
-    async def on_away(_: Request, error: Exception) -> Response:
+    async def on_away(request: Request, error: Exception) -> Response:
         _log.warning("a request is answered with what is away", reason=str(error))
-        return problem_response(away_problem(error))
+        return respond(request, away_problem(error))
+
+    async def on_failure(request: Request, _error: Exception) -> Response:
+        return respond(request, Problem(500, "a defect of the console; its log has more"))
 
     app.add_exception_handler(AnyHTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(GroundswellError, on_away)
+    app.add_exception_handler(Exception, on_failure)
 
 
 def field_of(location: Sequence[Any]) -> str:

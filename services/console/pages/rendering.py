@@ -14,12 +14,14 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.text import printable
-from services.console.problems import Problem
+from services.console.access import COOKIE
+from services.console.problems import PREFIX, Problem, problem_response
 from services.console.sessions import Principal
 from services.console.state import state_of
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 8
+_API: Final = PREFIX.removesuffix("/v1")
 CONSOLE: Final = Path(__file__).resolve().parents[1]
 """The folder of templates and assets."""
 
@@ -119,8 +121,21 @@ def ask_to_sign_in(
     )  # fmt: skip
 
 
-def sorry(who: Principal, problem: Problem) -> Response:
+def sorry(who: Principal | None, problem: Problem) -> Response:
     """Return the page that says what is wrong."""
     answer = page("problem.html", problem.status_code, who=who, problem=problem.body())
     answer.headers.update(problem.headers or {})
+    answer.headers.setdefault("Cache-Control", "no-store")
     return answer
+
+
+def problem_answer(path: str, problem: Problem, who: Principal | None = None) -> Response:
+    """Return what is wrong as the one who asks can read it: data of the API, else a page."""
+    return problem_response(problem) if path.startswith(f"{_API}/") else sorry(who, problem)
+
+
+def answer_to(request: Request, problem: Problem) -> Response:
+    """Return what is wrong with a request; a page shows who is signed in."""
+    cookie = request.cookies.get(COOKIE)
+    who = state_of(request).sessions.find(cookie) if cookie else None
+    return problem_answer(request.url.path, problem, who)

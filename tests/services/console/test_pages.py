@@ -1,12 +1,16 @@
 """The pages: how one comes in, what they may not hold, and who may not ask them."""
 
+import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 
 from services.alerting.showing import THERE, ExampleText
+from services.console.app import make_console
 from services.console.keys import Role
-from testkit.console import BASE, ConsoleRig, console_rig, past_alert
+from stream.queries import QueryCatalog
+from testkit.console import BASE, ConsoleRig, MemoryData, console_rig, past_alert
 
 
 async def test_a_link_to_an_alert_leads_there_after_signing_in(rig: ConsoleRig) -> None:
@@ -99,3 +103,70 @@ async def test_what_is_away_is_said_on_the_page(rig: ConsoleRig) -> None:
         assert answer.status_code == 503
         assert said in answer.text
         assert "secret" not in answer.text
+
+
+WRONG = {
+    "no such page": ("GET", "/no/such/page", {}, 404),
+    "no such method": ("DELETE", "/now", {}, 405),
+    "a wrong field": ("GET", "/queries/trains?span=2y", {}, 422),
+    "another site": ("POST", "/sign-in", {"headers": {"Origin": "https://evil.example"}}, 403),
+    "another host": ("GET", "/now", {"headers": {"Host": "evil.example"}}, 400),
+    "too large": ("POST", "/sign-in", {"content": b"x" * 70_000}, 413),
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+@pytest.mark.parametrize("signed_in", [False, True])
+async def test_what_goes_wrong_with_a_page_is_said_on_a_page(
+    rig: ConsoleRig, how: str, signed_in: bool
+) -> None:
+    if signed_in:
+        await rig.sign_in(Role.VIEWER)
+    method, path, given, status = WRONG[how]
+    answer = await rig.client.request(method, path, **given)
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert '<a href="/now">' in answer.text
+    assert "<script" not in answer.text
+    known = how not in ("another host", "too large")  # refused before anybody is looked up
+    if signed_in and known:
+        assert "viewer, viewer" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/v1/no/such", "/api/nothing", "/api/v1/queries?limit=0"])
+async def test_what_goes_wrong_with_the_api_is_data(rig: ConsoleRig, path: str) -> None:
+    answer = await rig.client.get(path, headers={"Accept": "text/html"})
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_page_that_takes_too_long_says_so_on_a_page(tmp_path: Path) -> None:
+    data = MemoryData()
+    data.catalog = asyncio.Event().wait  # type: ignore[method-assign,assignment]
+    async with console_rig(tmp_path, data, deadline_s=0.05) as rig:
+        await rig.sign_in(Role.VIEWER)
+        answer = await rig.client.get("/queries")
+        assert answer.status_code == 503
+        assert "within 0.05 s" in answer.text
+        assert '<a href="/now">' in answer.text
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_a_defect_is_said_on_a_page_without_its_own_words(tmp_path: Path) -> None:
+    data = MemoryData()
+
+    async def breaks() -> QueryCatalog:
+        raise ZeroDivisionError("a secret of ours")
+
+    data.catalog = breaks  # type: ignore[method-assign]
+    async with console_rig(tmp_path, data) as rig:
+        await rig.sign_in(Role.VIEWER)
+        transport = httpx.ASGITransport(make_console(rig.state), raise_app_exceptions=False)
+        async with httpx.AsyncClient(
+            transport=transport, base_url=BASE, cookies=rig.client.cookies
+        ) as client:
+            answer = await client.get("/queries")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "a defect of the console" in answer.text
+    assert "secret" not in answer.text
