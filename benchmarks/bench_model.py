@@ -5,7 +5,8 @@ English posts of the benchmarks, no two alike, all heads and the first head alon
 Then the engines that can be chosen here, in turns, and what each loses on held-out posts where the
 data sets are there (`GROUNDSWELL_DATA`): the frontier, as a table and the picture.
 `cached_share` is the share of posts of a synthetic stream, with its usual reposts and copies, whose
-text the model server has scored before and does not score again.
+text the model server has scored before and does not score again. `cascade.sent_share` is the share
+of the posts that the shipped student, put before the encoder, sends on to it.
 """
 
 from __future__ import annotations

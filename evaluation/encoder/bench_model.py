@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from core.errors import ConfigError
 from core.report import write_report
 from evaluation.encoder.caching import cached_share
+from evaluation.encoder.cascade import sent_share
 from evaluation.encoder.engine_frontier import figures_of, frontier, table
 from evaluation.options import BUILT, JsonFile, Repository, Texts, Threads
 from models.encoder.config import load_config
@@ -248,6 +249,7 @@ def main(
         name = engine.engine if engine is not None else ""
         rows, refused = frontier(folder, posts, rounds, data, threads)
         figures |= figures_of(rows, name)
+        figures["cascade.sent_share"] = sent_share(folder, posts, threads)
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
+from msgspec.structs import replace
 
 from core.errors import ConfigError
 from core.heads import HEADS
@@ -32,9 +33,15 @@ from evaluation.shares.estimators import Method, probabilistic_adjusted_count, p
 from evaluation.shares.heldout import SOURCES, decide, targets_of
 from evaluation.shares.windows import Labelled, measure
 from models.build import WEIGHTS
-from models.build_student import choose_answers
+from models.build_student import STUDENT_WEIGHTS, choose_answers
+from models.encoder.config import load_config
 from models.encoder.heads import official_test, sentiment
-from models.serving.place import built_model
+from models.serving.cascade import Cascade
+from models.serving.place import built_model, check_bits
+from models.serving.post_encoder import TOKENIZER_FILE, PostEncoderService
+from models.serving.student import open_student
+from models.serving.tokenise import TextTokenizer
+from models.serving.trials import open_engine
 from models.student.config import Answers, load_student_config
 
 WINDOW: Final = 200
@@ -62,6 +69,28 @@ def answering(repository: Path) -> Iterator[list[Point]]:
             choose_answers(copy / place.name, answers)
             points.append(open_point(f"{answers}={copy}"))
         yield points
+
+
+def sent_share(folder: Path, texts: Sequence[str], threads: int = 0) -> float:
+    """Return the share of the texts that are read which the shipped student sends on.
+
+    Args:
+        folder: The version folder of the built encoder, which is left as it is.
+        texts: English texts.
+        threads: CPU threads; 0 means the cores that this process may use.
+
+    Raises:
+        ConfigError: Nothing is built there, or no student of it is shipped.
+    """
+    config = load_config(folder)
+    check_bits(folder, config.version)
+    student, engine = open_student(STUDENT_WEIGHTS, config, threads)
+    encoder, _choice = open_engine(folder, config, threads=threads)
+    cascade = Cascade(replace(student, answers=Answers.CASCADE), engine, config.heads, encoder)
+    tokenizer = TextTokenizer(folder / TOKENIZER_FILE, config.max_tokens)
+    service = PostEncoderService(config, tokenizer, encoder, cached=0, cascade=cascade)
+    routes = service.score(texts, ["en"] * len(texts)).routes
+    return 0.0 if routes is None else routes.count(SENT) / max(1, routes.count(READ))
 
 
 def sent_shares(point: Point, data: Path) -> dict[str, float]:

@@ -32,7 +32,13 @@ MODEL_SCORED = {
     "throughput": ("bare_posts_per_s", "end_to_end_over_bare_ratio", "worker_posts_per_s"),
     "forecasts": ("with_over_other_ratio", "forecaster_cpu_us_per_post"),
     "saturated": ("with_over_other_ratio", "triton_with_cpu_us_per_post"),
-    "model": ("batch_64_posts_per_s", "tokens_to_32_ms", "all_over_one_ratio", "cached_share"),
+    "model": (
+        "batch_64_posts_per_s",
+        "tokens_to_32_ms",
+        "all_over_one_ratio",
+        "cached_share",
+        "cascade.sent_share",
+    ),
     "servers": ("two_to_one", "killed_longest_wait_s", "hung_longest_wait_s"),
     "calls": ("as_built_crowd_p95_ms", "with_policy_encoder_four_stalled_share"),
 }

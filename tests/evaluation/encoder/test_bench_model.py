@@ -11,6 +11,7 @@ from evaluation.encoder.bench_model import (
     open_services,
 )
 from evaluation.encoder.caching import cached_share
+from evaluation.encoder.cascade import sent_share
 from models.build import MODEL_NAME
 
 pytestmark = pytest.mark.server
@@ -34,6 +35,16 @@ def test_figures_of_every_batch_length_and_of_the_heads_are_there(built_reposito
         assert figures[f"tokens_to_{most}_posts_per_s"] > 0
     assert figures["all_over_one_ratio_least"] <= figures["all_over_one_ratio"]
     assert figures["heads"] >= 1
+
+
+def test_a_share_of_the_texts_is_sent_on_and_the_built_model_stays_as_it_is(
+    built_repository: Path,
+) -> None:
+    folder = built_repository / MODEL_NAME / "1"
+    config = (folder / "config.json").read_bytes()
+    assert 0 < sent_share(folder, TEXTS, threads=1) <= 1
+    assert sent_share(folder, ["1", "2"], threads=1) == 0, "nothing of them is read"
+    assert (folder / "config.json").read_bytes() == config
 
 
 def test_texts_of_a_bucket_are_no_longer_than_it_says(built_repository: Path) -> None:
