@@ -1,10 +1,8 @@
 """The battery of crowd models: on Triton and in this process; and what the edge refuses."""
 
 import asyncio
-import contextlib
 import shutil
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +22,12 @@ from models.serving.crowd import open_crowd
 from models.socialalign.tone import MOST_LETTERS
 from services.local.ports import reserved_port
 from services.local.triton_server import TritonServer
+from tests.models.scorers.served_models import (
+    answers_no_more_when_closed,
+    closing,
+    is_away,
+    is_built_again_when_changed,
+)
 
 TEXTS = ("", "what a day", "this is the worst thing ever said", "太好了 真的太好了", "a\ud800b" * 9)
 
@@ -31,14 +35,6 @@ TEXTS = ("", "what a day", "this is the worst thing ever said", "太好了 真�
 def opened(kind: str, repository: Path, url: str = "") -> CrowdModel:
     scorer = {"repository": str(repository), **({"url": url} if url else {})}
     return CROWDS.get(kind)(settings_of({"scorer": scorer}).scorer)
-
-
-@contextlib.asynccontextmanager
-async def closing(model: CrowdModel) -> AsyncIterator[CrowdModel]:
-    try:
-        yield model
-    finally:
-        await model.close()
 
 
 @pytest.fixture(scope="module")
@@ -120,18 +116,13 @@ def test_an_event_costs_far_less_of_a_core_than_is_promised() -> None:
 
 async def test_closed_model_answers_no_more(repository: Path) -> None:
     model = opened("in_process", repository)
-    await model.close()
-    assert not await model.is_ready()
-    with pytest.raises(ScorerUnavailable):
-        await model.expect(questions(1))
+    await answers_no_more_when_closed(model, lambda closed: closed.expect(questions(1)))
 
 
 async def test_no_server_is_unavailable_and_not_ready(tmp_path: Path) -> None:
     with reserved_port() as port:
         async with closing(opened("triton", tmp_path, f"127.0.0.1:{port}")) as model:
-            assert not await model.is_ready()
-            with pytest.raises(ScorerUnavailable):
-                await model.expect(questions(1))
+            await is_away(model, lambda absent: absent.expect(questions(1)))
 
 
 def test_a_persons_past_moves_the_reaction_and_not_the_forecast() -> None:
@@ -256,16 +247,9 @@ def test_repository_is_complete_and_building_again_does_nothing(
 ) -> None:
     copy = tmp_path / "repository"
     shutil.copytree(repository, copy)
-    version, was_current = build_crowd(copy)
-    assert was_current
-    assert f'string_value: "{version}"' in (copy / CROWD / "config.pbtxt").read_text()
-    tensors = copy / CROWD / "1" / "model.safetensors"
-    whole = tensors.read_bytes()
-    tensors.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(ConfigError, match="changed after the build"):
-        opened("in_process", copy)
-    assert build_crowd(copy) == (version, False)
-    assert tensors.read_bytes() == whole
+    is_built_again_when_changed(
+        copy / CROWD, lambda: build_crowd(copy), lambda: opened("in_process", copy)
+    )
     assert [path.name for path in copy.iterdir()] == [CROWD]
 
 

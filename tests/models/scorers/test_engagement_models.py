@@ -1,9 +1,8 @@
 """The battery of engagement models: on Triton, in this process, and the fake for other tests."""
 
 import asyncio
-import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,12 @@ from models.scorers.engagement_edge import distance_of
 from services.local.ports import reserved_port
 from services.local.triton_server import TritonServer
 from testkit.scorers.untrained import posts
+from tests.models.scorers.served_models import (
+    answers_no_more_when_closed,
+    closing,
+    is_away,
+    is_built_again_when_changed,
+)
 
 
 def opened(kind: str, repository: Path, url: str = "", **forecasts: str) -> EngagementModel:
@@ -30,14 +35,6 @@ def opened(kind: str, repository: Path, url: str = "", **forecasts: str) -> Enga
         }
     )
     return ENGAGEMENT.get(kind)(settings.forecasts, settings.scorer)
-
-
-@contextlib.asynccontextmanager
-async def closing(model: EngagementModel) -> AsyncIterator[EngagementModel]:
-    try:
-        yield model
-    finally:
-        await model.close()
 
 
 @pytest.fixture(scope="module")
@@ -76,18 +73,13 @@ async def test_battery_of_models_without_a_server(kind: str, repository: Path) -
 
 async def test_closed_model_answers_no_more(repository: Path) -> None:
     model = opened("in_process", repository)
-    await model.close()
-    assert not await model.is_ready()
-    with pytest.raises(ScorerUnavailable):
-        await model.predict(*posts(1))
+    await answers_no_more_when_closed(model, lambda closed: closed.predict(*posts(1)))
 
 
 async def test_no_server_is_unavailable_and_not_ready(tmp_path: Path) -> None:
     with reserved_port() as port:
         async with closing(opened("triton", tmp_path, f"127.0.0.1:{port}")) as model:
-            assert not await model.is_ready()
-            with pytest.raises(ScorerUnavailable):
-                await model.predict(*posts(1))
+            await is_away(model, lambda absent: absent.predict(*posts(1)))
 
 
 @pytest.mark.integration
@@ -120,19 +112,13 @@ def test_repository_is_complete_and_building_again_does_nothing(
     copy = tmp_path / "repository"
     shutil.copytree(repository, copy)
     for name in ENGAGEMENT_MODELS:
-        version, was_current = build_engagement(copy, name)
-        assert was_current
-        text = (copy / name / "config.pbtxt").read_text()
+        text = is_built_again_when_changed(
+            copy / name,
+            partial(build_engagement, copy, name),
+            partial(opened, "in_process", copy, model=name),
+        )
         assert f'name: "{name}"' in text
-        assert f'string_value: "{version}"' in text
         assert f"dims: [ 32, {len(SEQUENCE)} ]" in text
-        tensors = copy / name / "1" / "model.safetensors"
-        whole = tensors.read_bytes()
-        tensors.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-        with pytest.raises(ConfigError, match="changed after the build"):
-            opened("in_process", copy, model=name)
-        assert build_engagement(copy, name) == (version, False)
-        assert tensors.read_bytes() == whole
     assert sorted(path.name for path in copy.iterdir()) == sorted(ENGAGEMENT_MODELS)
 
 
