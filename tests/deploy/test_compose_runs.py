@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 from contextlib import ExitStack
@@ -28,7 +29,7 @@ from testkit.waiting import wait_until
 pytestmark = pytest.mark.integration
 
 READY_S = 60.0
-PROCESSES = ("closer", "worker", "exporter", "ingest")
+PROCESSES = ("closer", "worker", "exporter", "ingest", "console")
 
 
 class Machine:
@@ -41,7 +42,8 @@ class Machine:
         self.ports = {}
         # Nobody takes one before the service whose it is: all of these reuse addresses.
         self.held = ExitStack()
-        for port in (9092, 9094, 6379, 9101, 9102, 9103, 9110, 9090, 9093):
+        # Also those of services that are not started: a stack of this machine may have them.
+        for port in (9092, 9094, 6379, 8080, 8002, 3000, 9090, 9093, *range(9101, 9108), 9110):
             self.ports[str(port)] = str(self.held.enter_context(reserved_port()))
         script = str(root / "deploy/docker/make_secrets.sh")
         made, output = run_to_end(Command(("sh", script, str(self.secrets)), cwd=directory), 60)
@@ -199,7 +201,7 @@ def test_prometheus_and_alertmanager_start_and_scrape_with_their_labels(machine)
     for name in programs:
         machine.expect_healthy(name)
     # Workers are found by a name server, and Triton and Grafana are not here.
-    expected = {"closer", "exporter", "ingest", "prometheus", "alertmanager"}
+    expected = {"closer", "exporter", "ingest", "console", "prometheus", "alertmanager"}
 
     def all_up():
         return {metric["part"] for metric in machine.ask_prometheus("up == 1")} == expected
@@ -207,6 +209,17 @@ def test_prometheus_and_alertmanager_start_and_scrape_with_their_labels(machine)
     wait_until(
         all_up, f"Prometheus scrapes {', '.join(sorted(expected))}", every_s=0.1, patience_s=READY_S
     )
+
+
+def test_the_console_lets_in_who_has_the_key_of_the_secrets(machine):
+    key = (machine.secrets / "console_key").read_text()
+    at = f"http://{LOOPBACK}:{machine.ports['8080']}/api/v1/health"
+    asking = urllib.request.Request(at, headers={"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(asking, timeout=60) as answer:  # noqa: S310
+        said = json.load(answer)
+    assert (said["status"], said["role"]) == ("ok", "operator")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(at, timeout=60)
 
 
 def test_the_store_takes_no_command_without_the_password(machine):
