@@ -52,7 +52,7 @@ class ForecastSettings(Struct, frozen=True, kw_only=True):
     """A post is not taking off below so many likes, replies or reposts."""
     surprise: Annotated[float, Meta(gt=0, lt=1)] = 0.001
     """A post takes off when as many by its age are less likely than this."""
-    false_share: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    false_share: Annotated[float, Meta(gt=0, le=1)] = 0.15
     """Of the posts of a query said to take off in an hour, at most this share is chance."""
     quality_outcomes: Positive = 500
     """Skill, coverage and rank correlation are of so many last outcomes of a source."""

@@ -30,7 +30,7 @@ _FIRST, _STEP = 0.75, 0.3
 """A reach of 0 is below the first, each further one a step more."""
 _ADDED: Final = 5.0
 """Engagements added to both sides: of fewer nobody can tell five times from ten times."""
-_MEMORY: Final = 20_000.0
+_MEMORY: Final = 8_000.0
 """Posts over which what was learnt decays by a factor of e."""
 _ENOUGH, _LEAST_SHARE = 30.0, 0.015
 """Of so many posts, and of so large a share, the share is believed."""
@@ -40,7 +40,7 @@ _MOST_UNSAID: Final = 0.005
 """Of all posts at most so many took off and nobody said so."""
 _ROUNDS: Final = 20
 _PRIOR_POSTS: Final = 50.0
-_PRIOR_STEPS: Final = 10.0
+_PRIOR_STEPS: Final = 5.0
 _USUAL_KNEE, _USUAL_SCALE = 3.0, 1.0
 """Of a source of which nothing is known one post in a hundred reaches the first, and beyond it
 shares fall by e in the second, as they do on most recorded sets."""
