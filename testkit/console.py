@@ -25,6 +25,7 @@ from services.console.keys import KeyRing, Role
 from services.console.process import base_of, listen, make_state, serve
 from services.console.sessions import KEYS_FILE, LINK_FILE
 from services.console.state import ConsoleState
+from services.console.window_posts import WindowPosts
 from services.windows_view import PaneBounds, PaneView
 from stream.queries.catalog import QueryCatalog, parse_catalog
 from stream.windows.layout import COUNTERS
@@ -86,6 +87,7 @@ class MemoryData:
         away_now: What does not answer, of `store` and `broker`.
         catalog_text: The catalog of queries.
         looks: How often panes were asked for.
+        windows_asked: Query, start and end (s) of the windows whose posts were asked for.
     """
 
     kept: list[PaneView] = field(default_factory=list[PaneView])
@@ -94,6 +96,7 @@ class MemoryData:
     away_now: tuple[str, ...] = ()
     catalog_text: str = CATALOG
     looks: int = 0
+    windows_asked: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
 
     def _ask(self, part: str) -> None:
         if part in self.away_now:
@@ -143,6 +146,12 @@ class MemoryData:
         """Return the posts that show an alert."""
         self._ask("broker")
         return list(self.shown)
+
+    async def window_posts(self, query: str, start_s: int, end_s: int) -> WindowPosts:
+        """Return the posts that show anything, and note of which window they were asked."""
+        self._ask("broker")
+        self.windows_asked.append((query, start_s, end_s))
+        return WindowPosts(tuple(self.shown), 9)
 
     async def quality(self) -> QualityFound:
         """Return that nothing is known."""

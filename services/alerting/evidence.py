@@ -62,7 +62,9 @@ class PostsAround:
         side.setdefault(f"{post.source}:{post.author}", set()).update(words)
         if is_after:
             self.posts.append(
-                ExampleCandidate(post.id, post.source, post.author, sorted(words), _sentiment(post))
+                ExampleCandidate(
+                    post.id, post.source, post.author, sorted(words), sentiment_of(post)
+                )
             )
 
     def explain(self, change: float) -> tuple[list[Term], list[ExamplePost]]:
@@ -151,7 +153,8 @@ def _text(record: Record) -> str:
         return ""
 
 
-def _sentiment(post: ScoredPost) -> float:
+def sentiment_of(post: ScoredPost) -> float:
+    """Return the sentiment that was found in a post, in [-1, 1]; 0 of one that was not rated."""
     found = post.scores.get("sentiment", ())
     if not post.rated or len(found) != len(HEADS["sentiment"]):
         return 0.0

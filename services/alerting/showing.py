@@ -55,7 +55,7 @@ class ExampleText:
     """What a post that shows an alert says now.
 
     Attributes:
-        why: `typical`, `most-seen` or `against`.
+        why: `typical`, `most-seen` or `against` of an alert; of a window `services.console` says.
         source, post_id: The post.
         state: `there`; `deleted`, by its author; `gone`, past the retention of `posts` or further
             back than is looked.
@@ -120,21 +120,37 @@ def read_alerts(settings: KafkaSettings) -> PastAlerts:
 
 
 def read_examples(settings: KafkaSettings, past: PastAlert) -> list[ExampleText]:
-    """Look up what the example posts of an alert say.
-
-    Reads the records of `posts` that its evidence was chosen from, and of the partitions where a
-    post was found the whole of `post-events`, for deletions and edits.
+    """Look up what the example posts of an alert say; see `read_texts`.
 
     Raises:
         BrokerUnavailable: The broker does not answer.
     """
-    examples = past.alert.examples
-    wanted = {(one.source, one.post_id) for one in examples}
+    examples = [(one.why, one.source, one.post_id) for one in past.alert.examples]
+    return read_texts(settings, examples, past.chosen_ms)
+
+
+def read_texts(
+    settings: KafkaSettings, examples: Sequence[tuple[str, str, str]], written_ms: int
+) -> list[ExampleText]:
+    """Look up what posts say.
+
+    Reads the records of `posts` before a time, as many as evidence is chosen from, and of the
+    partitions where a post was found the whole of `post-events`, for deletions and edits.
+
+    Args:
+        settings: The broker's address.
+        examples: Why it is shown, source and id of each post.
+        written_ms: The posts were written then or before, in milliseconds since 1970.
+
+    Raises:
+        BrokerUnavailable: The broker does not answer.
+    """
+    wanted = {(source, post_id) for _, source, post_id in examples}
     posts: dict[tuple[str, str], Post] = {}
     partitions: set[int] = set()
     if wanted:
         # One millisecond more: posts of that very millisecond may be among them.
-        before_ms = past.chosen_ms + 1
+        before_ms = written_ms + 1
         for record in read_topic(settings, POSTS, last=_LOOKED_BACK, before_ms=before_ms):
             post = _decoded(post_decoder, record)
             if post is not None and (post.source, post.id) in wanted:
@@ -147,9 +163,7 @@ def read_examples(settings: KafkaSettings, past: PastAlert) -> list[ExampleText]
             event = _decoded(post_event_decoder, record)
             if event is not None and event.kind in ("edit", "delete"):
                 _note(happened, posts, event)
-    return [
-        _example(one.why, one.source, one.post_id, posts, happened) for one in examples
-    ]  # fmt: skip
+    return [_example(*one, posts, happened) for one in examples]
 
 
 def _note(

@@ -140,12 +140,13 @@ async def detail_of(state: ConsoleState, past: PastAlert, role: Role) -> AlertDe
             for one in alert.terms
             if may_see
         ],
-        examples=[_example(one, may_see=may_see) for one in texts if one.state != DELETED],
+        examples=[example_of(one, may_see=may_see) for one in texts if one.state != DELETED],
         examples_withheld=not may_see,
     )  # fmt: skip
 
 
-def _example(one: ExampleText, *, may_see: bool) -> ExampleShape:
+def example_of(one: ExampleText, *, may_see: bool) -> ExampleShape:
+    """Return a post as it is shown to who may see it, or as it is counted to who may not."""
     state = "there" if one.state == THERE else "gone"
     if not may_see:
         return ExampleShape(why=one.why, source=one.source, state=state)

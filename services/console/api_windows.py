@@ -58,7 +58,7 @@ async def windows(
     """
     state = state_of(request)
     await known_query(state, name)
-    step_s = _step_s(step, state.settings.windows.pane_s)
+    step_s = step_of(step, state.settings.windows.pane_s)
     low_s = _FOREVER_S[0] if since is None else -(-epoch_ms(since) // 1000)
     high_s = _FOREVER_S[1] if to is None else -(-epoch_ms(to) // 1000)
     if since is not None and to is not None and since > to:
@@ -92,7 +92,12 @@ async def known_query(state: ConsoleState, name: str) -> None:
             raise Problem(404, f"no query is called {name}", errors=[("name", "not watched")])
 
 
-def _step_s(step: str | None, pane_s: int) -> int:
+def step_of(step: str | None, pane_s: int) -> int:
+    """Return the length of windows that is asked for, in seconds; else that of a pane.
+
+    Raises:
+        Problem: It is no multiple of a pane, or very long (status 422).
+    """
     try:
         found = pane_s if step is None else seconds_of(step)
     except ValueError as error:

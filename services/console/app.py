@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse
 
-from services.console import api, api_alerts, api_live, api_windows, pages
+from services.console import api, api_alerts, api_live, api_posts, api_windows, pages
 from services.console.guard import Guard
 from services.console.pages.rendering import answer_to, problem_answer
 from services.console.problems import MEDIA_TYPE, PREFIX, add_handlers
@@ -37,7 +37,7 @@ def make_application(state: ConsoleState) -> FastAPI:
         description="What Groundswell has counted, judged and forecast; only read.",
     )  # fmt: skip
     app.state.console = state
-    for one in (api, api_windows, api_live, api_alerts):
+    for one in (api, api_windows, api_live, api_posts, api_alerts):
         app.include_router(one.router, prefix=PREFIX)
     for router in pages.ROUTERS:
         app.include_router(router)

@@ -20,6 +20,7 @@ from core.settings import Settings
 from services.alerting.showing import ExampleText, PastAlert, PastAlerts, read_alerts, read_examples
 from services.bootstrap import make_store
 from services.console.recent import RecentAnswers
+from services.console.window_posts import WindowPosts, read_window_posts
 from services.kafka_client import TopicProbe
 from services.windows_view import PaneBounds, PaneView, all_panes, pane_bounds
 from stream.queries import QueryCatalog, load_catalog
@@ -91,6 +92,10 @@ class ConsoleData(Protocol):
 
     async def examples(self, past: PastAlert) -> list[ExampleText]:
         """Return what the posts that show an alert say now."""
+        ...
+
+    async def window_posts(self, query: str, start_s: int, end_s: int) -> WindowPosts:
+        """Return some of the posts of a query in a window, and what they say now."""
         ...
 
     async def quality(self) -> QualityFound:
@@ -186,6 +191,15 @@ class StreamData:
         key = (past.alert.alert_id, past.chosen_ms, len(past.alert.examples))
         return await self._recent.get(
             key, lambda: self._ask_kafka(lambda: read_examples(kafka, past))
+        )
+
+    async def window_posts(self, query: str, start_s: int, end_s: int) -> WindowPosts:
+        """Return some of the posts of a query in a window, and what they say now."""
+        kafka = self._settings.kafka
+        key = ("posts of a window", query, start_s, end_s)
+        return await self._recent.get(
+            key,
+            lambda: self._ask_kafka(lambda: read_window_posts(kafka, query, start_s, end_s)),
         )
 
     async def quality(self) -> QualityFound:

@@ -230,6 +230,17 @@ class AlertDetail(AlertShape):
     examples_withheld: bool
 
 
+class WindowPostsShape(Shape):
+    """Some of the posts of a window; `found` is how many they were chosen from."""
+
+    query: str
+    start: AwareDatetime
+    end: AwareDatetime
+    found: int
+    posts: list[ExampleShape]
+    withheld: bool
+
+
 class QualityShape(Shape):
     """What the last forecasts of a source or a query were worth."""
 

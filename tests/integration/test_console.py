@@ -80,6 +80,7 @@ def test_numbers_are_those_of_the_dump_and_a_deleted_text_is_gone(
     stream.wait_until(lambda: bool(list(read_topic(stream.settings.kafka, WINDOWS))), "windows")
     with client:
         numbers_equal(stream, client)
+        posts_behind(stream, client, viewer, at)
         texts_go(stream, client, viewer, at)
         page_says_the_same(client, folder)
 
@@ -103,6 +104,25 @@ def _time(text: str | int) -> datetime:
     if isinstance(text, int):
         return datetime.fromtimestamp(text, UTC)
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def posts_behind(stream: Any, client: httpx.Client, viewer: str, at: datetime) -> None:
+    """The posts of a window are those that were counted in it; one that is deleted is gone."""
+    asked = {"start": at.isoformat()}
+    path = "/api/v1/queries/trains/posts"
+    found = client.get(path, params=asked).raise_for_status().json()
+    rows = client.get("/api/v1/queries/trains/windows").raise_for_status().json()["windows"]
+    assert found["found"] == next(one["posts"] for one in rows if _time(one["start"]) == at)
+    shown = {one["post_id"]: one["text"] for one in found["posts"]}
+    assert shown
+    assert shown == {name: f"{TEXT}, train {name[1:]}" for name in shown}
+    as_viewer = {"Authorization": f"Bearer {viewer}"}
+    assert TEXT not in client.get(path, params=asked, headers=as_viewer).raise_for_status().text
+    number = next(int(name[1:]) for name in shown if name != "p3")
+    deleted = make_event("delete", number, author=f"a{number}", claimed_at=at, ingested_at=at)
+    stream.produce(POST_EVENTS, [(f"a{number}".encode(), encode(deleted))])
+    text = f'{TEXT}, train {number}"'
+    wait_until(lambda: text not in client.get(path, params=asked).text, "the post to be gone")
 
 
 def texts_go(stream: Any, client: httpx.Client, viewer: str, at: datetime) -> None:

@@ -12,7 +12,8 @@ from core.clock import from_epoch_ms
 from core.errors import GroundswellError
 from services.console.access import Cookie, refuse_other_sites
 from services.console.api import check_expression
-from services.console.api_windows import ALL, known_query, sentiment_of
+from services.console.api_posts import posts_of_window
+from services.console.api_windows import ALL, known_query, sentiment_of, step_of
 from services.console.drawing import chart_of
 from services.console.keys import Role
 from services.console.pages.alerts import range_of, row_of
@@ -116,6 +117,28 @@ async def query(request: Request, cookie: Cookie, name: str, span: Span = "6h") 
     )  # fmt: skip
 
 
+@router.get("/queries/{name}/posts")
+async def posts(
+    request: Request, cookie: Cookie, name: str,
+    start: Annotated[int, Query(ge=0, le=253_402_300_000, description="Seconds since 1970")],
+    length: Annotated[int, Query(ge=1, le=31 * 86_400, description="Seconds")],
+) -> Response:  # fmt: skip
+    """Show some of the posts behind a window of a query."""
+    who = signed_in(request, cookie)
+    if who is None:
+        return ask_to_sign_in(request)
+    state = state_of(request)
+    try:
+        await known_query(state, name)
+        step_s = step_of(str(length), state.settings.windows.pane_s)
+        found = await posts_of_window(state, name, (start, step_s), who.role)
+    except Problem as problem:
+        return sorry(who, problem)
+    except GroundswellError as error:
+        return sorry(who, away_problem(error))
+    return page("posts.html", who=who, found=found)
+
+
 def _shown(watched: CatalogQuery | None, name: str) -> dict[str, str]:
     if watched is None:
         return {"title": "Every post" if name == ALL else name, "expression": ""}
@@ -136,7 +159,8 @@ async def _windows(state: ConsoleState, name: str, span_s: int) -> list[SeriesWi
 
 def _row(one: SeriesWindow) -> dict[str, Any]:
     return {
-        "start": from_epoch_ms(one.start_s * 1000),
+        "start": from_epoch_ms(one.start_s * 1000), "start_s": one.start_s,
+        "length_s": one.end_s - one.start_s,
         "length": timedelta(seconds=one.end_s - one.start_s),
         "posts": one.summary.posts, "rated": one.summary.rated, "authors": one.summary.authors,
         "sentiment": sentiment_of(one), "closed": one.closed, "whole": one.whole,

@@ -28,7 +28,10 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
 ]
-PAGES = ("/now", "/queries", "/queries/trains", "/alerts", "/alerts/a1", "/quality")
+POSTS = f"/queries/trains/posts?start={START_S}&length={PANE_S}"
+PAGES = (
+    "/now", "/queries", "/queries/trains", POSTS, "/alerts", "/alerts/a1", "/quality", "/no/such"
+)  # fmt: skip
 SIZES = {"phone": (400, 800), "wide": (2_560, 1_440)}
 
 

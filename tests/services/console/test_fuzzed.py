@@ -106,6 +106,7 @@ OPERATIONS = (
     ("GET", "/api/v1/queries"),
     ("POST", "/api/v1/queries/check"),
     ("GET", "/api/v1/queries/{name}/windows"),
+    ("GET", "/api/v1/queries/{name}/posts"),
     ("GET", "/api/v1/alerts"),
     ("GET", "/api/v1/alerts/{alert_id}"),
     ("GET", "/api/v1/quality"),
