@@ -36,6 +36,8 @@ API: Final = "/api/v1"
 BASE: Final = "http://127.0.0.1:8080"
 PANE_S: Final = 60
 START_S: Final = epoch_ms(NOON) // 1000
+LATER: Final = NOON + timedelta(hours=2)
+"""When people look: nothing of what they look at is ahead of the clock."""
 QUERY: Final = "trains"
 CATALOG: Final = """\
 [queries.trains]
@@ -232,7 +234,7 @@ async def console_rig(
 ) -> AsyncIterator[ConsoleRig]:
     """Give a console; `changes` are settings of the section `console`."""
     asked = {"data_dir": str(folder), "local_link": True, "requests_per_minute": 100_000} | changes
-    settings, clock = Settings(console=ConsoleSettings(**asked)), ManualClock(NOON)
+    settings, clock = Settings(console=ConsoleSettings(**asked)), ManualClock(LATER)
     held, ring = data or MemoryData(), KeyRing(folder / KEYS_FILE)
     keys = {role: ring.add(role.value, role, NOON) for role in Role}
     state = make_state(settings, held, Metrics(role="console"), clock, BASE, ring)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from core.clock import epoch_ms
-from core.schemas import Interval
+from core.schemas import Alert, Interval
 from services.alerting.alertmanager import evidence_parts
 from services.alerting.showing import DELETED, THERE, ExampleText, PastAlert
 from services.console.access import Viewer
@@ -143,6 +143,12 @@ async def detail_of(state: ConsoleState, past: PastAlert, role: Role) -> AlertDe
         examples=[example_of(one, may_see=may_see) for one in texts if one.state != DELETED],
         examples_withheld=not may_see,
     )  # fmt: skip
+
+
+def range_of(alert: Alert) -> tuple[int, int]:
+    """Return when a shift was: half-open, seconds since 1970; one that goes on has no end yet."""
+    until = alert.ended or alert.decided_at
+    return epoch_ms(alert.started) // 1000, epoch_ms(until) // 1000
 
 
 def example_of(one: ExampleText, *, may_see: bool) -> ExampleShape:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -20,6 +19,7 @@ from services.console.pages.rendering import ask_to_sign_in, page, signed_in, so
 from services.console.problems import Problem, away_problem
 from services.console.series import SeriesWindow, series
 from services.console.state import ConsoleState, state_of
+from services.durations import said_length
 from stream.shifts.explanation.sentences import without_terms
 
 router = APIRouter(include_in_schema=False)
@@ -74,12 +74,6 @@ async def shift(request: Request, cookie: Cookie, alert_id: str) -> Response:
     )  # fmt: skip
 
 
-def range_of(alert: Alert) -> tuple[int, int]:
-    """Return when a shift was: half-open, seconds since 1970; one that goes on has no end yet."""
-    until = alert.ended or alert.decided_at
-    return epoch_ms(alert.started) // 1000, epoch_ms(until) // 1000
-
-
 def row_of(alert: Alert, severity: int) -> dict[str, Any]:
     """Return an alert as it is listed."""
     sentence = printable(without_terms(alert.sentence)) or evidence(alert)
@@ -105,7 +99,7 @@ async def _around(state: ConsoleState, alert: Alert) -> list[dict[str, Any]]:
 def _window(one: SeriesWindow, shift_s: tuple[int, int]) -> dict[str, Any]:
     return {
         "start": from_epoch_ms(one.start_s * 1000),
-        "length": timedelta(seconds=one.end_s - one.start_s),
+        "length": said_length(one.end_s - one.start_s),
         "posts": one.summary.posts, "rated": one.summary.rated, "authors": one.summary.authors,
         "sentiment": sentiment_of(one), "closed": one.closed, "whole": one.whole,
         "inside": one.end_s > shift_s[0] and one.start_s < shift_s[1],

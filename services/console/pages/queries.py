@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
-from core.clock import from_epoch_ms
+from core.clock import epoch_ms, from_epoch_ms
 from core.errors import GroundswellError
 from services.console.access import Cookie, refuse_other_sites
 from services.console.api import check_expression
+from services.console.api_alerts import range_of
 from services.console.api_posts import posts_of_window
 from services.console.api_windows import ALL, known_query, sentiment_of, step_of
 from services.console.drawing import chart_of
 from services.console.keys import Role
-from services.console.pages.alerts import range_of, row_of
+from services.console.pages.alerts import row_of
 from services.console.pages.now import After, Find
 from services.console.pages.rendering import (
     ask_to_sign_in,
@@ -30,6 +30,7 @@ from services.console.series import SeriesWindow, series
 from services.console.sessions import Principal
 from services.console.shapes import CheckRequest
 from services.console.state import ConsoleState, state_of
+from services.durations import said_length
 from stream.queries.catalog import Query as CatalogQuery
 
 router = APIRouter(include_in_schema=False)
@@ -37,6 +38,8 @@ _ROWS: Final = 100
 _SPANS_S: Final = {"1h": 3_600, "6h": 21_600, "1d": 86_400, "7d": 604_800}
 _MOST_WINDOWS: Final = 360
 _STEPS_S: Final = (60, 300, 900, 3_600, 10_800, 21_600)
+_AHEAD_S: Final = 60
+"""A claimed time may be ahead by so much; more is a clock that is wrong."""
 Span = Annotated[str, Query(pattern="^(1h|6h|1d|7d)$")]
 
 
@@ -96,7 +99,7 @@ async def query(request: Request, cookie: Cookie, name: str, span: Span = "6h") 
     try:
         await known_query(state, name)
         catalog = await state.data.catalog()
-        windows = await _windows(state, name, _SPANS_S[span])
+        windows, ahead = await _windows(state, name, _SPANS_S[span])
     except Problem as problem:
         return sorry(who, problem)
     except GroundswellError as error:
@@ -108,7 +111,8 @@ async def query(request: Request, cookie: Cookie, name: str, span: Span = "6h") 
         note = f"Shifts are not shown: {away_problem(error).detail}."
     watched = next((one for one in catalog.queries if one.name == name), None)
     return page(
-        "query.html", who=who, name=name, query=_shown(watched, name), span=span, note=note,
+        "query.html", who=who, name=name, query=_shown(watched, name), span=span,
+        notes=[one for one in (note, ahead) if one],
         spans=tuple(_SPANS_S), windows=[_row(one) for one in reversed(windows)],
         chart=chart_of(windows, [range_of(one.alert) for one in alerts]),
         start=from_epoch_ms(windows[0].start_s * 1000) if windows else None,
@@ -146,22 +150,31 @@ def _shown(watched: CatalogQuery | None, name: str) -> dict[str, str]:
     return {"title": watched.title or name, "expression": written.strip()}
 
 
-async def _windows(state: ConsoleState, name: str, span_s: int) -> list[SeriesWindow]:
-    """Return the windows of the last `span_s`, of a length that a picture can show."""
+async def _windows(state: ConsoleState, name: str, span_s: int) -> tuple[list[SeriesWindow], str]:
+    """Return the windows of the last `span_s`, of a length that a picture can show, and a note.
+
+    What is ahead of the clock is not shown: it would stand before what is now.
+    """
     pane_s = state.settings.windows.pane_s
-    last_s = (await state.data.bounds()).last_s
+    last_s, now_s = (await state.data.bounds()).last_s, epoch_ms(state.clock.now()) // 1000
+    note = ""
+    if last_s > now_s:
+        if last_s > now_s + _AHEAD_S:
+            until = f"{from_epoch_ms(last_s * 1000):%Y-%m-%d %H:%M} UTC"
+            note = f"Windows ahead of the clock, until {until}, are not shown."
+        last_s = now_s - now_s % pane_s
     steps = (pane_s, *(step for step in _STEPS_S if step > pane_s and step % pane_s == 0))
     step_s = next((step for step in steps if span_s // step <= _MOST_WINDOWS), steps[-1])
     range_s = (last_s + pane_s - span_s, last_s + 1)
     found = series(state.data, name, range_s, step_s, pane_s)
-    return [one async for some in found for one in some]
+    return [one async for some in found for one in some], note
 
 
 def _row(one: SeriesWindow) -> dict[str, Any]:
     return {
         "start": from_epoch_ms(one.start_s * 1000), "start_s": one.start_s,
         "length_s": one.end_s - one.start_s,
-        "length": timedelta(seconds=one.end_s - one.start_s),
+        "length": said_length(one.end_s - one.start_s),
         "posts": one.summary.posts, "rated": one.summary.rated, "authors": one.summary.authors,
         "sentiment": sentiment_of(one), "closed": one.closed, "whole": one.whole,
     }  # fmt: skip

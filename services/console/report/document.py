@@ -11,15 +11,17 @@ from markupsafe import Markup
 
 from core.schemas import Interval
 from services.alerting.alertmanager import evidence_parts
+from services.console.api_alerts import range_of
 from services.console.api_windows import sentiment_of
 from services.console.drawing import chart_of
-from services.console.pages.alerts import range_of, row_of
+from services.console.pages.alerts import row_of
 from services.console.pages.rendering import CONSOLE, render
 from services.console.report.axes import axes_of
 from services.console.report.figures import key_figures
 from services.console.report.reading import PeriodReport, ShownAlert, share_interval
-from services.console.report.wording import Times, headline, left_out, said_label, said_length
+from services.console.report.wording import Times, headline, left_out, said_label
 from services.console.series import SeriesWindow
+from services.durations import said_length
 
 _MOST_TOPICS: Final = 20
 

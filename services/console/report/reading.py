@@ -10,10 +10,9 @@ from typing import Final
 from core.errors import GroundswellError
 from core.schemas import Interval
 from services.alerting.showing import DELETED, ExampleText, PastAlert
-from services.console.api_alerts import chosen_of
+from services.console.api_alerts import chosen_of, range_of
 from services.console.api_windows import Z_95, sentiment_of
 from services.console.data import ConsoleData, PanesFound
-from services.console.pages.alerts import range_of
 from services.console.series import SeriesWindow, shown_counters, windows_of
 from services.console.shapes import Sentiment
 from services.corrected_shares import CorrectedShares, ShareCorrector

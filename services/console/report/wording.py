@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from core.clock import from_epoch_ms
@@ -148,20 +147,6 @@ def _panes(count: int) -> str:
 
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
-
-
-def said_length(seconds: int) -> str:
-    """Return a length of time for people.
-
-    Example:
-        >>> said_length(900), said_length(7_200), said_length(90), said_length(172_800)
-        ('15 minutes', '2 hours', '90 seconds', '2 days')
-    """
-    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        if seconds % size == 0:
-            count = seconds // size
-            return f"{count:,} {name}{'' if count == 1 else 's'}"
-    return str(timedelta(seconds=seconds))
 
 
 def said_label(label: str) -> str:

@@ -5,10 +5,22 @@ from pathlib import Path
 
 import pytest
 
+from core.clock import epoch_ms
+from services.console.data import QualityFound
 from services.console.drawing import chart_of
 from services.console.keys import Role
 from services.console.series import series
-from testkit.console import PANE_S, START_S, ConsoleRig, MemoryData, console_rig, pane, past_alert
+from services.forecaster.showing import QualityRow
+from testkit.console import (
+    LATER,
+    PANE_S,
+    START_S,
+    ConsoleRig,
+    MemoryData,
+    console_rig,
+    pane,
+    past_alert,
+)
 
 
 async def test_what_has_shifted_comes_first_then_the_busiest(tmp_path: Path) -> None:
@@ -115,3 +127,45 @@ async def test_every_picture_has_a_name_for_those_who_do_not_see_it(
     assert pictures
     assert all('role="img"' in one and 'aria-label="' in one for one in pictures)
     assert "<caption>" in text
+
+
+async def test_windows_ahead_of_the_clock_do_not_stand_before_what_is_now(tmp_path: Path) -> None:
+    now_s = epoch_ms(LATER) // 1000
+    kept = [pane(now_s + n * PANE_S, closed=n < 0, posts=7) for n in range(-3, 2)]
+    async with console_rig(tmp_path, MemoryData(kept=kept)) as rig:
+        await rig.sign_in(Role.VIEWER)
+        text = (await rig.client.get("/queries/trains")).text
+        shown = re.findall(r'<th scope="row"><time[^>]*>([^<]+)<', text)
+        assert shown == [f"2026-03-01 {at}:00" for at in ("14:00", "13:59", "13:58", "13:57")]
+        assert "ahead of the clock" not in text  # by a minute, as authors' clocks may be
+        rig.data.kept.append(pane(now_s + 86_400, closed=False))
+        text = (await rig.client.get("/queries/trains")).text
+        assert re.findall(r'<th scope="row"><time[^>]*>([^<]+)<', text) == shown
+        assert "Windows ahead of the clock, until 2026-03-02 14:00 UTC, are not shown." in text
+
+
+@pytest.mark.parametrize(("span", "said"), [("6h", "1 minute"), ("1d", "5 minutes")])
+async def test_the_length_of_windows_is_said_in_words(
+    rig: ConsoleRig, span: str, said: str
+) -> None:
+    await rig.sign_in(Role.VIEWER)
+    text = (await rig.client.get(f"/queries/trains?span={span}")).text
+    assert f"<caption>Windows of {said}, the newest first</caption>" in text
+    text = (await rig.client.get("/alerts/a1")).text
+    assert "Windows of 1 minute;" in text
+
+
+@pytest.mark.parametrize(("outcomes", "said"), [(1, "too few outcomes: 1"), (20, "0.83")])
+async def test_of_few_outcomes_no_figure_is_shown(
+    rig: ConsoleRig, outcomes: int, said: str
+) -> None:
+    row = QualityRow("source", "mastodon", "likes", outcomes, 0.1, 0.83, None, False, ())
+
+    async def quality() -> QualityFound:
+        return QualityFound((row,))
+
+    rig.data.quality = quality  # type: ignore[method-assign]
+    await rig.sign_in(Role.VIEWER)
+    text = (await rig.client.get("/quality")).text
+    assert said in text
+    assert ("0.83" in text) == (outcomes == 20)
