@@ -19,10 +19,9 @@ from services.console.shapes import Sentiment, WindowPage, WindowShape
 from services.console.state import ConsoleState, state_of
 from services.durations import DURATION, seconds_of
 from stream.windows.layout import COUNTERS
+from stream.windows.summary import Z_95
 
 router = APIRouter()
-Z_95: Final = 1.959964
-"""Quantile of the normal distribution at 97.5 %."""
 ALL: Final = "all"
 _MOST_STEP_S: Final = 31 * 86_400
 _FOREVER_S: Final = (0, 253_402_300_800)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import blake2b
 from math import exp
-from typing import Any, Final
+from typing import Any
 
 from core.schemas import Interval
 from stream.shifts.columns import Floats, Rows
 from stream.shifts.kinds.base import ShiftKind
 from stream.shifts.layout import ENDED_AS, FIGURE, AlertSlots
 from stream.shifts.signals import ShiftSignal
-
-_Z95: Final = 1.959964
+from stream.windows.summary import Z_95
 
 
 def alert_id(query: str, kind: str, number: int) -> str:
@@ -65,7 +64,7 @@ def signal(
 
 def _interval(figures: Floats, name: str, *, is_ratio: bool = False) -> Interval:
     value = float(figures[FIGURE[name]])
-    error = _Z95 * float(figures[FIGURE[f"{name}_error"]])
+    error = Z_95 * float(figures[FIGURE[f"{name}_error"]])
     if is_ratio:
         return Interval(exp(value), exp(value - error), exp(value + error))
     return Interval(value, value - error, value + error)

@@ -22,6 +22,8 @@ MIN_PARTICIPATION_POSTS: Final = SPECS["participation"].least_posts
 """Participation is a matter of groups: of smaller ones nothing is said, to nobody. Here, where
 numbers for people are made, so that no reader of panes can forget it."""
 
+Z_95: Final = 1.959964
+"""Quantile of the normal distribution at 97.5 %: of every interval of 95 %."""
 _SHOWN: Final = {"posts", "rated", "sentiment_sum", "sentiment_square", "near_duplicates"}
 
 

@@ -11,14 +11,14 @@ from core.errors import GroundswellError
 from core.schemas import Interval
 from services.alerting.showing import DELETED, ExampleText, PastAlert
 from services.console.api_alerts import chosen_of, range_of
-from services.console.api_windows import Z_95, sentiment_of
+from services.console.api_windows import sentiment_of
 from services.console.data import ConsoleData, PanesFound
 from services.console.series import SeriesWindow, shown_counters, windows_of
 from services.console.shapes import Sentiment
 from services.corrected_shares import CorrectedShares, ShareCorrector
 from services.windows_view import PaneBounds
 from stream.windows.layout import cap_strata, named
-from stream.windows.summary import merge, summarise
+from stream.windows.summary import Z_95, merge, summarise
 
 PANES_AT_ONCE: Final = 64
 """In one look at the store, which has a deadline."""
