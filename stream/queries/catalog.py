@@ -116,6 +116,11 @@ def parse_catalog(content: bytes, path: Path) -> QueryCatalog:
         raise CatalogError(path, [problem]) from error
     except tomllib.TOMLDecodeError as error:
         raise CatalogError(path, [f"not valid TOML: {error}"]) from error
+    except RecursionError as error:
+        problem = "nested too deep; expected tables [queries.<name>] with their keys"
+        raise CatalogError(path, [problem]) from error
+    except ValueError as error:  # a date that is none, or an integer of thousands of digits
+        raise CatalogError(path, [f"not valid TOML: {error}"]) from error
     reader = _CatalogReader()
     queries = reader.read(document)
     if reader.problems:
@@ -214,7 +219,7 @@ class _CatalogReader:
         if names and not wrong:
             return parts_named([str(name) for name in names])
         found = wrong[0] if wrong else cast("object", value)
-        near = did_you_mean(str(found), PART_NAMES)
+        near = did_you_mean(found, PART_NAMES) if isinstance(found, str) else ""
         self._complain(key, found, f"a list of some of {', '.join(PART_NAMES)}{near}")
         return ALL_PARTS
 
@@ -247,5 +252,8 @@ class _CatalogReader:
 
 
 def _shown(value: object) -> str:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # hexadecimal digits have no bound of their own
+        return "a number of thousands of digits, or something nested too deep"
     return shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -267,3 +267,23 @@ def test_rules_of_alerts_are_part_of_the_version_and_none_change_nothing() -> No
     assert plain.version == empty.version != muted.version
     (query,) = muted.queries
     assert query.alerts.muted == {"opinion", "mix", "volume", "brigading"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"a = {'1' * 5_000}",
+        f"a = {'[' * 20_000}{']' * 20_000}",
+        "a = { b = " * 20_000,
+        f"a = 0x{'f' * 5_000}",
+        f"[queries.a]\nexpression = 'late'\nlabels = 0x{'f' * 5_000}",
+        f"[queries.a]\nexpression = 'a'\nalerts = {{ thresholds = {{ mix = 0x{'f' * 5_000} }} }}",
+        f"[queries.a]\nexpression = 0x{'f' * 5_000}",
+        f"[queries.a]\nexpression = 'late'\nparts = [0x{'f' * 5_000}]",
+        f"[queries.a]\nexpression = 'late'\nlabels = {'[' * 200}{']' * 200}",
+    ],
+    ids=lambda content: content[:40].replace("\n", " "),
+)
+def test_numbers_without_end_and_nests_without_ground_are_refused_by_name(content: str) -> None:
+    with pytest.raises(CatalogError, match=r"queries\.toml: 1 problem"):
+        parse_catalog(content.encode(), Path("queries.toml"))
