@@ -30,7 +30,7 @@ pytestmark = [
 ]
 POSTS = f"/queries/trains/posts?start={START_S}&length={PANE_S}"
 PAGES = (
-    "/now", "/queries", "/queries/trains", POSTS, "/alerts", "/alerts/a1", "/quality", "/no/such"
+    "/now", "/queries", "/queries/trains", POSTS, "/alerts", "/alerts/a1", "/quality"
 )  # fmt: skip
 SIZES = {"phone": (400, 800), "wide": (2_560, 1_440)}
 
