@@ -26,6 +26,8 @@ from services.console.pages.rendering import (
     sorry,
 )
 from services.console.problems import Problem, away_problem
+from services.console.report.axes import axes_of
+from services.console.report.wording import Times
 from services.console.series import SeriesWindow, series
 from services.console.sessions import Principal
 from services.console.shapes import CheckRequest
@@ -109,12 +111,13 @@ async def query(request: Request, cookie: Cookie, name: str, span: Span = "6h") 
         alerts = [one for one in (await state.data.alerts()).alerts if one.alert.query == name]
     except GroundswellError as error:
         note = f"Shifts are not shown: {away_problem(error).detail}."
+    chart = chart_of(windows, [range_of(one.alert) for one in alerts])
     watched = next((one for one in catalog.queries if one.name == name), None)
     return page(
         "query.html", who=who, name=name, query=_shown(watched, name), span=span,
         notes=[one for one in (note, ahead) if one],
         spans=tuple(_SPANS_S), windows=[_row(one) for one in reversed(windows)],
-        chart=chart_of(windows, [range_of(one.alert) for one in alerts]),
+        chart=chart, axes=axes_of(chart, windows, Times()) if chart else None,
         start=from_epoch_ms(windows[0].start_s * 1000) if windows else None,
         end=from_epoch_ms(windows[-1].end_s * 1000) if windows else None,
         rows=[row_of(one.alert, one.severity) for one in alerts[:10]],

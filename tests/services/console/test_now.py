@@ -1,6 +1,7 @@
 """*Now* and the pages of queries: their numbers are those of the API, and pictures have tables."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,8 @@ async def test_every_picture_has_a_name_for_those_who_do_not_see_it(
 ) -> None:
     await rig.sign_in(Role.VIEWER)
     text = (await rig.client.get(path)).text
-    pictures = re.findall(r"<svg[^>]*>", text)
+    drawn = re.findall(r"<svg[^>]*>", text)
+    pictures = [one for one in drawn if 'aria-hidden="true"' not in one]  # labels of the scales
     assert pictures
     assert all('role="img"' in one and 'aria-label="' in one for one in pictures)
     assert "<caption>" in text
@@ -169,3 +171,17 @@ async def test_of_few_outcomes_no_figure_is_shown(
     text = (await rig.client.get("/quality")).text
     assert said in text
     assert ("0.83" in text) == (outcomes == 20)
+
+
+@pytest.mark.parametrize("span", ["1h", "6h", "1d", "7d"])
+async def test_a_picture_says_what_its_heights_and_places_mean(rig: ConsoleRig, span: str) -> None:
+    await rig.sign_in(Role.VIEWER)
+    text = (await rig.client.get(f"/queries/trains?span={span}")).text
+    plot = text[text.index('<div class="plot">') : text.index("<figcaption>")]
+    labels = [unescape(one) for one in re.findall(r"<text[^>]*>([^<]*)</text>", plot)]
+    assert len([one for one in labels if re.fullmatch(r"[+-][01]\.[0-9]{2}", one)]) == 2
+    assert "0" in labels
+    clocks = [one for one in labels if re.fullmatch(r"[0-2][0-9]:[0-5][0-9]", one)]
+    assert 1 <= len(clocks) <= 8
+    assert labels.count("03-01") == 1
+    assert max(int(one) for one in labels if one.isdigit()) >= 2  # the most posts of a window
