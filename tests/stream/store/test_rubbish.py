@@ -252,6 +252,7 @@ def test_key_of_any_other_type_is_named_and_repaired(url: str, kind: str, wrong:
 VALUED = sorted(kind for kind, (_, field) in PLACES.items() if field is not None)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(VALUED), RUBBISH)
 @example("{p}:pane:<start>", b"\x90")
@@ -262,6 +263,7 @@ def test_value_of_any_kind_is_named_and_repaired(url: str, kind: str, value: byt
     asyncio.run(lives_through(url, lambda client: client.hset(key, field, value), key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(VALUES))
 def test_known_rubbish_in_every_place_is_repaired(url: str, name: str) -> None:
     value = VALUES[name]
