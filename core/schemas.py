@@ -119,8 +119,8 @@ class Progress(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
         watermark: no earlier event time is expected in this partition; None before the first post.
         applied_at: when the batch was applied.
         model_version: what scored the last batch that was; "" if none was yet.
-        queries: digest of the names of the queries that the batch was matched with; "" from a
-            writer before that.
+        queries: digest of the queries that the batch was matched with, of their names and what
+            they look for; "" from a writer before that.
     """
 
     partition: int

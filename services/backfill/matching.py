@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-
-import msgspec
 
 from core.authors import author_hasher
 from core.schemas import Post, PostEvent, ScoredPost
@@ -15,15 +12,8 @@ from services.backfill.topics import Scoring
 from services.repair.history import History, contributions, start_s
 from stream.queries import Query
 from stream.queries.matcher import ALL, Matcher
-from stream.queries.parts import names_of
 from stream.store.backfill import PastPost
 from stream.store.ids import id_hash
-
-
-def meaning_of(query: Query) -> str:
-    """Return 16 hexadecimal digits that stand for what a query looks for."""
-    written = msgspec.json.encode([str(query.expression), list(names_of(query.parts))])
-    return hashlib.sha256(written).hexdigest()[:16]
 
 
 class PastMatcher:
@@ -50,6 +40,29 @@ class PastMatcher:
         )
         return [len(one) > 1 for one in found]
 
+    def of_another_meaning(
+        self, scorings: Sequence[Scoring], posts: Mapping[int, Post], history: History
+    ) -> int:
+        """Return how many posts and edits were counted under the name and do not match.
+
+        The expression was another one when they were counted. One that only left out what matches
+        now is no harm: what it left out is the past that is to be added.
+
+        Args:
+            scorings: The scorings.
+            posts: Offset in `posts` -> the post; one that is not there says nothing.
+            history: What happened to the posts.
+        """
+        texts: list[Post | PostEvent] = []
+        for one in scorings:
+            if self.name in one.post.queries and one.source in posts:
+                texts.append(posts[one.source])
+            for offset, event in history.events.get(id_hash(one.post.source, one.post.id), ()):
+                scored = history.edits.get(offset)
+                if scored is not None and self.name in scored.queries:
+                    texts.append(event)
+        return self.matches(texts).count(False)
+
     def past_posts(
         self,
         scorings: Sequence[Scoring],
@@ -67,13 +80,14 @@ class PastMatcher:
             events_upto: Offset in `post-events` up to which it counts.
             begin_s: Panes that start before this are left out.
         """
-        rows = self._rows(scorings, posts, begin_s)
+        rows = self._rows(scorings, posts, history, begin_s)
         first = self.matches([post for _, post in rows])
         hashes = [id_hash(scored.source, scored.id) for scored, _ in rows]
         pairs = zip(hashes, rows, strict=True)
         last = [history.last_said(hashed, row[0], events_upto) for hashed, row in pairs]
         counts = self._counts(first, last)
-        wanted = [row for row in range(len(rows)) if counts[row] or first[row]]
+        is_new = [self.name not in scored.queries for scored, _ in rows]
+        wanted = [row for row, new in enumerate(is_new) if counts[row] or (first[row] and new)]
         standing = [(rows[row][0], found[0] if (found := last[row]) else rows[row][0])
                     for row in wanted]  # fmt: skip
         return [
@@ -91,16 +105,23 @@ class PastMatcher:
         ]
 
     def _rows(
-        self, scorings: Sequence[Scoring], posts: Mapping[int, Post], begin_s: int
+        self, scorings: Sequence[Scoring], posts: Mapping[int, Post], history: History, begin_s: int
     ) -> list[tuple[ScoredPost, Post]]:
-        """Return the posts that were counted, and not under the name."""
+        """Return the posts that were counted, and not under the name or not as they are now.
+
+        An edit may overtake its post, and the query come up between them: then the post was scored
+        with the query, and counted as the edit says, which was scored without it.
+        """
         return [
             (one.post, posts[one.source])
             for one in scorings
             if one.source in posts
             and ALL in one.post.queries  # a heartbeat is in a query of its own
-            and self.name not in one.post.queries
             and start_s(one.post) >= begin_s
+            and (
+                self.name not in one.post.queries
+                or id_hash(one.post.source, one.post.id) in history.events
+            )
         ]
 
     def _counts(

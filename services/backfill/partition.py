@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -10,6 +11,7 @@ from core.errors import GroundswellError
 from core.schemas import Post
 from services.backfill.matching import PastMatcher
 from services.backfill.topics import PartitionTopics, Scoring
+from services.repair.history import start_s
 from stream.store.backfill import LookAgain, Moved, PastBatch, Position
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS
@@ -22,7 +24,7 @@ _TRIES: Final = 100
 
 
 class OtherMeaning(GroundswellError):
-    """The past that is there is that of another expression under the same name."""
+    """What is counted under the name is that of another expression."""
 
 
 class NeverStill(GroundswellError):
@@ -37,7 +39,7 @@ class PastProgress:
         looked_at: Posts looked at by this run.
         added: Posts added by this run.
         missing: Posts whose text is not in `posts` any more, or that cannot be read.
-        total: Posts that the partition has.
+        total: Posts that this run looks at, as far as they are known.
     """
 
     looked_at: int = 0
@@ -70,7 +72,48 @@ class PartitionPast:
         self._meaning = meaning
         self._store = store
         self._topics = topics
+        self._applied: dict[str, int] = {}  # when the topics were last read
+        self._looking: Iterator[Scoring] | None = None
         self.progress = PastProgress()
+
+    async def look(self) -> bool:
+        """Look at the next posts for some that another expression has counted; False at the end.
+
+        Raises:
+            OtherMeaning: There are some, in panes that are kept.
+            StateUnreadable, StoreUnavailable, BrokerUnavailable: It cannot be known.
+        """
+        if self._looking is None:
+            await self._read(-1)
+            self._looking = self._topics.scorings(-1, self._applied[POSTS])
+        kept = set(await self._store.pane_starts([self._partition]))
+        scorings = list(islice(self._looking, AT_ONCE))
+        of_kept = [one for one in scorings if start_s(one.post) in kept]
+        named = [one for one in of_kept if self._matcher.name in one.post.queries]
+        texts, history = self._topics.texts(named), self._topics.history
+        if found := self._matcher.of_another_meaning(of_kept, texts, history):
+            raise OtherMeaning(
+                f"partition {self._partition}: {found} posts or more that were counted under "
+                f"{self._matcher.name!r} do not match its expression: it was another one before. "
+                "Nothing was added. Give the changed query another name, and its past to that"
+            )
+        return bool(scorings)
+
+    async def _read(self, scored: int) -> None:
+        """Read what is new in the topics; `scored` is the last offset that was looked at."""
+        # First what has been applied, then the topics: they have all that was applied.
+        state = await self._store.partition_state(self._partition)
+        self._topics.update()
+        self._applied = dict(state.cursors)
+        self.progress.total = self.progress.looked_at + self._topics.remaining(scored)
+
+    async def _has_news(self, scored: int) -> bool:
+        """Read the topics if more was applied since they were read, and return whether it was."""
+        cursors = (await self._store.partition_state(self._partition)).cursors
+        if all(cursors[topic] <= self._applied.get(topic, -2) for topic in (POSTS, POST_EVENTS)):
+            return False
+        await self._read(scored)
+        return True
 
     async def begin(self, begin_s: int) -> Position:
         """Return where it stands; where it stands nowhere, it begins with the panes of `begin_s`.
@@ -93,6 +136,7 @@ class PartitionPast:
                 f"partition {self._partition}: {name!r} was given its past with another "
                 "expression; expected the same one. Give the changed query another name"
             )
+        self.progress.total = self._topics.remaining(found.scored)
         return found
 
     async def advance(self) -> bool:
@@ -109,27 +153,30 @@ class PartitionPast:
                     f"partition {self._partition}: the position of {self._matcher.name!r} is gone: "
                     "somebody counts the partition again. Expected it to stay; run this again"
                 )
-            # First what has been applied, then the topics: they have all that was applied.
-            state = await self._store.partition_state(self._partition)
-            self._topics.update()
-            found = self._topics.scorings(before.scored, state.cursors[POSTS])
-            scorings = list(islice(found, AT_ONCE))
+            scorings = self._next(before)
+            if not scorings and await self._has_news(before.scored):
+                scorings = self._next(before)
             if not scorings:
                 return False
             posts = self._topics.texts(scorings)
-            batch = self._batch(before, scorings, posts, state.cursors[POST_EVENTS], attempt)
+            batch = self._batch(before, scorings, posts, self._applied[POST_EVENTS], attempt)
             try:
                 self.progress.added += await self._store.past.add(self._partition, batch)
             except (LookAgain, Moved):
+                await self._read(before.scored)
                 continue
             self.progress.looked_at += len(scorings)
             self.progress.missing += sum(one.source not in posts for one in scorings)
-            self.progress.total = self._topics.total
             return True
         raise NeverStill(
             f"partition {self._partition}: {POST_EVENTS} changes faster than it is read; "
             "try when there is less to do"
         )
+
+    def _next(self, before: Position) -> list[Scoring]:
+        """Return the next posts of those that were applied when the topics were read."""
+        upto = self._applied.get(POSTS, -1)
+        return list(islice(self._topics.scorings(before.scored, upto), AT_ONCE))
 
     def _batch(
         self,

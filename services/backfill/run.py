@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Final
 from core.clock import Clock, SystemClock
 from core.folders import catalog_file
 from core.settings import Settings
-from services.backfill.matching import PastMatcher, meaning_of
+from services.backfill.matching import PastMatcher
 from services.backfill.partition import PartitionPast, PastProgress
 from services.backfill.readiness import Workers
 from services.backfill.topics import PartitionTopics, Ranges
@@ -20,12 +20,15 @@ from services.kafka_client import TopicAdmin, TopicProbe, read_topic
 from services.kafka_client.ranges import PartitionRange
 from services.repair.history import MARGIN_S
 from stream.queries import Query, QueryCatalog
-from stream.queries.matcher import ALL
-from stream.queries.names import digest_of_names
+from stream.queries.meaning import digest_of, meaning_of
 from stream.store.redis_store import RedisStore
 from stream.topics import POST_EVENTS, POSTS, PROGRESS, SCORED_POSTS
 
-PASSES: Final = 2
+WAITING: Final = "waiting for the workers to take it up"
+READING: Final = "reading the topics"
+ADDING: Final = "adding the past"
+CATCHING_UP: Final = "adding what came meanwhile"
+PASSES: Final = (ADDING, CATCHING_UP)
 """The second pass finds what was under way while the first one began."""
 _LATEST_PROGRESS: Final = 20_000
 
@@ -35,12 +38,15 @@ class Past:
     """What became of it.
 
     Attributes:
+        doing: What is done now, for people.
         begin_s: The first pane that is whole, seconds since 1970; -1 for all that there are.
         partitions: Partition -> how far it is.
         uncertain: Edits and deletions that came about when their post was forgotten.
-        unreadable: Scorings that cannot be read: their posts are left out.
+        unreadable: Scorings of posts and of edits that cannot be read: the posts are left out, or
+            stand as before the edit.
     """
 
+    doing: str = WAITING
     begin_s: int = -1
     partitions: dict[int, PastProgress] = field(default_factory=dict[int, PastProgress])
     uncertain: int = 0
@@ -61,7 +67,7 @@ class Backfill:
         topics: Partition -> its topics.
         clock: For the pauses.
         share: The share of the time that it works, in (0, 1]: what is left is the stream's.
-        on_progress: Called after every few hundred posts.
+        on_progress: Called after every few hundred posts, and when something else is done.
     """
 
     def __init__(
@@ -74,7 +80,8 @@ class Backfill:
         share: float = 1.0,
         on_progress: Callable[[Past], None] = lambda _: None,
     ) -> None:
-        matcher, meaning = PastMatcher(query, settings.ingest.author_key), meaning_of(query)
+        matcher = PastMatcher(query, settings.ingest.author_key)
+        meaning = meaning_of(query.expression)
         self._pane_s = settings.windows.pane_s
         self._topics = topics
         self._parts = {
@@ -87,28 +94,38 @@ class Backfill:
         self.past = Past(partitions={p: one.progress for p, one in self._parts.items()})
 
     async def run(self) -> Past:
-        """Add what there is.
+        """Add what there is, unless a part of it is of another expression: then nothing is added.
 
         Raises:
             OtherMeaning, NeverStill, InTheWay, StateUnreadable: It cannot go on.
             StoreUnavailable, BrokerUnavailable: Call again; nothing is added twice.
         """
+        for part in self._parts.values():
+            await self._paced(part.look, READING)
         begins_ms = max((one.begins_ms() for one in self._topics.values()), default=-1)
         # Whole in every partition: a window is the sum over all of them.
         begin_s = -1 if begins_ms < 0 else self._pane_after(begins_ms / 1000 + MARGIN_S)
         stood = [await part.begin(begin_s) for part in self._parts.values()]
         self.past.begin_s = max((one.begin_s for one in stood), default=-1)
-        for _ in range(PASSES):
+        for doing in PASSES:
             for part in self._parts.values():
-                began_s = self._clock.monotonic()
-                while await part.advance():
-                    self._on_progress(self.past)
-                    busy_s = self._clock.monotonic() - began_s
-                    await self._clock.sleep(busy_s * (1 / self._share - 1))
-                    began_s = self._clock.monotonic()
+                await self._paced(part.advance, doing)
         self.past.uncertain = sum(one.history.uncertain for one in self._topics.values())
-        self.past.unreadable = sum(len(one.unreadable) for one in self._topics.values())
+        self.past.unreadable = sum(
+            len(one.unreadable) + one.history.unreadable for one in self._topics.values()
+        )
         return self.past
+
+    async def _paced(self, step: Callable[[], Awaitable[bool]], doing: str) -> None:
+        """Do a step until there is nothing left, for a share of the time."""
+        self.past.doing = doing
+        self._on_progress(self.past)
+        began_s = self._clock.monotonic()
+        while await step():
+            self._on_progress(self.past)
+            busy_s = self._clock.monotonic() - began_s
+            await self._clock.sleep(busy_s * (1 / self._share - 1))
+            began_s = self._clock.monotonic()
 
     def _pane_after(self, at_s: float) -> int:
         return (int(at_s) // self._pane_s + 1) * self._pane_s
@@ -150,13 +167,12 @@ async def backfill(
         held.push_async_callback(store.close)
         with TopicAdmin(settings.kafka) as admin:
             await store.identity.check(admin.cluster_id())
-        names = (ALL, *(one.name for one in catalog.queries))
         workers = Workers(
             store, lambda: read_topic(settings.kafka, PROGRESS, last=_LATEST_PROGRESS),
             lambda partition: _ends(settings, partition),
             file or catalog_file(settings.queries.path), clock,
         )  # fmt: skip
-        await workers.wait(digest_of_names(names), wait_s)
+        await workers.wait(digest_of(catalog.queries), wait_s)
         horizon_s = settings.windows.correction_horizon_s
         topics = {
             partition: PartitionTopics(Ranges(*open_ranges(settings, partition, held)), horizon_s)

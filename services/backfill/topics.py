@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import numpy as np
+
 from core.codec import post_decoder, scored_post_decoder
 from core.errors import DecodeError
 from core.schemas import Post, ScoredPost
@@ -63,7 +65,6 @@ class PartitionTopics:
 
     Attributes:
         history: Edits and deletions, and the scorings of edits.
-        total: How many posts the topic `scored-posts` tells of.
         unreadable: Offsets in `scored-posts` of scorings that stand and cannot be read.
     """
 
@@ -74,7 +75,6 @@ class PartitionTopics:
         self._last = array("q")
         self._indexed = 0
         self._events_read = 0
-        self.total = 0
         self.unreadable = set[int]()
 
     def begins_ms(self) -> int:
@@ -111,8 +111,13 @@ class PartitionTopics:
     def _note(self, place: int, offset: int) -> None:
         if place >= len(self._last):
             self._last.extend([_NONE] * (place + 1 - len(self._last)))
-        self.total += self._last[place] == _NONE
         self._last[place] = offset
+
+    def remaining(self, after: int) -> int:
+        """Return how many posts have their scoring behind an offset of `scored-posts`."""
+        if not self._last:
+            return 0
+        return int(np.count_nonzero(np.frombuffer(self._last, np.int64) > after))
 
     def scorings(self, after: int, upto: int) -> Iterator[Scoring]:
         """Yield the scorings that stand, in the order of `scored-posts`.

@@ -16,7 +16,7 @@ from core.folders import catalog_file
 from core.giving_way import give_way
 from core.suggest import did_you_mean
 from services.backfill.preview import preview_now
-from services.backfill.run import Past
+from services.backfill.run import ADDING, READING, WAITING, Past
 from services.backfill.run import backfill as backfill_now
 from services.cli.settings import load_settings
 from services.cli.windows import duration_s
@@ -74,15 +74,16 @@ def _found(path: Path, name: str) -> tuple[QueryCatalog, Query]:
 
 
 class _Shown:
-    """How far a back-fill is: a bar on a terminal, else a line each time."""
+    """What a back-fill does and how far it is: a bar on a terminal, else a line each time."""
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._said = ""
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
             TimeRemainingColumn(), console=Console(stderr=True),
         )  # fmt: skip
-        self._task = self._bar.add_task(name, total=None)
+        self._task = self._bar.add_task(f"{name}: {WAITING}", total=None)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -92,10 +93,19 @@ class _Shown:
         self._bar.stop()
 
     def show(self, past: Past) -> None:
-        looked_at, total = past.total("looked_at"), max(1, past.total("total"))
-        self._bar.update(self._task, completed=looked_at, total=total)
-        if not self._bar.console.is_terminal:
-            typer.echo(f"{self._name}: {looked_at} of {total} posts", err=True)
+        """Show how far it is; where nobody knows how much there is, only what is done."""
+        looked_at, total = past.total("looked_at"), past.total("total")
+        is_known = past.doing == ADDING and total > 0
+        self._bar.update(
+            self._task, description=f"{self._name}: {past.doing}", completed=looked_at,
+            total=total if is_known else None,
+        )  # fmt: skip
+        said = f"{self._name}: {past.doing}"
+        if past.doing != READING:
+            said += f", {looked_at} of {total} posts looked at"
+        if not self._bar.console.is_terminal and said != self._said:
+            self._said = said
+            typer.echo(said, err=True)
 
 
 def _print_past(name: str, past: Past) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, Implementation
@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from core.schemas import Attached
 from stream.queries.alphabet import Alphabet
 from stream.queries.columns import Columns
-from stream.queries.expression import AuthorTerm, Node, TextTerm
+from stream.queries.expression import AuthorTerm, TextTerm
 from stream.queries.folding import fold, split_words
+from stream.queries.meaning import NamedExpression, digest_of
 from stream.queries.mentions import mentioned
 from stream.queries.parts import ALL_PARTS, Part, Pieces, divide
 from stream.queries.plan import Plan, make_plan
@@ -46,25 +47,12 @@ Integers: TypeAlias = NDArray[np.int64]
 _NO_INTEGERS: Integers = np.zeros(0, dtype=np.int64)
 
 
-class NamedExpression(Protocol):
-    """What the matcher needs of a query; `stream.queries.catalog.Query` is one."""
-
-    @property
-    def name(self) -> str:
-        """Unique among the queries of a matcher, and not `ALL`."""
-        ...
-
-    @property
-    def expression(self) -> Node:
-        """Parsed by `stream.queries.grammar.parse`."""
-        ...
-
-
 class Matcher:
     """An immutable set of queries, ready to be matched. Not for use by several threads at once.
 
     Attributes:
         names: names of the queries by index; `ALL` first, then in the order given.
+        digest: stands for the names and what they look for, as `stream.queries.meaning` has it.
     """
 
     def __init__(
@@ -90,6 +78,7 @@ class Matcher:
         self.names = (ALL, *(query.name for query in queries))
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"query names must be unique and not {ALL!r}: {self.names[1:]}")
+        self.digest = digest_of(queries)
         plan = make_plan([query.expression for query in queries])
         self._tests = plan.tests
         self._direct = _Table(plan.direct)

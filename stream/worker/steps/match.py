@@ -14,6 +14,8 @@ from stream.worker.steps.place_in_time import HEARTBEATS
 
 QUERY_NAMES: Final = Column[tuple[str, ...]]("query_names", per_row=False)
 """The names of all queries, by index."""
+QUERIES_DIGEST: Final = Column[str]("queries_digest", per_row=False)
+"""Stands for the names of the queries and what they look for."""
 MATCHES: Final = Column[list[tuple[int, ...]]]("matches")
 """The indices into `QUERY_NAMES` of the queries that a row matches, ascending."""
 QUERIES: Final = Column[list[list[str]]]("queries")
@@ -26,6 +28,11 @@ class FindsQueries(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the queries, `all` first."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Stands for the names of the queries and what they look for."""
         ...
 
     def match_batch(
@@ -45,7 +52,7 @@ class Match(Step):
 
     needs = (DECODED, TEXTS)
     wants = (HEARTBEATS,)
-    adds = (QUERY_NAMES, MATCHES, QUERIES)
+    adds = (QUERY_NAMES, QUERIES_DIGEST, MATCHES, QUERIES)
 
     def __init__(self, matcher: Callable[[], FindsQueries]) -> None:
         """Remember where to ask.
@@ -72,6 +79,7 @@ class Match(Step):
         if beats is not None and any(has_pane is not None for has_pane in beats):
             matches, names = set_apart(matches, names, beats)
         batch[QUERY_NAMES], batch[MATCHES] = names, matches
+        batch[QUERIES_DIGEST] = matcher.digest
         named: dict[tuple[int, ...], list[str]] = {}
         for match in matches:
             if match not in named:

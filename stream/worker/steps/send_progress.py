@@ -8,13 +8,12 @@ from core.errors import BrokerUnavailable
 from core.logs import get_logger
 from core.schemas import Progress
 from stream import heartbeat
-from stream.queries.names import digest_of_names
 from stream.topics import POST_EVENTS, POSTS, PROGRESS
 from stream.worker.batch import PostBatch
 from stream.worker.outlets import OutRecord, RecordSink
 from stream.worker.step import Step
 from stream.worker.steps.drop_unscored import SCORES
-from stream.worker.steps.match import QUERY_NAMES
+from stream.worker.steps.match import QUERIES_DIGEST
 
 _log = get_logger(__name__)
 
@@ -26,7 +25,7 @@ class SendProgress(Step):
     """
 
     needs = (SCORES,)
-    wants = (QUERY_NAMES,)
+    wants = (QUERIES_DIGEST,)
 
     def __init__(self, sink: RecordSink, clock: Clock) -> None:
         self._sink = sink
@@ -42,7 +41,6 @@ class SendProgress(Step):
             return  # to the closer a partition without posts is idle
         cursors = self._cursors.setdefault(position.partition, {POSTS: -1, POST_EVENTS: -1})
         cursors[position.topic] = position.cursor
-        names = batch.get(QUERY_NAMES)
         progress = Progress(
             partition=position.partition,
             cursor=cursors[POSTS],
@@ -50,7 +48,7 @@ class SendProgress(Step):
             applied_at=self._clock.now(),
             watermark=None if watermark_ms < 0 else from_epoch_ms(watermark_ms),
             model_version=self._model_version,
-            queries="" if names is None else digest_of_names(names),
+            queries=batch.get(QUERIES_DIGEST) or "",
         )
         record = OutRecord(b"%d" % position.partition, encode(progress))
         try:

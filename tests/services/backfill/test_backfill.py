@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +14,14 @@ from core.clock import ManualClock
 from core.settings import Settings
 from services.backfill import partition as partition_module
 from services.backfill.partition import OtherMeaning
-from services.backfill.run import Backfill, Past
+from services.backfill.run import ADDING, CATCHING_UP, READING, Backfill, Past
+from services.backfill.topics import PartitionTopics, Ranges
 from stream.queries.catalog import Query
 from stream.queries.grammar import parse
 from stream.queries.matcher import Matcher
 from stream.store.backfill import InTheWay, Moved, PastBatch
 from testkit.builders import NOON, make_event, make_post
-from tests.services.backfill.stream_with_a_new_query import LATE, OLD, World
+from tests.services.backfill.stream_with_a_new_query import LATE, OLD, WINDOWS, MemoryRange, World
 
 DATABASES = (9, 10)
 TEXTS = ("late again", "the flood", "trains", "late trains", "nothing", "")
@@ -230,4 +232,100 @@ async def test_a_past_that_the_topics_do_not_have_begins_with_the_first_whole_pa
     assert past.begin_s == min(panes) == int(NOON.timestamp()) + 60 * (5 + 2 + 1)
     assert all(counters[0] == 1 for counters, _, _ in panes.values())
     assert past.total("looked_at") == 15
+    await world.store.close()
+
+
+async def test_an_edit_that_overtook_its_post_and_the_query_counts(redis_server: Any) -> None:
+    edit = make_event("edit", 20, text="late after all", lang="en")
+    world, whole = await made(redis_server, 0), World(redis_server.url, DATABASES[1], [LATE, OLD])
+    world.matcher = Matcher([OLD])
+    await world.take([], [edit])
+    world.matcher = Matcher([LATE, OLD])
+    for one in (world, whole):
+        await one.take([make_post(20, text="late")], [] if one is world else [edit])
+    await backfilled(world)
+    assert await world.panes("late") == await whole.panes("late")
+    await world.store.close()
+    await whole.store.close()
+
+
+async def test_posts_that_another_expression_has_counted_are_refused_and_nothing_is_added(
+    redis_server: Any,
+) -> None:
+    world = await made(redis_server)
+    world.matcher = Matcher([Query("late", parse("train*")), OLD])
+    await world.take([make_post(one, text="trains") for one in range(20, 30)], [])
+    world.matcher = Matcher([LATE, OLD])
+    before = await world.panes("late")
+    with pytest.raises(OtherMeaning, match="do not match its expression: it was another one"):
+        await backfilled(world)
+    assert await world.panes("late") == before
+    assert await world.store.past.position(0, "late") is None
+    await world.store.close()
+
+
+async def test_an_edit_that_another_expression_has_counted_is_refused(redis_server: Any) -> None:
+    world = World(redis_server.url, DATABASES[0], [Query("late", parse("train*"))])
+    edit = make_event("edit", 3, text="trains", lang="en")
+    await world.take([make_post(one, text="late") for one in range(5)], [edit])
+    world.matcher = Matcher([LATE])
+    with pytest.raises(OtherMeaning, match="1 posts or more"):
+        await backfilled(world)
+    await world.store.close()
+
+
+async def test_an_expression_that_only_left_out_what_matches_now_is_topped_up(
+    redis_server: Any,
+) -> None:
+    posts = [make_post(one, text=("late", "a flood", "trains")[one % 3]) for one in range(30)]
+    world = World(redis_server.url, DATABASES[0], [Query("late", parse("late")), OLD])
+    whole = World(redis_server.url, DATABASES[1], [LATE, OLD])
+    await world.take(posts, [])
+    await whole.take(posts, [])
+    world.matcher = Matcher([LATE, OLD])
+    assert (await backfilled(world)).total("added") == 10
+    assert await world.panes("late") == await whole.panes("late")
+    await world.store.close()
+    await whole.store.close()
+
+
+class CountedRange(MemoryRange):
+    """A partition that counts how often it is asked for its ends."""
+
+    asked = 0
+
+    def bounds(self) -> tuple[int, int]:
+        """See `services.backfill.topics.Range`."""
+        self.asked += 1
+        return super().bounds()
+
+
+async def test_what_it_does_and_how_much_there_is_are_known_and_ends_are_not_asked_for_often(
+    redis_server: Any,
+) -> None:
+    world = await made(redis_server, 70)
+    events, scored = CountedRange(world.events), MemoryRange(world.scored)
+    topics = PartitionTopics(
+        Ranges(MemoryRange(world.posts), events, scored, scored), WINDOWS.correction_horizon_s
+    )
+    seen = list[tuple[str, int, int]]()
+
+    def see(past: Past) -> None:
+        seen.append((past.doing, past.total("looked_at"), past.total("total")))
+
+    clock = ManualClock(NOON)
+    await Backfill(LATE, Settings(), world.store, {0: topics}, clock, 1.0, see).run()
+    await world.store.close()
+    adding = [(looked_at, total) for doing, looked_at, total in seen if doing == ADDING]
+    assert adding == [(7 * batch, 70) for batch in range(11)]
+    assert [doing for doing, *_ in seen if doing != ADDING] == [READING] * 11 + [CATCHING_UP]
+    assert events.asked == 2, "once, and once more to read: nothing was applied since"
+
+
+async def test_a_scoring_of_an_edit_that_cannot_be_read_is_counted(redis_server: Any) -> None:
+    world = await made(redis_server, 5)
+    await world.take([], [make_event("edit", 3, text="later", lang="en")])
+    last = world.scored[-1]
+    world.scored[-1] = replace(last, value=b'{"broken')
+    assert (await backfilled(world)).unreadable == 1
     await world.store.close()

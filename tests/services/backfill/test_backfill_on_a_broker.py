@@ -95,9 +95,13 @@ class Command:
             env=self._env, stderr=subprocess.PIPE, text=True,
         ) as child:  # fmt: skip
             assert child.stderr is not None
-            line = child.stderr.readline()
-            assert line.startswith("late: 500 of "), line + child.stderr.read()
+            said = list[str]()
+            for line in child.stderr:
+                said.append(line)
+                if ", 500 of " in line:
+                    break
             child.send_signal(signal.SIGKILL)
+            assert said[-1].startswith("late: adding the past, 500 of "), said
         return child.returncode
 
     def ended(self, *arguments: str) -> str:

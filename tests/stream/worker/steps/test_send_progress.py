@@ -7,13 +7,12 @@ import numpy as np
 from core.clock import ManualClock, epoch_ms
 from core.codec import progress_decoder
 from stream import heartbeat
-from stream.queries.names import digest_of_names
 from stream.topics import POST_EVENTS, POSTS, PROGRESS
 from stream.windows.increments import MicroScores
 from stream.windows.watermark import PartitionWatermark
 from stream.worker.batch import PartitionPosition, PostBatch
 from stream.worker.steps.drop_unscored import SCORES
-from stream.worker.steps.match import QUERY_NAMES
+from stream.worker.steps.match import QUERIES_DIGEST
 from stream.worker.steps.send_progress import SendProgress
 from testkit.builders import NOON
 from testkit.stream import ListSink, batch_of
@@ -61,16 +60,12 @@ async def test_progress_names_the_model_that_scored_last_also_after_a_batch_with
 async def test_progress_says_with_which_queries_its_batch_was_matched() -> None:
     sink = ListSink()
     step = SendProgress(sink, ManualClock(NOON))
-    for names in (("all",), ("all", "trains"), ("all", "trains", heartbeat.QUERY)):
-        batch = _applied()
-        batch[QUERY_NAMES] = names
-        await step.run(batch)
+    batch = _applied()
+    batch[QUERIES_DIGEST] = "0123456789abcdef"
+    await step.run(batch)
     await step.run(_applied())
-    none, one, beside_beats, unknown = [
-        progress_decoder.decode(value).queries for value in sink.values(PROGRESS)
-    ]
-    assert none != one == beside_beats == digest_of_names(("all", "trains"))
-    assert unknown == ""
+    told = [progress_decoder.decode(value).queries for value in sink.values(PROGRESS)]
+    assert told == ["0123456789abcdef", ""]
 
 
 async def test_heartbeats_alone_move_no_cursor_that_the_closer_hears_of() -> None:
