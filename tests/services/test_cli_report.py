@@ -135,6 +135,14 @@ async def test_a_change_has_its_interval_and_only_of_whole_periods() -> None:
     assert still.provisional() == 1
 
 
+async def test_a_period_before_with_little_in_it_is_said_beside_the_change() -> None:
+    assert "(posts in only" not in headline(await found_in(MemoryData(kept=talk())))
+    kept = talk()
+    young = await found_in(MemoryData(kept=[kept[0], *kept[50:]]))
+    assert young.before is not None
+    assert "before (posts in only 11 of its 60 windows: was all of it watched?)" in headline(young)
+
+
 async def test_key_figures_are_those_of_both_periods() -> None:
     found = await found_in(MemoryData(kept=talk()))
     rows = {one.name: one for one in key_figures(found)}

@@ -70,11 +70,23 @@ def _said_change(report: PeriodReport) -> str:
     volume = f"{then:,} posts before" if not then else f"volume {(now - then) / then:+.1%}"
     change = report.sentiment_change()
     if change is None:
-        return f"against the equally long period before {volume}, the sentiment cannot be compared"
+        return f"against {_period_before(report)} {volume}, the sentiment cannot be compared"
     sure = "" if change.low > 0 or change.high < 0 else ", which may be none"
     return (
-        f"against the equally long period before {volume}, sentiment {change.value:+.3f} "
+        f"against {_period_before(report)} {volume}, sentiment {change.value:+.3f} "
         f"({change.low:+.3f} to {change.high:+.3f}){sure}"
+    )
+
+
+def _period_before(report: PeriodReport) -> str:
+    """Return how the period before is called; where little is in it, that a part may be missing."""
+    before, now = report.before, report.period
+    if before is None or 2 * before.total.panes >= now.total.panes:
+        return "the equally long period before"
+    panes = -(-(before.end_s - before.start_s) // report.pane_s)
+    return (
+        f"the equally long period before (posts in only {before.total.panes:,} of its {panes:,} "
+        "windows: was all of it watched?)"
     )
 
 
