@@ -240,7 +240,8 @@ class TritonClient(ABC):
                 model_version=self._version,
                 outputs=[InferRequestedOutput(name) for name in outputs],
                 client_timeout=self._timeout_s,
-                # Microseconds. What the server comes to later is dropped there and not answered.
+                # Microseconds, for a repository whose queues have time-outs; ours have none, and
+                # what nobody waits for is dropped since the call is cancelled.
                 timeout=max(1, int(self._timeout_s * 1_000_000)),
             )
             return read(cast(InferResult, answer))

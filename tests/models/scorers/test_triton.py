@@ -203,20 +203,20 @@ async def test_what_ran_out_of_time_in_the_queue_is_dropped_there_and_not_scored
         hasty._timeout_s = 0.05  # now that it is connected and knows the model
         await until(triton, answered, earlier.total(answered) + 2)
         before = await until(triton, scored, earlier.total(scored) + 2)
-        # No two fit one execution: one is scored, one is next, and one is in the queue.
+        # No two fit one execution: one is scored, two are taken ahead, and one is in the queue.
         long = [
             asyncio.create_task(
                 patient.score_batch([f"{word} {i} is late" for i in range(520)], ["en"] * 520)
             )
-            for word in ("train", "tram", "ferry")
+            for word in ("train", "tram", "ferry", "metro")
         ]
-        await until(triton, "nv_inference_pending_request_count", 1)
+        await until(triton, "nv_inference_pending_request_count", 3)
         for _ in range(3):
             with pytest.raises(ScorerTimedOut):
-                await hasty.score_batch([f"bus {i} is late" for i in range(200)], ["en"] * 200)
+                await hasty.score_batch([f"bus {i} is late" for i in range(520)], ["en"] * 520)
         await asyncio.gather(*long)
-        await until(triton, scored, before.total(scored) + 3 * 520)
+        await until(triton, scored, before.total(scored) + 4 * 520)
         after = await until(triton, failed, before.total(failed) + 3)
     finally:
         await asyncio.gather(patient.close(), hasty.close())
-    assert after.total(scored) == before.total(scored) + 3 * 520
+    assert after.total(scored) == before.total(scored) + 4 * 520
