@@ -121,6 +121,7 @@ async def all_panes(
     missing: list[Missing] | None = None,
     between_s: tuple[int, int] | None = None,
     queries: Sequence[str] | None = None,
+    partitions: Sequence[int] | None = None,
 ) -> AsyncGenerator[PaneView]:
     """Yield every pane that the store still holds in whole, by start, then query.
 
@@ -130,17 +131,18 @@ async def all_panes(
         missing: Takes the windows that are left out, since something of them cannot be read.
         between_s: Only panes that start in this range, half-open, seconds since 1970.
         queries: Only these are fetched and decoded, however many are watched; None means all.
+        partitions: The partitions to sum; None asks which have state, a thousand questions.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    partitions = await store.partitions()
-    states, _ = await store.readable_states(partitions)
-    starts = await _whole_starts(store, partitions, states)
+    summed = await store.partitions() if partitions is None else partitions
+    states, _ = await store.readable_states(summed)
+    starts = await _whole_starts(store, summed, states)
     if between_s is not None:
         starts = [start for start in starts if between_s[0] <= start < between_s[1]]
     left_out = missing if missing is not None else []
-    async for pane in _panes(store, partitions, states, starts, pane_s, left_out, queries):
+    async for pane in _panes(store, summed, states, starts, pane_s, left_out, queries):
         yield pane
 
 
@@ -162,15 +164,19 @@ class PaneBounds:
     last_closed_s: int = -1
 
 
-async def pane_bounds(store: RedisStore) -> PaneBounds:
+async def pane_bounds(store: RedisStore, partitions: Sequence[int] | None = None) -> PaneBounds:
     """Return which panes there are now.
+
+    Args:
+        store: Where the state is.
+        partitions: As for `all_panes`.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    partitions = await store.partitions()
-    states, _ = await store.readable_states(partitions)
-    starts = await _whole_starts(store, partitions, states) or [-1]
+    summed = await store.partitions() if partitions is None else partitions
+    states, _ = await store.readable_states(summed)
+    starts = await _whole_starts(store, summed, states) or [-1]
     forgotten_s = max((state.forgotten_s for state in states.values()), default=-1)
     closed_s = _closed_s(states)
     last_closed_s = max((start for start in starts if start < closed_s), default=-1)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from core.clock import Clock
@@ -23,7 +24,7 @@ from services.console.recent import RecentAnswers
 from services.console.window_posts import WindowPosts, read_window_posts
 from services.kafka_client import TopicProbe
 from services.windows_view import PaneBounds, PaneView, all_panes, pane_bounds
-from stream.queries import QueryCatalog, load_catalog
+from stream.queries import CatalogWatcher, QueryCatalog
 from stream.store.quarantine import EVERY, Missing
 from stream.topics import ALERTS
 from stream.windows.layout import COUNTERS
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _THREADS: Final = 4
 _POSTS: Final = COUNTERS.index("posts")
-_CATALOG, _ALERTS, _QUALITY, _BUSIEST = "catalog", "alerts", "quality", "busiest"
+_CATALOG, _ALERTS, _QUALITY = "catalog", "alerts", "quality"
+_BUSIEST, _PARTITIONS = "busiest", "partitions"
 
 
 @dataclass(slots=True)
@@ -120,15 +122,27 @@ class StreamData:
         self._store = make_store(settings)
         self._recent = RecentAnswers(settings.console.refresh_s, clock)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="console")
+        self._watcher: CatalogWatcher | None = None
+        self._catalog_lock = Lock()
 
     async def catalog(self) -> QueryCatalog:
         """Return the queries that are watched."""
-        path = catalog_file(self._settings.queries.path)
-        return await self._recent.get(_CATALOG, lambda: self._apart(lambda: load_catalog(path)))
+        return await self._recent.get(_CATALOG, lambda: self._apart(self._catalog_now))
+
+    def _catalog_now(self) -> QueryCatalog:
+        """Return what the file says now; thousands of queries are read again only if it changed."""
+        with self._catalog_lock:  # who gave up waiting may have left a thread at it
+            if self._watcher is None:
+                self._watcher = CatalogWatcher(catalog_file(self._settings.queries.path))
+            else:
+                self._watcher.reload_if_changed()
+            if self._watcher.last_error is not None:
+                raise self._watcher.last_error
+            return self._watcher.catalog
 
     async def bounds(self) -> PaneBounds:
         """Return which panes there are."""
-        return await self._in_time(pane_bounds(self._store), StoreUnavailable, "Redis")
+        return await self._in_time(self._bounds(), StoreUnavailable, "Redis")
 
     async def panes(self, query: str, start_s: int, end_s: int) -> PanesFound:
         """Return the panes of a query that start in `[start_s, end_s)`."""
@@ -141,7 +155,7 @@ class StreamData:
         """Return the last panes of some queries; for all who look at once they are read once."""
 
         async def look() -> dict[str, PanesFound]:
-            last_s = (await pane_bounds(self._store)).last_s
+            last_s = (await self._bounds()).last_s
             first_s = last_s - (last - 1) * self._settings.windows.pane_s
             return await self._panes(queries, (first_s, last_s + 1))
 
@@ -152,9 +166,11 @@ class StreamData:
         """Return which panes there are, and the posts of each query in the last closed one."""
 
         async def look() -> tuple[PaneBounds, dict[str, int]]:
-            bounds = await pane_bounds(self._store)
+            bounds = await self._bounds()
             at_s, pane_s = bounds.last_closed_s, self._settings.windows.pane_s
-            looked = all_panes(self._store, pane_s, between_s=(at_s, at_s + 1))
+            looked = all_panes(
+                self._store, pane_s, between_s=(at_s, at_s + 1), partitions=await self._partitions()
+            )
             async with aclosing(looked):
                 posts = {one.query: one.content.counters[_POSTS] async for one in looked}
             return bounds, posts
@@ -162,6 +178,13 @@ class StreamData:
         return await self._recent.get(
             _BUSIEST, lambda: self._in_time(look(), StoreUnavailable, "Redis")
         )
+
+    async def _partitions(self) -> list[int]:
+        """Return which partitions have state: asked for once for all who look at the time."""
+        return await self._recent.get(_PARTITIONS, self._store.partitions)
+
+    async def _bounds(self) -> PaneBounds:
+        return await pane_bounds(self._store, await self._partitions())
 
     async def _panes(
         self, queries: Sequence[str], between_s: tuple[int, int]
@@ -171,7 +194,8 @@ class StreamData:
         if not queries:
             return found
         pane_s = self._settings.windows.pane_s
-        looked = all_panes(self._store, pane_s, missing, between_s, queries)
+        partitions = await self._partitions()
+        looked = all_panes(self._store, pane_s, missing, between_s, queries, partitions)
         async with aclosing(looked):
             async for pane in looked:
                 found[pane.query].panes[pane.start_s] = pane

@@ -1,17 +1,19 @@
 """What is read of the store: the windows that are asked for, and of thousands of others nothing."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
 from core.clock import ManualClock
-from core.settings import RedisSettings, Settings
+from core.settings import QuerySettings, RedisSettings, Settings
 from services.bootstrap import make_store
 from services.console.data import PanesFound, StreamData
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, all_panes
+from stream.queries import CatalogError, QueryCatalog, watcher
 from stream.store import keys, pane_reader
 from stream.store.increments import ApplyBatch
 from stream.store.redis_store import RedisStore
@@ -138,3 +140,46 @@ async def test_what_cannot_be_read_is_missing_of_its_query_alone(
         found = await data.panes(query, START_S, END_S)
         assert found.missing == starts | {END_S - PANE_S}
         assert set(found.panes) == set(range(START_S, END_S, PANE_S)) - found.missing
+
+
+async def test_which_partitions_there_are_is_asked_for_once_for_all_who_look(
+    data: StreamData, url: str
+) -> None:
+    with redis.Redis.from_url(url) as client:
+        client.config_resetstat()
+        for query in QUERIES[:5]:
+            await data.panes(query, START_S, END_S)
+            await data.bounds()
+        asked = client.info("commandstats")["cmdstat_exists"]["calls"]
+    assert asked == 2 * keys.MAX_PARTITIONS
+
+
+async def test_the_file_of_queries_is_read_again_when_it_changed_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, parsed, clock = tmp_path / "queries.toml", list[bytes](), ManualClock(NOON)
+    parse = watcher.parse_catalog
+
+    def noting(content: bytes, at: Path) -> QueryCatalog:
+        parsed.append(content)
+        return parse(content, at)
+
+    monkeypatch.setattr(watcher, "parse_catalog", noting)
+    path.write_text('[queries.trains]\nexpression = "train"\n')
+    made = StreamData(Settings(queries=QuerySettings(path=str(path))), clock)
+
+    async def names() -> list[str]:
+        clock.advance(60)
+        return [one.name for one in (await made.catalog()).queries]
+
+    try:
+        assert await names() == await names() == ["trains"]
+        assert len(parsed) == 1
+        path.write_text("[queries.trains\n")
+        for _ in range(2):
+            with pytest.raises(CatalogError, match="queries"):
+                await names()
+        path.write_text('[queries.floods]\nexpression = "flood"\n')
+        assert await names() == ["floods"]
+    finally:
+        await made.close()
