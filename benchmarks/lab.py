@@ -272,6 +272,10 @@ class Lab:
         used = {name: after[name] - before[name] for name in before}
         return Drained(self._produced - first, ended - started, used)
 
+    def wait_all(self) -> None:
+        """Wait until all that was produced is applied, whenever that was."""
+        self._wait_beyond(self._produced - 1, lambda _: None)
+
     def rush(self, posts: Iterable[Keyed]) -> Drained:
         """Produce a backlog for workers that stand idle; time it from the first record sent on.
 

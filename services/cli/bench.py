@@ -19,7 +19,7 @@ from services.local.paths import PROJECT_ROOT
 BenchName = Literal[
     "throughput", "latency", "memory", "queries", "scaling", "peers", "matcher", "shifts",
     "sources", "removal", "model", "startup", "forecasts", "responder", "saturated",
-    "replies", "servers", "calls",
+    "replies", "servers", "calls", "viewers",
 ]  # fmt: skip
 
 TAKE_TURNS: Final = ("throughput", "queries", "startup")

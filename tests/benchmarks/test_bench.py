@@ -41,6 +41,7 @@ MODEL_SCORED = {
     ),
     "servers": ("two_to_one", "killed_longest_wait_s", "hung_longest_wait_s"),
     "calls": ("as_built_crowd_p95_ms", "with_policy_encoder_four_stalled_share"),
+    "viewers": ("with_over_other_ratio", "of_100_p95_ms", "of_2000_p95_ms"),
 }
 SLOW = {
     "scaling": ("partitions_4_workers_2_posts_per_s",),
