@@ -43,6 +43,7 @@ class World:
         self.failure: Exception | None = None
         self.unscored: dict[int, Unscored] = {}
         self.names = ("all", "trains")
+        self.digest = "d1"
         self.budget = PostBudget(10)
         self.tools = StepTools(
             store=cast(Any, self), sink=ListSink(), scorer=cast(Any, self), budget=self.budget,
