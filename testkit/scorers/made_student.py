@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.encoder.config import HeadConfig
 from models.student.config import StudentConfig, StudentShape
+from models.student.weights import TABLE_SCALE, expected_tensors
 
 SMALL: Final = StudentShape(table=16, first=8, groups=2, hidden=8)
 
@@ -17,22 +18,8 @@ def made_weights(
 ) -> dict[str, NDArray[np.float32]]:
     """Return tensors of that shape and for those heads, drawn by `seed`."""
     rng = np.random.default_rng(seed)
-    sizes: dict[str, tuple[int, ...]] = {
-        "table": (shape.pieces, shape.table),
-        "first.weight": (shape.first, shape.table, shape.first_span),
-        "first.bias": (shape.first,),
-        "second.weight": (shape.first, shape.first // shape.groups, shape.second_span),
-        "second.bias": (shape.first,),
-        "attention.weight": (1, shape.first),
-        "attention.bias": (1,),
-        "hidden.weight": (shape.hidden, 2 * shape.first),
-        "hidden.bias": (shape.hidden,),
-    }
-    for head in heads:
-        sizes |= {
-            f"heads.{head.name}.weight": (head.logits, shape.hidden),
-            f"heads.{head.name}.bias": (head.logits,),
-        }
+    sizes = expected_tensors(shape, heads)
+    del sizes[TABLE_SCALE]  # of shipped files, whose table is of small integers
     return {name: rng.normal(0, 0.5, size).astype(np.float32) for name, size in sizes.items()}
 
 
