@@ -230,9 +230,8 @@ class Driver:
         elif self._next < len(self._schedule):
             share = self._schedule[-1].at + LEFT_FOR_LAST
         limit = share * self._stack.options.posts
-        # Not while everything is counted and the next fault is due, which needs records on their
-        # way; but while a part that it may need is restarted, as one that died by itself is.
-        flows = bool(self._active) or look.unread > 0 or self._is_restarting
+        # Not while everything is counted and the next fault is due: it needs records on their way.
+        flows = bool(self._active) or look.unread > 0
         self._stack.hold_ingest(sum(look.ends) > limit and not busy and flows)
 
     def _is_done(self, look: Progress | None) -> bool:
