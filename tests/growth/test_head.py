@@ -64,7 +64,7 @@ from models.encoder.config import EncoderConfig, save_config, uncalibrated
 from models.encoder.heads import training_of
 from models.encoder.samples import held_out
 from models.encoder.tasks import TASKS, heads_of, passes_of
-from models.serving.engine_choice import AUTO, Circumstances, EngineChoice
+from models.serving.engine_choice import AUTO, Circumstances, EngineChoice, Trial
 from services.cli.windows import SHARES
 from services.exporter.conversation import Exporter
 from services.repair.history import contributions
@@ -156,7 +156,8 @@ def test_the_model_server_declares_its_output(tmp_path) -> None:
     (tmp_path / "1").mkdir()
     save_config(config, tmp_path / "1")
     now = Circumstances(processor="any", model="v", packages={}, wanted=AUTO)
-    choice = EngineChoice(engine="openvino-int8", why="it is", circumstances=now, trials=())
+    trials = (Trial(engine="openvino-int8"),)
+    choice = EngineChoice(engine="openvino-int8", why="it is", circumstances=now, trials=trials)
     _write_config(TEMPLATE, tmp_path, "cpu", AUTO, choice)
     declared = (tmp_path / "config.pbtxt").read_text()
     assert 'name: "stance" data_type: TYPE_FP32 dims: [ 3 ]' in declared
