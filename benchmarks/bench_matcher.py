@@ -7,7 +7,9 @@ the ratios are medians over rounds. Posts are made of invented words with word f
 fall as 1 / rank; watched words are planted, so each setting sees the same number of hits:
 
 - `silent`: the same posts; of 2,000 queries only the ten of the small set ever match;
-- `spread`: as many hits per post, but spread over all the queries of the set.
+- `spread`: as many hits per post, but spread over all the queries of the set;
+- `near`: 2,000 queries of a NEAR each, with two of their words next to each other in a post, beside
+  the same with AND (`near_by_and`).
 """
 
 from __future__ import annotations
@@ -55,6 +57,14 @@ def invent_queries(words: Sequence[str], count: int) -> list[Query]:
     ]
 
 
+def invent_pairs(words: Sequence[str], operator: str) -> list[Query]:
+    """Return a query on two of each four words, joined by an operator."""
+    return [
+        Query(f"q{i}", parse(f"{one} {operator} ({two} OR {three}) NOT {four}"))
+        for i, (one, two, three, four) in enumerate(zip(*[iter(words)] * 4, strict=True))
+    ]
+
+
 def invent_posts(
     rng: random.Random, common: Sequence[str], watched: Sequence[str], accents: float, count: int
 ) -> list[str]:
@@ -98,12 +108,17 @@ def measure_matching(rounds: int, seed: int, count: int) -> dict[str, float]:
     planted = {n: [watched[4 * i] for i in range(n)] for n in (10, 100, 2_000)}
     posts = {n: invent_posts(rng, common, planted[n], accents=0.0, count=count) for n in planted}
     mixed = invent_posts(rng, common, planted[100], accents=0.3, count=count)
+    pairs = [f"{watched[i]} {watched[i + 1]}" for i in range(0, len(watched), 4)]
+    paired = invent_posts(rng, common, pairs, accents=0.0, count=count)
+    near, by_and = (Matcher(invent_pairs(watched, operator)) for operator in ("NEAR/5", "AND"))
     settings: dict[str, Callable[[], float]] = {
         "ten": lambda: time_matching(ten, posts[10]),
         "hundred": lambda: time_matching(hundred, posts[100]),
         "hundred_mixed_scripts": lambda: time_matching(hundred, mixed),
         "thousands_silent": lambda: time_matching(thousands, posts[10]),
         "thousands_spread": lambda: time_matching(thousands, posts[2_000]),
+        "thousands_near": lambda: time_matching(near, paired),
+        "thousands_near_by_and": lambda: time_matching(by_and, paired),
     }
     for run in settings.values():
         run()
@@ -115,14 +130,22 @@ def measure_matching(rounds: int, seed: int, count: int) -> dict[str, float]:
         f"{name}_us_per_post": round(statistics.median(seconds) / count * 1e6, 3)
         for name, seconds in taken.items()
     }
-    for name in ("thousands_silent", "thousands_spread"):
-        ratios = [b / a for a, b in zip(taken["ten"], taken[name], strict=True)]
-        figures[f"{name}_over_ten_ratio"] = round(statistics.median(ratios), 3)
+    for name, beside in (
+        ("thousands_silent", "ten"),
+        ("thousands_spread", "ten"),
+        ("thousands_near", "thousands_near_by_and"),
+    ):
+        ratios = [b / a for a, b in zip(taken[beside], taken[name], strict=True)]
+        figures[f"{name}_over_{beside.removeprefix(f'{name}_by_')}_ratio"] = round(
+            statistics.median(ratios), 3
+        )
     for name, matcher, texts in (
         ("ten", ten, posts[10]),
         ("hundred", hundred, posts[100]),
         ("thousands_silent", thousands, posts[10]),
         ("thousands_spread", thousands, posts[2_000]),
+        ("thousands_near", near, paired),
+        ("thousands_near_by_and", by_and, paired),
     ):
         figures[f"{name}_matches_per_post"] = round(count_matches(matcher, texts) / count, 3)
     return figures

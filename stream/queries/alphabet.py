@@ -35,10 +35,11 @@ from stream.queries.folding import (
 from stream.queries.parts import PLACEHOLDER
 
 Codes: TypeAlias = NDArray[np.unsignedinteger[Any]]
+Places: TypeAlias = NDArray[np.int64]
 
 # The order is used: codes from FIRST_WORD on belong to words, and HASH - GAP is the sigil number
 # of `EncodedTexts.sigils`.
-TEXT, GAP, HASH, DROP, UNDERSCORE = range(5)
+TEXT, GAP, HASH, DROP, UNDERSCORE, APART = range(6)
 FIRST_WORD = UNDERSCORE
 _DIVIDER = " \x00 "
 _ASCII_TABLE_SIZE = 256
@@ -68,7 +69,7 @@ class Alphabet:
         characters = {character for word in words for character in word}
         unspaced = sorted(filter(is_unspaced, characters))
         spaced = sorted(characters.difference(unspaced, "_"))
-        other_spaced = UNDERSCORE + 1
+        other_spaced = APART + 1
         self._first_unspaced = other_spaced + 1 + len(spaced)
         size = self._first_unspaced + 1 + len(unspaced)
         self.width = 1 if size <= _ASCII_TABLE_SIZE else 2
@@ -94,7 +95,7 @@ class Alphabet:
         # i of Turkish are one, as in `fold`.
         table[ord("\u0131")] = table[ord("i")]
         table[ord("A") : ord("Z") + 1] = table[ord("a") : ord("z") + 1]
-        table[0], table[ord("#")], table[ord(PLACEHOLDER)] = TEXT, HASH, other_spaced
+        table[0], table[ord("#")], table[ord(PLACEHOLDER)] = TEXT, HASH, APART
         return table
 
     def encode_words(self, words: Sequence[str], is_prefix: bool) -> bytes:
@@ -123,6 +124,22 @@ class Alphabet:
         sigils = kept - GAP
         clean = np.where(kept == HASH, GAP, kept).astype(self._dtype, copy=False)
         return EncodedTexts(clean.tobytes(), sigils, np.flatnonzero(kept == TEXT))
+
+    def places(self, encoded: EncodedTexts, starts: NDArray[np.int64], apart: int) -> Places:
+        """Return the numbers of the words that stand behind some gaps, counted from 0 on.
+
+        Neighbours differ by 1, and words of different texts, or with an address between them, by
+        more than `apart`; linear in the length of the texts.
+
+        Args:
+            encoded: the texts.
+            starts: the codes at which the gaps are.
+            apart: at least 0.
+        """
+        codes = np.frombuffer(encoded.haystack, self._dtype)
+        words = np.searchsorted(np.flatnonzero(codes == GAP), starts)
+        borders = np.searchsorted(np.flatnonzero((codes == TEXT) | (codes == APART)), starts)
+        return words + borders * (apart + 1)
 
     def _look_up(self, texts: Sequence[str]) -> tuple[Codes, NDArray[np.bool_] | None]:
         """Return the codes, and which belong to the picture before them (None: none does)."""

@@ -8,6 +8,7 @@ from itertools import combinations, product
 from stream.queries.expression import (
     And,
     LangTerm,
+    Near,
     Node,
     Not,
     Or,
@@ -55,6 +56,8 @@ def implies(one: Term, other: Term) -> bool:
     """Tell whether every post that holds one term holds the other."""
     if isinstance(one, LangTerm) and isinstance(other, LangTerm):
         return f"{one.tag}-".startswith(f"{other.tag}-")
+    if isinstance(one, Near):
+        return _near_implies(one, other)
     if not isinstance(one, TextTerm) or not isinstance(other, TextTerm):
         return one == other
     if (other.is_hashtag and not one.is_hashtag) or (one.parts & ~other.parts):
@@ -64,6 +67,18 @@ def implies(one: Term, other: Term) -> bool:
     return any(
         _begins(one.words[start : start + length], other, one, start + length)
         for start in range(last_start + 1)
+    )
+
+
+def _near_implies(one: Near, other: Term) -> bool:
+    if not isinstance(other, Near):
+        return any(all(implies(term, other) for term in side) for side in one.sides)
+    if one.distance > other.distance:
+        return False
+    left, right = other.sides
+    return any(
+        set(mine) <= set(left) and set(yours) <= set(right)
+        for mine, yours in (one.sides, one.sides[::-1])
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from stream.queries.parts import ALL_PARTS, Part
 
@@ -78,7 +78,48 @@ class SourceTerm:
         return f"source:{self.name}"
 
 
-Term: TypeAlias = TextTerm | AuthorTerm | LangTerm | SourceTerm
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Two text terms that stand close to each other, in either order, in one part of a post.
+
+    From the last word of the first to the first word of the second it is at most `distance`
+    words: 1 is next to each other. They share no word.
+
+    Attributes:
+        left: what may stand on one side, at least one.
+        right: what may stand on the other side, at least one.
+        distance: in words, from 1 to `MAX_DISTANCE`.
+    """
+
+    left: tuple[TextTerm, ...]
+    right: tuple[TextTerm, ...]
+    distance: int
+
+    @property
+    def sides(self) -> tuple[tuple[TextTerm, ...], tuple[TextTerm, ...]]:
+        """What may stand on the one side, and on the other."""
+        return self.left, self.right
+
+    @property
+    def parts(self) -> Part:
+        """The parts of a post that its terms are looked for in."""
+        return self.left[0].parts
+
+    def __str__(self) -> str:
+        """Return the expression."""
+        one, other = map(_side, self.sides)
+        return f"{one} NEAR/{self.distance} {other}"
+
+
+def _side(terms: tuple[TextTerm, ...]) -> str:
+    written = " OR ".join(map(str, terms))
+    return f"({written})" if len(terms) > 1 else written
+
+
+MAX_DISTANCE: Final = 100
+"""Between the two sides of a `Near`, in words: longer than nearly all posts."""
+
+Term: TypeAlias = TextTerm | AuthorTerm | LangTerm | SourceTerm | Near
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +189,9 @@ def look_in(node: Node, parts: Part) -> Node:
         return Or(tuple(look_in(child, parts) for child in node.children))
     if isinstance(node, Not):
         return Not(look_in(node.child, parts), node.position)
+    if isinstance(node, Near):
+        left, right = (tuple(replace(term, parts=parts) for term in side) for side in node.sides)
+        return Near(left, right, node.distance)
     if isinstance(node, TextTerm | AuthorTerm):
         return replace(node, parts=parts)
     return node

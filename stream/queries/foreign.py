@@ -34,9 +34,9 @@ _SIGNS: Final = {
     "\\": f"takes no meaning from a sign{QUOTE}",
 }
 _SIGN_OF: Final = {"、": ",", "،": ",", "؛": ";", "？": "?", "؟": "?"}
-_DISTANCE: Final = re.compile(
-    r"(?:o?near|w|n|p|pre|adj|same)/\d+|o?near[:~]\d+|adj\d+", re.IGNORECASE
-)
+_EITHER_ORDER: Final = re.compile(r"(?:near|w|n|within|around|same)[/:~](\d+)", re.IGNORECASE)
+_IN_ORDER: Final = re.compile(r"(?:onear|p|pre|adj|fby)[/:~](\d+)|adj(\d+)", re.IGNORECASE)
+_SLOP: Final = re.compile(r"~(\d+)")
 _FIELDS: Final = {
     **dict.fromkeys(("from", "author", "by", "user", "to", "mentions", "username"), "write @name"),
     **dict.fromkeys(("hashtag", "tag", "tags", "hashtags"), "write #name"),
@@ -65,11 +65,6 @@ def misplaced(run: str) -> tuple[int, str] | None:
         >>> misplaced("flood|storm")[0], misplaced("don't")
         (5, None)
     """
-    if _DISTANCE.fullmatch(run):
-        return 0, (
-            f"{run!r} is not an operator: distances between words are not looked at; write a "
-            "phrase in quotes, or AND"
-        )
     if len(run) > 2 and run[0] == run[-1] == "/":
         return 0, f"regular expressions are not supported{QUOTE}"
     for place, sign in enumerate(run):
@@ -77,6 +72,32 @@ def misplaced(run: str) -> tuple[int, str] | None:
         if known is not None:
             return place, f"{sign!r} {known}"
     return None
+
+
+def distance_hint(run: str) -> str | None:
+    """Return what to write instead of a distance of another product; None for what is none.
+
+    Example:
+        >>> distance_hint("w/5")
+        "'w/5' is not an operator; write NEAR/5"
+    """
+    if found := _EITHER_ORDER.fullmatch(run):
+        return f"{run!r} is not an operator; write NEAR/{_number(found)}"
+    if found := _IN_ORDER.fullmatch(run):
+        return (
+            f"{run!r} is not an operator; write NEAR/{_number(found)}, which looks in either "
+            "order, or a phrase in quotes"
+        )
+    if found := _SLOP.fullmatch(run):
+        return (
+            f"{run!r} does not loosen a phrase: its words stand next to each other; write "
+            f"NEAR/{_number(found)} between two words"
+        )
+    return None
+
+
+def _number(found: re.Match[str]) -> str:
+    return next(filter(None, found.groups()))
 
 
 def field_hint(name: str) -> str:

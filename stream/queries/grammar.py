@@ -4,18 +4,30 @@
 
     expression  = conjunction { "OR" conjunction } ;
     conjunction = negation { [ "AND" ] negation } ;       (* neighbours are joined by AND *)
-    negation    = "NOT" negation | primary ;
+    negation    = "NOT" negation | nearness ;
+    nearness    = side "NEAR/" distance side | primary ;
+    side        = text | "(" text { "OR" text } ")" ;     (* brackets may be doubled *)
     primary     = "(" expression ")" | term ;
-    term        = word | prefix "*" | '"' phrase '"' | "#" hashtag | "@" author
-                | "lang:" tag | "source:" name ;
+    text        = word | prefix "*" | '"' phrase '"' | "#" hashtag ;
+    term        = text | "@" author | "lang:" tag | "source:" name ;
 
+A distance is a number of words from 1 to `stream.queries.expression.MAX_DISTANCE`.
 Operators are upper case only: ``and`` is a word like any other. `docs/queries.md` explains the
 language to those who write queries; `stream.queries.folding` says what a word is.
 """
 
 from __future__ import annotations
 
-from stream.queries.expression import Node, Not, conjoin, disjoin, first_unbounded
+from stream.queries.expression import (
+    Near,
+    Node,
+    Not,
+    Or,
+    TextTerm,
+    conjoin,
+    disjoin,
+    first_unbounded,
+)
 from stream.queries.expression import push_negations_down as normalise_negations
 from stream.queries.lexer import Lexeme, QuerySyntaxError, lex
 
@@ -28,6 +40,9 @@ MAX_EXPRESSION_CHARACTERS = 20_000
 
 _NAMES = {"end": "the end of the expression"}
 _TERM_EXPECTED = "expected a word, a phrase, a #hashtag, an @author, lang:, source:, NOT or '('"
+
+_ONE_NEAR = "a NEAR joins two sides; expected AND before another: a NEAR/5 b AND b NEAR/5 c"
+_SIDE_EXPECTED = "expected words, phrases or hashtags beside NEAR, of several an OR in brackets"
 
 
 def parse(expression: str) -> Node:
@@ -100,12 +115,39 @@ class _Parser:
 
     def _negation(self) -> Node:
         if self._next.kind != "NOT":
-            return self._primary()
+            return self._nearness()
         operator = self._advance()
         self._descend(operator)
         child = self._negation()
         self._depth -= 1
         return Not(child, operator.position)
+
+    def _nearness(self) -> Node:
+        first = self._index
+        node = self._primary()
+        if self._next.kind != "NEAR":
+            return node
+        left = self._side(node, first)
+        operator = self._advance()
+        first = self._index
+        right = self._side(self._primary(), first)
+        if self._next.kind == "NEAR":
+            raise self._fail(self._next, _ONE_NEAR)
+        return Near(left, right, operator.distance)
+
+    def _side(self, node: Node, first: int) -> tuple[TextTerm, ...]:
+        """Return the terms of a side of a NEAR that was read from the lexeme `first` on."""
+        lexemes = self._lexemes[first : self._index]
+        ends_with_one = False
+        for lexeme in lexemes:
+            is_text = isinstance(lexeme.term, TextTerm)
+            # Neighbours without an operator between them are joined by AND.
+            is_and = ends_with_one and (is_text or lexeme.kind == "(")
+            if is_and or not (is_text or lexeme.kind in ("(", ")", "OR")):
+                raise self._fail(lexeme, f"{_SIDE_EXPECTED}, found {lexeme.text!r}")
+            ends_with_one = is_text or lexeme.kind == ")"
+        children = node.children if isinstance(node, Or) else (node,)
+        return tuple(child for child in children if isinstance(child, TextTerm))
 
     def _primary(self) -> Node:
         lexeme = self._advance()

@@ -19,8 +19,9 @@ _OPERATORS: Final = ("and", "or", "not")
 _OPERATORS_ELSEWHERE: Final = {
     "UND": "AND", "ODER": "OR", "NICHT": "NOT", "ET": "AND", "OU": "OR", "SAUF": "NOT",
     "Y": "AND", "O": "OR", "E": "AND", "XOR": "OR", "ANDNOT": "NOT", "WITHOUT": "NOT",
-    "NEAR": "AND", "ONEAR": "AND", "ADJ": "AND", "WITHIN": "AND",
+    **dict.fromkeys(("NEAR", "ONEAR", "WITHIN", "AROUND"), "NEAR/5"), "ADJ": "NEAR/1",
 }  # fmt: skip
+_DISTANCE_WITHOUT_STROKE: Final = re.compile(r"NEAR[-_.]?([0-9]{1,3})")
 _ENTITY: Final = re.compile(r"&(?:#\w+|\w+);")
 # Inside words they are what everybody expects: "don't", "flood-relief", "U.S.".
 _EXPECTED: Final = re.compile(r"(?<=\w)['’ʼʻ‘`´.-](?=\w)|\s")
@@ -91,6 +92,9 @@ def _of_word(term: TextTerm, text: str) -> Iterator[str]:
         return
     if text in _OPERATORS_ELSEWHERE:
         yield f"{text!r} is read as a word; did you mean {_OPERATORS_ELSEWHERE[text]}?"
+        return
+    if distance := _DISTANCE_WITHOUT_STROKE.fullmatch(text):
+        yield f"{text!r} is read as a word; did you mean NEAR/{distance.group(1)}?"
         return
     text = normalize("NFKC", text)
     body = text[1:] if term.is_hashtag else text

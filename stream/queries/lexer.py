@@ -10,11 +10,18 @@ from unicodedata import east_asian_width
 from core.errors import ConfigError
 from core.languages import language_tag, near_language
 from core.suggest import did_you_mean
-from stream.queries.expression import AuthorTerm, LangTerm, SourceTerm, Term, TextTerm
+from stream.queries.expression import (
+    MAX_DISTANCE,
+    AuthorTerm,
+    LangTerm,
+    SourceTerm,
+    Term,
+    TextTerm,
+)
 from stream.queries.folding import fold, fold_form, is_unspaced, split_words
-from stream.queries.foreign import OPERATORS, field_hint, misplaced
+from stream.queries.foreign import OPERATORS, distance_hint, field_hint, misplaced
 
-LexemeKind = Literal["(", ")", "AND", "OR", "NOT", "term", "end"]
+LexemeKind = Literal["(", ")", "AND", "OR", "NOT", "NEAR", "term", "end"]
 
 _FIELDS = ("lang", "source")
 _QUOTES = '"“”„‟«»‹›「」『』〝〞〟＂'
@@ -33,6 +40,8 @@ _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Of any platform: united, ann.example.org, ann@social.example, did:plc:abc.
 _HANDLE = re.compile(r"\w([\w.:@-]*\w)?")
 _MIN_PREFIX_CHARACTERS = 2
+_NEAR = "NEAR/"
+_DISTANCE = re.compile(r"[0-9]{1,9}")
 
 
 class QuerySyntaxError(ConfigError):
@@ -78,12 +87,14 @@ class Lexeme:
         position: of its first character, from 0.
         text: as it was written; empty at the end.
         term: the parsed term when `kind` is "term".
+        distance: in words when `kind` is "NEAR", else 0.
     """
 
     kind: LexemeKind
     position: int
     text: str
     term: Term | None = None
+    distance: int = 0
 
 
 def lex(expression: str) -> list[Lexeme]:
@@ -127,7 +138,7 @@ def _lex_phrase(expression: str, start: int) -> Lexeme:
 
 def _lex_single_quoted(expression: str, quoted: re.Match[str]) -> Lexeme:
     inside = quoted.group(1)
-    if any(word in ("AND", "OR", "NOT") for word in inside.split()):
+    if any(word in ("AND", "OR", "NOT") or word.startswith(_NEAR) for word in inside.split()):
         problem = "an operator between single quotes; expected double quotes around a phrase"
         raise QuerySyntaxError(expression, quoted.start(), problem)
     return _phrase(expression, quoted.start(), inside)
@@ -156,8 +167,23 @@ def _lex_run(expression: str, start: int) -> Lexeme:
     operator = _UNSEEN_SIGNS.sub("", plain)
     if operator == "AND" or operator == "OR" or operator == "NOT":
         return Lexeme(operator, start, run)
+    if operator.startswith(_NEAR):
+        return Lexeme("NEAR", start, run, distance=_distance(expression, start, operator))
     shown = re.sub(rf"[{_UNSEEN}]+\Z", "", plain)
     return Lexeme("term", start, run, _RunReader(expression, start, shown).read())
+
+
+def _distance(expression: str, start: int, operator: str) -> int:
+    written = operator.removeprefix(_NEAR)
+    distance = int(written) if _DISTANCE.fullmatch(written) else 0
+    if not 1 <= distance <= MAX_DISTANCE:
+        found = repr(written[:20]) if written else "nothing"
+        raise QuerySyntaxError(
+            expression,
+            start + len(_NEAR),
+            f"expected a number of words from 1 to {MAX_DISTANCE} behind 'NEAR/', found {found}",
+        )
+    return distance
 
 
 class _RunReader:
@@ -176,6 +202,9 @@ class _RunReader:
             return self._text(self._run[1:], offset=1)
         if sigil in OPERATORS:
             self._fail(0, f"{self._run[0]!r} is not an operator; {OPERATORS[sigil]}")
+        distance = distance_hint(self._run)
+        if distance is not None:
+            self._fail(0, distance)
         named = _FIELD.fullmatch(self._run)
         if named is not None:
             return self._field(named.group(1), named.group(2))

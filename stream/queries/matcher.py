@@ -6,7 +6,8 @@ Letters: B posts in a batch, H hits of patterns in it, Q queries with `all`.
    them; `stream.queries.alphabet` turns all of it into one byte string.
 2. An Aho-Corasick automaton over the words of all queries finds every hit in it (Rust
    `aho-corasick` through ahocorasick-rs: two to three times as fast as pyahocorasick here).
-3. Hits become (post, literal) pairs, and those reach queries by the plan of
+3. Hits become (post, literal) pairs, those that stand close to each other further ones
+   (`stream.queries.nearness`), and the pairs reach queries by the plan of
    `stream.queries.plan`: settled at once, or as candidates whose boolean test is then run.
 
 The cost is that of steps 1 and 2, linear in the text, plus a share for each hit. More queries
@@ -17,21 +18,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import TypeAlias
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 from numpy.typing import NDArray
 
 from core.schemas import Attached
-from stream.queries.alphabet import Alphabet
+from stream.queries.alphabet import Alphabet, EncodedTexts
 from stream.queries.columns import Columns
-from stream.queries.expression import AuthorTerm, TextTerm
+from stream.queries.expression import MAX_DISTANCE, AuthorTerm, TextTerm
 from stream.queries.folding import fold, split_words
 from stream.queries.meaning import NamedExpression, digest_of
 from stream.queries.mentions import mentioned
+from stream.queries.nearness import Nearness
 from stream.queries.parts import ALL_PARTS, Part, Pieces, divide
 from stream.queries.plan import Plan, make_plan
+from stream.queries.tables import Integers, Table
 
 ALL = "all"
 """Name of the implicit query that every post matches; its index is 0."""
@@ -43,7 +45,6 @@ _HASH = 1
 # while it fits the processor's cache, up to a third slower at 8,000 patterns that all occur.
 _MAX_DFA_PATTERNS = 1000
 
-Integers: TypeAlias = NDArray[np.int64]
 _NO_INTEGERS: Integers = np.zeros(0, dtype=np.int64)
 
 
@@ -81,11 +82,12 @@ class Matcher:
         self.digest = digest_of(queries)
         plan = make_plan([query.expression for query in queries])
         self._tests = plan.tests
-        self._direct = _Table(plan.direct)
-        self._triggered = _Table(plan.triggered)
+        self._direct = Table(plan.direct)
+        self._triggered = Table(plan.triggered)
         if plain_authors is None:
             plain_authors = author_key is None
         self._columns = Columns(plan, author_key, plain_authors=plain_authors)
+        self._nearness = Nearness(plan.literals)
         self._index_patterns(plan)
 
     def _index_patterns(self, plan: Plan) -> None:
@@ -113,7 +115,7 @@ class Matcher:
                 literals_by_key.extend([] for _ in range(_SIGILS))
             for sigil in (_HASH,) if term.is_hashtag else range(_SIGILS):
                 literals_by_key[number * _SIGILS + sigil].append(literal)
-        self._literals_of_key = _Table(literals_by_key)
+        self._literals_of_key = Table(literals_by_key)
         is_small = len(number_of) <= _MAX_DFA_PATTERNS
         chosen = Implementation.DFA if is_small else Implementation.ContiguousNFA
         patterns = list(number_of)
@@ -197,15 +199,33 @@ class Matcher:
         starts = found[:, 1] // width
         keys = found[:, 0] * _SIGILS + encoded.sigils[starts]
         rows, literals = self._literals_of_key.expand(keys)
-        where = np.searchsorted(encoded.marks, starts[rows]) - 1
+        starts = starts[rows]
+        where = np.searchsorted(encoded.marks, starts) - 1
         if not self._looks_everywhere or self._is_author[literals].any():
             is_held = self._hold(pieces, where, literals)
-            where, literals = where[is_held], literals[is_held]
+            where, literals, starts = where[is_held], literals[is_held], starts[is_held]
+        if not self._nearness.is_empty:
+            where, literals = self._add_near(encoded, where, literals, starts)
         if pieces.posts is None:
             return where, literals
         posts = pieces.posts[where]
         order = np.argsort(posts, kind="stable")
         return posts[order], literals[order]
+
+    def _add_near(
+        self, encoded: EncodedTexts, where: Integers, literals: Integers, starts: Integers
+    ) -> tuple[Integers, Integers]:
+        """Add the literals that are a NEAR to those found, in the order of the pieces."""
+        beside = self._nearness.concerns(literals)
+        if len(beside) < 2:
+            return where, literals
+        places = self._alphabet.places(encoded, starts[beside], MAX_DISTANCE)
+        rows, found = self._nearness.find(literals[beside], places)
+        if not len(rows):
+            return where, literals
+        where = np.concatenate((where, where[beside[rows]]))
+        order = np.argsort(where, kind="stable")
+        return where[order], np.concatenate((literals, found))[order]
 
     def _hold(self, pieces: Pieces, where: Integers, literals: Integers) -> NDArray[np.bool_]:
         """Tell which literals are wanted where they were found and, if of authors, are mentions."""
@@ -265,19 +285,3 @@ class Matcher:
         for post, begin, end in zip(posts[begins].tolist(), begins.tolist(), ends, strict=True):
             result[post] = (0, *indices[begin:end])
         return result
-
-
-class _Table:
-    """Lists of integers per key, laid out flat so that a whole array of keys is looked up."""
-
-    def __init__(self, rows: list[list[int]]) -> None:
-        self._starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-        self._flat = np.array([value for row in rows for value in row], dtype=np.int64)
-
-    def expand(self, keys: Integers) -> tuple[Integers, Integers]:
-        """Return, for every value of every key in order, the row in `keys` and the value."""
-        begins = self._starts[keys]
-        counts = self._starts[keys + 1] - begins
-        rows = np.repeat(np.arange(len(keys)), counts)
-        before = np.cumsum(counts) - counts
-        return rows, self._flat[np.arange(len(rows)) + (begins - before)[rows]]

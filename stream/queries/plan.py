@@ -1,7 +1,7 @@
 """Compiles queries into what the matcher runs: literals, triggers and tests.
 
-A *literal* is a distinct term of all queries, numbered. Each query is reached from literals in
-one of two ways:
+A *literal* is a distinct term of all queries, numbered; what stands beside a NEAR is one, too.
+Each query is reached from literals in one of two ways:
 
 - *direct*: the query is a term or an Or of terms, so the presence of a literal settles it;
 - *triggered*: a set of literals is chosen of which every match must hold at least one (of the
@@ -23,6 +23,7 @@ from stream.queries.expression import (
     And,
     AuthorTerm,
     LangTerm,
+    Near,
     Node,
     Not,
     Or,
@@ -35,7 +36,7 @@ from stream.queries.expression import (
 
 Test: TypeAlias = Callable[[AbstractSet[int]], bool]
 
-# Rough shares of posts that hold a term; only their order matters. A word of n letters is taken
+# A word of n letters is taken
 # to be about half as common as one of n - 1, a language or source to cover much of the stream.
 _COLUMN_SHARE = 0.5
 _AUTHOR_SHARE = 1e-5
@@ -64,7 +65,9 @@ def make_plan(expressions: Sequence[Node]) -> Plan:
     literal_of: dict[Term, int] = {}
     for tree in trees:
         for term in iterate_terms(tree):
-            literal_of.setdefault(term, len(literal_of))
+            beside = (one for side in term.sides for one in side) if isinstance(term, Near) else ()
+            for one in (term, *beside):
+                literal_of.setdefault(one, len(literal_of))
     direct: list[list[int]] = [[] for _ in literal_of]
     triggered: list[list[int]] = [[] for _ in literal_of]
     tests: list[Test | None] = []
@@ -89,11 +92,15 @@ def _terms_only(tree: Node) -> list[Term] | None:
     return terms if len(terms) == len(children) else None
 
 
-def _expected_share(term: Term) -> float:
+def expected_share(term: Term) -> float:
+    """Return the rough share of posts that hold a term; only the order of shares matters."""
     if isinstance(term, LangTerm | SourceTerm):
         return _COLUMN_SHARE
     if isinstance(term, AuthorTerm):
         return _AUTHOR_SHARE
+    if isinstance(term, Near):
+        one, other = (sum(map(expected_share, side)) for side in term.sides)
+        return one * other
     return 2.0 ** -sum(map(len, term.words))
 
 
@@ -110,7 +117,7 @@ def _rarest_triggers(tree: Node) -> tuple[float, list[Term]]:
         parts = [_rarest_triggers(child) for child in tree.children]
         share = sum(part_share for part_share, _ in parts)
         return share, [term for _, terms in parts for term in terms]
-    return _expected_share(tree), [tree]
+    return expected_share(tree), [tree]
 
 
 def _compile_test(tree: Node, literal_of: dict[Term, int]) -> Test:
@@ -135,7 +142,7 @@ def _sort_children(
             rest.append(_compile_test(child, literal_of))
         elif not isinstance(child, Not):
             positive.add(literal_of[child])
-        elif isinstance(child.child, TextTerm | AuthorTerm | LangTerm | SourceTerm):
+        elif isinstance(child.child, TextTerm | AuthorTerm | LangTerm | SourceTerm | Near):
             negative.add(literal_of[child.child])
         else:
             raise AssertionError("only terms are negated in negation normal form")

@@ -7,6 +7,7 @@ from stream.queries.expression import (
     And,
     AuthorTerm,
     LangTerm,
+    Near,
     Node,
     Not,
     Or,
@@ -76,9 +77,15 @@ A, B, C, D = (word(letter * 2) for letter in "abcd")
         ("NOT (NOT aa OR NOT bb)", Not(Or((Not(A), Not(B))))),
         ("\taa\n bb ", And((A, B))),
         ('aa"bb"(cc)', And((A, B, C))),
+        ("aa NEAR/5 bb", Near((A,), (B,), 5)),
+        ("aa NEAR/1 bb cc", And((Near((A,), (B,), 1), C))),
+        ("aa bb NEAR/100 cc OR dd", Or((And((A, Near((B,), (C,), 100))), D))),
+        ("aa NOT bb NEAR/5 cc", And((A, Not(Near((B,), (C,), 5))))),
+        ("(aa OR (bb OR cc)) NEAR/2 ((dd))", Near((A, B, C), (D,), 2)),
+        ('"aa bb" NEAR／５ aa*', Near((word("aa", "bb"),), (word("aa", is_prefix=True),), 5)),
     ],
 )
-def test_not_binds_tighter_than_and_and_and_tighter_than_or(expression: str, tree: Node) -> None:
+def test_near_binds_tighter_than_not_then_and_then_or(expression: str, tree: Node) -> None:
     assert parse(expression) == tree
 
 
@@ -117,6 +124,25 @@ def test_not_binds_tighter_than_and_and_and_tighter_than_or(expression: str, tre
         ("rain source:", 13, "expected the name of a source"),
         ("rain sorce:rss", 6, "unknown field 'sorce' (did you mean 'source'?)"),
         ("https://example.org", 1, "unknown field 'https'"),
+        ("rain NEAR/5", 12, "found the end of the expression"),
+        ("NEAR/5 rain", 1, "found 'NEAR/5'"),
+        ("rain NEAR/5 OR flood", 13, "found 'OR'"),
+        ("rain NEAR/5 NOT flood", 13, "found 'NOT'"),
+        ("rain NEAR/0 flood", 11, "from 1 to 100 behind 'NEAR/', found '0'"),
+        ("rain NEAR/101 flood", 11, "from 1 to 100 behind 'NEAR/', found '101'"),
+        ("rain NEAR/-3 flood", 11, "from 1 to 100 behind 'NEAR/', found '-3'"),
+        (f"rain NEAR/{'0' * 9_000} flood", 11, "from 1 to 100 behind 'NEAR/', found '0000"),
+        ("rain NEAR/ 5 flood", 11, "from 1 to 100 behind 'NEAR/', found nothing"),
+        ("rain NEAR/5 @united", 13, "expected words, phrases or hashtags beside NEAR"),
+        ("lang:en NEAR/5 rain", 1, "expected words, phrases or hashtags beside NEAR"),
+        ("(hail rain) NEAR/5 flood", 7, "of several an OR in brackets, found 'rain'"),
+        ("(hail OR (rain) flood) NEAR/5 storm", 17, "found 'flood'"),
+        ("(hail (rain)) NEAR/5 flood", 7, "found '('"),
+        ("flood NEAR/5 (hail AND rain)", 20, "found 'AND'"),
+        ("flood NEAR/5 (hail OR NOT rain)", 23, "found 'NOT'"),
+        ("rain NEAR/5 flood NEAR/3 storm", 19, "expected AND before another"),
+        ("(rain NEAR/5 flood) NEAR/3 storm", 7, "found 'NEAR/5'"),
+        ("NOT (rain NEAR/5 flood)", 1, "this NOT alone would match nearly every post"),
         ("NOT flood", 1, "this NOT alone would match nearly every post"),
         ("rain OR NOT flood", 9, "this NOT alone would match nearly every post"),
         ("rain OR (NOT a NOT b)", 10, "this NOT alone would match nearly every post"),
@@ -182,7 +208,8 @@ def test_many_alternatives_are_no_nesting() -> None:
 
 _TERMS = st.sampled_from(
     ["flood", "climat*", '"us airways"', "#tag", "#pre*", "@ann.example.org", "lang:en",
-     "source:rss", "東京", "don't", "Straße"]
+     "source:rss", "東京", "don't", "Straße", "flood NEAR/3 (#rain OR climat*)",
+     '"us airways" NEAR/100 東京']
 )  # fmt: skip
 _TREES = st.recursive(
     _TERMS.map(parse),
@@ -205,7 +232,7 @@ def test_printed_tree_parses_to_the_same_tree(tree: Node) -> None:
     assert parse(str(tree)) == tree
 
 
-@given(st.text(alphabet='ab"#@*():-.,! \n東é🔥ANDORNTlang', max_size=40))
+@given(st.text(alphabet='ab"#@*():-.,! \n東é🔥ANDORNTElang/05', max_size=40))
 def test_any_text_is_a_query_or_a_syntax_error_inside_it(expression: str) -> None:
     position = 0
     try:

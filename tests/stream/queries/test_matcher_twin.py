@@ -15,6 +15,7 @@ from stream.queries.expression import (
     And,
     AuthorTerm,
     LangTerm,
+    Near,
     Node,
     Not,
     Or,
@@ -131,13 +132,31 @@ def mentions(text: str) -> set[str]:
     return found
 
 
-def holds_words(tokens: Tokens, words: tuple[str, ...], sigil: str, is_prefix: bool) -> bool:
+def spans(tokens: Tokens, term: TextTerm) -> set[tuple[int, int]]:
+    """Return the numbers of the first and the last word of each place of a term."""
+    words, sigil = term.words, "#" if term.is_hashtag else ""
+    found: set[tuple[int, int]] = set()
     for start in range(len(tokens) - len(words) + 1):
         here = tokens[start : start + len(words)]
-        found = [word for _, word in here]
-        ends = found[-1].startswith(words[-1]) if is_prefix else found[-1] == words[-1]
-        if ends and found[:-1] == list(words[:-1]) and sigil in ("", here[0][0]):
-            return True
+        last = here[-1][1]
+        ends = last.startswith(words[-1]) if term.is_prefix else last == words[-1]
+        begins = [word for _, word in here[:-1]] == list(words[:-1])
+        if ends and begins and sigil in ("", here[0][0]):
+            found.add((start, start + len(words) - 1))
+    return found
+
+
+def stand_near(tokens: Tokens, node: Near) -> bool:
+    """Look at each pair of places: how many words are between them?"""
+    left, right = (
+        {place for term in side for place in spans(tokens, term)}
+        for side in (node.left, node.right)
+    )
+    for one in left:
+        for other in right:
+            (_, end), (start, _) = sorted((one, other))
+            if end < start and len(range(end + 1, start)) < node.distance:
+                return True
     return False
 
 
@@ -154,9 +173,10 @@ def holds(node: Node, text: str, author: str, lang: str, source: str) -> bool:
         return node.name == source
     if isinstance(node, AuthorTerm):
         return fold(author) == node.handle or node.handle in mentions(text)
+    if isinstance(node, Near):
+        return stand_near(tokenise(text), node)
     assert isinstance(node, TextTerm)
-    sigil = "#" if node.is_hashtag else ""
-    return holds_words(tokenise(text), node.words, sigil, node.is_prefix)
+    return bool(spans(tokenise(text), node))
 
 
 WORDS = [
@@ -184,8 +204,13 @@ TERMS = st.one_of(
                      "source:rss", "source:demo"]),
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(lambda w: f'"{" ".join(w)}"'),
 )  # fmt: skip
+WORDY = TERMS.filter(lambda term: term[0] != "@" and ":" not in term)
+SIDES = st.lists(WORDY, min_size=1, max_size=3).map(lambda terms: f"({' OR '.join(terms)})")
+NEARS = st.tuples(SIDES, st.sampled_from([1, 2, 3, 5, 100]), SIDES).map(
+    lambda near: "{} NEAR/{} {}".format(*near)
+)
 EXPRESSIONS = st.recursive(
-    TERMS,
+    st.one_of(TERMS, NEARS),
     lambda inner: st.one_of(
         st.tuples(inner, inner).map(lambda e: f"({e[0]} {e[1]})"),
         st.tuples(inner, inner).map(lambda e: f"({e[0]} OR {e[1]})"),
