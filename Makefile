@@ -101,8 +101,10 @@ QUICK := not integration and not slow and not server and not train
 test-quick: $(VENV)/.dev ## the tests that need no server: two minutes on two cores
 	$(BIN)/python -m pytest -m "$(QUICK)" -n $(JOBS) --dist worksteal $(ARGS)
 
+# Each process starts servers of its own, and a file's tests stay together. Most of the time goes in
+# waiting for a server, so two processes take little more than half of what one takes.
 test-servers: setup $(VENV)/.dev $(TRAIN)/.done
-	$(BIN)/python -m pytest -m "(integration or slow) and not server and not train" $(ARGS)
+	$(BIN)/python -m pytest -m "(integration or slow) and not server and not train" -n $(JOBS) --dist loadfile $(ARGS)
 
 test-server: setup $(SERVER)/.drawing
 	$(SERVER)/bin/python -m pytest -m server tests/models tests/evaluation $(ARGS)
