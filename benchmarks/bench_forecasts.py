@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from benchmarks.beside import READY_S, BesideProcess, measure_beside
+from benchmarks.beside import BesideProcess, measure_beside
 from benchmarks.harness import Measured, Options, run_benchmark
-from benchmarks.lab import BenchFailed, Lab
+from benchmarks.lab import Lab
 
 _TAKEN_OVER: Final = "partition taken over"
 
@@ -20,11 +20,7 @@ _TAKEN_OVER: Final = "partition taken over"
 def start_forecaster(lab: Lab) -> None:
     """Start a forecaster and wait until it has all partitions."""
     child = lab.start_process("forecaster", forecasts__shed_after_s=3_600)
-    give_up_at = time.monotonic() + READY_S
-    while child.log_path.read_text().count(_TAKEN_OVER) < lab.settings.kafka.partitions:
-        if time.monotonic() > give_up_at or not child.is_running:
-            raise BenchFailed(f"the forecaster has not all partitions\n{lab.last_words()}")
-        time.sleep(0.1)
+    lab.wait_said(child, _TAKEN_OVER, lab.settings.kafka.partitions)
 
 
 @contextmanager

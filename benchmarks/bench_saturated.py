@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from itertools import cycle
 from typing import Final
 
-from benchmarks.beside import READY_S, BesideProcess, measure_beside
+from benchmarks.beside import BesideProcess, measure_beside
 from benchmarks.harness import Measured, Options, run_benchmark
-from benchmarks.lab import BenchFailed, Lab
+from benchmarks.lab import READY_S, BenchFailed, Lab
 from core.codec import encode, response_decoder
 from core.errors import DecodeError
 from core.forecast_schemas import ForecastEvent
@@ -34,11 +34,7 @@ def start_responder(lab: Lab) -> None:
         responder__every_s=0.5, responder__generate_timeout_s=60, responder__timeout_s=60,
         responder__max_events=100_000,
     )  # fmt: skip
-    give_up_at = time.monotonic() + READY_S
-    while _FOLLOWED not in child.log_path.read_text():
-        if time.monotonic() > give_up_at or not child.is_running:
-            raise BenchFailed(f"the responder is not active\n{lab.last_words()}")
-        time.sleep(0.1)
+    lab.wait_said(child, _FOLLOWED)
 
 
 def generated(lab: Lab) -> int:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.harness import Measured, Options, run_benchmark, say, spread
-from benchmarks.lab import BenchFailed, Lab
+from benchmarks.lab import Lab
 from benchmarks.posts import posts, texts
 from benchmarks.startup_roles import ROLES, Variant, start_role
 from evaluation.drawing import bars
@@ -168,21 +168,13 @@ def measure_restarts(figures: Figures, variants: list[Variant], lab: Lab, seed: 
 def measure_closer(figures: Figures, lab: Lab) -> None:
     """Kill the closer and wait until the next one closes: as long as the session of the first."""
     first = lab.start_process("closer")
-    _wait_for(first, _CLOSING)
+    lab.wait_said(first, _CLOSING)
     first.kill()
     began = time.perf_counter()
     second = lab.start_process("closer")
-    _wait_for(second, _CLOSING)
+    lab.wait_said(second, _CLOSING)
     figures.take("closer_restart_s", time.perf_counter() - began)
     lab.stop_workers()
-
-
-def _wait_for(child: Child, what: str, deadline_s: float = 120.0) -> None:
-    give_up_at = time.monotonic() + deadline_s
-    while what not in child.log_path.read_text(errors="replace"):
-        if time.monotonic() > give_up_at or not child.is_running:
-            raise BenchFailed(f"{child.log_path.name} does not say {what!r}")
-        time.sleep(0.02)
 
 
 # -- all of it --------------------------------------------------------------------------------

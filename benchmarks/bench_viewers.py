@@ -76,11 +76,8 @@ class Hall:
         self._base = self._address()
 
     def _address(self) -> str:
-        link, give_up_at = self._folder / LINK_FILE, time.monotonic() + READY_S
-        while not link.exists():
-            if time.monotonic() > give_up_at or not self._console.is_running:
-                raise BenchFailed(f"the console is not there\n{self._lab.last_words()}")
-            time.sleep(0.1)
+        link = self._folder / LINK_FILE
+        self._lab.wait_for(self._console, link.exists, "there is no link to it")
         return link.read_text().partition("/enter")[0]
 
     @contextmanager

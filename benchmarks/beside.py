@@ -23,7 +23,6 @@ POSTS: Final = 8_192
 WARM_UP_POSTS: Final = 512
 QUERIES: Final = 100
 SPACING_S: Final = 0.005
-READY_S: Final = 60.0
 
 Busy = Callable[[Lab, Sequence[str]], AbstractContextManager[object]]
 """Keeps the process at work while posts are counted; it is given ids of posts that are there."""

@@ -168,6 +168,31 @@ class Lab:
             home = {"worker__data_dir": str(self.directory / f"home{self._started}")}
             self.start_process("worker", **home, **changes)
 
+    def wait_for(
+        self, child: Child, claim: Callable[[], bool], what: str, limit_s: float = READY_S
+    ) -> None:
+        """Wait until `claim`, which is to become true while the child runs.
+
+        Raises:
+            BenchFailed: It did not within `limit_s` seconds, or the child has ended.
+        """
+        give_up_at = time.monotonic() + limit_s
+        while not claim():
+            if time.monotonic() > give_up_at or not child.is_running:
+                raise BenchFailed(f"{child.log_path.stem}: {what}\n{self.last_words()}")
+            time.sleep(POLL_S)
+
+    def wait_said(self, child: Child, words: str, times: int = 1) -> None:
+        """Wait until a child's log has these words so many times.
+
+        Raises:
+            BenchFailed: It has not, or the child has ended.
+        """
+        self.wait_for(
+            child, lambda: child.log_path.read_text(errors="replace").count(words) >= times,
+            f"does not say {words!r}",
+        )  # fmt: skip
+
     def wait_assigned(self) -> None:
         """Wait until the workers together own every partition and none is being handed over."""
         wanted = 2 * self.settings.kafka.partitions  # of posts and of post-events
