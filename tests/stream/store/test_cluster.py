@@ -52,7 +52,16 @@ async def store(cluster: RedisClusterServers) -> AsyncIterator[RedisStore]:
 
 @pytest_asyncio.fixture
 async def careful(cluster: RedisClusterServers) -> AsyncIterator[RedisStore]:
-    """A store that wants a replica to have what it applies."""
+    """A store that wants a replica to have what it applies, and gives it all the time it needs."""
+    settings = RedisSettings(url=cluster.url, timeout_s=60, wait_replicas=1, wait_timeout_s=50)
+    made = RedisStore(settings, HORIZONS)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture
+async def impatient(cluster: RedisClusterServers) -> AsyncIterator[RedisStore]:
+    """One that gives up soon: for a replica that certainly sleeps."""
     settings = RedisSettings(url=cluster.url, timeout_s=5, wait_replicas=1, wait_timeout_s=0.2)
     made = RedisStore(settings, HORIZONS)
     yield made
@@ -167,14 +176,14 @@ def node_client(node: ClusterNode) -> Iterator[Any]:
 
 
 async def test_an_apply_that_too_few_replicas_have_is_refused_until_they_have_it(
-    cluster: RedisClusterServers, careful: RedisStore
+    cluster: RedisClusterServers, careful: RedisStore, impatient: RedisStore
 ) -> None:
     await careful.apply(P, _batch(-1))
     replica = cluster.replica_of(cluster.master_of(keys.cursor(P)))
     with asleep([replica]):
         for _ in range(2):  # the second finds it done, and is refused as well
             with pytest.raises(StoreUnavailable, match=r"0 of 1 replicas.*redis\.wait_replicas"):
-                await careful.apply(P, _batch(0))
+                await impatient.apply(P, _batch(0))
     # The node may have been taken for dead meanwhile, or its master.
     with pytest.raises(CursorConflict) as conflict:
         await _patiently(lambda: careful.apply(P, _batch(0)))
