@@ -132,6 +132,10 @@ class Progress(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
     queries: str = ""
 
 
+DEAD_PAYLOAD_BYTES: Final = 65_536
+"""A dead letter keeps so much of the message: enough to see what it was."""
+
+
 class DeadPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="v", tag=1):
     """A message that could not be used; topic `dead-posts`, key `topic|partition|offset`.
 
@@ -155,6 +159,11 @@ class DeadPost(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
     dead_at: Time
     payload: bytes = b""
     sealed_by: str = ""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the message was longer than what is kept of it."""
+        return self.size > DEAD_PAYLOAD_BYTES
 
 
 class Interval(Struct, frozen=True, array_like=True):

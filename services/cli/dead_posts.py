@@ -18,12 +18,15 @@ from core.codec import dead_post_decoder
 from core.errors import ConfigError, DecodeError
 from core.sealing import Sealer
 from services.cli.settings import load_settings
+from services.dead_letters import ReplayRefused, replay
 from services.ingest.samples import SampleStore
 from services.kafka_client import read_topic
 from stream.topics import DEAD_POSTS
 
 app = typer.Typer(
-    name="dead-posts", help="Show messages that could not be used.", no_args_is_help=True
+    name="dead-posts",
+    help="Show messages that could not be used, and send them again.",
+    no_args_is_help=True,
 )
 
 Count = Annotated[int, typer.Option("-n", "--count", min=1, help="How many, newest last.")]
@@ -37,6 +40,7 @@ class _Line(Struct, frozen=True):
     """What is shown of a message, wherever it is kept."""
 
     at: datetime
+    place: str
     what: str
     size: int
     payload: bytes
@@ -49,7 +53,7 @@ def show(
     unseal: Unseal = False,
     reason: Annotated[str, typer.Option(help="Only of this reason, such as unmappable.")] = "",
 ) -> None:
-    """Show the newest records of the topic `dead-posts`: when, why, where from, how large.
+    """Show the newest records of the topic `dead-posts`: when, place, why, where from, how large.
 
     Messages may name people. They are encrypted under `ingest.author_key` where there is one, and
     shown with `--unseal` only, by whoever has that key.
@@ -70,7 +74,16 @@ def show(
         if reason in ("", dead.reason):
             place = f"{dead.topic}[{dead.partition}]@{dead.offset}"
             what = f"{dead.reason}  {dead.detail}  {'' if dead.offset < 0 else place}"
-            lines.append(_Line(dead.dead_at, what.strip(), dead.size, dead.payload, dead.sealed_by))
+            lines.append(
+                _Line(
+                    dead.dead_at,
+                    f"{record.offset}  ",
+                    what.strip(),
+                    dead.size,
+                    dead.payload,
+                    dead.sealed_by,
+                )
+            )
             del lines[:-count]
     _print(lines, Sealer(settings.ingest.author_key), unseal)
 
@@ -90,8 +103,38 @@ def samples(
     ingest = load_settings().ingest
     store = SampleStore(Path(ingest.cursor_dir), source, SystemClock())
     kept = reversed(store.samples()[:count])
-    lines = [_Line(one.at, one.detail, one.size, one.payload, one.sealed_by) for one in kept]
+    lines = [_Line(one.at, "", one.detail, one.size, one.payload, one.sealed_by) for one in kept]
     _print(lines, Sealer(ingest.author_key), unseal)
+
+
+@app.command("replay")
+def send(
+    place: Annotated[int, typer.Argument(min=0, help="Its place, as `show` says it.")],
+    record: Annotated[
+        Path | None,
+        typer.Option("--record", help="File with the record, repaired, as JSON; else as kept."),
+    ] = None,
+) -> None:
+    """Send the record of a dead letter to its topic again, as it was kept or repaired.
+
+    It counts once, however often it is sent: a post that was counted is known by its id. If it is
+    still no good nothing is sent.
+
+    Exit status: 0 every replica has it, 1 refused or the broker does not answer, 2 wrong settings.
+
+    Example: groundswell dead-posts replay 12 --record mended.json
+    """
+    settings = load_settings(find_stack=True)
+    try:
+        repaired = None if record is None else record.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"--record = {record}: {error.strerror}") from error
+    try:
+        sent = replay(settings, place, repaired)
+    except ReplayRefused as error:
+        typer.echo(f"nothing was sent: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"sent to {sent.topic}: {_printable(sent.post_id)} of {_printable(sent.source)}")
 
 
 def _print(lines: Iterable[_Line], sealer: Sealer, unseal: bool) -> None:
@@ -100,7 +143,7 @@ def _print(lines: Iterable[_Line], sealer: Sealer, unseal: bool) -> None:
         is_any = True
         sealed = f"  sealed by {line.sealed_by}" if line.sealed_by and line.payload else ""
         what = f"{line.what}  {line.size:,} bytes{sealed}"
-        typer.echo(f"{line.at:%Y-%m-%d %H:%M:%S}  {_printable(what)}")
+        typer.echo(f"{line.at:%Y-%m-%d %H:%M:%S}  {line.place}{_printable(what)}")
         if unseal and line.payload:
             try:
                 # As its escapes: what came may hold what a terminal obeys.

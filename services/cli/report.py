@@ -23,12 +23,13 @@ from core.suggest import did_you_mean
 from core.text import printable
 from services.cli.settings import load_settings
 from services.console.api_windows import ALL
-from services.console.data import ConsoleData, StreamData
+from services.console.data import ConsoleData
 from services.console.pages.alerts import row_of
 from services.console.report.document import html_of
 from services.console.report.printing import find_chromium, print_pdf
 from services.console.report.reading import PeriodReport, read_report
 from services.console.report.wording import Times, headline, left_out
+from services.console.stream_data import StreamData
 from services.corrected_shares import ShareCorrector
 from services.sparkline import sparkline
 from services.windows_view import PaneBounds

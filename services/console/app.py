@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse
 
-from services.console import api, api_alerts, api_live, api_posts, api_windows, pages
+from services.console import api, api_alerts, api_live, api_pipeline, api_posts, api_windows, pages
 from services.console.guard import Guard
 from services.console.pages.rendering import answer_to, problem_answer
 from services.console.problems import MEDIA_TYPE, PREFIX, add_handlers
@@ -34,10 +34,10 @@ def make_application(state: ConsoleState) -> FastAPI:
         title="Groundswell", version="1", openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None, redoc_url=None,  # their pages ask another site for scripts
         redirect_slashes=False, responses={s: {"description": d} for s, d in _PROBLEMS.items()},
-        description="What Groundswell has counted, judged and forecast; only read.",
+        description="What Groundswell has counted, judged and forecast.",
     )  # fmt: skip
     app.state.console = state
-    for one in (api, api_windows, api_live, api_posts, api_alerts):
+    for one in (api, api_windows, api_live, api_posts, api_alerts, api_pipeline):
         app.include_router(one.router, prefix=PREFIX)
     for router in pages.ROUTERS:
         app.include_router(router)

@@ -1,6 +1,6 @@
 """The console's process: uvicorn on one port, the metrics page on another.
 
-It only reads, so that any number of them may run; sessions and the link are each one's own.
+It counts nothing, so that any number of them may run; sessions and the link are each one's own.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from core.settings import ConsoleSettings, Settings
 from services.console.access import FAILURES_PER_MINUTE
 from services.console.app import make_console
 from services.console.cursors import Cursors
-from services.console.data import ConsoleData, StreamData
+from services.console.data import ConsoleData
 from services.console.files import secret_of
 from services.console.keys import KeyRing
 from services.console.limits import RateLimit
 from services.console.live import LiveWindows
 from services.console.sessions import KEYS_FILE, LocalLink, Sessions
 from services.console.state import ConsoleState
+from services.console.stream_data import StreamData
 from services.stopping import until_signalled
 
 _log = get_logger(__name__)

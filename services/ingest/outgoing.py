@@ -8,13 +8,10 @@ import msgspec
 
 from core import codec, reasons
 from core.clock import Clock
-from core.schemas import DeadPost, Post
+from core.schemas import DEAD_PAYLOAD_BYTES, DeadPost, Post
 from core.sealing import PLAIN, Sealer
 from services.ingest.sources.base import Cursor, Gap, Ignored, RawRecord, SourceItem, Unmappable
 from services.kafka_client.messages import Acknowledgement
-
-DEAD_PAYLOAD_BYTES = 65_536
-"""A dead record keeps so much of the message: enough to see what it was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Every producer of the system keys by bytes and places them with Java's murmur2, 
 the same partition whoever wrote it. Errors of the client become ours where they enter.
 """
 
+from services.kafka_client.activity import TopicActivity, read_record, topic_activity
 from services.kafka_client.client import client_options, partition_of
 from services.kafka_client.consuming import PartitionConsumer, TopicProbe, read_topic
 from services.kafka_client.copartitioned import CoPartitionedConsumer
@@ -15,6 +16,7 @@ __all__ = [
     "CoPartitionedConsumer",
     "PartitionConsumer",
     "RecordProducer",
+    "TopicActivity",
     "TopicAdmin",
     "TopicFollower",
     "TopicPlan",
@@ -22,5 +24,7 @@ __all__ = [
     "TopicState",
     "client_options",
     "partition_of",
+    "read_record",
     "read_topic",
+    "topic_activity",
 ]

@@ -82,6 +82,7 @@ def test_numbers_are_those_of_the_dump_and_a_deleted_text_is_gone(
         numbers_equal(stream, client)
         posts_behind(stream, client, viewer, at)
         texts_go(stream, client, viewer, at)
+        a_dead_letter_counts_once(stream, client, at)
         page_says_the_same(client, folder)
 
 
@@ -142,6 +143,38 @@ def texts_go(stream: Any, client: httpx.Client, viewer: str, at: datetime) -> No
     assert (epoch_ms(datetime.now(UTC)) - epoch_ms(began)) / 1000 < GONE_WITHIN_S
 
 
+def a_dead_letter_counts_once(stream: Any, client: httpx.Client, at: datetime) -> None:
+    """What could not be used is listed with its reason, and counts once, sent twice."""
+    good = make_post(500, author="b1", claimed_at=at, ingested_at=at)
+    bad = encode(good).replace(b'"lang":"en"', b'"lang":7')
+    before = stream.totals()
+    stream.produce(POSTS, [(b"b1", bad)])
+    stream.wait_until(lambda: stream.totals()["dead:posts"] == before["dead:posts"] + 1, "it dead")
+    wait_until(lambda: client.get("/api/v1/dead-posts").json()["by_reason"] != {}, "the letter")
+    (letter,) = client.get("/api/v1/dead-posts").json()["dead_letters"]
+    assert (letter["reason"], letter["topic"], letter["replay"]) == (
+        "wrong_type", POSTS, "as it is"
+    )  # fmt: skip
+    path = f"/api/v1/dead-posts/{letter['place']}/replay"
+    refused = client.post(path, json={})
+    assert refused.status_code == 422
+    assert "still wrong_type" in refused.json()["detail"]
+    for _ in range(2):
+        sent = client.post(path, json={"record": json.loads(encode(good))}).raise_for_status()
+        assert sent.json() == {
+            "place": letter["place"], "topic": POSTS, "source": good.source, "post_id": good.id
+        }  # fmt: skip
+    stream.wait_until(lambda: stream.totals()["dead:posts"] == before["dead:posts"] + 2, "a copy")
+    assert stream.totals()["counted"] == before["counted"] + 1
+    found = client.get("/api/v1/pipeline").raise_for_status().json()
+    assert found["notes"] == []
+    assert {one["topic"] for one in found["stages"]} >= {POSTS, WINDOWS, ALERTS}
+    assert all(one["gap"] == one["behind"] == 0 for one in found["partitions"])
+    assert sum(one["records"] for one in found["stages"] if one["topic"] == POSTS) == (
+        found["totals"]["counted"] + found["totals"]["dead:posts"]
+    )
+
+
 def page_says_the_same(client: httpx.Client, folder: Path) -> None:
     """From the link of an alert to its page: the windows there are those of the API."""
     del client.headers["Authorization"]
@@ -154,7 +187,7 @@ def page_says_the_same(client: httpx.Client, folder: Path) -> None:
     posts = {_time(one["start"]).strftime("%Y-%m-%d %H:%M:%S"): str(one["posts"]) for one in rows}
     assert shown
     assert dict(shown).items() <= posts.items()
-    for path in ("/queries", "/queries/trains", "/quality", "/alerts"):
+    for path in ("/queries", "/queries/trains", "/quality", "/alerts", "/pipeline"):
         assert client.get(path).status_code == 200, path
     now = client.get("/now").raise_for_status().text
     closed = [one for one in rows if one["closed"]][-1]

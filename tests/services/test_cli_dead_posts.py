@@ -14,6 +14,7 @@ from core.sealing import Sealer
 from core.settings import Secret
 from services.cli import dead_posts
 from services.cli.main import run
+from services.dead_letters import Replayed, ReplayRefused
 from services.ingest.samples import SampleStore
 from services.kafka_client.messages import Record
 
@@ -70,6 +71,32 @@ def test_a_reason_chooses_and_what_is_no_dead_letter_is_said(
     assert "offset 1 is no dead letter: not_json" in shown.err
     assert run(["dead-posts", "show", "--reason", "not_json"]) == 1
     assert run(["dead-posts", "samples", "bluesky"]) == 1
+
+
+def test_one_is_sent_again_and_a_refusal_says_that_nothing_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    asked: list[tuple[int, bytes | None]] = []
+
+    def replay(_settings: object, place: int, repaired: bytes | None) -> Replayed:
+        asked.append((place, repaired))
+        if repaired == b"{}":
+            raise ReplayRefused("the repaired record is still missing_field")
+        return Replayed(place, "posts", "webhook", "p\x1b1")
+
+    monkeypatch.setattr(dead_posts, "replay", replay)
+    record = tmp_path / "record.json"
+    record.write_bytes(b"{}")
+    assert run(["dead-posts", "replay", "3"]) == 0
+    assert capsys.readouterr().out == "sent to posts: p\\x1b1 of webhook\n"
+    assert run(["dead-posts", "replay", "3", "--record", str(record)]) == 1
+    assert capsys.readouterr().err == (
+        "nothing was sent: the repaired record is still missing_field\n"
+    )
+    assert asked == [(3, None), (3, b"{}")]
+    assert run(["dead-posts", "replay", "3", "--record", str(tmp_path / "none")]) == 2
+    assert "--record = " in capsys.readouterr().err
+    assert run(["dead-posts", "replay", "-1"]) == 2
 
 
 def test_what_a_stranger_wrote_beside_a_message_moves_no_terminal(

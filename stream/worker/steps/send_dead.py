@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from core.clock import Clock
 from core.codec import encode
-from core.schemas import DeadPost
+from core.schemas import DEAD_PAYLOAD_BYTES, DeadPost
 from core.sealing import Sealer
 from stream.topics import DEAD_POSTS
 from stream.worker.batch import PostBatch
 from stream.worker.outlets import OutRecord, RecordSink
 from stream.worker.step import Step
-
-MAX_DEAD_PAYLOAD_BYTES: Final = 65_536
 
 
 class SendDead(Step):
@@ -44,7 +40,7 @@ class SendDead(Step):
                         offset=dead.offset,
                         size=len(dead.value),
                         dead_at=now,
-                        payload=self._sealer.seal(dead.value[:MAX_DEAD_PAYLOAD_BYTES]),
+                        payload=self._sealer.seal(dead.value[:DEAD_PAYLOAD_BYTES]),
                         sealed_by=self._sealer.key_id,
                     )
                 ),

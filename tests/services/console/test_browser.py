@@ -18,6 +18,7 @@ from testkit.console import (
     TEXT,
     MemoryData,
     ServedConsole,
+    dead_record,
     pane,
     past_alert,
     served_console,
@@ -30,7 +31,7 @@ pytestmark = [
 ]
 POSTS = f"/queries/trains/posts?start={START_S}&length={PANE_S}"
 PAGES = (
-    "/now", "/queries", "/queries/trains", POSTS, "/alerts", "/alerts/a1", "/quality"
+    "/now", "/queries", "/queries/trains", POSTS, "/alerts", "/alerts/a1", "/quality", "/pipeline"
 )  # fmt: skip
 SIZES = {"phone": (400, 800), "wide": (2_560, 1_440)}
 
@@ -48,7 +49,8 @@ def stream() -> MemoryData:
                      mean_before=0.2, mean_after=-0.3, mix=-0.02, opinion=-0.2)
     ]  # fmt: skip
     shown = [ExampleText("typical", "mastodon", "p1", THERE, TEXT, "https://social.example/1")]
-    return MemoryData(kept=kept, past=[past_alert(1, contributions=moved)], shown=shown)
+    past = [past_alert(1, contributions=moved)]
+    return MemoryData(kept=kept, past=past, shown=shown, dead=[dead_record()])
 
 
 class Browsing:

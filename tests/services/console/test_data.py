@@ -10,7 +10,8 @@ import redis
 from core.clock import ManualClock
 from core.settings import QuerySettings, RedisSettings, Settings
 from services.bootstrap import make_store
-from services.console.data import PanesFound, StreamData
+from services.console.data import PanesFound
+from services.console.stream_data import StreamData
 from services.local.redis_server import RedisServer
 from services.windows_view import PaneView, all_panes
 from stream.queries import CatalogError, QueryCatalog, watcher

@@ -21,12 +21,14 @@ from testkit.console import (
     MemoryData,
     ServedConsole,
     console_rig,
+    dead_record,
     hour_of_panes,
     past_alert,
     served_console,
 )
 
-LISTS = ("/alerts", "/queries", "/queries/trains/windows")
+LISTS = ("/alerts", "/queries", "/queries/trains/windows", "/dead-posts")
+DEAD = [dead_record(n) for n in range(3)]
 FUZZED = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -36,7 +38,9 @@ class Asker:
     """Asks one console from tests that are no coroutines."""
 
     def __init__(self, folder: Path) -> None:
-        data = MemoryData(kept=hour_of_panes(30), past=[past_alert(n) for n in (1, 2, 3)])
+        data = MemoryData(
+            kept=hour_of_panes(30), past=[past_alert(n) for n in (1, 2, 3)], dead=DEAD
+        )
         self.runner = asyncio.Runner()
         self._made = console_rig(folder, data)
         self.rig: ConsoleRig = self.runner.run(self._made.__aenter__())
@@ -64,9 +68,9 @@ def tampered(cursor: str) -> st.SearchStrategy[str]:
 @given(data=st.data(), path=st.sampled_from(LISTS))
 def test_a_cursor_of_ones_own_is_refused(asker: Asker, data: st.DataObject, path: str) -> None:
     rig, run = asker.rig, asker.runner.run
-    page = run(rig.ask(path, params={"limit": 1})).json()
+    page = run(rig.ask(path, Role.OPERATOR, params={"limit": 1})).json()
     cursor = data.draw(st.one_of(st.text(max_size=600), tampered(page["next_cursor"])))
-    answer = run(rig.ask(path, params={"limit": 1, "cursor": cursor}))
+    answer = run(rig.ask(path, Role.OPERATOR, params={"limit": 1, "cursor": cursor}))
     assert answer.status_code in (400, 422), answer.text
     assert [one["field"] for one in answer.json()["errors"]] == ["cursor"]
 
@@ -111,12 +115,15 @@ OPERATIONS = (
     ("GET", "/api/v1/alerts/{alert_id}"),
     ("GET", "/api/v1/quality"),
     ("GET", "/api/v1/keys"),
+    ("GET", "/api/v1/pipeline"),
+    ("GET", "/api/v1/dead-posts"),
+    ("POST", "/api/v1/dead-posts/{place}/replay"),
 )
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedConsole]:
-    data = MemoryData(kept=hour_of_panes(30), past=[past_alert(n) for n in (1, 2, 3)])
+    data = MemoryData(kept=hour_of_panes(30), past=[past_alert(n) for n in (1, 2, 3)], dead=DEAD)
     with pytest.MonkeyPatch.context() as changed:
         # Each call is tried with a wrong key too, and all come from one address.
         changed.setattr(process, "FAILURES_PER_MINUTE", 1_000_000)
@@ -154,10 +161,13 @@ def test_calls_are_answered_as_the_document_says(
     answers_as_documented()
 
 
-FORMS = ("/sign-in", "/queries", "/sign-out")
+FORMS = ("/sign-in", "/queries", "/sign-out", "/pipeline/replay")
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 FIELDS = st.lists(
-    st.tuples(st.sampled_from(("key", "again", "expression", "text", "&", "=", "%")), st.text()),
+    st.tuples(
+        st.sampled_from(("key", "again", "expression", "text", "place", "record", "&", "=", "%")),
+        st.text(),
+    ),
     max_size=30,
 )
 
@@ -179,7 +189,7 @@ def test_a_form_of_ones_own_is_answered(
     asker.rig.clock.advance(60)
     rig.client.cookies.clear()
     if signed_in:
-        run(rig.sign_in(Role.ANALYST))
+        run(rig.sign_in(Role.OPERATOR))
     answer = run(rig.client.post(path, content=body, headers=FORM))
     assert answer.status_code < 500, answer.text
 
@@ -187,7 +197,7 @@ def test_a_form_of_ones_own_is_answered(
 @pytest.mark.parametrize("path", ["/sign-in", "/queries"])
 def test_a_form_of_many_fields_or_another_kind_is_refused(asker: Asker, path: str) -> None:
     rig, run = asker.rig, asker.runner.run
-    run(rig.sign_in(Role.ANALYST))
+    run(rig.sign_in(Role.OPERATOR))
     many = "&".join(f"a{n}=1" for n in range(9)).encode()
     refused = run(rig.client.post(path, content=many, headers=FORM))
     assert refused.status_code == 422

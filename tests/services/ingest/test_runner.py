@@ -10,8 +10,8 @@ import pytest
 
 from core.codec import dead_post_decoder, post_decoder
 from core.errors import ConfigError, FatalError, TransientError
+from core.schemas import DEAD_PAYLOAD_BYTES
 from core.settings import IngestSettings
-from services.ingest.outgoing import DEAD_PAYLOAD_BYTES
 from services.ingest.sources.base import (
     Cursor,
     RawRecord,

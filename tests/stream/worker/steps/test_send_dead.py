@@ -3,18 +3,19 @@
 from core import reasons
 from core.clock import ManualClock
 from core.codec import dead_post_decoder
+from core.schemas import DEAD_PAYLOAD_BYTES
 from core.sealing import PLAIN
 from stream.topics import DEAD_POSTS, POSTS
 from stream.windows.watermark import PartitionWatermark
 from stream.worker.batch import DeadRecord, PartitionPosition
-from stream.worker.steps.send_dead import MAX_DEAD_PAYLOAD_BYTES, SendDead
+from stream.worker.steps.send_dead import SendDead
 from testkit.builders import NOON
 from testkit.stream import ListSink, batch_of
 
 
 async def test_a_dead_record_has_its_size_and_the_first_64_kib_of_its_bytes() -> None:
     sink = ListSink()
-    long = b"x" * (MAX_DEAD_PAYLOAD_BYTES + 1)
+    long = b"x" * (DEAD_PAYLOAD_BYTES + 1)
     batch = batch_of(b"", position=PartitionPosition(POSTS, 2, -1, PartitionWatermark(0)))
     batch.dead += [
         DeadRecord(7, reasons.NOT_JSON, "why", long[:-1]),
