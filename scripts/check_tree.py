@@ -25,7 +25,7 @@ MAX_FILE_LINES: Final = 300
 MAX_FUNCTION_LINES: Final = 40
 FORBIDDEN_SUFFIXES: Final = {".ipynb", ".csv", ".parquet", ".pt", ".pth", ".pkl", ".gz", ".zst"}
 PRODUCT: Final = ("core", "stream", "models", "services")
-MEASURED: Final = (*PRODUCT, "evaluation", "testkit", "scripts")
+MEASURED: Final = (*PRODUCT, "groundswell", "evaluation", "testkit", "scripts")
 """Folders whose files and functions have a limit."""
 GUARDED: Final = {"kafka", "aiokafka", "faust", "mode", "redis", "tritonclient", "torch"}
 # Private keys, and long tokens in the forms that providers use.

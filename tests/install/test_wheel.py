@@ -25,7 +25,7 @@ from services.local.setup import find_uv, installed_pythons
 from testkit.growth import CHECKOUT, GrowingTree
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
-PACKAGES = ("core", "stream", "models", "services")
+PACKAGES = ("core", "groundswell", "stream", "models", "services")
 OTHERS = ("3.12", "3.13")
 _ELSEWHERE = {
     "asyncpraw", "gguf", "huggingface_hub", "nncf", "onnx", "onnxruntime", "onnxscript", "openvino",

@@ -26,6 +26,7 @@ BREAKS = [
     ("The product", "models/__init__.py", "from testkit import builders", FOR_TYPES),
     ("Imports go testkit", "services/__init__.py", "import testkit.builders", "{}\n"),
     ("Imports go testkit", "evaluation/shares/__init__.py", "from testkit import builders", "{}\n"),
+    ("groundswell.client", "groundswell/client/live.py", "import core.clock", INSIDE),
     ("Inside stream", "stream/store/__init__.py", "import {worker}", "{}\n"),
     ("Inside stream", "stream/store/__init__.py", "import {runtime}", INSIDE),
     ("Inside stream", "{worker}", "import {runtime}", "{}\n"),

@@ -33,6 +33,8 @@ NEVER = {
     | {"aiohttp", "aiokafka", "faust", "models", "numpy", "services.alerting", "stream.queries"},
     "services.console.process": OTHER_ROLES
     | {"aiohttp", "aiokafka", "duckdb", "faust", "models", "sklearn"},
+    "groundswell.client": OTHER_ROLES
+    | {"aiohttp", "core", "duckdb", "fastapi", "kafka", "msgspec", "numpy", "redis", "services"},
     "services.heartbeat": LIVE_SOURCES | {"aiohttp", "aiokafka", "faust", "redis"},
     "services.ingest.launch": LIVE_SOURCES | {"aiohttp", "aiokafka", "faust", "redis"},
     "services.cli.processes": {"asyncio", "rich.table", "services.ingest", "services.local"},
