@@ -15,6 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from core.colours import of_sentiment
 from services.local.snapshot import QueryLine, Snapshot, WindowLine
 from services.sparkline import sparkline
 
@@ -181,9 +182,7 @@ def _footer(snapshot: Snapshot) -> RenderableType:
 
 
 def _mood(sentiment: float | None) -> str:
-    if sentiment is None or abs(sentiment) < 0.05:
-        return "default"
-    return "green" if sentiment > 0 else "red"
+    return of_sentiment(sentiment) or "default"
 
 
 def _signed(sentiment: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from services.console.colours import class_colours
 from services.console.pages.rendering import CONSOLE
 from services.console.problems import Problem
 
@@ -25,6 +26,8 @@ def _read() -> dict[str, tuple[bytes, str, str]]:
     for path in sorted((CONSOLE / "assets").iterdir()):
         if path.suffix in _TYPES:
             content = path.read_bytes()
+            if path.suffix == ".css":
+                content += class_colours().encode()
             tag = hashlib.sha256(content).hexdigest()[:32]
             found[path.name] = content, f'"{tag}"', _TYPES[path.suffix]
     return found

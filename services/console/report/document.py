@@ -13,6 +13,7 @@ from core.schemas import Interval
 from services.alerting.alertmanager import evidence_parts
 from services.console.api_alerts import range_of
 from services.console.api_windows import sentiment_of
+from services.console.colours import class_colours
 from services.console.drawing import chart_of
 from services.console.pages.alerts import row_of
 from services.console.pages.rendering import CONSOLE, render
@@ -79,7 +80,7 @@ def html_of(report: PeriodReport, made_at: datetime, times: Times, *, texts: boo
     chart = chart_of(period.windows, shifts)
     return render(
         "report.html", report=report, headline=headline(report), made_s=made_at.timestamp(),
-        times=times, style=Markup(_style()),  # noqa: S704  (our own two files)
+        times=times, style=Markup(_style()),  # noqa: S704  (our own files and table)
         chart=chart, axes=axes_of(chart, period.windows, times) if chart else None,
         windows=[_row(one, period.step_s, shifts) for one in period.windows],
         step=said_length(period.step_s), pane=said_length(report.pane_s), tables=_tables(report),
@@ -90,7 +91,7 @@ def html_of(report: PeriodReport, made_at: datetime, times: Times, *, texts: boo
 
 def _style() -> str:
     files = (CONSOLE / "assets" / "style.css", CONSOLE / "templates" / "report.css")
-    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+    return "\n".join([*(file.read_text(encoding="utf-8") for file in files), class_colours()])
 
 
 def _range(report: PeriodReport, one: ShownAlert) -> tuple[int, int]:

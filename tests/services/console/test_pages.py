@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from core.colours import CLASSES
 from services.alerting.showing import THERE, ExampleText
 from services.console.app import make_console
 from services.console.keys import Role
@@ -85,6 +86,14 @@ async def test_assets_are_kept_by_browsers_while_they_are_the_same(rig: ConsoleR
     assert (await rig.client.get("/assets/style.css", headers=tag)).status_code == 304
     for name in ("../app.py", "..%2fapp.py", "nothing.css"):
         assert (await rig.client.get(f"/assets/{name}")).status_code == 404
+
+
+async def test_the_style_has_the_colours_of_classes(rig: ConsoleRig) -> None:
+    style = (await rig.client.get("/assets/style.css")).text
+    for head in ("sentiment", "emotion"):
+        for name, colour in CLASSES[head].items():
+            assert f"--{head}-{name}: {colour};" in style
+            assert f".part.{head}-{name} {{ fill: var(--{head}-{name}); }}" in style
 
 
 async def test_the_windows_around_a_shift_are_those_of_the_api(rig: ConsoleRig) -> None:

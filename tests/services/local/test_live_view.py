@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from core.colours import CLASSES
 from services.local.live_view import one_line, render, save_picture, sparkline
 from services.local.snapshot import PartLine, QueryLine, Snapshot, StageFlow, WindowLine
 
@@ -112,3 +113,11 @@ def test_the_link_of_the_console_is_shown_in_whole_and_kept_in_no_picture(
     assert len(lines) <= height
     save_picture(shown, tmp_path / "demo.svg")
     assert "token" not in (tmp_path / "demo.svg").read_text()
+
+
+def test_a_mood_has_the_colour_of_its_side() -> None:
+    console = Console(record=True, width=140, file=io.StringIO(), color_system="truecolor")
+    console.print(render(SNAPSHOT, 140, 40))
+    drawn = console.export_html(inline_styles=True)
+    for colour in (CLASSES["sentiment"]["positive"], CLASSES["sentiment"]["negative"]):
+        assert f"color: {colour}" in drawn
