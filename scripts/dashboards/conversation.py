@@ -12,6 +12,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard, stat, timeseries
 from grafana_foundation_sdk.models import dashboard as models
 
+from core.colours import CLASSES, NOTABLE_SENTIMENT
 from dashboards.head_panels import (
     CHOSEN,
     MOST,
@@ -40,8 +41,10 @@ from dashboards.shapes import (
     SHARE,
     SOURCE,
     board,
+    fixed,
     lines,
     number,
+    thresholds,
 )
 
 CONFIDENCE: Final = 1.96
@@ -54,6 +57,7 @@ ANNOTATION_FORMAT: Final = {
     "step": "15s",
 }
 
+_BAND: Final = CLASSES["sentiment"]["neutral"]
 _NAMED: Final = 'query!="all"'
 
 
@@ -78,12 +82,22 @@ def authors() -> stat.Panel:
 
 
 def mood() -> stat.Panel:
-    return number(
+    colours = CLASSES["sentiment"]
+    panel = number(
         "Sentiment of the last pane",
         "Mean of rated posts, from -1 to 1.",
         COUNT,
         (series(METRICS.window_sentiment, CHOSEN), ""),
         span=6,
+    )
+    return panel.thresholds(
+        thresholds(
+            [
+                (None, colours["negative"]),
+                (-NOTABLE_SENTIMENT, "text"),
+                (NOTABLE_SENTIMENT, colours["positive"]),
+            ]
+        )
     )
 
 
@@ -132,17 +146,21 @@ def sentiment() -> timeseries.Panel:
         span=12,
     )
     return (
-        panel.min(-1)
-        .max(1)
-        .axis_centered_zero(True)
+        _around_zero(panel)
         .override_by_name("upper", _band_edge(fill_below_to="lower"))
         .override_by_name("lower", _band_edge())
+        .override_by_name("mean", [fixed("text")])
     )
+
+
+def _around_zero(panel: timeseries.Panel) -> timeseries.Panel:
+    """Put 0 into the middle; noise of a hundredth must not fill the height."""
+    return panel.axis_soft_min(-0.2).axis_soft_max(0.2).axis_centered_zero(True)
 
 
 def _band_edge(fill_below_to: str = "") -> list[models.DynamicConfigValue]:
     """Return how an edge of the band is drawn: no line, perhaps a fill down to the other."""
-    properties = [models.DynamicConfigValue(id_val="custom.lineWidth", value=0)]
+    properties = [models.DynamicConfigValue(id_val="custom.lineWidth", value=0), fixed(_BAND)]
     if fill_below_to:
         properties += [
             models.DynamicConfigValue(id_val="custom.fillBelowTo", value=fill_below_to),
@@ -153,7 +171,7 @@ def _band_edge(fill_below_to: str = "") -> list[models.DynamicConfigValue]:
 
 def moods() -> timeseries.Panel:
     mean = series(METRICS.window_sentiment, _NAMED)
-    return lines(
+    panel = lines(
         "Sentiment of the busiest queries",
         f"Mean sentiment of the {MOST} queries that have most posts now.",
         COUNT,
@@ -163,6 +181,7 @@ def moods() -> timeseries.Panel:
         ),
         span=12,
     )
+    return _around_zero(panel)
 
 
 def _mix(title: str, by: str) -> timeseries.Panel:

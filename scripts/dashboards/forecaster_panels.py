@@ -94,7 +94,10 @@ def pending() -> timeseries.Panel:
         "Posts that wait for their outcome",
         "At forecasts.max_pending new ones are not tracked.",
         COUNT,
-        (f"sum by (partition) ({series(METRICS.forecast_pending_posts)})", "{{partition}}"),
+        (
+            f"sum by (partition) ({series(METRICS.forecast_pending_posts)})",
+            "partition {{partition}}",
+        ),
         nothing=NONE_RUNS,
     )
 
@@ -144,7 +147,10 @@ def waiting() -> timeseries.Panel:
         "Count events later than the partition's clock; at forecasts.max_waiting_events their "
         "topic waits.",
         COUNT,
-        (f"sum by (partition) ({series(METRICS.forecaster_waiting_counts)})", "{{partition}}"),
+        (
+            f"sum by (partition) ({series(METRICS.forecaster_waiting_counts)})",
+            "partition {{partition}}",
+        ),
         nothing=NONE_RUNS,
     )
 

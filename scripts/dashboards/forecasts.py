@@ -12,6 +12,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard, stat, timeseries
 from grafana_foundation_sdk.models import dashboard as models
 
+from core.colours import STATES
 from dashboards import forecaster_panels as forecaster
 from dashboards import reply_panels as replies
 from dashboards.names import METRICS, rate, series
@@ -101,8 +102,8 @@ def outcomes_now() -> stat.Panel:
 
 def greyed() -> stat.Panel:
     states = {
-        "0": models.ValueMappingResult(text="in use", color="green", index=0),
-        "1": models.ValueMappingResult(text="GREYED OUT", color="red", index=1),
+        "0": models.ValueMappingResult(text="in use", color=STATES["good"], index=0),
+        "1": models.ValueMappingResult(text="GREYED OUT", color=STATES["bad"], index=1),
     }
     panel = number(
         "In use or greyed out",
@@ -120,8 +121,8 @@ def greyed() -> stat.Panel:
 
 def not_judged() -> stat.Panel:
     states = {
-        "0": models.ValueMappingResult(text="judged", color="green", index=0),
-        "1": models.ValueMappingResult(text="not yet", color="orange", index=1),
+        "0": models.ValueMappingResult(text="judged", color=STATES["good"], index=0),
+        "1": models.ValueMappingResult(text="not yet", color=STATES["unsure"], index=1),
     }
     panel = number(
         "May anything take off",

@@ -8,9 +8,10 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import timeseries
 
+from core.colours import CLASSES
 from core.heads import PARTICIPATION
 from dashboards.names import METRICS, name_of, series
-from dashboards.shapes import COUNT, SHARE, lines
+from dashboards.shapes import COUNT, SHARE, coloured, lines, of_head
 from stream.windows.summary import MIN_PARTICIPATION_POSTS
 
 CHOSEN: Final = 'query="$query"'
@@ -36,7 +37,7 @@ def emotions() -> timeseries.Panel:
 def _classes(title: str, why: str, head: str) -> timeseries.Panel:
     selected = series(METRICS.window_share, f'{CHOSEN}, head="{head}"')
     panel = lines(title, why, SHARE, (selected, "{{label}}"), span=12, stacked=True)
-    return panel.min(0).max(1)
+    return of_head(panel.min(0).max(1), head)
 
 
 def other_heads() -> timeseries.Panel:
@@ -45,7 +46,7 @@ def other_heads() -> timeseries.Panel:
         "Other heads",
         "Expected share of each class of the heads that have no panel of their own.",
         (_of_groups(selected), "{{head}}: {{label}}"),
-    )
+    ).no_value("every head has a panel of its own")
 
 
 def counters() -> timeseries.Panel:
@@ -55,6 +56,7 @@ def counters() -> timeseries.Panel:
         COUNT,
         (series(METRICS.window_counter, CHOSEN), "{{counter}}"),
         span=12,
+        nothing="every counter is on another panel",
     )
 
 
@@ -71,26 +73,28 @@ def _of_groups(shares: str) -> str:
 
 def participation() -> timeseries.Panel:
     selected = series(METRICS.window_share, f'{CHOSEN}, head="participation", label!="none"')
-    return _group_lines(
+    panel = _group_lines(
         "Participation",
         "Expected share of posts at each level of taking part in collective action.",
         (_of_groups(selected), "{{label}}"),
     )
+    return of_head(panel, "participation")
 
 
 def mobilisation() -> timeseries.Panel:
-    return _group_lines(
+    names = {level: f"{level.replace('_', ' ')} or beyond" for level in PARTICIPATION[1:-1]}
+    names[PARTICIPATION[-1]] = PARTICIPATION[-1]
+    panel = _group_lines(
         "Mobilisation curve",
         "Expected share of posts at a level of taking part or beyond: from seeing a problem to "
         "acting.",
         *(
-            (
-                _of_groups(series(METRICS.window_mobilisation, f'{CHOSEN}, level="{level}"')),
-                f"{level.replace('_', ' ')} or beyond" if level != PARTICIPATION[-1] else level,
-            )
-            for level in PARTICIPATION[1:]
+            (_of_groups(series(METRICS.window_mobilisation, f'{CHOSEN}, level="{level}"')), name)
+            for level, name in names.items()
         ),
     )
+    colours = CLASSES["participation"]
+    return coloured(panel, {name: colours[level] for level, name in names.items()})
 
 
 def ready() -> timeseries.Panel:

@@ -134,7 +134,10 @@ def watermark_lag() -> timeseries.Panel:
         "Watermark lag",
         "Now less watermark: allowed lateness and a little, or the age of what is replayed.",
         SECONDS,
-        (f"time() - max by (partition) ({series(METRICS.watermark_seconds)})", "{{partition}}"),
+        (
+            f"time() - max by (partition) ({series(METRICS.watermark_seconds)})",
+            "partition {{partition}}",
+        ),
         (f"time() - max({series(METRICS.global_watermark_seconds)})", "global"),
     )
 
@@ -156,7 +159,10 @@ def heartbeats() -> timeseries.Panel:
         "Heartbeat age by partition",
         "A saw of a few seconds; a line that rises is a partition where nothing moves.",
         SECONDS,
-        (f"max by (partition) ({series(METRICS.heartbeat_age_seconds)})", "{{partition}}"),
+        (
+            f"max by (partition) ({series(METRICS.heartbeat_age_seconds)})",
+            "partition {{partition}}",
+        ),
     )
 
 

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import stat, timeseries
+from grafana_foundation_sdk.models import dashboard as models
 
+from core.colours import CLASSES
 from dashboards.head_panels import CHOSEN
 from dashboards.names import METRICS, rate, series
-from dashboards.shapes import COUNT, PER_SECOND, SECONDS, SHARE, lines, number
+from dashboards.shapes import COUNT, PER_SECOND, SECONDS, SHARE, fixed, lines, number
 
 
 def _or_none(promql: str) -> str:
@@ -44,8 +46,18 @@ def lag() -> timeseries.Panel:
     )
 
 
+def _by_label(panel: timeseries.Panel) -> timeseries.Panel:
+    """Colour lines by the sentiment that their names have in them; what was expected is dashed."""
+    for label, colour in CLASSES["sentiment"].items():
+        panel = panel.override_by_regexp(f"/\\b{label}\\b/", [fixed(colour)])
+    dashes = models.DynamicConfigValue(
+        id_val="custom.lineStyle", value={"fill": "dash", "dash": [8, 6]}
+    )
+    return panel.override_by_regexp("/ expected$/", [dashes])
+
+
 def crowds() -> timeseries.Panel:
-    return lines(
+    panel = lines(
         "Expected against observed crowd",
         "Shares of sentiment among the answers to what takes off, means over events with answers.",
         SHARE,
@@ -55,6 +67,7 @@ def crowds() -> timeseries.Panel:
         ),
         nothing="nothing that takes off has rated answers",
     )
+    return _by_label(panel)
 
 
 def crowd_scores() -> timeseries.Panel:
@@ -107,7 +120,7 @@ def turns_told() -> stat.Panel:
 
 
 def conversation_crowds() -> timeseries.Panel:
-    return lines(
+    panel = lines(
         "Expected and observed answers",
         "Shares of sentiment among the answers to what takes off, means over all such posts.",
         SHARE,
@@ -115,6 +128,7 @@ def conversation_crowds() -> timeseries.Panel:
         span=12,
         nothing="nothing that takes off has rated answers",
     )
+    return _by_label(panel)
 
 
 def crowd_answers() -> timeseries.Panel:

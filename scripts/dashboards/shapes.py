@@ -14,6 +14,8 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
+from core.colours import CLASSES, STATES
+
 SOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="prometheus")
 """As provisioned by `deploy/grafana/provisioning/datasources`."""
 
@@ -21,7 +23,7 @@ WIDTH: Final = 24
 """Of a row, in Grafana's columns."""
 
 SECONDS: Final = "s"
-PER_SECOND: Final = "/s"
+PER_SECOND: Final = "count:/s"
 BYTES: Final = "bytes"
 SHARE: Final = "percentunit"
 COUNT: Final = "short"
@@ -38,6 +40,16 @@ def _targets(queries: tuple[Query, ...], *, instant: bool) -> list[prometheus.Da
             target = target.legend_format(legend)
         targets.append(target.instant() if instant else target.range())
     return targets
+
+
+def _legend() -> common.VizLegendOptions:
+    return (
+        common.VizLegendOptions()
+        .show_legend(True)
+        .display_mode(common_models.LegendDisplayMode.LIST)
+        .placement(common_models.LegendPlacement.BOTTOM)
+        .calcs(["lastNotNull"])
+    )
 
 
 def lines(
@@ -63,15 +75,11 @@ def lines(
         .unit(unit)
         .height(8)
         .span(span)
-        .fill_opacity(60 if stacked else 8)
-        .line_width(0 if stacked else 1)
+        .fill_opacity(60 if stacked else 0)
+        .line_width(0 if stacked else 2)
+        .axis_soft_min(0)
         .show_points(common_models.VisibilityMode.NEVER)
-        .legend(
-            common.VizLegendOptions()
-            .show_legend(True)
-            .display_mode(common_models.LegendDisplayMode.LIST)
-            .placement(common_models.LegendPlacement.BOTTOM)
-        )
+        .legend(_legend())
         .tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
         .targets(list(_targets(queries, instant=False)))
     )
@@ -85,7 +93,9 @@ def number(
     title: str, why: str, unit: str, *queries: Query, bad_above: float | None = None,
     bad_below: float | None = None, span: int = 4, nothing: str = "",
 ) -> stat.Panel:  # fmt: skip
-    """Return a panel of one number, or a few; red above, or below, where it is bad.
+    """Return a panel of one number, or a few; in the colour of bad above, or below, where it is.
+
+    A number that is neither good nor bad has the colour of text.
 
     Args:
         title: as of `lines`, like the next four.
@@ -93,16 +103,16 @@ def number(
         unit: likewise.
         queries: likewise.
         span: likewise.
-        bad_above: red from here on.
-        bad_below: red below this.
+        bad_above: bad from here on.
+        bad_below: bad below this.
         nothing: as of `lines`.
     """
-    colours: list[tuple[float | None, str]] = [(None, "green")]
+    usual = "text" if bad_above is None and bad_below is None else STATES["good"]
+    colours: list[tuple[float | None, str]] = [(None, usual)]
     if bad_below is not None:
-        colours = [(None, "red"), (bad_below, "green")]
+        colours = [(None, STATES["bad"]), (bad_below, usual)]
     if bad_above is not None:
-        colours.append((bad_above, "red"))
-    steps = [models.Threshold(value=value, color=colour) for value, colour in colours]
+        colours.append((bad_above, STATES["bad"]))
     panel = (
         stat.Panel()
         .title(title)
@@ -114,10 +124,33 @@ def number(
         .graph_mode(common_models.BigValueGraphMode.AREA)
         .color_mode(common_models.BigValueColorMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .thresholds(dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps))
+        .thresholds(thresholds(colours))
         .targets(list(_targets(queries, instant=False)))
     )
     return panel.no_value(nothing) if nothing else panel
+
+
+def thresholds(colours: list[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
+    """Return (from this value on, colour), in rising order; the first has no value."""
+    steps = [models.Threshold(value=value, color=colour) for value, colour in colours]
+    return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
+
+
+def coloured(panel: timeseries.Panel, colours: dict[str, str]) -> timeseries.Panel:
+    """Give the lines of these names these colours."""
+    for name, colour in colours.items():
+        panel = panel.override_by_name(name, [fixed(colour)])
+    return panel
+
+
+def of_head(panel: timeseries.Panel, head: str) -> timeseries.Panel:
+    """Give the lines that are named as the classes of a head the colours of these."""
+    return coloured(panel, CLASSES[head])
+
+
+def fixed(colour: str) -> models.DynamicConfigValue:
+    """Return the override that gives a line a colour."""
+    return models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})
 
 
 def board(title: str, uid: str, why: str) -> dashboard.Dashboard:
