@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dashboards import alerts, conversation, forecasts, pipeline, sources
+from dashboards.console_links import VARIABLE
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 OUTPUT: Final = Path(__file__).resolve().parents[1] / "deploy" / "grafana" / "dashboards"
@@ -35,6 +36,10 @@ def _text(board: Any) -> str:
     tree = json.loads(json.dumps(board, cls=JSONEncoder))
     for number, panel in enumerate(tree["panels"], start=1):
         panel["id"] = number
+    for variable in tree["templating"]["list"]:
+        if variable["name"] == VARIABLE:
+            # Else a link to Grafana could say where the links of the page lead.
+            variable["skipUrlSync"] = True
     for annotation in tree.get("annotations", {}).get("list", ()):
         # What Grafana shows of one; the builder has no words for it.
         annotation |= conversation.ANNOTATION_FORMAT

@@ -8,6 +8,7 @@ from core.metrics.declared import LATENCY_BUCKETS_S, counter, gauge, histogram
 class ConsoleMetrics:
     """The metrics of the console: who asked for what, and what became of it."""
 
+    console_info = gauge("1; where people reach it: dashboards lead there", "address")
     console_requests = counter("Requests answered, by route and status", "route", "status")
     console_refused = counter(
         "Requests refused before they were looked at: host, key, role, origin, rate, size", "cause"

@@ -68,7 +68,12 @@ def severity() -> timeseries.Panel:
         "Severity of shifts",
         "From 1, just worth a look, to 10; 0 while none fires.",
         COUNT,
-        (_or_none(series(METRICS.shift_firing)), "{{query}} {{kind}} {{direction}}"),
+        (
+            # The line of nothing is of all posts: it has a query to lead to, as the others have.
+            f"{series(METRICS.shift_firing)} or on () "
+            'label_replace(vector(0), "query", "all", "", "")',
+            "{{query}} {{kind}} {{direction}}",
+        ),
         span=12,
     )
 

@@ -13,6 +13,7 @@ from grafana_foundation_sdk.builders import dashboard, stat, timeseries
 from grafana_foundation_sdk.models import dashboard as models
 
 from core.colours import CLASSES, NOTABLE_SENTIMENT
+from dashboards.console_links import chosen_query_link
 from dashboards.head_panels import (
     CHOSEN,
     MOST,
@@ -285,6 +286,7 @@ def make() -> dashboard.Dashboard:
             "Groundswell conversation",
             "groundswell-conversation",
             "How much is said of a query, in what mood, by whom, and to what end.",
+            chosen_query_link(),
         )
         .with_variable(_chosen_query())
         .annotation(_shifts())

@@ -15,6 +15,7 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
 from core.colours import CLASSES, STATES
+from dashboards.console_links import address_variable, page_link, with_query_link
 
 SOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="prometheus")
 """As provisioned by `deploy/grafana/provisioning/datasources`."""
@@ -86,6 +87,7 @@ def lines(
     if stacked:
         mode = common.StackingConfig().mode(common_models.StackingMode.NORMAL)
         panel = panel.stacking(mode)
+    panel = with_query_link(panel, queries)
     return panel.no_value(nothing) if nothing else panel
 
 
@@ -127,6 +129,7 @@ def number(
         .thresholds(thresholds(colours))
         .targets(list(_targets(queries, instant=False)))
     )
+    panel = with_query_link(panel, queries)
     return panel.no_value(nothing) if nothing else panel
 
 
@@ -153,8 +156,10 @@ def fixed(colour: str) -> models.DynamicConfigValue:
     return models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})
 
 
-def board(title: str, uid: str, why: str) -> dashboard.Dashboard:
-    """Return an empty dashboard."""
+def board(
+    title: str, uid: str, why: str, link: dashboard.DashboardLink | None = None
+) -> dashboard.Dashboard:
+    """Return an empty dashboard, with a link to the console: `link`, or one to its first page."""
     return (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -172,4 +177,6 @@ def board(title: str, uid: str, why: str) -> dashboard.Dashboard:
             .as_dropdown(True)
             .keep_time(True)
         )
+        .link(link or page_link())
+        .with_variable(address_variable(SOURCE))
     )

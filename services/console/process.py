@@ -98,6 +98,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         keys.accept(settings.console.operator_key, clock.now())
         state = make_state(settings, data, metrics, clock, base, keys)
         metrics.console_sessions.set_function(lambda: len(state.sessions))
+        metrics.console_info.labels(address=base).set(1)
         try:
             if state.link is not None:
                 state.link.renew()

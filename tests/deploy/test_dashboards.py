@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from core.metrics import Metrics
+from services.console import pages as console_pages
 from services.local.options import StackOptions
 from services.local.paths import RuntimePaths
 from services.local.prometheus_server import PrometheusServer, prometheus_program
@@ -214,3 +215,50 @@ def test_shifts_of_the_chosen_query_are_drawn_into_the_conversation() -> None:
     assert annotation["expr"] == 'groundswell_shift_firing{query="$query"}'
     assert annotation["titleFormat"] == "{{kind}} {{direction}}"
     assert annotation["datasource"]["uid"] == "prometheus"
+
+
+def links_to_console(board: str) -> list[str]:
+    """Return where the links of a dashboard lead, its own first."""
+    links = [*BOARDS[board]["links"]]
+    for panel in panels(board):
+        links += panel["fieldConfig"]["defaults"].get("links", ())
+    return [link["url"] for link in links if link["url"]]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_links_lead_to_pages_that_the_console_has(board: str) -> None:
+    paths = {route.path for router in console_pages.ROUTERS for route in router.routes}
+    found = links_to_console(board)
+    assert found
+    for url in found:
+        base, _, path = url.partition("/")
+        assert base == "${console:raw}"
+        # A name may hold what an address may not, so it is encoded by Grafana.
+        assert re.sub(r"\$\{[\w.]+:percentencode\}", "{name}", f"/{path}") in paths, url
+
+
+def test_what_is_of_one_query_leads_to_that_query() -> None:
+    assert links_to_console("conversation")[0].endswith("/queries/${query:percentencode}")
+    led = 0
+    for board in BOARDS:
+        for panel in panels(board):
+            links = panel["fieldConfig"]["defaults"].get("links", [])
+            legends = [target.get("legendFormat", "") for target in panel["targets"]]
+            if all("{{query}}" in legend for legend in legends):
+                (link,) = links
+                assert "${__field.labels.query:percentencode}" in link["url"], panel["title"]
+                led += 1
+            elif any("$query" in link["url"] for link in links):
+                assert all('query="$query"' in target["expr"] for target in panel["targets"])
+    assert led > 3
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_where_the_console_is_it_says_itself_and_no_address_bends_it(board: str) -> None:
+    (variable,) = (v for v in BOARDS[board]["templating"]["list"] if v["name"] == "console")
+    assert variable["query"] == "query_result(groundswell_console_info)"
+    assert variable["skipUrlSync"] is True
+    address = 'address="https://seen.example:8443"'
+    shown = f'groundswell_console_info{{{address},instance="a:1"}} 1 1700000000'
+    pattern = variable["regex"].removeprefix("/").removesuffix("/")
+    assert re.findall(pattern, shown) == ["https://seen.example:8443"]
