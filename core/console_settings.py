@@ -55,6 +55,8 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     """0 takes a free one."""
     public_url: str = ""
     """Where people reach it, if not where it listens; with `https` cookies are secure."""
+    grafana_url: str = ""
+    """Where people reach Grafana: the page of a query leads to its dashboard; empty: no link."""
     operator_key: Secret = Secret()
     """A key of an operator beside those that are kept, for a deployment that makes its own."""
     data_dir: str = ".groundswell/console"
@@ -85,9 +87,10 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
                 f"console.local_link is on with console.address = {self.address!r}: expected an "
                 "address of loopback, or keys (groundswell console keys add) and no link"
             )
-        if self.public_url and not is_site(self.public_url):
-            faults.append(
-                f"console.public_url = {self.public_url!r}: expected http:// or https:// and a "
-                "name, with a port if it is another, and nothing after it (https://pulse.example)"
-            )
+        for key, url in (("public_url", self.public_url), ("grafana_url", self.grafana_url)):
+            if url and not is_site(url):
+                faults.append(
+                    f"console.{key} = {url!r}: expected http:// or https:// and a name, with a "
+                    "port if it is another, and nothing after it (https://pulse.example)"
+                )
         return faults

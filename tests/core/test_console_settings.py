@@ -16,10 +16,11 @@ BAD = (
 
 @pytest.mark.parametrize("url", GOOD)
 def test_the_address_of_a_site_is_taken(url: str) -> None:
-    assert ConsoleSettings(public_url=url).faults() == []
+    assert ConsoleSettings(public_url=url, grafana_url=url).faults() == []
 
 
+@pytest.mark.parametrize("key", ["public_url", "grafana_url"])
 @pytest.mark.parametrize("url", BAD)
-def test_what_is_no_address_of_a_site_is_named(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"console\.public_url = "):
-        load(environ={"GROUNDSWELL__CONSOLE__PUBLIC_URL": url})
+def test_what_is_no_address_of_a_site_is_named(url: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"console\.{key} = .*: expected http"):
+        load(environ={f"GROUNDSWELL__CONSOLE__{key.upper()}": url})

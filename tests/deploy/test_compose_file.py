@@ -283,6 +283,13 @@ def test_an_alert_leads_to_its_page_in_the_console_as_it_is_published(compose):
     assert re.sub(r"\\\n\s+", "", compose.text).count(f'"http://{page}') == 2
 
 
+def test_the_console_leads_to_grafana_as_it_is_published(compose):
+    assert settings_of(compose.services["console"]).console.grafana_url == "http://127.0.0.1:3000"
+    page = "${GROUNDSWELL_PUBLISH:-127.0.0.1}:${GROUNDSWELL_GRAFANA_PORT:-3000}"
+    assert f'ports: ["{page}:3000"]' in compose.text
+    assert f'"http://{page}"' in re.sub(r"\\\n\s+", "", compose.text)
+
+
 def test_the_console_answers_loopbacks_names_only_and_has_a_key_from_the_start(compose):
     service = compose.services["console"]
     console = settings_of(service).console

@@ -116,7 +116,8 @@ async def query(request: Request, cookie: Cookie, name: str, span: Span = "6h") 
     return page(
         "query.html", who=who, name=name, query=_shown(watched, name), span=span,
         notes=[one for one in (note, ahead) if one],
-        spans=tuple(_SPANS_S), windows=[_row(one) for one in reversed(windows)],
+        spans=tuple(_SPANS_S), grafana=state.settings.console.grafana_url.rstrip("/"),
+        windows=[_row(one) for one in reversed(windows)],
         chart=chart, axes=axes_of(chart, windows, Times()) if chart else None,
         start=from_epoch_ms(windows[0].start_s * 1000) if windows else None,
         end=from_epoch_ms(windows[-1].end_s * 1000) if windows else None,

@@ -1,6 +1,7 @@
 """The pages: how one comes in, what they may not hold, and who may not ask them."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,17 @@ from services.alerting.showing import THERE, ExampleText
 from services.console.app import make_console
 from services.console.keys import Role
 from stream.queries import QueryCatalog
-from testkit.console import BASE, ConsoleRig, MemoryData, console_rig, past_alert
+from testkit.console import (
+    BASE,
+    ConsoleRig,
+    MemoryData,
+    console_rig,
+    hour_of_panes,
+    past_alert,
+)
+
+BOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "dashboards" / "conversation.json"
+CONVERSATION = json.loads(BOARD.read_text(encoding="utf-8"))
 
 
 async def test_a_link_to_an_alert_leads_there_after_signing_in(rig: ConsoleRig) -> None:
@@ -39,6 +50,22 @@ async def test_a_cookie_over_tls_is_for_tls_alone(tmp_path: Path) -> None:
         # As the process does: the base is the address that people open.
         object.__setattr__(rig.state, "base", "https://pulse.example")
         assert "Secure" in (await rig.sign_in(Role.VIEWER)).headers["set-cookie"]
+
+
+async def test_a_query_leads_to_its_dashboard_where_there_is_a_grafana(tmp_path: Path) -> None:
+    data = MemoryData(kept=hour_of_panes())
+    async with console_rig(tmp_path, data, grafana_url="http://127.0.0.1:3000/") as rig:
+        await rig.sign_in(Role.VIEWER)
+        text = (await rig.client.get("/queries/trains?span=1d")).text
+    link = (
+        f"http://127.0.0.1:3000/d/{CONVERSATION['uid']}?var-query=trains&amp;from=now-1d&amp;to=now"
+    )
+    assert f'href="{link}"' in text
+
+
+async def test_no_page_leads_to_a_grafana_that_nobody_named(rig: ConsoleRig) -> None:
+    await rig.sign_in(Role.VIEWER)
+    assert "Grafana" not in (await rig.client.get("/queries/trains")).text
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/api/v1/queries/check"])
