@@ -8,6 +8,7 @@ import { createRoot } from "react-dom/client";
 import "uplot/dist/uPlot.min.css";
 import { ignored, registry } from "./known.js";
 
+const MOST_FRAMES = 600;
 const CELL = { width: 60, height: 38, gap: 8, title: 30 };
 // What Grafana's panels have where a dashboard says nothing.
 const OWN = { timeseries: { color: { mode: "palette-classic" }, custom: { drawStyle: "line", lineInterpolation: "linear", gradientMode: "none", axisPlacement: "auto", spanNulls: false } }, stat: { color: { mode: "thresholds" } } };
@@ -80,17 +81,34 @@ window.look = async (asked) => {
   page.style.cssText = `position:relative;margin:8px;width:${24 * CELL.width}px;height:${CELL.height * Math.max(...panels.map(({ panel: { gridPos } }) => gridPos.y + gridPos.h))}px`;
   createRoot(page).render(<ThemeContext.Provider value={theme}><GlobalStyles isExtensionSidebarOpen={false} hackNoBackdropBlur={true} />{panels.map((one, at) => <Panel key={at} asked={asked} theme={theme} {...one} />)}</ThemeContext.Provider>);
   await document.fonts.ready;
-  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
-  return panels.filter(({ panel }) => panel.type !== "row").map((one) => told(one, theme));
+  const shown = panels.filter(({ panel }) => panel.type !== "row");
+  // Components draw when they have been laid out, on a busy machine many frames later. What is still blank after MOST_FRAMES is.
+  for (let frame = 0; frame < MOST_FRAMES && !shown.every(isThere); frame++) await new Promise(requestAnimationFrame);
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame); // the rest of a picture that has begun
+  return shown.map((one) => told(one, theme));
 };
 
+function placeOf(panel) {
+  return document.querySelector(`[data-panel=${CSS.escape(panel.title)}]`);
+}
+
+/** Whether nothing of a panel is still to come: it has no series, or they are seen. */
+function isThere({ panel, frames, error }) {
+  const place = placeOf(panel);
+  return place !== null && (error || !frames.length || isDrawn(panel, place));
+}
+
+function isDrawn(panel, place) {
+  return panel.type === "timeseries" ? painted(place) : place.querySelector("p.nothing") === null && /\d|[a-z]/.test(place.innerText.slice(panel.title.length));
+}
+
 function told({ panel, frames, error }, theme) {
-  const place = document.querySelector(`[data-panel=${CSS.escape(panel.title)}]`);
+  const place = placeOf(panel);
   const fields = frames.map((frame) => frame.fields[1]);
   return {
     title: panel.title, error: error ?? null, ignored: ignored(panel), series: fields.map((field) => field.config.displayNameFromDS),
     colours: Object.fromEntries(fields.map((field) => [field.config.displayNameFromDS, getFieldSeriesColor(field, theme).color])),
-    drawn: panel.type === "timeseries" ? painted(place) : place.querySelector("p.nothing") === null && /\d|[a-z]/.test(place.innerText.slice(panel.title.length)),
+    drawn: isDrawn(panel, place),
     text: place.innerText,
   };
 }
@@ -102,7 +120,10 @@ function painted(place) {
   const [whole, inner] = [canvas.getBoundingClientRect(), over.getBoundingClientRect()];
   const scale = canvas.width / whole.width;
   const [left, top, width, height] = [inner.left - whole.left, inner.top - whole.top, inner.width, inner.height].map((px) => Math.round(px * scale));
-  const { data } = canvas.getContext("2d").getImageData(left, top, width, height + 1);
+  // A copy, which may be read often: the canvas itself is for drawing.
+  const copy = new OffscreenCanvas(width, height + 1).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, left, top, width, height + 1, 0, 0, width, height + 1);
+  const { data } = copy.getImageData(0, 0, width, height + 1);
   for (let at = 3; at < data.length; at += 4) if (data[at] > 100) return true; // of 255
   return false;
 }
