@@ -150,12 +150,15 @@ docs: $(VENV)/.dev ## settings, metrics, topics and schemas are documented
 	$(BIN)/python -m pytest -q tests/docs tests/core/test_schemas.py
 	$(BIN)/python scripts/generate_dashboards.py --check
 
-.PHONY: dashboards look chaos bench fuzz mutate
+.PHONY: dashboards look look-console chaos bench fuzz mutate
 dashboards: $(VENV)/.dev ## write deploy/grafana/dashboards anew
 	$(BIN)/python scripts/generate_dashboards.py
 
 look: $(VENV)/.dev ## pictures of the dashboards, by Grafana's own components (ARGS="--light")
 	@$(BIN)/python -m testkit.look.command $(ARGS)
+
+look-console: $(VENV)/.dev ## pictures of the console's pages, of made-up posts (ARGS="--dark now")
+	@$(BIN)/python -m testkit.look.console $(ARGS)
 
 chaos: setup ## faults against a running stack, with the accounting at the end
 	@$(BIN)/groundswell chaos $(ARGS)

@@ -31,7 +31,11 @@ _HTML: Final = """<!doctype html>
 
 
 class NotBundled(GroundswellError):
-    """Grafana's components cannot be had, or cannot be bundled; the message says what to do."""
+    """Grafana's components cannot be bundled; the message says what to do."""
+
+
+class NotFetched(NotBundled):
+    """Grafana's components cannot be had: there is no npm, or its registry is out of reach."""
 
 
 def bundle(folder: Path, say: Callable[[str], None]) -> Path:
@@ -42,7 +46,8 @@ def bundle(folder: Path, say: Callable[[str], None]) -> Path:
         say: Takes what is going on.
 
     Raises:
-        NotBundled: There is no npm or node, npm cannot fetch, or the page cannot be bundled.
+        NotFetched: There is no npm or node, or npm cannot fetch.
+        NotBundled: The page cannot be bundled.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*_LOCKED, *_MADE_OF):
@@ -51,7 +56,10 @@ def bundle(folder: Path, say: Callable[[str], None]) -> Path:
     stamp = folder / _STAMP
     if not stamp.is_file() or stamp.read_text() != locked:
         say("look: fetching Grafana's components (40 MB)")
-        _run(("npm", "ci"), folder, _FETCH_TIMEOUT_S, "npm could not fetch Grafana's components")
+        try:
+            _run(("npm", "ci"), folder, _FETCH_TIMEOUT_S, "npm could not fetch the components")
+        except NotBundled as error:
+            raise NotFetched(str(error)) from error
         stamp.write_text(locked)
     _run(("node", "build.mjs", "look.js"), folder, _BUILD_TIMEOUT_S, "esbuild refused the page")
     page = folder / "look.html"
@@ -62,7 +70,7 @@ def bundle(folder: Path, say: Callable[[str], None]) -> Path:
 def _run(words: tuple[str, ...], folder: Path, timeout_s: float, what: str) -> None:
     program = shutil.which(words[0])
     if program is None:
-        raise NotBundled(f"{words[0]} is not installed: apt-get install npm, which brings node too")
+        raise NotFetched(f"{words[0]} is not installed: apt-get install npm, which brings node too")
     try:
         status, output = run_to_end(Command((program, *words[1:]), cwd=folder), timeout_s)
     except subprocess.TimeoutExpired as error:

@@ -1,5 +1,7 @@
 """`make look`: pictures of every dashboard, and what is wrong with them.
 
+First a dashboard in which everything is wrong on purpose: what does not find that finds nothing.
+
 Exit status: 0 nothing is wrong; 1 something is, or nothing could be drawn; 2 wrong use.
 """
 
@@ -17,8 +19,9 @@ from core.errors import GroundswellError
 from core.folders import home
 from services.local.runfile import load_run
 from testkit.look.boards import Asked, boards, chromium, look_at
-from testkit.look.bundle import bundle
+from testkit.look.bundle import NotFetched, bundle
 from testkit.look.series import UNTIL_S, made_up_prometheus
+from testkit.look.wrong import overlooked, wrong_board
 
 
 @contextmanager
@@ -38,8 +41,58 @@ def asked_of(address: str, *, light: bool) -> Iterator[Asked]:
         yield Asked(server.url, UNTIL_S, light=light)
 
 
+def _overlooked(page: Path) -> list[str]:
+    """Return what of a dashboard that is wrong in every way is not found to be."""
+    with (
+        tempfile.TemporaryDirectory(prefix="groundswell-look-") as folder,
+        made_up_prometheus(Path(folder)) as server,
+        chromium() as browser,
+    ):
+        asked = Asked(server.url, UNTIL_S)
+        return overlooked(look_at(browser, page, "wrong", wrong_board(), asked))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Draw, and say what is wrong."""
+    asked_for = _parser().parse_args(arguments)
+    pictures = asked_for.output or home() / "look" / "pictures"
+    try:
+        page = bundle(home() / "look", _say)
+        if missed := _overlooked(page):
+            _say(f"look: what is wrong on purpose was not found: {', '.join(missed)}")
+            return 1
+        with asked_of(asked_for.prometheus, light=asked_for.light) as asked:
+            faults = _look(page, asked, pictures)
+    except NotFetched as error:
+        _say(f"look: NOTHING WAS LOOKED AT: {error}")
+        return int(not asked_for.skip_without_registry)
+    except (GroundswellError, OSError) as error:
+        _say(f"look: {error}")
+        return 1
+    for fault in faults:
+        _say(fault)
+    _say(f"look: {len(faults)} faults")
+    return int(bool(faults))
+
+
+def _look(page: Path, asked: Asked, pictures: Path) -> list[str]:
+    """Draw every dashboard and return what is wrong."""
+    faults: list[str] = []
+    with chromium() as browser:
+        for name, board in boards().items():
+            picture = pictures / f"{name}.png"
+            seen = look_at(browser, page, name, board, asked, picture)
+            _say(f"look: {picture}")
+            faults += seen.faults()
+            if asked.until_s == UNTIL_S:  # where every metric is, every panel has something
+                faults += seen.empty()
+                continue
+            for empty in seen.empty():  # a stream may well have nothing to show there
+                _say(f"look: empty: {empty}")
+    return faults
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Draw the Grafana dashboards with Grafana's own components.",
         epilog='Example: make look ARGS="--prometheus http://127.0.0.1:9090 --light"',
@@ -58,26 +111,12 @@ def main(arguments: list[str] | None = None) -> int:
         help="where pictures go (.groundswell/look/pictures)",
     )
     parser.add_argument("--light", action="store_true", help="on Grafana's light ground")
-    asked_for = parser.parse_args(arguments)
-    pictures = asked_for.output or home() / "look" / "pictures"
-    faults: list[str] = []
-    try:
-        page = bundle(home() / "look", _say)
-        with asked_of(asked_for.prometheus, light=asked_for.light) as asked, chromium() as browser:
-            for name, board in boards().items():
-                picture = pictures / f"{name}.png"
-                seen = look_at(browser, page, name, board, asked, picture)
-                faults += seen.faults()
-                _say(f"look: {picture}")
-                for empty in seen.empty():  # a stream may well have nothing to show there
-                    _say(f"look: empty: {empty}")
-    except (GroundswellError, OSError) as error:
-        _say(f"look: {error}")
-        return 1
-    for fault in faults:
-        _say(fault)
-    _say(f"look: {len(faults)} faults")
-    return int(bool(faults))
+    parser.add_argument(
+        "--skip-without-registry",
+        action="store_true",
+        help="end well, and say so, where the components cannot be fetched",
+    )
+    return parser
 
 
 def _say(text: str) -> None:
