@@ -30,6 +30,7 @@ LABEL org.opencontainers.image.title="groundswell" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/app \
+    GROUNDSWELL_VERSION=${VERSION} \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 COPY --chmod=0755 deploy/docker/groundswell.sh /usr/local/bin/groundswell

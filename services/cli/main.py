@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from core.errors import BrokerUnavailable, ConfigError, GroundswellError
+from core.release import release
 from services.cli.settings import config_file
 from services.cli.wings import is_missing, refuse
 
@@ -138,10 +138,7 @@ app = typer.Typer(
 def _print_version(wanted: bool) -> None:
     if not wanted:
         return
-    try:
-        typer.echo(version("groundswell"))
-    except PackageNotFoundError:
-        typer.echo("not installed")
+    typer.echo(release())
     raise typer.Exit
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
 from core.clock import from_epoch_ms
+from core.release import release
 from core.text import clean_text, readable_text
 from services.console.access import Analyst, Operator, Viewer
 from services.console.answers import answer
@@ -56,18 +56,11 @@ async def health(request: Request, principal: Viewer) -> Response:
         request,
         Health(
             status="ok",
-            version=_version(),
+            version=release(),
             closed_until=from_epoch_ms(closed_s * 1000) if closed_s >= 0 else None,
             role=principal.role,
         ),
     )
-
-
-def _version() -> str:
-    try:
-        return version("groundswell")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 @router.get("/queries", summary="The queries that are watched", response_model=QueryList)

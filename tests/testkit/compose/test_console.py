@@ -14,6 +14,8 @@ from testkit.compose.failures import ComposeTestFailed
 NAMES = ("posts", "participation_posts", "participation_none", "problem_posts")
 START = "1970-01-01T00:01:00Z"
 
+HEALTH = {"status": "ok", "role": "operator", "version": "local"}
+
 
 def row(posts=30, participation=None, *, start=START, whole=True, **counters):
     shown = {"posts": posts, "problem_posts": 30, **counters}
@@ -61,7 +63,7 @@ KEY = f"gw_0123456789ab_{'5' * 43}"
 def served(monkeypatch, **changes):
     """Serve what a console answers, with changes: (method, path, who asks) -> the answer."""
     good = {
-        ("GET", "/api/v1/health", "key"): (200, {"status": "ok", "role": "operator"}),
+        ("GET", "/api/v1/health", "key"): (200, HEALTH),
         ("GET", "/now", "cookie"): (200, "deployment, operator"),
         ("POST", "/sign-in", "key"): (303, ""),
         ("GET", "/api/v1/alerts/a1", "key"): (200, {"query": "all"}),
@@ -124,7 +126,11 @@ def test_a_console_that_lets_in_who_may_and_nobody_else_is_well(monkeypatch):
     ("answers", "said"),
     [
         ({("GET", "/api/v1/health", "key"): (503, "")}, "/api/v1/health: 503"),
-        ({("GET", "/api/v1/health", "key"): (200, {"status": "ok", "role": "viewer"})}, "viewer"),
+        ({("GET", "/api/v1/health", "key"): (200, HEALTH | {"role": "viewer"})}, "viewer"),
+        (
+            {("GET", "/api/v1/health", "key"): (200, HEALTH | {"version": "not installed"})},
+            "not installed",
+        ),
         ({("POST", "/sign-in", "key"): (403, "")}, "/sign-in with a key: 403"),
         ({("GET", "/now", "cookie"): (200, "somebody")}, "first page"),
         ({("GET", "/api/v1/queries", "nobody"): (200, "")}, "200, not 401"),
