@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from services.local.scrape import fetch_pages
 from services.local.supervisor import PartState, StackPart
 from testkit.chaos.faults import FAULTS, Fault
 from testkit.chaos.probes import NoAnswer, RedisLine
@@ -26,6 +27,8 @@ DUST_S: Final = 0.3
 """After a kill, until what was on its way has arrived."""
 LASTS_S: Final = {"slow": 4.0, "cut": 2.0, "full": 4.0, "answers": 3.0, "rubbish": 3.0}
 BEYOND_TIMEOUT_S: Final = 1.0
+HOLDS_POSTS_WITHIN_S: Final = 10.0
+"""So long a worker is sought that holds posts, which a fast scorer seldom leaves with one."""
 DRIP_S: Final = 0.05
 """Per byte: of an answer of kilobytes only its beginning has come at any time-out."""
 
@@ -53,6 +56,7 @@ class Injector:
         self._stack = stack
         self._clock = clock
         self._hits: Counter[tuple[str, str]] = Counter()
+        self._sought_since: float | None = None
 
     @property
     def full_by(self) -> str:
@@ -71,6 +75,8 @@ class Injector:
             and part.server.is_running
             and part.server.name not in busy
         ]
+        if fault.part == "worker":
+            free = self._holding_posts(free)
         part = self._choose(kind, free, seed)
         if part is None:
             return None
@@ -96,6 +102,24 @@ class Injector:
             least = min(self._hits[kind, part.server.name] for part in free)
             free = [part for part in free if self._hits[kind, part.server.name] == least]
         return random.Random(seed).choice(free) if free else None
+
+    def _holding_posts(self, workers: list[StackPart]) -> list[StackPart]:
+        """Return those that hold posts now, of which something is to be lost or done twice.
+
+        One that holds none, as in the middle of a rebalance, has nothing to show when it wakes up.
+        """
+        now = self._clock()
+        if self._sought_since is None:
+            self._sought_since = now
+        found = [part for part in workers if self._holds_posts(part)]
+        if not found and now < self._sought_since + HOLDS_POSTS_WITHIN_S:
+            return []
+        self._sought_since = None
+        return found or workers
+
+    def _holds_posts(self, worker: StackPart) -> bool:
+        pages = fetch_pages([worker.server.ports["metrics"]]).values()
+        return any(page.total("groundswell_in_flight_posts") > 0 for page in pages)
 
     def _lasts_s(self, fault: Fault) -> float:
         settings, lasting_s = self._stack.settings, self._stack.options.lasting_s
