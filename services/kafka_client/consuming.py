@@ -13,8 +13,8 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from core.errors import BrokerUnavailable
 from core.settings import KafkaSettings
-from services.kafka_client import joining
 from services.kafka_client.client import client_options, make_client, our_errors
+from services.kafka_client.joining import Membership
 from services.kafka_client.messages import Record
 
 
@@ -62,15 +62,16 @@ class PartitionConsumer:
                 topic,
                 auto_offset_reset="earliest" if from_beginning else "latest",
             )
+        self._membership = Membership(self._client, group)
 
     def poll(self, timeout_s: float, max_records: int = 500) -> list[Record]:
         """Return what is there, waiting up to `timeout_s` for the first record.
 
         Raises:
-            BrokerUnavailable: The broker refuses or does not answer.
+            BrokerUnavailable: The broker refuses or does not answer, or does not let us join.
         """
         with our_errors(f"reading {self._topic}"):
-            fetched = joining.poll(self._client, timeout_s, max_records)
+            fetched = self._membership.poll(timeout_s, max_records)
         return [record_of(found) for records in fetched.values() for found in records]
 
     def assignment(self) -> frozenset[int]:

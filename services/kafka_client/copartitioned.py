@@ -13,9 +13,9 @@ from kafka.structs import TopicPartition
 
 from core.errors import BrokerUnavailable, ConfigError
 from core.settings import KafkaSettings
-from services.kafka_client import joining
 from services.kafka_client.client import our_errors
 from services.kafka_client.consuming import member_of, record_of
+from services.kafka_client.joining import Membership
 from services.kafka_client.messages import Record
 
 _ALL: Final = 2**31 - 1
@@ -77,6 +77,7 @@ class CoPartitionedConsumer:
                 partition_assignment_strategy=(RangePartitionAssignor,),
             )
         self._follower.client = self._client
+        self._membership = Membership(self._client, group)
         try:
             self._check_partitions()
             self._client.subscribe(list(self._topics), listener=self._follower)
@@ -101,10 +102,10 @@ class CoPartitionedConsumer:
         They are all that the client has fetched, which it bounds in bytes.
 
         Raises:
-            BrokerUnavailable: The broker refuses or does not answer.
+            BrokerUnavailable: The broker refuses or does not answer, or does not let us join.
         """
         with our_errors(f"reading {', '.join(self._topics)}"):
-            fetched = joining.poll(self._client, timeout_s, _ALL)
+            fetched = self._membership.poll(timeout_s, _ALL)
         found: dict[str, list[Record]] = {}
         for partition, records in fetched.items():
             if records:

@@ -32,6 +32,7 @@ LEFT_FOR_LAST: Final = 0.03
 """The share of the posts beyond the last fault that may be made before it."""
 SETTLED_LOOKS: Final = 10
 SETTLE_TIMEOUT_S: Final = 60.0
+BESIDE: Final = ("closer", "forecaster", "responder")
 TAKEN_OVER_WITHIN_S: Final = 10.0
 """A stopped worker sleeps for so much longer at most, until the others count in its place."""
 
@@ -267,3 +268,5 @@ class Driver:
         """Wait until the closer, forecaster and responder have read all and told what follows."""
         limit_s = max(SETTLE_TIMEOUT_S, self._patience.limit_s)
         self._run.unsettled = settle(self._probe, limit_s, self._stack.supervisor.check)
+        for name in BESIDE if self._run.unsettled else ():
+            self._say(f"the last that {name} wrote:\n{self._stack.part(name).server.log_tail()}")
