@@ -91,6 +91,7 @@ class PartitionFlow:
         self._ordered: asyncio.Queue[tuple[PostBatch, asyncio.Task[None]]] = asyncio.Queue()
         self._slots = asyncio.Semaphore(parts.max_in_flight_batches)
         self._runner: asyncio.Task[None] | None = None
+        self._refuted: asyncio.Future[None] | None = None
         self._draining = False
         self._stopping = False
 
@@ -116,6 +117,27 @@ class PartitionFlow:
         """Get a partition going again whose records do not come; called every few seconds."""
         if not self._draining:
             await self._waiting.seek_if_stalled()
+
+    async def check_store(self) -> None:
+        """Begin again where the store went back while nothing comes whose apply it would refuse.
+
+        Raises:
+            StateUnreadable: What is stored cannot be read.
+            StoreUnavailable: The store does not answer.
+        """
+        known, refuted = self.cursor, self._refuted
+        if known is None or refuted is None or not self._is_at_rest:
+            return
+        state = await self._parts.store.partition_state(self.partition)
+        stored = state.cursors[self.topic]
+        # What was applied meanwhile is another matter, and so is whoever is ahead of us.
+        if stored < known == self.cursor and self._is_at_rest and not refuted.done():
+            conflict = CursorConflict(self.partition, self.topic, known, stored)
+            refuted.set_exception(conflict)
+
+    @property
+    def _is_at_rest(self) -> bool:
+        return not self._in_flight and not self._draining and not self._stopping
 
     async def drain(self) -> None:
         """Take no more and wait until the batches in flight have been applied."""
@@ -147,11 +169,17 @@ class PartitionFlow:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._form(group))
                     group.create_task(self._apply_in_order())
+                    group.create_task(self._heed_refutation())
             except* CursorConflict as conflicts:
                 conflict = conflicts.exceptions[0]
                 self._parts.metrics.posts_refused.labels(partition=str(self.partition)).inc()
                 _log.warning("apply refused, going back to the cursor", detail=str(conflict))
                 cause = "refused"
+
+    async def _heed_refutation(self) -> None:
+        """Raise the conflict that `check_store` finds."""
+        self._refuted = asyncio.get_running_loop().create_future()
+        await self._refuted
 
     async def _begin_at_cursor(self, cause: str) -> None:
         """Forget everything held, read the cursor and seek to it."""
@@ -225,18 +253,14 @@ class PartitionFlow:
             self._waiting.changed.set()
 
     def _export(self, state: PartitionState) -> None:
-        label = str(self.partition)
-        self._parts.metrics.cursor.labels(topic=self.topic, partition=label).set(
-            self._position.cursor
-        )
+        label, metrics = str(self.partition), self._parts.metrics
+        metrics.cursor.labels(topic=self.topic, partition=label).set(self._position.cursor)
         # A counter that appears with its first event hides that event from `rate`.
-        self._parts.metrics.posts_refused.labels(partition=label)
-        self._parts.metrics.offset_gap_posts.labels(partition=label)
-        self._parts.metrics.state_set_aside.labels(partition=label)
+        metrics.posts_refused.labels(partition=label)
+        metrics.offset_gap_posts.labels(partition=label)
+        metrics.state_set_aside.labels(partition=label)
         if state.watermark_ms >= 0:
-            self._parts.metrics.watermark_seconds.labels(partition=label).set(
-                state.watermark_ms / 1000
-            )
+            metrics.watermark_seconds.labels(partition=label).set(state.watermark_ms / 1000)
 
     def _heed_cancellation(self) -> None:
         """Raise a cancellation that a client has swallowed.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
-from core.errors import FatalError
+from core.errors import FatalError, StateUnreadable, StoreUnavailable
 from core.logs import get_logger
 from stream.worker.batch import FetchedRecord
 from stream.worker.flow import FlowParts, PartitionFlow
@@ -87,8 +88,13 @@ class PartitionFlows:
     async def check(self) -> None:
         """Raise `FatalError` if a flow ended, wake one that stalled; called every few seconds."""
         self.raise_if_failed()
-        for flow in list(self._flows.values()):
+        flows = list(self._flows.values())
+        for flow in flows:
             await flow.check()
+        with suppress(StoreUnavailable):  # said by whoever has something to apply
+            for flow in flows:
+                with suppress(StateUnreadable):
+                    await flow.check_store()
 
     async def drain(self, timeout_s: float) -> bool:
         """Finish what is in flight, then end every flow; tell whether all finished in time."""

@@ -31,7 +31,8 @@ AHEAD_FAULTS: Final = 2
 LEFT_FOR_LAST: Final = 0.03
 """The share of the posts beyond the last fault that may be made before it."""
 SETTLED_LOOKS: Final = 10
-SETTLE_TIMEOUT_S: Final = 60.0
+SETTLE_TIMEOUT_S: Final = 240.0
+"""They give way to all else that runs on the machine, so they may be long about the first step."""
 BESIDE: Final = ("closer", "forecaster", "responder")
 TAKEN_OVER_WITHIN_S: Final = 10.0
 """A stopped worker sleeps for so much longer at most, until the others count in its place."""

@@ -42,6 +42,9 @@ class FakeFlow:
     async def check(self) -> None:
         self.done.append("check")
 
+    async def check_store(self) -> None:
+        self.done.append("check store")
+
     async def drain(self) -> None:
         await self.drained.wait()
         self.done.append("drain")
@@ -108,13 +111,13 @@ async def test_a_flow_that_ended_by_itself_ends_the_worker_at_the_next_call(
     await owned.assign(_control((POSTS, 3), (POSTS, 4)))
     owned.raise_if_failed()
     await owned.check()
-    assert [flow.done[-1] for flow in flows] == ["check", "check"]
+    assert [flow.done[-1] for flow in flows] == ["check store", "check store"]
     flows[1].failure = ValueError("a mistake")
     for call in (owned.check(), owned.offer(POSTS, 3, RUN)):
         with pytest.raises(FatalError, match=r"posts\[4\]") as raised:
             await call
         assert raised.value.__cause__ is flows[1].failure
-    assert flows[0].done == ["start", "check"]
+    assert flows[0].done == ["start", "check", "check store"]
 
 
 async def test_an_engine_that_drains_finishes_its_flows_ends_them_and_takes_no_others(

@@ -84,6 +84,27 @@ async def test_partition_that_cannot_be_read_waits_and_goes_on_when_repaired(
             assert found == {k: v for k, v in counters.items() if v}
 
 
+async def test_partition_in_which_nothing_comes_any_more_is_counted_again_when_repaired(store):
+    number = next(_partitions)
+    flows = make_flows(store, ListSink(), random.Random(1))
+    topics = {(POSTS, number): _topic(number)}
+    feeding = asyncio.create_task(feed(flows, topics, random.Random(2)))
+    try:
+        await _until(store, number, 59, feeding)
+        await store.repairs.reset_partition(number, {POSTS: 60})
+        assert await _cursor(store, number) == -1
+        async with asyncio.timeout(60):
+            while flows.cursor(POSTS, number) == 59:
+                await flows.check()
+                await asyncio.sleep(0.005)
+        await _until(store, number, 59, feeding)
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+        await flows.drain(60)
+    assert (await store.partition_state(number)).totals == {"counted": 60}
+
+
 async def test_post_from_a_year_to_come_is_a_dead_letter_and_moves_no_watermark(store):
     number, sink = next(_partitions), ListSink()
     right = _topic(number, 3)
